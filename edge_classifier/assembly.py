@@ -1,0 +1,95 @@
+"""The composition root: builds the concrete parts of a classifier from names and choices."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edge_classifier.classifier import Answer, Classifier
+from edge_classifier.engine.delegates import AUTO, Seat, choose
+from edge_classifier.engine.probe import check_model
+from edge_classifier.engine.runtime import Runtime, load_runtime
+from edge_classifier.engine.tflite import TfliteEngine, require_tflite
+from edge_classifier.modelfile.catalogue import Catalogue, cache_folder, load_catalogue, sha256_of
+from edge_classifier.modelfile.resolve import ModelFacts, Overrides, Resolved, resolve
+from edge_classifier.vision.preprocess import limit_opencv_threads
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """Which model, and how it is to be run."""
+
+    reference: str = ""
+    """A catalogue name or a path; empty: the catalogue's default."""
+    delegate: str = AUTO
+    overrides: Overrides = field(default_factory=Overrides)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model that has been found, tried, loaded once and understood."""
+
+    name: str
+    seat: Seat
+    sha256: str
+    runtime: Runtime
+    engine: TfliteEngine
+    resolved: Resolved
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know: assumptions, repairs, a fallback."""
+        fallback = (self.seat.note,) if "fell back" in self.seat.note else ()
+        return self.resolved.notes + fallback
+
+    def classifier(self, answer: Answer) -> Classifier:
+        """A classifier on the engine that is loaded already."""
+        return Classifier(self.engine, self.resolved.contract, answer)
+
+    def another(self, answer: Answer) -> Classifier:
+        """A classifier on an engine of its own, for another thread. CPU only."""
+        engine = TfliteEngine(self.seat.model, self.runtime, threads=1)
+        return Classifier(engine, self.resolved.contract, answer)
+
+
+def load_model(
+    choice: ModelChoice,
+    *,
+    threads: int = 1,
+    catalogue: Catalogue | None = None,
+    check: Callable[[Path], None] = check_model,
+) -> LoadedModel:
+    """Find, check, load and understand a model. Raises the errors of each of these steps.
+
+    A file whose hash is not in the catalogue is first run in a child process, once a hash and
+    runtime, because the runtime does not survive damaged flatbuffers.
+    """
+    catalogue = catalogue or load_catalogue()
+    limit_opencv_threads(1)
+    runtime = load_runtime()
+    path = catalogue.locate(choice.reference)
+    require_tflite(path)
+    sha256 = sha256_of(path)
+    entry = catalogue.by_hash(sha256)
+    seat = choose(choice.delegate, path)
+    if entry is None and seat.delegate is None:
+        _check_once(path, sha256, runtime, check)
+    engine = TfliteEngine(seat.model, runtime, threads=threads, delegate=seat.delegate)
+    facts = ModelFacts(
+        path, engine.input, engine.output, engine.last_operator(), entry.contract if entry else {}
+    )
+    resolved = resolve(facts, choice.overrides)
+    name = entry.name if entry else path.stem
+    return LoadedModel(name, seat, sha256, runtime, engine, resolved)
+
+
+def _check_once(path: Path, sha256: str, runtime: Runtime, check: Callable[[Path], None]) -> None:
+    passed = cache_folder() / "checked" / f"{sha256}-{runtime.name}-{runtime.version}"
+    # A home that cannot be read or written costs a trial each time, nothing else.
+    with suppress(OSError):
+        if passed.exists():
+            return
+    check(path)
+    with suppress(OSError):
+        passed.parent.mkdir(parents=True, exist_ok=True)
+        passed.touch()

@@ -1,0 +1,74 @@
+"""Many pictures: decoding overlapped with inference, results in order, no picture's fault fatal."""
+
+import queue
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from edge_classifier.classifier import Classification, Classifier
+from edge_classifier.errors import EdgeClassifierError
+from edge_classifier.protocols import Clock
+from edge_classifier.vision.pictures import Picture
+
+_WAITING_PER_WORKER = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one picture: ``error``, or all the rest."""
+
+    reference: str
+    error: EdgeClassifierError | None = None
+    picture: Picture | None = None
+    classification: Classification | None = None
+    decode_ms: float = 0.0
+    total_ms: float = 0.0
+    """Decoding, preprocessing and inference; waiting for a free engine is not in it."""
+
+
+def classify_all(
+    references: Sequence[str],
+    load: Callable[[str], Picture],
+    classifiers: Sequence[Classifier],
+    *,
+    clock: Clock = time.perf_counter,
+) -> Iterator[Outcome]:
+    """Outcomes in the order of ``references``.
+
+    Each of ``classifiers`` serves one picture at a time; as many pictures are decoded beside
+    them, so a single engine never waits for a file. A bounded number is under way at once.
+    """
+    free: queue.SimpleQueue[Classifier] = queue.SimpleQueue()
+    for classifier in classifiers:
+        free.put(classifier)
+
+    def work(reference: str) -> Outcome:
+        try:
+            started = clock()
+            picture = load(reference)
+            decode_ms = 1e3 * (clock() - started)
+            classifier = free.get()
+            try:
+                found = classifier.classify(picture.frame)
+            finally:
+                free.put(classifier)
+        except EdgeClassifierError as error:
+            return Outcome(reference, error)
+        total_ms = decode_ms + found.preprocess_ms + found.inference_ms
+        return Outcome(reference, None, picture, found, decode_ms, total_ms)
+
+    workers = min(len(references), len(classifiers) + 1)
+    with ThreadPoolExecutor(max(1, workers), "picture") as pool:
+        waiting: deque[Future[Outcome]] = deque()
+        try:
+            for reference in references:
+                waiting.append(pool.submit(work, reference))
+                if len(waiting) > _WAITING_PER_WORKER * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

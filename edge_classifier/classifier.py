@@ -1,0 +1,68 @@
+"""One frame in, named predictions and timings out: the step that every way in shares."""
+
+import time
+from dataclasses import dataclass
+
+from edge_classifier.core.contract import Contract
+from edge_classifier.core.frame import Frame
+from edge_classifier.core.labels import display_names, unknown_name
+from edge_classifier.core.scores import Prediction, name_predictions, top_k
+from edge_classifier.protocols import Clock, Engine
+from edge_classifier.vision.preprocess import Preprocessor
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How predictions are to be given."""
+
+    top_k: int = 5
+    threshold: float | None = None
+    """Scores below it are left out; when none is left the label is ``unknown``."""
+    language: str = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """What the network made of one frame."""
+
+    predictions: tuple[Prediction, ...]
+    """Best first."""
+    preprocess_ms: float
+    inference_ms: float
+    """Running the network and reading its scores."""
+
+
+class Classifier:
+    """An engine with its contract. Belongs to one thread, as the engine does."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        contract: Contract,
+        answer: Answer = Answer(),
+        *,
+        clock: Clock = time.perf_counter,
+    ) -> None:
+        self.engine = engine
+        self.contract = contract
+        self._answer = answer
+        self._clock = clock
+        self._preprocessor = Preprocessor(contract, engine.input, engine.picture)
+        self._names = display_names(contract, answer.language)
+        self._unknown = unknown_name(answer.language)
+
+    def classify(self, frame: Frame) -> Classification:
+        """Predictions for ``frame``, at most ``top_k`` of them and at least one."""
+        started = self._clock()
+        self._preprocessor.write(frame)
+        filled = self._clock()
+        self.engine.invoke()
+        ranked = top_k(
+            self.engine.scores,
+            self.engine.output.quantization,
+            self.contract.output,
+            self._answer.top_k,
+        )
+        predictions = name_predictions(ranked, self._names, self._answer.threshold, self._unknown)
+        done = self._clock()
+        return Classification(predictions, 1e3 * (filled - started), 1e3 * (done - filled))

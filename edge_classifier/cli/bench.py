@@ -1,0 +1,92 @@
+"""``edge-classify bench``: what the pipeline costs beside the bare network."""
+
+import json
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+
+import cv2
+import numpy as np
+
+from edge_classifier import samples
+from edge_classifier.assembly import load_model
+from edge_classifier.bench import Report, measure
+from edge_classifier.classifier import Answer
+from edge_classifier.cli.options import add_model_arguments, model_choice, say, whole_number
+from edge_classifier.core.contract import ColourOrder
+from edge_classifier.core.frame import Frame
+from edge_classifier.errors import ExitCode
+from edge_classifier.vision.pictures import load_picture
+
+DESCRIPTION = "Measures decoding, preprocessing and inference against the bare network."
+_CAMERA_SIZES = ((640, 480), (1280, 720))
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--image", metavar="PATH", help="a picture instead of camera frames of 640x480 and 1280x720"
+    )
+    parser.add_argument("--rounds", type=whole_number(10, 100_000), default=300, metavar="N")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_model_arguments(parser)
+    parser.set_defaults(threads=1)
+
+
+def run(options: Namespace) -> ExitCode:
+    """Measure each source of frames by turns with the bare network."""
+    model = load_model(model_choice(options), threads=options.threads)
+    say(model.notes)
+    classifier = model.classifier(Answer())
+    reports = [
+        measure(name, decode, classifier, options.rounds)
+        for name, decode in _sources(options.image)
+    ]
+    facts = {
+        "model": model.name,
+        "runtime": f"{model.runtime.name} {model.runtime.version}",
+        "delegate": model.seat.note,
+        "threads": options.threads,
+        "frames": [asdict(report) for report in reports],
+    }
+    if options.json:
+        print(json.dumps(facts, indent=1))
+    else:
+        _print(facts, reports)
+    return ExitCode.OK
+
+
+def _sources(image: str | None) -> Iterator[tuple[str, Callable[[], Frame]]]:
+    """Name and decoder: the user's picture, or camera frames made of a bundled photograph."""
+    if image:
+        frame = load_picture(image).frame
+        yield f"{frame.width}x{frame.height}", lambda: load_picture(image).frame
+        return
+    photograph = load_picture(str(samples.CAT)).frame.pixels
+    for width, height in _CAMERA_SIZES:
+        pixels = cv2.resize(photograph, (width, height), interpolation=cv2.INTER_CUBIC)
+        yield f"{width}x{height}", _Mjpeg(cv2.imencode(".jpg", pixels)[1])
+
+
+class _Mjpeg:
+    """Decodes one frame of a camera's motion JPEG, to the colour order that the model wants."""
+
+    def __init__(self, data: np.ndarray) -> None:
+        self._data = data
+
+    def __call__(self) -> Frame:
+        pixels = np.asarray(cv2.imdecode(self._data, cv2.IMREAD_COLOR_RGB), np.uint8)
+        return Frame(pixels, ColourOrder.RGB)
+
+
+def _print(facts: dict[str, object], reports: list[Report]) -> None:
+    head = (
+        f"{facts['model']}, {facts['runtime']}, {facts['delegate']}, {facts['threads']} thread(s)"
+    )
+    print(f"{head}; milliseconds")
+    for report in reports:
+        print(f"\nframe {report.frame}, {report.rounds} rounds{'median':>13}{'p95':>9}{'p99':>9}")
+        for stage in ("decode", "preprocess", "inference", "total", "bare_invoke"):
+            spread = getattr(report, f"{stage}_ms")
+            print(f"  {stage:<26}{spread.median:>11.3f}{spread.p95:>9.3f}{spread.p99:>9.3f}")
+        print(f"  ratio_to_bare_invoke{report.ratio_to_bare_invoke:>17.3f}")

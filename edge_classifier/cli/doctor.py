@@ -1,0 +1,156 @@
+"""``edge-classify doctor``: can this machine do it, and if not, why?"""
+
+import importlib.metadata
+import json
+import platform
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from edge_classifier import __version__, samples
+from edge_classifier.assembly import LoadedModel, load_model
+from edge_classifier.classifier import Answer
+from edge_classifier.cli.options import add_model_arguments, model_choice
+from edge_classifier.engine.delegates import find_edgetpu
+from edge_classifier.engine.probe import check_delegate
+from edge_classifier.engine.runtime import load_runtime
+from edge_classifier.errors import EdgeClassifierError, ExitCode
+from edge_classifier.modelfile.catalogue import load_catalogue, sha256_of
+from edge_classifier.vision.pictures import load_picture
+
+DESCRIPTION = "Checks this machine: runtime, accelerators, model, one timed inference."
+_PACKAGES = ("numpy", "opencv-python-headless", "pillow", "rich", "pooch")
+_FEATURES = {
+    "asimd": "NEON",
+    "neon": "NEON",
+    "asimddp": "int8 dot product (fast)",
+    "i8mm": "int8 matrix multiplication (faster)",
+    "avx2": "AVX2",
+    "avx512f": "AVX-512",
+    "avx_vnni": "int8 dot product (fast)",
+    "avx512_vnni": "int8 dot product (fast)",
+}
+"""Flags of /proc/cpuinfo for which XNNPACK has kernels of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report. ``ok`` None: a fact that is neither good nor bad."""
+
+    subject: str
+    detail: str
+    ok: bool | None = None
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_model_arguments(parser)
+
+
+def run(options: Namespace) -> ExitCode:
+    """Look at everything, print it, and fail with the code of the first thing that is wrong."""
+    findings: list[Finding] = []
+    codes: list[ExitCode] = []
+
+    def look(subject: str, inspect: Callable[[], list[Finding]]) -> None:
+        try:
+            findings.extend(inspect())
+        except EdgeClassifierError as error:
+            findings.append(Finding(subject, str(error), ok=False))
+            codes.append(error.exit_code)
+
+    look("versions", _versions)
+    look("processor", _processor)
+    look("runtime", _runtime)
+    look("edge tpu", _edgetpu)
+    look("models", _model_files)
+    look("inference", lambda: _inference(options))
+    _print(findings, options.json)
+    wrong = [finding for finding in findings if finding.ok is False]
+    return codes[0] if codes else ExitCode.BAD_DATA if wrong else ExitCode.OK
+
+
+def _versions() -> list[Finding]:
+    found = [Finding("edge-classifier", __version__)]
+    bits = 64 if sys.maxsize > 2**32 else 32
+    python = f"{platform.python_version()}, {bits} bit, {platform.platform()}"
+    found.append(Finding("python", python))
+    for name in _PACKAGES:
+        try:
+            found.append(Finding(name, importlib.metadata.version(name)))
+        except importlib.metadata.PackageNotFoundError:
+            found.append(Finding(name, "not installed by pip (a system package may serve)"))
+    return found
+
+
+def _processor() -> list[Finding]:
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text("utf-8").split())
+    except OSError as error:
+        # XNNPACK asks there, too, and without an answer leaves its fast kernels out.
+        text = f"/proc/cpuinfo cannot be read ({error.strerror}): inference will be slow"
+        return [Finding("processor", text, ok=False)]
+    known = list(dict.fromkeys(text for flag, text in _FEATURES.items() if flag in flags))
+    return [Finding("processor", f"{platform.machine()}: {', '.join(known) or 'no vector units'}")]
+
+
+def _runtime() -> list[Finding]:
+    runtime = load_runtime()
+    return [Finding("runtime", f"{runtime.name} {runtime.version} ({runtime.reason})", ok=True)]
+
+
+def _edgetpu() -> list[Finding]:
+    library = find_edgetpu()
+    if library is None:
+        return [Finding("edge tpu", "libedgetpu is not installed; the CPU is used")]
+    check_delegate(library, load_catalogue().locate(""))
+    return [Finding("edge tpu", f"{library} loads and runs", ok=True)]
+
+
+def _model_files() -> list[Finding]:
+    catalogue = load_catalogue()
+    found = []
+    for entry in catalogue.entries:
+        path = catalogue.file(entry)
+        if entry.embedded or path.is_file():
+            whole = path.is_file() and sha256_of(path) == entry.sha256
+            what = "whole" if whole else "missing or damaged: see edge-classify models verify"
+            found.append(Finding(f"model {entry.name}", what, ok=whole))
+    return found
+
+
+def _inference(options: Namespace) -> list[Finding]:
+    """Classify a photograph of a cat; the second run is timed, the first one warms up."""
+    model = load_model(model_choice(options), threads=options.threads)
+    frame = load_picture(str(samples.CAT)).frame
+    classifier = model.classifier(Answer(top_k=1))
+    classifier.classify(frame)
+    result = classifier.classify(frame)
+    best = result.predictions[0]
+    text = (
+        f"{model.name} on {model.seat.note}, {options.threads} thread(s): "
+        f"{result.preprocess_ms:.2f} + {result.inference_ms:.2f} ms; "
+        f"the sample cat is {best.label} {best.score:.2f}"
+    )
+    notes = [Finding("note", note) for note in model.notes]
+    return [Finding("inference", text, ok=_right(model, best.label)), *notes]
+
+
+def _right(model: LoadedModel, label: str) -> bool | None:
+    """Whether the label is a cat's; None for a model that cannot know cats."""
+    known = [name.split(",")[0] for name in model.resolved.contract.labels]
+    if not set(samples.CAT_LABELS) & set(known):
+        return None
+    return label.split(",", maxsplit=1)[0] in samples.CAT_LABELS
+
+
+def _print(findings: list[Finding], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=1))
+        return
+    marks = {True: "ok  ", False: "BAD ", None: "    "}
+    for finding in findings:
+        print(f"{marks[finding.ok]} {finding.subject:<26} {finding.detail}")

@@ -1,0 +1,211 @@
+"""``edge-classify models``: the catalogue, and what is in a model file."""
+
+import json
+import sys
+from argparse import ArgumentParser, Namespace
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from edge_classifier.assembly import LoadedModel, ModelChoice, load_model
+from edge_classifier.core.quantization import TensorSpec
+from edge_classifier.errors import ExitCode, MissingFileError, ModelError
+from edge_classifier.modelfile.catalogue import Catalogue, Entry, load_catalogue, sha256_of
+from edge_classifier.modelfile.pull import pull
+
+DESCRIPTION = "Lists, inspects, fetches and verifies models."
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the sub-commands."""
+    actions = parser.add_subparsers(required=True, metavar="list|info|pull|verify|path")
+    _add(actions, "list", _list, "all models of the catalogue, and which are here", json_=True)
+    info = _add(actions, "info", _info, "what is inside a model", json_=True)
+    info.add_argument("model", nargs="?", default="", help="a name or a path; default: the default")
+    pull_ = _add(actions, "pull", _pull, "fetch models into the user's data folder")
+    pull_.add_argument("names", nargs="+", metavar="NAME")
+    verify = _add(actions, "verify", _verify, "compare model files with their SHA-256")
+    verify.add_argument("names", nargs="*", metavar="NAME", help="default: all that are here")
+    path = _add(actions, "path", _path, "print a model's file")
+    path.add_argument("model", nargs="?", default="", metavar="NAME", help="default: the default")
+
+
+def run(options: Namespace) -> ExitCode:
+    """Do what the sub-command says."""
+    action: Callable[[Namespace, Catalogue], ExitCode] = options.action
+    return action(options, load_catalogue())
+
+
+def _add(
+    actions: Any,
+    name: str,
+    action: Callable[[Namespace, Catalogue], ExitCode],
+    help_: str,
+    *,
+    json_: bool = False,
+) -> ArgumentParser:
+    parser: ArgumentParser = actions.add_parser(name, help=help_, description=help_)
+    parser.set_defaults(action=action)
+    parser.add_argument("--debug", action="store_true", help="show where an error comes from")
+    if json_:
+        parser.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def _list(options: Namespace, catalogue: Catalogue) -> ExitCode:
+    rows = [_row(entry, catalogue) for entry in catalogue.entries]
+    if options.json:
+        print(json.dumps(rows, indent=1))
+        return ExitCode.OK
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("name", "input", "labels", "state", "licence", "what it is"):
+        table.add_column(column, no_wrap=column == "name")
+    for row in rows:
+        name = f"{row['name']} *" if row["default"] else row["name"]
+        size = f"{row['input'][0]} x {row['input'][1]}"
+        labels = str(row["labels"] or "?")
+        table.add_row(name, size, labels, row["state"], row["licence"], row["title"])
+    width = None if sys.stdout.isatty() else 200
+    console = Console(highlight=False, width=width)
+    console.print(table, "* the default", sep="\n")
+    return ExitCode.OK
+
+
+def _row(entry: Entry, catalogue: Catalogue) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "default": entry.name == catalogue.default,
+        "state": _state(entry, catalogue),
+        "input": list(entry.input),
+        "labels": entry.labels,
+        "licence": entry.licence,
+        "title": entry.title,
+        "source": entry.source,
+        "sha256": entry.sha256,
+        "path": str(catalogue.file(entry)),
+    }
+
+
+def _state(entry: Entry, catalogue: Catalogue) -> str:
+    if catalogue.file(entry).is_file():
+        return "embedded" if entry.embedded else "here"
+    return "to pull" if entry.offered else "not offered: checksum unknown"
+
+
+def _path(options: Namespace, catalogue: Catalogue) -> ExitCode:
+    print(catalogue.locate(options.model))
+    return ExitCode.OK
+
+
+def _pull(options: Namespace, catalogue: Catalogue) -> ExitCode:
+    for name in options.names:
+        entry = catalogue.require(name)
+        with _download_bar(name) as progress:
+            path = pull(catalogue, entry, progress)
+        print(f"{name}\t{path}")
+    return ExitCode.OK
+
+
+def _verify(options: Namespace, catalogue: Catalogue) -> ExitCode:
+    """Every file is looked at before the first bad one decides the exit code."""
+    entries = [catalogue.require(name) for name in options.names] or [
+        entry for entry in catalogue.entries if catalogue.file(entry).is_file()
+    ]
+    failure = ExitCode.OK
+    for entry in entries:
+        path = catalogue.file(entry)
+        if not path.is_file():
+            verdict, code = "missing", MissingFileError.exit_code
+        elif not entry.offered:
+            verdict, code = "checksum unknown", ModelError.exit_code
+        elif sha256_of(path) != entry.sha256:
+            verdict, code = "DAMAGED: SHA-256 differs", ModelError.exit_code
+        else:
+            verdict, code = "ok", ExitCode.OK
+        print(f"{entry.name}\t{verdict}\t{path}")
+        failure = failure or code
+    return failure
+
+
+def _info(options: Namespace, catalogue: Catalogue) -> ExitCode:
+    facts = describe(load_model(ModelChoice(options.model, "cpu"), catalogue=catalogue))
+    if options.json:
+        print(json.dumps(facts, indent=1, ensure_ascii=False))
+        return ExitCode.OK
+    for key, value in facts.items():
+        lines = value if isinstance(value, list) else [_inline(value)]
+        print(f"{key.replace('_', ' '):<15} {lines[0] if lines else 'none'}")
+        for line in lines[1:]:
+            print(" " * 16 + str(line))
+    return ExitCode.OK
+
+
+def _inline(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_inline(item)}" for key, item in value.items())
+    return str(value)
+
+
+def describe(model: LoadedModel) -> dict[str, Any]:
+    """All that ``models info`` prints, as JSON values."""
+    engine, resolved = model.engine, model.resolved
+    contract = resolved.contract
+    operators = engine.operators()
+    kinds = Counter(dtype for operator in operators for dtype in set(operator.dtypes))
+    per_channel = sum(tensor["scales"] > 1 for tensor in engine.tensors())
+    return {
+        "name": model.name,
+        "file": str(model.seat.model),
+        "bytes": model.seat.model.stat().st_size,
+        "sha256": model.sha256,
+        "input": _tensor(engine.input),
+        "output": _tensor(engine.output),
+        "outputs_are": f"{contract.output} (last operator {engine.last_operator() or 'unknown'})",
+        "labels": f"{len(contract.labels)} ({resolved.labels_from})",
+        "languages": sorted(contract.names),
+        "preprocessing": {
+            "from": resolved.preprocessing_from,
+            "size": f"{contract.width} x {contract.height}",
+            "crop": str(contract.crop),
+            "crop_fraction": contract.crop_fraction,
+            "interpolation": str(contract.interpolation),
+            "colour_order": str(contract.colour_order),
+            "mean": list(contract.mean),
+            "std": list(contract.std),
+        },
+        "operators": dict(Counter(operator.name for operator in operators).most_common()),
+        "quantization": {
+            "all_int8": "int8" in kinds and not kinds.keys() & {"uint8", "float32", "float16"},
+            "operators_by_dtype": dict(kinds.most_common()),
+            "tensors_with_per_channel_scales": per_channel,
+        },
+        "notes": list(model.notes),
+        "model_card": resolved.card.splitlines(),
+    }
+
+
+def _tensor(spec: TensorSpec) -> dict[str, Any]:
+    facts: dict[str, Any] = {"shape": list(spec.shape), "dtype": spec.dtype.name}
+    if spec.quantization:
+        facts["scale"] = spec.quantization.scale
+        facts["zero_point"] = spec.quantization.zero_point
+    return facts
+
+
+@contextmanager
+def _download_bar(name: str) -> Iterator[Callable[[int, int], None]]:
+    """Progress on standard error: a bar for a person, silence for a log."""
+    if not sys.stderr.isatty():
+        yield lambda *_: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)

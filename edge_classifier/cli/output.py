@@ -1,0 +1,197 @@
+"""How results are printed: for people on a terminal, for programs everywhere else."""
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Any, Protocol, TextIO
+
+from edge_classifier.batch import Outcome
+
+_PROGRESS_FROM = 20
+"""Fewer pictures are done before a bar could be read."""
+
+
+class Format(StrEnum):
+    """What ``--format`` takes."""
+
+    TEXT = "text"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+class Writer(Protocol):
+    """Prints outcomes one by one."""
+
+    def write(self, outcome: Outcome) -> None:
+        """Print one."""
+
+    def close(self) -> None:
+        """Print what comes last."""
+
+
+def as_record(outcome: Outcome, model: str) -> dict[str, Any]:
+    """The documented JSON object of one picture (docs/cli.md)."""
+    if outcome.error or outcome.classification is None:
+        return {
+            "image": writable(outcome.reference),
+            "model": model,
+            "error": writable(str(outcome.error)),
+        }
+    found = outcome.classification
+    return {
+        "image": writable(outcome.reference),
+        "model": model,
+        "predictions": [
+            {"label": p.label, "index": p.index, "score": round(p.score, 6)}
+            for p in found.predictions
+        ],
+        "timings_ms": {
+            "decode": round(outcome.decode_ms, 3),
+            "preprocess": round(found.preprocess_ms, 3),
+            "inference": round(found.inference_ms, 3),
+            "total": round(outcome.total_ms, 3),
+        },
+    }
+
+
+def writable(text: str) -> str:
+    """``text`` with ``?`` for what UTF-8 cannot hold; file names need not be UTF-8."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def make_writer(format_: Format, model: str, stream: TextIO) -> Writer:
+    """The writer for a format; text looks different on a terminal."""
+    if format_ is Format.JSON:
+        return _Json(model, stream)
+    if format_ is Format.JSONL:
+        return _JsonLines(model, stream)
+    if format_ is Format.CSV:
+        return _Csv(stream)
+    return _Terminal() if stream.isatty() else _Lines(stream)
+
+
+class _Json:
+    """One array; written as it grows, so that a long batch shows life and keeps what it has."""
+
+    def __init__(self, model: str, stream: TextIO) -> None:
+        self._model = model
+        self._stream = stream
+        self._separator = "["
+
+    def write(self, outcome: Outcome) -> None:
+        text = json.dumps(as_record(outcome, self._model), ensure_ascii=False, indent=1)
+        self._stream.write(f"{self._separator}\n{text}")
+        self._separator = ","
+
+    def close(self) -> None:
+        self._stream.write("\n]\n")
+
+
+class _JsonLines:
+    def __init__(self, model: str, stream: TextIO) -> None:
+        self._model = model
+        self._stream = stream
+
+    def write(self, outcome: Outcome) -> None:
+        record = as_record(outcome, self._model)
+        self._stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Nothing comes last."""
+
+
+class _Csv:
+    """One line a label; pictures that could not be read have none."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._writer = csv.writer(stream, lineterminator="\n")
+        self._writer.writerow(["image", "rank", "label", "index", "score"])
+
+    def write(self, outcome: Outcome) -> None:
+        predictions = outcome.classification.predictions if outcome.classification else ()
+        for rank, p in enumerate(predictions, 1):
+            index = "" if p.index is None else p.index
+            self._writer.writerow(
+                [writable(outcome.reference), rank, p.label, index, round(p.score, 6)]
+            )
+
+    def close(self) -> None:
+        """Nothing comes last."""
+
+
+class _Lines:
+    """``picture<TAB>label score<TAB>label score ...``: clean for cut, awk and grep."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, outcome: Outcome) -> None:
+        if outcome.classification:
+            parts = [f"{p.label} {p.score:.3f}" for p in outcome.classification.predictions]
+            self._stream.write("\t".join([writable(outcome.reference), *parts]) + "\n")
+
+    def close(self) -> None:
+        """Nothing comes last."""
+
+
+class _Terminal:
+    """A block with bars a picture, by rich."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console(highlight=False)
+
+    def write(self, outcome: Outcome) -> None:
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        if outcome.classification is None:
+            return
+        table = Table.grid(padding=(0, 1))
+        table.add_column(width=min(36, self._console.width // 2), no_wrap=True, overflow="ellipsis")
+        table.add_column(width=24)
+        table.add_column(justify="right")
+        for p in outcome.classification.predictions:
+            table.add_row(Text(p.label), ProgressBar(1.0, p.score, width=24), f"{p.score:.3f}")
+        title = Text(writable(outcome.reference), style="bold")
+        title.append(f"  {outcome.total_ms:.1f} ms", style="dim")
+        self._console.print(title, table, "", sep="\n")
+
+    def close(self) -> None:
+        """Nothing comes last."""
+
+
+@contextmanager
+def progress(count: int) -> Iterator[Callable[[], None]]:
+    """A bar on standard error for many pictures, if a person is watching it."""
+    if count < _PROGRESS_FROM or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    bar = Progress(
+        TextColumn("classifying"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        redirect_stdout=sys.stdout.isatty(),
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("", total=count)
+        yield lambda: bar.advance(task)

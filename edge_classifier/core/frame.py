@@ -1,0 +1,26 @@
+"""A picture in memory, as cameras and files hand it on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_classifier.core.contract import ColourOrder
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """``pixels`` of shape (height, width, 3), uint8, in ``order``."""
+
+    pixels: NDArray[np.uint8]
+    order: ColourOrder = ColourOrder.RGB
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+        return int(self.pixels.shape[0])

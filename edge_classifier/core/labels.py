@@ -1,0 +1,91 @@
+"""Fitting a list of label names to the number of a model's outputs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from edge_classifier.core.contract import Contract
+
+BACKGROUND = "background"
+UNKNOWN = "unknown"
+UNKNOWN_NAMES: Mapping[str, str] = MappingProxyType({"en": "unknown", "zh": "未知"})
+_BACKGROUND_NAMES: Mapping[str, str] = MappingProxyType({"en": "background", "zh": "背景"})
+
+
+class LabelCountError(ValueError):
+    """The labels cannot belong to these outputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class FittedLabels:
+    """A contract whose labels match the outputs, and what was done to make them match."""
+
+    contract: Contract
+    note: str = ""
+
+
+def parse_labels(text: str) -> tuple[str, ...]:
+    """Label names from a text file: one a line, an index before it dropped.
+
+    Coral's label files number their lines (``0  background``); plain ones do not. Numbers are
+    dropped only when every line carries its own line number. What cannot be printed goes, because
+    labels reach terminals.
+    """
+    lines = [_printable(line).strip() for line in text.lstrip("\ufeff").splitlines()]
+    while lines and not lines[-1]:
+        lines.pop()
+    split = [line.split(maxsplit=1) for line in lines]
+    if lines and all(len(s) == 2 and s[0] == str(i) for i, s in enumerate(split)):
+        return tuple(s[1] for s in split)
+    return tuple(lines)
+
+
+def _printable(line: str) -> str:
+    return line if line.isprintable() else "".join(c for c in line if c.isprintable() or c == "\t")
+
+
+def fit_labels(contract: Contract, outputs: int) -> FittedLabels:
+    """The contract with exactly one label an output.
+
+    TensorFlow's ImageNet models have 1001 outputs, the first being ``background``; label files
+    come with and without that line, so a difference of just that one is mended and said.
+
+    Raises LabelCountError for any other difference.
+    """
+    labels = contract.labels
+    if not labels:
+        numbered = tuple(f"class {index}" for index in range(outputs))
+        return FittedLabels(contract.with_labels(numbered), "no label names: classes are numbered")
+    if len(labels) == outputs:
+        return FittedLabels(contract)
+    if len(labels) + 1 == outputs and labels[0].lower() != BACKGROUND:
+        return FittedLabels(_with_background(contract), "output 0 is taken as background")
+    if len(labels) == outputs + 1 and labels[0].lower() == BACKGROUND:
+        return FittedLabels(_without_first(contract), "the label background has no output: dropped")
+    raise LabelCountError(f"{len(labels)} labels for {outputs} outputs")
+
+
+def display_names(contract: Contract, language: str) -> tuple[str, ...]:
+    """Names in ``language`` where the contract has them (``zh`` also for ``zh-CN``)."""
+    for tag in (language, language.split("-", maxsplit=1)[0].split("_", maxsplit=1)[0]):
+        if tag in contract.names:
+            return contract.names[tag]
+    return contract.labels
+
+
+def unknown_name(language: str) -> str:
+    """What a picture below the threshold is called."""
+    return UNKNOWN_NAMES.get(language.split("-", maxsplit=1)[0].split("_", maxsplit=1)[0], UNKNOWN)
+
+
+def _with_background(contract: Contract) -> Contract:
+    names = {
+        language: (_BACKGROUND_NAMES.get(language, BACKGROUND), *known)
+        for language, known in contract.names.items()
+    }
+    return replace(contract, labels=(BACKGROUND, *contract.labels), names=MappingProxyType(names))
+
+
+def _without_first(contract: Contract) -> Contract:
+    names = {language: known[1:] for language, known in contract.names.items()}
+    return replace(contract, labels=contract.labels[1:], names=MappingProxyType(names))

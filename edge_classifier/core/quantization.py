@@ -1,0 +1,94 @@
+"""Affine quantization: real = scale * (stored - zero point).
+
+Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
+Inference", 2018, equation 1; the TFLite 8-bit quantization specification uses the same form.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_classifier.core.contract import Triple
+
+Array = NDArray[Any]
+"""A tensor's contents; its dtype is known only when the model is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quantization:
+    """Per-tensor affine parameters; ``scale`` 0 marks a tensor that is not quantized."""
+
+    scale: float = 0.0
+    zero_point: int = 0
+
+    def __bool__(self) -> bool:
+        return self.scale > 0
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """What the engine says of its input or output: shape with the batch of 1, and storage."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    quantization: Quantization = Quantization()
+
+
+class Route(Enum):
+    """How pixels become stored values, cheapest first."""
+
+    COPY = "copy"
+    """The stored value is the pixel."""
+    FLIP_TOP_BIT = "xor 0x80"
+    """int8 whose value is pixel - 128: the same bits but for the highest."""
+    TABLE = "table"
+    """A 256-entry table a channel."""
+
+
+def quantize(real: NDArray[np.float64], spec: TensorSpec) -> Array:
+    """Real numbers as ``spec`` stores them: rounded half to even, *then* clipped."""
+    if not np.issubdtype(spec.dtype, np.integer):
+        return real.astype(spec.dtype)
+    limits = np.iinfo(spec.dtype)
+    stored = np.rint(real / spec.quantization.scale) + spec.quantization.zero_point
+    clipped: Array = np.clip(stored, limits.min, limits.max).astype(spec.dtype)
+    return clipped
+
+
+def dequantize(stored: Array, quantization: Quantization) -> NDArray[np.float32]:
+    """Stored values as float32 real numbers; values of a float tensor pass through."""
+    real = stored.astype(np.float32)
+    if quantization:
+        real = (real - quantization.zero_point) * np.float32(quantization.scale)
+    return real
+
+
+def pixel_table(mean: Triple, std: Triple, spec: TensorSpec) -> Array:
+    """The stored value of every pixel value: shape (256, 3), channels as mean and std."""
+    pixels = np.arange(256, dtype=np.float64)[:, None]
+    return quantize((pixels - np.array(mean)) / np.array(std), spec)
+
+
+def pixel_route(table: Array) -> Route:
+    """The cheapest way that gives the values of ``table`` (256, 3) to within one step.
+
+    Google's uint8 files state mean and std 127.5 beside scale 1/128: taken exactly that rounds
+    half of all pixels up by one, which neither their training nor their own runtime does.
+    """
+    stored = table.astype(np.float64)
+    pixels = np.arange(256.0)[:, None]
+    if table.dtype == np.uint8 and np.abs(stored - pixels).max() <= 1:
+        return Route.COPY
+    if table.dtype == np.int8 and np.abs(stored - (pixels - 128)).max() <= 1:
+        return Route.FLIP_TOP_BIT
+    return Route.TABLE
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities of shape (classes,); shifted by the maximum so that exp cannot overflow."""
+    powers = np.exp(logits - logits.max())
+    return np.asarray(powers / powers.sum(), dtype=np.float32)

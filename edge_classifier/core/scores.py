@@ -1,0 +1,51 @@
+"""From a model's raw output to ranked, named predictions."""
+
+from typing import NamedTuple
+
+from edge_classifier.core.contract import Output
+from edge_classifier.core.quantization import Array, Quantization, dequantize, softmax
+
+
+class Prediction(NamedTuple):
+    """One label of a picture. ``index`` is the output's number, None for ``unknown``."""
+
+    label: str
+    index: int | None  # type: ignore[assignment]  # hides tuple.index, which nobody misses
+    score: float
+
+
+def top_k(
+    raw: Array, quantization: Quantization, output: Output, k: int
+) -> list[tuple[int, float]]:
+    """Index and score in [0, 1] of the ``k`` best of ``raw``, shape (classes,), best first.
+
+    Ties go to the lower index. Quantized values are ranked as they are stored, which their
+    positive scale allows, and only the winners are dequantized. There is one call into numpy's
+    machinery: with caches that a network has just swept, each costs more than what it computes.
+    """
+    # Back to front, the last of the equals that a stable ascending sort leaves is the first here.
+    ascending = raw[::-1].argsort(kind="stable")
+    last = raw.shape[0] - 1
+    best = [last - index for index in ascending[: -k - 1 : -1].tolist()]
+    if output is Output.LOGITS:
+        raw, quantization = softmax(dequantize(raw, quantization)), Quantization()
+    scale, zero_point = (quantization.scale, quantization.zero_point) if quantization else (1.0, 0)
+    return [(index, (raw.item(index) - zero_point) * scale) for index in best]
+
+
+def name_predictions(
+    ranked: list[tuple[int, float]],
+    names: tuple[str, ...],
+    threshold: float | None,
+    unknown: str,
+) -> tuple[Prediction, ...]:
+    """Named predictions, best first; those below ``threshold`` go.
+
+    When none is left there is one, ``unknown`` with the best score and no index.
+    """
+    kept = tuple(
+        Prediction(names[index], index, score)
+        for index, score in ranked
+        if threshold is None or score >= threshold
+    )
+    return kept or (Prediction(unknown, None, ranked[0][1]),)

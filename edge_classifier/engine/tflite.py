@@ -1,0 +1,205 @@
+"""The engine on a TFLite interpreter."""
+
+import ctypes
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_classifier.core.quantization import Array, Quantization, TensorSpec
+from edge_classifier.engine.runtime import Runtime, native_messages
+from edge_classifier.errors import DelegateError, ModelError
+
+EDGETPU_OPERATOR = "edgetpu-custom-op"
+LARGEST_SIDE_PX = 4096
+"""As contracts have it, too: a damaged shape must not make buffers that take all memory."""
+_DTYPES = (np.uint8, np.int8, np.float32)
+_REMEDY = "Use an image classifier: one picture in, one score a class out."
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One node of the graph as the file has it, before delegates take nodes over."""
+
+    name: str
+    outputs: tuple[int, ...]
+    dtypes: tuple[str, ...]
+    """Of its inputs and outputs; optional inputs left out."""
+
+
+class TfliteEngine:
+    """An ``Engine`` on ai-edge-litert or tflite-runtime.
+
+    XNNPACK is on by the runtime's own default. Load only files that ``probe.check_model`` has
+    tried or whose hash is known: the runtime trusts the flatbuffer it is given.
+    """
+
+    def __init__(
+        self, path: Path, runtime: Runtime, *, threads: int = 1, delegate: Path | None = None
+    ) -> None:
+        self._path = path
+        require_tflite(path)
+        self._interpreter = _interpreter(path, runtime, threads, delegate)
+        details = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        _require_classifier(path, *details)
+        (input_detail,), (output_detail,) = details
+        self._output_index = int(output_detail["index"])
+        self.picture = _own_memory(self._interpreter, input_detail["index"])[0]
+        self.scores = _own_memory(self._interpreter, self._output_index).reshape(-1)
+        self.input = _spec(input_detail)
+        output = _spec(output_detail)
+        self.output = TensorSpec(
+            output.name, (math.prod(output.shape),), output.dtype, output.quantization
+        )
+
+    def invoke(self) -> None:
+        """See ``Engine.invoke``."""
+        self._interpreter.invoke()
+
+    def operators(self) -> tuple[Operator, ...]:
+        """The graph's operators in execution order."""
+        return _operators(self._interpreter)
+
+    def last_operator(self) -> str:
+        """Name of the operator that makes the output, looking through (de)quantization."""
+        wanted = self._output_index
+        nodes = self._interpreter._get_ops_details()
+        for node in reversed(nodes):
+            if wanted in node["outputs"] and node["op_name"] != "DELEGATE":
+                if node["op_name"] not in ("QUANTIZE", "DEQUANTIZE", "RESHAPE"):
+                    return str(node["op_name"])
+                wanted = int(node["inputs"][0])
+        return ""
+
+    def tensors(self) -> list[dict[str, Any]]:
+        """Name, shape, dtype and number of scales of each tensor, for ``models info``."""
+        return [
+            {
+                "name": detail["name"],
+                "shape": [int(size) for size in detail["shape"]],
+                "dtype": np.dtype(detail["dtype"]).name,
+                "scales": len(detail["quantization_parameters"]["scales"]),
+            }
+            for detail in self._interpreter.get_tensor_details()
+        ]
+
+
+def require_tflite(path: Path) -> None:
+    """Raise ModelError unless the file starts like a TFLite flatbuffer (identifier TFL3)."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+    except OSError as error:
+        raise ModelError(str(path), f"cannot be read ({error.strerror})") from error
+    if start[4:8] != b"TFL3":
+        what = "is empty" if not start else "is not a TFLite model (no TFL3 identifier)"
+        raise ModelError(str(path), what, "Name a .tflite file, or see: edge-classify models list")
+
+
+def compiled_for_edgetpu(path: Path) -> bool:
+    """Whether the file holds Edge TPU code, which no CPU can run."""
+    return EDGETPU_OPERATOR.encode() in path.read_bytes()
+
+
+def _interpreter(path: Path, runtime: Runtime, threads: int, delegate: Path | None) -> Any:
+    try:
+        with native_messages() as messages:
+            delegates = [runtime.module.load_delegate(str(delegate))] if delegate else None
+    except (AttributeError, ValueError, OSError, RuntimeError) as error:
+        # AttributeError: a library without the functions that every delegate has.
+        raise DelegateError(str(delegate), f"is no TFLite delegate ({error})") from error
+    try:
+        with native_messages() as messages:
+            interpreter = runtime.module.Interpreter(
+                model_path=str(path), num_threads=threads, experimental_delegates=delegates
+            )
+            interpreter.allocate_tensors()
+    except (ValueError, RuntimeError, MemoryError) as error:
+        detail = " ".join([str(error), *(m for m in messages if m.startswith("ERROR"))])
+        raise ModelError(
+            str(path), f"the runtime cannot load it ({detail})", "Copy or export the model again."
+        ) from error
+    return interpreter
+
+
+def _own_memory(interpreter: Any, index: int) -> Array:
+    """A tensor's own memory as an array that outlives no interpreter.
+
+    The interpreter's views forbid ``invoke`` while they exist, so they would have to be made anew
+    for every picture. The memory of a static graph stays where ``allocate_tensors`` has put it,
+    and that is called once.
+    """
+    view: Array = interpreter.tensor(index)()
+    memory: Any = (ctypes.c_char * view.nbytes).from_address(view.ctypes.data)
+    memory.owner = interpreter
+    array: Array = np.frombuffer(memory, view.dtype).reshape(view.shape)
+    return array
+
+
+def _spec(detail: dict[str, Any]) -> TensorSpec:
+    parameters = detail["quantization_parameters"]
+    quantization, dtype = Quantization(), np.dtype(detail["dtype"])
+    # A float tensor may still carry what it was quantized by.
+    if len(parameters["scales"]) and dtype != np.float32:
+        quantization = Quantization(
+            float(parameters["scales"][0]), int(parameters["zero_points"][0])
+        )
+    shape = tuple(int(size) for size in detail["shape"])
+    return TensorSpec(detail["name"], shape, dtype, quantization)
+
+
+def _require_classifier(
+    path: Path, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]
+) -> None:
+    """Raise ModelError unless it is (1, height, width, 3) in and one vector of scores out."""
+    if len(inputs) != 1 or len(outputs) != 1:
+        what = f"has {len(inputs)} inputs and {len(outputs)} outputs; one of each is needed"
+        raise ModelError(str(path), what, _REMEDY)
+    given, made = inputs[0], outputs[0]
+    shape = [int(size) for size in given["shape"]]
+    if any(int(size) < 0 for size in given["shape_signature"][1:]):
+        raise ModelError(
+            str(path),
+            f"its input size is dynamic ({_shape(given['shape_signature'])})",
+            "Export it with a fixed size, for example 1 x 224 x 224 x 3.",
+        )
+    if len(shape) != 4 or shape[0] != 1 or shape[3] != 3 or min(shape) < 1:
+        what = f"its input is {_shape(shape)}; 1 x height x width x 3 is needed"
+        raise ModelError(str(path), what, "Channels come last, and are colours.")
+    if max(shape) > LARGEST_SIDE_PX:
+        what = f"its input is {_shape(shape)}; sides of up to {LARGEST_SIDE_PX} pixels are allowed"
+        raise ModelError(str(path), what, _REMEDY)
+    scores = [int(size) for size in made["shape"]]
+    if math.prod(scores) != max(scores, default=0) or max(scores, default=0) < 2:
+        what = f"its output is {_shape(scores)}; 1 x classes is needed"
+        raise ModelError(str(path), what, _REMEDY)
+    for detail in (given, made):
+        dtype = np.dtype(detail["dtype"])
+        if dtype not in _DTYPES:
+            what = f"the tensor {detail['name']} is {dtype}; uint8, int8 or float32 is needed"
+            raise ModelError(str(path), what)
+        if dtype != np.float32 and not _spec(detail).quantization:
+            what = f"the tensor {detail['name']} is {dtype} without scale and zero point"
+            raise ModelError(str(path), what, "Export the model again with quantization.")
+
+
+def _shape(sizes: Any) -> str:
+    return " x ".join("?" if int(size) < 0 else str(int(size)) for size in sizes)
+
+
+def _operators(interpreter: Any) -> tuple[Operator, ...]:
+    return tuple(
+        Operator(
+            node["op_name"],
+            tuple(int(index) for index in node["outputs"]),
+            tuple(
+                np.dtype(dtype).name
+                for dtype in (*node["operand_types"], *node["result_types"])
+                if dtype is not None
+            ),
+        )
+        for node in interpreter._get_ops_details()
+        if node["op_name"] != "DELEGATE"
+    )

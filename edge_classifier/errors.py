@@ -1,0 +1,107 @@
+"""Every error that this project raises on purpose, and the exit code each one becomes.
+
+    EdgeClassifierError
+    ├── UsageError            2   the command was called wrongly
+    ├── PictureError         65   a picture cannot be decoded, or is refused
+    ├── ModelError           65   a model file cannot be used
+    ├── MissingFileError     66   a named file or folder is not there
+    ├── UnavailableError     69   something outside does not answer
+    │   ├── DelegateError    69   an accelerator's library crashes, hangs or refuses
+    │   └── DownloadError    69   a model cannot be fetched
+    └── ContractError        78   model, labels and preprocessing do not fit together
+
+The codes from 64 up are those of BSD's ``sysexits.h``. Whatever else escapes is a bug: 70.
+"""
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """What ``edge-classify`` returns to the shell; listed in ``--help`` and docs/cli.md."""
+
+    OK = 0
+    USAGE = 2
+    BAD_DATA = 65
+    MISSING_FILE = 66
+    UNAVAILABLE = 69
+    BUG = 70
+    CONFIGURATION = 78
+    INTERRUPTED = 130
+
+    @property
+    def meaning(self) -> str:
+        """One line for people."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    ExitCode.OK: "ok",
+    ExitCode.USAGE: "the command was called wrongly",
+    ExitCode.BAD_DATA: "a picture or a model cannot be read",
+    ExitCode.MISSING_FILE: "a file, folder or model is not there",
+    ExitCode.UNAVAILABLE: "an accelerator, a download or (later) a camera or broker is unavailable",
+    ExitCode.BUG: "a bug in edge-classify; --debug shows where",
+    ExitCode.CONFIGURATION: "model, labels and settings do not fit together",
+    ExitCode.INTERRUPTED: "interrupted with Ctrl-C",
+}
+
+
+class EdgeClassifierError(Exception):
+    """An expected failure: what it is about, what is wrong, and what to do."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.BUG
+
+    def __init__(self, subject: str, problem: str, remedy: str = "") -> None:
+        self.subject = subject
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(subject, problem, remedy)
+
+    def __str__(self) -> str:
+        text = f"{self.subject}: {self.problem}"
+        return " ".join(f"{text}. {self.remedy}".split()) if self.remedy else " ".join(text.split())
+
+
+class UsageError(EdgeClassifierError):
+    """The command was called in a way that cannot be meant."""
+
+    exit_code = ExitCode.USAGE
+
+
+class PictureError(EdgeClassifierError):
+    """A picture cannot be decoded, or is refused before it is decoded."""
+
+    exit_code = ExitCode.BAD_DATA
+
+
+class ModelError(EdgeClassifierError):
+    """A file is no TFLite model, or one that a classifier cannot run."""
+
+    exit_code = ExitCode.BAD_DATA
+
+
+class MissingFileError(EdgeClassifierError):
+    """A file, folder or catalogue model that was named is not there."""
+
+    exit_code = ExitCode.MISSING_FILE
+
+
+class UnavailableError(EdgeClassifierError):
+    """Something outside this process does not answer as it should."""
+
+    exit_code = ExitCode.UNAVAILABLE
+
+
+class DelegateError(UnavailableError):
+    """An accelerator's library crashed, hung, or is no delegate."""
+
+
+class DownloadError(UnavailableError):
+    """A model could not be fetched, or what came is not what was promised."""
+
+
+class ContractError(EdgeClassifierError):
+    """Model, labels and preprocessing contract contradict one another."""
+
+    exit_code = ExitCode.CONFIGURATION

@@ -1,0 +1,1 @@
+"""What is in a .tflite file beside the network, and where model files come from."""

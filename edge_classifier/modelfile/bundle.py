@@ -1,0 +1,59 @@
+"""The zip appended to a .tflite: labels, contract and model card, as TFLite metadata tools do.
+
+A flatbuffer is read from its front and a zip from its end, so one file is both.
+"""
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from edge_classifier.errors import ModelError
+
+CONTRACT_FILE = "contract.json"
+LABELS_FILE = "labels.txt"
+CARD_FILE = "model_card.md"
+MEMBER_LIMIT_BYTES = 8_000_000
+"""Far above any list of labels; a zip that promises more is not read."""
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""What metadata tools write, and what Python can inflate piece by piece."""
+
+
+def read_bundle(path: Path) -> dict[str, bytes]:
+    """The members of the appended zip, by name; empty when there is none.
+
+    Raises ModelError when there is one that cannot be read whole.
+    """
+    try:
+        if not zipfile.is_zipfile(path):
+            return {}
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            if sum(member.file_size for member in members) > MEMBER_LIMIT_BYTES:
+                raise ModelError(str(path), "the zip inside it is too large to be labels")
+            return {member.filename: _read(archive, member) for member in members}
+    except ModelError:
+        raise
+    except Exception as error:  # BadZipFile, zlib.error, struct.error ...: a damaged zip
+        raise ModelError(
+            str(path), f"the zip with its labels is damaged ({error})", "Copy the model again."
+        ) from error
+
+
+def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """A member's promised bytes and no more: a few kilobytes can inflate to gigabytes."""
+    if member.compress_type not in _METHODS:
+        raise NotImplementedError(f"compression method {member.compress_type}")
+    with archive.open(member) as file:
+        return file.read(member.file_size)
+
+
+def append_bundle(path: Path, members: Mapping[str, str]) -> None:
+    """Append ``members`` (name to text) to the model at ``path``, stored and with fixed dates.
+
+    The same members give the same bytes. Do it last: whatever rewrites the flatbuffer drops it.
+    """
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in members.items():
+            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, text)

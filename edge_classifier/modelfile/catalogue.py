@@ -1,0 +1,158 @@
+"""The models known by name: which are embedded, which can be fetched, and where they lie."""
+
+import hashlib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from edge_classifier.errors import ContractError, MissingFileError
+
+CATALOGUE_VARIABLE = "EDGE_CLASSIFIER_CATALOGUE"
+MODELS_VARIABLE = "EDGE_CLASSIFIER_MODELS"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One model of the catalogue."""
+
+    name: str
+    file: str
+    title: str
+    input: tuple[int, int]
+    """Width and height in pixels."""
+    licence: str
+    source: str
+    labels: int = 0
+    """Number of outputs; 0: unknown."""
+    sha256: str = ""
+    """Hex; empty: unknown, and then the model is not offered."""
+    url: str = ""
+    embedded: bool = False
+    contract: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def offered(self) -> bool:
+        """Whether it is here or can be fetched and verified."""
+        return bool(self.sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """All entries, and the two folders that model files lie in."""
+
+    default: str
+    entries: tuple[Entry, ...]
+    embedded_folder: Path
+    pulled_folder: Path
+
+    def entry(self, name: str) -> Entry | None:
+        """The entry called ``name``."""
+        return next((entry for entry in self.entries if entry.name == name), None)
+
+    def by_hash(self, sha256: str) -> Entry | None:
+        """The entry whose file has this hash."""
+        return next((entry for entry in self.entries if entry.sha256 == sha256), None)
+
+    def file(self, entry: Entry) -> Path:
+        """Where the entry's file lies, or would lie once it is pulled."""
+        return (self.embedded_folder if entry.embedded else self.pulled_folder) / entry.file
+
+    def require(self, name: str) -> Entry:
+        """The entry called ``name``. Raises MissingFileError that names the nearest ones."""
+        if entry := self.entry(name):
+            return entry
+        import difflib  # Here, because a name that exists needs no neighbours.
+
+        names = [entry.name for entry in self.entries]
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(names)}."
+        raise MissingFileError(name, "no such model in the catalogue", hint)
+
+    def locate(self, reference: str) -> Path:
+        """The model file for a catalogue name or a path; empty: the default model's.
+
+        Raises MissingFileError when there is none, saying how to get it.
+        """
+        reference = reference or self.default
+        path = Path(reference)
+        if entry := self.entry(reference):
+            if not self.file(entry).is_file():
+                raise MissingFileError(
+                    reference, "is not on this machine yet", self.how_to_get(entry)
+                )
+            return self.file(entry)
+        try:
+            if path.is_file():
+                return path
+        except OSError as error:
+            raise MissingFileError(reference, f"cannot be looked at ({error.strerror})") from error
+        if path.suffix or "/" in reference:
+            raise MissingFileError(
+                reference, "no such model file", "See: edge-classify models list"
+            )
+        self.require(reference)
+        raise AssertionError(reference)
+
+    def how_to_get(self, entry: Entry) -> str:
+        """What a person does to have the model here."""
+        if entry.embedded:
+            return "The installation is incomplete: install edge-classifier again."
+        if not entry.offered:
+            return f"Its checksum is unknown, so it is not fetched: get it from {entry.source}"
+        return f"Fetch it with: edge-classify models pull {entry.name}"
+
+
+def load_catalogue(file: Path | None = None) -> Catalogue:
+    """The catalogue of this installation, or of ``$EDGE_CLASSIFIER_CATALOGUE``, or ``file``.
+
+    Raises ContractError when it cannot be understood.
+    """
+    override = os.environ.get(CATALOGUE_VARIABLE)
+    file = file or (Path(override) if override else embedded_folder() / "catalogue.toml")
+    try:
+        data = tomllib.loads(file.read_text("utf-8"))
+        entries = tuple(_entry(item) for item in data["model"])
+        return Catalogue(data["default"], entries, embedded_folder(), pulled_folder())
+    except FileNotFoundError as error:
+        raise MissingFileError(str(file), "no such catalogue") from error
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise ContractError(str(file), f"is no model catalogue ({error!r})") from error
+
+
+def embedded_folder() -> Path:
+    """The models that came with the package: inside it, or beside it in a checkout."""
+    inside = Path(__file__).parent.parent / "models"
+    return inside if inside.is_dir() else inside.parent.parent / "models"
+
+
+def pulled_folder() -> Path:
+    """Where ``models pull`` puts files: ``$EDGE_CLASSIFIER_MODELS`` or the user's data folder.
+
+    The default follows the XDG Base Directory Specification.
+    """
+    if override := os.environ.get(MODELS_VARIABLE):
+        return Path(override)
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(data) / "edge-classifier" / "models"
+
+
+def cache_folder() -> Path:
+    """Where results that can be made again are kept (XDG Base Directory Specification)."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "edge-classifier"
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _entry(item: dict[str, Any]) -> Entry:
+    width, height = item.pop("input")
+    contract = MappingProxyType(item.pop("contract", {}))
+    return Entry(input=(width, height), contract=contract, **item)

@@ -1,0 +1,81 @@
+"""Fetches catalogue models: verified, then put in place in one step."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from edge_classifier.errors import DownloadError
+from edge_classifier.modelfile.catalogue import Catalogue, Entry, sha256_of
+
+Progress = Callable[[int, int], None]
+"""Called with bytes so far and bytes in all (0: unknown)."""
+
+
+def pull(catalogue: Catalogue, entry: Entry, progress: Progress) -> Path:
+    """Fetch one model and return its file; one that is already there and whole is kept.
+
+    An interrupted download leaves no file under the model's name, so it just starts again.
+    Raises DownloadError.
+    """
+    target = catalogue.file(entry)
+    if target.is_file() and sha256_of(target) == entry.sha256:
+        return target
+    if not entry.offered or not entry.url:
+        problem = "is embedded and damaged" if entry.embedded else "is not offered"
+        raise DownloadError(entry.name, problem, catalogue.how_to_get(entry))
+    import pooch  # Here, because requests takes longer to import than a picture to classify.
+    import requests
+
+    pooch.get_logger().setLevel("WARNING")
+    try:
+        path = pooch.retrieve(
+            entry.url,
+            known_hash=f"sha256:{entry.sha256}",
+            fname=target.name,
+            path=target.parent,
+            downloader=pooch.HTTPDownloader(progressbar=_Bar(progress), timeout=30),
+        )
+    except ValueError as error:
+        raise DownloadError(
+            entry.name,
+            f"what {entry.url} sent is not the file that was promised (SHA-256 differs)",
+            "Try again later; the file was thrown away.",
+        ) from error
+    except (requests.RequestException, OSError) as error:
+        raise DownloadError(
+            entry.name, f"cannot be fetched ({_reason(error)})", _by_hand(entry, target)
+        ) from error
+    return Path(path)
+
+
+def _by_hand(entry: Entry, target: Path) -> str:
+    return (
+        f"Without a network, fetch {entry.url} elsewhere and put it at {target}, "
+        f"then run: edge-classify models verify {entry.name}"
+    )
+
+
+def _reason(error: Exception) -> str:
+    """The innermost cause, which says more than the layers around it."""
+    cause: BaseException = error
+    while inner := cause.__cause__ or cause.__context__:
+        cause = inner
+    return f"{type(cause).__name__}: {str(cause)[:150]}"
+
+
+class _Bar:
+    """What pooch asks of a progress bar (its documentation, "Using custom progress bars")."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._done = 0
+        self.total = 0
+
+    def update(self, count: int) -> None:
+        self._done += count
+        self._progress(self._done, self.total)
+
+    def reset(self) -> None:
+        self._done = 0
+
+    def close(self) -> None:
+        """Nothing to close: the caller owns what it draws on."""

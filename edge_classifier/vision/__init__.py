@@ -1,0 +1,1 @@
+"""Pictures as files and as arrays: decoding, preprocessing, drawing."""

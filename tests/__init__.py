@@ -1,0 +1,1 @@
+"""Tests: ``pure`` without input or output, ``real`` with real models, files and processes."""

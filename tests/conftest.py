@@ -1,0 +1,47 @@
+"""What several tests need: reference models, a home of their own, the command as a process."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+SHARED_VARIABLE = "EDGE_CLASSIFIER_SHARED"
+REPOSITORY = Path(__file__).parent.parent
+
+Completed = subprocess.CompletedProcess[bytes]
+Cli = Callable[..., Completed]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference models and pictures, which are not part of the project."""
+    if SHARED_VARIABLE not in os.environ:
+        pytest.skip(f"${SHARED_VARIABLE} is not set: reference models and pictures are not here")
+    return Path(os.environ[SHARED_VARIABLE])
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests neither see nor touch the user's pulled models and caches."""
+    home = tmp_path_factory.mktemp("home")
+    for variable in ("EDGE_CLASSIFIER_CATALOGUE", "EDGE_CLASSIFIER_MODELS"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+
+
+@pytest.fixture
+def cli() -> Cli:
+    """Runs the command line in a process of its own, as a user would."""
+
+    def run(*arguments: str | Path, stdin: bytes = b"", timeout: float = 120) -> Completed:
+        command = [sys.executable, "-m", "edge_classifier", *map(str, arguments)]
+        return subprocess.run(
+            command, input=stdin, capture_output=True, timeout=timeout, check=False
+        )
+
+    return run

@@ -1,0 +1,202 @@
+"""Fetching models from a real HTTP server on the loopback interface."""
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from edge_classifier.errors import DownloadError
+from edge_classifier.modelfile.catalogue import Catalogue, load_catalogue
+from edge_classifier.modelfile.pull import pull
+from tests.conftest import Cli
+from tests.tiny import Tiny, build
+
+
+class Server:
+    """Serves one body; can be told to lie, to stop half way, or to refuse."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self.announce = len(body)
+        self.status = 200
+        self.requests = 0
+        self.url = ""
+
+
+@contextmanager
+def serving(body: bytes) -> Iterator[Server]:
+    """An HTTP server on a free loopback port."""
+    server = Server(body)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            server.requests += 1
+            self.send_response(server.status)
+            self.send_header("Content-Length", str(server.announce))
+            self.end_headers()
+            self.wfile.write(server.body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        server.url = f"http://127.0.0.1:{http.server_port}/model.tflite"
+        thread = threading.Thread(target=http.serve_forever)
+        thread.start()
+        try:
+            yield server
+        finally:
+            http.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> bytes:
+    """A real, tiny model."""
+    return build(tmp_path / "source.tflite", Tiny()).read_bytes()
+
+
+def catalogue_for(folder: Path, url: str, body: bytes, name: str = "tiny") -> Path:
+    """A catalogue file that offers ``body`` at ``url``."""
+    digest = hashlib.sha256(body).hexdigest()
+    path = folder / "catalogue.toml"
+    path.write_text(
+        f"""
+        default = "{name}"
+        [[model]]
+        name = "{name}"
+        file = "tiny.tflite"
+        title = "A tiny model"
+        labels = 3
+        input = [8, 8]
+        licence = "Apache-2.0"
+        source = "{url}"
+        url = "{url}"
+        sha256 = "{digest}"
+        """,
+        "utf-8",
+    )
+    return path
+
+
+def loaded(folder: Path, server: Server, body: bytes) -> Catalogue:
+    """The catalogue that offers ``body`` from ``server``."""
+    return load_catalogue(catalogue_for(folder, server.url, body))
+
+
+def leftovers(catalogue: Catalogue) -> list[Path]:
+    """Files in the folder of pulled models."""
+    folder = catalogue.pulled_folder
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def test_pull_a_good_server_installs_the_verified_file_and_reports_progress(
+    tmp_path: Path, model: bytes
+) -> None:
+    seen: list[tuple[int, int]] = []
+    with serving(model) as server:
+        catalogue = loaded(tmp_path, server, model)
+        path = pull(catalogue, catalogue.entries[0], lambda *step: seen.append(step))
+    assert path.read_bytes() == model
+    assert path == catalogue.locate("tiny")
+    assert seen[-1] == (len(model), len(model))
+
+
+def test_pull_a_file_that_is_there_is_not_fetched_again(tmp_path: Path, model: bytes) -> None:
+    with serving(model) as server:
+        catalogue = loaded(tmp_path, server, model)
+        for _ in range(2):
+            pull(catalogue, catalogue.entries[0], lambda *_: None)
+        assert server.requests == 1
+
+
+def test_pull_a_damaged_file_that_is_there_is_replaced(tmp_path: Path, model: bytes) -> None:
+    with serving(model) as server:
+        catalogue = loaded(tmp_path, server, model)
+        path = pull(catalogue, catalogue.entries[0], lambda *_: None)
+        path.write_bytes(model[:100])
+        pull(catalogue, catalogue.entries[0], lambda *_: None)
+        assert path.read_bytes() == model
+
+
+def test_pull_other_bytes_than_promised_installs_nothing(tmp_path: Path, model: bytes) -> None:
+    with serving(model[:-1] + b"!") as server:
+        catalogue = loaded(tmp_path, server, model)
+        with pytest.raises(DownloadError, match="SHA-256 differs"):
+            pull(catalogue, catalogue.entries[0], lambda *_: None)
+    assert leftovers(catalogue) == []
+
+
+def test_pull_a_connection_cut_half_way_leaves_nothing_and_then_succeeds(
+    tmp_path: Path, model: bytes
+) -> None:
+    with serving(model[: len(model) // 2]) as server:
+        server.announce = len(model)
+        catalogue = loaded(tmp_path, server, model)
+        with pytest.raises(DownloadError):
+            pull(catalogue, catalogue.entries[0], lambda *_: None)
+        assert leftovers(catalogue) == []
+        server.body = model
+        assert pull(catalogue, catalogue.entries[0], lambda *_: None).read_bytes() == model
+
+
+def test_pull_a_server_error_is_said_with_the_way_by_hand(tmp_path: Path, model: bytes) -> None:
+    with serving(model) as server:
+        server.status = 503
+        catalogue = loaded(tmp_path, server, model)
+        with pytest.raises(DownloadError, match=r"503.*put it at .*tiny\.tflite"):
+            pull(catalogue, catalogue.entries[0], lambda *_: None)
+
+
+def test_pull_a_model_without_checksum_is_refused_before_any_request(tmp_path: Path) -> None:
+    catalogue = load_catalogue()
+    entry = catalogue.require("mobilenet-v2-insects")
+    with pytest.raises(DownloadError, match="not offered"):
+        pull(catalogue, entry, lambda *_: None)
+
+
+def test_models_pull_on_the_command_line_prints_the_path_and_the_model_then_runs(
+    tmp_path: Path, model: bytes, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(model) as server:
+        file = catalogue_for(tmp_path, server.url, model)
+        monkeypatch.setenv("EDGE_CLASSIFIER_CATALOGUE", str(file))
+        before = cli("models", "path")
+        pulled = cli("models", "pull", "tiny")
+        path = cli("models", "path").stdout.decode().strip()
+        verified = cli("models", "verify")
+    assert before.returncode == 66
+    assert b"models pull tiny" in before.stderr
+    assert pulled.returncode == 0
+    assert pulled.stdout.decode().split("\t") == ["tiny", f"{path}\n"]
+    assert verified.stdout.startswith(b"tiny\tok\t")
+
+
+def test_models_pull_without_network_says_what_to_do_and_exits_69(
+    tmp_path: Path, model: bytes, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(model) as server:
+        url = server.url
+    monkeypatch.setenv("EDGE_CLASSIFIER_CATALOGUE", str(catalogue_for(tmp_path, url, model)))
+    done = cli("models", "pull", "tiny")
+    assert done.returncode == 69
+    assert b"Without a network" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_models_verify_a_changed_file_is_called_damaged_and_exits_65(
+    tmp_path: Path, model: bytes, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(model) as server:
+        file = catalogue_for(tmp_path, server.url, model)
+        catalogue = load_catalogue(file)
+        path = pull(catalogue, catalogue.entries[0], lambda *_: None)
+    path.write_bytes(model + b"x")
+    monkeypatch.setenv("EDGE_CLASSIFIER_CATALOGUE", str(file))
+    done = cli("models", "verify", "tiny")
+    assert done.returncode == 65
+    assert b"DAMAGED" in done.stdout
