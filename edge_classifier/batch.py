@@ -12,7 +12,7 @@ from edge_classifier.errors import EdgeClassifierError
 from edge_classifier.protocols import Clock
 from edge_classifier.vision.pictures import Picture
 
-_WAITING_PER_WORKER = 4
+_WAITING_PER_WORKER = 2
 
 
 @dataclass(frozen=True, slots=True)

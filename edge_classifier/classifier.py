@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from edge_classifier.core.contract import Contract
 from edge_classifier.core.frame import Frame
@@ -21,8 +22,7 @@ class Answer:
     language: str = "en"
 
 
-@dataclass(frozen=True, slots=True)
-class Classification:
+class Classification(NamedTuple):
     """What the network made of one frame."""
 
     predictions: tuple[Prediction, ...]

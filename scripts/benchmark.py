@@ -165,8 +165,14 @@ def by_turns(first: list[str], second: list[str], rounds: int) -> tuple[list[Run
 
 def run(command: list[str]) -> Run:
     """One process, with its output thrown away."""
+    # An installed package has its byte code; a checkout must be allowed to keep it.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(
-        [sys.executable, "-S", "-c", MEASURE, *command], capture_output=True, text=True, check=False
+        [sys.executable, "-S", "-c", MEASURE, *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
     )
     if done.returncode:
         raise SystemExit(f"benchmark: {command[:3]} ended with exit code {done.returncode}")

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,7 +47,7 @@ def as_record(outcome: Outcome, model: str) -> dict[str, Any]:
         "image": writable(outcome.reference),
         "model": model,
         "predictions": [
-            {"label": p.label, "index": p.index, "score": round(p.score, 6)}
+            {"label": p.label, "index": p.index, "score": _number(p.score)}
             for p in found.predictions
         ],
         "timings_ms": {
@@ -56,6 +57,11 @@ def as_record(outcome: Outcome, model: str) -> dict[str, Any]:
             "total": round(outcome.total_ms, 3),
         },
     }
+
+
+def _number(score: float) -> float | None:
+    """A score as JSON has it: there is no NaN, which a broken float network gives."""
+    return None if math.isnan(score) else round(score, 6)
 
 
 def writable(text: str) -> str:

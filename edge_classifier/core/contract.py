@@ -5,6 +5,8 @@ the .tflite as ``contract.json`` (see docs/contract.md for the format).
 """
 
 import json
+import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
@@ -12,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 FORMAT_VERSION = 1
+_LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*")  # the shape of BCP 47
 Choice = TypeVar("Choice", bound=StrEnum)
 _NO_NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
@@ -90,7 +93,9 @@ class Contract:
                 0 < self.crop_fraction <= 1
             ),
             f"std is {list(self.std)}; each must be above 0": all(s > 0 for s in self.std),
-            "mean and std must be finite": all(abs(v) < 1e6 for v in self.mean + self.std),
+            "mean and std must lie between -1000000 and 1000000": all(
+                abs(v) <= 1e6 for v in self.mean + self.std
+            ),
         }
         wrong = [message for message, holds in checks.items() if not holds]
         for language, names in self.names.items():
@@ -98,9 +103,12 @@ class Contract:
                 wrong.append(
                     f"names.{language} has {len(names)} names for {len(self.labels)} labels"
                 )
-            # A name reaches terminals: no control sequences, no half characters.
-            if not all(name.isprintable() for name in names):
+            if not all(is_printable(name) for name in names):
                 wrong.append(f"names.{language} has a name that cannot be printed")
+            if not _LANGUAGE_TAG.fullmatch(language):
+                wrong.append(
+                    f"names has {language!r}; a language tag such as zh or zh-CN is expected"
+                )
         return wrong
 
     def with_labels(
@@ -162,6 +170,15 @@ def contract_from_mapping(data: Mapping[str, Any], labels: tuple[str, ...] = ())
     if wrong := wrong + contract.problems():
         raise ContractFormatError(wrong)
     return contract
+
+
+def is_printable(text: str) -> bool:
+    """Whether a terminal may see it: no control characters, line breaks or half characters.
+
+    ``str.isprintable`` alone would refuse all blanks but one, and the joiners of Persian and Hindi.
+    """
+    unfit = ("Cc", "Cs", "Zl", "Zp")
+    return text.isprintable() or not any(unicodedata.category(c) in unfit for c in text)
 
 
 def _short(value: object) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from edge_classifier.core.contract import Contract
+from edge_classifier.core.contract import Contract, is_printable
 
 BACKGROUND = "background"
 UNKNOWN = "unknown"
@@ -31,7 +31,7 @@ def parse_labels(text: str) -> tuple[str, ...]:
     dropped only when every line carries its own line number. What cannot be printed goes, because
     labels reach terminals.
     """
-    lines = [_printable(line).strip() for line in text.lstrip("\ufeff").splitlines()]
+    lines = [_printable(line) for line in text.lstrip("\ufeff").splitlines()]
     while lines and not lines[-1]:
         lines.pop()
     split = [line.split(maxsplit=1) for line in lines]
@@ -41,7 +41,9 @@ def parse_labels(text: str) -> tuple[str, ...]:
 
 
 def _printable(line: str) -> str:
-    return line if line.isprintable() else "".join(c for c in line if c.isprintable() or c == "\t")
+    """One blank between words, whatever blank stood there, and no control characters."""
+    words = " ".join(line.split())
+    return words if is_printable(words) else "".join(c for c in words if is_printable(c))
 
 
 def fit_labels(contract: Contract, outputs: int) -> FittedLabels:
@@ -67,7 +69,7 @@ def fit_labels(contract: Contract, outputs: int) -> FittedLabels:
 
 def display_names(contract: Contract, language: str) -> tuple[str, ...]:
     """Names in ``language`` where the contract has them (``zh`` also for ``zh-CN``)."""
-    for tag in (language, language.split("-", maxsplit=1)[0].split("_", maxsplit=1)[0]):
+    for tag in (language, _primary(language)):
         if tag in contract.names:
             return contract.names[tag]
     return contract.labels
@@ -75,12 +77,17 @@ def display_names(contract: Contract, language: str) -> tuple[str, ...]:
 
 def unknown_name(language: str) -> str:
     """What a picture below the threshold is called."""
-    return UNKNOWN_NAMES.get(language.split("-", maxsplit=1)[0].split("_", maxsplit=1)[0], UNKNOWN)
+    return UNKNOWN_NAMES.get(_primary(language), UNKNOWN)
+
+
+def _primary(tag: str) -> str:
+    """``zh`` of ``zh-CN`` or ``zh_CN``."""
+    return tag.replace("_", "-").split("-", maxsplit=1)[0]
 
 
 def _with_background(contract: Contract) -> Contract:
     names = {
-        language: (_BACKGROUND_NAMES.get(language, BACKGROUND), *known)
+        language: (_BACKGROUND_NAMES.get(_primary(language), BACKGROUND), *known)
         for language, known in contract.names.items()
     }
     return replace(contract, labels=(BACKGROUND, *contract.labels), names=MappingProxyType(names))

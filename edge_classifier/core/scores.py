@@ -41,11 +41,13 @@ def name_predictions(
 ) -> tuple[Prediction, ...]:
     """Named predictions, best first; those below ``threshold`` go.
 
-    When none is left there is one, ``unknown`` with the best score and no index.
+    When none is left there is one, ``unknown`` with the best score and no index. A float32 score
+    of 0.9 is a little less than 0.9, and still reaches it.
     """
+    lowest = None if threshold is None else threshold - 5e-7
     kept = tuple(
         Prediction(names[index], index, score)
         for index, score in ranked
-        if threshold is None or score >= threshold
+        if lowest is None or score >= lowest
     )
     return kept or (Prediction(unknown, None, ranked[0][1]),)

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_classifier.core.contract import Contract, Crop, Interpolation
+from edge_classifier.core.contract import ColourOrder, Contract, Crop, Interpolation
 from edge_classifier.core.frame import Frame
-from edge_classifier.core.geometry import Box, Placement, halvings, place
+from edge_classifier.core.geometry import halvings, place
 from edge_classifier.core.quantization import (
     Array,
     Route,
@@ -35,22 +35,24 @@ def limit_opencv_threads(count: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """One resize: the ``width`` x ``height`` pixels that it takes, and how."""
+    """One resize of ``taken`` onto ``filled``; the first step of a plan takes it from the frame."""
 
-    width: int
-    height: int
+    taken: Pixels | None
+    size: tuple[int, int]
+    filled: Pixels
     interpolation: int
-    buffer: Pixels | None
-    """What it fills; None: the target itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Where frames of one size go, and the buffers on the way, reused for every frame."""
+    """All that can be known of frames of one size and order before they come."""
 
-    placement: Placement
+    key: tuple[int, int, ColourOrder]
+    rows: slice
+    columns: slice
     steps: tuple[_Step, ...]
     canvas: Pixels
+    """Shape of the tensor; in the frame's colour order."""
 
 
 class Preprocessor:
@@ -67,83 +69,73 @@ class Preprocessor:
         self._table = np.ascontiguousarray(table).reshape(1, 256, 3)
         self._tensor = tensor
         direct = self.route is not Route.TABLE
-        self._ordered: Pixels = (
-            tensor.view(np.uint8) if direct else np.empty(tensor.shape, np.uint8)
-        )
-        self._words, self._top_bits = _words(self._ordered)
-        self._plan: tuple[tuple[int, int], _Plan] | None = None
+        memory = tensor.view(np.uint8) if direct else np.empty(tensor.shape, np.uint8)
+        self._ordered: Pixels = memory
+        self._words, self._top_bits = _words(memory)
+        self._plan = self._plan_for((1, 1, contract.colour_order))
 
     def write(self, frame: Frame) -> None:
         """Fill the tensor from ``frame``, in place."""
-        plan = self._plan_for(frame.width, frame.height)
-        swap = frame.order is not self.contract.colour_order
-        canvas = plan.canvas if swap else self._ordered
+        key = frame.pixels.shape[1], frame.pixels.shape[0], frame.order
+        if self._plan.key != key:
+            self._plan = self._plan_for(key)
+        plan = self._plan
         if self.contract.crop is Crop.LETTERBOX:
-            canvas[:] = _bar_colour(self.contract, swap)
-        _resize(frame.pixels, plan, canvas)
-        if swap:
-            cv2.cvtColor(canvas, cv2.COLOR_BGR2RGB, dst=self._ordered)
+            plan.canvas[:] = _bar_colour(self.contract, frame.order)
+        region = frame.pixels[plan.rows, plan.columns]
+        for step in plan.steps:
+            taken = region if step.taken is None else step.taken
+            cv2.resize(taken, step.size, step.filled, 0, 0, step.interpolation)
+        if plan.canvas is not self._ordered:
+            cv2.cvtColor(plan.canvas, cv2.COLOR_BGR2RGB, self._ordered)
         if self.route is Route.TABLE:
-            cv2.LUT(self._ordered, self._table, dst=self._tensor)
+            cv2.LUT(self._ordered, self._table, self._tensor)
         elif self.route is Route.FLIP_TOP_BIT:
-            np.bitwise_xor(self._words, self._top_bits, out=self._words)
+            np.bitwise_xor(self._words, self._top_bits, self._words)
 
-    def _plan_for(self, width: int, height: int) -> _Plan:
-        if self._plan is None or self._plan[0] != (width, height):
-            self._plan = (width, height), _plan(width, height, self.contract)
-        return self._plan[1]
-
-
-def _resize(pixels: Pixels, plan: _Plan, canvas: Pixels) -> None:
-    """Resize the source box of ``pixels`` onto the target box of ``canvas``."""
-    box = plan.placement.source
-    region = pixels[box.y : box.bottom, box.x : box.right]
-    box = plan.placement.target
-    target = canvas[box.y : box.bottom, box.x : box.right]
-    for step in plan.steps:
-        buffer = target if step.buffer is None else step.buffer
-        size = buffer.shape[1], buffer.shape[0]
-        taken = region[: step.height, : step.width]
-        cv2.resize(taken, size, dst=buffer, interpolation=step.interpolation)
-        region = buffer
+    def _plan_for(self, key: tuple[int, int, ColourOrder]) -> _Plan:
+        width, height, order = key
+        ordered = order is self.contract.colour_order
+        canvas = self._ordered if ordered else np.empty_like(self._ordered)
+        placement = place(width, height, self.contract)
+        box, target = placement.source, placement.target
+        times = 0, 0
+        if self.contract.interpolation is Interpolation.HALVING:
+            times = halvings(box.width, target.width), halvings(box.height, target.height)
+        # What cannot be halved to the end is left out: less than a pixel of the model.
+        size = box.width >> times[0] << times[0], box.height >> times[1] << times[1]
+        filled = canvas[target.y : target.bottom, target.x : target.right]
+        steps = tuple(_steps(size, times, filled, self.contract.interpolation))
+        columns, rows = slice(box.x, box.x + size[0]), slice(box.y, box.y + size[1])
+        return _Plan(key, rows, columns, steps, canvas)
 
 
-def _plan(width: int, height: int, contract: Contract) -> _Plan:
-    placement = place(width, height, contract)
-    source, target = placement.source, placement.target
-    size = source.width, source.height
-    steps = []
-    if contract.interpolation is Interpolation.HALVING:
-        for factors in _halvings(source, target):
-            halved = size[0] // factors[0], size[1] // factors[1]
-            even = halved[0] * factors[0], halved[1] * factors[1]
-            # By exactly 2, bilinear is the mean of 2 x 2 pixels, and OpenCV has it vectorized.
-            steps.append(_Step(*even, cv2.INTER_LINEAR, _pixels(*halved)))
-            size = halved
-    if contract.interpolation is Interpolation.AREA:
+def _steps(
+    size: tuple[int, int], times: tuple[int, int], filled: Pixels, interpolation: Interpolation
+) -> Iterator[_Step]:
+    """The resizes from a region of ``size`` to ``filled``; its sides are halved ``times`` first."""
+    target = filled.shape[1], filled.shape[0]
+    taken: Pixels | None = None
+    for step in range(max(times)):
+        # A side that is small enough already waits for the other one.
+        size = size[0] >> (step < times[0]), size[1] >> (step < times[1])
+        halved = np.empty((size[1], size[0], 3), np.uint8)
+        # By exactly 2, bilinear is the mean of 2 x 2 pixels, and OpenCV has it vectorized.
+        yield _Step(taken, size, halved, cv2.INTER_LINEAR)
+        taken = halved
+    if interpolation is Interpolation.AREA:
         # INTER_AREA is a mean only where both sides shrink.
-        shrunk = min(size[0], target.width), min(size[1], target.height)
-        steps.append(_Step(*size, cv2.INTER_AREA, _pixels(*shrunk)))
-        size = shrunk
-    steps.append(_Step(*size, cv2.INTER_LINEAR, None))
-    return _Plan(placement, tuple(steps), _pixels(contract.width, contract.height))
+        size = min(size[0], target[0]), min(size[1], target[1])
+        shrunk = np.empty((size[1], size[0], 3), np.uint8)
+        yield _Step(taken, size, shrunk, cv2.INTER_AREA)
+        taken = shrunk
+    yield _Step(taken, target, filled, cv2.INTER_LINEAR)
 
 
-def _halvings(source: Box, target: Box) -> Iterator[tuple[int, int]]:
-    """For each step 2 or 1 for width and height: a side that is small enough waits."""
-    across, down = halvings(source.width, target.width), halvings(source.height, target.height)
-    for step in range(max(across, down)):
-        yield (2 if step < across else 1), (2 if step < down else 1)
-
-
-def _pixels(width: int, height: int) -> Pixels:
-    return np.empty((height, width, 3), np.uint8)
-
-
-def _bar_colour(contract: Contract, swap: bool) -> tuple[int, ...]:
-    """The pixel nearest to real zero, in the order of the canvas."""
+def _bar_colour(contract: Contract, order: ColourOrder) -> tuple[int, ...]:
+    """The pixel nearest to real zero."""
     colour = tuple(min(255, max(0, round(value))) for value in contract.mean)
-    return colour[::-1] if swap else colour
+    return colour if order is contract.colour_order else colour[::-1]
 
 
 def _words(pixels: Pixels) -> tuple[Array, Array]:

@@ -223,8 +223,8 @@ def test_classify_all_slow_reader_finds_work_ahead_of_it_but_a_bounded_amount(
     engines: int,
 ) -> None:
     loads = Loads()
-    # One thread more than engines, four pictures for each of them, and the one handed over.
-    ahead = 4 * (engines + 1)
+    # One thread more than engines, two pictures for each of them, and the one handed over.
+    ahead = 2 * (engines + 1)
     outcomes = classify_all(names(200), loads, classifiers(engines))
     for read in range(1, 4):
         next(outcomes)

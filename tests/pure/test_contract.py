@@ -55,6 +55,7 @@ def contracts(draw: st.DrawFn) -> Contract:
     positive = st.floats(0, 999_999, exclude_min=True)
     labels = tuple(draw(st.lists(st.text(), max_size=5)))
     name = st.text(st.characters(codec="utf-8").filter(str.isprintable))
+    tags = st.sampled_from(["zh", "zh-CN", "pt_BR", "en", "sr-Latn-RS"])
     names_of_one = st.lists(name, min_size=len(labels), max_size=len(labels)).map(tuple)
     mean = st.floats(-999_999, 999_999)
     return Contract(
@@ -68,7 +69,7 @@ def contracts(draw: st.DrawFn) -> Contract:
         std=draw(st.tuples(positive, positive, positive)),
         output=draw(st.sampled_from(Output)),
         labels=labels,
-        names=draw(st.dictionaries(st.text(max_size=8), names_of_one, max_size=3)),
+        names=draw(st.dictionaries(tags, names_of_one, max_size=3)),
     )
 
 
@@ -320,3 +321,9 @@ def test_with_labels_names_given_are_kept() -> None:
 def test_contract_names_that_a_terminal_must_not_see_are_refused(name: str) -> None:
     (problem,) = problems_of(as_text(names={"zh": [name]}), ("cat",))
     assert problem == "names.zh has a name that cannot be printed"
+
+
+@pytest.mark.parametrize("tag", ["", "z", "\x1b[31m", "zh CN", "../zh"])
+def test_contract_names_under_what_is_no_language_tag_are_refused(tag: str) -> None:
+    (problem,) = problems_of(as_text(names={tag: ["猫"]}), ("cat",))
+    assert "language tag" in problem
