@@ -301,7 +301,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"colour": "rgb"}, "colour is not a known key"),
     ({"std": [1, 0, 1]}, "std"),
     ({"mean": [1, 2]}, "a list of three numbers"),
-    ({"mean": [float("nan")] * 3}, "finite"),
+    ({"mean": [float("nan")] * 3}, "mean and std must lie"),
     ({"mean": [10**400, 0, 0]}, "mean"),
     ({"crop": "circle"}, "one of center, squash, letterbox"),
     ({"width": "8"}, "a whole number"),
