@@ -60,14 +60,26 @@ class TfliteEngine:
 
     def operators(self) -> tuple[Operator, ...]:
         """The graph's operators in execution order."""
-        return _operators(self._interpreter)
+        # tflite-runtime names no types in a node's own description, so they come from the tensors.
+        details = self._interpreter.get_tensor_details()
+        dtypes = {int(detail["index"]): np.dtype(detail["dtype"]).name for detail in details}
+        found = []
+        for node in self._nodes():
+            inputs, outputs = (tuple(int(i) for i in node[end]) for end in ("inputs", "outputs"))
+            known = tuple(dtypes[index] for index in inputs + outputs if index in dtypes)
+            found.append(Operator(node["op_name"], outputs, known))
+        return tuple(found)
+
+    def _nodes(self) -> list[dict[str, Any]]:
+        """The file's nodes, without those that delegates have put in their place."""
+        nodes = self._interpreter._get_ops_details()
+        return [node for node in nodes if node["op_name"] != "DELEGATE"]
 
     def last_operator(self) -> str:
         """Name of the operator that makes the output, looking through (de)quantization."""
         wanted = self._output_index
-        nodes = self._interpreter._get_ops_details()
-        for node in reversed(nodes):
-            if wanted in node["outputs"] and node["op_name"] != "DELEGATE":
+        for node in reversed(self._nodes()):
+            if wanted in node["outputs"]:
                 if node["op_name"] not in ("QUANTIZE", "DEQUANTIZE", "RESHAPE"):
                     return str(node["op_name"])
                 wanted = int(node["inputs"][0])
@@ -187,19 +199,3 @@ def _require_classifier(
 
 def _shape(sizes: Any) -> str:
     return " x ".join("?" if int(size) < 0 else str(int(size)) for size in sizes)
-
-
-def _operators(interpreter: Any) -> tuple[Operator, ...]:
-    return tuple(
-        Operator(
-            node["op_name"],
-            tuple(int(index) for index in node["outputs"]),
-            tuple(
-                np.dtype(dtype).name
-                for dtype in (*node["operand_types"], *node["result_types"])
-                if dtype is not None
-            ),
-        )
-        for node in interpreter._get_ops_details()
-        if node["op_name"] != "DELEGATE"
-    )
