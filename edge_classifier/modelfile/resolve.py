@@ -114,8 +114,7 @@ def _preprocessing(
         labels = parse_labels(bundle.get(LABELS_FILE, b"").decode("utf-8", "replace"))
         return _parsed(f"{facts.path} ({CONTRACT_FILE})", lambda: contract_from_json(text, labels))
     if metadata and metadata.mean and metadata.std:
-        assumed, _ = _assume(facts)
-        stated = replace(assumed, mean=metadata.mean, std=metadata.std)
+        stated = replace(_geometry(facts, notes), mean=metadata.mean, std=metadata.std)
         return replace(stated, output=_output(facts, notes)), "TFLite metadata in the model"
     if side_car.is_file():
         text = side_car.read_text("utf-8", "replace")
@@ -131,6 +130,18 @@ def _preprocessing(
         f"{contract.crop} crop of {contract.crop_fraction:g}, {contract.colour_order.upper()}"
     )
     return replace(contract, output=_output(facts, notes)), "assumed"
+
+
+def _geometry(facts: ModelFacts, notes: list[str]) -> Contract:
+    """Size and crop for a model whose metadata states the rest: there are no keys for them."""
+    if facts.catalogue_contract:
+        return _parsed("catalogue", lambda: contract_from_mapping(facts.catalogue_contract))[0]
+    contract, _ = _assume(facts)
+    notes.append(
+        f"{facts.path.name} does not say how pictures are cropped: "
+        f"assuming the {contract.crop} times {contract.crop_fraction:g}"
+    )
+    return contract
 
 
 def _parsed(source: str, parse: Callable[[], Contract]) -> tuple[Contract, str]:

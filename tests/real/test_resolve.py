@@ -594,7 +594,8 @@ def test_models_of_google_say_their_normalization_and_labels(shared: Path) -> No
     assert len(resolved.contract.labels) == 1001
     assert resolved.contract.labels[0] == "background"
     assert resolved.contract.output is Output.PROBABILITIES
-    assert resolved.notes == ()
+    (note,) = resolved.notes
+    assert "does not say how pictures are cropped" in note
 
 
 def test_model_of_googles_birds_has_its_labels(shared: Path) -> None:
