@@ -56,12 +56,20 @@ def run(options: Namespace) -> ExitCode:
     return ExitCode.OK
 
 
-def _sources(image: str | None) -> Iterator[tuple[str, Callable[[], Frame]]]:
-    """Name and decoder: the user's picture, or camera frames made of a bundled photograph."""
-    if image:
-        frame = load_picture(image).frame
-        yield f"{frame.width}x{frame.height}", lambda: load_picture(image).frame
-        return
+Source = tuple[str, Callable[[], Frame]]
+"""The size in words, and what decodes a frame anew."""
+
+
+def _sources(image: str | None) -> list[Source]:
+    """The user's picture, or camera frames."""
+    if image is None:
+        return list(camera_frames())
+    frame = load_picture(image).frame
+    return [(f"{frame.width}x{frame.height}", lambda: load_picture(image).frame)]
+
+
+def camera_frames() -> Iterator[Source]:
+    """Frames as of a camera, made of a bundled photograph."""
     photograph = load_picture(str(samples.CAT)).frame.pixels
     for width, height in _CAMERA_SIZES:
         pixels = cv2.resize(photograph, (width, height), interpolation=cv2.INTER_CUBIC)

@@ -1,7 +1,7 @@
 """From a frame to the network's input buffer, in one pass over few pixels.
 
-A 720p frame costs about 5 % of one inference this way, where OpenCV's INTER_AREA alone costs
-about a third; `edge-classify bench` measures it.
+It costs a few percent of an inference, where OpenCV's INTER_AREA costs up to a third of one;
+scripts/benchmark.py measures both.
 """
 
 from collections.abc import Iterator
