@@ -35,12 +35,15 @@ class LoadedModel:
     runtime: Runtime
     engine: TfliteEngine
     resolved: Resolved
+    changed: str = ""
+    """Said when a file is not the one that the catalogue promises under its name."""
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know: assumptions, repairs, a fallback."""
-        fallback = (self.seat.note,) if "fell back" in self.seat.note else ()
-        return self.resolved.notes + fallback
+        fallback = (self.seat.note,) if self.seat.fell_back else ()
+        changed = (self.changed,) if self.changed else ()
+        return self.resolved.notes + fallback + changed
 
     def classifier(self, answer: Answer) -> Classifier:
         """A classifier on the engine that is loaded already."""
@@ -80,7 +83,12 @@ def load_model(
     )
     resolved = resolve(facts, choice.overrides)
     name = entry.name if entry else path.stem
-    return LoadedModel(name, seat, sha256, runtime, engine, resolved)
+    promised = catalogue.entry(choice.reference or catalogue.default)
+    changed = ""
+    if promised and promised.sha256 != sha256:
+        remedy = catalogue.how_to_get(promised)
+        changed = f"{path} is not the file that the catalogue promises (SHA-256 differs). {remedy}"
+    return LoadedModel(name, seat, sha256, runtime, engine, resolved, changed)
 
 
 def _check_once(path: Path, sha256: str, runtime: Runtime, check: Callable[[Path], None]) -> None:

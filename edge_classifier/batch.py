@@ -1,6 +1,7 @@
 """Many pictures: decoding overlapped with inference, results in order, no picture's fault fatal."""
 
 import queue
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -59,16 +60,17 @@ def classify_all(
         total_ms = decode_ms + found.preprocess_ms + found.inference_ms
         return Outcome(reference, None, picture, found, decode_ms, total_ms)
 
-    workers = min(len(references), len(classifiers) + 1)
-    with ThreadPoolExecutor(max(1, workers), "picture") as pool:
-        waiting: deque[Future[Outcome]] = deque()
-        try:
-            for reference in references:
-                waiting.append(pool.submit(work, reference))
-                if len(waiting) > _WAITING_PER_WORKER * workers:
-                    yield waiting.popleft().result()
-            while waiting:
+    workers = max(1, min(len(references), len(classifiers) + 1))
+    pool = ThreadPoolExecutor(workers, "picture")
+    waiting: deque[Future[Outcome]] = deque()
+    try:
+        for reference in references:
+            waiting.append(pool.submit(work, reference))
+            if len(waiting) > _WAITING_PER_WORKER * workers:
                 yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        # A worker may be reading a pipe that nobody writes: who interrupts does not wait for it.
+        interrupted = isinstance(sys.exc_info()[1], KeyboardInterrupt)
+        pool.shutdown(wait=not interrupted, cancel_futures=True)

@@ -8,6 +8,7 @@
     ├── UnavailableError     69   something outside does not answer
     │   ├── DelegateError    69   an accelerator's library crashes, hangs or refuses
     │   └── DownloadError    69   a model cannot be fetched
+    ├── OutputError          73   a result cannot be written
     └── ContractError        78   model, labels and preprocessing do not fit together
 
 The codes from 64 up are those of BSD's ``sysexits.h``. Whatever else escapes is a bug: 70.
@@ -26,6 +27,7 @@ class ExitCode(IntEnum):
     MISSING_FILE = 66
     UNAVAILABLE = 69
     BUG = 70
+    CANNOT_WRITE = 73
     CONFIGURATION = 78
     INTERRUPTED = 130
 
@@ -42,6 +44,7 @@ _MEANINGS = {
     ExitCode.MISSING_FILE: "a file, folder or model is not there",
     ExitCode.UNAVAILABLE: "an accelerator, a download or (later) a camera or broker is unavailable",
     ExitCode.BUG: "a bug in edge-classify; --debug shows where",
+    ExitCode.CANNOT_WRITE: "a result cannot be written",
     ExitCode.CONFIGURATION: "model, labels and settings do not fit together",
     ExitCode.INTERRUPTED: "interrupted with Ctrl-C",
 }
@@ -59,8 +62,9 @@ class EdgeClassifierError(Exception):
         super().__init__(subject, problem, remedy)
 
     def __str__(self) -> str:
-        text = f"{self.subject}: {self.problem}"
-        return " ".join(f"{text}. {self.remedy}".split()) if self.remedy else " ".join(text.split())
+        # Causes may come with line breaks of their own; a name's blanks are its own.
+        rest = f"{self.problem}. {self.remedy}" if self.remedy else self.problem
+        return f"{self.subject}: {' '.join(rest.split())}"
 
 
 class UsageError(EdgeClassifierError):
@@ -99,6 +103,12 @@ class DelegateError(UnavailableError):
 
 class DownloadError(UnavailableError):
     """A model could not be fetched, or what came is not what was promised."""
+
+
+class OutputError(EdgeClassifierError):
+    """A file or standard output cannot be written."""
+
+    exit_code = ExitCode.CANNOT_WRITE
 
 
 class ContractError(EdgeClassifierError):

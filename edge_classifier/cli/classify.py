@@ -4,24 +4,26 @@ import io
 import math
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from edge_classifier.assembly import LoadedModel, load_model
 from edge_classifier.batch import Outcome, classify_all
 from edge_classifier.classifier import Answer, Classifier
+from edge_classifier.cli.drawing import Drawing
 from edge_classifier.cli.options import (
     add_model_arguments,
     fraction,
     model_choice,
+    one_of,
     say,
     whole_number,
 )
 from edge_classifier.cli.output import Format, make_writer, progress
 from edge_classifier.core.contract import Contract, Crop
-from edge_classifier.core.geometry import place
-from edge_classifier.errors import ExitCode, PictureError, UsageError
+from edge_classifier.core.labels import display_names
+from edge_classifier.core.text import escaped
+from edge_classifier.errors import EdgeClassifierError, ExitCode, PictureError, UsageError
 from edge_classifier.vision.pictures import (
     BYTE_LIMIT,
     PIXEL_LIMIT,
@@ -31,6 +33,8 @@ from edge_classifier.vision.pictures import (
     load_picture,
 )
 
+ENGLISH = "en"
+"""The language of labels themselves."""
 DESCRIPTION = "Says what is in pictures, with an int8 network on this machine."
 
 
@@ -45,7 +49,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="a picture, a folder (recursive), a glob, or - for standard input; may be repeated",
     )
     parser.add_argument(
-        "--top-k", type=whole_number(1, 1000), default=5, metavar="K", help="labels a picture"
+        "--top-k",
+        type=whole_number(1, 1000),
+        default=5,
+        metavar="K",
+        help="labels a picture (default: %(default)s)",
     )
     parser.add_argument(
         "--threshold",
@@ -62,7 +70,13 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="refuse larger pictures before decoding them (default: %(default)s)",
     )
     output = parser.add_argument_group("output")
-    output.add_argument("--format", type=Format, choices=list(Format), default=Format.TEXT)
+    output.add_argument(
+        "--format",
+        type=one_of(Format),
+        default=Format.TEXT,
+        metavar="|".join(Format),
+        help="how results are printed (default: text)",
+    )
     output.add_argument(
         "--annotate",
         type=Path,
@@ -78,10 +92,12 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> ExitCode:
     """Classify every picture; the exit code is that of the first one that failed."""
     references = list(find_pictures(name for names in options.image for name in names))
-    _require_sense(options, references)
+    if references.count(STANDARD_INPUT) > 1:
+        raise UsageError(STANDARD_INPUT, "standard input can be read once only")
+    drawing = Drawing(options, references)
     single = len(references) == 1
     model = load_model(model_choice(options), threads=options.threads if single else 1)
-    say(model.notes)
+    say([*model.notes, *_language_note(model.resolved.contract, options.lang)])
     answer = Answer(options.top_k, options.threshold, options.lang)
     classifiers = _classifiers(model, answer, min(options.threads, len(references)))
     contract = model.resolved.contract
@@ -91,26 +107,36 @@ def run(options: Namespace) -> ExitCode:
         pixel_limit=options.max_megapixels * 1_000_000,
     )
     writer = make_writer(options.format, model.name, sys.stdout)
-    drawer = _Drawer(options, contract, len(references))
     failure = ExitCode.OK
-    with progress(len(references)) as advance:
-        for outcome in classify_all(references, load, classifiers):
-            failure = failure or _report(outcome)
-            writer.write(outcome)
-            drawer.draw(outcome)
-            advance()
-    writer.close()
-    drawer.close()
+    try:
+        with progress(len(references)) as advance:
+            for outcome in classify_all(references, load, classifiers):
+                failure = failure or _report(outcome)
+                writer.write(outcome)
+                failure = _draw(drawing, outcome, contract) or failure
+                advance()
+    finally:
+        writer.close()
+    drawing.close()
     return failure
 
 
-def _require_sense(options: Namespace, references: Sequence[str]) -> None:
-    if references.count(STANDARD_INPUT) > 1:
-        raise UsageError(STANDARD_INPUT, "standard input can be read once only")
-    if options.annotate and len(references) > 1 and options.annotate.is_file():
-        raise UsageError(
-            str(options.annotate), f"is a file, for {len(references)} pictures", "Name a folder."
-        )
+def _draw(drawing: Drawing, outcome: Outcome, contract: Contract) -> ExitCode:
+    """A picture that cannot be drawn costs its drawing only."""
+    try:
+        drawing.add(outcome, contract)
+    except EdgeClassifierError as error:
+        print(f"edge-classify: {escaped(str(error))}", file=sys.stderr)
+        return error.exit_code
+    return ExitCode.OK
+
+
+def _language_note(contract: Contract, language: str) -> list[str]:
+    """What to say when labels cannot be given in the language that was asked for."""
+    if language == ENGLISH or display_names(contract, language) is not contract.labels:
+        return []
+    known = ", ".join([ENGLISH, *contract.names])
+    return [f"the model has no names for --lang {language}, only for {known}"]
 
 
 def _classifiers(model: LoadedModel, answer: Answer, count: int) -> list[Classifier]:
@@ -128,6 +154,8 @@ def _enough(contract: Contract) -> tuple[int, int]:
 def _load(reference: str, *, at_least: tuple[int, int] | None, pixel_limit: int) -> Picture:
     stream = None
     if reference == STANDARD_INPUT:
+        if sys.stdin is None:
+            raise PictureError(reference, "standard input is closed")
         data = sys.stdin.buffer.read(BYTE_LIMIT + 1)
         if len(data) > BYTE_LIMIT:
             raise PictureError(reference, f"is larger than {BYTE_LIMIT // 1_000_000} MB")
@@ -138,64 +166,8 @@ def _load(reference: str, *, at_least: tuple[int, int] | None, pixel_limit: int)
 def _report(outcome: Outcome) -> ExitCode:
     """Tell people of a failure or a note; the exit code that it means."""
     if outcome.error:
-        print(f"edge-classify: {outcome.error}", file=sys.stderr)
+        print(f"edge-classify: {escaped(str(outcome.error))}", file=sys.stderr)
         return outcome.error.exit_code
     if outcome.picture and outcome.picture.note:
         say([f"{outcome.reference}: {outcome.picture.note}"])
     return ExitCode.OK
-
-
-class _Drawer:
-    """Writes the annotated pictures and the contact sheet, if they are wanted."""
-
-    def __init__(self, options: Namespace, contract: Contract, count: int) -> None:
-        annotate, sheet = options.annotate, options.contact_sheet
-        self._annotate: Path | None = annotate
-        self._sheet_path: Path | None = sheet
-        self._pixel_limit = options.max_megapixels * 1_000_000
-        self._contract = contract
-        self._many = count > 1
-        self._taken: set[str] = set()
-        if annotate or sheet:
-            from edge_classifier.vision import draw
-
-            self._draw = draw
-        self._sheet = self._draw.ContactSheet(count) if sheet else None
-
-    def draw(self, outcome: Outcome) -> None:
-        """Draw one outcome."""
-        found, picture = outcome.classification, outcome.picture
-        if self._annotate and found and picture:
-            frame = self._whole(outcome.reference, picture).frame
-            seen = place(frame.width, frame.height, self._contract).source
-            drawn = self._draw.annotate(frame, found.predictions, seen)
-            self._draw.save(drawn, self._target(outcome.reference))
-        if self._sheet:
-            best = found.predictions[0] if found else None
-            caption = f"{best.score:.2f} {best.label}" if best else "not readable"
-            name = Path(outcome.reference).name
-            self._sheet.add(picture.frame if picture else None, name, caption)
-
-    def _whole(self, reference: str, picture: Picture) -> Picture:
-        """The picture at its full size; what was classified may have been decoded at an eighth."""
-        if reference == STANDARD_INPUT:
-            return picture
-        return load_picture(reference, pixel_limit=self._pixel_limit)
-
-    def close(self) -> None:
-        """Write the sheet."""
-        if self._sheet and self._sheet_path:
-            self._draw.save(self._sheet.render(), self._sheet_path)
-
-    def _target(self, reference: str) -> Path:
-        """OUT itself for one picture; for many, a name in the folder OUT that is not taken."""
-        folder = self._annotate or Path()
-        if not self._many and not folder.is_dir():
-            return folder
-        stem = "stdin" if reference == STANDARD_INPUT else Path(reference).stem
-        number, name = 1, f"{stem}.jpg"
-        while name in self._taken:
-            number += 1
-            name = f"{stem}-{number}.jpg"
-        self._taken.add(name)
-        return folder / name

@@ -12,12 +12,13 @@ from pathlib import Path
 from edge_classifier import __version__, samples
 from edge_classifier.assembly import LoadedModel, load_model
 from edge_classifier.classifier import Answer
+from edge_classifier.cli.models import verdict_on
 from edge_classifier.cli.options import add_model_arguments, model_choice
 from edge_classifier.engine.delegates import find_edgetpu
 from edge_classifier.engine.probe import check_delegate
 from edge_classifier.engine.runtime import load_runtime
 from edge_classifier.errors import EdgeClassifierError, ExitCode
-from edge_classifier.modelfile.catalogue import load_catalogue, sha256_of
+from edge_classifier.modelfile.catalogue import load_catalogue
 from edge_classifier.vision.pictures import load_picture
 
 DESCRIPTION = "Checks this machine: runtime, accelerators, model, one timed inference."
@@ -114,11 +115,11 @@ def _model_files() -> list[Finding]:
     catalogue = load_catalogue()
     found = []
     for entry in catalogue.entries:
-        path = catalogue.file(entry)
-        if entry.embedded or path.is_file():
-            whole = path.is_file() and sha256_of(path) == entry.sha256
-            what = "whole" if whole else "missing or damaged: see edge-classify models verify"
-            found.append(Finding(f"model {entry.name}", what, ok=whole))
+        if entry.embedded or catalogue.has(entry):
+            verdict, code = verdict_on(entry, catalogue)
+            good = code is ExitCode.OK
+            remedy = "" if good else f". {catalogue.how_to_get(entry)}"
+            found.append(Finding(f"model {entry.name}", f"{verdict}{remedy}", ok=good))
     return found
 
 
@@ -132,7 +133,7 @@ def _inference(options: Namespace) -> list[Finding]:
     best = result.predictions[0]
     text = (
         f"{model.name} on {model.seat.note}, {options.threads} thread(s): "
-        f"{result.preprocess_ms:.2f} + {result.inference_ms:.2f} ms; "
+        f"preprocessing {result.preprocess_ms:.2f} ms, inference {result.inference_ms:.2f} ms; "
         f"the sample cat is {best.label} {best.score:.2f}"
     )
     notes = [Finding("note", note) for note in model.notes]

@@ -1,14 +1,18 @@
 """The entry point: finds the command, and turns every ending into a message and an exit code."""
 
+import errno
 import importlib
+import io
 import os
 import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 from edge_classifier import __version__
-from edge_classifier.errors import EdgeClassifierError, ExitCode
+from edge_classifier.core.text import escaped
+from edge_classifier.errors import EdgeClassifierError, ExitCode, UsageError
 
 COMMANDS = {
     "models": "list, inspect, fetch and verify models",
@@ -35,8 +39,9 @@ class Command(Protocol):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    _open_streams()
     try:
-        name = given.pop(0) if given and given[0] in COMMANDS else CLASSIFY
+        name = _command_name(given)
         command = load_command(name)
         options = build_parser(name, command).parse_args(given)
         code = command.run(options)
@@ -45,15 +50,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EdgeClassifierError as error:
         return _report(str(error), error.exit_code, given)
     except KeyboardInterrupt:
-        return _report("interrupted", ExitCode.INTERRUPTED, given)
+        _report("interrupted", ExitCode.INTERRUPTED, given)
+        # Without the usual farewells: a thread may be in a read that never ends.
+        os._exit(ExitCode.INTERRUPTED)
     except BrokenPipeError:
-        # The reader has gone, as `head` does. Python would complain again while it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader has gone, as `head` does.
+        _discard_output()
         return ExitCode.OK
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG):
+            return _report_bug(error, given)
+        _discard_output()
+        text = f"standard output: cannot be written ({error.strerror})"
+        return _report(text, ExitCode.CANNOT_WRITE, given)
     except Exception as error:  # noqa: BLE001 (the last resort: a bug gets a message and a code)
-        hint = "--debug shows where" if "--debug" not in given else "please report it"
-        text = f"internal error: {type(error).__name__}: {error} ({hint})"
-        return _report(" ".join(text.split()), ExitCode.BUG, given)
+        return _report_bug(error, given)
+
+
+def _command_name(given: list[str]) -> str:
+    """The command, taken off ``given``; without one, pictures are classified."""
+    if not given or given[0].startswith("-"):
+        return CLASSIFY
+    if given[0] in COMMANDS:
+        return given.pop(0)
+    remedy = f"There are {', '.join(COMMANDS)}; for a picture: {PROGRAM} --image {given[0]}"
+    raise UsageError(given[0], "no such command", remedy)
+
+
+def _open_streams() -> None:
+    """Make standard output and error usable, whatever the caller closed or cannot encode."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _discard_output() -> None:
+    """Python would flush what could not be written, and complain again, while it exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def load_command(name: str) -> Command:
@@ -85,10 +121,16 @@ def _epilog() -> str:
     return "\n".join(["other commands:", *commands, "", "exit codes:", *codes])
 
 
+def _report_bug(error: Exception, arguments: Sequence[str]) -> int:
+    hint = "--debug shows where" if "--debug" not in arguments else "please report it"
+    text = f"internal error: {type(error).__name__}: {error} ({hint})"
+    return _report(" ".join(text.split()), ExitCode.BUG, arguments)
+
+
 def _report(message: str, code: ExitCode, arguments: Sequence[str]) -> int:
     if "--debug" in arguments:
         import traceback  # Here, because a run without an error has no use for it.
 
         traceback.print_exc()
-    print(f"{PROGRAM}: {message}", file=sys.stderr)
+    print(f"{PROGRAM}: {escaped(message)}", file=sys.stderr)
     return code

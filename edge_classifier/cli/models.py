@@ -91,7 +91,7 @@ def _row(entry: Entry, catalogue: Catalogue) -> dict[str, Any]:
 
 
 def _state(entry: Entry, catalogue: Catalogue) -> str:
-    if catalogue.file(entry).is_file():
+    if catalogue.has(entry):
         return "embedded" if entry.embedded else "here"
     return "to pull" if entry.offered else "not offered: checksum unknown"
 
@@ -113,22 +113,27 @@ def _pull(options: Namespace, catalogue: Catalogue) -> ExitCode:
 def _verify(options: Namespace, catalogue: Catalogue) -> ExitCode:
     """Every file is looked at before the first bad one decides the exit code."""
     entries = [catalogue.require(name) for name in options.names] or [
-        entry for entry in catalogue.entries if catalogue.file(entry).is_file()
+        entry for entry in catalogue.entries if catalogue.has(entry)
     ]
     failure = ExitCode.OK
     for entry in entries:
-        path = catalogue.file(entry)
-        if not path.is_file():
-            verdict, code = "missing", MissingFileError.exit_code
-        elif not entry.offered:
-            verdict, code = "checksum unknown", ModelError.exit_code
-        elif sha256_of(path) != entry.sha256:
-            verdict, code = "DAMAGED: SHA-256 differs", ModelError.exit_code
-        else:
-            verdict, code = "ok", ExitCode.OK
-        print(f"{entry.name}\t{verdict}\t{path}")
+        verdict, code = verdict_on(entry, catalogue)
+        print(f"{entry.name}\t{verdict}\t{catalogue.file(entry)}")
         failure = failure or code
     return failure
+
+
+def verdict_on(entry: Entry, catalogue: Catalogue) -> tuple[str, ExitCode]:
+    """Whether an entry's file is there and whole, in words and as an exit code."""
+    if not catalogue.has(entry):
+        return "missing", MissingFileError.exit_code
+    if not entry.offered:
+        return "checksum unknown", ModelError.exit_code
+    try:
+        whole = sha256_of(catalogue.file(entry)) == entry.sha256
+    except ModelError as error:
+        return error.problem, error.exit_code
+    return ("ok", ExitCode.OK) if whole else ("DAMAGED: SHA-256 differs", ModelError.exit_code)
 
 
 def _info(options: Namespace, catalogue: Catalogue) -> ExitCode:

@@ -4,11 +4,16 @@ import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterable
+from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
 from edge_classifier.assembly import ModelChoice
 from edge_classifier.core.contract import Crop
+from edge_classifier.core.text import escaped
 from edge_classifier.modelfile.resolve import Overrides
+
+Choice = TypeVar("Choice", bound=StrEnum)
 
 
 def add_model_arguments(parser: ArgumentParser) -> None:
@@ -23,8 +28,8 @@ def add_model_arguments(parser: ArgumentParser) -> None:
     group.add_argument("--labels", type=Path, metavar="FILE", help="label names, one a line")
     group.add_argument(
         "--crop",
-        type=Crop,
-        choices=list(Crop),
+        type=one_of(Crop),
+        metavar="|".join(Crop),
         help="how a picture becomes the model's shape (default: as the model says)",
     )
     group.add_argument(
@@ -64,6 +69,17 @@ def whole_number(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
+def one_of(kind: type[Choice]) -> Callable[[str], Choice]:
+    """An option's type: one of an enum's values."""
+
+    def parse(text: str) -> Choice:
+        if text not in list(kind):
+            raise ArgumentTypeError(f"{text!r} is none of {', '.join(kind)}")
+        return kind(text)
+
+    return parse
+
+
 def fraction(text: str) -> float:
     """An option's type: a number from 0 to 1."""
     try:
@@ -78,4 +94,4 @@ def fraction(text: str) -> float:
 def say(notes: Iterable[str]) -> None:
     """Print notes for people to standard error, where they spoil no output."""
     for note in notes:
-        print(f"edge-classify: note: {note}", file=sys.stderr)
+        print(f"edge-classify: note: {escaped(note)}", file=sys.stderr)

@@ -10,6 +10,9 @@ from enum import StrEnum
 from typing import Any, Protocol, TextIO
 
 from edge_classifier.batch import Outcome
+from edge_classifier.classifier import Classification
+from edge_classifier.core.scores import Prediction
+from edge_classifier.core.text import escaped
 
 _PROGRESS_FROM = 20
 """Fewer pictures are done before a bar could be read."""
@@ -69,6 +72,11 @@ def writable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
+def worth_showing(found: Classification) -> list[Prediction]:
+    """The best prediction, and the others that have any score at all."""
+    return [p for number, p in enumerate(found.predictions) if number == 0 or p.score > 0]
+
+
 def make_writer(format_: Format, model: str, stream: TextIO) -> Writer:
     """The writer for a format; text looks different on a terminal."""
     if format_ is Format.JSON:
@@ -123,7 +131,7 @@ class _Csv:
         for rank, p in enumerate(predictions, 1):
             index = "" if p.index is None else p.index
             self._writer.writerow(
-                [writable(outcome.reference), rank, p.label, index, round(p.score, 6)]
+                [escaped(outcome.reference), rank, p.label, index, round(p.score, 6)]
             )
 
     def close(self) -> None:
@@ -138,8 +146,8 @@ class _Lines:
 
     def write(self, outcome: Outcome) -> None:
         if outcome.classification:
-            parts = [f"{p.label} {p.score:.3f}" for p in outcome.classification.predictions]
-            self._stream.write("\t".join([writable(outcome.reference), *parts]) + "\n")
+            parts = [f"{p.label} {p.score:.3f}" for p in worth_showing(outcome.classification)]
+            self._stream.write("\t".join([escaped(outcome.reference), *parts]) + "\n")
 
     def close(self) -> None:
         """Nothing comes last."""
@@ -160,13 +168,17 @@ class _Terminal:
 
         if outcome.classification is None:
             return
+        # The score is never cut: a narrow terminal loses the bars, then the ends of labels.
+        bar = 24 if self._console.width >= 64 else 0
+        room = self._console.width - bar - 9
         table = Table.grid(padding=(0, 1))
-        table.add_column(width=min(36, self._console.width // 2), no_wrap=True, overflow="ellipsis")
-        table.add_column(width=24)
-        table.add_column(justify="right")
-        for p in outcome.classification.predictions:
-            table.add_row(Text(p.label), ProgressBar(1.0, p.score, width=24), f"{p.score:.3f}")
-        title = Text(writable(outcome.reference), style="bold")
+        table.add_column(width=max(8, min(36, room)), no_wrap=True, overflow="ellipsis")
+        table.add_column(width=bar)
+        table.add_column(width=5, justify="right")
+        for p in worth_showing(outcome.classification):
+            shown = ProgressBar(1.0, p.score, width=bar) if bar else ""
+            table.add_row(Text(p.label), shown, f"{p.score:.3f}")
+        title = Text(escaped(outcome.reference), style="bold")
         title.append(f"  {outcome.total_ms:.1f} ms", style="dim")
         self._console.print(title, table, "", sep="\n")
 

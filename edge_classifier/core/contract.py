@@ -6,12 +6,13 @@ the .tflite as ``contract.json`` (see docs/contract.md for the format).
 
 import json
 import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, TypeVar
+
+from edge_classifier.core.text import is_printable
 
 FORMAT_VERSION = 1
 _LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*")  # the shape of BCP 47
@@ -170,15 +171,6 @@ def contract_from_mapping(data: Mapping[str, Any], labels: tuple[str, ...] = ())
     if wrong := wrong + contract.problems():
         raise ContractFormatError(wrong)
     return contract
-
-
-def is_printable(text: str) -> bool:
-    """Whether a terminal may see it: no control characters, line breaks or half characters.
-
-    ``str.isprintable`` alone would refuse all blanks but one, and the joiners of Persian and Hindi.
-    """
-    unfit = ("Cc", "Cs", "Zl", "Zp")
-    return text.isprintable() or not any(unicodedata.category(c) in unfit for c in text)
 
 
 def _short(value: object) -> str:

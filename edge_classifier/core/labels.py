@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from edge_classifier.core.contract import Contract, is_printable
+from edge_classifier.core.contract import Contract
+from edge_classifier.core.text import is_printable
 
 BACKGROUND = "background"
 UNKNOWN = "unknown"
@@ -69,9 +70,10 @@ def fit_labels(contract: Contract, outputs: int) -> FittedLabels:
 
 def display_names(contract: Contract, language: str) -> tuple[str, ...]:
     """Names in ``language`` where the contract has them (``zh`` also for ``zh-CN``)."""
-    for tag in (language, _primary(language)):
-        if tag in contract.names:
-            return contract.names[tag]
+    known = {tag.lower(): names for tag, names in contract.names.items()}
+    for tag in (language.lower(), _primary(language)):
+        if tag in known:
+            return known[tag]
     return contract.labels
 
 
@@ -82,7 +84,7 @@ def unknown_name(language: str) -> str:
 
 def _primary(tag: str) -> str:
     """``zh`` of ``zh-CN`` or ``zh_CN``."""
-    return tag.replace("_", "-").split("-", maxsplit=1)[0]
+    return tag.lower().replace("_", "-").split("-", maxsplit=1)[0]
 
 
 def _with_background(contract: Contract) -> Contract:

@@ -23,6 +23,8 @@ class Seat:
     model: Path
     delegate: Path | None
     note: str
+    fell_back: bool = False
+    """Whether an accelerator was wanted and could not be had."""
 
 
 def find_edgetpu() -> Path | None:
@@ -67,7 +69,8 @@ def _automatic(model: Path, check: Check, find: Find) -> Seat:
     except DelegateError as error:
         if compiled:
             raise
-        return _on_cpu(model, f"fell back from the Edge TPU: {error.subject} {error.problem}")
+        why = f"CPU (fell back from the Edge TPU: {error.subject} {error.problem})"
+        return Seat(model, None, why, fell_back=True)
     return Seat(twin, library, str(library))
 
 

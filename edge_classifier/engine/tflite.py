@@ -116,12 +116,7 @@ def compiled_for_edgetpu(path: Path) -> bool:
 
 
 def _interpreter(path: Path, runtime: Runtime, threads: int, delegate: Path | None) -> Any:
-    try:
-        with native_messages() as messages:
-            delegates = [runtime.module.load_delegate(str(delegate))] if delegate else None
-    except (AttributeError, ValueError, OSError, RuntimeError) as error:
-        # AttributeError: a library without the functions that every delegate has.
-        raise DelegateError(str(delegate), f"is no TFLite delegate ({error})") from error
+    delegates = [_delegate(delegate, runtime)] if delegate else None
     try:
         with native_messages() as messages:
             interpreter = runtime.module.Interpreter(
@@ -148,6 +143,15 @@ def _own_memory(interpreter: Any, index: int) -> Array:
     memory.owner = interpreter
     array: Array = np.frombuffer(memory, view.dtype).reshape(view.shape)
     return array
+
+
+def _delegate(library: Path, runtime: Runtime) -> Any:
+    try:
+        with native_messages():
+            return runtime.module.load_delegate(str(library))
+    except (AttributeError, ValueError, OSError, RuntimeError) as error:
+        # AttributeError: a library without the functions that every delegate has.
+        raise DelegateError(str(library), f"is no TFLite delegate ({error})") from error
 
 
 def _spec(detail: dict[str, Any]) -> TensorSpec:

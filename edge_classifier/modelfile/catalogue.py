@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from edge_classifier.errors import ContractError, MissingFileError
+from edge_classifier.errors import ContractError, MissingFileError, ModelError
 
 CATALOGUE_VARIABLE = "EDGE_CLASSIFIER_CATALOGUE"
 MODELS_VARIABLE = "EDGE_CLASSIFIER_MODELS"
@@ -61,6 +61,13 @@ class Catalogue:
         """Where the entry's file lies, or would lie once it is pulled."""
         return (self.embedded_folder if entry.embedded else self.pulled_folder) / entry.file
 
+    def has(self, entry: Entry) -> bool:
+        """Whether the entry's file is there; one in a folder that may not be searched is not."""
+        try:
+            return self.file(entry).is_file()
+        except OSError:
+            return False
+
     def require(self, name: str) -> Entry:
         """The entry called ``name``. Raises MissingFileError that names the nearest ones."""
         if entry := self.entry(name):
@@ -80,7 +87,7 @@ class Catalogue:
         reference = reference or self.default
         path = Path(reference)
         if entry := self.entry(reference):
-            if not self.file(entry).is_file():
+            if not self.has(entry):
                 raise MissingFileError(
                     reference, "is not on this machine yet", self.how_to_get(entry)
                 )
@@ -119,8 +126,9 @@ def load_catalogue(file: Path | None = None) -> Catalogue:
         return Catalogue(data["default"], entries, embedded_folder(), pulled_folder())
     except FileNotFoundError as error:
         raise MissingFileError(str(file), "no such catalogue") from error
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise ContractError(str(file), f"is no model catalogue ({error!r})") from error
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {str(error)[:80]}"
+        raise ContractError(str(file), f"is no model catalogue ({reason})") from error
 
 
 def embedded_folder() -> Path:
@@ -136,20 +144,30 @@ def pulled_folder() -> Path:
     """
     if override := os.environ.get(MODELS_VARIABLE):
         return Path(override)
-    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(data) / "edge-classifier" / "models"
+    return _user_folder("XDG_DATA_HOME", ".local/share", "/var/lib") / "models"
 
 
 def cache_folder() -> Path:
     """Where results that can be made again are kept (XDG Base Directory Specification)."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "edge-classifier"
+    return _user_folder("XDG_CACHE_HOME", ".cache", "/var/cache")
+
+
+def _user_folder(variable: str, in_home: str, without_home: str) -> Path:
+    """This program's folder of one kind; a service user need not have a home."""
+    try:
+        folder = os.environ.get(variable) or Path.home() / in_home
+    except RuntimeError:
+        folder = without_home
+    return Path(folder) / "edge-classifier"
 
 
 def sha256_of(path: Path) -> str:
-    """Hex digest of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Hex digest of a file. Raises ModelError when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(str(path), f"cannot be read ({error.strerror})") from error
 
 
 def _entry(item: dict[str, Any]) -> Entry:

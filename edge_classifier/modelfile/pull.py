@@ -17,7 +17,7 @@ def pull(catalogue: Catalogue, entry: Entry, progress: Progress) -> Path:
     Raises DownloadError.
     """
     target = catalogue.file(entry)
-    if target.is_file() and sha256_of(target) == entry.sha256:
+    if catalogue.has(entry) and sha256_of(target) == entry.sha256:
         return target
     if not entry.offered or not entry.url:
         problem = "is embedded and damaged" if entry.embedded else "is not offered"
@@ -44,7 +44,9 @@ def pull(catalogue: Catalogue, entry: Entry, progress: Progress) -> Path:
         raise DownloadError(
             entry.name, f"cannot be fetched ({_reason(error)})", _by_hand(entry, target)
         ) from error
-    return Path(path)
+    installed = Path(path)
+    installed.chmod(0o644)  # A model is no secret, and a service may run as another user.
+    return installed
 
 
 def _by_hand(entry: Entry, target: Path) -> str:

@@ -19,7 +19,13 @@ from edge_classifier.core.contract import (
 from edge_classifier.core.labels import LabelCountError, fit_labels, parse_labels
 from edge_classifier.core.quantization import TensorSpec
 from edge_classifier.errors import ContractError, MissingFileError
-from edge_classifier.modelfile.bundle import CARD_FILE, CONTRACT_FILE, LABELS_FILE, read_bundle
+from edge_classifier.modelfile.bundle import (
+    CARD_FILE,
+    CONTRACT_FILE,
+    LABELS_FILE,
+    MEMBER_LIMIT_BYTES,
+    read_bundle,
+)
 from edge_classifier.modelfile.tflite_metadata import (
     FlatbufferError,
     TfliteMetadata,
@@ -221,7 +227,11 @@ def _side_car_labels(model: Path) -> Path | None:
 
 def _label_file(path: Path) -> tuple[str, ...]:
     try:
-        return parse_labels(path.read_text("utf-8"))
+        with path.open("rb") as file:
+            data = file.read(MEMBER_LIMIT_BYTES + 1)
+        if len(data) > MEMBER_LIMIT_BYTES:
+            raise ContractError(str(path), "is too large to be labels")
+        return parse_labels(data.decode("utf-8"))
     except FileNotFoundError as error:
         raise MissingFileError(str(path), "no such label file") from error
     except (OSError, UnicodeDecodeError) as error:

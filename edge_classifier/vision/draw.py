@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,8 @@ from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.geometry import Box
 from edge_classifier.core.scores import Prediction
-from edge_classifier.errors import UsageError
+from edge_classifier.core.text import escaped
+from edge_classifier.errors import OutputError
 from edge_classifier.vision.preprocess import Pixels
 
 _INK = (235, 235, 235)
@@ -31,7 +33,8 @@ def annotate(frame: Frame, predictions: Sequence[Prediction], seen: Box) -> Pixe
         corner = (seen.right - 1, seen.bottom - 1)
         cv2.rectangle(picture, (seen.x, seen.y), corner, _INK, max(1, unit // 12))
     shown = predictions[:5]
-    panel = np.full((round(unit * (2 * len(shown) + 0.6)), picture.shape[1], 3), _PAPER, np.uint8)
+    size = round(unit * (2 * len(shown) + 0.6)), max(picture.shape[1], 20 * unit)
+    panel = np.full((*size, 3), _PAPER, np.uint8)
     for row, prediction in enumerate(shown):
         top = round(unit * (2 * row + 0.4))
         length = round((panel.shape[1] - unit) * prediction.score)
@@ -42,7 +45,10 @@ def annotate(frame: Frame, predictions: Sequence[Prediction], seen: Box) -> Pixe
         baseline = top + round(1.4 * unit)
         _write(panel, _shorten(prediction.label, unit, room), (unit, baseline), unit)
         _write(panel, score, (panel.shape[1] - unit - width, baseline), unit)
-    return np.vstack([picture, panel])
+    margin = (panel.shape[1] - picture.shape[1]) // 2
+    rest = panel.shape[1] - picture.shape[1] - margin
+    framed = cv2.copyMakeBorder(picture, 0, 0, margin, rest, cv2.BORDER_CONSTANT, value=_PAPER)
+    return np.vstack([np.asarray(framed, np.uint8), panel])
 
 
 class ContactSheet:
@@ -53,7 +59,7 @@ class ContactSheet:
         self._tiles: list[Pixels] = []
 
     def add(self, frame: Frame | None, name: str, caption: str) -> None:
-        """One picture; without a frame, a grey tile for a file that could not be read."""
+        """One picture; without a frame, an empty tile in red for a file that could not be read."""
         if len(self._tiles) >= SHEET_LIMIT:
             return
         side, unit = self._side, self._side // 14
@@ -86,19 +92,26 @@ class ContactSheet:
 
 
 def save(picture: Pixels, path: Path) -> None:
-    """Write ``picture``, BGR, as its suffix says. Raises UsageError when that cannot be."""
+    """Write ``picture``, BGR, as its suffix says; whole or not at all. Raises OutputError."""
+    # What OpenCV would say on standard error comes as an error below.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        encoded, data = cv2.imencode(path.suffix or ".", picture)
-    except (cv2.error, OSError) as error:
-        reason = getattr(error, "strerror", None) or "OpenCV knows no such picture format"
-        raise UsageError(str(path), f"cannot be written ({reason})", "Use .png or .jpg.") from error
+        encoded, data = cv2.imencode(path.suffix, picture)
+    except cv2.error:
+        encoded = False
     if not encoded:
-        raise UsageError(str(path), "cannot be encoded", "Use .png or .jpg.")
+        size = f"{picture.shape[1]} x {picture.shape[0]}"
+        raise OutputError(
+            str(path), f"{size} pixels cannot be stored as {path.suffix}", "Use .png."
+        )
+    unfinished = path.with_name(f".{path.name}.unfinished")
     try:
-        path.write_bytes(data.tobytes())
+        unfinished.write_bytes(data.tobytes())
+        unfinished.replace(path)
     except OSError as error:
-        raise UsageError(str(path), f"cannot be written ({error.strerror})") from error
+        with suppress(OSError):
+            unfinished.unlink()
+        raise OutputError(str(path), f"cannot be written ({error.strerror})") from error
 
 
 def _bgr(frame: Frame) -> Pixels:
@@ -119,6 +132,7 @@ def _thumbnail(picture: Pixels, side: int) -> Pixels:
 
 def _write(picture: Pixels, text: str, at: tuple[int, int], size: int) -> None:
     """Draw ``text`` in place; ``at`` is the left end of its baseline."""
+    text = escaped(text)  # OpenCV does not survive half characters.
     if hasattr(cv2, "FontFace"):
         cv2.putText(picture, text, at, _INK, cv2.FontFace("sans"), size)
     else:  # OpenCV 4, on 32-bit ARM: its strokes are ASCII only.
@@ -127,6 +141,7 @@ def _write(picture: Pixels, text: str, at: tuple[int, int], size: int) -> None:
 
 
 def _text_width(text: str, size: int) -> int:
+    text = escaped(text)
     if hasattr(cv2, "FontFace"):
         return int(cv2.getTextSize((0, 0), text, (0, 0), cv2.FontFace("sans"), size)[2])
     (width, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size / 30, 1)

@@ -230,8 +230,8 @@ def _in_folder(folder: str) -> Iterator[str]:
     """Pictures, links that lead nowhere, and last the folders that cannot be read."""
     unreadable: list[OSError] = []
     for parent, folders, names in os.walk(folder, onerror=unreadable.append):
-        folders.sort()
-        for name in sorted(names):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(name for name in names if not name.startswith(".")):
             path = str(Path(parent, name))
             if Path(name).suffix.lower() in SUFFIXES:
                 mode = _mode(path)

@@ -167,7 +167,7 @@ def test_annotate_and_contact_sheet_write_pictures_that_show_the_labels(
     both = cli("--image", red, red, "--annotate", folder, "--contact-sheet", sheet, *model)
     assert both.returncode == 0, both.stderr
     with Image.open(one) as drawn:
-        assert drawn.width == 40
+        assert drawn.width > 40, "wide enough for its labels"
         assert drawn.height > 30
     assert sorted(path.name for path in folder.iterdir()) == ["red-2.jpg", "red.jpg"]
     with Image.open(sheet) as grid:

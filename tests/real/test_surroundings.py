@@ -1,0 +1,197 @@
+"""Odd file names, closed streams, full disks, no home, interrupts: one line and a stated code."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from edge_classifier import samples
+from edge_classifier.modelfile.catalogue import cache_folder, load_catalogue
+from tests.conftest import Cli
+from tests.tiny import Tiny, build
+
+COMMAND = f"{sys.executable} -m edge_classifier"
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """A model that names the brightest colour."""
+    path = build(tmp_path / "tiny.tflite", Tiny())
+    path.with_suffix(".labels.txt").write_text("red\ngreen\nblue\n", "utf-8")
+    return path
+
+
+@pytest.fixture
+def red(tmp_path: Path) -> Path:
+    """A picture that is red, in a folder of its own."""
+    path = tmp_path / "photos" / "red.png"
+    path.parent.mkdir()
+    Image.new("RGB", (40, 30), "red").save(path)
+    return path
+
+
+def shell(command: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a line of bash, for redirections that only a shell can make."""
+    env = {**os.environ, **environment}
+    return subprocess.run(
+        ["bash", "-c", command], capture_output=True, timeout=60, check=False, env=env
+    )
+
+
+@pytest.mark.parametrize("option", ["--annotate", "--contact-sheet"])
+def test_a_target_that_is_a_classified_picture_is_refused_and_kept(
+    cli: Cli, red: Path, tiny: Path, option: str
+) -> None:
+    before = red.read_bytes()
+    done = cli("--image", red, option, red, "--model", tiny)
+    assert done.returncode == 2
+    assert b"would overwrite" in done.stderr
+    assert red.read_bytes() == before
+
+
+def test_annotating_a_folder_of_pictures_into_itself_is_refused(
+    cli: Cli, red: Path, tiny: Path
+) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        Image.new("RGB", (40, 30), "red").save(red.parent / name)
+    done = cli("--image", red.parent, "--annotate", red.parent, "--model", tiny)
+    assert done.returncode == 2
+    assert b"would overwrite" in done.stderr
+
+
+def test_two_drawings_with_one_name_are_refused(cli: Cli, red: Path, tiny: Path) -> None:
+    out = red.with_name("out.png")
+    done = cli("--image", red, "--annotate", out, "--contact-sheet", out, "--model", tiny)
+    assert done.returncode == 2
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("target", ["/proc/sheet.png", "/nowhere/sheet.png"])
+def test_a_place_that_cannot_be_written_is_said_before_any_work(
+    cli: Cli, red: Path, tiny: Path, target: str
+) -> None:
+    done = cli("--image", red, "--contact-sheet", target, "--model", tiny)
+    assert done.returncode == 73
+    assert done.stdout == b""
+    assert len(done.stderr.splitlines()) == 1
+    assert not Path("/nowhere").exists()
+
+
+def test_names_that_are_no_text_survive_every_output(cli: Cli, red: Path, tiny: Path) -> None:
+    odd = os.fsdecode(os.fsencode(red.parent) + b"/bad\xff\x1b]0;title\x07\n.png")
+    red.rename(odd)
+    sheet = red.parent.parent / "sheet.png"
+    for form in ("text", "json", "jsonl", "csv"):
+        arguments = ("--model", tiny, "--format", form, "--contact-sheet", sheet)
+        done = cli("--image", odd, *arguments)
+        assert done.returncode == 0, done.stderr
+        assert b"\x1b" not in done.stdout
+        done.stdout.decode("utf-8")
+    text = cli("--image", odd, "--model", tiny).stdout
+    assert len(text.splitlines()) == 1
+    missing = cli("--image", odd + "x", "--model", tiny)
+    assert b"\x1b" not in missing.stderr
+    assert sheet.is_file()
+
+
+def test_a_full_disk_under_standard_output_exits_73_with_one_line(red: Path) -> None:
+    done = shell(f"{COMMAND} --image {red} > /dev/full")
+    assert done.returncode == 73
+    assert len(done.stderr.splitlines()) == 1
+    assert b"No space left" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code"), [(">&-", 0), ("2>&-", 0), (">&- 2>&-", 0), ("--image - <&-", 65)]
+)
+def test_closed_streams_are_no_bug(red: Path, tiny: Path, redirection: str, code: int) -> None:
+    done = shell(f"{COMMAND} --image {red} --model {tiny} {redirection}")
+    assert done.returncode == code, done.stderr
+    assert b"internal error" not in done.stderr
+
+
+def test_chinese_labels_on_an_ascii_terminal_are_escaped(red: Path) -> None:
+    done = shell(f"{COMMAND} --image {red} --lang zh", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert b"\\u" in done.stdout
+
+
+def test_a_user_without_home_has_folders_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", staticmethod(no_home))
+    assert load_catalogue().pulled_folder == Path("/var/lib/edge-classifier/models")
+    assert cache_folder() == Path("/var/cache/edge-classifier")
+
+
+@pytest.mark.parametrize("reference", ["-", "pipe.jpg"])
+def test_an_interrupt_ends_a_read_that_never_comes(
+    tmp_path: Path, tiny: Path, reference: str
+) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    child = subprocess.Popen(
+        [sys.executable, "-m", "edge_classifier", "--image", reference, "--model", str(tiny)],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+    )
+    time.sleep(2)  # Long enough to be in the read; if it is not, the interrupt comes earlier.
+    child.send_signal(signal.SIGINT)
+    _, error = child.communicate(timeout=10)
+    assert child.returncode == 130
+    assert b"interrupted" in error
+    assert b"Fatal" not in error
+
+
+def test_a_narrow_terminal_keeps_the_scores(red: Path, tiny: Path) -> None:
+    for width in (40, 60, 100):
+        command = f"stty cols {width} rows 30; {COMMAND} --image {red} --model {tiny}"
+        done = shell(f"script -qec '{command}' /dev/null", COLUMNS=str(width), TERM="xterm")
+        assert b"0.996" in done.stdout, done.stdout
+
+
+def test_a_language_that_the_model_has_not_is_said(cli: Cli) -> None:
+    done = cli("--image", samples.CAT, "--lang", "fr")
+    assert done.returncode == 0
+    assert b"no names for --lang fr, only for en, zh" in done.stderr
+    assert cli("--image", samples.CAT, "--lang", "ZH-cn").stderr == b""
+
+
+@pytest.mark.parametrize("arguments", [("cat.jpg",), ("model", "list"), ("help",)])
+def test_a_word_that_is_no_command_is_answered_with_what_there_is(
+    cli: Cli, arguments: tuple[str, ...]
+) -> None:
+    done = cli(*arguments)
+    assert done.returncode == 2
+    assert b"models, bench, doctor" in done.stderr
+    assert b"--image" in done.stderr
+
+
+def test_hidden_pictures_in_a_folder_are_left_out(cli: Cli, red: Path, tiny: Path) -> None:
+    (red.parent / "._red.png").write_bytes(b"a resource fork")
+    hidden = red.parent / ".thumbnails"
+    hidden.mkdir()
+    (hidden / "red.png").write_bytes(red.read_bytes())
+    done = cli("--image", red.parent, "--model", tiny)
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_a_catalogue_that_is_none_is_a_configuration_error(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for content in (b"\xff\xd8\xff", b"default = 1\nmodel = [1]", b"model = 3"):
+        file = tmp_path / "catalogue.toml"
+        file.write_bytes(content)
+        monkeypatch.setenv("EDGE_CLASSIFIER_CATALOGUE", str(file))
+        done = cli("models", "list")
+        assert done.returncode == 78, done.stderr
+        assert len(done.stderr.splitlines()) == 1
