@@ -38,8 +38,8 @@ def classify_all(
 ) -> Iterator[Outcome]:
     """Outcomes in the order of ``references``.
 
-    Each of ``classifiers`` serves one picture at a time; as many pictures are decoded beside
-    them, so a single engine never waits for a file. A bounded number is under way at once.
+    Each of ``classifiers`` serves one picture at a time, while the next ones are decoded. A bounded
+    number is under way at once.
     """
     free: queue.SimpleQueue[Classifier] = queue.SimpleQueue()
     for classifier in classifiers:
@@ -60,7 +60,8 @@ def classify_all(
         total_ms = decode_ms + found.preprocess_ms + found.inference_ms
         return Outcome(reference, None, picture, found, decode_ms, total_ms)
 
-    workers = max(1, min(len(references), len(classifiers) + 1))
+    # Two for a single engine, so that it never waits for a file; more than engines only contend.
+    workers = max(2, len(classifiers))
     pool = ThreadPoolExecutor(workers, "picture")
     waiting: deque[Future[Outcome]] = deque()
     try:

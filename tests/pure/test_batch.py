@@ -100,12 +100,12 @@ def test_classify_all_first_picture_done_last_still_comes_first() -> None:
     def slow_first(reference: str) -> Picture:
         if reference == "0":
             await_(last_is_loaded)
-        if reference == "5":
+        if reference == "4":
             last_is_loaded.set()
         return load(reference)
 
-    outcomes = list(classify_all(names(6), slow_first, classifiers(2)))
-    assert [label(outcome) for outcome in outcomes] == names(6)
+    outcomes = list(classify_all(names(5), slow_first, classifiers(2)))
+    assert [label(outcome) for outcome in outcomes] == names(5)
 
 
 def test_classify_all_bad_pictures_cost_only_themselves() -> None:
@@ -223,8 +223,8 @@ def test_classify_all_slow_reader_finds_work_ahead_of_it_but_a_bounded_amount(
     engines: int,
 ) -> None:
     loads = Loads()
-    # One thread more than engines, two pictures for each of them, and the one handed over.
-    ahead = 2 * (engines + 1)
+    # Two pictures for each thread, of which there are two at least, and the one handed over.
+    ahead = 2 * max(2, engines)
     outcomes = classify_all(names(200), loads, classifiers(engines))
     for read in range(1, 4):
         next(outcomes)
