@@ -85,7 +85,7 @@ def load_model(
     name = entry.name if entry else path.stem
     promised = catalogue.entry(choice.reference or catalogue.default)
     changed = ""
-    if promised and promised.sha256 != sha256:
+    if promised and promised.offered and promised.sha256 != sha256:
         remedy = catalogue.how_to_get(promised)
         changed = f"{path} is not the file that the catalogue promises (SHA-256 differs). {remedy}"
     return LoadedModel(name, seat, sha256, runtime, engine, resolved, changed)

@@ -113,7 +113,8 @@ def run(options: Namespace) -> ExitCode:
             for outcome in classify_all(references, load, classifiers):
                 failure = failure or _report(outcome)
                 writer.write(outcome)
-                failure = _draw(drawing, outcome, contract) or failure
+                drawn = _draw(drawing, outcome, contract)
+                failure = failure or drawn
                 advance()
     finally:
         writer.close()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge_classifier.batch import Outcome
+from edge_classifier.cli.options import say
 from edge_classifier.core.contract import Contract
 from edge_classifier.core.geometry import place
 from edge_classifier.errors import OutputError, UsageError
@@ -31,6 +32,8 @@ class Drawing:
 
             self._draw = draw
         self._sheet = self._draw.ContactSheet(len(references)) if self._sheet_path else None
+        if self._sheet and len(references) > self._draw.SHEET_LIMIT:
+            say([f"the contact sheet shows the first {self._draw.SHEET_LIMIT} pictures only"])
 
     def add(self, outcome: Outcome, contract: Contract) -> None:
         """Draw one outcome; they come in the order of the references. Raises OutputError."""

@@ -30,7 +30,6 @@ class Verdict:
     """How one trial ended; ``problem`` is empty when the model ran."""
 
     problem: str = ""
-    seconds: float = 0.0
 
     @property
     def works(self) -> bool:

@@ -25,9 +25,6 @@ hold hours of text."""
 class TfliteMetadata:
     """What of a model's metadata a classifier needs; None and empty: not stated."""
 
-    name: str = ""
-    description: str = ""
-    licence: str = ""
     mean: Triple | None = None
     std: Triple | None = None
     label_files: tuple[tuple[str, str], ...] = ()
@@ -142,9 +139,6 @@ def _parse(data: bytes) -> TfliteMetadata:
             ]
     label_files.sort(key=lambda pair: pair[1] != "")
     return TfliteMetadata(
-        name=model.text(0),
-        description=model.text(1),
-        licence=model.text(5),
         mean=mean,
         std=std,
         label_files=tuple(label_files),

@@ -167,7 +167,7 @@ def _silence_pillow() -> None:
 
 def _open(reference: str) -> BinaryIO:
     if reference == STANDARD_INPUT:
-        raise UsageError(reference, "standard input must be handed in as a stream")
+        raise UsageError(reference, "standard input is not read here", "Name a file.")
     try:
         path = Path(reference)
         _require_bytes(reference, path.stat().st_size)

@@ -195,3 +195,31 @@ def test_a_catalogue_that_is_none_is_a_configuration_error(
         done = cli("models", "list")
         assert done.returncode == 78, done.stderr
         assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_exit_code_is_of_the_first_failure_even_if_a_drawing_fails_later(
+    cli: Cli, red: Path, tiny: Path
+) -> None:
+    """The tall picture is one that no JPEG can hold; it comes after one that is no picture."""
+    (red.parent / "a.jpg").write_bytes(b"no picture")
+    Image.new("L", (1, 65_510)).save(red.parent / "tall.png")
+    out = red.parent.parent / "out"
+    done = cli("--image", red.parent, "--annotate", out, "--model", tiny)
+    assert done.returncode == 65
+    assert b"cannot be stored as .jpg" in done.stderr
+    assert sorted(path.name for path in out.iterdir()) == ["red.jpg"]
+    (red.parent / "a.jpg").unlink()
+    assert cli("--image", red.parent, "--annotate", out, "--model", tiny).returncode == 73
+
+
+def test_a_pulled_model_that_was_changed_is_said(
+    cli: Cli, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = next(e.file for e in load_catalogue().entries if e.name == "mobilenet-v2")
+    folder = tiny.parent / "pulled"
+    folder.mkdir()
+    (folder / name).write_bytes(tiny.read_bytes())
+    monkeypatch.setenv("EDGE_CLASSIFIER_MODELS", str(folder))
+    done = cli("--image", samples.CAT, "--model", "mobilenet-v2")
+    assert done.returncode == 0
+    assert b"not the file that the catalogue promises" in done.stderr
