@@ -7,9 +7,13 @@
     ├── MissingFileError     66   a named file or folder is not there
     ├── UnavailableError     69   something outside does not answer
     │   ├── DelegateError    69   an accelerator's library crashes, hangs or refuses
-    │   └── DownloadError    69   a model cannot be fetched
+    │   ├── DownloadError    69   a model cannot be fetched
+    │   ├── CameraError      69   a camera cannot be opened or gives no frames
+    │   │   └── EndOfFrames  69   a file or a folder of pictures has been shown
+    │   └── BrokerError      69   the MQTT broker cannot be reached or refuses
     ├── OutputError          73   a result cannot be written
-    └── ContractError        78   model, labels and preprocessing do not fit together
+    ├── ContractError        78   model, labels and preprocessing do not fit together
+    └── ConfigurationError   78   a setting is wrong
 
 The codes from 64 up are those of BSD's ``sysexits.h``. Whatever else escapes is a bug: 70.
 """
@@ -42,7 +46,7 @@ _MEANINGS = {
     ExitCode.USAGE: "the command was called wrongly",
     ExitCode.BAD_DATA: "a picture or a model cannot be read",
     ExitCode.MISSING_FILE: "a file, folder or model is not there",
-    ExitCode.UNAVAILABLE: "an accelerator, a download or (later) a camera or broker is unavailable",
+    ExitCode.UNAVAILABLE: "an accelerator, a download, a camera or the broker is unavailable",
     ExitCode.BUG: "a bug in edge-classify; --debug shows where",
     ExitCode.CANNOT_WRITE: "a result cannot be written",
     ExitCode.CONFIGURATION: "model, labels and settings do not fit together",
@@ -105,6 +109,18 @@ class DownloadError(UnavailableError):
     """A model could not be fetched, or what came is not what was promised."""
 
 
+class CameraError(UnavailableError):
+    """A camera cannot be opened, has gone, or gives no frames in time."""
+
+
+class EndOfFrames(CameraError):  # noqa: N818 (an ending, not always a failure)
+    """A file or a folder of pictures has been shown to its end."""
+
+
+class BrokerError(UnavailableError):
+    """The MQTT broker cannot be reached, or refuses."""
+
+
 class OutputError(EdgeClassifierError):
     """A file or standard output cannot be written."""
 
@@ -113,5 +129,11 @@ class OutputError(EdgeClassifierError):
 
 class ContractError(EdgeClassifierError):
     """Model, labels and preprocessing contract contradict one another."""
+
+    exit_code = ExitCode.CONFIGURATION
+
+
+class ConfigurationError(EdgeClassifierError):
+    """Settings are wrong: ``problem`` holds all of it, one line a setting."""
 
     exit_code = ExitCode.CONFIGURATION

@@ -1,0 +1,1 @@
+"""Cameras: sources of frames, and the thread that keeps the newest one."""

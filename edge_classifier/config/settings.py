@@ -1,0 +1,385 @@
+"""Every setting of the daemon: frozen values that each part takes its own section of.
+
+These are plain dataclasses, because the daemon must not carry a validation library about for
+months: pydantic reads the ranges and the texts below each field from here (``config.load``) in a
+process that ends. A field's text is its documentation everywhere: in the commented file, in
+docs/configuration.md and in the JSON schema.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Literal
+
+from annotated_types import Interval, Len
+
+STRICT: Mapping[str, Any] = MappingProxyType({"extra": "forbid", "use_attribute_docstrings": True})
+"""How pydantic is to read these classes: unknown keys refused, texts taken from below fields."""
+
+NAME = "^[A-Za-z0-9_-]{1,64}$"
+"""What may stand in a topic: names of devices and cameras."""
+
+Fraction = Annotated[float, Interval(ge=0.0, le=1.0)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """This machine, as others see it."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    name: str = ""
+    """Name in topics and in Home Assistant: letters, digits, - and _. Empty: the host's name."""
+    language: Literal["en", "zh"] = "en"
+    """Language of the published label names."""
+    state_folder: Path | None = None
+    """Where the outbox and the capture store live. Not set: $STATE_DIRECTORY (systemd sets it),
+    else ~/.local/state/edge-classifier."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """The network, as in `edge-classify --model`."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    use: str = ""
+    """A name that `edge-classify models list` shows, or the path of a .tflite file. Empty: the
+    embedded model."""
+    labels: Path | None = None
+    """A file of label names, one a line, instead of those in the model."""
+    crop: Literal["", "center", "squash", "letterbox"] = ""
+    """How a picture becomes the model's shape. Empty: as the model says."""
+    delegate: str = "auto"
+    """auto, cpu, edgetpu, or the path of a delegate's library."""
+    threads: Annotated[int, Interval(ge=1, le=64)] = 1
+    """Processor threads of the network. More make one frame faster and everything else slower."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """Encryption of the connection to the broker."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    enabled: bool = False
+    """Connect with TLS. The port is then usually 8883."""
+    ca_file: Path | None = None
+    """The certificate authority that signed the broker's certificate. Not set: the system's."""
+    certificate_file: Path | None = None
+    """This client's certificate, where the broker wants one."""
+    key_file: Path | None = None
+    """The key of `certificate_file`."""
+    check_hostname: bool = True
+    """Refuse a certificate that was made out to another host."""
+
+    def __post_init__(self) -> None:
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file go together: give both or none")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mqtt:
+    """The broker and the topics."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    enabled: bool = True
+    """Publish over MQTT. Off: the daemon still classifies, for `--explain` and /metrics."""
+    host: Annotated[str, Len(1, 253)] = "localhost"
+    """The broker's host name or address."""
+    port: Annotated[int, Interval(ge=1, le=65535)] = 1883
+    """The broker's port."""
+    username: str = ""
+    """User name at the broker. Empty: none."""
+    password_file: Path | None = None
+    """A file whose first line is the password. Not set: the systemd credential `mqtt-password`,
+    if there is one. A password never stands in this file."""
+    client_id: str = ""
+    """Empty: edge-classifier-NAME. Two clients of one id throw each other out for ever."""
+    protocol: Literal["3.1.1", "5"] = "3.1.1"
+    """Version of MQTT."""
+    keepalive_s: Annotated[int, Interval(ge=5, le=3600)] = 30
+    """Seconds without a word after which the broker is asked whether it is still there."""
+    base_topic: Annotated[str, Len(1, 200)] = "edge-classifier"
+    """All topics begin with BASE/NAME."""
+    discovery: bool = True
+    """Announce the device to Home Assistant."""
+    discovery_prefix: Annotated[str, Len(1, 200)] = "homeassistant"
+    """Home Assistant's discovery prefix."""
+    heartbeat_s: Annotated[float, Interval(ge=5, le=86400)] = 300
+    """Seconds between repeated states while nothing changes."""
+    stats_s: Annotated[float, Interval(ge=1, le=3600)] = 30
+    """Seconds between statistics."""
+    tls: Tls = field(default_factory=Tls)
+    """Encryption."""
+
+    def __post_init__(self) -> None:
+        for key in ("base_topic", "discovery_prefix"):
+            topic = getattr(self, key)
+            if any(sign in topic for sign in "+#\0") or topic != topic.strip("/"):
+                raise ValueError(f"{key} {topic!r} may not have +, # or a / at its ends")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thresholds:
+    """When one label comes and goes; what is not set is as for all labels."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    enter: Fraction | None = None
+    """Smoothed score from which on the label may come."""
+    leave: Fraction | None = None
+    """Smoothed score below which it goes."""
+
+    def __post_init__(self) -> None:
+        if self.enter is not None and self.leave is not None and self.leave > self.enter:
+            raise ValueError(f"leave {self.leave} is above enter {self.enter}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """From scores over time to one stable label."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    smoothing: Literal["exponential", "vote", "none"] = "exponential"
+    """exponential: scores fade with `time_constant_s`. vote: the share of the frames within
+    `window_s` that a label won. none: each frame for itself."""
+    time_constant_s: Annotated[float, Interval(gt=0, le=600)] = 1.0
+    """Exponential smoothing: seconds after which an old score counts 37 % (1/e)."""
+    window_s: Annotated[float, Interval(gt=0, le=600)] = 3.0
+    """Vote: seconds that are looked back."""
+    enter: Fraction = 0.6
+    """Smoothed score from which on a label may come."""
+    leave: Fraction = 0.4
+    """Smoothed score below which the present label goes. The gap to `enter` prevents flapping."""
+    margin: Fraction = 0.1
+    """How far a new label must be ahead of the runner-up."""
+    dwell_s: Annotated[float, Interval(ge=0, le=3600)] = 0.5
+    """Seconds that a new label must hold before it is published."""
+    unknown_dwell_s: Annotated[float, Interval(ge=0, le=3600)] = 2.0
+    """Seconds without any label before `unknown` is published."""
+    labels: Mapping[str, Thresholds] = field(default_factory=dict)
+    """Thresholds of single labels (or groups), e.g. [decision.labels.cat] enter = 0.7."""
+    ignore: tuple[str, ...] = ()
+    """Labels that are never published; their scores do not count."""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Another name for a label, e.g. "Egyptian cat" = "cat"."""
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """One name for several labels, whose scores are added, e.g. cat = ["tabby", "tiger cat"]."""
+    top_k: Annotated[int, Interval(ge=1, le=20)] = 5
+    """How many labels a state lists."""
+
+    def __post_init__(self) -> None:
+        if self.leave > self.enter:
+            raise ValueError(f"leave {self.leave} is above enter {self.enter}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Motion:
+    """A gate before the network: a static scene costs almost no inference."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    enabled: bool = False
+    """Classify only frames that differ from the last classified one."""
+    difference: Annotated[int, Interval(ge=1, le=255)] = 20
+    """Grey levels by which a pixel must differ to count as changed (sensor noise is 5 to 10)."""
+    area: Annotated[float, Interval(gt=0, le=1)] = 0.005
+    """Share of the picture that must have changed."""
+    max_interval_s: Annotated[float, Interval(ge=0.1, le=3600)] = 10.0
+    """A frame is classified after this many seconds even if nothing moves."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """A part of the picture, in fractions of its width and height."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    left: Fraction = 0.0
+    """Left edge."""
+    top: Fraction = 0.0
+    """Top edge."""
+    width: Annotated[float, Interval(gt=0, le=1)] = 1.0
+    """Width."""
+    height: Annotated[float, Interval(gt=0, le=1)] = 1.0
+    """Height."""
+
+    def __post_init__(self) -> None:
+        if self.left + self.width > 1 + 1e-9 or self.top + self.height > 1 + 1e-9:
+            raise ValueError("the region reaches beyond the picture: left + width or top + height")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Camera:
+    """One camera; its table's name is its name in topics."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    source: Annotated[str, Len(1, 4096)]
+    """/dev/video0 or 0 (USB); picamera2 or picamera2:1 (Raspberry Pi camera); rtsp://... or
+    http://... (stream); a video file; pictures:FOLDER or pictures:GLOB (for trials)."""
+    enabled: bool = True
+    """Classify this camera. Can be switched over MQTT."""
+    title: str = ""
+    """Name for people, e.g. in Home Assistant. Empty: the table's name."""
+    credentials_file: Path | None = None
+    """A file whose first line is USER:PASSWORD for the stream. Not set: the systemd credential
+    `camera-NAME`, if there is one."""
+    rate_fps: Annotated[float, Interval(ge=0, le=240)] = 5.0
+    """At most so many frames are classified in a second. 0: as many as possible."""
+    width: Annotated[int, Interval(ge=0, le=8192)] = 640
+    """Width in pixels to ask the camera for; it may give another. 0: its own."""
+    height: Annotated[int, Interval(ge=0, le=8192)] = 480
+    """Height in pixels to ask the camera for. 0: its own."""
+    rotate: Literal[0, 90, 180, 270] = 0
+    """Degrees to turn the picture clockwise, for a camera that hangs upside down."""
+    region: Region = field(default_factory=Region)
+    """The part of the (turned) picture that is classified."""
+    loop: bool = True
+    """Video files and pictures: begin again at the end."""
+    picture_s: Annotated[float, Interval(ge=0, le=3600)] = 3.0
+    """Pictures: seconds that each one is shown. 0: one frame each, as fast as they are taken."""
+    open_timeout_s: Annotated[float, Interval(ge=0.5, le=120)] = 10.0
+    """Seconds until opening the camera counts as failed."""
+    read_timeout_s: Annotated[float, Interval(ge=0.5, le=120)] = 5.0
+    """Seconds without a frame until the camera counts as lost."""
+    black_s: Annotated[float, Interval(ge=0, le=3600)] = 30.0
+    """Seconds of an entirely black picture until the camera counts as lost. 0: never."""
+    retry_max_s: Annotated[float, Interval(ge=1, le=3600)] = 60.0
+    """Longest pause between two attempts to open a lost camera."""
+    quiet_hours: tuple[str, ...] = ()
+    """Local times in which nothing is classified, e.g. ["22:00-06:00"]."""
+    decision: Decision = field(default_factory=Decision)
+    """As [decision], for this camera; what is not set here is taken from there."""
+    motion: Motion = field(default_factory=Motion)
+    """As [motion], for this camera; what is not set here is taken from there."""
+
+    def __post_init__(self) -> None:
+        for hours in self.quiet_hours:
+            quiet_minutes(hours)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outbox:
+    """Events wait here, on disk, until the broker has acknowledged them."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    max_events: Annotated[int, Interval(ge=10, le=1_000_000)] = 20_000
+    """When more are waiting, the oldest goes and is counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshots:
+    """The picture behind the last event, as a JPEG over MQTT."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    enabled: bool = True
+    """Publish a picture with each event."""
+    max_bytes: Annotated[int, Interval(ge=2_000, le=5_000_000)] = 100_000
+    """It is made smaller until it fits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """Pictures kept for retraining."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    enabled: bool = False
+    """Keep pictures. They stay on this machine."""
+    uncertain: bool = True
+    """Keep frames whose best score is between `uncertain_from` and `uncertain_to`."""
+    uncertain_from: Fraction = 0.3
+    """Lowest score of an uncertain frame."""
+    uncertain_to: Fraction = 0.7
+    """Highest score of an uncertain frame."""
+    changed: bool = True
+    """Keep the frame behind each event."""
+    min_interval_s: Annotated[float, Interval(ge=0, le=86400)] = 5.0
+    """Seconds between two uncertain pictures of one camera."""
+    distance: Annotated[int, Interval(ge=0, le=64)] = 6
+    """A picture is dropped as a near-duplicate when so many or fewer of the 64 bits of its
+    perceptual hash differ from a kept one's."""
+    max_pictures: Annotated[int, Interval(ge=1, le=1_000_000)] = 5_000
+    """When there are more, the oldest goes."""
+    max_bytes: Annotated[int, Interval(ge=1_000_000, le=1_000_000_000_000)] = 500_000_000
+    """When they take more, the oldest goes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Http:
+    """Figures for Prometheus and a health check."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    enabled: bool = True
+    """Serve /metrics and /healthz."""
+    host: Annotated[str, Len(1, 253)] = "127.0.0.1"
+    """Address to listen on. There is no log-in: anything but loopback is open to the network."""
+    port: Annotated[int, Interval(ge=0, le=65535)] = 9464
+    """Port to listen on. 0: any free one, which the log tells."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """What is written to standard error, which systemd keeps in the journal."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least weight of a message that is written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    device: Device = field(default_factory=Device)
+    """This machine, as others see it."""
+    model: Model = field(default_factory=Model)
+    """The network."""
+    cameras: Annotated[Mapping[str, Camera], Len(1, 16)]
+    """One table a camera: [cameras.NAME]."""
+    decision: Decision = field(default_factory=Decision)
+    """Thresholds and smoothing of every camera that does not say otherwise."""
+    motion: Motion = field(default_factory=Motion)
+    """The motion gate of every camera that does not say otherwise."""
+    mqtt: Mqtt = field(default_factory=Mqtt)
+    """The broker and the topics."""
+    outbox: Outbox = field(default_factory=Outbox)
+    """Events that wait for the broker."""
+    snapshots: Snapshots = field(default_factory=Snapshots)
+    """Pictures over MQTT."""
+    store: Store = field(default_factory=Store)
+    """Pictures kept for retraining."""
+    http: Http = field(default_factory=Http)
+    """Figures and health."""
+    log: Log = field(default_factory=Log)
+    """The log."""
+
+
+def quiet_minutes(hours: str) -> tuple[int, int]:
+    """First and last minute of the day of ``22:00-06:00``; the last may be before the first.
+
+    Raises ValueError for anything that is not two times of day.
+    """
+    begin, dash, end = hours.partition("-")
+    if not dash:
+        raise ValueError(f"{hours!r} is not a span such as 22:00-06:00")
+    return _minute(begin, hours), _minute(end, hours)
+
+
+def _minute(time: str, hours: str) -> int:
+    hour, colon, minute = time.strip().partition(":")
+    digits = hour.isdigit() and minute.isdigit() and time.isascii()
+    if not colon or not digits or int(hour) > 23 or int(minute) > 59:
+        raise ValueError(f"{hours!r} is not a span such as 22:00-06:00")
+    return 60 * int(hour) + int(minute)

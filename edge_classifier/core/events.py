@@ -1,0 +1,60 @@
+"""What the daemon has to tell: a changed label, and the present state of a camera."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Ranked(NamedTuple):
+    """One label with its smoothed score in [0, 1]."""
+
+    label: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One instant by both clocks, taken when a frame was captured."""
+
+    utc: float
+    """Seconds since 1970: for stamps that leave the process."""
+    monotonic: float
+    """Seconds since the machine was started (CLOCK_MONOTONIC): for durations."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelChange:
+    """One event: a camera's label became another."""
+
+    id: str
+    """Unique for ever; repeated deliveries carry the same one."""
+    seq: int
+    """Counts this camera's events from 1, through restarts."""
+    camera: str
+    before: str
+    after: str
+    score: float
+    margin: float
+    captured: Moment
+    """Of the frame that decided it."""
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class CameraState:
+    """What a camera shows now; published retained, and remembered through restarts."""
+
+    camera: str
+    label: str
+    score: float
+    margin: float
+    top: tuple[Ranked, ...]
+    since: float
+    """UTC seconds of the frame that brought the label."""
+    at: float
+    """UTC seconds of the frame that the scores are of."""
+    seq: int
+    """Of the last event."""
+    model: str
+    enabled: bool
+    threshold: float
+    """The ``enter`` threshold in force."""

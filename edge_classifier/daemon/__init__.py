@@ -1,0 +1,1 @@
+"""The long-running process: the loop, its commands, its keepsakes, its health."""

@@ -1,0 +1,1 @@
+"""What leaves over MQTT: topics, payloads, the durable outbox, the connection."""
