@@ -4,9 +4,13 @@ import time
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from edge_classifier.core.contract import Contract
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_classifier.core.contract import Contract, Output
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.labels import display_names, unknown_name
+from edge_classifier.core.quantization import dequantize, softmax
 from edge_classifier.core.scores import Prediction, name_predictions, top_k
 from edge_classifier.protocols import Clock, Engine
 from edge_classifier.vision.preprocess import Preprocessor
@@ -30,6 +34,15 @@ class Classification(NamedTuple):
     preprocess_ms: float
     inference_ms: float
     """Running the network and reading its scores."""
+
+
+class Scored(NamedTuple):
+    """The scores of one frame."""
+
+    scores: NDArray[np.float32]
+    """Shape (classes,), in [0, 1]; the caller's own."""
+    preprocess_ms: float
+    inference_ms: float
 
 
 class Classifier:
@@ -66,3 +79,15 @@ class Classifier:
         predictions = name_predictions(ranked, self._names, self._answer.threshold, self._unknown)
         done = self._clock()
         return Classification(predictions, 1e3 * (filled - started), 1e3 * (done - filled))
+
+    def score(self, frame: Frame) -> Scored:
+        """The scores of all classes, for whoever smooths them over time."""
+        started = self._clock()
+        self._preprocessor.write(frame)
+        filled = self._clock()
+        self.engine.invoke()
+        scores = dequantize(self.engine.scores, self.engine.output.quantization)
+        if self.contract.output is Output.LOGITS:
+            scores = softmax(scores)
+        done = self._clock()
+        return Scored(scores, 1e3 * (filled - started), 1e3 * (done - filled))

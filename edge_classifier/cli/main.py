@@ -15,9 +15,11 @@ from edge_classifier.core.text import escaped
 from edge_classifier.errors import EdgeClassifierError, ExitCode, UsageError
 
 COMMANDS = {
+    "run": "the daemon: classify cameras and publish their labels over MQTT",
     "models": "list, inspect, fetch and verify models",
     "bench": "measure decoding, preprocessing and inference against the bare network",
     "doctor": "check this machine: runtime, accelerators, model, one timed inference",
+    "config": "write, check and show the daemon's settings",
 }
 """Name to one line of help; each is the module of that name in this package."""
 CLASSIFY = "classify"

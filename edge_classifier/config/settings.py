@@ -6,13 +6,14 @@ process that ends. A field's text is its documentation everywhere: in the commen
 docs/configuration.md and in the JSON schema.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
-from annotated_types import Interval, Len
+from annotated_types import Interval, Len, Predicate
 
 STRICT: Mapping[str, Any] = MappingProxyType({"extra": "forbid", "use_attribute_docstrings": True})
 """How pydantic is to read these classes: unknown keys refused, texts taken from below fields."""
@@ -20,7 +21,62 @@ STRICT: Mapping[str, Any] = MappingProxyType({"extra": "forbid", "use_attribute_
 NAME = "^[A-Za-z0-9_-]{1,64}$"
 """What may stand in a topic: names of devices and cameras."""
 
+_TAKEN = ("request", "response")
+"""Topics below BASE/NAME whose next level is no camera's."""
+
 Fraction = Annotated[float, Interval(ge=0.0, le=1.0)]
+
+
+def quiet_minutes(hours: str) -> tuple[int, int]:
+    """First and last minute of the day of ``22:00-06:00``; the last may be before the first.
+
+    Raises ValueError for anything that is not two times of day.
+    """
+    begin, dash, end = hours.partition("-")
+    if not dash:
+        raise ValueError(f"{hours!r} is not a span such as 22:00-06:00")
+    return _minute(begin, hours), _minute(end, hours)
+
+
+def _minute(time: str, hours: str) -> int:
+    hour, colon, minute = time.strip().partition(":")
+    digits = hour.isdigit() and minute.isdigit() and time.isascii()
+    if not colon or not digits or int(hour) > 23 or int(minute) > 59:
+        raise ValueError(f"{hours!r} is not a span such as 22:00-06:00")
+    return 60 * int(hour) + int(minute)
+
+
+def _is_hours(text: str) -> bool:
+    return bool(quiet_minutes(text))
+
+
+def _is_name(text: str) -> bool:
+    if not re.fullmatch(NAME, text):
+        raise ValueError("a name has 1 to 64 letters (a to z), digits, - and _")
+    return True
+
+
+def _is_device_name(text: str) -> bool:
+    return not text or _is_name(text)
+
+
+def _is_camera_name(text: str) -> bool:
+    if text in _TAKEN:
+        raise ValueError(f"{' and '.join(_TAKEN)} are topics already, and no camera's name")
+    return _is_name(text)
+
+
+def _is_topic(text: str) -> bool:
+    if any(sign in text for sign in "+#\0") or text != text.strip("/"):
+        raise ValueError("may not have +, # or a / at its ends")
+    return True
+
+
+# A function that raises ValueError: its text is what is said about the value.
+Hours = Annotated[str, Predicate(_is_hours)]
+DeviceName = Annotated[str, Predicate(_is_device_name)]
+CameraName = Annotated[str, Predicate(_is_camera_name)]
+Topic = Annotated[str, Len(1, 200), Predicate(_is_topic)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +85,7 @@ class Device:
 
     __pydantic_config__: ClassVar = STRICT
 
-    name: str = ""
+    name: DeviceName = ""
     """Name in topics and in Home Assistant: letters, digits, - and _. Empty: the host's name."""
     language: Literal["en", "zh"] = "en"
     """Language of the published label names."""
@@ -102,11 +158,11 @@ class Mqtt:
     """Version of MQTT."""
     keepalive_s: Annotated[int, Interval(ge=5, le=3600)] = 30
     """Seconds without a word after which the broker is asked whether it is still there."""
-    base_topic: Annotated[str, Len(1, 200)] = "edge-classifier"
+    base_topic: Topic = "edge-classifier"
     """All topics begin with BASE/NAME."""
     discovery: bool = True
     """Announce the device to Home Assistant."""
-    discovery_prefix: Annotated[str, Len(1, 200)] = "homeassistant"
+    discovery_prefix: Topic = "homeassistant"
     """Home Assistant's discovery prefix."""
     heartbeat_s: Annotated[float, Interval(ge=5, le=86400)] = 300
     """Seconds between repeated states while nothing changes."""
@@ -114,12 +170,6 @@ class Mqtt:
     """Seconds between statistics."""
     tls: Tls = field(default_factory=Tls)
     """Encryption."""
-
-    def __post_init__(self) -> None:
-        for key in ("base_topic", "discovery_prefix"):
-            topic = getattr(self, key)
-            if any(sign in topic for sign in "+#\0") or topic != topic.strip("/"):
-                raise ValueError(f"{key} {topic!r} may not have +, # or a / at its ends")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,13 +212,14 @@ class Decision:
     unknown_dwell_s: Annotated[float, Interval(ge=0, le=3600)] = 2.0
     """Seconds without any label before `unknown` is published."""
     labels: Mapping[str, Thresholds] = field(default_factory=dict)
-    """Thresholds of single labels (or groups), e.g. [decision.labels.cat] enter = 0.7."""
+    """Thresholds of single labels (or groups), e.g. { cat = { enter = 0.7, leave = 0.5 } }."""
     ignore: tuple[str, ...] = ()
     """Labels that are never published; their scores do not count."""
     aliases: Mapping[str, str] = field(default_factory=dict)
-    """Another name for a label, e.g. "Egyptian cat" = "cat"."""
+    """Another name for a label, e.g. { "Egyptian cat" = "cat" }."""
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """One name for several labels, whose scores are added, e.g. cat = ["tabby", "tiger cat"]."""
+    """One name for several labels, whose scores are added,
+    e.g. { cat = ["tabby", "tiger cat"] }."""
     top_k: Annotated[int, Interval(ge=1, le=20)] = 5
     """How many labels a state lists."""
 
@@ -219,7 +270,7 @@ class Camera:
 
     __pydantic_config__: ClassVar = STRICT
 
-    source: Annotated[str, Len(1, 4096)]
+    source: Annotated[str, Len(1, 4096)] = field(repr=False)  # There may be a password in it.
     """/dev/video0 or 0 (USB); picamera2 or picamera2:1 (Raspberry Pi camera); rtsp://... or
     http://... (stream); a video file; pictures:FOLDER or pictures:GLOB (for trials)."""
     enabled: bool = True
@@ -251,16 +302,12 @@ class Camera:
     """Seconds of an entirely black picture until the camera counts as lost. 0: never."""
     retry_max_s: Annotated[float, Interval(ge=1, le=3600)] = 60.0
     """Longest pause between two attempts to open a lost camera."""
-    quiet_hours: tuple[str, ...] = ()
+    quiet_hours: tuple[Hours, ...] = ()
     """Local times in which nothing is classified, e.g. ["22:00-06:00"]."""
     decision: Decision = field(default_factory=Decision)
     """As [decision], for this camera; what is not set here is taken from there."""
     motion: Motion = field(default_factory=Motion)
     """As [motion], for this camera; what is not set here is taken from there."""
-
-    def __post_init__(self) -> None:
-        for hours in self.quiet_hours:
-            quiet_minutes(hours)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,6 +358,12 @@ class Store:
     max_bytes: Annotated[int, Interval(ge=1_000_000, le=1_000_000_000_000)] = 500_000_000
     """When they take more, the oldest goes."""
 
+    def __post_init__(self) -> None:
+        if self.uncertain_from > self.uncertain_to:
+            raise ValueError(
+                f"uncertain_from {self.uncertain_from} is above uncertain_to {self.uncertain_to}"
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Http:
@@ -346,7 +399,7 @@ class Settings:
     """This machine, as others see it."""
     model: Model = field(default_factory=Model)
     """The network."""
-    cameras: Annotated[Mapping[str, Camera], Len(1, 16)]
+    cameras: Annotated[Mapping[CameraName, Camera], Len(1, 16)]
     """One table a camera: [cameras.NAME]."""
     decision: Decision = field(default_factory=Decision)
     """Thresholds and smoothing of every camera that does not say otherwise."""
@@ -364,22 +417,3 @@ class Settings:
     """Figures and health."""
     log: Log = field(default_factory=Log)
     """The log."""
-
-
-def quiet_minutes(hours: str) -> tuple[int, int]:
-    """First and last minute of the day of ``22:00-06:00``; the last may be before the first.
-
-    Raises ValueError for anything that is not two times of day.
-    """
-    begin, dash, end = hours.partition("-")
-    if not dash:
-        raise ValueError(f"{hours!r} is not a span such as 22:00-06:00")
-    return _minute(begin, hours), _minute(end, hours)
-
-
-def _minute(time: str, hours: str) -> int:
-    hour, colon, minute = time.strip().partition(":")
-    digits = hour.isdigit() and minute.isdigit() and time.isascii()
-    if not colon or not digits or int(hour) > 23 or int(minute) > 59:
-        raise ValueError(f"{hours!r} is not a span such as 22:00-06:00")
-    return 60 * int(hour) + int(minute)

@@ -29,7 +29,7 @@ ALLOWED = {
     VISION: ("numpy", "cv2", "PIL", CORE, ERRORS, VISION),
     MODELFILE: ("numpy", "pooch", "requests", CORE, ERRORS, MODELFILE),
     ENGINE: ("numpy", CORE, ERRORS, PROTOCOLS, ENGINE),
-    f"{PACKAGE}.classifier": (CORE, PROTOCOLS, VISION),
+    f"{PACKAGE}.classifier": ("numpy", CORE, PROTOCOLS, VISION),
     f"{PACKAGE}.batch": (ERRORS, PROTOCOLS, VISION, f"{PACKAGE}.classifier"),
 }
 """Module or package to what it may import beside the standard library."""

@@ -1,0 +1,230 @@
+"""Cameras, streams and video files through OpenCV.
+
+``isOpened`` proves nothing (it stays true for a camera that was unplugged), so success is a frame.
+"""
+
+import os
+import socket
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import cv2
+import numpy as np
+
+from edge_classifier.capture.address import mask
+from edge_classifier.core.contract import ColourOrder
+from edge_classifier.core.frame import Frame
+from edge_classifier.errors import CameraError, EndOfFrames
+from edge_classifier.protocols import Clock
+
+_DAMAGED_MOST = 10
+"""Damaged pictures in a row that a stream may send; a dead one fails as often within a moment."""
+_PROBE_S = 1.0
+_PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322, "rtmp": 1935, "rtmps": 443}
+"""Where a connection tells more about a failure; the other schemes always have a port."""
+
+
+class _Capture:
+    """What devices, streams and files have in common: ``cv2.VideoCapture``, in people's words."""
+
+    live = True
+
+    def __init__(self, shown: str) -> None:
+        self._shown = shown
+        """What messages call it."""
+        self._capture: cv2.VideoCapture | None = None
+
+    def retrieve(self) -> Frame:
+        """Decode the frame that was grabbed; in BGR, as OpenCV has it."""
+        try:
+            good, pixels = self._opened().retrieve()
+        except cv2.error as error:
+            raise CameraError(self._shown, "sent a damaged picture") from error
+        if not good or pixels.ndim != 3 or pixels.shape[2] != 3:
+            raise CameraError(self._shown, "sent a damaged picture")
+        return Frame(np.asarray(pixels, np.uint8), ColourOrder.BGR)
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self._capture is not None:
+            self._capture.release()
+            self._capture = None
+
+    def _opened(self) -> cv2.VideoCapture:
+        if self._capture is None:
+            raise CameraError(self._shown, "is not open")
+        return self._capture
+
+    def _adopt(self, capture: cv2.VideoCapture, remedy: str) -> str:
+        """Keep ``capture`` and say what it is; raises CameraError when it is not open."""
+        if not capture.isOpened():
+            capture.release()
+            raise CameraError(self._shown, "cannot be opened", remedy)
+        self._capture = capture
+        return _description(capture)
+
+
+class DeviceSource(_Capture):
+    """A camera that the kernel knows, e.g. ``/dev/video0``.
+
+    ``size`` is the width and height to ask for; 0 leaves the camera its own.
+    """
+
+    def __init__(self, device: str, *, size: tuple[int, int], read_timeout_s: float) -> None:
+        super().__init__(device)
+        self._device, self._size, self._read_timeout_s = device, size, read_timeout_s
+
+    def open(self) -> str:
+        """Open the device and ask for a size; it may choose another."""
+        _require_device(self._device)
+        # OpenCV reads this once, for all cameras, and waits ten seconds without.
+        seconds = str(max(1, round(self._read_timeout_s)))
+        os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", seconds)
+        _silence()
+        capture = cv2.VideoCapture(self._device, cv2.CAP_V4L2)
+        if capture.isOpened():
+            self._ask(capture)
+        return self._adopt(
+            capture, "Another program may be using it, or it is no camera: v4l2-ctl --list-devices"
+        )
+
+    def grab(self) -> None:
+        """Wait for the next frame."""
+        if not self._opened().grab():
+            raise CameraError(
+                self._shown, "gives no frames any more", "Was it unplugged? Check cable and power."
+            )
+
+    def _ask(self, capture: cv2.VideoCapture) -> None:
+        # USB 2 is too narrow for 30 plain 640x480 frames a second of two cameras; it also is
+        # decoded only when the frame is wanted. A camera without it keeps what it has.
+        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+        for key, pixels in zip(
+            (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT), self._size, strict=True
+        ):
+            if pixels:
+                capture.set(key, pixels)
+
+
+class StreamSource(_Capture):
+    """RTSP, MJPEG over HTTP, and what else FFmpeg takes. ``url`` may hold user and password."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        open_timeout_s: float,
+        read_timeout_s: float,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        super().__init__(mask(url))
+        self._url, self._clock = url, clock
+        self._open_timeout_s, self._read_timeout_s = open_timeout_s, read_timeout_s
+
+    def open(self) -> str:
+        """Connect, and find out what comes."""
+        _silence()
+        began = self._clock()
+        capture = cv2.VideoCapture(
+            self._url,
+            cv2.CAP_FFMPEG,
+            [
+                *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(1000 * self._open_timeout_s)),
+                *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(1000 * self._read_timeout_s)),
+                # Each further decoder thread holds one frame back, and takes memory.
+                *(cv2.CAP_PROP_N_THREADS, 1),
+            ],
+        )
+        if not capture.isOpened() and self._clock() - began < self._open_timeout_s:
+            raise self._refused()
+        return self._adopt(capture, f"It did not answer within {self._open_timeout_s:g} s.")
+
+    def grab(self) -> None:
+        """Wait for the next picture that is not damaged."""
+        capture, began = self._opened(), self._clock()
+        for _ in range(_DAMAGED_MOST):
+            if capture.grab():
+                return
+            if self._clock() - began >= self._read_timeout_s:
+                problem = f"sent no picture for {self._read_timeout_s:g} s"
+                raise CameraError(self._shown, problem, "Is the network slow, or the camera stuck?")
+        raise CameraError(self._shown, "sends no pictures any more", "Was it switched off?")
+
+    def _refused(self) -> CameraError:
+        """Why it could not be opened: OpenCV does not say, but a connection does."""
+        parts = urlsplit(self._url)
+        try:
+            address = parts.hostname or "", parts.port or _PORTS.get(parts.scheme.lower(), 0)
+            if parts.scheme.lower() in _PORTS:
+                socket.create_connection(address, _PROBE_S).close()
+        except TimeoutError:
+            return CameraError(self._shown, "does not answer", "Is it switched on?")
+        except (OSError, ValueError) as error:
+            cause = getattr(error, "strerror", None) or "no valid address"
+            return CameraError(self._shown, f"cannot be reached ({cause})", "Check the address.")
+        remedy = "Check path, user and password."
+        return CameraError(self._shown, "answers, but gives no video", remedy)
+
+
+class FileSource(_Capture):
+    """A video file, for trials: every frame in turn, as fast as they are taken.
+
+    The pace is the pipeline's rate limit, not the file's own.
+    """
+
+    live = False
+
+    def __init__(self, path: str, *, loop: bool) -> None:
+        super().__init__(path)
+        self._path, self._loop = path, loop
+
+    def open(self) -> str:
+        """Open the file at its beginning."""
+        if not Path(self._path).is_file():
+            raise CameraError(self._shown, "no such file")
+        _silence()
+        parameters = [cv2.CAP_PROP_N_THREADS, 1]
+        capture = cv2.VideoCapture(self._path, cv2.CAP_FFMPEG, parameters)
+        return self._adopt(capture, "It is no video, or of a kind that FFmpeg does not know.")
+
+    def grab(self) -> None:
+        """The next frame, after the last one the first."""
+        if self._opened().grab():
+            return
+        if not self._loop:
+            raise EndOfFrames(self._shown, "was shown to its end")
+        # Not every kind of file can be wound back.
+        self.close()
+        self.open()
+        if not self._opened().grab():
+            raise CameraError(self._shown, "has no frame that can be decoded")
+
+
+def _silence() -> None:
+    """Keep OpenCV and FFmpeg off standard error.
+
+    What matters is raised, and they would show addresses with passwords.
+    """
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+def _require_device(device: str) -> None:
+    if not Path(device).exists():
+        raise CameraError(device, "there is no such camera", "Is it plugged in? ls /dev/video*")
+    if not os.access(device, os.R_OK | os.W_OK):
+        raise CameraError(
+            device, "may not be opened by this user", "Add the user to the group video."
+        )
+
+
+def _description(capture: cv2.VideoCapture) -> str:
+    width, height = (
+        int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+    )
+    code = int(capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
+    kind = "".join(chr(byte) for byte in code.to_bytes(4, "little") if 32 < byte < 127)
+    fps = capture.get(cv2.CAP_PROP_FPS)
+    words = [f"{width}x{height}", kind, f"{fps:.4g} fps" if 0 < fps <= 1000 else ""]
+    return " ".join(word for word in words if word)

@@ -1,0 +1,68 @@
+"""What a frame needs before it is handed on: upright, and not black."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_classifier.core.frame import Frame
+
+_TURNS = {
+    90: cv2.ROTATE_90_CLOCKWISE,
+    180: cv2.ROTATE_180,
+    270: cv2.ROTATE_90_COUNTERCLOCKWISE,
+}
+_STEP = 8
+"""Every so manieth row and column is looked at."""
+_DARK = 16
+"""Video's black level: some cameras send it as it is."""
+_FLAT = 8
+"""Levels between the darkest and the brightest sample: less than a dark room's noise."""
+
+
+def upright(frame: Frame, degrees: int) -> Frame:
+    """``frame`` turned clockwise by 0, 90, 180 or 270 degrees."""
+    if not degrees:
+        return frame
+    return Frame(np.asarray(cv2.rotate(frame.pixels, _TURNS[degrees]), np.uint8), frame.order)
+
+
+def is_black(pixels: NDArray[np.uint8]) -> bool:
+    """Whether there is nothing in the picture: all of it dark, and all of it alike."""
+    samples = pixels[::_STEP, ::_STEP]
+    brightest = int(samples.max())
+    return brightest <= _DARK and brightest - int(samples.min()) < _FLAT
+
+
+class Blackness:
+    """Watches for a picture that stays black, at little cost. Outlives the camera's connections.
+
+    ``lost`` says that it was black for so long that the camera counts as lost, and stays until a
+    picture shows something: a camera that is black again after reopening has not come back.
+    """
+
+    LOOK_S = 0.5
+    """Seconds between two looks."""
+
+    def __init__(self, limit_s: float) -> None:
+        self.lost = False
+        self.next_look_s = 0.0
+        self._limit_s = limit_s
+        self._since: float | None = None
+
+    def begin(self) -> None:
+        """A new connection: it gets the whole time again before it is given up."""
+        self.next_look_s = 0.0
+        self._since = None
+
+    def look(self, pixels: NDArray[np.uint8], at_s: float) -> bool:
+        """Whether this connection has been black for the limit; ``at_s`` is monotonic."""
+        if not self._limit_s or at_s < self.next_look_s:
+            return False
+        self.next_look_s = at_s + self.LOOK_S
+        if not is_black(pixels):
+            self._since, self.lost = None, False
+            return False
+        self._since = at_s if self._since is None else self._since
+        expired = at_s - self._since >= self._limit_s
+        self.lost = self.lost or expired
+        return expired

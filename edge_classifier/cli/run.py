@@ -1,0 +1,81 @@
+"""``edge-classify run``: the daemon."""
+
+import logging
+import os
+import sys
+import time
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from edge_classifier.config.child import load_apart
+from edge_classifier.config.settings import Settings
+from edge_classifier.config.sources import Sources
+from edge_classifier.daemon.lane import Lane, Outcome
+from edge_classifier.daemon.service import Service
+from edge_classifier.decision.explain import explain
+from edge_classifier.errors import ExitCode
+
+DESCRIPTION = "Classifies cameras and publishes their labels over MQTT until it is told to stop."
+
+_JOURNAL = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
+"""Priorities that the journal takes from the begin of a line, see sd-daemon(3)."""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="the settings (default: see `config show`)"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting that goes above file and environment, e.g. --set mqtt.host=broker",
+    )
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="print for each frame what became of it and why",
+    )
+
+
+def run(options: Namespace) -> ExitCode:
+    """Run until SIGTERM or Ctrl-C."""
+    sources = Sources(options.config, dict(os.environ), tuple(options.set))
+
+    def read_settings() -> Settings:
+        return load_apart(sources)
+
+    settings = read_settings()
+    _start_log(settings.log.level)
+    service = Service(
+        settings, read_settings=read_settings, explain=_explain if options.explain else None
+    )
+    return service.run()
+
+
+def _explain(lane: Lane, outcome: Outcome) -> None:
+    """One line a frame."""
+    at = time.strftime("%H:%M:%S", time.localtime(outcome.captured.at.utc))
+    reason = outcome.reason
+    text = explain(outcome.verdict, lane.rules) if outcome.verdict else reason.meaning
+    gated = "" if outcome.inference_ms or not outcome.verdict else " (gated: nothing has moved)"
+    print(f"{at}  {lane.name}  {text}{gated}", flush=True)
+
+
+class _Journal(logging.Formatter):
+    """One line a message, with the priority that the journal understands."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record).replace("\n", " | ")
+        return f"<{_JOURNAL.get(record.levelname, 6)}>{text}"
+
+
+def _start_log(level: str) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    if "JOURNAL_STREAM" in os.environ:
+        handler.setFormatter(_Journal("%(name)s: %(message)s"))
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=level.upper(), handlers=[handler])

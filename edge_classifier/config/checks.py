@@ -1,0 +1,106 @@
+"""What only a look at the machine, or at several settings together, can tell."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from edge_classifier.capture.address import (
+    PICAMERA,
+    STREAMS,
+    device_of,
+    is_stream,
+    picamera_number,
+    scheme_of,
+)
+from edge_classifier.config.layers import Draft
+from edge_classifier.config.report import Problem
+from edge_classifier.config.schema import Node
+from edge_classifier.config.secrets import SECRET_FILES, read_secret
+from edge_classifier.config.sources import may_be_there
+from edge_classifier.config.toml import Key, dotted, leaves
+from edge_classifier.errors import ConfigurationError
+
+_EVERYBODY = 0o004
+_STATE_FOLDER = ("device", "state_folder")
+
+
+def problems_of(draft: Draft, root: Node) -> Iterator[Problem]:
+    """Files that cannot be used, and cameras that cannot be told apart."""
+    for key, path in _paths(draft, root):
+        if text := _folder_problem(path) if key == _STATE_FOLDER else _file_problem(key, path):
+            yield draft.problem(key, text)
+    seen: dict[str, str] = {}
+    for name, source in _sources(draft):
+        if is_stream(source) and scheme_of(source) not in STREAMS:
+            schemes = ", ".join(f"{scheme}://" for scheme in STREAMS)
+            yield draft.problem(("cameras", name, "source"), f"a stream begins with {schemes}")
+        other = seen.setdefault(name.lower(), name)
+        if other != name:
+            text = f"differs from {dotted(('cameras', other))} in upper and lower case only"
+            yield draft.problem(("cameras", name), text)
+
+
+def warnings_of(draft: Draft, root: Node) -> Iterator[Problem]:
+    """What is allowed, and probably not meant."""
+    for key, path in _paths(draft, root):
+        if key[-1] in SECRET_FILES and _is_open(path):
+            yield draft.problem(key, "everybody on this machine can read it; `chmod o= FILE`")
+    seen: dict[str, str] = {}
+    for name, source in _sources(draft):
+        key = ("cameras", name, "source")
+        if is_stream(source) and "@" in source:
+            yield draft.problem(key, "a password is safer in a credentials_file")
+        other = seen.setdefault(_device(source), name)
+        if _device(source) and other != name:
+            text = f"is the device of {dotted(('cameras', other))}, too; only one can open it"
+            yield draft.problem(key, text)
+
+
+def _paths(draft: Draft, root: Node) -> Iterator[tuple[Key, Path]]:
+    for key, value in leaves(draft.tree):
+        node = root.at(key)
+        if node and node.is_path and isinstance(value, str) and "\0" not in value:
+            yield key, Path(value)
+
+
+def _sources(draft: Draft) -> Iterator[tuple[str, str]]:
+    """Names and sources of all cameras; an empty one where it is no text."""
+    cameras = draft.get(("cameras",))
+    for name in cameras if isinstance(cameras, dict) else ():
+        source = draft.get(("cameras", name, "source"))
+        yield name, source if isinstance(source, str) else ""
+
+
+def _folder_problem(path: Path) -> str:
+    # It need not be there yet: the daemon makes it.
+    return "is no folder" if path.is_file() else ""
+
+
+def _file_problem(key: Key, path: Path) -> str:
+    if not may_be_there(path):
+        return "there is no such file"
+    if path.is_dir():
+        return "is a folder, and should be a file"
+    if not os.access(path, os.R_OK):
+        return "cannot be read by this user"
+    return _secret_problem(key, path) if key[-1] in SECRET_FILES else ""
+
+
+def _secret_problem(key: Key, path: Path) -> str:
+    try:
+        secret = read_secret(path, "")
+    except ConfigurationError as error:
+        return error.problem
+    if key[-1] == "credentials_file" and secret and ":" not in secret.reveal():
+        return "the first line of the file is not USER:PASSWORD"
+    return ""
+
+
+def _is_open(path: Path) -> bool:
+    return os.access(path, os.R_OK) and bool(path.stat().st_mode & _EVERYBODY)
+
+
+def _device(source: str) -> str:
+    """What only one camera can open; empty for streams, files and pictures."""
+    number = picamera_number(source)
+    return device_of(source) or ("" if number is None else f"{PICAMERA}:{number}")

@@ -1,0 +1,187 @@
+"""File, variables and options put on top of each other, each value with its origin."""
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edge_classifier.config.report import Problem
+from edge_classifier.config.schema import Node
+from edge_classifier.config.secrets import presentable
+from edge_classifier.config.sources import PREFIX, Sources
+from edge_classifier.config.toml import Key, dotted, inline, key_lines, leaves, parse_key
+from edge_classifier.errors import MissingFileError, UsageError
+
+_LARGEST_FILE = 1_000_000
+_LONGEST_SHOWN = 80
+
+
+class Draft:
+    """The tree of everything that was set, right or wrong, and where it was set."""
+
+    def __init__(self) -> None:
+        self.tree: dict[str, Any] = {}
+        self.origins: dict[Key, str] = {}
+
+    def put(self, key: Key, value: Any, origin: str) -> None:
+        """Set a value; a table is merged with what is there."""
+        if isinstance(value, dict) and value:
+            for below, leaf in leaves(value, key):
+                self.put(below, leaf, origin)
+            return
+        table = self._table(key[:-1])
+        if key[-1] in table:
+            if value == {} and isinstance(table[key[-1]], dict):
+                return
+            kept = self.origins.items()
+            self.origins = {old: said for old, said in kept if old[: len(key)] != key}
+        table[key[-1]] = value
+        self.origins[key] = origin
+
+    def forget(self, key: Key) -> None:
+        """Take out a value that is there."""
+        del self._table(key[:-1])[key[-1]]
+        del self.origins[key]
+
+    def get(self, key: Key) -> Any:
+        """The value at ``key``, or None."""
+        value: Any = self.tree
+        for name in key:
+            if isinstance(name, int):
+                value = value[name] if isinstance(value, list) and name < len(value) else None
+            else:
+                value = value.get(name) if isinstance(value, dict) else None
+        return value
+
+    def problem(self, key: Key, text: str) -> Problem:
+        """Something wrong with the value at ``key``."""
+        return Problem(text, dotted(key), self.shown(key), self.origin(key))
+
+    def shown(self, key: Key) -> str:
+        """The value at ``key`` as a person may see it; nothing for a table."""
+        value = self.get(key)
+        if value is None or isinstance(value, dict):
+            return ""
+        text = inline(presentable(key, value))
+        return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+
+    def origin(self, key: Key) -> str:
+        """Where ``key``, or else the nearest table above it, or else anything in it, was set."""
+        for length in range(len(key), 0, -1):
+            if key[:length] in self.origins:
+                return self.origins[key[:length]]
+        below = (said for found, said in self.origins.items() if found[: len(key)] == key)
+        return next(below, "")
+
+    def _table(self, key: Key) -> dict[Any, Any]:
+        table: dict[Any, Any] = self.tree
+        for name in key:
+            # The stronger source wins, even where the weaker one has no table.
+            if not isinstance(table.get(name), dict):
+                table[name] = {}
+            table = table[name]
+        return table
+
+
+def put_file(draft: Draft, path: Path) -> Problem | None:
+    """Add a file; what is wrong with it as a whole. Raises MissingFileError."""
+    try:
+        text = _read(path)
+        tree = tomllib.loads(text)
+    except FileNotFoundError as error:
+        remedy = "`edge-classify config init` writes one."
+        raise MissingFileError(str(path), "there is no such file of settings", remedy) from error
+    except OSError as error:
+        return Problem(f"cannot be read ({error.strerror})", origin=str(path))
+    except UnicodeDecodeError as error:
+        return Problem(f"is not UTF-8 text (byte {error.start + 1})", origin=str(path))
+    except (ValueError, RecursionError) as error:
+        return Problem(f"is not valid TOML: {error}", origin=str(path))
+    lines = key_lines(text)
+    for key, value in leaves(tree):
+        draft.put(key, value, _place(path, _line(lines, key)))
+    for key, line in lines.items():
+        draft.origins.setdefault(key, _place(path, line))
+    return None
+
+
+def _read(path: Path) -> str:
+    with path.open("rb") as file:
+        content = file.read(_LARGEST_FILE + 1)
+    if len(content) > _LARGEST_FILE:
+        raise ValueError(f"it is larger than {_LARGEST_FILE} bytes")
+    return content.decode("utf-8")
+
+
+def _line(lines: dict[Key, int], key: Key) -> int:
+    return next((lines[key[:end]] for end in range(len(key), 0, -1) if key[:end] in lines), 0)
+
+
+def _place(path: Path, line: int) -> str:
+    return f"line {line} of {path}" if line else str(path)
+
+
+def put_environment(draft: Draft, sources: Sources, root: Node) -> list[Problem]:
+    """Add the variables that begin with ``PREFIX``; what is wrong with them."""
+    problems = []
+    for variable, text in sorted(sources.environment.items()):
+        if variable.startswith(PREFIX):
+            key = _key_of(variable, draft, root)
+            problems += _put_text(draft, root, key, text, f"${variable}")
+    return problems
+
+
+def put_assignments(draft: Draft, sources: Sources, root: Node) -> list[Problem]:
+    """Add ``KEY=VALUE`` options; what is wrong with them. Raises UsageError."""
+    problems = []
+    for assignment in sources.assignments:
+        name, equals, text = assignment.partition("=")
+        try:
+            key = parse_key(name)
+        except ValueError:
+            equals = ""
+        if not equals:
+            # What was given is not repeated: it may have been meant to be a secret.
+            raise UsageError("--set", "takes KEY=VALUE, such as mqtt.host=broker")
+        problems += _put_text(draft, root, key, text, "--set")
+    return problems
+
+
+def _put_text(draft: Draft, root: Node, key: Key, text: str, origin: str) -> list[Problem]:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return [Problem("is not UTF-8 text", dotted(key), origin=origin)]
+    draft.put(key, _value(text, root.at(key)), origin)
+    return []
+
+
+def _value(text: str, node: Node | None) -> Any:
+    """What ``text`` means as TOML; text need not stand in quotes.
+
+    ``5`` is text where text is wanted: a camera's source may be 0, MQTT's version 5.
+    """
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        return text
+    value = parsed.pop("value")
+    as_it_is = parsed or (node and node.is_text and not isinstance(value, str))
+    return text if as_it_is else value
+
+
+def _key_of(variable: str, draft: Draft, root: Node) -> Key:
+    """The key that a variable means. The user's names are found in whatever case."""
+    key: Key = ()
+    for part in variable.removeprefix(PREFIX).split("__"):
+        name, node = part.lower(), root.at(key)
+        if node and node.each:
+            there = draft.get(key)
+            name = next(filter(_alike(name), there if isinstance(there, dict) else ()), name)
+        key = (*key, name)
+    return key
+
+
+def _alike(name: str) -> Callable[[str], bool]:
+    """A variable has neither small letters nor hyphens."""
+    return lambda other: other.lower().replace("-", "_") == name.replace("-", "_")

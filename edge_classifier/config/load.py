@@ -1,0 +1,77 @@
+"""From everything that was set to settings, or to all that is wrong with it.
+
+Imports pydantic: the daemon calls ``config.child``, which does this in a process that ends.
+"""
+
+from typing import Any
+
+from edge_classifier.config.checks import problems_of, warnings_of
+from edge_classifier.config.layers import Draft, put_assignments, put_environment, put_file
+from edge_classifier.config.report import Problem, Report
+from edge_classifier.config.schema import INHERITED, Node
+from edge_classifier.config.settings import Settings
+from edge_classifier.config.sources import Sources, find_file, search_path
+from edge_classifier.config.toml import leaves
+from edge_classifier.config.validate import validate
+
+
+def load(sources: Sources) -> Settings:
+    """The settings. Raises ConfigurationError with all problems, and MissingFileError."""
+    return examine(sources).require()
+
+
+def examine(sources: Sources) -> Report:
+    """The settings, or everything that is wrong. Raises MissingFileError, UsageError."""
+    file, draft, root = find_file(sources), Draft(), Node.root()
+    broken = put_file(draft, file) if file else None
+    if broken:
+        return Report(file, problems=(broken,))
+    problems = put_environment(draft, sources, root) + put_assignments(draft, sources, root)
+    if not file and not draft.tree.get("cameras"):
+        looked = " nor ".join(map(str, search_path(sources.environment)))
+        remedy = "`edge-classify config init` writes one"
+        return Report(None, problems=(Problem(f"there is neither {looked}; {remedy}"),))
+    _forget_empty_paths(draft, root)
+    settings, wrong = validate(inherited(draft.tree), draft, root)
+    problems = sorted({*problems, *wrong, *problems_of(draft, root)}, key=_place)
+    return Report(
+        file,
+        None if problems else settings,
+        tuple(problems),
+        tuple(warnings_of(draft, root)),
+        draft.origins,
+    )
+
+
+def _place(problem: Problem) -> tuple[str, str]:
+    return problem.key, problem.text
+
+
+def _forget_empty_paths(draft: Draft, root: Node) -> None:
+    """An empty path takes back the one that a weaker source has set."""
+    for key, value in list(leaves(draft.tree)):
+        node = root.at(key)
+        if value == "" and node and node.is_path:
+            draft.forget(key)
+
+
+def inherited(tree: dict[str, Any]) -> dict[str, Any]:
+    """``tree`` with the keys of [decision] and [motion] in each camera that does not set them."""
+    cameras = tree.get("cameras")
+    if not isinstance(cameras, dict):
+        return tree
+    return {**tree, "cameras": {name: _heir(camera, tree) for name, camera in cameras.items()}}
+
+
+def _heir(camera: Any, tree: dict[str, Any]) -> Any:
+    if not isinstance(camera, dict):
+        return camera
+    tables = {name: tree[name] for name in INHERITED if isinstance(tree.get(name), dict)}
+    return _merged(tables, camera)
+
+
+def _merged(weak: Any, strong: Any) -> Any:
+    if not isinstance(weak, dict) or not isinstance(strong, dict):
+        return strong
+    both = {name: _merged(weak[name], strong[name]) for name in weak.keys() & strong.keys()}
+    return {**weak, **strong, **both}

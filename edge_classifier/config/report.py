@@ -1,0 +1,49 @@
+"""What was found when settings were read: the settings, or everything that is wrong with them."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edge_classifier.config.settings import Settings
+from edge_classifier.config.toml import Key
+from edge_classifier.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong, in words for people; it holds no secret."""
+
+    text: str
+    """What is wrong, and what is allowed."""
+    key: str = ""
+    """Dotted. Empty: it is not about one key."""
+    value: str = ""
+    """As TOML, masked and cut short. Empty: there is none, or it is nobody's business."""
+    origin: str = ""
+    """``line 3 of /etc/...``, ``$EDGE_CLASSIFIER__MQTT__HOST`` or ``--set``."""
+
+    def __str__(self) -> str:
+        what = f"{self.key} = {self.value}" if self.value else self.key
+        where = f"({self.origin})" if what and self.origin else self.origin
+        return ": ".join(filter(None, (" ".join(filter(None, (what, where))), self.text)))
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How reading the settings ended."""
+
+    file: Path | None
+    """The file that was read; None: there was none."""
+    settings: Settings | None = None
+    """Not set: there are problems."""
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    """What is allowed and probably not meant."""
+    origins: dict[Key, str] = field(default_factory=dict)
+    """Where each value that is no default was set."""
+
+    def require(self) -> Settings:
+        """The settings. Raises ConfigurationError with all problems, one a line."""
+        if self.settings is None:
+            subject = str(self.file) if self.file else "settings"
+            raise ConfigurationError(subject, "\n".join(map(str, self.problems)))
+        return self.settings

@@ -1,0 +1,170 @@
+"""What pydantic makes of the settings: their JSON schema, and each place in it in words.
+
+Only this module and ``config.load`` import pydantic, which is 9 MB that the daemon does without.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Self
+
+from pydantic import TypeAdapter
+
+from edge_classifier.config.settings import Settings
+from edge_classifier.config.toml import Key, inline
+
+INHERITED = ("decision", "motion")
+"""Tables that each camera has, too, and takes what it does not set from."""
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+@cache
+def adapter() -> TypeAdapter[Settings]:
+    """Turns JSON into settings."""
+    return TypeAdapter(Settings)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of the file."""
+    schema = adapter().json_schema()
+    return {"$schema": _DIALECT, **schema, "title": "Settings of edge-classifier"}
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One place in the settings: a table with its keys, or a value."""
+
+    facts: Mapping[str, Any]
+    """Its JSON schema, without references and null."""
+    definitions: Mapping[str, Any]
+
+    @classmethod
+    def root(cls) -> Self:
+        """The file as a whole."""
+        schema = json_schema()
+        return cls(schema, schema["$defs"])
+
+    @property
+    def text(self) -> str:
+        """What it is, for people."""
+        return " ".join(self.facts["description"].split())
+
+    @property
+    def default(self) -> Any:
+        """As in JSON; None is nothing."""
+        return {} if self.each else self.facts.get("default")
+
+    @property
+    def required(self) -> frozenset[str]:
+        """The keys of this table that must be set."""
+        return frozenset(self.facts.get("required", ()))
+
+    @property
+    def is_path(self) -> bool:
+        """Whether it names a file or a folder."""
+        return self.facts.get("format") == "path"
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is text, of whatever kind."""
+        return self.facts.get("type") == "string"
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it has a range."""
+        return self.facts.get("type") in {"integer", "number"}
+
+    @property
+    def is_choice(self) -> bool:
+        """Whether it is one of a few values."""
+        return "enum" in self.facts
+
+    @property
+    def children(self) -> dict[str, "Node"]:
+        """The keys of a table that has its own."""
+        keys = self.facts.get("properties", {})
+        return {name: self._resolved(facts) for name, facts in keys.items()}
+
+    @property
+    def each(self) -> "Node | None":
+        """What stands under each key of a table whose keys the user chooses."""
+        facts = self.facts.get("additionalProperties")
+        return self._resolved(facts) if isinstance(facts, dict) else None
+
+    @property
+    def item(self) -> "Node | None":
+        """What stands in a list."""
+        facts = self.facts.get("items")
+        return self._resolved(facts) if facts else None
+
+    @property
+    def allowed(self) -> str:
+        """What may stand here, in words."""
+        if self.is_choice:
+            *most, last = map(inline, self.facts["enum"])
+            return f"{', '.join(most)} or {last}"
+        if self.item:
+            return f"a list, each {self.item.allowed}"
+        if self.each:
+            return f"a table, each {self.each.allowed}"
+        return _WORDS[self.facts["type"]](self.facts)
+
+    def at(self, key: Key) -> "Node | None":
+        """What stands at ``key``, from here; None: nothing may."""
+        if not key:
+            return self
+        first, rest = key[0], key[1:]
+        below = self.item if isinstance(first, int) else self.children.get(first) or self.each
+        return below.at(rest) if below else None
+
+    def tables(self, key: Key = ()) -> Iterator[tuple[Key, "Node"]]:
+        """This table and those below, a camera's as NAME, each kind of table once."""
+        yield key, self
+        for name, node in self.children.items():
+            if name == "cameras" and node.each:
+                yield from node.each.tables((name, "NAME"))
+            elif node.children and not (key and name in INHERITED):
+                yield from node.tables((*key, name))
+
+    def values(self) -> dict[str, "Node"]:
+        """The keys of this table that are no tables of their own."""
+        found = self.children.items()
+        return {name: node for name, node in found if not node.children and name != "cameras"}
+
+    def _resolved(self, facts: Mapping[str, Any]) -> "Node":
+        merged = dict(facts)
+        for choice in merged.pop("anyOf", ()):
+            if choice != {"type": "null"}:
+                merged = {**choice, **merged}
+        name = merged.pop("$ref", "").removeprefix("#/$defs/")
+        return Node({**self.definitions.get(name, {}), **merged}, self.definitions)
+
+
+def _number(facts: Mapping[str, Any]) -> str:
+    kind = "a whole number" if facts["type"] == "integer" else "a number"
+    if "exclusiveMinimum" in facts:
+        return (
+            f"{kind} above {_plain(facts['exclusiveMinimum'])}, at most {_plain(facts['maximum'])}"
+        )
+    return f"{kind} from {_plain(facts['minimum'])} to {_plain(facts['maximum'])}"
+
+
+def _plain(number: float) -> str:
+    return str(int(number) if number == int(number) else number)
+
+
+def _string(facts: Mapping[str, Any]) -> str:
+    if facts.get("format") == "path":
+        return "a path in quotes"
+    if "maxLength" in facts:
+        return f"{facts['minLength']} to {facts['maxLength']} characters in quotes"
+    return "text in quotes"
+
+
+_WORDS = {
+    "boolean": lambda _: "true or false",
+    "integer": _number,
+    "number": _number,
+    "object": lambda _: "a table",
+    "string": _string,
+}

@@ -1,0 +1,88 @@
+"""Passwords: read from files, and hidden wherever a value might be shown."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from edge_classifier.capture.address import is_stream, mask
+from edge_classifier.config.sources import may_be_there
+from edge_classifier.config.toml import Key
+from edge_classifier.errors import ConfigurationError
+
+CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
+"""Set by systemd: a folder that only this service can read."""
+HIDDEN = "***"
+_LONGEST = 4096
+SECRET_FILES = ("password_file", "credentials_file")
+"""Keys that name a file with a secret in it."""
+
+
+class Secret:
+    """A password that is not printed by accident. To be kept no longer than needed."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The password, for the one call that needs it."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return f"Secret({HIDDEN})"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._text == other._text
+
+    __hash__ = None  # type: ignore[assignment]  # as a key it would be kept
+
+
+def presentable(key: Key, value: Any) -> Any:
+    """The value of a setting, or a table of them, as it may be shown to anybody."""
+    if isinstance(value, Mapping):
+        return {name: presentable((*key, name), item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [presentable(key, item) for item in value]
+    text = str(value) if isinstance(value, str | Path) else ""
+    if key and key[-1] in SECRET_FILES and text and "/" not in text:
+        return HIDDEN  # No path: somebody may have put the password itself there.
+    return mask(text) if is_stream(text) else value
+
+
+def read_secret(
+    file: Path | None, credential: str, environment: Mapping[str, str] = os.environ
+) -> Secret | None:
+    """The first line of ``file``, else of the systemd credential; None if there is neither.
+
+    Raises ConfigurationError for a file that is named or there, and has no such line.
+    """
+    path = file or next(filter(may_be_there, _credentials(credential, environment)), None)
+    return Secret(_first_line(path)) if path else None
+
+
+def _credentials(name: str, environment: Mapping[str, str]) -> Iterator[Path]:
+    """Of ``LoadCredential=NAME:FILE``, and of ``LoadCredential=secrets:FOLDER``."""
+    if folder := environment.get(CREDENTIALS_VARIABLE):
+        yield Path(folder, name)
+        yield Path(folder, f"secrets_{name}")
+
+
+def _first_line(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8") as file:
+            line = file.readline(_LONGEST + 2).rstrip("\r\n")
+    except OSError as error:
+        remedy = "It is to be a text file that the service's user can read."
+        problem = f"the secret cannot be read ({error.strerror})"
+        raise ConfigurationError(str(path), problem, remedy) from error
+    except UnicodeDecodeError:
+        # Its cause would show the secret.
+        raise ConfigurationError(str(path), "the secret is not UTF-8 text") from None
+    if not line or len(line) > _LONGEST:
+        problem = f"the first line is not a secret of 1 to {_LONGEST} characters"
+        raise ConfigurationError(str(path), problem, "Write the secret there, and nothing else.")
+    return line

@@ -1,0 +1,52 @@
+"""Where settings come from: which file, which variables, which options."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SYSTEM_FILE = Path("/etc/edge-classifier/config.toml")
+FILE_VARIABLE = "EDGE_CLASSIFIER_CONFIG"
+"""Names the file, below ``--config``."""
+PREFIX = "EDGE_CLASSIFIER__"
+"""``EDGE_CLASSIFIER__MQTT__HOST`` is the key ``mqtt.host``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """All that settings are read from, the stronger below the weaker."""
+
+    path: Path | None = None
+    """The file, where one was named with ``--config``."""
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """May hold a secret of somebody else's, and is in no repr."""
+    assignments: tuple[str, ...] = ()
+    """``KEY=VALUE``, of ``--set``."""
+
+
+def named_file(sources: Sources) -> Path | None:
+    """The file that the user names, there or not."""
+    variable = sources.environment.get(FILE_VARIABLE)
+    return sources.path or (Path(variable) if variable else None)
+
+
+def search_path(environment: Mapping[str, str]) -> tuple[Path, ...]:
+    """Where a file is looked for that nobody names, the best place first."""
+    folder, home = environment.get("XDG_CONFIG_HOME"), environment.get("HOME")
+    if not folder and home:
+        folder = str(Path(home, ".config"))
+    own = (Path(folder, "edge-classifier", "config.toml"),) if folder else ()
+    return (SYSTEM_FILE, *own)
+
+
+def find_file(sources: Sources) -> Path | None:
+    """The file to read; None if none is named and there is none."""
+    candidates = search_path(sources.environment)
+    return named_file(sources) or next(filter(may_be_there, candidates), None)
+
+
+def may_be_there(path: Path) -> bool:
+    """Whether reading ``path`` would find something, or be refused."""
+    try:
+        return path.exists()
+    except PermissionError:
+        return True  # Reading it will say so; passing over it would be a riddle.

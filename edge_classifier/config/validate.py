@@ -1,0 +1,131 @@
+"""Judges the merged tree with pydantic, and puts what it finds wrong in words for people."""
+
+import difflib
+import json
+import math
+from collections.abc import Collection
+from copy import deepcopy
+from dataclasses import replace
+from itertools import takewhile
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from edge_classifier.config.layers import Draft
+from edge_classifier.config.report import Problem
+from edge_classifier.config.schema import INHERITED, Node, adapter
+from edge_classifier.config.settings import Settings
+from edge_classifier.config.toml import Key, dotted
+
+_ITSELF = "[key]"
+"""Ends pydantic's location of a name, rather than of what stands under it."""
+_VALUELESS = ("missing", "unexpected_keyword_argument")
+"""Kinds of error whose value is none, or may be a secret at a wrong place."""
+
+
+def validate(
+    tree: dict[str, Any], draft: Draft, root: Node
+) -> tuple[Settings | None, list[Problem]]:
+    """The settings that ``tree`` makes, or all problems of what was set in ``draft``.
+
+    ``tree`` is the draft's, with what cameras inherit.
+    """
+    settings, errors = _judge(tree)
+    if errors:
+        errors += _contradictions(tree, errors)
+    own = [error for error in errors if not _is_inherited(error, errors, draft)]
+    return settings, [_in_words(error, draft, root) for error in own]
+
+
+def _judge(tree: dict[str, Any]) -> tuple[Settings | None, list[ErrorDetails]]:
+    # As JSON, because pydantic is strict about numbers and text there, and knows paths and lists.
+    # TOML's dates, which no setting takes, become a number that none takes either.
+    text = json.dumps(tree, default=lambda _: math.nan)
+    try:
+        return adapter().validate_json(text, strict=True), []
+    except ValidationError as error:
+        return None, error.errors(include_url=False)
+
+
+def _contradictions(tree: dict[str, Any], errors: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Keys that do not go together, in tables where ``errors`` kept them from being compared."""
+    mended = deepcopy(tree)
+    for error in errors:
+        _mend(mended, error)
+    wrong = {_key(error) for error in errors}
+    return [
+        error
+        for error in _judge(mended)[1]
+        if error["type"] == "value_error" and not _names_a_key_of(wrong, error)
+    ]
+
+
+def _mend(tree: dict[str, Any], error: ErrorDetails) -> None:
+    """Put what is right in the place of what is wrong."""
+    if error["loc"][-1] == _ITSELF:
+        return
+    *above, last = takewhile(lambda part: isinstance(part, str), error["loc"])
+    table: Any = tree
+    for name in above:
+        table = table.get(name, {})
+    table.pop(last, None)
+    if last == "source":
+        table[last] = "0"
+
+
+def _names_a_key_of(wrong: Collection[Key], error: ErrorDetails) -> bool:
+    """Whether a contradiction is one with the default of a key that is wrong itself."""
+    siblings = (key[-1] for key in wrong if key[:-1] == error["loc"])
+    return any(str(name) in error["msg"] for name in siblings)
+
+
+def _is_inherited(error: ErrorDetails, errors: Collection[ErrorDetails], draft: Draft) -> bool:
+    """Whether a camera has it from [decision] or [motion], where it is reported once for all."""
+    key = error["loc"]
+    if key[0] != "cameras" or len(key) < 3 or key[2] not in INHERITED:
+        return False
+    own = draft.get(key)
+    if own is None:
+        return True
+    above = [(other["loc"], other["msg"]) for other in errors]
+    return isinstance(own, dict) and (key[2:], error["msg"]) in above
+
+
+def _in_words(error: ErrorDetails, draft: Draft, root: Node) -> Problem:
+    key = _key(error)
+    found = draft.problem(key, _text(error, root))
+    return replace(found, value="") if error["type"] in _VALUELESS else found
+
+
+def _text(error: ErrorDetails, root: Node) -> str:
+    key, kind = _key(error), error["type"]
+    if kind == "value_error":
+        return str(error["ctx"]["error"])
+    if kind == "unexpected_keyword_argument":
+        return "no such key" + _suggestion(key, root)
+    node = root.at(key)
+    if node is None:
+        return error["msg"]
+    if key == ("cameras",):
+        return f"there must be 1 to {node.facts['maxProperties']} tables [cameras.NAME]"
+    if kind == "missing":
+        return f"is missing: {node.text}"
+    return f"must be {node.allowed}"
+
+
+def _suggestion(key: Key, root: Node) -> str:
+    """The key that was meant: one of its table that looks alike, or the same one elsewhere."""
+    *above, last = key
+    table = root.at(tuple(above))
+    children = table.children if table else {}
+    if close := difflib.get_close_matches(str(last), children, 1):
+        return f"; did you mean {dotted((*above, close[0]))}?"
+    below = [(*above, name) for name, node in children.items() if last in node.children]
+    places = below or [where for where, node in root.tables() if last in node.children]
+    names = [dotted((*where, last)) for where in places[:3]]
+    return f"; did you mean {' or '.join(names)}?" if names else ""
+
+
+def _key(error: ErrorDetails) -> Key:
+    return tuple(part for part in error["loc"] if part != _ITSELF)

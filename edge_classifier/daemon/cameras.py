@@ -1,0 +1,105 @@
+"""The cameras of the configuration: opened, exchanged and closed as it changes."""
+
+from collections.abc import Callable, Mapping
+
+from edge_classifier.capture.grabber import Grabber
+from edge_classifier.capture.reader import MakeSource
+from edge_classifier.capture.sources import source_for
+from edge_classifier.config.changes import EFFECTS, Effect
+from edge_classifier.config.secrets import read_secret
+from edge_classifier.config.settings import Camera
+from edge_classifier.core.events import CameraState
+from edge_classifier.daemon.lane import Lane, Override
+from edge_classifier.daemon.network import Network
+from edge_classifier.daemon.worker import Worker
+
+_CLOSING_S = 5.0
+"""How long closing a camera may take before it is left to itself."""
+
+_REOPENING = tuple(
+    key.removeprefix("cameras.*.") for key, effect in EFFECTS.items() if effect is Effect.REOPEN
+)
+"""Settings that reach the camera itself."""
+
+
+class Cameras:
+    """One grabber and one lane a camera. Belongs to the pipeline's thread."""
+
+    def __init__(
+        self,
+        *,
+        wake: Callable[[], None],
+        worker: Worker,
+        restored: Mapping[str, CameraState],
+        overrides: Mapping[str, Override],
+    ) -> None:
+        self._wake = wake
+        self._worker = worker
+        self._restored = restored
+        self._overrides = overrides
+        self._grabbers: dict[str, Grabber] = {}
+        self.lanes: dict[str, Lane] = {}
+        """By name, in the configuration's order."""
+
+    def take(self, cameras: Mapping[str, Camera], network: Network) -> None:
+        """Let these cameras and this network take over.
+
+        Raises ConfigurationError, with everything as it was, where a camera's credentials cannot
+        be read.
+        """
+        sources = {
+            name: _source(name, camera, network)
+            for name, camera in cameras.items()
+            if name not in self.lanes or must_reopen(self.lanes[name].settings, camera)
+        }
+        for name in set(self.lanes) - set(cameras):
+            self._close(name)
+        for name, make_source in sources.items():
+            self._open(name, make_source, cameras[name])
+        lanes = self.lanes
+        self.lanes = {}
+        for name, camera in cameras.items():
+            self.lanes[name] = lanes.get(name) or self._lane(name, camera, network)
+            self.lanes[name].grabber = self._grabbers[name]
+            self.lanes[name].configure(camera, network)
+
+    def check(self) -> None:
+        """Look after all grabbers."""
+        for grabber in self._grabbers.values():
+            grabber.check()
+
+    def stop(self, within_s: float) -> bool:
+        """Close all; whether every driver has let go."""
+        closed = [grabber.stop(within_s) for grabber in self._grabbers.values()]
+        return all(closed)
+
+    def _lane(self, name: str, camera: Camera, network: Network) -> Lane:
+        before = self._restored.get(name)
+        override = self._overrides.get(name, Override())
+        return Lane(name, camera, self._grabbers[name], network, before=before, override=override)
+
+    def _open(self, name: str, make_source: MakeSource, camera: Camera) -> None:
+        self._close(name)
+        self._grabbers[name] = Grabber(name, make_source, camera, wake=self._wake)
+        self._grabbers[name].start()
+
+    def _close(self, name: str) -> None:
+        """In the background, because its driver may hang."""
+        grabber = self._grabbers.pop(name, None)
+        if grabber:
+            self._worker.submit(lambda: _stop(grabber))
+
+
+def must_reopen(old: Camera, new: Camera) -> bool:
+    """Whether a change of settings reaches the camera itself."""
+    return any(getattr(old, key) != getattr(new, key) for key in _REOPENING)
+
+
+def _source(name: str, camera: Camera, network: Network) -> MakeSource:
+    secret = read_secret(camera.credentials_file, f"camera-{name}")
+    _, height, width, _ = network.loaded.engine.input.shape
+    return source_for(camera, secret.reveal() if secret else None, near_px=min(height, width))
+
+
+def _stop(grabber: Grabber) -> None:
+    grabber.stop(_CLOSING_S)

@@ -1,0 +1,249 @@
+"""What may be changed while the daemon runs: requests over MQTT, reloading, another model.
+
+Slow work (reading the configuration, loading a model) is done by the worker; its result is posted
+to the pipeline and takes over between two frames, all of it or nothing.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from edge_classifier.config.changes import compare
+from edge_classifier.config.settings import Settings
+from edge_classifier.daemon.cameras import Cameras
+from edge_classifier.daemon.keeper import Keeper
+from edge_classifier.daemon.lane import Override
+from edge_classifier.daemon.network import Network, load_network, model_by_name
+from edge_classifier.daemon.pipeline import Pipeline
+from edge_classifier.daemon.reporter import Reporter
+from edge_classifier.daemon.requests import Request, RequestError, answer, parse_request
+from edge_classifier.daemon.worker import Worker
+from edge_classifier.decision.labels import UnknownLabelsError
+from edge_classifier.decision.rules import rules_for
+from edge_classifier.errors import ConfigurationError, EdgeClassifierError, UnavailableError
+from edge_classifier.publish.publisher import Publisher
+
+_log = logging.getLogger(__name__)
+
+Done = Callable[[Mapping[str, Any] | Exception], None]
+"""Told the outcome of a change: what is new, or why nothing changed."""
+
+
+class Control:
+    """Carries out changes. All but ``request`` and ``reload`` belongs to the pipeline's thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        pipeline: Pipeline,
+        cameras: Cameras,
+        reporter: Reporter,
+        publisher: Publisher,
+        keeper: Keeper,
+        worker: Worker,
+        read_settings: Callable[[], Settings],
+        installed: Callable[[Network, Settings], None],
+        models_folder: Path,
+        requested_model: str = "",
+    ) -> None:
+        self.settings = settings
+        """In force."""
+        self._started_with = settings
+        self._network: Network
+        self._pipeline = pipeline
+        self._cameras = cameras
+        self._reporter = reporter
+        self._publisher = publisher
+        self._keeper = keeper
+        self._worker = worker
+        self._read_settings = read_settings
+        self._installed = installed
+        self._models_folder = models_folder
+        self._requested_model = requested_model
+        self._handlers: Mapping[str, Callable[[Request, Done], None]] = {
+            "enable": self._enable,
+            "threshold": self._threshold,
+            "snapshot": self._snapshot,
+            "reload": lambda _, done: self._reload(done),
+            "model": self._model,
+            "clear": self._clear,
+        }
+
+    def start(self) -> None:
+        """Load the model and open the cameras.
+
+        A model that was asked for over MQTT and cannot be used any more gives way to the
+        configured one. Raises what keeps the configured one from being used.
+        """
+        if self._requested_model:
+            try:
+                self.install(self._load(self.settings, self._requested_model), self.settings)
+            except (EdgeClassifierError, UnknownLabelsError) as error:
+                _log.error("back to the configured model: %s", error)
+                self._requested_model = ""
+            else:
+                return
+        try:
+            self.install(self._load(self.settings, ""), self.settings)
+        except UnknownLabelsError as error:
+            remedy = "`edge-classify models info` lists the model's labels."
+            raise ConfigurationError("labels", str(error), remedy) from error
+
+    def request(self, command: str, payload: bytes) -> None:
+        """A request has come. Any thread."""
+        if not self._pipeline.post(partial(self._handle, command, payload)):
+            _log.warning("request %s dropped: too many are waiting", command)
+
+    def reload(self) -> None:
+        """Read the configuration again, as SIGHUP asks; the log tells the outcome."""
+        self._reload(_log_reload)
+
+    def _handle(self, command: str, payload: bytes) -> None:
+        try:
+            request = parse_request(command, payload, tuple(self._cameras.lanes))
+        except RequestError as error:
+            _log.warning("request %s refused: %s", command, error)
+            self._publisher.respond(command, answer(error, {}))
+            return
+        self._handlers[command](request, partial(self._answer, request))
+
+    def _answer(self, request: Request, outcome: Mapping[str, Any] | Exception) -> None:
+        """Any thread."""
+        if isinstance(outcome, Exception):
+            _log.warning("request %s failed: %s", request.command, outcome)
+            error = RequestError(str(outcome), request.transaction)
+            self._publisher.respond(request.command, answer(error, {}))
+        else:
+            _log.info("request %s done: %s", request.command, dict(outcome))
+            self._publisher.respond(request.command, answer(request, outcome))
+
+    def _enable(self, request: Request, done: Done) -> None:
+        self._override(request, enabled=request.enabled)
+        done({"cameras": list(request.cameras), "enabled": request.enabled})
+
+    def _threshold(self, request: Request, done: Done) -> None:
+        self._override(request, threshold=request.threshold)
+        lanes = self._cameras.lanes
+        done({"thresholds": {name: lanes[name].threshold for name in request.cameras}})
+
+    def _override(self, request: Request, **changed: Any) -> None:
+        for name in request.cameras:
+            lane = self._cameras.lanes[name]
+            lane.set_override(replace(lane.override, **changed))
+            self._reporter.show(lane)
+        self._remember()
+
+    def _snapshot(self, request: Request, done: Done) -> None:
+        for name in request.cameras:
+            self._reporter.want_snapshot(name)
+        done({"cameras": list(request.cameras)})
+
+    def _clear(self, request: Request, done: Done) -> None:
+        if request.what == "outbox":
+            self._publisher.clear()
+        elif request.what == "store":
+            self._keeper.clear()
+        elif request.what == "overrides":
+            self._override(request, enabled=None, threshold=None)
+        else:
+            for name in request.cameras:
+                lane = self._cameras.lanes[name]
+                lane.forget()
+                self._reporter.show(lane)
+        done({"cleared": request.what, "cameras": list(request.cameras)})
+
+    def _remember(self) -> None:
+        cameras = {
+            name: {"enabled": lane.override.enabled, "threshold": lane.override.threshold}
+            for name, lane in self._cameras.lanes.items()
+            if lane.override != Override()
+        }
+        self._publisher.remember("overrides", {"cameras": cameras, "model": self._requested_model})
+
+    def _model(self, request: Request, done: Done) -> None:
+        def load() -> None:
+            network = self._load(self.settings, request.model)
+            self._hand_over(partial(self._take_model, network, request.model, done))
+
+        self._work(load, done)
+
+    def _take_model(self, network: Network, requested: str, done: Done) -> None:
+        try:
+            self.install(network, self.settings)
+        except UnknownLabelsError as error:
+            done(error)
+            return
+        self._requested_model = requested
+        self._remember()
+        done({"model": network.id})
+
+    def _reload(self, done: Done) -> None:
+        before = self.settings
+
+        def read() -> None:
+            settings = self._read_settings()
+            network = None
+            if settings.model != before.model:
+                network = self._load(settings, self._requested_model)
+            self._hand_over(partial(self._take_settings, settings, network, done))
+
+        self._work(read, done)
+
+    def _take_settings(self, settings: Settings, network: Network | None, done: Done) -> None:
+        try:
+            live = compare(self.settings, settings).live
+            self.install(network or self._network, settings)
+        except (UnknownLabelsError, EdgeClassifierError) as error:
+            done(error)
+            return
+        waiting = compare(self._started_with, settings).restart_required
+        done({"changed": list(live), "restart_required": list(waiting)})
+
+    def install(self, network: Network, settings: Settings) -> None:
+        """Let a network and settings take over, or raise and leave everything as it is.
+
+        Raises UnknownLabelsError for labels that the network has not, and ConfigurationError.
+        """
+        for camera in settings.cameras.values():
+            rules_for(network.labels, camera.decision)
+        self._cameras.take(settings.cameras, network)
+        self._pipeline.take(network, self._cameras.lanes.values())
+        self._reporter.take(settings)
+        self._keeper.reconfigure(settings.store)
+        self._network, self.settings = network, settings
+        self._installed(network, settings)
+
+    def _load(self, settings: Settings, requested: str) -> Network:
+        """The configured model, or the one that was asked for over MQTT."""
+        if not requested:
+            return load_network(settings.model)
+        reference = model_by_name(requested, self._models_folder)
+        # Label names and crop were configured for another file.
+        return load_network(replace(settings.model, use=reference, labels=None, crop=""))
+
+    def _work(self, job: Callable[[], None], done: Done) -> None:
+        """Do slow work beside the pipeline; what fails is told, and nothing has changed."""
+
+        def work() -> None:
+            try:
+                job()
+            except EdgeClassifierError as error:
+                done(error)
+
+        if not self._worker.submit(work):
+            done(RequestError("too many changes are under way: try again later"))
+
+    def _hand_over(self, action: Callable[[], None]) -> None:
+        if not self._pipeline.post(action):
+            raise UnavailableError("the pipeline", "too much is waiting", "Try again later")
+
+
+def _log_reload(outcome: Mapping[str, Any] | Exception) -> None:
+    if isinstance(outcome, Exception):
+        _log.error("the configuration was not taken, the old one stays: %s", outcome)
+    else:
+        _log.info("configuration taken: %s", dict(outcome))

@@ -1,0 +1,143 @@
+"""The machine beneath: temperature, throttling, memory, disk. Read from Linux's own files."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from edge_classifier.daemon.figures import Figure, Sample, gauge
+
+_SENSORS = ("cpu-thermal", "cpu_thermal", "soc-thermal", "soc_thermal", "x86_pkg_temp")
+"""Names of the processor's sensor, the likeliest first. A Raspberry Pi's is cpu-thermal."""
+
+_FIRMWARE = "sys/devices/platform/soc*/soc*firmware/get_throttled"
+"""A Raspberry Pi's firmware. The kernel notes once a boot that it would rather be asked through
+hwmon, which knows of under-voltage only."""
+
+_BITS: Mapping[int, str] = MappingProxyType(
+    {0: "under_voltage", 1: "frequency_capped", 2: "throttled", 3: "soft_temperature_limit"}
+)
+"""As `vcgencmd get_throttled` documents them; 16 bits further: has happened since the boot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Throttling:
+    """What holds a Raspberry Pi back, by the names above."""
+
+    now: tuple[str, ...]
+    since_boot: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HostStatus:
+    """One look at the machine; None: this machine does not tell."""
+
+    soc_celsius: float | None
+    throttling: Throttling | None
+    rss_bytes: int | None
+    """Memory of this process."""
+    disk_free_bytes: int | None
+    """Where the state lies."""
+    load_1m: float | None
+    """Processes that want to run, mean of one minute."""
+
+    def facts(self) -> dict[str, object]:
+        """For the ``stats`` topic; what is not known is left out."""
+        numbers = {
+            "temperature_c": _scaled(self.soc_celsius, 1.0),
+            "memory_mb": _scaled(self.rss_bytes, 1e6),
+            "disk_free_mb": _scaled(self.disk_free_bytes, 1e6),
+            "load_1m": self.load_1m,
+            "throttling": self.throttling and asdict(self.throttling),
+        }
+        return {key: value for key, value in numbers.items() if value is not None}
+
+    def figures(self) -> Iterator[Figure]:
+        """For Prometheus; what is not known is left out."""
+        numbers = (
+            ("soc_temperature_celsius", "Of the processor.", self.soc_celsius),
+            ("resident_memory_bytes", "Memory of this process.", self.rss_bytes),
+            ("disk_free_bytes", "Where the state lies.", self.disk_free_bytes),
+            ("load1", "Processes that want to run, mean of one minute.", self.load_1m),
+        )
+        for name, text, value in numbers:
+            if value is not None:
+                yield gauge(name, text, value)
+        if self.throttling:
+            yield _throttled("throttled", "What holds the processor back.", self.throttling.now)
+            since = "What held the processor back since the boot."
+            yield _throttled("throttled_since_boot", since, self.throttling.since_boot)
+
+
+class Host:
+    """Where this machine keeps its figures, found once."""
+
+    def __init__(self, state_folder: Path, *, root: Path = Path("/")) -> None:
+        self._state_folder = state_folder
+        self._root = root
+        self._sensor = _sensor(root / "sys/class/thermal")
+        self._firmware = next(iter(sorted(root.glob(_FIRMWARE))), None)
+
+    def status(self) -> HostStatus:
+        """Look now; takes well under a millisecond."""
+        statm = _text(self._root / "proc/self/statm").split()
+        load = _text(self._root / "proc/loadavg").split()
+        return HostStatus(
+            soc_celsius=_celsius(self._sensor),
+            throttling=_throttling(self._firmware),
+            rss_bytes=int(statm[1]) * os.sysconf("SC_PAGE_SIZE") if statm else None,
+            disk_free_bytes=_free_bytes(self._state_folder),
+            load_1m=float(load[0]) if load else None,
+        )
+
+
+def decoded(bits: int) -> Throttling:
+    """The firmware's answer in words."""
+    now = tuple(name for bit, name in _BITS.items() if bits >> bit & 1)
+    return Throttling(now, tuple(name for bit, name in _BITS.items() if bits >> bit >> 16 & 1))
+
+
+def _scaled(value: float | None, unit: float) -> float | None:
+    return None if value is None else round(value / unit, 1)
+
+
+def _throttled(name: str, text: str, true: tuple[str, ...]) -> Figure:
+    samples = (Sample(cause in true, {"cause": cause}) for cause in _BITS.values())
+    return Figure(name, text, "gauge", tuple(samples))
+
+
+def _sensor(folder: Path) -> Path | None:
+    """The processor's sensor; the first one where none has a familiar name."""
+    zones = sorted(folder.glob("thermal_zone*"))
+    types = {_text(zone / "type"): zone / "temp" for zone in reversed(zones)}
+    known = (types[name] for name in _SENSORS if name in types)
+    return next(known, zones[0] / "temp" if zones else None)
+
+
+def _celsius(sensor: Path | None) -> float | None:
+    text = _text(sensor)
+    return int(text) / 1e3 if text.lstrip("-").isdecimal() else None
+
+
+def _throttling(firmware: Path | None) -> Throttling | None:
+    try:
+        return decoded(int(_text(firmware), 16))
+    except ValueError:
+        return None
+
+
+def _free_bytes(folder: Path) -> int | None:
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return None
+    return disk.f_bavail * disk.f_frsize
+
+
+def _text(path: Path | None) -> str:
+    """Empty for what cannot be read: a sensor may be there and yet refuse."""
+    try:
+        return path.read_text("ascii").strip() if path else ""
+    except (OSError, ValueError):
+        return ""

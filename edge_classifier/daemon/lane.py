@@ -1,0 +1,261 @@
+"""One camera's way from frame to label."""
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import inf
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_classifier.capture.desk import CameraStatus, Captured
+from edge_classifier.config.settings import Camera, quiet_minutes
+from edge_classifier.core.events import CameraState, LabelChange, Moment
+from edge_classifier.core.frame import Frame
+from edge_classifier.core.labels import UNKNOWN
+from edge_classifier.core.quiet import is_quiet
+from edge_classifier.daemon.network import Network
+from edge_classifier.decision.reasons import Reason
+from edge_classifier.decision.rules import Rules, rules_for, with_enter
+from edge_classifier.decision.step import Change, Verdict, initial, step
+from edge_classifier.protocols import Clock
+from edge_classifier.vision.motion import MotionGate
+from edge_classifier.vision.region import region_of
+
+_IDLE_LOOK_S = 1.0
+"""How often a camera that is not classified is looked at, to know that it still lives."""
+
+
+def _local_minute() -> int:
+    now = time.localtime()
+    return 60 * now.tm_hour + now.tm_min
+
+
+class Grabs(Protocol):
+    """What a lane asks of its grabber."""
+
+    wanted_from: float
+
+    @property
+    def status(self) -> CameraStatus:
+        """How the camera is."""
+
+    def take(self) -> Captured | None:
+        """The newest frame that was not taken yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """What was set over MQTT and outlives a restart; None: as the configuration says."""
+
+    enabled: bool | None = None
+    threshold: float | None = None
+
+
+class Outcome(NamedTuple):
+    """What became of one frame."""
+
+    captured: Captured
+    reason: Reason
+    verdict: Verdict | None
+    """None: not looked at."""
+    change: LabelChange | None
+    preprocess_ms: float
+    """Zero, as the next, when the network was not run."""
+    inference_ms: float
+    decision_ms: float
+    age_ms: float
+    """From capture until the frame was taken up."""
+
+
+class Lane:
+    """Settings, smoothed state and pace of one camera. Belongs to the pipeline's thread."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: Camera,
+        grabber: Grabs,
+        network: Network,
+        *,
+        before: CameraState | None = None,
+        override: Override = Override(),
+        clock: Clock = time.monotonic,
+        new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+        minute_of_day: Callable[[], int] = _local_minute,
+    ) -> None:
+        self.name = name
+        self.grabber = grabber
+        self.override = override
+        self._clock = clock
+        self._new_id = new_id
+        self._minute_of_day = minute_of_day
+        self._decided = initial(before.label) if before else initial()
+        self._seq = before.seq if before else 0
+        self._shown = before or _nothing_yet(name, network.id)
+        self._verdict: Verdict | None = None
+        self._at_utc = self._shown.at
+        self.configure(settings, network)
+
+    def configure(self, settings: Camera, network: Network) -> None:
+        """Take other settings or another network; the label stays while they know it.
+
+        Raises UnknownLabelsError and changes nothing when the settings name labels that the
+        network has not.
+        """
+        self._base = rules_for(network.labels, settings.decision)
+        self.settings = settings
+        self._model = network.id
+        self._scores: NDArray[np.float32] | None = None
+        self._gate = MotionGate(settings.motion) if settings.motion.enabled else None
+        self._classified_at = self._due = -inf
+        self._quiet = tuple(quiet_minutes(hours) for hours in settings.quiet_hours)
+        self._apply_threshold()
+
+    def set_override(self, override: Override) -> None:
+        """Take what was set over MQTT."""
+        self.override = override
+        self._apply_threshold()
+
+    def forget(self) -> None:
+        """Begin anew, without a label. Events go on being counted."""
+        self._decided = initial()
+        self._verdict = None
+        self._shown = replace(_nothing_yet(self.name, self._model), seq=self._seq)
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the camera is to be classified."""
+        wanted = self.override.enabled
+        return self.settings.enabled if wanted is None else wanted
+
+    @property
+    def threshold(self) -> float:
+        """The ``enter`` threshold in force."""
+        wanted = self.override.threshold
+        return self.settings.decision.enter if wanted is None else wanted
+
+    @property
+    def rules(self) -> Rules:
+        """In force."""
+        return self._rules
+
+    def turn(self, network: Network) -> Outcome | None:
+        """Take the newest frame, if there is one, all the way to a verdict."""
+        captured = self.grabber.take()
+        if captured is None:
+            return None
+        age_ms = 1e3 * (self._clock() - captured.at.monotonic)
+        idle = self._idle_reason()
+        if idle:
+            self.grabber.wanted_from = captured.at.monotonic + _IDLE_LOOK_S
+            return Outcome(captured, idle, None, None, 0.0, 0.0, 0.0, age_ms)
+        self._pace(captured.at.monotonic)
+        return self._decide(captured, network, age_ms)
+
+    def state(self) -> CameraState:
+        """What the camera shows now."""
+        verdict = self._verdict
+        shown = replace(
+            self._shown,
+            seq=self._seq,
+            model=self._model,
+            enabled=self.enabled,
+            threshold=self.threshold,
+        )
+        if verdict is None:
+            return shown
+        return replace(
+            shown,
+            label=verdict.label,
+            score=verdict.score,
+            margin=verdict.margin,
+            top=self._decided.top(self.settings.decision.top_k),
+            at=self._at_utc,
+        )
+
+    def _decide(self, captured: Captured, network: Network, age_ms: float) -> Outcome:
+        at_s = captured.at.monotonic
+        frame = region_of(captured.frame, self.settings.region)
+        preprocess_ms = inference_ms = 0.0
+        scores = self._gated_scores(frame, at_s)
+        gated = scores is not None
+        if scores is None:
+            scores, preprocess_ms, inference_ms = network.classifier.score(frame)
+            self._remember(frame, scores, at_s)
+        started = self._clock()
+        self._decided, verdict = step(self._rules, self._decided, scores, at_s)
+        self._verdict, self._at_utc = verdict, captured.at.utc
+        change = self._change(verdict.change, captured.at) if verdict.change else None
+        decision_ms = 1e3 * (self._clock() - started)
+        reason = Reason.GATED if gated and not change else verdict.reason
+        return Outcome(
+            captured, reason, verdict, change, preprocess_ms, inference_ms, decision_ms, age_ms
+        )
+
+    def _gated_scores(self, frame: Frame, at_s: float) -> NDArray[np.float32] | None:
+        """The last scores, where they may stand for this frame's, because nothing has moved."""
+        if self._gate is None or self._scores is None:
+            return None
+        if at_s - self._classified_at >= self.settings.motion.max_interval_s:
+            return None
+        return None if self._gate.moved(frame) else self._scores
+
+    def _remember(self, frame: Frame, scores: NDArray[np.float32], at_s: float) -> None:
+        if self._gate:
+            self._gate.classified(frame)
+            self._scores, self._classified_at = scores, at_s
+
+    def _change(self, change: Change, at: Moment) -> LabelChange:
+        self._seq += 1
+        self._shown = replace(self._shown, since=at.utc)
+        return LabelChange(
+            id=self._new_id(),
+            seq=self._seq,
+            camera=self.name,
+            before=change.before,
+            after=change.after,
+            score=change.score,
+            margin=change.margin,
+            captured=at,
+            model=self._model,
+        )
+
+    def _idle_reason(self) -> Reason | None:
+        if not self.enabled:
+            return Reason.DISABLED
+        if self._quiet and is_quiet(self._quiet, self._minute_of_day()):
+            return Reason.QUIET_HOURS
+        return None
+
+    def _pace(self, at_s: float) -> None:
+        """Want the next frame one period after this one was due, without running after."""
+        if self.settings.rate_fps:
+            period_s = 1.0 / self.settings.rate_fps
+            self._due = max(self._due, at_s - period_s / 2) + period_s
+            self.grabber.wanted_from = self._due
+        else:
+            self.grabber.wanted_from = 0.0
+
+    def _apply_threshold(self) -> None:
+        wanted = self.override.threshold
+        self._rules = self._base if wanted is None else with_enter(self._base, wanted)
+
+
+def _nothing_yet(camera: str, model: str) -> CameraState:
+    now = time.time()
+    return CameraState(
+        camera=camera,
+        label=UNKNOWN,
+        score=0.0,
+        margin=0.0,
+        top=(),
+        since=now,
+        at=now,
+        seq=0,
+        model=model,
+        enabled=True,
+        threshold=0.0,
+    )

@@ -1,0 +1,72 @@
+"""The network in use: loading one, and what the rest of the daemon needs to know of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edge_classifier.assembly import LoadedModel, ModelChoice, load_model
+from edge_classifier.classifier import Answer, Classifier
+from edge_classifier.config.settings import Model
+from edge_classifier.core.contract import Crop
+from edge_classifier.core.frame import Frame
+from edge_classifier.core.labels import UNKNOWN, display_names, unknown_name
+from edge_classifier.errors import MissingFileError
+from edge_classifier.modelfile.catalogue import Catalogue, load_catalogue
+from edge_classifier.modelfile.resolve import Overrides
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A model that has been loaded, tried and warmed. Belongs to the pipeline's thread."""
+
+    loaded: LoadedModel
+    classifier: Classifier
+
+    @property
+    def id(self) -> str:
+        """Name and the first digits of the file's SHA-256: which weights said so."""
+        return f"{self.loaded.name}@{self.loaded.sha256[:8]}"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """One an output."""
+        return self.classifier.contract.labels
+
+    def names(self, language: str) -> Mapping[str, str]:
+        """What people call each label, ``unknown`` among them."""
+        names = display_names(self.classifier.contract, language)
+        return dict(zip(self.labels, names, strict=True)) | {UNKNOWN: unknown_name(language)}
+
+
+def load_network(settings: Model) -> Network:
+    """Load a model and run it once, so that the first frame finds it warm.
+
+    May run beside a network in use, in another thread. Raises the errors of ``load_model``.
+    """
+    crop = Crop(settings.crop) if settings.crop else None
+    choice = ModelChoice(settings.use, settings.delegate, Overrides(settings.labels, crop))
+    loaded = load_model(choice, threads=settings.threads)
+    classifier = loaded.classifier(Answer())
+    _, height, width, _ = loaded.engine.input.shape
+    classifier.score(Frame(np.zeros((height, width, 3), np.uint8)))
+    return Network(loaded, classifier)
+
+
+def model_by_name(name: str, folder: Path, catalogue: Catalogue | None = None) -> str:
+    """The reference of a model that may be asked for over the network.
+
+    That is a name of the catalogue, or of a file in ``folder``; never a path, because whoever may
+    publish to a topic must not reach the file system. Raises MissingFileError.
+    """
+    catalogue = catalogue or load_catalogue()
+    if catalogue.entry(name):
+        return name
+    files = sorted(path for path in folder.glob("*.tflite") if path.is_file())
+    for path in files:
+        if name in {path.name, path.stem}:
+            return str(path)
+    known = [entry.name for entry in catalogue.entries] + [path.stem for path in files]
+    remedy = f"Known are {', '.join(known)}; put others into {folder}"
+    raise MissingFileError(repr(name), "no such model", remedy)

@@ -1,0 +1,130 @@
+"""What is looked after once a second, frames or not."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+
+from edge_classifier.capture.desk import CameraStatus
+from edge_classifier.daemon.cameras import Cameras
+from edge_classifier.daemon.figures import Figure, Sample, counter, gauge
+from edge_classifier.daemon.host import Host
+from edge_classifier.daemon.keeper import Keeper
+from edge_classifier.daemon.meters import Meters
+from edge_classifier.daemon.notify import Notifier
+from edge_classifier.daemon.reporter import Reporter
+from edge_classifier.protocols import Clock
+from edge_classifier.publish.publisher import Publisher
+
+
+class Rounds:
+    """Cameras, heartbeats, statistics. Belongs to the pipeline's thread."""
+
+    def __init__(
+        self,
+        *,
+        cameras: Cameras,
+        reporter: Reporter,
+        publisher: Publisher,
+        keeper: Keeper,
+        meters: Meters,
+        host: Host,
+        notifier: Notifier,
+        stats_s: Callable[[], float],
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._cameras = cameras
+        self._reporter = reporter
+        self._publisher = publisher
+        self._keeper = keeper
+        self._meters = meters
+        self._host = host
+        self._notifier = notifier
+        self._stats_s = stats_s
+        self._clock = clock
+        self._stats_at = clock()
+        self._told: dict[str, tuple[bool, str]] = {}
+        self._status = ""
+        self._published = 0
+
+    def go(self) -> None:
+        """Once round."""
+        self._cameras.check()
+        for name, lane in self._cameras.lanes.items():
+            self._tell_health(name, lane.grabber.status)
+            self._reporter.heartbeat(lane)
+        self._told = {name: self._told[name] for name in self._cameras.lanes}
+        self._time_publishing()
+        self._tell_manager()
+        if self._clock() - self._stats_at >= self._stats_s():
+            self._stats_at = self._clock()
+            self._publisher.stats(self.stats())
+
+    def stats(self) -> dict[str, object]:
+        """What the ``stats`` topic says."""
+        cameras = {
+            name: _camera_facts(lane.grabber.status, self._clock())
+            for name, lane in self._cameras.lanes.items()
+        }
+        return {
+            **self._meters.stats(cameras),
+            "publisher": asdict(self._publisher.status),
+            "store": self._keeper.status.facts(),
+            "host": self._host.status().facts(),
+        }
+
+    def figures(self) -> Iterator[Figure]:
+        """Cameras and broker for Prometheus. Any thread."""
+        statuses = {name: lane.grabber.status for name, lane in tuple(self._cameras.lanes.items())}
+        online = (Sample(status.online, {"camera": name}) for name, status in statuses.items())
+        yield Figure("camera_online", "Whether frames come.", "gauge", tuple(online))
+        lost = (Sample(status.failures, {"camera": name}) for name, status in statuses.items())
+        yield Figure("camera_failures", "Times a camera was lost.", "counter", tuple(lost))
+        publisher = self._publisher.status
+        yield gauge("broker_connected", "Whether there is a connection.", publisher.connected)
+        yield gauge("outbox_events", "Events that wait for the broker.", publisher.waiting)
+        yield counter("events_published", "Events the broker has.", publisher.published)
+        yield counter("events_dropped", "Events that had to go.", publisher.dropped)
+
+    def troubles(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """What is wrong with each camera, and with all else; nothing is empty. Any thread."""
+        lanes = tuple(self._cameras.lanes.items())
+        publisher = self._publisher.status
+        others = {
+            "broker": publisher.reason,
+            "outbox": publisher.trouble,
+            "store": self._keeper.status.trouble,
+        }
+        return {name: lane.grabber.status.reason for name, lane in lanes}, others
+
+    def _tell_health(self, name: str, status: CameraStatus) -> None:
+        told = (status.online, status.reason)
+        if self._told.get(name) != told:
+            self._told[name] = told
+            self._publisher.camera(name, online=status.online, reason=status.reason)
+
+    def _time_publishing(self) -> None:
+        status = self._publisher.status
+        if status.published != self._published and status.delay_ms is not None:
+            self._meters.published(status.delay_ms)
+        self._published = status.published
+
+    def _tell_manager(self) -> None:
+        online = sum(online for online, _ in self._told.values())
+        broker = "connected" if self._publisher.status.connected else "away"
+        status = f"{online} of {len(self._told)} cameras online, broker {broker}"
+        if status != self._status:
+            self._status = status
+            self._notifier.status(status)
+
+
+def _camera_facts(status: CameraStatus, now_s: float) -> Mapping[str, object]:
+    return {
+        "online": status.online,
+        "reason": status.reason,
+        "for_s": round(now_s - status.since, 1),
+        "source": status.description,
+        "opened": status.opened,
+        "failures": status.failures,
+        "dropped": status.dropped,
+        "hung": status.hung,
+    }

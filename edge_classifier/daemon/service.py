@@ -1,0 +1,240 @@
+"""The composition root of the daemon: builds the parts, starts them, and ends them in order."""
+
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from edge_classifier import __version__
+from edge_classifier.config.secrets import presentable, read_secret
+from edge_classifier.config.settings import Settings
+from edge_classifier.config.tree import as_tree
+from edge_classifier.daemon.cameras import Cameras
+from edge_classifier.daemon.control import Control
+from edge_classifier.daemon.figures import Figure
+from edge_classifier.daemon.host import Host
+from edge_classifier.daemon.identity import node_name, state_folder
+from edge_classifier.daemon.keeper import Keeper
+from edge_classifier.daemon.lane import Override
+from edge_classifier.daemon.meters import Meters
+from edge_classifier.daemon.network import Network
+from edge_classifier.daemon.notify import Notifier, Watchdog, watchdog_interval_s
+from edge_classifier.daemon.pipeline import Pipeline
+from edge_classifier.daemon.reporter import Explain, Reporter
+from edge_classifier.daemon.rounds import Rounds
+from edge_classifier.daemon.worker import Worker
+from edge_classifier.errors import EdgeClassifierError, ExitCode
+from edge_classifier.publish.publisher import Publisher
+
+if TYPE_CHECKING:  # Loaded only where it is to serve: it costs 2 MB.
+    from edge_classifier.daemon.health import Health, HealthServer
+
+_log = logging.getLogger(__name__)
+
+_CLOSING_S = 5.0
+"""For the cameras, the broker and the disk, each, when the daemon ends."""
+_STUCK_S = 60.0
+"""Without progress for so long, /healthz says that the daemon is stuck."""
+
+
+class Service:
+    """Everything, built and connected. Belongs to the main thread, as signals do."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        read_settings: Callable[[], Settings],
+        explain: Explain | None = None,
+    ) -> None:
+        self._notifier = Notifier.from_environment()
+        self._watchdog = Watchdog(self._notifier, watchdog_interval_s())
+        self._progressed_at = time.monotonic()
+        self._reload_wanted = False
+        self._server: HealthServer | None = None
+        self._started_with = settings
+
+        folder = state_folder(settings.device)
+        self._meters = Meters()
+        self._host = Host(folder)
+        self._worker = Worker()
+        self._keeper = Keeper(settings.store, folder / "pictures")
+        self._publisher = Publisher(
+            settings.mqtt,
+            settings.outbox,
+            folder / "outbox.db",
+            node=node_name(settings.device),
+            cameras=_titles(settings),
+            password=self._password,
+            on_request=self._request,
+        )
+        self._reporter = Reporter(
+            settings,
+            meters=self._meters,
+            publisher=self._publisher,
+            keeper=self._keeper,
+            explain=explain,
+        )
+        self._pipeline = Pipeline(
+            seen=self._reporter.seen, housekeeping=self._housekeep, progress=self._progress
+        )
+        overrides = self._publisher.remembered().get("overrides", {})
+        self._cameras = Cameras(
+            wake=self._pipeline.wake,
+            worker=self._worker,
+            restored=self._publisher.states(),
+            overrides=_overrides(overrides),
+        )
+        self._control = Control(
+            settings,
+            pipeline=self._pipeline,
+            cameras=self._cameras,
+            reporter=self._reporter,
+            publisher=self._publisher,
+            keeper=self._keeper,
+            worker=self._worker,
+            read_settings=read_settings,
+            installed=self._installed,
+            models_folder=folder / "models",
+            requested_model=overrides.get("model", ""),
+        )
+        self._rounds = Rounds(
+            cameras=self._cameras,
+            reporter=self._reporter,
+            publisher=self._publisher,
+            keeper=self._keeper,
+            meters=self._meters,
+            host=self._host,
+            notifier=self._notifier,
+            stats_s=lambda: self._control.settings.mqtt.stats_s,
+        )
+
+    def run(self) -> ExitCode:
+        """Start, work until SIGTERM or SIGINT, and end in order.
+
+        Raises what keeps it from starting: a model that cannot be used, wrong settings.
+        """
+        self._control.start()
+        self._serve()
+        self._keeper.start()
+        self._publisher.start()
+        self._worker.start()
+        self._listen_to_signals()
+        self._notifier.ready("started")
+        try:
+            self._pipeline.run()
+        finally:
+            self._end()
+        return ExitCode.OK
+
+    def _end(self) -> None:
+        self._notifier.stopping()
+        _log.info("stopping")
+        closed = self._cameras.stop(_CLOSING_S)
+        clean = self._publisher.stop(_CLOSING_S)
+        kept = self._keeper.stop(_CLOSING_S)
+        if self._server:
+            self._server.stop()
+        _log.info(
+            "stopped; cameras %s, broker %s, pictures %s",
+            "closed" if closed else "left to their drivers",
+            "told" if clean else "not told",
+            "written" if kept else "not all written",
+        )
+
+    def _listen_to_signals(self) -> None:
+        """Handlers set flags and take no locks: they may interrupt the very code that holds one."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._pipeline.stop())
+        signal.signal(signal.SIGHUP, lambda *_: self._want_reload())
+
+    def _want_reload(self) -> None:
+        self._reload_wanted = True
+
+    def _housekeep(self) -> None:
+        if self._reload_wanted:
+            self._reload_wanted = False
+            self._control.reload()
+        self._rounds.go()
+
+    def _progress(self) -> None:
+        self._progressed_at = time.monotonic()
+        self._watchdog.progress()
+
+    def _request(self, command: str, payload: bytes) -> None:
+        """The publisher is there before what carries out its requests."""
+        self._control.request(command, payload)
+
+    def _password(self) -> str | None:
+        secret = read_secret(self._started_with.mqtt.password_file, "mqtt-password")
+        return secret.reveal() if secret else None
+
+    def _installed(self, network: Network, settings: Settings) -> None:
+        """Tell everybody what is in force now."""
+        logging.getLogger().setLevel(settings.log.level.upper())
+        self._meters.follow(settings.cameras)
+        lanes = self._cameras.lanes
+        labels = dict.fromkeys(name for lane in lanes.values() for name in lane.rules.labels.names)
+        names = network.names(settings.device.language)
+        self._publisher.describe(tuple(labels), lambda label: names.get(label, label), network.id)
+        self._publisher.info(_info(network, settings, tuple(labels)))
+        for lane in lanes.values():
+            self._reporter.show(lane)
+        _log.info(
+            "model %s, %s; cameras %s", network.id, network.loaded.seat.note, ", ".join(lanes)
+        )
+        for note in network.loaded.notes:
+            _log.warning("%s", note)
+
+    def _serve(self) -> None:
+        http = self._started_with.http
+        if not http.enabled:
+            return
+        from edge_classifier.daemon.health import HealthServer
+
+        server = HealthServer(http, figures=self._figures, health=self._health)
+        try:
+            server.start()
+        except EdgeClassifierError as error:
+            # Cameras are more important than figures about them.
+            _log.error("%s", error)
+        else:
+            self._server = server
+
+    def _figures(self) -> Iterator[Figure]:
+        yield from self._meters.figures()
+        yield from self._rounds.figures()
+        yield from self._keeper.status.figures()
+        yield from self._host.status().figures()
+
+    def _health(self) -> "Health":
+        from edge_classifier.daemon.health import judge
+
+        idle_s = time.monotonic() - self._progressed_at
+        return judge(idle_s, _STUCK_S, *self._rounds.troubles())
+
+
+def _info(network: Network, settings: Settings, labels: tuple[str, ...]) -> Mapping[str, Any]:
+    """The ``info`` topic: what runs here."""
+    loaded = network.loaded
+    return {
+        "version": __version__,
+        "model": network.id,
+        "runtime": f"{loaded.runtime.name} {loaded.runtime.version}",
+        "delegate": loaded.seat.note,
+        "notes": list(loaded.notes),
+        "labels": list(labels),
+        "configuration": presentable((), as_tree(settings)),
+    }
+
+
+def _titles(settings: Settings) -> Mapping[str, str]:
+    """What people call each camera."""
+    return {name: camera.title or name for name, camera in settings.cameras.items()}
+
+
+def _overrides(remembered: Mapping[str, Any]) -> Mapping[str, Override]:
+    """What was set over MQTT in earlier lives."""
+    cameras = remembered.get("cameras", {})
+    return {name: Override(**override) for name, override in cameras.items()}

@@ -1,0 +1,54 @@
+"""A verdict in one line, for people."""
+
+from math import ceil, floor
+
+from edge_classifier.core.labels import UNKNOWN
+from edge_classifier.decision.reasons import Reason
+from edge_classifier.decision.rules import Rules
+from edge_classifier.decision.step import Verdict, Waiting
+
+
+def explain(verdict: Verdict, rules: Rules) -> str:
+    """What a frame led to and why, e.g. ``below threshold: best is tabby 0.41, needs 0.60``.
+
+    Digits are cut such that a score that does not reach its threshold never looks as if it did.
+    """
+    return f"{verdict.reason.replace('_', ' ')}: {_detail(verdict, rules)}"
+
+
+def _detail(verdict: Verdict, rules: Rules) -> str:
+    best, score = verdict.best
+    match verdict.reason:
+        case Reason.CHANGED if verdict.change:
+            found = "" if verdict.label == best else f", best is {best}"
+            return f"{verdict.change.before} -> {verdict.label}{found} {_floor(score)}"
+        case Reason.UNCHANGED:
+            return f"{best} {_floor(score)}"
+        case Reason.BELOW_THRESHOLD:
+            needs = rules.enter[rules.labels.position[best]]
+            found = f"best is {best} {_floor(score)}" if score > 0 else "no label scores"
+            return f"{found}, needs {_ceil(needs)}{_stays(verdict)}"
+        case Reason.MARGIN:
+            ahead = f"{_floor(score - verdict.runner_up.score)} ahead of {verdict.runner_up.label}"
+            needs = rules.decision.margin
+            return f"{best} {_floor(score)} is {ahead}, needs {_ceil(needs)}{_stays(verdict)}"
+        case Reason.DWELL if verdict.waiting:
+            return f"{_wait(verdict.waiting)}{_stays(verdict)}"
+    return verdict.reason.meaning
+
+
+def _wait(waiting: Waiting) -> str:
+    what = "no label" if waiting.label == UNKNOWN else waiting.label
+    return f"{what} for {_floor(waiting.held_s)} s, needs {_ceil(waiting.needs_s)} s"
+
+
+def _stays(verdict: Verdict) -> str:
+    return "" if verdict.label == UNKNOWN else f"; still {verdict.label} {_floor(verdict.score)}"
+
+
+def _floor(number: float) -> str:
+    return f"{floor(number * 100 + 1e-5) / 100:.2f}"
+
+
+def _ceil(number: float) -> str:
+    return f"{ceil(number * 100 - 1e-5) / 100:.2f}"

@@ -1,0 +1,58 @@
+"""What one camera's decisions go by: settings and labels, worked out once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edge_classifier.config.settings import Decision, Thresholds
+from edge_classifier.decision.labels import LabelMap, find, label_map
+
+SCORE_TOLERANCE = 5e-7
+"""A float32 score of 0.9 is a little less than 0.9, and still reaches it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rules:
+    """``enter`` and ``leave`` have one threshold a name of ``labels``."""
+
+    labels: LabelMap
+    decision: Decision
+    """As it was configured."""
+    threshold: float
+    """What a label without an ``enter`` of its own needs: ``decision.enter``, or as commanded."""
+    enter: tuple[float, ...]
+    leave: tuple[float, ...]
+
+
+def rules_for(labels: Sequence[str], decision: Decision) -> Rules:
+    """Rules for a model with these labels, one a class. Raises UnknownLabelsError."""
+    return _rules(label_map(labels, decision), decision, decision.enter)
+
+
+def with_enter(rules: Rules, threshold: float) -> Rules:
+    """The same rules with another threshold for every label that has no ``enter`` of its own.
+
+    ``leave`` moves down with it where it would be above, and is as configured again once the
+    threshold is. Smoothed scores stay valid.
+    """
+    return _rules(rules.labels, rules.decision, threshold)
+
+
+def reaches(score: float, threshold: float) -> bool:
+    """Whether ``score`` is at least ``threshold``, but for the error of a float32."""
+    return score >= threshold - SCORE_TOLERANCE
+
+
+def _rules(labels: LabelMap, decision: Decision, threshold: float) -> Rules:
+    pairs = [(threshold, min(decision.leave, threshold))] * len(labels.names)
+    for name, own in decision.labels.items():
+        for position in find(labels.names, name):
+            pairs[position] = _pair(own, decision, threshold)
+    enter, leave = zip(*pairs, strict=True)
+    return Rules(labels, decision, threshold, enter, leave)
+
+
+def _pair(own: Thresholds, decision: Decision, threshold: float) -> tuple[float, float]:
+    """Enter and leave of one label; leave is never above, or the label would come and go."""
+    enter = threshold if own.enter is None else own.enter
+    leave = decision.leave if own.leave is None else own.leave
+    return enter, min(leave, enter)

@@ -1,0 +1,76 @@
+"""Scores over time: fading averages, and majority votes. Times are seconds of any clock."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from math import expm1
+from operator import attrgetter
+from typing import NamedTuple
+
+import numpy as np
+
+from edge_classifier.decision.labels import Scores
+from edge_classifier.decision.rules import reaches
+
+ABSTAINED = -1
+"""The vote of a frame whose best label does not reach its threshold."""
+
+SLOTS = 64
+"""Frames that vote alike within this part of the window are kept as one entry: 10 minutes at
+240 frames per second are 144 000 frames."""
+
+
+class Ballot(NamedTuple):
+    """``frames`` frames in a row, or nearly so, that voted for the label at ``winner``."""
+
+    at_s: float
+    """Of the first of them."""
+    winner: int
+    frames: int
+
+
+def exponential(before: Scores, seen: Scores, elapsed_s: float, time_constant_s: float) -> Scores:
+    """``seen`` becomes the average, in place: an old score fades to 1/e in ``time_constant_s``.
+
+    ``seen`` counts as what was there all the time since ``before``, so the average does not depend
+    on how many frames say the same, and after a gap of many time constants it is ``seen`` alone.
+    """
+    weight = -expm1(-elapsed_s / time_constant_s)
+    seen -= before
+    seen *= weight
+    seen += before
+    return seen
+
+
+def vote(seen: Scores, enter: Sequence[float]) -> int:
+    """The best label, if its score in this one frame reaches its ``enter``; else ABSTAINED."""
+    winner = int(seen.argmax())
+    return winner if reaches(seen.item(winner), enter[winner]) else ABSTAINED
+
+
+def cast(
+    ballots: tuple[Ballot, ...], winner: int, at_s: float, window_s: float
+) -> tuple[Ballot, ...]:
+    """The ballots of the ``window_s`` before ``at_s``, in order, and one frame's more."""
+    first = bisect_right(ballots, at_s - window_s, key=attrgetter("at_s"))
+    for index in range(len(ballots) - 1, first - 1, -1):
+        since_s, other, frames = ballots[index]
+        if at_s - since_s >= window_s / SLOTS:
+            break
+        if other == winner:
+            joined = Ballot(since_s, winner, frames + 1)
+            return (*ballots[first:index], joined, *ballots[index + 1 :])
+    return (*ballots[first:], Ballot(at_s, winner, 1))
+
+
+def shares(ballots: Sequence[Ballot], names: int) -> Scores:
+    """Which share of the frames voted for each label, shape (names,). Abstentions are frames."""
+    frames = 0
+    won: dict[int, int] = {}
+    for ballot in ballots:
+        frames += ballot.frames
+        won[ballot.winner] = won.get(ballot.winner, 0) + ballot.frames
+    scores = np.zeros(names)
+    for winner, count in won.items():
+        if winner != ABSTAINED:
+            scores[winner] = count / frames
+    return scores

@@ -1,0 +1,161 @@
+"""Turns what the pipeline tells into messages: events into the outbox, the rest onto the board."""
+
+import json
+import logging
+from collections.abc import Mapping
+
+from edge_classifier.config.settings import Mqtt
+from edge_classifier.core.events import CameraState, LabelChange
+from edge_classifier.core.labels import UNKNOWN
+from edge_classifier.publish.board import Board, Kind
+from edge_classifier.publish.database import Waiting
+from edge_classifier.publish.discovery import Device, discovery_payload
+from edge_classifier.publish.mailbox import (
+    Health,
+    Labels,
+    Latest,
+    Note,
+    Picture,
+    Report,
+)
+from edge_classifier.publish.outbox import Outbox
+from edge_classifier.publish.payloads import (
+    encoded,
+    event_payload,
+    is_worth_keeping,
+    kept_state,
+    restored_state,
+    state_payload,
+)
+from edge_classifier.publish.topics import OFFLINE, ONLINE, Topics
+
+_log = logging.getLogger(__name__)
+
+_STATE = "state."
+"""What the keys of remembered states begin with; the camera's name follows."""
+
+
+class Desk:
+    """Knows what each topic says at present."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        board: Board,
+        topics: Topics,
+        cameras: Mapping[str, str],
+        mqtt: Mqtt,
+        boot: str,
+    ) -> None:
+        self._outbox = outbox
+        self._board = board
+        self._topics = topics
+        self._cameras = cameras
+        self._mqtt = mqtt
+        self._boot = boot
+        self._states: dict[str, CameraState] = {}
+        self._problems: dict[str, str] = {}
+        self._gone: list[str] = []
+        self._labels = Labels((), str, "")
+
+    def restore(self, remembered: Mapping[str, str]) -> None:
+        """Begin with what was published last, before there is a first frame."""
+        self._board.put(Kind.NODE, self._topics.availability, ONLINE.encode())
+        for camera in self._cameras:
+            self._health(Health(camera, online=False, reason="not opened yet"))
+        for camera, state in restored_states(remembered).items():
+            if camera in self._cameras:
+                self._states[camera] = state
+                self._post_state(camera)
+            else:
+                self._forget(camera)
+
+    def change(self, event: LabelChange) -> None:
+        """A new event."""
+        payload = encoded(event_payload(event, self._labels.name))
+        waiting = Waiting(event.id, event.camera, payload, event.captured, self._boot)
+        self._outbox.add([waiting])
+
+    def take(self, latest: Latest) -> None:
+        """The newest of its kind."""
+        match latest:
+            case CameraState():
+                self._state(latest)
+            case Health():
+                self._health(latest)
+            case Labels():
+                self._describe(latest)
+            case Report():
+                stats = latest.kind == Kind.STATS
+                topic = self._topics.stats if stats else self._topics.info
+                self._board.put(latest.kind, topic, latest.payload)
+            case Note():
+                self._outbox.remember(latest.key, latest.value)
+            case Picture():
+                self._picture(latest)
+
+    def farewell(self) -> set[str]:
+        """All say ``offline``; on which topics."""
+        cameras = {self._topics.camera_availability(camera) for camera in self._cameras}
+        for topic in cameras:
+            self._board.put(Kind.CAMERA, topic, OFFLINE.encode())
+        self._board.put(Kind.NODE, self._topics.availability, OFFLINE.encode())
+        return {self._topics.availability, *cameras}
+
+    def _state(self, state: CameraState) -> None:
+        if is_worth_keeping(state, self._states.get(state.camera)):
+            self._outbox.remember(_STATE + state.camera, json.dumps(kept_state(state)))
+        self._states[state.camera] = state
+        self._post_state(state.camera)
+
+    def _post_state(self, camera: str) -> None:
+        problem = self._problems.get(camera, "")
+        payload = state_payload(self._states[camera], self._labels.name, problem)
+        self._board.put(Kind.STATE, self._topics.state(camera), encoded(payload))
+
+    def _health(self, health: Health) -> None:
+        word = ONLINE if health.online else OFFLINE
+        topic = self._topics.camera_availability(health.camera)
+        self._board.put(Kind.CAMERA, topic, word.encode())
+        self._problems[health.camera] = "" if health.online else health.reason
+        if health.camera in self._states:
+            self._post_state(health.camera)
+
+    def _describe(self, labels: Labels) -> None:
+        self._labels = labels
+        for camera in self._states:
+            self._post_state(camera)
+        if not self._mqtt.discovery:
+            return
+        options = [labels.name(label) for label in (*labels.labels, UNKNOWN)]
+        device = Device(
+            self._topics, self._cameras, labels.model, options, self._mqtt.stats_s, self._gone
+        )
+        payload = encoded(discovery_payload(device))
+        self._board.put(Kind.DISCOVERY, self._topics.discovery, payload)
+
+    def _picture(self, picture: Picture) -> None:
+        try:
+            jpeg = picture.jpeg()
+        except Exception:  # noqa: BLE001 (a picture must not cost the events)
+            _log.exception("%s: no snapshot", picture.camera)
+            return
+        if jpeg:
+            self._board.put(Kind.SNAPSHOT, self._topics.snapshot(picture.camera), jpeg)
+
+    def _forget(self, camera: str) -> None:
+        """An empty retained message takes away what the broker still keeps of ``camera``."""
+        self._gone.append(camera)
+        self._board.put(Kind.CAMERA, self._topics.camera_availability(camera), b"")
+        self._board.put(Kind.STATE, self._topics.state(camera), b"")
+        self._board.put(Kind.SNAPSHOT, self._topics.snapshot(camera), b"")
+
+
+def restored_states(remembered: Mapping[str, str]) -> dict[str, CameraState]:
+    """The states among what is remembered, by camera."""
+    found = {
+        key.removeprefix(_STATE): restored_state(json.loads(text))
+        for key, text in remembered.items()
+        if key.startswith(_STATE)
+    }
+    return {camera: state for camera, state in found.items() if state is not None}

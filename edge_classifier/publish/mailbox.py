@@ -1,0 +1,198 @@
+"""Where other threads leave what they want of the publisher. They never wait."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from edge_classifier.core.events import CameraState, LabelChange
+from edge_classifier.publish.board import Kind
+from edge_classifier.publish.payloads import Names
+
+_MAX_LETTERS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The frame behind a camera's last event."""
+
+    camera: str
+    jpeg: Callable[[], bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether a camera gives frames, and if not, why."""
+
+    camera: str
+    online: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Statistics or information, ready to go."""
+
+    kind: Kind
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What the model in use can say."""
+
+    labels: Sequence[str]
+    name: Names
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something to remember through restarts; None to forget it."""
+
+    key: str
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HomeAssistantStarted:
+    """Home Assistant wants to be told everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A command that came over MQTT."""
+
+    command: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The answer to one."""
+
+    command: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """Forget the events that wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The broker has accepted connection ``link``."""
+
+    link: int
+    window: int
+    """How many unacknowledged messages it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """Message ``mid`` of connection ``link`` has arrived; or was refused, for ``problem``."""
+
+    link: int
+    mid: int
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deaf:
+    """The broker lets connection ``link`` receive no requests."""
+
+    link: int
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Connection ``link`` has ended, or never began. May come twice."""
+
+    link: int
+    problem: str
+
+
+Latest = CameraState | Picture | Health | Report | Labels | Note | HomeAssistantStarted
+"""Only the newest of each kind and camera counts."""
+Letter = Request | Response | Clear
+"""Each one counts; there may be too many."""
+Signal = Connected | Confirmed | Deaf | Lost
+"""From the connection: few, because few messages are under way at a time."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """All that came since the last time."""
+
+    events: deque[LabelChange] = field(default_factory=deque)
+    latest: dict[tuple[str, str], Latest] = field(default_factory=dict)
+    letters: deque[Letter] = field(default_factory=deque)
+    signals: deque[Signal] = field(default_factory=deque)
+
+    def __bool__(self) -> bool:
+        return bool(self.events or self.latest or self.letters or self.signals)
+
+
+class Mailbox:
+    """Bounded: of events the oldest goes and is counted, of letters the newest."""
+
+    def __init__(self, max_events: int) -> None:
+        self._max_events = max_events
+        self._batch = Batch()
+        self._filled = threading.Condition()
+        self.dropped_events = 0
+        self.dropped_letters = 0
+
+    def put(self, *latest: Latest, event: LabelChange | None = None) -> None:
+        """All of one call come in one batch."""
+        with self._filled:
+            if event is not None:
+                self._batch.events.append(event)
+            if len(self._batch.events) > self._max_events:
+                self._batch.events.popleft()
+                self.dropped_events += 1
+            self._batch.latest |= {_key(one): one for one in latest}
+            self._filled.notify()
+
+    def post(self, letter: Letter) -> None:
+        """One of those that each count."""
+        with self._filled:
+            if len(self._batch.letters) < _MAX_LETTERS:
+                self._batch.letters.append(letter)
+            else:
+                self.dropped_letters += 1
+            self._filled.notify()
+
+    def signal(self, signal: Signal) -> None:
+        """From the connection."""
+        with self._filled:
+            self._batch.signals.append(signal)
+            self._filled.notify()
+
+    def wake(self) -> None:
+        """Let ``take`` return, though nothing may have come."""
+        with self._filled:
+            self._filled.notify()
+
+    def take(self, timeout_s: float) -> Batch:
+        """What has come; an empty batch after ``timeout_s`` seconds without anything."""
+        with self._filled:
+            if not self._batch:
+                self._filled.wait(timeout_s)
+            batch, self._batch = self._batch, Batch()
+        return batch
+
+
+def _key(latest: Latest) -> tuple[str, str]:
+    """What a newer one must share to supersede it."""
+    match latest:
+        case CameraState() | Picture() | Health():
+            return type(latest).__name__, latest.camera
+        case Note():
+            return "Note", latest.key
+        case Report():
+            return "Report", latest.kind.name
+        case Labels() | HomeAssistantStarted():
+            return type(latest).__name__, ""

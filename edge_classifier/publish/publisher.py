@@ -1,0 +1,158 @@
+"""What the daemon calls to publish. Nothing here waits for the disk or for the network."""
+
+import json
+import random as random_module
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from edge_classifier.config import settings
+from edge_classifier.core.events import CameraState, LabelChange
+from edge_classifier.protocols import Clock
+from edge_classifier.publish import mailbox as mail
+from edge_classifier.publish.board import Kind
+from edge_classifier.publish.broker import Account, Password
+from edge_classifier.publish.desk import restored_states
+from edge_classifier.publish.outbox import Outbox
+from edge_classifier.publish.payloads import Names, encoded
+from edge_classifier.publish.topics import Topics
+from edge_classifier.publish.status import PublisherStatus
+from edge_classifier.publish.worker import Surroundings, Worker
+
+_MAX_EVENTS = 1_000
+"""Events that wait to be written, should the disk stall."""
+_CLOSE_S = 5.0
+"""Seconds beyond the limit for the disk to take what is left."""
+
+
+class Publisher:
+    """What the pipeline tells goes out over MQTT, now or when that is possible.
+
+    One thread alone owns the outbox and the connection; calls leave word for it and return.
+    Only ``remembered``, ``states`` and ``start`` read the disk, and ``stop`` waits.
+    """
+
+    def __init__(
+        self,
+        mqtt: settings.Mqtt,
+        outbox: settings.Outbox,
+        path: Path,
+        *,
+        node: str,
+        cameras: Mapping[str, str],
+        password: Password,
+        on_request: Callable[[str, bytes], None],
+        clock: Clock = time.monotonic,
+        utc: Callable[[], float] = time.time,
+        random: Callable[[], float] = random_module.random,
+    ) -> None:
+        """``cameras``: name to title. ``path``: the outbox's file. ``clock``: since the boot.
+
+        ``on_request`` gets command and payload, in the publisher's thread.
+        """
+        topics = Topics(mqtt.base_topic, node, mqtt.discovery_prefix)
+        client_id = mqtt.client_id or f"edge-classifier-{node}"
+        self._enabled = mqtt.enabled
+        self._clock = clock
+        self._mailbox = mail.Mailbox(_MAX_EVENTS)
+        self._outbox = Outbox(path, outbox.max_events, clock=clock, utc=utc)
+        self._worker = Worker(
+            mqtt,
+            topics,
+            cameras,
+            Account(client_id, password, topics.availability),
+            self._mailbox,
+            self._outbox,
+            on_request,
+            Surroundings(clock, utc, random, boot_id()),
+        )
+        self._notes: dict[str, str] | None = None
+        self._thread = threading.Thread(target=self._worker.run, name="publisher", daemon=True)
+
+    @property
+    def status(self) -> PublisherStatus:
+        """As of the thread's last turn, at most about a second ago."""
+        return self._worker.status
+
+    def remembered(self) -> dict[str, Any]:
+        """What ``remember`` was given in earlier lives. To be called before ``start``."""
+        return {key: json.loads(text) for key, text in self._known().items()}
+
+    def states(self) -> dict[str, CameraState]:
+        """The last states of earlier lives, by camera. To be called before ``start``."""
+        return restored_states(self._known())
+
+    def start(self) -> None:
+        """Begin."""
+        self._worker.restore(self._known())
+        self._thread.start()
+
+    def describe(self, labels: Sequence[str], name: Names, model: str) -> None:
+        """What the model in use can say, for Home Assistant and for displayed names."""
+        self._mailbox.put(mail.Labels(labels, name, model))
+
+    def changed(
+        self, event: LabelChange, state: CameraState, jpeg: Callable[[], bytes | None] | None
+    ) -> None:
+        """A camera's label has become another. ``jpeg`` is called in the publisher's thread."""
+        pictures = [mail.Picture(event.camera, jpeg)] if jpeg else []
+        self._mailbox.put(state, *pictures, event=event if self._enabled else None)
+
+    def state(self, state: CameraState) -> None:
+        """What a camera shows now, without an event."""
+        self._mailbox.put(state)
+
+    def snapshot(self, camera: str, jpeg: Callable[[], bytes | None]) -> None:
+        """A picture that was asked for. ``jpeg`` is called in the publisher's thread."""
+        self._mailbox.put(mail.Picture(camera, jpeg))
+
+    def camera(self, name: str, *, online: bool, reason: str = "") -> None:
+        """Whether a camera gives frames, and if not, why."""
+        self._mailbox.put(mail.Health(name, online, reason))
+
+    def stats(self, figures: Mapping[str, Any]) -> None:
+        """Statistics."""
+        self._mailbox.put(mail.Report(Kind.STATS, encoded(figures)))
+
+    def info(self, facts: Mapping[str, Any]) -> None:
+        """Version, settings without secrets, labels."""
+        self._mailbox.put(mail.Report(Kind.INFO, encoded(facts)))
+
+    def respond(self, command: str, payload: Mapping[str, Any]) -> None:
+        """Answer a request."""
+        self._mailbox.post(mail.Response(command, encoded(payload)))
+
+    def remember(self, key: str, value: Mapping[str, Any] | None) -> None:
+        """Keep ``value`` through restarts; None forgets it."""
+        self._mailbox.put(mail.Note(key, None if value is None else json.dumps(value)))
+
+    def clear(self) -> None:
+        """Forget the events that wait."""
+        self._mailbox.post(mail.Clear())
+
+    def stop(self, within_s: float) -> bool:
+        """Say ``offline``, and end; whether all went as it should.
+
+        That is: everything is on disk and, where there is a connection, the broker has
+        acknowledged ``offline`` within the limit.
+        """
+        if self._thread.ident is None:
+            return self._outbox.close()
+        self._worker.end(self._clock() + within_s)
+        self._thread.join(within_s + _CLOSE_S)
+        return self._worker.is_clean
+
+    def _known(self) -> dict[str, str]:
+        if self._notes is None:
+            self._notes = self._outbox.open()
+        return self._notes
+
+
+def boot_id() -> str:
+    """Changes with every boot, as the monotonic clock begins anew; empty where that is unknown."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,219 @@
+#!/usr/bin/env bash
+# Installs, upgrades or removes edge-classifier as a service of Raspberry Pi OS or another Debian,
+# from the clone that this script lies in.
+#   sudo scripts/install.sh [install]             again: the same, the settings are kept
+#   sudo scripts/install.sh upgrade               only if it is installed already
+#   sudo scripts/install.sh uninstall [--purge]   --purge: settings, secrets and state, too
+#   --dry-run                                     print the commands instead of running them
+#   --no-apt                                      leave the system's packages alone
+# It adds /opt/edge-classifier, /etc/edge-classifier, /etc/systemd/system/edge-classifier.service
+# and /usr/local/bin/edge-classify, and the service keeps /var/lib/edge-classifier.
+set -euo pipefail
+umask 022
+cd "$(dirname "$0")/.."
+
+readonly SCRIPT=$PWD/scripts/install.sh
+readonly SERVICE=edge-classifier
+readonly HOME_FOLDER=/opt/edge-classifier
+readonly CURRENT=$HOME_FOLDER/current
+readonly SETTINGS=/etc/edge-classifier
+readonly UNIT=/etc/systemd/system/$SERVICE.service
+readonly COMMAND=/usr/local/bin/edge-classify
+# Only the system's own Python sees the camera library that apt installs.
+readonly PYTHON=/usr/bin/python3
+
+action=install dry_run='' apt=yes purge=''
+
+main() {
+  read_arguments "$@"
+  if [ "$(id -u)" -ne 0 ] && [ -z "$dry_run" ]; then
+    fail "root is needed: sudo $SCRIPT $*"
+  fi
+  case $action in
+    install) install_all ;;
+    upgrade)
+      [ -e "$CURRENT" ] || fail "nothing to upgrade: $CURRENT is not there; use install"
+      install_all
+      ;;
+    uninstall) uninstall_all ;;
+  esac
+}
+
+read_arguments() {
+  local argument
+  for argument in "$@"; do
+    case $argument in
+      install | upgrade | uninstall) action=$argument ;;
+      --dry-run) dry_run=yes ;;
+      --no-apt) apt='' ;;
+      --purge) purge=yes ;;
+      *)
+        sed -n '2,/^set /{s/^# \{0,1\}//p}' "$SCRIPT" >&2
+        exit 2
+        ;;
+    esac
+  done
+}
+
+say() { echo "install.sh: $*"; }
+
+fail() {
+  echo "install.sh: $*" >&2
+  exit 1
+}
+
+# Every command that changes something goes through here.
+run() {
+  if [ -n "$dry_run" ]; then
+    printf '%q ' "$@"
+    echo
+  else
+    "$@"
+  fi
+}
+
+install_all() {
+  [ -z "$apt" ] || install_packages
+  "$PYTHON" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' ||
+    fail "$PYTHON is not Python 3.11 to 3.13: Raspberry Pi OS 12 or 13 is needed"
+  local release previous
+  release=$HOME_FOLDER/releases/$(date -u +%Y%m%dT%H%M%S)-$$
+  previous=$(readlink -e "$CURRENT" || true)
+  build "$release"
+  configure "$release"
+  activate "$release"
+  start || roll_back "$release" "$previous"
+  remove_releases_but "$release"
+  say "installed. Settings: $SETTINGS/config.toml. Log: journalctl -u $SERVICE"
+}
+
+install_packages() {
+  local package missing=()
+  command -v apt-get >/dev/null || return 0
+  for package in python3-venv $(is_raspberry_pi_os && echo python3-picamera2); do
+    is_installed "$package" || missing+=("$package")
+  done
+  if [ ${#missing[@]} -gt 0 ]; then
+    run apt-get update
+    # Recommended ones would bring a desktop along.
+    run env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
+      "${missing[@]}"
+  fi
+}
+
+is_raspberry_pi_os() { [ -e /etc/rpi-issue ]; }
+
+is_installed() { dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed; }
+
+# Beside what is running, which stays untouched if anything here fails.
+build() {
+  local release=$1
+  discard=$release
+  trap 'run rm -rf "$discard"' EXIT
+  say "building $release; this takes minutes on a small Raspberry Pi ..."
+  run mkdir -p "$HOME_FOLDER/models" "$HOME_FOLDER/releases"
+  run "$PYTHON" -m venv --system-site-packages "$release"
+  install_with_pip "$release" .
+  match_simplejpeg "$release"
+  run install -m 0644 systemd/$SERVICE.service "$release/"
+  say "trying it on a picture ..."
+  run "$release/bin/edge-classify" --image edge_classifier/samples/cat.jpg --top-k 1
+}
+
+install_with_pip() {
+  local release=$1 personality=()
+  shift
+  # A 32-bit system on a 64-bit kernel calls itself aarch64 to pip, for which its wheels are wrong.
+  if [ "$(dpkg --print-architecture 2>/dev/null)" = armhf ]; then
+    personality=(setarch linux32)
+  fi
+  run "${personality[@]}" "$release/bin/pip" install --quiet --no-cache-dir --no-input \
+    --disable-pip-version-check "$@"
+}
+
+# picamera2 uses apt's simplejpeg, which is compiled for apt's numpy and fails with a newer major
+# version (picamera2#1088). Where apt's numpy is new enough, pip leaves both alone. Where it is not
+# (Raspberry Pi OS 12), the environment has got its own numpy, and needs its own simplejpeg as well.
+match_simplejpeg() {
+  local release=$1
+  if "$PYTHON" -c 'import simplejpeg' 2>/dev/null && has_own_numpy "$release"; then
+    install_with_pip "$release" --ignore-installed --no-deps simplejpeg
+  fi
+}
+
+has_own_numpy() { compgen -G "$1/lib/python3*/site-packages/numpy" >/dev/null; }
+
+configure() {
+  local release=$1
+  run install -d -m 0755 "$SETTINGS"
+  run install -d -m 0700 "$SETTINGS/secrets"
+  if [ -e "$SETTINGS/config.toml" ]; then
+    # Before the running daemon is stopped for one that would refuse its settings.
+    run "$release/bin/edge-classify" config check --config "$SETTINGS/config.toml"
+  else
+    run "$release/bin/edge-classify" config init --config "$SETTINGS/config.toml"
+    # The service's user is not its owner. Secrets have a folder of their own.
+    run chmod 0644 "$SETTINGS/config.toml"
+  fi
+}
+
+# Makes a release the one that runs, in one step each; none of it fails half way.
+activate() {
+  local release=$1
+  discard=''
+  trap - EXIT
+  run ln -sfn "$release" "$CURRENT.new"
+  run mv -T "$CURRENT.new" "$CURRENT"
+  run install -m 0644 "$release/$SERVICE.service" "$UNIT"
+  run ln -sfn "$CURRENT/bin/edge-classify" "$COMMAND"
+}
+
+start() {
+  if [ ! -d /run/systemd/system ]; then
+    say "systemd does not run here: the service is not enabled"
+    return 0
+  fi
+  run systemctl daemon-reload
+  run systemctl enable --quiet "$SERVICE"
+  # Type=notify: this waits until the daemon says that it is ready.
+  run systemctl restart "$SERVICE"
+}
+
+roll_back() {
+  local release=$1 previous=$2
+  if [ -z "$previous" ]; then
+    fail "the service does not start: journalctl -u $SERVICE"
+  fi
+  say "the new release does not start (journalctl -u $SERVICE); going back to $previous ..." >&2
+  activate "$previous"
+  start || true
+  run rm -rf "$release"
+  fail "not upgraded"
+}
+
+remove_releases_but() {
+  local kept=$1 old
+  for old in "$HOME_FOLDER"/releases/*/; do
+    [ "${old%/}" = "$kept" ] || [ ! -d "$old" ] || run rm -rf "${old%/}"
+  done
+}
+
+uninstall_all() {
+  if [ -d /run/systemd/system ] && [ -e "$UNIT" ]; then
+    run systemctl disable --now --quiet "$SERVICE"
+  fi
+  run rm -f "$UNIT" "$COMMAND"
+  run rm -rf "$CURRENT" "$HOME_FOLDER/releases"
+  if [ -n "$purge" ]; then
+    run rm -rf "$HOME_FOLDER" "$SETTINGS" "$UNIT.d" /var/lib/private/$SERVICE /var/lib/$SERVICE
+  else
+    [ ! -d "$HOME_FOLDER" ] || run find "$HOME_FOLDER" -type d -empty -delete
+    say "settings, secrets, pulled models and state are kept (--purge removes them)"
+  fi
+  if [ -d /run/systemd/system ]; then
+    run systemctl daemon-reload
+    run systemctl reset-failed "$SERVICE" 2>/dev/null || true
+  fi
+}
+
+main "$@"

@@ -1,0 +1,48 @@
+"""A camera that sees cats, dogs and cows: scores by hand, step by step."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_classifier.config.settings import Decision
+from edge_classifier.decision.rules import Rules, rules_for
+from edge_classifier.decision.step import State, Verdict, initial, step
+
+LABELS = ("background", "cat", "dog", "cow")
+
+At = tuple[float, float, float, float]
+"""Seconds, and the scores of cat, dog and cow."""
+
+CRISP = Decision(smoothing="none", dwell_s=0.5, unknown_dwell_s=2.0)
+"""Each frame for itself; enter 0.6, leave 0.4, margin 0.1."""
+
+
+def scores_of(*scores: float) -> NDArray[np.float32]:
+    """Scores of the classes; the background's is what would win if it counted."""
+    return np.array([1.0, *scores], np.float32)
+
+
+def play(
+    frames: Iterable[At], decision: Decision | Rules = CRISP, state: State | None = None
+) -> list[Verdict]:
+    """The verdict on each frame, from ``state`` on."""
+    return [verdict for _, verdict in steps(frames, decision, state)]
+
+
+def steps(
+    frames: Iterable[At], decision: Decision | Rules = CRISP, state: State | None = None
+) -> list[tuple[State, Verdict]]:
+    """State and verdict after each frame."""
+    rules = rules_for(LABELS, decision) if isinstance(decision, Decision) else decision
+    state = state or initial()
+    done = []
+    for at_s, *scores in frames:
+        state, verdict = step(rules, state, scores_of(*scores), at_s)
+        done.append((state, verdict))
+    return done
+
+
+def changes(verdicts: Sequence[Verdict]) -> list[tuple[str, str]]:
+    """What was published: from which label to which."""
+    return [(one.change.before, one.change.after) for one in verdicts if one.change]

@@ -1,0 +1,140 @@
+"""A network camera on this machine: MJPEG over HTTP that can be killed, stalled, and come back."""
+
+import base64
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Self
+
+import cv2
+import numpy as np
+
+from tests.waiting import eventually
+
+Colour = tuple[int, int, int]
+"""Blue, green, red."""
+
+_BOUNDARY = b"frame"
+
+
+def jpeg(colour: Colour, size: tuple[int, int] = (320, 240)) -> bytes:
+    """A plain picture of ``size`` (width, height)."""
+    pixels = np.full((size[1], size[0], 3), colour, np.uint8)
+    return bytes(cv2.imencode(".jpg", pixels)[1])
+
+
+class MjpegCamera:
+    """Serves ``picture`` again and again to whoever asks, on a port that stays its own."""
+
+    def __init__(self, *, fps: float = 25, login: str = "") -> None:
+        self.picture = jpeg((200, 120, 40))
+        self.fps = fps
+        self.login = login
+        """USER:PASSWORD that is asked for."""
+        self.stalled = False
+        """Connections stay open, and nothing comes."""
+        self.garbage = 0
+        """So many of the next pictures are damaged."""
+        self.sent = 0
+        self.connections = 0
+        self._clients: set[object] = set()
+        self._server: _Server | None = None
+        self._thread = threading.Thread()
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/stream.mjpg"
+
+    def start(self) -> None:
+        """Listen; a second time on the same port."""
+        self._server = _Server(("127.0.0.1", self.port), self)
+        self.port = self._server.server_port
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self._thread.start()
+
+    def kill(self) -> None:
+        """Refuse connections from now on, and break those there are."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.ending.set()
+            server.shutdown()
+            server.server_close()
+            self._thread.join()
+
+    def joined(self, client: object) -> None:
+        self._clients.add(client)
+        self.connections += 1
+
+    def left(self, client: object) -> None:
+        self._clients.discard(client)
+
+    @property
+    def watchers(self) -> int:
+        """Connections that are open now."""
+        return len(self._clients)
+
+    def next_picture(self) -> bytes:
+        self.sent += 1
+        if self.garbage:
+            self.garbage -= 1
+            return b"\xff\xd8" + b"not a picture at all" * 40 + b"\xff\xd9"
+        return self.picture
+
+    def allows(self, authorization: str) -> bool:
+        wanted = "Basic " + base64.b64encode(self.login.encode()).decode()
+        return not self.login or authorization == wanted
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.kill()
+        eventually(lambda: self.watchers == 0)
+
+
+class _Server(ThreadingHTTPServer):
+    def __init__(self, address: tuple[str, int], camera: MjpegCamera) -> None:
+        self.camera = camera
+        self.ending = threading.Event()
+        super().__init__(address, _Handler)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+
+    def do_GET(self) -> None:
+        camera = self.server.camera
+        if not camera.allows(self.headers.get("Authorization", "")):
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="camera"')
+            self.end_headers()
+            return
+        camera.joined(self)
+        try:
+            self._stream(camera)
+        except OSError:
+            pass  # The watcher has gone.
+        finally:
+            camera.left(self)
+
+    def _stream(self, camera: MjpegCamera) -> None:
+        self.send_response(200)
+        boundary = _BOUNDARY.decode()
+        self.send_header("Content-Type", f"multipart/x-mixed-replace; boundary={boundary}")
+        self.end_headers()
+        while not self.server.ending.wait(1 / camera.fps):
+            if camera.stalled:
+                continue
+            picture = camera.next_picture()
+            head = f"Content-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
+            self.wfile.write(b"--" + _BOUNDARY + b"\r\n" + head.encode() + picture + b"\r\n")
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Nothing: standard error is the test's."""

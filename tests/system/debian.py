@@ -1,0 +1,122 @@
+"""A Debian 13 (trixie, Python 3.13) in a folder, of this or of another architecture.
+
+What runs in it has this machine's network, processes and users, but a file system of its own. Its
+mounts are in a name space of its own, so they go with the process, however that ends.
+"""
+
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from tests.system.machine import apt_mirror, pip_settings
+
+PYTHON = "/usr/bin/python3"
+SITE = "usr/local/lib/python3.13/dist-packages"
+"""Where pip puts packages, below the root."""
+
+_SUITE = "trixie"
+# Packages are unpacked, not configured: that is quick, and needs no emulation. What their scripts
+# would have done is made here: the links of a merged /usr.
+_LINKS = """
+for folder in bin sbin lib lib64; do
+  mkdir -p "$1/usr/$folder"
+  ln -s "usr/$folder" "$1/$folder"
+done
+mkdir -p "$1/proc" "$1/dev" "$1/tmp" "$1/sys/devices/system/cpu"
+"""
+# $1 is the root; then pairs of a path here and a path there; then --, and the command.
+_ENTER = """
+root=$1
+shift
+mount -t proc proc "$root/proc"
+mount --rbind /dev "$root/dev"
+mount -t tmpfs tmpfs "$root/tmp"
+while [ "$1" != -- ]; do
+  target=$root/$2
+  if [ -d "$1" ]; then
+    mkdir -p "$target"
+  elif [ ! -e "$target" ]; then
+    mkdir -p "${target%/*}"
+    touch "$target"
+  fi
+  mount --bind "$1" "$target"
+  shift 2
+done
+shift
+exec chroot "$root" "$@"
+"""
+_NETWORK = ("/etc/resolv.conf", "/etc/hosts", "/etc/ssl/certs")
+_ENVIRONMENT: Mapping[str, str] = MappingProxyType(
+    {
+        "HOME": "/root",
+        "LANG": "C.UTF-8",
+        "PATH": "/usr/local/bin:/usr/bin:/usr/sbin",
+        # A mounted source tree gets no files of another Python, and starts fast all the same.
+        "PYTHONPYCACHEPREFIX": "/var/cache/python",
+        "PYTHONUNBUFFERED": "1",
+    }
+)
+
+
+def bootstrap(folder: Path, *packages: str, architecture: str = "") -> None:
+    """Unpack a new Debian with ``packages`` and all that they need into ``folder``.
+
+    No ``architecture`` is this machine's own.
+    """
+    hook = f"--setup-hook=set -e; set -- $1; {_LINKS}"
+    include = f"--include={','.join(packages)}"
+    options = ["--quiet", "--variant=extract", include, hook]
+    if architecture:
+        options.append(f"--architectures={architecture}")
+    # Its mounts, too, go with it.
+    command = ["unshare", "--mount", "mmdebstrap", *options, _SUITE, str(folder), apt_mirror()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@dataclass(frozen=True)
+class Root:
+    """The Debian in ``folder``, with some of this machine's files and folders in it."""
+
+    folder: Path
+    binds: Mapping[Path, str] = field(default_factory=dict)
+    """Path on this machine: where it appears."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """On top of a plain one; nothing of this machine's comes in by itself."""
+
+    def start(
+        self, *command: str | Path, stdout: int | None = None, stderr: int | None = None
+    ) -> subprocess.Popen[str]:
+        """Start a program; the process is the program's own, and is killed with this one."""
+        binds = {Path(path): path for path in _NETWORK} | dict(self.binds)
+        pairs = [str(part) for pair in binds.items() for part in pair]
+        enter = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "sh", "-ec", _ENTER, "sh"]
+        return subprocess.Popen(
+            [*enter, str(self.folder), *pairs, "--", *map(str, command)],
+            env={**_ENVIRONMENT, **self.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            text=True,
+        )
+
+    def run(self, *command: str | Path, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+        """Run a program to its end."""
+        with self.start(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            try:
+                out, err = process.communicate(timeout=timeout_s)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+    def pip_install(self, *arguments: str) -> None:
+        """Install with the root's own pip and this machine's pip settings."""
+        settings = {**pip_settings(), "PIP_BREAK_SYSTEM_PACKAGES": "1", "PIP_NO_CACHE_DIR": "1"}
+        quiet = ["--quiet", "--root-user-action=ignore", "--no-compile"]
+        command = [PYTHON, "-m", "pip", "install", *quiet, *arguments]
+        root = Root(self.folder, self.binds, settings)
+        done = root.run(*command, timeout_s=280)
+        assert done.returncode == 0, done.stderr[-3000:]
