@@ -65,6 +65,11 @@ class EdgeClassifierError(Exception):
         self.remedy = remedy
         super().__init__(subject, problem, remedy)
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What to print, a line each."""
+        return (str(self),)
+
     def __str__(self) -> str:
         # Causes may come with line breaks of their own; a name's blanks are its own.
         rest = f"{self.problem}. {self.remedy}" if self.remedy else self.problem
@@ -137,3 +142,11 @@ class ConfigurationError(EdgeClassifierError):
     """Settings are wrong: ``problem`` holds all of it, one line a setting."""
 
     exit_code = ExitCode.CONFIGURATION
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Each setting by itself: whoever mends a file wants all of them at once."""
+        problems = self.problem.splitlines()
+        if len(problems) < 2:
+            return (str(self),)
+        return tuple(f"{self.subject}: {problem}" for problem in problems)

@@ -22,23 +22,9 @@ from edge_classifier.assembly import LoadedModel, ModelChoice, load_model
 from edge_classifier.bench import measure
 from edge_classifier.classifier import Answer, Classifier
 from edge_classifier.cli.bench import camera_frames
+from edge_classifier.cli.bench_daemon import TEN_LINES
 from edge_classifier.core.contract import Interpolation
 from edge_classifier.vision.pictures import load_picture
-
-NAIVE = """
-import sys, cv2, numpy as np
-from ai_edge_litert.interpreter import Interpreter
-network = Interpreter(sys.argv[1], num_threads=1)
-network.allocate_tensors()
-given, made = network.get_input_details()[0], network.get_output_details()[0]
-for path in sys.argv[2:]:
-    picture = cv2.cvtColor(cv2.imread(path), cv2.COLOR_BGR2RGB)
-    small = cv2.resize(picture, (224, 224), interpolation=cv2.INTER_AREA)
-    network.set_tensor(given["index"], (small[None] ^ 0x80).view(np.int8))
-    network.invoke()
-    print(path, network.get_tensor(made["index"])[0].argmax())
-"""
-"""What one would write without this project, for the int8 input of the embedded model."""
 
 MEASURE = """
 import resource, subprocess, sys, time
@@ -173,7 +159,9 @@ def cli() -> list[str]:
 
 def script() -> list[str]:
     """The ten-line script on the same model."""
-    return [sys.executable, "-c", NAIVE, str(load_model(ModelChoice()).seat.model)]
+    model = load_model(ModelChoice())
+    text = TEN_LINES.format(module=model.runtime.module.__name__)
+    return [sys.executable, "-c", text, str(model.seat.model)]
 
 
 def by_turns(first: list[str], second: list[str], rounds: int) -> tuple[list[Run], list[Run]]:

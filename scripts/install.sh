@@ -111,7 +111,7 @@ build() {
   discard=$release
   trap 'run rm -rf "$discard"' EXIT
   say "building $release; this takes minutes on a small Raspberry Pi ..."
-  run mkdir -p "$HOME_FOLDER/models" "$HOME_FOLDER/releases"
+  run mkdir -p "$HOME_FOLDER/releases"
   run "$PYTHON" -m venv --system-site-packages "$release"
   install_with_pip "$release" .
   match_simplejpeg "$release"
@@ -151,9 +151,7 @@ configure() {
     # Before the running daemon is stopped for one that would refuse its settings.
     run "$release/bin/edge-classify" config check --config "$SETTINGS/config.toml"
   else
-    run "$release/bin/edge-classify" config init --config "$SETTINGS/config.toml"
-    # The service's user is not its owner. Secrets have a folder of their own.
-    run chmod 0644 "$SETTINGS/config.toml"
+    run "$release/bin/edge-classify" config init --output "$SETTINGS/config.toml"
   fi
 }
 
@@ -203,12 +201,11 @@ uninstall_all() {
     run systemctl disable --now --quiet "$SERVICE"
   fi
   run rm -f "$UNIT" "$COMMAND"
-  run rm -rf "$CURRENT" "$HOME_FOLDER/releases"
+  run rm -rf "$HOME_FOLDER"
   if [ -n "$purge" ]; then
-    run rm -rf "$HOME_FOLDER" "$SETTINGS" "$UNIT.d" /var/lib/private/$SERVICE /var/lib/$SERVICE
+    run rm -rf "$SETTINGS" "$UNIT.d" /var/lib/private/$SERVICE /var/lib/$SERVICE
   else
-    [ ! -d "$HOME_FOLDER" ] || run find "$HOME_FOLDER" -type d -empty -delete
-    say "settings, secrets, pulled models and state are kept (--purge removes them)"
+    say "settings, secrets and state are kept (--purge removes them)"
   fi
   if [ -d /run/systemd/system ]; then
     run systemctl daemon-reload

@@ -36,7 +36,11 @@ stats_s = 5
 enabled = false
 [cameras.door]
 source = "pictures:{pictures}"
-picture_s = 2
+picture_s = 3
+[decision]
+time_constant_s = 0.5
+[decision.groups]
+cat = ["tabby", "tiger cat", "Egyptian cat", "Persian cat", "Siamese cat"]
 """
 
 
@@ -114,7 +118,7 @@ class Listener:
     def _print(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
         self.events += message.topic.endswith("/event")
         elapsed = time.monotonic() - self._started
-        print(f"{elapsed:6.1f} s  {message.topic}  {_shown(message.payload)}", flush=True)
+        print(f"{elapsed:6.1f} s  {message.topic}  {_shown(bytes(message.payload))}", flush=True)
 
 
 def _shown(payload: bytes) -> str:

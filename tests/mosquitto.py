@@ -45,6 +45,7 @@ class Broker:
     lines: Sequence[str] = ("allow_anonymous true",)
     """More of its configuration."""
     port: int = field(default_factory=free_port)
+    address: str = HOST
     process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "Broker":
@@ -90,14 +91,14 @@ class Broker:
             # Started as root it would become user mosquitto, who may not read our files.
             *(["user root"] if os.geteuid() == 0 else []),
             "log_type all",
-            f"listener {self.port} {HOST}",
+            f"listener {self.port} {self.address}",
             "persistence true",
             f"persistence_location {self.folder}/",
             "autosave_interval 1",
             "autosave_on_changes true",
             # Whoever listens gets each message before its sender gets the ack.
             "max_inflight_messages 0",
-            "max_queued_messages 0",
+            "max_queued_messages 100000",
             "set_tcp_nodelay true",
         ]
 
@@ -105,7 +106,7 @@ class Broker:
         assert self.process
         assert self.process.poll() is None, f"mosquitto ended: {self.log}"
         with socket.socket() as probe:
-            return probe.connect_ex((HOST, self.port)) == 0
+            return probe.connect_ex((self.address, self.port)) == 0
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ from edge_classifier.errors import ExitCode
 from edge_classifier.vision.pictures import load_picture
 
 DESCRIPTION = "Measures decoding, preprocessing and inference against the bare network."
+_ROUNDS = 5
+"""Of the daemon and the bare network, by turns."""
 _CAMERA_SIZES = ((640, 480), (1280, 720))
 
 
@@ -28,6 +30,16 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--image", metavar="PATH", help="a picture instead of camera frames of 640x480 and 1280x720"
     )
     parser.add_argument("--rounds", type=whole_number(10, 100_000), default=300, metavar="N")
+    parser.add_argument(
+        "--daemon", action="store_true", help="measure the daemon instead: speed, memory, outbox"
+    )
+    parser.add_argument(
+        "--minutes",
+        type=whole_number(0, 24 * 60),
+        default=0,
+        metavar="N",
+        help="with --daemon: also soak it for so long, with a camera that comes and goes",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_model_arguments(parser)
     parser.set_defaults(threads=1)
@@ -35,6 +47,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> ExitCode:
     """Measure each source of frames by turns with the bare network."""
+    if options.daemon:
+        return _run_daemon(options)
     model = load_model(model_choice(options), threads=options.threads)
     say(model.notes)
     classifier = model.classifier(Answer())
@@ -53,6 +67,21 @@ def run(options: Namespace) -> ExitCode:
         print(json.dumps(facts, indent=1))
     else:
         _print(facts, reports)
+    return ExitCode.OK
+
+
+def _run_daemon(options: Namespace) -> ExitCode:
+    from edge_classifier.cli.bench_daemon import measure_daemon
+
+    rows = []
+    for row in measure_daemon(_ROUNDS, options.minutes):
+        rows.append({**asdict(row), "met": row.met})
+        if not options.json:
+            bound = f"{'at least' if row.above else 'at most'} {row.limit:g}"
+            verdict = "" if row.met else "  MISSED"
+            print(f"{row.what:<40}{row.value:>9.3f} {row.unit:<8} {bound}{verdict}", flush=True)
+    if options.json:
+        print(json.dumps(rows, indent=1))
     return ExitCode.OK
 
 

@@ -50,9 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except EdgeClassifierError as error:
-        return _report(str(error), error.exit_code, given)
+        return _report(error.lines, error.exit_code, given)
     except KeyboardInterrupt:
-        _report("interrupted", ExitCode.INTERRUPTED, given)
+        _report(("interrupted",), ExitCode.INTERRUPTED, given)
         # Without the usual farewells: a thread may be in a read that never ends.
         os._exit(ExitCode.INTERRUPTED)
     except BrokenPipeError:
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _report_bug(error, given)
         _discard_output()
         text = f"standard output: cannot be written ({error.strerror})"
-        return _report(text, ExitCode.CANNOT_WRITE, given)
+        return _report((text,), ExitCode.CANNOT_WRITE, given)
     except Exception as error:  # noqa: BLE001 (the last resort: a bug gets a message and a code)
         return _report_bug(error, given)
 
@@ -126,13 +126,14 @@ def _epilog() -> str:
 def _report_bug(error: Exception, arguments: Sequence[str]) -> int:
     hint = "--debug shows where" if "--debug" not in arguments else "please report it"
     text = f"internal error: {type(error).__name__}: {error} ({hint})"
-    return _report(" ".join(text.split()), ExitCode.BUG, arguments)
+    return _report((" ".join(text.split()),), ExitCode.BUG, arguments)
 
 
-def _report(message: str, code: ExitCode, arguments: Sequence[str]) -> int:
+def _report(lines: Sequence[str], code: ExitCode, arguments: Sequence[str]) -> int:
     if "--debug" in arguments:
         import traceback  # Here, because a run without an error has no use for it.
 
         traceback.print_exc()
-    print(f"{PROGRAM}: {escaped(message)}", file=sys.stderr)
+    for line in lines:
+        print(f"{PROGRAM}: {escaped(line)}", file=sys.stderr)
     return code

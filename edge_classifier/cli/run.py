@@ -5,11 +5,10 @@ import os
 import sys
 import time
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 
-from edge_classifier.config.child import load_apart
+from edge_classifier.cli.config import add_settings_arguments, settings_sources
+from edge_classifier.config.child import examine_apart
 from edge_classifier.config.settings import Settings
-from edge_classifier.config.sources import Sources
 from edge_classifier.daemon.lane import Lane, Outcome
 from edge_classifier.daemon.service import Service
 from edge_classifier.decision.explain import explain
@@ -17,22 +16,15 @@ from edge_classifier.errors import ExitCode
 
 DESCRIPTION = "Classifies cameras and publishes their labels over MQTT until it is told to stop."
 
+_log = logging.getLogger(__name__)
+
 _JOURNAL = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
 """Priorities that the journal takes from the begin of a line, see sd-daemon(3)."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="the settings (default: see `config show`)"
-    )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="a setting that goes above file and environment, e.g. --set mqtt.host=broker",
-    )
+    add_settings_arguments(parser)
     parser.add_argument(
         "--explain",
         action="store_true",
@@ -42,13 +34,16 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> ExitCode:
     """Run until SIGTERM or Ctrl-C."""
-    sources = Sources(options.config, dict(os.environ), tuple(options.set))
+    sources = settings_sources(options)
+    _start_log()
 
     def read_settings() -> Settings:
-        return load_apart(sources)
+        report = examine_apart(sources)
+        for warning in report.warnings:
+            _log.warning("%s", warning)
+        return report.require()
 
     settings = read_settings()
-    _start_log(settings.log.level)
     service = Service(
         settings, read_settings=read_settings, explain=_explain if options.explain else None
     )
@@ -72,10 +67,10 @@ class _Journal(logging.Formatter):
         return f"<{_JOURNAL.get(record.levelname, 6)}>{text}"
 
 
-def _start_log(level: str) -> None:
+def _start_log() -> None:
     handler = logging.StreamHandler(sys.stderr)
     if "JOURNAL_STREAM" in os.environ:
         handler.setFormatter(_Journal("%(name)s: %(message)s"))
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.basicConfig(level=level.upper(), handlers=[handler])
+    logging.basicConfig(level=logging.INFO, handlers=[handler])

@@ -73,16 +73,16 @@ def _sources(draft: Draft) -> Iterator[tuple[str, str]]:
 
 def _folder_problem(path: Path) -> str:
     # It need not be there yet: the daemon makes it.
-    return "is no folder" if path.is_file() else ""
+    return "is no folder" if _is_readable(path) and not path.is_dir() else ""
 
 
 def _file_problem(key: Key, path: Path) -> str:
     if not may_be_there(path):
         return "there is no such file"
+    if not _is_readable(path):
+        return "cannot be read by this user"
     if path.is_dir():
         return "is a folder, and should be a file"
-    if not os.access(path, os.R_OK):
-        return "cannot be read by this user"
     return _secret_problem(key, path) if key[-1] in SECRET_FILES else ""
 
 
@@ -97,7 +97,11 @@ def _secret_problem(key: Key, path: Path) -> str:
 
 
 def _is_open(path: Path) -> bool:
-    return os.access(path, os.R_OK) and bool(path.stat().st_mode & _EVERYBODY)
+    return _is_readable(path) and bool(path.stat().st_mode & _EVERYBODY)
+
+
+def _is_readable(path: Path) -> bool:
+    return os.access(path, os.R_OK, effective_ids=True)
 
 
 def _device(source: str) -> str:

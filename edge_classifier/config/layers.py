@@ -66,12 +66,10 @@ class Draft:
         return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
     def origin(self, key: Key) -> str:
-        """Where ``key``, or else the nearest table above it, or else anything in it, was set."""
-        for length in range(len(key), 0, -1):
-            if key[:length] in self.origins:
-                return self.origins[key[:length]]
+        """Where ``key``, or else the first thing in it, or else the table around it, was set."""
         below = (said for found, said in self.origins.items() if found[: len(key)] == key)
-        return next(below, "")
+        above = (self.origins.get(key[:end], "") for end in range(len(key), 0, -1))
+        return self.origins.get(key) or next(below, "") or next(filter(None, above), "")
 
     def _table(self, key: Key) -> dict[Any, Any]:
         table: dict[Any, Any] = self.tree

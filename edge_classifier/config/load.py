@@ -3,6 +3,7 @@
 Imports pydantic: the daemon calls ``config.child``, which does this in a process that ends.
 """
 
+from pathlib import Path
 from typing import Any
 
 from edge_classifier.config.checks import problems_of, warnings_of
@@ -22,7 +23,15 @@ def load(sources: Sources) -> Settings:
 
 def examine(sources: Sources) -> Report:
     """The settings, or everything that is wrong. Raises MissingFileError, UsageError."""
-    file, draft, root = find_file(sources), Draft(), Node.root()
+    file = find_file(sources)
+    try:
+        return _examine(sources, file)
+    except RecursionError:
+        return Report(file, problems=(Problem("tables or lists are nested too deeply"),))
+
+
+def _examine(sources: Sources, file: Path | None) -> Report:
+    draft, root = Draft(), Node.root()
     broken = put_file(draft, file) if file else None
     if broken:
         return Report(file, problems=(broken,))

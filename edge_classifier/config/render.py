@@ -1,15 +1,14 @@
 """Settings as TOML: the merged ones for people, and a commented file to begin with."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
 from textwrap import wrap
 from typing import Any
 
 from edge_classifier.config.report import Report
 from edge_classifier.config.schema import Node
 from edge_classifier.config.secrets import presentable
-from edge_classifier.config.settings import Settings
 from edge_classifier.config.toml import Key, document, dotted, inline
+from edge_classifier.config.tree import as_tree
 from edge_classifier.core.text import escaped
 
 _WIDTH = 98
@@ -32,20 +31,6 @@ def merged(report: Report, *, origins: bool = False) -> str:
     """
     tree = presentable((), as_tree(report.require()))
     return document(tree, lambda key: _origin(key, report.origins) if origins else "")
-
-
-def as_tree(settings: Settings) -> dict[str, Any]:
-    """Settings as tables within tables, without what is not set: TOML has no null."""
-    tree: dict[str, Any] = _plain(settings)
-    return tree
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value):
-        value = {item.name: getattr(value, item.name) for item in fields(value)}
-    if isinstance(value, Mapping):
-        return {name: _plain(item) for name, item in value.items() if item is not None}
-    return value
 
 
 def _origin(key: Key, origins: Mapping[Key, str]) -> str:

@@ -71,8 +71,8 @@ class Node:
 
     @property
     def is_number(self) -> bool:
-        """Whether it has a range."""
-        return self.facts.get("type") in {"integer", "number"}
+        """Whether it is a number of a range."""
+        return self.facts.get("type") in {"integer", "number"} and not self.is_choice
 
     @property
     def is_choice(self) -> bool:

@@ -10,13 +10,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Interval, Len, Predicate
 
-STRICT: Mapping[str, Any] = MappingProxyType({"extra": "forbid", "use_attribute_docstrings": True})
-"""How pydantic is to read these classes: unknown keys refused, texts taken from below fields."""
+STRICT: dict[str, Any] = {"extra": "forbid", "use_attribute_docstrings": True}
+"""How pydantic, which wants a dict, is to read these classes: unknown keys refused, texts taken
+from below fields."""
 
 NAME = "^[A-Za-z0-9_-]{1,64}$"
 """What may stand in a topic: names of devices and cameras."""

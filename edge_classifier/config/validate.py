@@ -45,7 +45,10 @@ def _judge(tree: dict[str, Any]) -> tuple[Settings | None, list[ErrorDetails]]:
     try:
         return adapter().validate_json(text, strict=True), []
     except ValidationError as error:
-        return None, error.errors(include_url=False)
+        errors = error.errors(include_url=False)
+    if errors[0]["type"] == "json_invalid":
+        raise RecursionError  # It is JSON; its parser only has another limit than Python.
+    return None, errors
 
 
 def _contradictions(tree: dict[str, Any], errors: list[ErrorDetails]) -> list[ErrorDetails]:

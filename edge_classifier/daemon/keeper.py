@@ -223,7 +223,6 @@ class Keeper:
     def _empty(self) -> None:
         removed = clear(self._folder)
         self._album = None
-        self._recent = {}
         self._rests_until = -float("inf")
         self._status = replace(self._status, pictures=0, bytes=0)
         _log.info("%s: %d pictures removed", self._folder, removed)

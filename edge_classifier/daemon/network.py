@@ -12,6 +12,7 @@ from edge_classifier.config.settings import Model
 from edge_classifier.core.contract import Crop
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.labels import UNKNOWN, display_names, unknown_name
+from edge_classifier.engine.footprint import give_back
 from edge_classifier.errors import MissingFileError
 from edge_classifier.modelfile.catalogue import Catalogue, load_catalogue
 from edge_classifier.modelfile.resolve import Overrides
@@ -51,6 +52,7 @@ def load_network(settings: Model) -> Network:
     classifier = loaded.classifier(Answer())
     _, height, width, _ = loaded.engine.input.shape
     classifier.score(Frame(np.zeros((height, width, 3), np.uint8)))
+    give_back(loaded.seat.model)
     return Network(loaded, classifier)
 
 

@@ -88,8 +88,6 @@ class State(NamedTuple):
     """All that a camera's decision remembers. Its arrays are never written to again."""
 
     label: str
-    since: float
-    """``at_s`` of the frame that brought the label."""
     at_s: float = -inf
     """Of the last frame."""
     labels: LabelMap | None = None
@@ -122,9 +120,9 @@ class _View(NamedTuple):
     present_score: float
 
 
-def initial(label: str = UNKNOWN, since: float = 0.0) -> State:
+def initial(label: str = UNKNOWN) -> State:
     """The state before the first frame; after a restart with the label that was remembered."""
-    return State(label, since)
+    return State(label)
 
 
 def step(
@@ -136,7 +134,7 @@ def step(
     """
     labels = rules.labels
     if state.labels is not labels:
-        state = State(state.label, state.since, state.at_s, labels)
+        state = State(state.label, state.at_s, labels)
     at_s = max(at_s, state.at_s)
     smoothed, ballots = _smooth(rules, state, labels.reduce(scores), at_s)
     view = _look(smoothed, labels.position.get(state.label))
@@ -144,9 +142,8 @@ def step(
     candidate_since = state.candidate_since if candidate == state.candidate else at_s
     lost_since = _lost_since(rules, state, view, at_s)
     state = State(
-        state.label, state.since, at_s, labels, smoothed, ballots,
-        candidate, candidate_since, lost_since,
-    )  # fmt: skip
+        state.label, at_s, labels, smoothed, ballots, candidate, candidate_since, lost_since
+    )
     return _judge(rules, state, view)
 
 
@@ -204,7 +201,7 @@ def _judge(rules: Rules, state: State, view: _View) -> tuple[State, Verdict]:
     if over is None:
         reason = Reason.DWELL if waits else _standstill(rules, view)
         return state, _verdict(rules, state, view, reason, waits[0] if waits else None)
-    after = state._replace(label=over.label, since=state.at_s, lost_since=None)
+    after = state._replace(label=over.label, lost_since=None)
     verdict = _verdict(rules, after, view, Reason.CHANGED, None)
     change = Change(state.label, after.label, verdict.score, verdict.margin)
     return after, verdict._replace(change=change)

@@ -2,6 +2,7 @@
 
 import ctypes
 import math
+import mmap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,9 @@ def require_tflite(path: Path) -> None:
 
 def compiled_for_edgetpu(path: Path) -> bool:
     """Whether the file holds Edge TPU code, which no CPU can run."""
-    return EDGETPU_OPERATOR.encode() in path.read_bytes()
+    # Mapped, not read: a heap that has once held a whole model does not give it all back.
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return EDGETPU_OPERATOR.encode() in data
 
 
 def _interpreter(path: Path, runtime: Runtime, threads: int, delegate: Path | None) -> Any:

@@ -211,11 +211,14 @@ def _threshold(device: Device, camera: str) -> tuple[str, Component]:
 
 _FIGURES: Mapping[str, tuple[str, Component]] = {
     "fps": ("fps", {"unit_of_measurement": "fps"}),
-    "temperature": ("temperature_c", {"unit_of_measurement": "°C", "device_class": "temperature"}),
-    "memory": ("memory_mb", {"unit_of_measurement": "MB", "device_class": "data_size"}),
-    "outbox": ("outbox", {}),
+    "temperature": (
+        "host.temperature_c",
+        {"unit_of_measurement": "°C", "device_class": "temperature"},
+    ),
+    "memory": ("host.memory_mb", {"unit_of_measurement": "MB", "device_class": "data_size"}),
+    "outbox": ("publisher.waiting", {}),
 }
-"""Entity to the key of the ``stats`` message that it shows, and its fields."""
+"""Entity to the place in the ``stats`` message that it shows, and its fields."""
 
 
 def _of_node(device: Device) -> dict[str, Component]:
@@ -226,7 +229,8 @@ def _of_node(device: Device) -> dict[str, Component]:
             "",
             what,
             state_topic=device.topics.stats,
-            value_template=f"{{{{ value_json.{key} }}}}",
+            # What a machine cannot measure is not in the message; None is shown as unknown.
+            value_template=f"{{{{ value_json.{key} | default('None') }}}}",
             state_class="measurement",
             expire_after=max(60, round(_MISSED_STATS * device.stats_s)),
             entity_category="diagnostic",

@@ -2,10 +2,10 @@
 
 import logging
 from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
 
 from edge_classifier.core.backoff import pause_s
 from edge_classifier.protocols import Clock
-from edge_classifier.publish.broker import Link
 
 _log = logging.getLogger(__name__)
 
@@ -17,16 +17,37 @@ as fast as they can connect."""
 _MAX_PAUSE_S = 60.0
 
 
-class Line:
+class Call(Protocol):
+    """One attempt to connect, and the connection if it succeeds."""
+
+    @property
+    def number(self) -> int:
+        """Which one."""
+
+    @property
+    def is_dialling(self) -> bool:
+        """Whether it has neither connected nor failed."""
+
+    def hang_up(self) -> None:
+        """End the connection in good order."""
+
+    def abort(self) -> None:
+        """End it at once."""
+
+
+CallT = TypeVar("CallT", bound=Call)
+
+
+class Line(Generic[CallT]):
     """At most one connection at a time, and why there is none."""
 
     def __init__(
-        self, dial: Callable[[int], Link], *, clock: Clock, random: Callable[[], float]
+        self, dial: Callable[[int], CallT], *, clock: Clock, random: Callable[[], float]
     ) -> None:
         self._dial = dial
         self._clock = clock
         self._random = random
-        self._link: Link | None = None
+        self._link: CallT | None = None
         self._accepted = False
         self._number = 0
         self._setbacks = 0
@@ -37,7 +58,7 @@ class Line:
         self._told = ""
 
     @property
-    def link(self) -> Link | None:
+    def link(self) -> CallT | None:
         """The connection, once the broker has accepted it."""
         return self._link if self._accepted else None
 

@@ -17,8 +17,8 @@ from edge_classifier.publish.broker import Account, Password
 from edge_classifier.publish.desk import restored_states
 from edge_classifier.publish.outbox import Outbox
 from edge_classifier.publish.payloads import Names, encoded
-from edge_classifier.publish.topics import Topics
 from edge_classifier.publish.status import PublisherStatus
+from edge_classifier.publish.topics import Topics
 from edge_classifier.publish.worker import Surroundings, Worker
 
 _MAX_EVENTS = 1_000

@@ -225,13 +225,6 @@ def test_top_lists_the_best_labels_that_score_anything(k: int, expected: object)
     assert initial().top(k) == ()
 
 
-def test_step_since_is_the_frame_that_brought_the_label() -> None:
-    states = steps([(1, 0.9, 0, 0), (2, 0.9, 0, 0), (3, 0.9, 0, 0), (4, 0, 0, 0), (6, 0, 0, 0)])
-    assert [(state.label, state.since) for state, _ in states] == [
-        ("unknown", 0.0), ("cat", 2.0), ("cat", 2.0), ("cat", 2.0), ("unknown", 6.0),
-    ]  # fmt: skip
-
-
 def test_step_leaves_scores_and_states_as_they_were() -> None:
     rules, scores = rules_for(LABELS, Decision()), scores_of(0.5, 0.25, 0.125)
     first, _ = step(rules, initial(), scores, 0)
@@ -287,7 +280,6 @@ def test_step_other_rules_keep_the_label_and_drop_the_scores() -> None:
     after, verdict = step(swapped, state, np.array([0.25, 0.5], np.float32), 11)
     assert (verdict.reason, verdict.label, verdict.score) == (UNCHANGED, "cat", 0.5)
     assert after.top(2) == (Ranked("cat", 0.5), Ranked("dog", 0.25))
-    assert after.since == state.since
 
 
 def test_step_other_rules_let_no_time_run_backwards() -> None:

@@ -145,6 +145,23 @@ def test_grabber_of_a_source_that_is_not_live_loses_no_frame(
     assert bench.grabber.status.dropped == 0
 
 
+def test_grabber_at_the_end_of_a_film_has_not_ended_before_its_last_frame_is_taken(
+    make_bench: Callable[..., Bench],
+) -> None:
+    bench = make_bench(live=False)
+    bench.grabber.start()
+    bench.grabber.wanted_from = bench.clock.now + 0.05
+    bench.camera.shoot(plain(40), EndOfFrames("film", "was shown"))
+    eventually(bench.camera.steps.empty)
+    bench.clock.add(0.05)
+    # It goes on waking the pipeline for the frame.
+    woken = bench.woken
+    eventually(lambda: bench.woken > woken)
+    assert not bench.grabber.status.ended
+    assert bench.taken().number == 1
+    eventually(lambda: bench.grabber.status.ended)
+
+
 def test_grabber_of_a_source_that_is_not_live_is_asked_for_one_frame_ahead(
     make_bench: Callable[..., Bench],
 ) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge_classifier.capture.formats import near_size, to_frame
+from edge_classifier.capture.formats import KNOWN, near_size, to_frame
 from edge_classifier.capture.picamera import PicameraSource
 from edge_classifier.config.settings import Camera, Region
 from edge_classifier.core.contract import ColourOrder
@@ -72,43 +73,35 @@ def rgb(colour: tuple[int, int, int], channels: str) -> Pixels:
     )
 
 
+ARRAYS: dict[str, Callable[[tuple[int, int, int]], Pixels]] = {
+    "YUV420": lambda colour: planar(colour, WIDTH, 1, 2),
+    "YUV420 padded": lambda colour: planar(colour, STRIDE, 1, 2),
+    "YVU420": lambda colour: planar(colour, STRIDE, 2, 1),
+    "NV12": lambda colour: interleaved(colour, 1, 2),
+    "NV21": lambda colour: interleaved(colour, 2, 1),
+    "YUYV": lambda colour: packed(colour, 0, 1, 0, 2),
+    "YVYU": lambda colour: packed(colour, 0, 2, 0, 1),
+    "UYVY": lambda colour: packed(colour, 1, 0, 2, 0),
+    # libcamera reads names from the word's high end.
+    "RGB888": lambda colour: rgb(colour, "BGR"),
+    "BGR888": lambda colour: rgb(colour, "RGB"),
+    "XRGB8888": lambda colour: rgb(colour, "BGRX"),
+    "XBGR8888": lambda colour: rgb(colour, "RGBX"),
+    "MJPEG": lambda colour: rgb(colour, "RGB"),
+}
+"""Format to what make_array gives for one colour."""
+
+
+def test_arrays_of_every_known_format_are_tried() -> None:
+    assert {name.partition(" ")[0] for name in ARRAYS} == set(KNOWN)
+
+
 @pytest.mark.parametrize("colour", COLOURS.values(), ids=COLOURS)
-@pytest.mark.parametrize(
-    "name",
-    [
-        "YUV420",
-        "YUV420 padded",
-        "YVU420",
-        "NV12",
-        "NV21",
-        "YUYV",
-        "YVYU",
-        "UYVY",
-        "RGB888",
-        "BGR888",
-        "XRGB8888",
-        "XBGR8888",
-    ],
-)
+@pytest.mark.parametrize("name", ARRAYS)
 def test_to_frame_of_a_format_has_the_right_colours(
     name: str, colour: tuple[int, int, int]
 ) -> None:
-    arrays = {
-        "YUV420": planar(colour, WIDTH, 1, 2),
-        "YUV420 padded": planar(colour, STRIDE, 1, 2),
-        "YVU420": planar(colour, STRIDE, 2, 1),
-        "NV12": interleaved(colour, 1, 2),
-        "NV21": interleaved(colour, 2, 1),
-        "YUYV": packed(colour, 0, 1, 0, 2),
-        "YVYU": packed(colour, 0, 2, 0, 1),
-        "UYVY": packed(colour, 1, 0, 2, 0),
-        # libcamera reads names from the word's high end.
-        "RGB888": rgb(colour, "BGR"),
-        "BGR888": rgb(colour, "RGB"),
-        "XRGB8888": rgb(colour, "BGRX"),
-        "XBGR8888": rgb(colour, "RGBX"),
-    }
-    frame = to_frame(arrays[name], name.partition(" ")[0], (WIDTH, HEIGHT))
+    frame = to_frame(ARRAYS[name](colour), name.partition(" ")[0], (WIDTH, HEIGHT))
     assert (frame.width, frame.height) == (WIDTH, HEIGHT)
     seen = frame.pixels if frame.order is ColourOrder.RGB else frame.pixels[:, :, ::-1]
     assert np.abs(seen.astype(int) - colour).max() <= 3

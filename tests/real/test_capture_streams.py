@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pytest
@@ -39,21 +40,20 @@ class Watch:
         self.latest: Captured | None = None
         self.woken = threading.Event()
         self.ending = False
-        self.grabber = Grabber(
-            "door", source_for(settings, credentials), settings, wake=self.woken.set
-        )
+        self.grabber = Grabber("door", source_for(settings, credentials), settings, wake=self._wake)
         self.thread = threading.Thread(target=self._look_after)
-        self.grabber.start()
-        self.thread.start()
+
+    def _wake(self) -> None:
+        online = self.grabber.status.online
+        if self.onlines[-1:] != [online]:
+            self.onlines.append(online)
+        self.woken.set()
 
     def _look_after(self) -> None:
         while not self.ending:
             self.woken.wait(0.5)
             self.woken.clear()
             self.grabber.check()
-            online = self.grabber.status.online
-            if self.onlines[-1:] != [online]:
-                self.onlines.append(online)
             self.latest = self.grabber.take() or self.latest
 
     def is_online(self) -> bool:
@@ -78,10 +78,15 @@ class Watch:
             return False
         return bool(np.abs(self.latest.frame.pixels[50, 50].astype(int) - colour).max() < 8)
 
-    def stop(self) -> bool:
+    def __enter__(self) -> Self:
+        self.grabber.start()
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.ending = True
         self.thread.join()
-        return self.grabber.stop(20)
+        assert self.grabber.stop(20), "a thread is left"
 
 
 @pytest.fixture
@@ -92,10 +97,9 @@ def camera() -> Iterator[MjpegCamera]:
 
 @pytest.fixture
 def watch(camera: MjpegCamera) -> Iterator[Watch]:
-    watch = Watch(camera.url)
-    eventually(watch.is_online)
-    yield watch
-    assert watch.stop()
+    with Watch(camera.url) as watch:
+        eventually(watch.is_online)
+        yield watch
 
 
 def test_stream_shows_the_camera_in_blue_green_red(camera: MjpegCamera, watch: Watch) -> None:
@@ -119,7 +123,7 @@ def test_stream_of_a_killed_server_goes_offline_and_comes_back(
     camera.start()
     eventually(watch.is_online)
     eventually(lambda: watch.shows(RED))
-    assert watch.onlines[-3:] == [True, False, True]
+    assert watch.onlines == [True, False, True]
 
 
 def test_stream_of_a_stalled_server_goes_offline_and_comes_back(
@@ -160,18 +164,17 @@ def test_stream_with_nothing_but_damaged_pictures_goes_offline(
 
 
 def test_stream_that_turns_black_goes_offline_until_something_shows(camera: MjpegCamera) -> None:
-    watch = Watch(camera.url, black_s=1)
-    eventually(watch.is_online)
-    camera.picture = jpeg((0, 0, 0))
-    eventually(watch.is_offline)
-    assert "black for 1 s" in watch.grabber.status.reason
-    # Reopened more than once, it still is no working camera.
-    opened = watch.grabber.status.opened
-    eventually(lambda: watch.grabber.status.opened >= opened + 2)
-    camera.picture = jpeg(BLUE)
-    eventually(watch.is_online)
-    assert watch.onlines[-3:] == [True, False, True]
-    assert watch.stop()
+    with Watch(camera.url, black_s=1) as watch:
+        eventually(watch.is_online)
+        camera.picture = jpeg((0, 0, 0))
+        eventually(watch.is_offline)
+        assert "black for 1 s" in watch.grabber.status.reason
+        # Reopened more than once, it still is no working camera.
+        opened = watch.grabber.status.opened
+        eventually(lambda: watch.grabber.status.opened >= opened + 2)
+        camera.picture = jpeg(BLUE)
+        eventually(watch.is_online)
+    assert watch.onlines == [True, False, True, False], "the last is its being stopped"
 
 
 def test_stream_with_a_late_reader_shows_no_stale_frame(camera: MjpegCamera) -> None:
@@ -198,10 +201,9 @@ def test_stream_with_a_late_reader_shows_no_stale_frame(camera: MjpegCamera) -> 
     ],
 )
 def test_stream_of_a_wrong_address_says_what_is_wrong(address: str, problem: str) -> None:
-    watch = Watch(address)
-    eventually(lambda: problem in watch.grabber.status.reason)
-    assert "Check the address" in watch.grabber.status.reason
-    assert watch.stop()
+    with Watch(address) as watch:
+        eventually(lambda: problem in watch.grabber.status.reason)
+        assert "Check the address" in watch.grabber.status.reason
 
 
 def test_stream_with_a_login_needs_it_and_never_shows_it(
@@ -211,36 +213,37 @@ def test_stream_with_a_login_needs_it_and_never_shows_it(
     user, password = "admin", "p@ss w/rd:%41?#"
     with MjpegCamera(login=f"{user}:{password}") as camera:
         for credentials, works in ((f"{user}:{password}", True), ("admin:SECRET", False)):
-            watch = Watch(camera.url, credentials)
-            eventually(watch.is_online if works else watch.has_failed)
-            status = watch.grabber.status
-            assert watch.is_online() is works
-            shown = f"{status} {watch.grabber!r} {vars(watch.grabber)}"
+            with Watch(camera.url, credentials) as watch:
+                eventually(watch.is_online if works else watch.has_failed)
+                status = watch.grabber.status
+                assert watch.is_online() is works
+                shown = f"{status} {watch.grabber!r} {vars(watch.grabber)}"
             assert ("***@127.0.0.1" in shown) is not works
             for secret in ("p@ss", "p%40ss", "SECRET"):
                 assert secret not in shown + caplog.text
-            assert watch.stop()
         assert "Check path, user and password" in status.reason
     assert capfd.readouterr() == ("", "")
 
 
 def test_stream_whose_server_comes_and_goes_leaks_nothing(camera: MjpegCamera) -> None:
-    watch = Watch(camera.url)
-    eventually(watch.is_online)
     counts = []
-    for _ in range(20):
-        camera.kill()
-        eventually(watch.is_offline)
-        camera.start()
+    with Watch(camera.url) as watch:
         eventually(watch.is_online)
-        eventually(lambda: camera.watchers == 1)
-        threads = [thread for thread in threading.enumerate() if "camera-" in thread.name]
-        counts.append((len(list(Path("/proc/self/fd").iterdir())), len(threads)))
+        for _ in range(20):
+            camera.kill()
+            eventually(watch.is_offline)
+            camera.start()
+            eventually(watch.is_online)
+            eventually(lambda: camera.watchers == 1)
+            counts.append((len(list(Path("/proc/self/fd").iterdir())), len(camera_threads())))
     assert {threads for _, threads in counts} == {1}
     assert max(counts[10:]) <= max(counts[:10]), f"open files and threads grow: {counts}"
     assert watch.grabber.status.failures >= 20
-    assert watch.stop()
-    assert not [thread for thread in threading.enumerate() if "camera-" in thread.name]
+    assert camera_threads() == []
+
+
+def camera_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("camera-")]
 
 
 def test_stream_of_a_dead_camera_prints_nothing(tmp_path: Path) -> None:

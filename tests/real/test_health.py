@@ -17,7 +17,6 @@ from edge_classifier.daemon.health import Health, HealthServer, judge
 from edge_classifier.errors import UnavailableError
 from tests.waiting import eventually
 
-
 WELL = Health()
 
 

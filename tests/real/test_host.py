@@ -70,6 +70,11 @@ def test_host_with_several_sensors_asks_the_processors(tmp_path: Path, kind: str
     assert put(tmp_path, files).status().soc_celsius == 63.5
 
 
+def test_host_with_several_sensors_of_the_processor_asks_the_first(tmp_path: Path) -> None:
+    files = {**zone(0, "cpu-thermal", "50000"), **zone(1, "cpu-thermal", "99000")}
+    assert put(tmp_path, files).status().soc_celsius == 50.0
+
+
 def test_host_with_an_unfamiliar_sensor_asks_the_first(tmp_path: Path) -> None:
     files = {**zone(1, "other", "1000"), **zone(0, "bigcore", "-4500")}
     assert put(tmp_path, files).status().soc_celsius == -4.5

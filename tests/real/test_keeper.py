@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -45,9 +46,16 @@ def scene(seed: int, size: tuple[int, int] = (160, 120)) -> Frame:
 def offer(
     keeper: Keeper, seed: int, why: Why = "changed", camera: str = "door", **facts: object
 ) -> None:
-    """Hand over a picture and wait until it has been dealt with."""
+    """Hand over a scene and wait until it has been dealt with."""
+    hand_over(keeper, scene(seed), why, camera, **facts)
+
+
+def hand_over(
+    keeper: Keeper, frame: Frame, why: Why = "changed", camera: str = "door", **facts: object
+) -> None:
+    """Likewise."""
     before = dealt_with(keeper)
-    assert keeper.offer(camera, why, scene(seed), BEGIN + before, facts)
+    assert keeper.offer(camera, why, frame, BEGIN + before, facts)
     eventually(lambda: dealt_with(keeper) == before + 1)
 
 
@@ -259,6 +267,20 @@ def test_keeper_without_its_folder_says_so_once_and_recovers(
     ]  # fmt: skip
 
 
+def test_keeper_whose_folder_is_deleted_begins_another(tmp_path: Path) -> None:
+    clock, folder = HandClock(), tmp_path / "store"
+    with running(ON, folder, clock) as keeper:
+        offer(keeper, 1)
+        shutil.rmtree(folder)
+        offer(keeper, 2)
+        assert keeper.status.failed == 1
+        clock.now_s += 10
+        offer(keeper, 1)
+        status = keeper.status
+    assert (status.kept, status.pictures, status.trouble) == (2, 1, "")
+    assert len(lines(folder)) == len(pictures(folder)) == 1
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """4 MB."""
@@ -290,9 +312,9 @@ def test_keeper_with_a_full_disk_says_so_once_and_recovers(
         large = scene(2, (1600, 1200)), scene(3, (1600, 1200))
         for number, frame in enumerate(large):
             noise = np.random.default_rng(number).integers(0, 60, frame.pixels.shape, np.uint8)
-            assert keeper.offer("door", "changed", Frame(frame.pixels | noise), BEGIN, {})
-            eventually(lambda number=number: keeper.status.failed == number + 1)
+            hand_over(keeper, Frame(frame.pixels | noise))
             clock.now_s += 11
+        assert keeper.status.failed == 2
         assert "No space left" in keeper.status.trouble
         assert list(folder.rglob("*.part")) == []
         ballast.unlink()
@@ -322,9 +344,7 @@ def test_keeper_leaves_room_for_others_on_its_disk(small_disk: Path) -> None:
         noise = np.random.default_rng(0)
         while not keeper.status.failed:
             pixels = noise.integers(0, 256, (300, 400, 3), np.uint8)
-            before = dealt_with(keeper)
-            assert keeper.offer("door", "requested", Frame(pixels), BEGIN + before, {})
-            eventually(lambda before=before: dealt_with(keeper) > before)
+            hand_over(keeper, Frame(pixels), "requested")
         disk = os.statvfs(small_disk)
         assert 0.04 < disk.f_bavail / disk.f_blocks < 0.15
 

@@ -2,17 +2,17 @@
 
 import json
 import signal
-import socket
 import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.mosquitto import HOST, free_port
 from tests.system.debian import PYTHON, SITE, Root, bootstrap
 from tests.system.machine import kept, need, need_package_index
 from tests.waiting import eventually
@@ -63,7 +63,7 @@ class HomeAssistant:
 
     root: Path
     folder: Path
-    port: int
+    port: int = field(default_factory=free_port)
     _process: subprocess.Popen[str] | None = None
     _token: str = ""
 
@@ -115,7 +115,7 @@ class HomeAssistant:
         """Set up the MQTT integration as a user does in the dialogue; discovery is then on."""
         flows = "/api/config/config_entries/flow"
         flow = self.post(flows, {"handler": "mqtt"})
-        done = self.post(f"{flows}/{flow['flow_id']}", {"broker": "127.0.0.1", "port": port})
+        done = self.post(f"{flows}/{flow['flow_id']}", {"broker": HOST, "port": port})
         assert done["type"] == "create_entry", done
 
     def states(self) -> dict[str, dict[str, Any]]:
@@ -139,8 +139,8 @@ class HomeAssistant:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         if kind:
             headers["Content-Type"] = kind
-        url = f"http://127.0.0.1:{self.port}{path}"
-        request = urllib.request.Request(url, body, headers)  # noqa: S310
+        url = f"http://{HOST}:{self.port}{path}"
+        request = urllib.request.Request(url, body, headers)
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
             return bytes(answer.read())
 
@@ -159,10 +159,3 @@ class HomeAssistant:
         body = urllib.parse.urlencode(form).encode()
         answer = self.read("/auth/token", body, "application/x-www-form-urlencoded")
         self._token = json.loads(answer)["access_token"]
-
-
-def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -1,0 +1,230 @@
+"""The daemon as a process: configured, started, killed, and watched over MQTT."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import cv2
+import numpy as np
+
+from tests.conftest import REPOSITORY
+from tests.mosquitto import HOST, Listener
+from tests.tiny import COLOURS, Tiny, build
+
+NODE = "pi"
+ROOT = f"edge-classifier/{NODE}"
+_START_S = 60.0
+_BLUE_GREEN_RED = {"red": (0, 0, 255), "green": (0, 255, 0), "blue": (255, 0, 0)}
+
+Tree = Mapping[str, Any]
+
+HASTY: Tree = {"smoothing": "none", "dwell_s": 0, "unknown_dwell_s": 0}
+"""Each frame decides for itself, so that every other picture is an event."""
+
+
+def model(path: Path, labels: Sequence[str] = COLOURS, size: int = 8) -> Path:
+    """A network that names the brightest of red, green and blue by ``labels``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    build(path, Tiny(size=(size, size)))
+    path.with_suffix(".labels.txt").write_text("\n".join(labels))
+    return path
+
+
+def colours(folder: Path, *names: str, size: tuple[int, int] = (64, 48)) -> Path:
+    """A folder of plain pictures in this order, for a source ``pictures:FOLDER``."""
+    folder.mkdir(parents=True)
+    for number, name in enumerate(names):
+        pixels = np.full((size[1], size[0], 3), _BLUE_GREEN_RED[name], np.uint8)
+        cv2.imwrite(str(folder / f"{number}-{name}.png"), pixels)
+    return folder
+
+
+def toml(tree: Tree, prefix: str = "") -> str:
+    """``tree`` as a configuration file: one dotted key a line."""
+    lines = []
+    for name, value in tree.items():
+        key = f"{prefix}{json.dumps(name)}"
+        filled = isinstance(value, Mapping) and value
+        lines.append(toml(value, f"{key}.") if filled else f"{key} = {_scalar(value)}\n")
+    return "".join(lines)
+
+
+def merged(weak: Tree, strong: Tree) -> dict[str, Any]:
+    """``weak`` with all that ``strong`` says."""
+    both = {
+        name: merged(weak[name], value)
+        for name, value in strong.items()
+        if isinstance(value, Mapping) and isinstance(weak.get(name), Mapping)
+    }
+    return {**weak, **strong, **both}
+
+
+def _scalar(value: Any) -> str:
+    return "{}" if isinstance(value, Mapping) else json.dumps(str(value) if isinstance(value, Path) else value)
+
+
+@dataclass
+class Daemon:
+    """``edge-classify run`` with a configuration and a state folder of its own."""
+
+    folder: Path
+    port: int
+    """The broker's."""
+    settings: Tree
+    """More of the configuration; cameras at least."""
+    host: str = HOST
+    arguments: Sequence[str] = ()
+    before: Sequence[str] = ()
+    """What the command line begins with, e.g. ``ip netns exec NAME``."""
+    process: subprocess.Popen[bytes] | None = None
+    _lives: "count[int]" = field(default_factory=count)
+    _log: Path = Path()
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.configure(self.settings)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            print(f"--- log of the daemon ---\n{self.log[-6000:]}")
+        if self.process and self.process.poll() is None:
+            self.kill()
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "config.toml"
+
+    @property
+    def state(self) -> Path:
+        """Its state folder."""
+        return self.folder / "state"
+
+    @property
+    def log(self) -> str:
+        """What this life of it has written to standard error."""
+        return self._log.read_text("utf-8") if self._log.is_file() else ""
+
+    @property
+    def output(self) -> str:
+        """What this life of it has written to standard output."""
+        return self._log.with_suffix(".out").read_text("utf-8")
+
+    def configure(self, settings: Tree) -> None:
+        """Write the configuration file."""
+        self.settings = settings
+        self.config.write_text(toml(merged(self._base(), settings)))
+
+    def launch(self) -> None:
+        """Start it, and do not wait."""
+        self._log = self.folder / f"{next(self._lives)}.log"
+        command = [sys.executable, "-m", "edge_classifier", "run", "--config", str(self.config)]
+        with self._log.open("wb") as log, self._log.with_suffix(".out").open("wb") as output:
+            self.process = subprocess.Popen(
+                [*self.before, *command, *self.arguments],
+                stdout=output,
+                stderr=log,
+                env=self._environment(),
+                cwd=REPOSITORY,
+            )
+
+    def start(self) -> None:
+        """Returns when it is up: model loaded, cameras being opened."""
+        self.launch()
+        self.until(lambda: "; cameras " in self.log and "http://" in self.log, _START_S)
+
+    def until(self, condition: Callable[[], object], within_s: float = 30) -> None:
+        """Return as soon as ``condition`` holds; fail when it does not, or the daemon ends."""
+        assert self.process
+        deadline = time.monotonic() + within_s
+        while not condition():
+            assert self.process.poll() is None, f"it ended: {self.log[-3000:]}"
+            assert time.monotonic() < deadline, f"it never became true: {self.log[-3000:]}"
+            time.sleep(0.02)
+
+    def send(self, number: signal.Signals) -> None:
+        assert self.process
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """As a power cut would."""
+        assert self.process
+        self.process.kill()
+        self.process.wait(30)
+
+    def stop(self, within_s: float = 20) -> int:
+        """SIGTERM; the exit code."""
+        self.send(signal.SIGTERM)
+        return self.wait(within_s)
+
+    def wait(self, within_s: float = 30) -> int:
+        """The exit code of one that ends by itself."""
+        assert self.process
+        return self.process.wait(within_s)
+
+    def page(self, path: str) -> str:
+        """What it answers over HTTP."""
+        found = re.search(r"http://127\.0\.0\.1:\d+", self.log)
+        assert found, "it serves nothing"
+        with urllib.request.urlopen(f"{found[0]}{path}", timeout=10) as answer:
+            return str(answer.read(), "utf-8")
+
+    def figure(self, name: str) -> float:
+        """One number without labels from /metrics."""
+        found = re.search(rf"^edge_classifier_{name} (\S+)$", self.page("/metrics"), re.MULTILINE)
+        assert found, f"no figure {name}"
+        return float(found[1])
+
+    def resources(self) -> tuple[int, int]:
+        """Threads, and open files."""
+        assert self.process
+        process = Path("/proc", str(self.process.pid))
+        return len(list((process / "task").iterdir())), len(list((process / "fd").iterdir()))
+
+    def _base(self) -> Tree:
+        return {
+            "device": {"name": NODE, "state_folder": self.state},
+            "mqtt": {"host": self.host, "port": self.port, "stats_s": 1},
+            "http": {"port": 0},
+        }
+
+    def _environment(self) -> dict[str, str]:
+        # One cache for all lives: a new model is tried in a child process once, not each time.
+        cache = str(self.folder.parent / "cache")
+        return {**os.environ, "XDG_CACHE_HOME": cache, "PYTHONUNBUFFERED": "1"}
+
+
+@dataclass(frozen=True)
+class Remote:
+    """Someone elsewhere who knows the daemon's topics only."""
+
+    listener: Listener
+
+    def events(self, camera: str) -> list[dict[str, Any]]:
+        """In order of their first arrival, repeated deliveries left out."""
+        found = {event["id"]: event for event in reversed(self.deliveries(camera))}
+        return list(reversed(found.values()))
+
+    def deliveries(self, camera: str) -> list[dict[str, Any]]:
+        """All events, in order of arrival."""
+        return [json.loads(one.payload) for one in self.listener.of(f"/{camera}/event")]

@@ -1,0 +1,76 @@
+"""Events to publish; run as a program, a daemon that does nothing but publish them."""
+
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from edge_classifier.config import settings
+from edge_classifier.core.events import CameraState, LabelChange, Moment, Ranked
+from edge_classifier.publish.publisher import Publisher
+from tests.mosquitto import HOST
+
+NODE, CAMERA = "porch", "front"
+ROOT = f"edge-classifier/{NODE}"
+
+
+def change(seq: int, *, camera: str = CAMERA, name: str = "") -> LabelChange:
+    before, after = ("cat", "unknown") if seq % 2 else ("unknown", "cat")
+    now = Moment(time.time(), time.monotonic())
+    identity = name or f"{camera}-{seq}"
+    return LabelChange(identity, seq, camera, before, after, 0.87654, 0.25, now, "model-1")
+
+
+def state(seq: int, *, camera: str = CAMERA, label: str = "cat") -> CameraState:
+    top = (Ranked(label, 0.87654), Ranked("dog", 0.1))
+    at = 1_700_000_000.0 + seq
+    return CameraState(camera, label, 0.87654, 0.25, top, at, at, seq, "model-1", True, 0.6)
+
+
+def publisher(
+    port: int,
+    path: Path,
+    mqtt: settings.Mqtt | None = None,
+    *,
+    max_events: int = 20_000,
+    password: Callable[[], str | None] = lambda: None,
+    on_request: Callable[[str, bytes], None] = lambda _command, _payload: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Publisher:
+    """Not started. Pauses before it connects again are short."""
+    return Publisher(
+        mqtt or settings.Mqtt(host=HOST, port=port),
+        settings.Outbox(max_events=max_events),
+        path,
+        node=NODE,
+        cameras={CAMERA: "Front door"},
+        password=password,
+        on_request=on_request,
+        clock=clock,
+        random=lambda: 0.05,
+    )
+
+
+def _main(port: str, path: str, interval_s: str) -> None:
+    """Publish events until SIGTERM, going on where an earlier life was killed; print the last."""
+    ended: list[int] = []
+    signal.signal(signal.SIGTERM, lambda *_: ended.append(1))
+    made = publisher(int(port), Path(path))
+    before = made.states().get(CAMERA)
+    seq = before.seq if before else 0
+    made.start()
+    made.camera(CAMERA, online=True)
+    print("started", flush=True)
+    while not ended:
+        seq += 1
+        # Another id in each life: an event that was published twice over would be seen.
+        made.changed(change(seq, name=str(uuid.uuid4())), state(seq), None)
+        time.sleep(float(interval_s))
+    clean = made.stop(10)
+    print(seq, clean, flush=True)
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])
