@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -22,6 +21,7 @@ import numpy as np
 from tests.conftest import REPOSITORY
 from tests.mosquitto import HOST, Listener
 from tests.tiny import COLOURS, Tiny, build
+from tests.waiting import eventually
 
 NODE = "pi"
 ROOT = f"edge-classifier/{NODE}"
@@ -72,7 +72,7 @@ def merged(weak: Tree, strong: Tree) -> dict[str, Any]:
 
 
 def _scalar(value: Any) -> str:
-    return "{}" if isinstance(value, Mapping) else json.dumps(str(value) if isinstance(value, Path) else value)
+    return json.dumps(value, default=str, ensure_ascii=False)
 
 
 @dataclass
@@ -84,6 +84,8 @@ class Daemon:
     """The broker's."""
     settings: Tree
     """More of the configuration; cameras at least."""
+    cache: Path
+    """Where it notes which models it has tried: a child process does that, and takes a while."""
     host: str = HOST
     arguments: Sequence[str] = ()
     before: Sequence[str] = ()
@@ -209,22 +211,60 @@ class Daemon:
         }
 
     def _environment(self) -> dict[str, str]:
-        # One cache for all lives: a new model is tried in a child process once, not each time.
-        cache = str(self.folder.parent / "cache")
-        return {**os.environ, "XDG_CACHE_HOME": cache, "PYTHONUNBUFFERED": "1"}
+        return {**os.environ, "XDG_CACHE_HOME": str(self.cache)}
 
 
-@dataclass(frozen=True)
 class Remote:
-    """Someone elsewhere who knows the daemon's topics only."""
+    """Someone elsewhere, who knows the daemon's topics and nothing else of it."""
 
-    listener: Listener
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
+        self._transactions = count(1)
 
     def events(self, camera: str) -> list[dict[str, Any]]:
         """In order of their first arrival, repeated deliveries left out."""
-        found = {event["id"]: event for event in reversed(self.deliveries(camera))}
-        return list(reversed(found.values()))
+        found: dict[str, dict[str, Any]] = {}
+        for event in self.deliveries(camera):
+            found.setdefault(event["id"], event)
+        return list(found.values())
 
     def deliveries(self, camera: str) -> list[dict[str, Any]]:
         """All events, in order of arrival."""
-        return [json.loads(one.payload) for one in self.listener.of(f"/{camera}/event")]
+        return self._read(f"/{camera}/event")
+
+    def states(self, camera: str) -> list[dict[str, Any]]:
+        """All of them, in order of arrival."""
+        return self._read(f"/{camera}/state")
+
+    def state(self, camera: str) -> dict[str, Any]:
+        """The last one; empty before there is any."""
+        states = self.states(camera)
+        return states[-1] if states else {}
+
+    def availability(self, of: str = NODE) -> str:
+        """The last word of the device, or of a camera; empty before there is any."""
+        words = self.listener.of(f"/{of}/availability")
+        return words[-1].payload.decode() if words else ""
+
+    def send(self, command: str, **body: object) -> int:
+        """Ask for something; the transaction that the response will have."""
+        transaction = next(self._transactions)
+        request = json.dumps({"transaction": transaction, **body})
+        self.listener.publish(f"{ROOT}/request/{command}", request)
+        return transaction
+
+    def response(self, transaction: object) -> dict[str, Any] | None:
+        """None: it has not come yet."""
+        answers = (json.loads(one.payload) for one in list(self.listener.messages) if "/response/" in one.topic)
+        return next((answer for answer in answers if answer["transaction"] == transaction), None)
+
+    def ask(self, command: str, **body: object) -> dict[str, Any]:
+        """Ask for something, and wait for the response."""
+        transaction = self.send(command, **body)
+        eventually(lambda: self.response(transaction), 30)
+        answer = self.response(transaction)
+        assert answer is not None
+        return answer
+
+    def _read(self, ending: str) -> list[dict[str, Any]]:
+        return [json.loads(one.payload) for one in self.listener.of(ending)]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from edge_classifier.capture.address import (
+from edge_classifier.core.address import (
     PICTURES,
     STREAMS,
     describe,

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge_classifier.capture.address import (
+from edge_classifier.core.address import (
     PICAMERA,
     STREAMS,
     device_of,

@@ -20,13 +20,31 @@ PULL_MODULE = f"{PACKAGE}.modelfile.pull"
 CORE, ERRORS = f"{PACKAGE}.core", f"{PACKAGE}.errors"
 PROTOCOLS, VISION = f"{PACKAGE}.protocols", f"{PACKAGE}.vision"
 ENGINE, MODELFILE = f"{PACKAGE}.engine", f"{PACKAGE}.modelfile"
+CONFIG, SETTINGS = f"{PACKAGE}.config", f"{PACKAGE}.config.settings"
+CAPTURE, DECISION = f"{PACKAGE}.capture", f"{PACKAGE}.decision"
+PUBLISH, DAEMON = f"{PACKAGE}.publish", f"{PACKAGE}.daemon"
+VALIDATION = (f"{CONFIG}.schema", f"{CONFIG}.validate")
+EXPOSITION = f"{DAEMON}.exposition"
 
 ALLOWED = {
     PACKAGE: (),
     ERRORS: (),
     CORE: ("numpy", CORE),
     PROTOCOLS: (CORE,),
-    VISION: ("numpy", "cv2", "PIL", CORE, ERRORS, VISION),
+    VISION: ("numpy", "cv2", "PIL", CORE, ERRORS, SETTINGS, VISION),
+    CONFIG: ("annotated_types", "pydantic", "pydantic_core", CORE, ERRORS, CONFIG),
+    SETTINGS: ("annotated_types",),
+    CAPTURE: ("numpy", "cv2", CORE, ERRORS, PROTOCOLS, SETTINGS, VISION, CAPTURE),
+    DECISION: ("numpy", CORE, SETTINGS, DECISION),
+    PUBLISH: (
+        "paho",
+        CORE,
+        ERRORS,
+        PROTOCOLS,
+        CONFIG,
+        PACKAGE,
+        PUBLISH,
+    ),
     MODELFILE: ("numpy", "pooch", "requests", CORE, ERRORS, MODELFILE),
     ENGINE: ("numpy", CORE, ERRORS, PROTOCOLS, ENGINE),
     f"{PACKAGE}.classifier": ("numpy", CORE, PROTOCOLS, VISION),
@@ -143,6 +161,35 @@ def test_training_is_imported_by_training_only(package: str) -> None:
     assert wrong == []
 
 
+@pytest.mark.parametrize("library", ["pydantic", "pydantic_core"])
+def test_pydantic_is_imported_by_validation_only(library: str) -> None:
+    found = importers_of(library)
+    assert found, "the rule is for a library that is gone"
+    assert [str(one) for one in found if one.importer not in VALIDATION] == []
+
+
+@pytest.mark.parametrize(
+    ("package", "users"),
+    [
+        ("paho", (f"{PUBLISH}.broker",)),
+        ("sqlite3", (f"{PUBLISH}.database", f"{PUBLISH}.outbox")),
+        ("prometheus_client", (EXPOSITION,)),
+    ],
+)
+def test_library_of_one_adapter_is_imported_by_it_only(
+    package: str, users: tuple[str, ...]
+) -> None:
+    found = importers_of(package)
+    assert found, "the rule is for a library that is gone"
+    assert [str(one) for one in found if one.importer not in users] == []
+
+
+def test_daemon_is_imported_by_the_command_line_only() -> None:
+    found = importers_of(DAEMON)
+    wrong = [one for one in found if not is_within(one.importer, DAEMON, f"{PACKAGE}.cli")]
+    assert [str(one) for one in wrong] == []
+
+
 def test_django_is_imported_nowhere() -> None:
     assert importers_of("django") == []
 
@@ -199,6 +246,13 @@ def loaded_by(module: str) -> set[str]:
 
 def test_import_of_the_package_loads_neither_numpy_nor_opencv_nor_a_runtime() -> None:
     assert loaded_by(PACKAGE) & {"numpy", "cv2", "PIL", *RUNTIMES} == set()
+
+
+def test_import_of_the_run_command_loads_nothing_that_it_may_not_need() -> None:
+    loaded = loaded_by(f"{PACKAGE}.cli.run")
+    assert {"cv2", "paho"} <= loaded
+    heavy = {"pydantic", "PIL", "prometheus_client", "rich", "pooch", "requests", "torch"}
+    assert loaded & {*heavy, *RUNTIMES} == set()
 
 
 def test_import_of_the_classify_command_loads_nothing_that_it_may_not_need() -> None:

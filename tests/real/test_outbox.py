@@ -235,6 +235,7 @@ def test_outbox_damaged_while_in_use_goes_on_with_what_memory_has(
     outbox.remember("a", "1")
     put(outbox, *range(1, 3001))
     under_way = outbox.next(5)
+    outbox.acknowledge(under_way[0])
     outbox._database._open().execute("PRAGMA wal_checkpoint(TRUNCATE)")
     damage(path, begin=4096, length=path.stat().st_size - 4096)
     outbox._database._open().execute("PRAGMA shrink_memory")
@@ -245,14 +246,14 @@ def test_outbox_damaged_while_in_use_goes_on_with_what_memory_has(
     assert outbox.trouble == ""
     assert outbox.damaged == 1
     assert "Set aside as" in caplog.text
-    outbox.acknowledge(under_way[0])  # ... nor when it has a row there.
+    outbox.acknowledge(under_way[4])  # ... nor when it has a row there.
     clock.now += LATER_S
     outbox.save()
     cut(outbox)
     again = opened(path, max_events=9000)
     assert again.open() == {"a": "1"}
     rest = ids(again.next(9000))
-    assert rest[:3] == [3, 4, 5]
+    assert rest[:2] == [3, 4]
     assert rest[-2:] == [3001, 3002]
 
 
