@@ -203,9 +203,9 @@ class _Ears:
         reason: ReasonCode,
         _with: Properties | None,
     ) -> None:
-        why = self._error or str(reason)
+        why = self._error or f"the connection ended ({reason})"
         if not self._accepted:
-            why = f"the connection was closed before the broker answered ({why}); is TLS as it is?"
+            why = f"closed before the broker answered ({why}); does the port speak TLS, or not?"
         self._tell(Lost(self._number, f"{self._where}: {why}"))
 
     def _on_publish(

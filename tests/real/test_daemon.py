@@ -590,9 +590,11 @@ def test_daemon_that_cannot_start_says_all_that_is_wrong(
 
 @dataclass(frozen=True)
 class Cable:
-    """Between this machine (10.91.7.1) and a network namespace (10.91.7.2)."""
+    """Between this machine and a network namespace."""
 
     namespace: str = "edge-classifier"
+    near: str = "10.91.7.1"
+    far: str = "10.91.7.2"
 
     def up(self) -> None:
         self._set("up")
@@ -616,25 +618,44 @@ def cable() -> Iterator[Cable]:
     _ip("netns", "add", made.namespace)
     try:
         _ip("link", "add", "ec-here", "type", "veth", "peer", "ec-there", "netns", made.namespace)
-        _ip("address", "add", "10.91.7.1/30", "dev", "ec-here")
+        _ip("address", "add", f"{made.near}/30", "dev", "ec-here")
+        _ip("-n", made.namespace, "address", "add", f"{made.far}/30", "dev", "ec-there")
+        _ip("-n", made.namespace, "link", "set", "ec-there", "up")
         made.up()
-        for words in (("address", "add", "10.91.7.2/30", "dev", "ec-there"), ("link", "set", "ec-there", "up"), ("link", "set", "lo", "up")):
-            _ip("-n", made.namespace, *words)
         yield made
     finally:
         subprocess.run(["ip", "netns", "delete", made.namespace], timeout=30, check=True)
 
 
 @pytest.mark.system
+@pytest.mark.parametrize("length", ["short", "long"])
 def test_daemon_whose_link_goes_down_and_up_delivers_all(
-    cable: Cable, tmp_path: Path, cache: Path, house: House
+    cable: Cable, tmp_path: Path, house: House, length: str
 ) -> None:
     with (
-        Broker(tmp_path / "far", address="0.0.0.0") as broker,  # noqa: S104 (both namespaces)
-        Listener(broker.port, "#") as listener,
+        Broker(tmp_path / "far", address="0.0.0.0") as house.broker,  # noqa: S104 (for both ends)
+        Listener(house.broker.port, "#") as listener,
     ):
         remote = Remote(listener)
-        house.broker = broker
-        mqtt = {"keepalive_s": 5}
-        daemon = house.daemon({"door": house.slides("red", "green")}, mqtt=mqtt)
-        daemon.host = "10.91.7.1"
+        mqtt = {"host": cable.near, "keepalive_s": 5}
+        daemon = house.daemon({"door": house.slides("red", "green")}, ("--explain",), mqtt=mqtt)
+        daemon.before = ("ip", "netns", "exec", cable.namespace)
+
+        def made() -> int:
+            return daemon.output.count("changed:")
+
+        with daemon:
+            daemon.until(lambda: len(remote.events("door")) >= 10)
+            cable.down()
+            goal = made() + 40
+            daemon.until(lambda: made() >= goal)
+            if length == "long":  # Both sides notice.
+                daemon.until(lambda: "not connected to the broker" in daemon.log)
+                daemon.until(lambda: remote.availability() == "offline")
+            assert len(remote.events("door")) < goal
+            cable.up()
+            daemon.until(lambda: len(remote.events("door")) > goal, LONG_S)
+            daemon.until(lambda: remote.availability() == "online")
+            assert daemon.stop() == 0
+        eventually(lambda: remote.availability() == "offline")
+    assert seqs(remote.events("door")) == gapless(made())

@@ -5,7 +5,7 @@ qemu translates programs, not a machine: the kernel, the network and /dev are th
 
 import platform
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +17,9 @@ from tests.system.machine import dependencies, kept, need, need_package_index, p
 
 CHECKOUT = "/srv/checkout"
 WHEELS = "/srv/wheels"
+
+PLACES = ("/opt", "/etc/edge-classifier", "/etc/systemd/system", "/usr/local/bin")
+"""Where installing writes to."""
 
 _PACKAGES = (
     "python3",
@@ -55,7 +58,7 @@ CPU revision\t: 3
 _MODEL = "Model\t\t: Raspberry Pi 4 Model B Rev 1.4\n"
 _PREFIX = "/proc/sys/fs/binfmt_misc"
 _FORMAT = "qemu-aarch64"
-_MOUNTED = f"mount -t binfmt_misc none {_PREFIX}"
+_MOUNTED = f"mountpoint -q {_PREFIX} || mount -t binfmt_misc none {_PREFIX}"
 
 
 def installed() -> Path:
@@ -77,17 +80,17 @@ def _install(folder: Path) -> None:
         (folder / "sys/devices/system/cpu" / name).write_text("0-3\n")
 
 
-def raspberry_pi(folder: Path, own: Path, binds: Mapping[Path, str]) -> Root:
+def raspberry_pi(folder: Path, own: Path) -> Root:
     """The root in ``folder`` on a Pi 4's processor; what is installed in it goes to ``own``."""
     cpuinfo = own / "cpuinfo"
     cpuinfo.write_text("".join(_CORE.format(number=n) for n in _CORES) + _MODEL, "utf-8")
-    places = ("opt", "etc/edge-classifier", "etc/systemd/system", "usr/local/bin")
-    for place in places:
-        (own / place).mkdir(parents=True)
-    changed = {own / place: f"/{place}" for place in places}
+    binds = {cpuinfo: "/proc/cpuinfo", REPOSITORY: CHECKOUT}
+    for place in PLACES:
+        outside = own / place.lstrip("/")
+        outside.mkdir(parents=True)
+        binds[outside] = place
     environment = {"QEMU_CPU": "cortex-a72", "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": WHEELS}
-    all_binds = {cpuinfo: "/proc/cpuinfo", REPOSITORY: CHECKOUT, **changed, **binds}
-    return Root(folder, all_binds, environment)
+    return Root(folder, binds, environment)
 
 
 @contextmanager

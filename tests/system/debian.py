@@ -50,7 +50,7 @@ exec chroot "$root" "$@"
 _NETWORK = ("/etc/resolv.conf", "/etc/hosts", "/etc/ssl/certs")
 _ENVIRONMENT: Mapping[str, str] = MappingProxyType(
     {
-        "HOME": "/tmp",  # new for each process
+        "HOME": "/tmp",  # noqa: S108 (made anew for each process)
         "LANG": "C.UTF-8",
         "PATH": "/usr/local/bin:/usr/bin:/usr/sbin",
         # A mounted source tree gets no files of another Python, and starts fast all the same.
