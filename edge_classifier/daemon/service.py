@@ -177,6 +177,7 @@ class Service:
         lanes = self._cameras.lanes
         labels = dict.fromkeys(name for lane in lanes.values() for name in lane.rules.labels.names)
         names = network.names(settings.device.language)
+        self._publisher.follow(_titles(settings))
         self._publisher.describe(tuple(labels), lambda label: names.get(label, label), network.id)
         self._publisher.info(_info(network, settings, tuple(labels)))
         for lane in lanes.values():

@@ -11,6 +11,7 @@ from edge_classifier.publish.board import Board, Kind
 from edge_classifier.publish.database import Waiting
 from edge_classifier.publish.discovery import Device, discovery_payload
 from edge_classifier.publish.mailbox import (
+    Cameras,
     Health,
     Labels,
     Latest,
@@ -83,8 +84,11 @@ class Desk:
                 self._state(latest)
             case Health():
                 self._health(latest)
+            case Cameras():
+                self._follow(latest.titles)
             case Labels():
-                self._describe(latest)
+                self._labels = latest
+                self._describe()
             case Report():
                 stats = latest.kind == Kind.STATS
                 topic = self._topics.stats if stats else self._topics.info
@@ -103,6 +107,8 @@ class Desk:
         return {self._topics.availability, *cameras}
 
     def _state(self, state: CameraState) -> None:
+        if state.camera not in self._cameras:
+            return  # The last word of one that has just been removed.
         if is_worth_keeping(state, self._states.get(state.camera)):
             self._outbox.remember(_STATE + state.camera, json.dumps(kept_state(state)))
         self._states[state.camera] = state
@@ -114,6 +120,8 @@ class Desk:
         self._board.put(Kind.STATE, self._topics.state(camera), encoded(payload))
 
     def _health(self, health: Health) -> None:
+        if health.camera not in self._cameras:
+            return
         word = ONLINE if health.online else OFFLINE
         topic = self._topics.camera_availability(health.camera)
         self._board.put(Kind.CAMERA, topic, word.encode())
@@ -121,8 +129,19 @@ class Desk:
         if health.camera in self._states:
             self._post_state(health.camera)
 
-    def _describe(self, labels: Labels) -> None:
-        self._labels = labels
+    def _follow(self, titles: Mapping[str, str]) -> None:
+        """Cameras may come and go while the daemon runs."""
+        before, self._cameras = self._cameras, titles
+        self._gone = [camera for camera in self._gone if camera not in titles]
+        for camera in before.keys() - titles.keys():
+            self._forget(camera)
+        for camera in titles.keys() - before.keys():
+            self._health(Health(camera, online=False, reason="not opened yet"))
+        if self._labels.labels:
+            self._describe()
+
+    def _describe(self) -> None:
+        labels = self._labels
         for camera in self._states:
             self._post_state(camera)
         if not self._mqtt.discovery:
@@ -146,6 +165,7 @@ class Desk:
     def _forget(self, camera: str) -> None:
         """An empty retained message takes away what the broker still keeps of ``camera``."""
         self._gone.append(camera)
+        self._states.pop(camera, None)
         self._board.put(Kind.CAMERA, self._topics.camera_availability(camera), b"")
         self._board.put(Kind.STATE, self._topics.state(camera), b"")
         self._board.put(Kind.SNAPSHOT, self._topics.snapshot(camera), b"")

@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from edge_classifier.core.events import CameraState, LabelChange
@@ -44,6 +44,13 @@ class Labels:
     labels: Sequence[str]
     name: Names
     model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cameras:
+    """Those that are configured: name to title."""
+
+    titles: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +121,7 @@ class Lost:
     problem: str
 
 
-Latest = CameraState | Picture | Health | Report | Labels | Note | HomeAssistantStarted
+Latest = CameraState | Picture | Health | Report | Cameras | Labels | Note | HomeAssistantStarted
 """Only the newest of each kind and camera counts."""
 Letter = Request | Response | Clear
 """Each one counts; there may be too many."""
@@ -194,5 +201,5 @@ def _key(latest: Latest) -> tuple[str, str]:
             return "Note", latest.key
         case Report():
             return "Report", latest.kind.name
-        case Labels() | HomeAssistantStarted():
+        case Cameras() | Labels() | HomeAssistantStarted():
             return type(latest).__name__, ""

@@ -89,6 +89,10 @@ class Publisher:
         self._worker.restore(self._known())
         self._thread.start()
 
+    def follow(self, cameras: Mapping[str, str]) -> None:
+        """The cameras that there are from now on, name to title; what is kept of others goes."""
+        self._mailbox.put(mail.Cameras(dict(cameras)))
+
     def describe(self, labels: Sequence[str], name: Names, model: str) -> None:
         """What the model in use can say, for Home Assistant and for displayed names."""
         self._mailbox.put(mail.Labels(labels, name, model))

@@ -354,6 +354,7 @@ def test_publisher_without_a_camera_that_was_clears_what_the_broker_keeps_of_it(
     broker: Broker, path: Path
 ) -> None:
     with running(publisher(broker.port, path)) as first:
+        first.follow({CAMERA: "Front", "gone": "Gone"})
         first.state(state(3, camera="gone"))
         eventually(lambda: first.status.connected)
     with running(publisher(broker.port, path)) as second:
@@ -366,6 +367,27 @@ def test_publisher_without_a_camera_that_was_clears_what_the_broker_keeps_of_it(
         late.publish(f"{ROOT}/info", "last")
         eventually(lambda: late.of("/info"))
         assert late.of("/state") == []
+
+
+def test_publisher_follows_cameras_that_come_and_go(broker: Broker, path: Path) -> None:
+    made = publisher(broker.port, path)
+    with Listener(broker.port, f"{ROOT}/#", CONFIG) as listener, running(made):
+        made.describe(("cat",), str, "m")
+        made.state(state(1))
+        eventually(lambda: listener.of(f"{CAMERA}/state"))
+        listener.messages.clear()
+        made.follow({"new": "New"})
+        eventually(lambda: listener.of("/config"))
+        components = json.loads(listener.of("/config")[-1].payload)["cmps"]
+        assert components[f"{CAMERA}.label"] == {"p": "sensor"}
+        assert components["new.label"]["name"]
+        eventually(lambda: listener.of("new/availability"))
+        eventually(lambda: listener.of(f"{CAMERA}/state"))
+        assert listener.of(f"{CAMERA}/state")[-1].payload == b""
+        made.state(state(2))
+        made.follow({CAMERA: "Front", "new": "New"})
+        eventually(lambda: listener.of(f"{CAMERA}/availability")[-1].payload == b"offline")
+        assert listener.of(f"{CAMERA}/state")[-1].payload == b""
 
 
 # --- requests ----------------------------------------------------------------------------------

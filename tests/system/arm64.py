@@ -89,7 +89,12 @@ def raspberry_pi(folder: Path, own: Path) -> Root:
         outside = own / place.lstrip("/")
         outside.mkdir(parents=True)
         binds[outside] = place
-    environment = {"QEMU_CPU": "cortex-a72", "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": WHEELS}
+    environment = {
+        "QEMU_CPU": "cortex-a72",
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": WHEELS,
+        "PIP_NO_COMPILE": "1",
+    }
     return Root(folder, binds, environment)
 
 
