@@ -7,11 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_classifier.core.contract import Contract, Output
-from edge_classifier.core.frame import Frame
+from edge_classifier.core.contract import Contract
+from edge_classifier.core.frame import Frame, Prepared
 from edge_classifier.core.labels import display_names, unknown_name
-from edge_classifier.core.quantization import dequantize, softmax
-from edge_classifier.core.scores import Prediction, name_predictions, top_k
+from edge_classifier.core.scores import Prediction, ScoreReader, name_predictions, top_k
 from edge_classifier.protocols import Clock, Engine
 from edge_classifier.vision.preprocess import Preprocessor
 
@@ -61,6 +60,7 @@ class Classifier:
         self._answer = answer
         self._clock = clock
         self._preprocessor = Preprocessor(contract, engine.input, engine.picture)
+        self._reader = ScoreReader(engine.output, contract.output)
         self._names = display_names(contract, answer.language)
         self._unknown = unknown_name(answer.language)
 
@@ -84,10 +84,15 @@ class Classifier:
         """The scores of all classes, for whoever smooths them over time."""
         started = self._clock()
         self._preprocessor.write(frame)
-        filled = self._clock()
+        return self._scored(1e3 * (self._clock() - started))
+
+    def score_prepared(self, prepared: Prepared) -> Scored:
+        """The same for a frame that was prepared for this very network."""
+        np.copyto(self.engine.picture, prepared.picture)
+        return self._scored(prepared.preprocess_ms)
+
+    def _scored(self, preprocess_ms: float) -> Scored:
+        started = self._clock()
         self.engine.invoke()
-        scores = dequantize(self.engine.scores, self.engine.output.quantization)
-        if self.contract.output is Output.LOGITS:
-            scores = softmax(scores)
-        done = self._clock()
-        return Scored(scores, 1e3 * (filled - started), 1e3 * (done - filled))
+        scores = self._reader.read(self.engine.scores)
+        return Scored(scores, preprocess_ms, 1e3 * (self._clock() - started))

@@ -7,12 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 from itertools import count
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import cv2
@@ -98,21 +98,6 @@ class Daemon:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.configure(self.settings)
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is not None:
-            print(f"--- log of the daemon ---\n{self.log[-6000:]}")
-        if self.process and self.process.poll() is None:
-            self.kill()
-
     @property
     def config(self) -> Path:
         return self.folder / "config.toml"
@@ -137,8 +122,33 @@ class Daemon:
         self.settings = settings
         self.config.write_text(toml(merged(self._base(), settings)))
 
+    @contextmanager
+    def running(self) -> Iterator[Self]:
+        """Started and up; killed in the end if it still runs."""
+        with self.launched():
+            self.await_up()
+            yield self
+
+    @contextmanager
+    def launched(self) -> Iterator[Self]:
+        """Started only."""
+        self.launch()
+        try:
+            yield self
+        except BaseException:
+            print(f"--- log of the daemon ---\n{self.log[-6000:]}")
+            raise
+        finally:
+            if self.process and self.process.poll() is None:
+                self.kill()
+
+    def start(self) -> None:
+        """Begin another life."""
+        self.launch()
+        self.await_up()
+
     def launch(self) -> None:
-        """Start it, and do not wait."""
+        """Begin another life, and do not wait."""
         self._log = self.folder / f"{next(self._lives)}.log"
         command = [sys.executable, "-m", "edge_classifier", "run", "--config", str(self.config)]
         with self._log.open("wb") as log, self._log.with_suffix(".out").open("wb") as output:
@@ -146,13 +156,12 @@ class Daemon:
                 [*self.before, *command, *self.arguments],
                 stdout=output,
                 stderr=log,
-                env=self._environment(),
+                env={**os.environ, "XDG_CACHE_HOME": str(self.cache)},
                 cwd=REPOSITORY,
             )
 
-    def start(self) -> None:
-        """Returns when it is up: model loaded, cameras being opened."""
-        self.launch()
+    def await_up(self) -> None:
+        """Return when its model is loaded and its cameras are being opened."""
         self.until(lambda: "; cameras " in self.log and "http://" in self.log, _START_S)
 
     def until(self, condition: Callable[[], object], within_s: float = 30) -> None:
@@ -186,10 +195,14 @@ class Daemon:
 
     def page(self, path: str) -> str:
         """What it answers over HTTP."""
-        found = re.search(r"http://127\.0\.0\.1:\d+", self.log)
+        found = re.search(r"http://(127\.0\.0\.1:\d+)", self.log)
         assert found, "it serves nothing"
-        with urllib.request.urlopen(f"{found[0]}{path}", timeout=10) as answer:
-            return str(answer.read(), "utf-8")
+        connection = HTTPConnection(found[1], timeout=10)
+        try:
+            connection.request("GET", path)
+            return str(connection.getresponse().read(), "utf-8")
+        finally:
+            connection.close()
 
     def figure(self, name: str) -> float:
         """One number without labels from /metrics."""
@@ -209,9 +222,6 @@ class Daemon:
             "mqtt": {"host": self.host, "port": self.port, "stats_s": 1},
             "http": {"port": 0},
         }
-
-    def _environment(self) -> dict[str, str]:
-        return {**os.environ, "XDG_CACHE_HOME": str(self.cache)}
 
 
 class Remote:
@@ -255,7 +265,11 @@ class Remote:
 
     def response(self, transaction: object) -> dict[str, Any] | None:
         """None: it has not come yet."""
-        answers = (json.loads(one.payload) for one in list(self.listener.messages) if "/response/" in one.topic)
+        answers = (
+            json.loads(one.payload)
+            for one in list(self.listener.messages)
+            if "/response/" in one.topic
+        )
         return next((answer for answer in answers if answer["transaction"] == transaction), None)
 
     def ask(self, command: str, **body: object) -> dict[str, Any]:

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edge_classifier.core.events import Moment
-from edge_classifier.core.frame import Frame
+from edge_classifier.core.frame import Frame, Prepared
 from edge_classifier.protocols import Clock
+
+Prepare = Callable[[Frame], Prepared]
 
 STEADY_S = 10.0
 """Seconds that a camera must have been back for its next failure to count as the first."""
@@ -23,6 +25,8 @@ class Captured:
     at: Moment
     number: int
     """Counts the frames that were decoded, from 1: a gap is frames that nobody took."""
+    prepared: Prepared | None = None
+    """The frame as the network wants it, if somebody has said how."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,8 @@ class Desk:
     def __init__(self, wake: Callable[[], None], clock: Clock, utc: Clock = time.time) -> None:
         self.wanted_from = 0.0
         """Monotonic seconds: frames captured before are of no use to the pipeline."""
+        self.prepare: Prepare | None = None
+        """What the reader makes of each frame, in its thread, before it puts it."""
         self.online = False
         self.ended = False
         self.setbacks = 0
@@ -71,7 +77,7 @@ class Desk:
         self._wake, self._clock, self._utc = wake, clock, utc
         self._changed = threading.Condition()
         self._turn = 0
-        self._slot: tuple[Frame, Moment | None, int] | None = None
+        self._slot: tuple[Frame, Moment | None, int, Prepared | None] | None = None
         self._number = self._dropped = self._opened = self._failures = 0
         self._since = clock()
         self._reason, self._description = "not opened yet", ""
@@ -85,13 +91,15 @@ class Desk:
             self._opened += 1
             self._description = description
 
-    def put(self, turn: int, frame: Frame, at: Moment | None) -> None:
+    def put(
+        self, turn: int, frame: Frame, at: Moment | None, prepared: Prepared | None = None
+    ) -> None:
         """Here is the newest frame. Without ``at`` it counts as captured when it is taken."""
         with self._changed:
             self._require(turn)
             self._dropped += self._slot is not None
             self._number += 1
-            self._slot = frame, at, self._number
+            self._slot = frame, at, self._number, prepared
             self._turn_to(online=True, reason="")
         self._wake()
 
@@ -154,12 +162,12 @@ class Desk:
         with self._changed:
             if self._slot is None or self._clock() < self.wanted_from:
                 return None
-            (frame, at, number), self._slot = self._slot, None
+            (frame, at, number, prepared), self._slot = self._slot, None
             self._changed.notify_all()
             if at is not None and at.monotonic < self.wanted_from:
                 self._dropped += 1
                 return None
-        return Captured(frame, at or Moment(self._utc(), self._clock()), number)
+        return Captured(frame, at or Moment(self._utc(), self._clock()), number, prepared)
 
     def status(self, hung: int) -> CameraStatus:
         """A consistent picture of now."""

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from edge_classifier.capture.desk import CameraStatus, Captured, Desk
+from edge_classifier.capture.desk import CameraStatus, Captured, Desk, Prepare
 from edge_classifier.capture.pixels import Blackness
 from edge_classifier.capture.reader import MakeSource, Reader
 from edge_classifier.config.settings import Camera
@@ -64,6 +64,15 @@ class Grabber:
     @wanted_from.setter
     def wanted_from(self, seconds: float) -> None:
         self._desk.wanted_from = seconds
+
+    @property
+    def prepare(self) -> Prepare | None:
+        """What is made of each frame in the camera's thread; see ``Captured.prepared``."""
+        return self._desk.prepare
+
+    @prepare.setter
+    def prepare(self, prepare: Prepare | None) -> None:
+        self._desk.prepare = prepare
 
     def start(self) -> None:
         """Begin to open the camera."""

@@ -5,9 +5,9 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
-from edge_classifier.core.address import describe, picamera_number
 from edge_classifier.capture.formats import KNOWN, near_size, to_frame
 from edge_classifier.config.settings import Camera
+from edge_classifier.core.address import describe, picamera_number
 from edge_classifier.core.frame import Frame
 from edge_classifier.errors import CameraError
 

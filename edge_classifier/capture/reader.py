@@ -95,11 +95,13 @@ class Reader:
         frame = self._decoded(source)
         if frame is None:
             return
+        if source.live and not self._is_shown(frame, at.monotonic):
+            return
+        prepare = self._desk.prepare
+        prepared = prepare(frame) if prepare else None
         if not source.live:
             self._desk.wait_taken(self._turn)
-            self._desk.put(self._turn, frame, None)
-        elif self._is_shown(frame, at.monotonic):
-            self._desk.put(self._turn, frame, at)
+        self._desk.put(self._turn, frame, at if source.live else None, prepared)
 
     def _is_wanted(self, at_s: float) -> bool:
         if self._black.lost:

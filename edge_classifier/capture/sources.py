@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from edge_classifier.config.settings import Camera
 from edge_classifier.core.address import (
     PICTURES,
     STREAMS,
@@ -13,7 +14,6 @@ from edge_classifier.core.address import (
     scheme_of,
     with_login,
 )
-from edge_classifier.config.settings import Camera
 from edge_classifier.errors import ConfigurationError
 from edge_classifier.protocols import Source
 

@@ -19,7 +19,7 @@ from edge_classifier.errors import ExitCode
 from edge_classifier.vision.pictures import load_picture
 
 DESCRIPTION = "Measures decoding, preprocessing and inference against the bare network."
-_ROUNDS = 5
+_ROUNDS = 12
 """Of the daemon and the bare network, by turns."""
 _CAMERA_SIZES = ((640, 480), (1280, 720))
 

@@ -4,6 +4,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from edge_classifier.config.layers import Draft
+from edge_classifier.config.report import Problem
+from edge_classifier.config.schema import Node
+from edge_classifier.config.secrets import SECRET_FILES, read_secret
+from edge_classifier.config.sources import may_be_there
+from edge_classifier.config.toml import Key, dotted, leaves
 from edge_classifier.core.address import (
     PICAMERA,
     STREAMS,
@@ -12,12 +18,6 @@ from edge_classifier.core.address import (
     picamera_number,
     scheme_of,
 )
-from edge_classifier.config.layers import Draft
-from edge_classifier.config.report import Problem
-from edge_classifier.config.schema import Node
-from edge_classifier.config.secrets import SECRET_FILES, read_secret
-from edge_classifier.config.sources import may_be_there
-from edge_classifier.config.toml import Key, dotted, leaves
 from edge_classifier.errors import ConfigurationError
 
 _EVERYBODY = 0o004

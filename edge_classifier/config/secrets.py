@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from edge_classifier.core.address import is_stream, mask
 from edge_classifier.config.sources import may_be_there
 from edge_classifier.config.toml import Key
+from edge_classifier.core.address import is_stream, mask
 from edge_classifier.errors import ConfigurationError
 
 CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"

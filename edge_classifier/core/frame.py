@@ -1,11 +1,23 @@
 """A picture in memory, as cameras and files hand it on."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_classifier.core.contract import ColourOrder
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A frame as one network's input stores it: cut, shrunk and quantized."""
+
+    picture: NDArray[Any]
+    """Shape (height, width, 3), in the network's dtype."""
+    by: object
+    """What made it: whoever has another one by now must not use it."""
+    preprocess_ms: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,11 @@
 
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edge_classifier.core.contract import Output
-from edge_classifier.core.quantization import Array, Quantization, dequantize, softmax
+from edge_classifier.core.quantization import Array, Quantization, TensorSpec, dequantize, softmax
 
 
 class Prediction(NamedTuple):
@@ -12,6 +15,28 @@ class Prediction(NamedTuple):
     label: str
     index: int | None  # type: ignore[assignment]  # hides tuple.index, which nobody misses
     score: float
+
+
+class ScoreReader:
+    """Reads all scores of a model's output at once, for whoever smooths them over time."""
+
+    def __init__(self, spec: TensorSpec, output: Output) -> None:
+        self._quantization = spec.quantization
+        self._logits = output is Output.LOGITS
+        self._table: Array | None = None
+        if spec.dtype.itemsize == 1 and spec.quantization:
+            # One look-up a score instead of three passes: after a network has swept the caches,
+            # each call into numpy's machinery costs more than what it computes.
+            stored = np.arange(256, dtype=np.uint8).view(spec.dtype)
+            self._table = dequantize(stored, spec.quantization)
+
+    def read(self, raw: Array) -> NDArray[np.float32]:
+        """Scores in [0, 1] of ``raw``, both of shape (classes,); the caller's own."""
+        if self._table is None:
+            scores = dequantize(raw, self._quantization)
+        else:
+            scores = self._table.take(raw.view(np.uint8))
+        return softmax(scores) if self._logits else scores
 
 
 def top_k(

@@ -10,7 +10,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_classifier.capture.desk import CameraStatus, Captured
+from edge_classifier.capture.desk import CameraStatus, Captured, Prepare
+from edge_classifier.classifier import Scored
 from edge_classifier.config.settings import Camera, quiet_minutes
 from edge_classifier.core.events import CameraState, LabelChange, Moment
 from edge_classifier.core.frame import Frame
@@ -22,6 +23,7 @@ from edge_classifier.decision.rules import Rules, rules_for, with_enter
 from edge_classifier.decision.step import Change, Verdict, initial, step
 from edge_classifier.protocols import Clock
 from edge_classifier.vision.motion import MotionGate
+from edge_classifier.vision.prepare import Preparer
 from edge_classifier.vision.region import region_of
 
 _IDLE_LOOK_S = 1.0
@@ -37,6 +39,7 @@ class Grabs(Protocol):
     """What a lane asks of its grabber."""
 
     wanted_from: float
+    prepare: Prepare | None
 
     @property
     def status(self) -> CameraStatus:
@@ -111,6 +114,8 @@ class Lane:
         self._scores: NDArray[np.float32] | None = None
         self._gate = MotionGate(settings.motion) if settings.motion.enabled else None
         self._classified_at = self._due = -inf
+        self._preparer = self._make_preparer(network)
+        self.grabber.prepare = self._preparer
         self._quiet = tuple(quiet_minutes(hours) for hours in settings.quiet_hours)
         self._apply_threshold()
 
@@ -183,7 +188,7 @@ class Lane:
         scores = self._gated_scores(frame, at_s)
         gated = scores is not None
         if scores is None:
-            scores, preprocess_ms, inference_ms = network.classifier.score(frame)
+            scores, preprocess_ms, inference_ms = self._score(captured, frame, network)
             self._remember(frame, scores, at_s)
         started = self._clock()
         self._decided, verdict = step(self._rules, self._decided, scores, at_s)
@@ -194,6 +199,20 @@ class Lane:
         return Outcome(
             captured, reason, verdict, change, preprocess_ms, inference_ms, decision_ms, age_ms
         )
+
+    def _make_preparer(self, network: Network) -> Preparer | None:
+        """None behind a gate: most frames would be prepared in vain."""
+        if self._gate:
+            return None
+        classifier = network.classifier
+        return Preparer(classifier.contract, classifier.engine.input, self.settings.region)
+
+    def _score(self, captured: Captured, frame: Frame, network: Network) -> Scored:
+        prepared = captured.prepared
+        # By another one: it was captured before the network or the region was exchanged.
+        if prepared is None or prepared.by is not self._preparer:
+            return network.classifier.score(frame)
+        return network.classifier.score_prepared(prepared)
 
     def _gated_scores(self, frame: Frame, at_s: float) -> NDArray[np.float32] | None:
         """The last scores, where they may stand for this frame's, because nothing has moved."""

@@ -54,11 +54,11 @@ def parse_request(command: str, payload: bytes, cameras: tuple[str, ...]) -> Req
 
     Raises RequestError, with the transaction if that much could be read.
     """
-    if command not in COMMANDS:
-        raise RequestError(f"no such command: {command!r}; there are {', '.join(COMMANDS)}")
     body = _body(payload)
     transaction = body.pop("transaction", None)
     try:
+        if command not in COMMANDS:
+            raise RequestError(f"no such command: {command!r}; there are {', '.join(COMMANDS)}")
         return _request(command, body, cameras, transaction)
     except RequestError as error:
         raise RequestError(str(error), transaction) from None

@@ -1,5 +1,6 @@
 """What is looked after once a second, frames or not."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
@@ -14,6 +15,8 @@ from edge_classifier.daemon.notify import Notifier
 from edge_classifier.daemon.reporter import Reporter
 from edge_classifier.protocols import Clock
 from edge_classifier.publish.publisher import Publisher
+
+_log = logging.getLogger(__name__)
 
 
 class Rounds:
@@ -98,9 +101,14 @@ class Rounds:
 
     def _tell_health(self, name: str, status: CameraStatus) -> None:
         told = (status.online, status.reason)
-        if self._told.get(name) != told:
-            self._told[name] = told
-            self._publisher.camera(name, online=status.online, reason=status.reason)
+        if self._told.get(name) == told:
+            return
+        if status.online:
+            _log.info("camera %s is online: %s", name, status.description)
+        elif name in self._told:  # Before that it was not opened yet.
+            _log.warning("camera %s is offline: %s", name, status.reason)
+        self._told[name] = told
+        self._publisher.camera(name, online=status.online, reason=status.reason)
 
     def _time_publishing(self) -> None:
         status = self._publisher.status

@@ -31,7 +31,7 @@ ALLOWED = {
     ERRORS: (),
     CORE: ("numpy", CORE),
     PROTOCOLS: (CORE,),
-    VISION: ("numpy", "cv2", "PIL", CORE, ERRORS, SETTINGS, VISION),
+    VISION: ("numpy", "cv2", "PIL", CORE, ERRORS, PROTOCOLS, SETTINGS, VISION),
     CONFIG: ("annotated_types", "pydantic", "pydantic_core", CORE, ERRORS, CONFIG),
     SETTINGS: ("annotated_types",),
     CAPTURE: ("numpy", "cv2", CORE, ERRORS, PROTOCOLS, SETTINGS, VISION, CAPTURE),

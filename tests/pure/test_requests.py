@@ -90,16 +90,18 @@ def test_request_that_is_wrong_is_refused_in_words(
         parse_request(command, payload, CAMERAS)
 
 
-def test_request_that_is_refused_keeps_its_transaction() -> None:
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        ("enable", "enabled must be true or false"),
+        ("format", f"no such command: 'format'; there are {', '.join(COMMANDS)}"),
+    ],
+)
+def test_request_that_is_refused_keeps_its_transaction(command: str, problem: str) -> None:
     with pytest.raises(RequestError) as refused:
-        parse("enable", enabled="yes", transaction=23)
+        parse(command, enabled="yes", transaction=23)
     found = answer(refused.value, {})
-    assert found == {
-        "status": "error",
-        "data": {},
-        "error": "enabled must be true or false",
-        "transaction": 23,
-    }
+    assert found == {"status": "error", "data": {}, "error": problem, "transaction": 23}
 
 
 def test_request_that_was_done_is_answered_with_its_transaction_and_data() -> None:

@@ -9,8 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_classifier.core.contract import Output
-from edge_classifier.core.quantization import Array, Quantization
-from edge_classifier.core.scores import Prediction, name_predictions, top_k
+from edge_classifier.core.quantization import (
+    Array,
+    Quantization,
+    TensorSpec,
+    dequantize,
+    softmax,
+)
+from edge_classifier.core.scores import Prediction, ScoreReader, name_predictions, top_k
 
 UINT8 = Quantization(1 / 256, 0)
 INT8 = Quantization(1 / 256, -128)
@@ -178,3 +184,17 @@ def test_name_predictions_none_left_is_one_unknown_with_the_best_score_and_no_in
 
 def test_name_predictions_no_threshold_keeps_scores_of_zero() -> None:
     assert named([(1, 0.0)], None) == (Prediction("dog", 1, 0.0),)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "float32"])
+@pytest.mark.parametrize("output", list(Output))
+def test_score_reader_gives_what_dequantizing_gives(dtype: str, output: Output) -> None:
+    stored = np.arange(-120, 120, 7).astype(dtype)
+    scale = Quantization(0.02, 3) if dtype != "float32" else Quantization()
+    spec = TensorSpec("scores", (len(stored),), np.dtype(dtype), scale)
+    expected = dequantize(stored, scale)
+    if output is Output.LOGITS:
+        expected = softmax(expected)
+    found = ScoreReader(spec, output).read(stored)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert found.dtype == np.float32
