@@ -15,6 +15,19 @@ Completed = subprocess.CompletedProcess[bytes]
 Cli = Callable[..., Completed]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--no-skips", action="store_true", help="fail where a test was skipped: all parts are here"
+    )
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = len(reporter.stats.get("skipped", ())) if reporter else 0
+    if session.config.getoption("--no-skips") and skipped and not session.exitstatus:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of reference models and pictures, which are not part of the project."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_classifier.capture.desk import CameraStatus, Captured
+from edge_classifier.capture.desk import CameraStatus, Captured, Prepare
 from edge_classifier.config.settings import Camera, Decision, Model
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.events import CameraState, LabelChange, Moment
@@ -30,9 +30,9 @@ UTC_S = 1_700_000_000.0
 ONLINE = CameraStatus(True, "", 0.0, "fed by hand", 1, 0, 0, 0, False)
 
 
-def network(path: Path, *labels: str) -> Network:
-    """A real one that names the brightest colour."""
-    return load_network(Model(use=str(model(path, labels or tuple(RED_GREEN_BLUE)))))
+def network(path: Path, *labels: str, size: int = 8) -> Network:
+    """A real one that names the brightest colour, of a picture of ``size`` by ``size``."""
+    return load_network(Model(use=str(model(path, labels or tuple(RED_GREEN_BLUE), size))))
 
 
 def plain(colour: str, size: tuple[int, int] = (32, 24)) -> Frame:
@@ -46,6 +46,7 @@ class HandFed:
 
     def __init__(self) -> None:
         self.wanted_from = 0.0
+        self.prepare: Prepare | None = None
         self.status = ONLINE
         self.on_take: Callable[[], object] = lambda: None
         self._next: Captured | None = None
@@ -55,7 +56,8 @@ class HandFed:
         """Put a frame there, unless it is one that nobody wants."""
         if at_s >= self.wanted_from:
             self._number += 1
-            self._next = Captured(frame, Moment(UTC_S + at_s, at_s), self._number)
+            prepared = self.prepare(frame) if self.prepare else None
+            self._next = Captured(frame, Moment(UTC_S + at_s, at_s), self._number, prepared)
 
     def lose(self, reason: str) -> None:
         self.status = replace(self.status, online=False, reason=reason)

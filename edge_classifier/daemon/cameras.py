@@ -1,5 +1,6 @@
 """The cameras of the configuration: opened, exchanged and closed as it changes."""
 
+import time
 from collections.abc import Callable, Mapping
 
 from edge_classifier.capture.grabber import Grabber
@@ -70,7 +71,13 @@ class Cameras:
 
     def stop(self, within_s: float) -> bool:
         """Close all; whether every driver has let go."""
-        closed = [grabber.stop(within_s) for grabber in self._grabbers.values()]
+        deadline = time.monotonic() + within_s
+        for grabber in self._grabbers.values():
+            grabber.stop(0.0)  # All begin to close before the first is waited for.
+        closed = [
+            grabber.stop(max(0.0, deadline - time.monotonic()))
+            for grabber in self._grabbers.values()
+        ]
         return all(closed)
 
     def _lane(self, name: str, camera: Camera, network: Network) -> Lane:

@@ -116,6 +116,7 @@ class Lane:
         self._classified_at = self._due = -inf
         self._preparer = self._make_preparer(network)
         self.grabber.prepare = self._preparer
+        self.grabber.wanted_from = 0.0
         self._quiet = tuple(quiet_minutes(hours) for hours in settings.quiet_hours)
         self._apply_threshold()
 
@@ -253,7 +254,8 @@ class Lane:
         """Want the next frame one period after this one was due, without running after."""
         if self.settings.rate_fps:
             period_s = 1.0 / self.settings.rate_fps
-            self._due = max(self._due, at_s - period_s / 2) + period_s
+            on_time = at_s - self._due < period_s
+            self._due = (self._due if on_time else at_s) + period_s
             self.grabber.wanted_from = self._due
         else:
             self.grabber.wanted_from = 0.0

@@ -1,6 +1,7 @@
 """The composition root of the daemon: builds the parts, starts them, and ends them in order."""
 
 import logging
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -115,20 +116,25 @@ class Service:
 
         Raises what keeps it from starting: a model that cannot be used, wrong settings.
         """
+        self._listen_to_signals()
         self._control.start()
         self._serve()
         self._keeper.start()
         self._publisher.start()
         self._worker.start()
-        self._listen_to_signals()
         self._notifier.ready("started")
         try:
             self._pipeline.run()
         finally:
-            self._end()
+            closed = self._end()
+        if not closed:
+            # A driver that hangs may crash what Python tidies up on its way out.
+            logging.shutdown()
+            os._exit(ExitCode.OK)
         return ExitCode.OK
 
-    def _end(self) -> None:
+    def _end(self) -> bool:
+        """Close everything; whether every camera has let go."""
         self._notifier.stopping()
         _log.info("stopping")
         closed = self._cameras.stop(_CLOSING_S)
@@ -142,6 +148,7 @@ class Service:
             "told" if clean else "not told",
             "written" if kept else "not all written",
         )
+        return closed
 
     def _listen_to_signals(self) -> None:
         """Handlers set flags and take no locks: they may interrupt the very code that holds one."""

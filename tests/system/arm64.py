@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tests.system.debian import Root, bootstrap
-from tests.system.machine import dependencies, kept, need, need_package_index, pip
+from tests.system.machine import dependencies, kept, need, need_package, pip
 
 CHECKOUT = "/srv/checkout"
 WHEELS = "/srv/wheels"
@@ -70,7 +70,7 @@ def installed() -> Path:
 
 
 def _install(folder: Path) -> None:
-    need_package_index()
+    need_package("ai-edge-litert")
     bootstrap(folder, *_PACKAGES, architecture="arm64")
     wheels = folder / WHEELS.lstrip("/")
     done = pip("download", *_WHEEL_OPTIONS, "--dest", wheels, *_BUILD, *dependencies())
@@ -84,18 +84,16 @@ def raspberry_pi(folder: Path, own: Path) -> Root:
     """The root in ``folder`` on a Pi 4's processor; what is installed in it goes to ``own``."""
     cpuinfo = own / "cpuinfo"
     cpuinfo.write_text("".join(_CORE.format(number=n) for n in _CORES) + _MODEL, "utf-8")
-    binds = {cpuinfo: "/proc/cpuinfo", REPOSITORY: CHECKOUT}
-    for place in PLACES:
-        outside = own / place.lstrip("/")
+    lent = {own / place.lstrip("/"): place for place in PLACES}
+    for outside in lent:
         outside.mkdir(parents=True)
-        binds[outside] = place
     environment = {
         "QEMU_CPU": "cortex-a72",
         "PIP_NO_INDEX": "1",
         "PIP_FIND_LINKS": WHEELS,
         "PIP_NO_COMPILE": "1",
     }
-    return Root(folder, binds, environment)
+    return Root(folder, {cpuinfo: "/proc/cpuinfo", REPOSITORY: CHECKOUT}, lent, environment)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ mounts are in a name space of its own, so they go with the process, however that
 
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -26,7 +26,7 @@ for folder in bin sbin lib lib64; do
 done
 mkdir -p "$1/proc" "$1/dev" "$1/tmp" "$1/sys/devices/system/cpu"
 """
-# $1 is the root; then pairs of a path here and a path there; then --, and the command.
+# $1 is the root; then triples of ro or rw, a path here and a path there; then --, and the command.
 _ENTER = """
 root=$1
 shift
@@ -34,15 +34,16 @@ mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 mount -t tmpfs tmpfs "$root/tmp"
 while [ "$1" != -- ]; do
-  target=$root/$2
-  if [ -d "$1" ]; then
+  target=$root/$3
+  if [ -d "$2" ]; then
     mkdir -p "$target"
   elif [ ! -e "$target" ]; then
     mkdir -p "${target%/*}"
     touch "$target"
   fi
-  mount --bind "$1" "$target"
-  shift 2
+  mount --bind "$2" "$target"
+  mount -o "remount,bind,$1" "$target"
+  shift 3
 done
 shift
 exec chroot "$root" "$@"
@@ -81,8 +82,10 @@ class Root:
     """The Debian in ``folder``, with some of this machine's files and folders in it."""
 
     folder: Path
-    binds: Mapping[Path, str] = field(default_factory=dict)
-    """Path on this machine: where it appears."""
+    shown: Mapping[Path, str] = field(default_factory=dict)
+    """Path on this machine to where it appears, not to be written to from inside."""
+    lent: Mapping[Path, str] = field(default_factory=dict)
+    """The same, but writable."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """On top of a plain one; nothing of this machine's comes in by itself."""
 
@@ -90,11 +93,11 @@ class Root:
         self, *command: str | Path, stdout: int | None = None, stderr: int | None = None
     ) -> subprocess.Popen[str]:
         """Start a program; the process is the program's own, and is killed with this one."""
-        binds = {Path(path): path for path in _NETWORK} | dict(self.binds)
-        pairs = [str(part) for pair in binds.items() for part in pair]
+        network = {Path(path): path for path in _NETWORK}
+        binds = [*_triples("ro", {**network, **self.shown}), *_triples("rw", self.lent)]
         enter = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "sh", "-ec", _ENTER, "sh"]
         return subprocess.Popen(
-            [*enter, str(self.folder), *pairs, "--", *map(str, command)],
+            [*enter, str(self.folder), *binds, "--", *map(str, command)],
             env={**_ENVIRONMENT, **self.environment},
             stdin=subprocess.DEVNULL,
             stdout=stdout,
@@ -117,6 +120,9 @@ class Root:
         settings = {**pip_settings(), "PIP_BREAK_SYSTEM_PACKAGES": "1", "PIP_NO_CACHE_DIR": "1"}
         quiet = ["--quiet", "--root-user-action=ignore", "--no-compile"]
         command = [PYTHON, "-m", "pip", "install", *quiet, *arguments]
-        root = Root(self.folder, self.binds, settings)
-        done = root.run(*command, timeout_s=280)
+        done = replace(self, environment=settings).run(*command, timeout_s=280)
         assert done.returncode == 0, done.stderr[-3000:]
+
+
+def _triples(mode: str, binds: Mapping[Path, str]) -> list[str]:
+    return [part for outside, inside in binds.items() for part in (mode, str(outside), inside)]

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from tests.mosquitto import HOST, free_port
 from tests.system.debian import PYTHON, SITE, Root, bootstrap
-from tests.system.machine import kept, need, need_package_index
+from tests.system.machine import kept, need, need_package
 from tests.waiting import eventually
 
 _VERSION = "2026.2.3"
@@ -47,7 +47,7 @@ def installed() -> Path:
 
 
 def _install(folder: Path) -> None:
-    need_package_index()
+    need_package("homeassistant")
     bootstrap(folder, *_PACKAGES)
     root = Root(folder)
     core = f"homeassistant=={_VERSION}"
@@ -76,7 +76,7 @@ class HomeAssistant:
         """Return when it answers and has loaded its integrations."""
         settings = self.folder / "configuration.yaml"
         settings.write_text(_SETTINGS.format(port=self.port), "utf-8")
-        root = Root(self.root, {self.folder: "/config"})
+        root = Root(self.root, lent={self.folder: "/config"})
         command = [PYTHON, "-m", "homeassistant", "--config", "/config", "--skip-pip"]
         with (self.folder / "home-assistant.out").open("a") as out:
             self._process = root.start(*command, stdout=out.fileno(), stderr=subprocess.STDOUT)

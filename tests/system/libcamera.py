@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.conftest import REPOSITORY
 from tests.system.debian import SITE, Root, bootstrap
-from tests.system.machine import dependencies, kept, need, need_package_index
+from tests.system.machine import dependencies, kept, need, need_package
 
 PICTURE = "opt/harness/scene.jpg"
 """What the camera sees, below the root; read when it is opened."""
@@ -68,12 +68,12 @@ def installed() -> Path:
 
 def with_camera(folder: Path, picture: Path) -> Root:
     """The root in which ``picture`` is what the camera sees, with this project on its path."""
-    binds = {REPOSITORY: CHECKOUT, picture: f"/{PICTURE}"}
-    return Root(folder, binds, {"PYTHONPATH": CHECKOUT})
+    shown = {REPOSITORY: CHECKOUT, picture: f"/{PICTURE}"}
+    return Root(folder, shown, environment={"PYTHONPATH": CHECKOUT})
 
 
 def _install(folder: Path) -> None:
-    need_package_index()
+    need_package("picamera2")
     bootstrap(folder, *_PACKAGES)
     root = Root(folder)
     root.pip_install(_PICAMERA2, *dependencies())

@@ -56,7 +56,7 @@ def pi(bare: Root, rehearsal: str) -> Root:
 
 def outside(root: Root, place: str) -> Path:
     """Where a bound folder of the root is on this machine."""
-    return next(path for path, inside in root.binds.items() if inside == place)
+    return next(path for path, inside in root.lent.items() if inside == place)
 
 
 def test_it_is_a_raspberry_pi_of_64_bits(bare: Root) -> None:
@@ -74,6 +74,7 @@ def test_dry_run_names_what_installing_then_makes(rehearsal: str, pi: Root) -> N
 def test_doctor_finds_the_machine_fit(pi: Root) -> None:
     done = pi.run(COMMAND, "doctor")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "aarch64: NEON" in done.stdout
     assert "the sample cat is" in done.stdout
 
 

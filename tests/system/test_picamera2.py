@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def espresso(debian: Path, tmp_path: Path) -> Root:
     assert picture is not None
     scene = cv2.resize(picture, (640, 480))[:, :, ::-1]
     root = with_camera(debian, written(tmp_path / "scene.jpg", scene))
-    return Root(root.folder, {**root.binds, tmp_path: "/srv/test"}, root.environment)
+    return replace(root, lent={tmp_path: "/srv/test"})
 
 
 def written(path: Path, rgb: Any) -> Path:
