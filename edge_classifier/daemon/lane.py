@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge_classifier.capture.desk import CameraStatus, Captured, Prepare
 from edge_classifier.classifier import Scored
-from edge_classifier.config.settings import Camera, quiet_minutes
+from edge_classifier.config.settings import Camera, Decision, quiet_minutes
 from edge_classifier.core.events import CameraState, LabelChange, Moment
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.labels import UNKNOWN
@@ -100,6 +100,8 @@ class Lane:
         self._shown = before or _nothing_yet(name, network.id)
         self._verdict: Verdict | None = None
         self._at_utc = self._shown.at
+        self._labels = network.labels
+        self._base = rules_for(network.labels, settings.decision)
         self.configure(settings, network)
 
     def configure(self, settings: Camera, network: Network) -> None:
@@ -108,7 +110,8 @@ class Lane:
         Raises UnknownLabelsError and changes nothing when the settings name labels that the
         network has not.
         """
-        self._base = rules_for(network.labels, settings.decision)
+        self._base = self._rules_for(network.labels, settings.decision)
+        self._labels = network.labels
         self.settings = settings
         self._model = network.id
         self._scores: NDArray[np.float32] | None = None
@@ -200,6 +203,11 @@ class Lane:
         return Outcome(
             captured, reason, verdict, change, preprocess_ms, inference_ms, decision_ms, age_ms
         )
+
+    def _rules_for(self, labels: tuple[str, ...], decision: Decision) -> Rules:
+        """The present rules where they still hold: averages and waiting times are theirs."""
+        same = labels == self._labels and decision == self._base.decision
+        return self._base if same else rules_for(labels, decision)
 
     def _make_preparer(self, network: Network) -> Preparer | None:
         """None behind a gate: most frames would be prepared in vain."""

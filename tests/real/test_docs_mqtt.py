@@ -76,8 +76,8 @@ def keys(value: Any, at: str = "") -> set[str]:
         return set[str]().union(*(keys(item, at) for item in value))
     if not isinstance(value, dict) or at in OPAQUE:
         return {at}
-    if at == "cameras":
-        return set[str]().union(*(keys(item, at) for item in value.values()))
+    if at == "cameras":  # Their names are no keys.
+        value = {name: item for camera in value.values() for name, item in camera.items()}
     within = f"{at}." if at else ""
     return set[str]().union(*(keys(item, f"{within}{name}") for name, item in value.items()))
 
