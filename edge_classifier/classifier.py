@@ -61,6 +61,7 @@ class Classifier:
         self._clock = clock
         self._preprocessor = Preprocessor(contract, engine.input, engine.picture)
         self._reader = ScoreReader(engine.output, contract.output)
+        self._picture = engine.picture.data.cast("B")
         self._names = display_names(contract, answer.language)
         self._unknown = unknown_name(answer.language)
 
@@ -88,7 +89,9 @@ class Classifier:
 
     def score_prepared(self, prepared: Prepared) -> Scored:
         """The same for a frame that was prepared for this very network."""
-        np.copyto(self.engine.picture, prepared.picture)
+        # numpy would let go of the interpreter's lock meanwhile, and the camera's thread, which has
+        # just been told that its frame was taken, would get it before the network runs.
+        self._picture[:] = prepared.picture.data.cast("B")
         return self._scored(prepared.preprocess_ms)
 
     def _scored(self, preprocess_ms: float) -> Scored:

@@ -143,10 +143,13 @@ class ConfigurationError(EdgeClassifierError):
 
     exit_code = ExitCode.CONFIGURATION
 
+    def __str__(self) -> str:
+        return "; ".join(self.lines)
+
     @property
     def lines(self) -> tuple[str, ...]:
         """Each setting by itself: whoever mends a file wants all of them at once."""
         problems = self.problem.splitlines()
         if len(problems) < 2:
-            return (str(self),)
+            return (super().__str__(),)
         return tuple(f"{self.subject}: {problem}" for problem in problems)

@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 
 from edge_classifier import samples
-from edge_classifier.assembly import load_model
+from edge_classifier.assembly import ModelChoice, load_model
 from edge_classifier.bench import Report, measure
 from edge_classifier.classifier import Answer
 from edge_classifier.cli.options import add_model_arguments, model_choice, say, whole_number
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
-from edge_classifier.errors import ExitCode
+from edge_classifier.errors import ExitCode, UsageError
 from edge_classifier.vision.pictures import load_picture
 
 DESCRIPTION = "Measures decoding, preprocessing and inference against the bare network."
@@ -71,6 +71,9 @@ def run(options: Namespace) -> ExitCode:
 
 
 def _run_daemon(options: Namespace) -> ExitCode:
+    if options.image or model_choice(options) != ModelChoice():
+        remedy = "It measures the embedded model on a picture of its own."
+        raise UsageError("--daemon", "takes neither a model nor a picture", remedy)
     from edge_classifier.cli.bench_daemon import measure_daemon
 
     rows = []

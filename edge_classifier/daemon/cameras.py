@@ -12,10 +12,6 @@ from edge_classifier.config.settings import Camera
 from edge_classifier.core.events import CameraState
 from edge_classifier.daemon.lane import Lane, Override
 from edge_classifier.daemon.network import Network
-from edge_classifier.daemon.worker import Worker
-
-_CLOSING_S = 5.0
-"""How long closing a camera may take before it is left to itself."""
 
 _REOPENING = tuple(
     key.removeprefix("cameras.*.") for key, effect in EFFECTS.items() if effect is Effect.REOPEN
@@ -30,14 +26,12 @@ class Cameras:
         self,
         *,
         wake: Callable[[], None],
-        worker: Worker,
         restored: Mapping[str, CameraState],
         overrides: Mapping[str, Override],
     ) -> None:
         self._wake = wake
-        self._worker = worker
-        self._restored = restored
-        self._overrides = overrides
+        self._restored = dict(restored)
+        self._overrides = dict(overrides)
         self._grabbers: dict[str, Grabber] = {}
         self.lanes: dict[str, Lane] = {}
         """By name, in the configuration's order."""
@@ -54,7 +48,7 @@ class Cameras:
             if name not in self.lanes or must_reopen(self.lanes[name].settings, camera)
         }
         for name in set(self.lanes) - set(cameras):
-            self._close(name)
+            self._put_away(name)
         for name, make_source in sources.items():
             self._open(name, make_source, cameras[name])
         lanes = self.lanes
@@ -90,11 +84,17 @@ class Cameras:
         self._grabbers[name] = Grabber(name, make_source, camera, wake=self._wake)
         self._grabbers[name].start()
 
+    def _put_away(self, name: str) -> None:
+        """Close a camera that may come back, and then counts on."""
+        self._restored[name] = self.lanes[name].state()
+        self._overrides[name] = self.lanes[name].override
+        self._close(name)
+
     def _close(self, name: str) -> None:
-        """In the background, because its driver may hang."""
+        """Without waiting, because its driver may hang."""
         grabber = self._grabbers.pop(name, None)
         if grabber:
-            self._worker.submit(lambda: _stop(grabber))
+            grabber.stop(0.0)
 
 
 def must_reopen(old: Camera, new: Camera) -> bool:
@@ -106,7 +106,3 @@ def _source(name: str, camera: Camera, network: Network) -> MakeSource:
     secret = read_secret(camera.credentials_file, f"camera-{name}")
     _, height, width, _ = network.loaded.engine.input.shape
     return source_for(camera, secret.reveal() if secret else None, near_px=min(height, width))
-
-
-def _stop(grabber: Grabber) -> None:
-    grabber.stop(_CLOSING_S)

@@ -1,10 +1,12 @@
 """What may be changed while the daemon runs: requests over MQTT, reloading, another model.
 
 Slow work (reading the configuration, loading a model) is done by the worker; its result is posted
-to the pipeline and takes over between two frames, all of it or nothing.
+to the pipeline and takes over between two frames, all of it or nothing. The worker makes one change
+after the other, so that each builds on what is in force.
 """
 
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -27,6 +29,9 @@ from edge_classifier.errors import ConfigurationError, EdgeClassifierError, Unav
 from edge_classifier.publish.publisher import Publisher
 
 _log = logging.getLogger(__name__)
+
+_TAKING_S = 60.0
+"""For the pipeline to come round; it never takes so long unless it hangs."""
 
 Done = Callable[[Mapping[str, Any] | Exception], None]
 """Told the outcome of a change: what is new, or why nothing changed."""
@@ -86,6 +91,7 @@ class Control:
                 _log.error("back to the configured model: %s", error)
                 self._requested_model = ""
             else:
+                _log.info("model %s, as asked for over MQTT", self._requested_model)
                 return
         try:
             self.install(self._load(self.settings, ""), self.settings)
@@ -182,12 +188,10 @@ class Control:
         done({"model": network.id})
 
     def _reload(self, done: Done) -> None:
-        before = self.settings
-
         def read() -> None:
             settings = self._read_settings()
             network = None
-            if settings.model != before.model:
+            if settings.model != self.settings.model:
                 network = self._load(settings, self._requested_model)
             self._hand_over(partial(self._take_settings, settings, network, done))
 
@@ -238,8 +242,16 @@ class Control:
             done(RequestError("too many changes are under way: try again later"))
 
     def _hand_over(self, action: Callable[[], None]) -> None:
-        if not self._pipeline.post(action):
+        """Have ``action`` done, and wait for it: the next change builds on this one."""
+        taken = threading.Event()
+
+        def act() -> None:
+            action()
+            taken.set()
+
+        if not self._pipeline.post(act):
             raise UnavailableError("the pipeline", "too much is waiting", "Try again later")
+        taken.wait(_TAKING_S)
 
 
 def _log_reload(outcome: Mapping[str, Any] | Exception) -> None:

@@ -105,7 +105,7 @@ class Rounds:
             return
         if status.online:
             _log.info("camera %s is online: %s", name, status.description)
-        elif name in self._told:  # Before that it was not opened yet.
+        elif status.opened or status.failures:  # Else it was not tried yet.
             _log.warning("camera %s is offline: %s", name, status.reason)
         self._told[name] = told
         self._publisher.camera(name, online=status.online, reason=status.reason)

@@ -83,7 +83,6 @@ class Service:
         overrides = self._publisher.remembered().get("overrides", {})
         self._cameras = Cameras(
             wake=self._pipeline.wake,
-            worker=self._worker,
             restored=self._publisher.states(),
             overrides=_overrides(overrides),
         )

@@ -68,7 +68,7 @@ def event_payload(event: LabelChange, name: Names) -> dict[str, Any]:
 
 def with_delay(payload: bytes, delay_ms: float) -> bytes:
     """An event's payload with the milliseconds between its frame's capture and now."""
-    return encoded({**json.loads(payload), "capture_to_publish_ms": round(delay_ms, 1)})
+    return encoded({**json.loads(payload), "capture_to_publish_ms": delay_ms})
 
 
 def delay_ms(captured: Moment, now: Moment, *, same_boot: bool) -> float:

@@ -8,85 +8,17 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Self
 
-import numpy as np
 import pytest
 
-from edge_classifier.capture.desk import Captured
 from edge_classifier.capture.grabber import Grabber
 from edge_classifier.capture.sources import source_for
 from edge_classifier.config.settings import Camera
-from tests.mjpeg import Colour, MjpegCamera, jpeg
+from tests.mjpeg import MjpegCamera, jpeg
 from tests.waiting import eventually
+from tests.watch import READ_S, Watch
 
-READ_S, OPEN_S = 1.5, 3.0
 BLUE, RED = (200, 60, 30), (30, 60, 200)
-
-
-class Watch:
-    """A grabber that is looked after as the pipeline would, from a thread of its own."""
-
-    def __init__(self, url: str, credentials: str | None = None, black_s: float = 0) -> None:
-        settings = Camera(
-            source=url,
-            open_timeout_s=OPEN_S,
-            read_timeout_s=READ_S,
-            black_s=black_s,
-            retry_max_s=0.2,
-        )
-        self.onlines: list[bool] = []
-        """Whether it was online, each time that changed."""
-        self.latest: Captured | None = None
-        self.woken = threading.Event()
-        self.ending = False
-        self.grabber = Grabber("door", source_for(settings, credentials), settings, wake=self._wake)
-        self.thread = threading.Thread(target=self._look_after)
-
-    def _wake(self) -> None:
-        online = self.grabber.status.online
-        if self.onlines[-1:] != [online]:
-            self.onlines.append(online)
-        self.woken.set()
-
-    def _look_after(self) -> None:
-        while not self.ending:
-            self.woken.wait(0.5)
-            self.woken.clear()
-            self.grabber.check()
-            self.latest = self.grabber.take() or self.latest
-
-    def is_online(self) -> bool:
-        return self.grabber.status.online
-
-    def is_offline(self) -> bool:
-        return not self.grabber.status.online
-
-    def has_failed(self) -> bool:
-        return self.grabber.status.failures > 1
-
-    @property
-    def number(self) -> int:
-        """Of the latest frame."""
-        return self.latest.number if self.latest else 0
-
-    def is_beyond(self, number: int) -> bool:
-        return self.number > number
-
-    def shows(self, colour: Colour) -> bool:
-        if self.latest is None:
-            return False
-        return bool(np.abs(self.latest.frame.pixels[50, 50].astype(int) - colour).max() < 8)
-
-    def __enter__(self) -> Self:
-        self.grabber.start()
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.ending = True
-        self.thread.join()
-        assert self.grabber.stop(20), "a thread is left"
 
 
 @pytest.fixture

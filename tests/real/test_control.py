@@ -1,7 +1,8 @@
 """What may be changed while the daemon runs: all of it or nothing, and always with an answer."""
 
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,12 @@ from edge_classifier.core.events import CameraState
 from edge_classifier.daemon.cameras import Cameras
 from edge_classifier.daemon.control import Control
 from edge_classifier.daemon.keeper import Keeper
-from edge_classifier.daemon.lane import Override
 from edge_classifier.daemon.meters import Meters
 from edge_classifier.daemon.network import Network
 from edge_classifier.daemon.pipeline import Pipeline
 from edge_classifier.daemon.reporter import Reporter
 from edge_classifier.daemon.worker import Worker
-from edge_classifier.errors import ConfigurationError, MissingFileError, UnavailableError
+from edge_classifier.errors import ConfigurationError, MissingFileError
 from tests.daemon import colours, model
 from tests.parts import AT_ONCE, Told
 from tests.waiting import eventually
@@ -30,10 +30,12 @@ GERMAN = ("rot", "grün", "blau")
 class Office:
     """Everything that a request may reach, and a folder with models."""
 
-    def __init__(self, folder: Path, *, requested: str = "", reversed_: bool = False) -> None:
+    def __init__(self, folder: Path, *, requested: str = "") -> None:
         self.folder = folder
         pictures = colours(folder / "pictures", "red", "green")
-        self.camera = Camera(source=f"pictures:{pictures}", rate_fps=50, decision=AT_ONCE)
+        self.camera = Camera(
+            source=f"pictures:{pictures}", picture_s=0, rate_fps=50, decision=AT_ONCE
+        )
         self.models = folder / "models"
         model(self.models / "german.tflite", GERMAN, size=16)
         use = str(model(folder / "rgb.tflite"))
@@ -45,18 +47,19 @@ class Office:
         )
         self.file: Settings | Exception = self.settings
         """What reading the configuration gives."""
+        self.files: list[Settings] = []
+        """What it gives before that, once each."""
         self.told, self.worker = Told(), Worker()
         self.installed: list[tuple[str, Settings]] = []
         self.keeper = Keeper(self.settings.store, folder / "kept")
+        self.meters = Meters()
         self.reporter = Reporter(
-            self.settings, meters=Meters(), publisher=self.told, keeper=self.keeper
+            self.settings, meters=self.meters, publisher=self.told, keeper=self.keeper
         )
         self.pipeline = Pipeline(
-            seen=lambda *_: None, housekeeping=lambda: None, progress=lambda: None
+            seen=self.reporter.seen, housekeeping=lambda: None, progress=lambda: None
         )
-        self.cameras = Cameras(
-            wake=self.pipeline.wake, worker=self.worker, restored={}, overrides={}
-        )
+        self.cameras = Cameras(wake=self.pipeline.wake, restored={}, overrides={})
         self.control = self.make_control(requested)
 
     def make_control(self, requested: str = "") -> Control:
@@ -82,7 +85,7 @@ class Office:
         """The response."""
         before = len(self.told.responses)
         self.control.request(command, json.dumps({"transaction": 5, **body}).encode())
-        self._turn_until(lambda: len(self.told.responses) > before)
+        self.turn_until(lambda: len(self.told.responses) > before)
         to, payload = self.told.responses[-1]
         assert to == command
         assert payload["transaction"] == 5
@@ -113,12 +116,12 @@ class Office:
         """Every camera is classified."""
         before = {name: lane.state().seq for name, lane in self.cameras.lanes.items()}
         lanes = self.cameras.lanes
-        self._turn_until(lambda: all(lanes[name].state().seq > seq for name, seq in before.items()))
+        self.turn_until(lambda: all(lanes[name].state().seq > seq for name, seq in before.items()))
 
     def state(self, camera: str) -> CameraState:
         return self.cameras.lanes[camera].state()
 
-    def _turn_until(self, condition: Any) -> None:
+    def turn_until(self, condition: Callable[[], object]) -> None:
         def met() -> bool:
             self.pipeline.turn()
             return bool(condition())
@@ -126,12 +129,14 @@ class Office:
         eventually(met, 30)
 
     def _read(self) -> Settings:
-        if isinstance(self.file, Exception):
-            raise self.file
-        return self.file
+        found = self.files.pop(0) if self.files else self.file
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     def _installed(self, network: Network, settings: Settings) -> None:
         self.installed.append((network.id, settings))
+        self.meters.follow(settings.cameras)
 
 
 @pytest.fixture
@@ -169,11 +174,15 @@ def test_control_sets_thresholds_and_takes_them_back(office: Office) -> None:
 
 
 def test_control_publishes_a_picture_on_request(office: Office) -> None:
-    outcomes = []
-    office.pipeline = Pipeline(
-        seen=lambda lane, outcome: outcomes.append(lane.name), housekeeping=lambda: None, progress=lambda: None
-    )
+    office.goes_on()
+    office.done("enable", enabled=False)
+    before = len(office.told.pictures)
     assert office.done("snapshot", camera="door") == {"cameras": ["door"]}
+    office.turn_until(lambda: len(office.told.pictures) > before)
+    camera, picture = office.told.pictures[-1]
+    assert camera == "door"
+    assert picture is not None
+    assert picture.startswith(b"\xff\xd8\xff")
 
 
 def test_control_clears_what_is_named(office: Office) -> None:
@@ -248,7 +257,8 @@ def test_control_keeps_the_model_where_the_new_one_cannot_be_used(office: Office
 def test_control_refuses_a_model_without_the_labels_that_are_configured(office: Office) -> None:
     warm = replace(AT_ONCE, groups={"warm": ("red",)})
     office.file = replace(
-        office.settings, cameras={**office.settings.cameras, "yard": replace(office.camera, decision=warm)}
+        office.settings,
+        cameras={**office.settings.cameras, "yard": replace(office.camera, decision=warm)},
     )
     office.done("reload")
     assert "groups.warm: 'red' is no label of this model" in office.refused("model", model="german")
@@ -323,6 +333,22 @@ def test_control_reloading_adds_removes_and_reopens_cameras(office: Office) -> N
     office.goes_on()
 
 
+def test_control_reloading_a_camera_that_was_away_counts_on(office: Office) -> None:
+    office.goes_on()
+    office.done("threshold", threshold=0.9, camera="yard")
+    before = office.state("yard")
+    office.file = replace(office.settings, cameras={"door": office.camera})
+    office.done("reload")
+    gone = office.told.states["yard"][-1]
+    office.file = office.settings
+    office.done("reload")
+    assert office.state("yard").seq >= max(before.seq, gone.seq) > 0
+    assert office.state("yard").threshold == 0.9
+    office.goes_on()
+    seqs = [event.seq for event in office.told.events if event.camera == "yard"]
+    assert seqs == list(range(1, len(seqs) + 1))
+
+
 def test_control_reloading_keeps_what_was_set_over_mqtt(office: Office) -> None:
     office.done("threshold", threshold=0.9, camera="door")
     decision = replace(AT_ONCE, enter=0.8)
@@ -369,9 +395,34 @@ def test_control_reloading_what_is_wrong_changes_nothing_and_says_why(
         office.file = wrong
         assert words in office.refused("reload")
     office.control.reload()
-    office._turn_until(lambda: "the old one stays: /no/such.tflite" in caplog.text)
+    office.turn_until(lambda: "the old one stays: /no/such.tflite" in caplog.text)
+
+
+def test_control_makes_one_change_after_the_other(office: Office) -> None:
+    german = Model(use=str(office.models / "german.tflite"))
+    office.files = [replace(office.settings, model=german)]
+    for command, body in (("reload", b""), ("reload", b""), ("model", b'{"model": "german"}')):
+        office.control.request(command, body)
+    office.control.request("model", b'{"model": ""}')
+    office.turn_until(lambda: len(office.told.responses) == 4)
+    ids = [network for network, _ in office.installed]
+    assert [name.partition("@")[0] for name in ids] == ["rgb", "german", "rgb", "german", "rgb"]
+    assert office.control.settings == office.settings
 
 
 def test_control_whose_worker_is_busy_asks_to_try_again(office: Office) -> None:
-    for _ in range(20):
-        office.worker.submit(lambda: None)
+    busy, let_go = threading.Event(), threading.Event()
+
+    def job() -> None:
+        busy.set()
+        assert let_go.wait(60)
+
+    try:
+        office.worker.submit(job)
+        assert busy.wait(20)
+        while office.worker.submit(job):
+            pass
+        assert "too many changes are under way" in office.refused("model", model="german")
+        assert "too many changes are under way" in office.refused("reload")
+    finally:
+        let_go.set()

@@ -177,13 +177,17 @@ def test_daemon_and_broker_killed_in_outages_lose_and_disorder_nothing(house: Ho
         goal = len(remote.events("door")) + more
         daemon.until(lambda: len(remote.events("door")) >= goal, LONG_S)
 
-    def outage() -> None:
-        broker.save()
-        broker.kill()
-
     def wait_in_vain(more: int) -> None:
         goal = daemon.figure("outbox_events") + more
         daemon.until(lambda: daemon.figure("outbox_events") >= goal)
+
+    def outage() -> None:
+        """The broker goes with messages in its hands that it has not looked at."""
+        broker.save()
+        assert broker.process
+        broker.process.send_signal(signal.SIGSTOP)
+        wait_in_vain(30)
+        broker.kill()
 
     def end_outage() -> None:
         broker.start()
@@ -192,17 +196,17 @@ def test_daemon_and_broker_killed_in_outages_lose_and_disorder_nothing(house: Ho
     with daemon.running():
         arrive(20)
         outage()  # the broker alone
-        wait_in_vain(30)
+        wait_in_vain(20)
         end_outage()
         arrive(40)
         daemon.kill()  # the daemon alone
         daemon.start()
         arrive(20)
         outage()  # both, and the daemon twice
-        wait_in_vain(30)
+        wait_in_vain(20)
         daemon.kill()
         daemon.start()
-        wait_in_vain(30)
+        wait_in_vain(20)
         daemon.kill()
         end_outage()
         daemon.start()

@@ -1,5 +1,6 @@
 """docs/mqtt.md against a daemon and a broker: what it shows is what comes, and all of it."""
 
+import ast
 import json
 import re
 import shutil
@@ -32,6 +33,13 @@ DISCOVERY = "homeassistant/device/edge-classifier-pi/config"
 JSON_TOPICS = tuple(f"{ROOT}/{name}" for name in ("front/state", "front/event", "stats", "info"))
 OPAQUE = {"stages_ms", "cameras.reasons", "cameras.age_ms", "configuration", "host.throttling"}
 """Keys whose values are looked at elsewhere, or differ by machine and settings."""
+OF_LIBRARIES = {
+    "Not authorized",
+    "Connection reset by peer",
+    "self-signed certificate in certificate chain",
+    "certificate is not valid for",
+}
+"""Reasons that come from below."""
 SETTINGS: Tree = {
     "cameras": {
         "front": {
@@ -204,6 +212,35 @@ def test_stages_and_reasons_of_the_page_are_those_there_are(world: World) -> Non
 def test_every_reason_and_its_meaning_are_in_the_troubleshooting_page() -> None:
     listed = {name: meaning for name, meaning, _ in rows(section("Reasons", TROUBLESHOOTING))}
     assert listed == {str(reason): reason.meaning for reason in Reason}
+
+
+def said_in(*folders: str) -> str:
+    """Every text in the code of these parts of the package."""
+    found = []
+    for folder in folders:
+        for path in (REPOSITORY / "edge_classifier" / folder).glob("*.py"):
+            tree = ast.walk(ast.parse(path.read_text("utf-8")))
+            texts = (node.value for node in tree if isinstance(node, ast.Constant))
+            found += [text for text in texts if isinstance(text, str)]
+    return "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("heading", "folders"),
+    [("A camera is offline", ("capture", "core", "vision")), ("The broker", ("publish",))],
+)
+def test_reasons_of_the_troubleshooting_page_are_worded_as_the_daemon_words_them(
+    heading: str, folders: tuple[str, ...]
+) -> None:
+    said = said_in(*folders)
+    first_cells = re.findall(r"^\| (`.*?) \| ", section(heading, TROUBLESHOOTING), re.MULTILINE)
+    assert len(first_cells) > 10
+    for phrase in re.findall(r"`([^`]+)`", " ".join(first_cells)):
+        # Figures, names and what the system says differ.
+        parts = re.split(r"[.:] |\(?\.\.\.\)?|\d+|TOPIC", phrase)
+        fixed = [part.strip(" .:;") for part in parts if part.strip(" .:;")]
+        unknown = [part for part in fixed if part not in said and part not in OF_LIBRARIES]
+        assert not unknown, phrase
 
 
 def test_shown_part_of_the_discovery_message_is_as_it_comes(world: World) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_classifier.config.settings import Camera, Decision, Motion, Region
@@ -139,6 +139,7 @@ def test_lane_after_a_pause_does_not_run_after_what_it_missed(rgb: Network) -> N
     assert classified(bench, 50, 1) <= 6
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.001, 3), min_size=2, max_size=60), st.floats(0.5, 30))
 def test_lane_never_exceeds_its_rate(rgb: Network, pauses: list[float], rate_fps: float) -> None:
     bench = Bench(rgb, replace(CAMERA, rate_fps=rate_fps))

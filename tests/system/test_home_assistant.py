@@ -4,12 +4,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from edge_classifier.core.events import CameraState
+from edge_classifier.publish.discovery import Device, discovery_payload
+from edge_classifier.publish.payloads import encoded, state_payload
+from edge_classifier.publish.topics import Topics
 from tests.mjpeg import Colour, MjpegCamera, jpeg
 from tests.mosquitto import Broker, Listener
 from tests.system.homeassistant import HomeAssistant, installed
@@ -50,7 +55,12 @@ CONNECTION = "binary_sensor.porch_pi_door_connection"
 MEMORY = "sensor.porch_pi_memory"
 OF_CAMERA = (LABEL, SCORE, EVENT, IMAGE, SWITCH, THRESHOLD, CONNECTION)
 OF_NODE = (MEMORY, "sensor.porch_pi_fps", "sensor.porch_pi_outbox", "sensor.porch_pi_temperature")
-COMPLAINTS = ("mqtt", "template", "porch")
+COMPLAINTS = (
+    "[homeassistant.components.mqtt",
+    "[homeassistant.helpers.template]",
+    "porch",
+    "barn",
+)
 """What is in each line of Home Assistant's log that is about the daemon's messages."""
 CONNECTION_LOG = "[homeassistant.components.mqtt.client]"
 """Says when the broker is lost, which it is at times."""
@@ -239,3 +249,29 @@ def test_restarted_home_assistant_has_label_and_picture_again(home: HomeAssistan
     home.start()
     wait_for(home, LABEL, "red")
     eventually(lambda: colour_shown(home) == RED)
+
+
+def test_thousand_labels_are_shown_and_a_removed_camera_goes(
+    home: HomeAssistant, broker: Broker
+) -> None:
+    topics = Topics("edge-classifier", "barn", "homeassistant")
+    labels = ["unknown", *(f"label {number}" for number in range(1000))]
+    device = Device(topics, {"gate": "", "hay": ""}, "model", labels, stats_s=30)
+    with Listener(broker.port, topics.requests, name="barn") as publisher:
+
+        def publish(topic: str, payload: bytes) -> None:
+            publisher.publish(topic, payload, retain=True)
+
+        publish(topics.availability, b"online")
+        publish(topics.camera_availability("gate"), b"online")
+        publish(topics.discovery, encoded(discovery_payload(device)))
+        wait_for(home, "sensor.barn_gate_label", "unknown")
+        shown = CameraState("gate", "label 999", 0.5, 0.2, (), 0, 0, 1, "model", True, 0.4)
+        publish(topics.state("gate"), encoded(state_payload(shown, str)))
+        wait_for(home, "sensor.barn_gate_label", "label 999")
+        left = replace(device, cameras={"gate": ""}, gone=["hay"])
+        publish(topics.discovery, encoded(discovery_payload(left)))
+        eventually(lambda: not any("barn_hay" in entity for entity in home.states()))
+        assert state(home, "sensor.barn_gate_label") == "label 999"
+        publish(topics.discovery, b"")
+        eventually(lambda: not any("barn" in entity for entity in home.states()))
