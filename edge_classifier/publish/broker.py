@@ -105,13 +105,13 @@ class Link:
             if mqtt.tls.enabled:
                 self._client.tls_set_context(tls_context(mqtt.tls))
             self._client.connect(mqtt.host, mqtt.port, mqtt.keepalive_s)
-        except (OSError, ValueError, EdgeClassifierError) as error:
+            if self._over.is_set():
+                self.abort()
+            # Even then: this thread of paho's closes the socket, and tells.
+            self._client.loop_start()
+        except (OSError, ValueError, RuntimeError, EdgeClassifierError) as error:
+            # RuntimeError: the system gives no thread.
             self._tell(Lost(self.number, explained(error, mqtt)))
-            return
-        if self._over.is_set():
-            self.abort()
-        # Even then: this thread of paho's closes the socket, and tells.
-        self._client.loop_start()
 
 
 def explained(error: Exception, mqtt: Mqtt) -> str:

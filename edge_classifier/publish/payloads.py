@@ -72,14 +72,13 @@ def with_delay(payload: bytes, delay_ms: float) -> bytes:
 
 
 def delay_ms(captured: Moment, now: Moment, *, same_boot: bool) -> float:
-    """Milliseconds between two moments.
+    """Milliseconds between two moments, to one digit.
 
     The monotonic clock begins anew with each boot; the other one may have been set in between, but
     is all there is then.
     """
-    if same_boot:
-        return max(0.0, 1000 * (now.monotonic - captured.monotonic))
-    return max(0.0, 1000 * (now.utc - captured.utc))
+    passed_s = now.monotonic - captured.monotonic if same_boot else now.utc - captured.utc
+    return max(0.0, round(1000 * passed_s, 1))
 
 
 def kept_state(state: CameraState) -> dict[str, Any]:

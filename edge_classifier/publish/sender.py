@@ -147,7 +147,7 @@ class Sender:
         now = Moment(self._utc(), self._clock())
         for event in self._outbox.next(room, self._held):
             same_boot = event.boot == self._boot != ""
-            self.delay_ms = round(delay_ms(event.captured, now, same_boot=same_boot), 1)
+            self.delay_ms = delay_ms(event.captured, now, same_boot=same_boot)
             topic = self._topics.event(event.camera)
             payload = with_delay(event.payload, self.delay_ms)
             mid = link.publish(topic, payload, qos=1, retain=False)

@@ -91,7 +91,7 @@ def test_event_payload_has_what_was_and_what_is() -> None:
 
 def test_event_that_leaves_carries_its_delay_and_all_it_had() -> None:
     waiting = event_payload(EVENT, NAMES.__getitem__)
-    left = json.loads(with_delay(encoded(waiting), 12.345))
+    left = json.loads(with_delay(encoded(waiting), 12.3))
     assert left == {**waiting, "capture_to_publish_ms": 12.3}
 
 

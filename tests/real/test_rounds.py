@@ -21,7 +21,7 @@ from edge_classifier.publish.status import PublisherStatus
 from tests.fake_source import FakeClock
 from tests.parts import CAMERA, ONLINE, Bench, Told, network
 
-OFFLINE = replace(ONLINE, online=False, reason="not opened yet")
+OFFLINE = replace(ONLINE, online=False, reason="not opened yet", opened=0)
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +121,17 @@ def test_rounds_tell_the_health_of_a_camera_that_was_away_again(watch: Watch) ->
     watch.cameras.lanes["yard"] = lane
     watch.go()
     assert [name for name, *_ in watch.told.health] == ["door", "yard", "yard"]
+
+
+def test_rounds_log_a_camera_that_could_not_be_opened_at_all(
+    watch: Watch, caplog: pytest.LogCaptureFixture
+) -> None:
+    failed = replace(OFFLINE, reason="no such device", failures=1)
+    watch.benches["door"].grabber.status = failed
+    watch.go(2)
+    assert [record.message for record in caplog.records] == [
+        "camera door is offline: no such device"
+    ]
 
 
 def test_rounds_repeat_states_after_the_heartbeat(watch: Watch) -> None:
