@@ -337,7 +337,7 @@ def test_daemon_with_a_camera_that_fails_in_every_way_goes_on(house: House) -> N
             yard.picture = jpeg(RED)
             turns("online")
             daemon.until(lambda: remote.state("yard")["label"] == "red")
-            assert remote.state("yard")["problem"] is None
+            daemon.until(lambda: remote.state("yard")["problem"] is None)
             assert remote.availability("door") == "online"
             assert daemon.stop() == 0
 

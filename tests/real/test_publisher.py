@@ -118,8 +118,8 @@ def test_publisher_retains_all_but_events_statistics_and_responses(
     broker: Broker, path: Path
 ) -> None:
     made = publisher(broker.port, path)
+    made.camera(CAMERA, online=True)  # Before it connects, or it would say offline first.
     with Listener(broker.port, f"{ROOT}/#", name="early") as early, running(made):
-        made.camera(CAMERA, online=True)
         made.describe(("cat", "dog"), str, "model-1")
         made.info({"version": "1"})
         made.stats({"fps": 1.5})
