@@ -55,7 +55,7 @@ read_arguments() {
   done
 }
 
-say() { echo "install.sh: $*"; }
+say() { echo "install.sh${dry_run:+ (dry run: nothing was changed)}: $*"; }
 
 fail() {
   echo "install.sh: $*" >&2

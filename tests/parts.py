@@ -14,7 +14,7 @@ from edge_classifier.core.events import CameraState, LabelChange, Moment
 from edge_classifier.core.frame import Frame
 from edge_classifier.daemon.lane import Lane, Outcome
 from edge_classifier.daemon.network import Network, load_network
-from edge_classifier.publish.payloads import Names
+from edge_classifier.publish.payloads import Names, encoded
 from edge_classifier.publish.publisher import Publisher
 from edge_classifier.publish.status import PublisherStatus
 from tests.daemon import model
@@ -48,6 +48,7 @@ class HandFed:
         self.wanted_from = 0.0
         self.prepare: Prepare | None = None
         self.status = ONLINE
+        self.connection = 1
         self.on_take: Callable[[], object] = lambda: None
         self._next: Captured | None = None
         self._number = 0
@@ -57,7 +58,8 @@ class HandFed:
         if at_s >= self.wanted_from:
             self._number += 1
             prepared = self.prepare(frame) if self.prepare else None
-            self._next = Captured(frame, Moment(UTC_S + at_s, at_s), self._number, prepared)
+            at = Moment(UTC_S + at_s, at_s)
+            self._next = Captured(frame, at, self._number, prepared, self.connection)
 
     def lose(self, reason: str) -> None:
         self.status = replace(self.status, online=False, reason=reason)
@@ -148,10 +150,11 @@ class Told(Publisher):
     def stats(self, figures: Mapping[str, Any]) -> None:
         self.figures.append(figures)
 
-    def describe(self, labels: Sequence[str], name: Names, model: str) -> None:
+    def describe(self, labels: Sequence[str], name: Names, model: str, *, stats_s: float) -> None:
         raise NotImplementedError
 
     def respond(self, command: str, payload: Mapping[str, Any]) -> None:
+        encoded(payload)  # As the real one does at once.
         self.responses.append((command, payload))
 
     def remember(self, key: str, value: Mapping[str, Any] | None) -> None:

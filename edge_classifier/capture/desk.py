@@ -27,6 +27,8 @@ class Captured:
     """Counts the frames that were decoded, from 1: a gap is frames that nobody took."""
     prepared: Prepared | None = None
     """The frame as the network wants it, if somebody has said how."""
+    connection: int = 0
+    """Counts how often the camera was opened: another number is a gap in what was seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +165,13 @@ class Desk:
             if self._slot is None or self._clock() < self.wanted_from:
                 return None
             (frame, at, number, prepared), self._slot = self._slot, None
+            connection = self._opened
             self._changed.notify_all()
             if at is not None and at.monotonic < self.wanted_from:
                 self._dropped += 1
                 return None
-        return Captured(frame, at or Moment(self._utc(), self._clock()), number, prepared)
+        at = at or Moment(self._utc(), self._clock())
+        return Captured(frame, at, number, prepared, connection)
 
     def status(self, hung: int) -> CameraStatus:
         """A consistent picture of now."""

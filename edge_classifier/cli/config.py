@@ -5,12 +5,12 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edge_classifier.config.report import Problem, Report
-from edge_classifier.config.settings import Settings
+from edge_classifier.cli.check import with_model
+from edge_classifier.config.report import Report
 from edge_classifier.config.sources import (
     FILE_VARIABLE,
     SYSTEM_FILE,
@@ -139,31 +139,9 @@ def _write(path: Path, text: str, *, force: bool) -> None:
 def _check(options: Namespace) -> ExitCode:
     from edge_classifier.config.load import examine
 
-    report = examine(settings_sources(options))
-    if options.labels and report.settings:
-        problems = _label_problems(report.settings)
-        report = replace(report, problems=problems, settings=None if problems else report.settings)
+    report = with_model(examine(settings_sources(options)), labels=options.labels)
     print(_as_json(report) if options.json else _as_text(report))
     return ExitCode.OK if report.settings else ExitCode.CONFIGURATION
-
-
-def _label_problems(settings: Settings) -> tuple[Problem, ...]:
-    """Labels in the settings that the model does not have; a camera's are told once."""
-    from edge_classifier.daemon.network import load_network
-    from edge_classifier.decision.labels import UnknownLabelsError, label_map
-
-    labels = load_network(settings.model).labels
-    found: dict[str, Problem] = {}
-    decisions = {"decision": settings.decision} | {
-        f"cameras.{name}.decision": camera.decision for name, camera in settings.cameras.items()
-    }
-    for key, decision in decisions.items():
-        try:
-            label_map(labels, decision)
-        except UnknownLabelsError as error:
-            for text in error.problems:
-                found.setdefault(text, Problem(text, key))
-    return tuple(found.values())
 
 
 def _as_text(report: Report) -> str:

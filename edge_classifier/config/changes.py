@@ -21,6 +21,7 @@ class Effect(StrEnum):
 EFFECTS: Mapping[str, Effect] = MappingProxyType(
     {
         "device.*": Effect.RESTART,
+        "device.language": Effect.LIVE,
         "model.*": Effect.LIVE,
         "cameras.*": Effect.LIVE,
         "cameras.*.source": Effect.REOPEN,

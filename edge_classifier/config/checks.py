@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Iterator
+from glob import has_magic
+from ipaddress import ip_address
 from pathlib import Path
 
 from edge_classifier.config.layers import Draft
@@ -12,6 +14,7 @@ from edge_classifier.config.sources import may_be_there
 from edge_classifier.config.toml import Key, dotted, leaves
 from edge_classifier.core.address import (
     PICAMERA,
+    PICTURES,
     STREAMS,
     device_of,
     is_stream,
@@ -22,13 +25,23 @@ from edge_classifier.errors import ConfigurationError
 
 _EVERYBODY = 0o004
 _STATE_FOLDER = ("device", "state_folder")
+_CA_FILE = ("mqtt", "tls", "ca_file")
+_HTTP_HOST = ("http", "host")
+_CERTIFICATES = ("ca_file", "certificate_file")
+_TLS_PORT = 8883
+_LARGEST_PEM = 1_000_000
+"""Bytes; all authorities of a system take a quarter of that."""
+_TILDE = "~ is not expanded: write the whole path"
 
 
 def problems_of(draft: Draft, root: Node) -> Iterator[Problem]:
     """Files that cannot be used, and cameras that cannot be told apart."""
     for key, path in _paths(draft, root):
-        if text := _folder_problem(path) if key == _STATE_FOLDER else _file_problem(key, path):
+        if text := _path_problem(key, path):
             yield draft.problem(key, text)
+    for key, text in _maybe_paths(draft):
+        if text.removeprefix(PICTURES).startswith("~"):
+            yield draft.problem(key, _TILDE)
     seen: dict[str, str] = {}
     for name, source in _sources(draft):
         if is_stream(source) and scheme_of(source) not in STREAMS:
@@ -45,6 +58,13 @@ def warnings_of(draft: Draft, root: Node) -> Iterator[Problem]:
     for key, path in _paths(draft, root):
         if key[-1] in SECRET_FILES and _is_open(path):
             yield draft.problem(key, "everybody on this machine can read it; `chmod o= FILE`")
+        if key[-1] in _CERTIFICATES and not _may_be_pem(path):
+            yield draft.problem(key, "is no PEM file: -----BEGIN is not in it")
+    yield from _camera_warnings(draft)
+    yield from _network_warnings(draft)
+
+
+def _camera_warnings(draft: Draft) -> Iterator[Problem]:
     seen: dict[str, str] = {}
     for name, source in _sources(draft):
         key = ("cameras", name, "source")
@@ -54,6 +74,21 @@ def warnings_of(draft: Draft, root: Node) -> Iterator[Problem]:
         if _device(source) and other != name:
             text = f"is the device of {dotted(('cameras', other))}, too; only one can open it"
             yield draft.problem(key, text)
+        if not _may_have_pictures(source):
+            yield draft.problem(key, "there is no such folder")
+
+
+def _network_warnings(draft: Draft) -> Iterator[Problem]:
+    if draft.get(("mqtt", "tls", "enabled")) is not True:
+        plain = "and mqtt.tls.enabled is false: nothing is encrypted"
+        if draft.get(("mqtt", "port")) == _TLS_PORT:
+            yield draft.problem(("mqtt", "port"), f"is the port for TLS, {plain}")
+        if draft.get(_CA_FILE):
+            yield draft.problem(_CA_FILE, f"is for TLS, {plain}")
+    host = draft.get(_HTTP_HOST)
+    is_served = draft.get(("http", "enabled")) is not False
+    if is_served and isinstance(host, str) and not _is_loopback(host):
+        yield draft.problem(_HTTP_HOST, "the network can read it: there is no log-in")
 
 
 def _paths(draft: Draft, root: Node) -> Iterator[tuple[Key, Path]]:
@@ -69,6 +104,21 @@ def _sources(draft: Draft) -> Iterator[tuple[str, str]]:
     for name in cameras if isinstance(cameras, dict) else ():
         source = draft.get(("cameras", name, "source"))
         yield name, source if isinstance(source, str) else ""
+
+
+def _maybe_paths(draft: Draft) -> Iterator[tuple[Key, str]]:
+    """Texts that may name a file, or something else."""
+    for name, source in _sources(draft):
+        yield ("cameras", name, "source"), source
+    for key in (("model", "use"), ("model", "delegate")):
+        text = draft.get(key)
+        yield key, text if isinstance(text, str) else ""
+
+
+def _path_problem(key: Key, path: Path) -> str:
+    if str(path).startswith("~"):
+        return _TILDE
+    return _folder_problem(path) if key == _STATE_FOLDER else _file_problem(key, path)
 
 
 def _folder_problem(path: Path) -> str:
@@ -98,6 +148,26 @@ def _secret_problem(key: Key, path: Path) -> str:
 
 def _is_open(path: Path) -> bool:
     return _is_readable(path) and bool(path.stat().st_mode & _EVERYBODY)
+
+
+def _may_be_pem(path: Path) -> bool:
+    if not (_is_readable(path) and path.is_file()):
+        return True  # That is a problem, and told as one.
+    with path.open("rb") as file:
+        return b"-----BEGIN " in file.read(_LARGEST_PEM)
+
+
+def _may_have_pictures(source: str) -> bool:
+    folder = source.removeprefix(PICTURES)
+    is_plain = source != folder and "\0" not in folder and not has_magic(folder)
+    return not is_plain or may_be_there(Path(folder))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _is_readable(path: Path) -> bool:

@@ -8,19 +8,23 @@ import sys
 from edge_classifier.config.report import Report
 from edge_classifier.config.settings import Settings
 from edge_classifier.config.sources import Sources
-from edge_classifier.errors import ConfigurationError, EdgeClassifierError
+from edge_classifier.errors import EdgeClassifierError, UnavailableError
 
 TIME_LIMIT_S = 60.0
 """A Pi Zero takes a few seconds to import pydantic, and more while it is starting up."""
 
 
 def load_apart(sources: Sources, *, time_limit_s: float = TIME_LIMIT_S) -> Settings:
-    """The settings. Raises ConfigurationError with all problems, and MissingFileError."""
+    """The settings. Raises what ``examine_apart`` raises, and ConfigurationError."""
     return examine_apart(sources, time_limit_s=time_limit_s).require()
 
 
 def examine_apart(sources: Sources, *, time_limit_s: float = TIME_LIMIT_S) -> Report:
-    """``config.load.examine`` in a child. Raises what it raises, and ConfigurationError."""
+    """``config.load.examine`` in a child. Raises what it raises.
+
+    UnavailableError when the child does not answer, or dies: that is the machine's fault (no
+    memory, a slow card), may be over in a moment, and says nothing about the settings.
+    """
     # The child must find this package however the parent found it.
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
     try:
@@ -43,8 +47,8 @@ def examine_apart(sources: Sources, *, time_limit_s: float = TIME_LIMIT_S) -> Re
     return answer
 
 
-def _failure(problem: str) -> ConfigurationError:
-    return ConfigurationError("settings", problem, "`edge-classify config check` may tell more.")
+def _failure(problem: str) -> UnavailableError:
+    return UnavailableError("settings", problem, "`edge-classify config check` may tell more.")
 
 
 def _answer(sources: Sources) -> Report | EdgeClassifierError:

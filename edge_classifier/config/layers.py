@@ -9,7 +9,7 @@ from edge_classifier.config.report import Problem
 from edge_classifier.config.schema import Node
 from edge_classifier.config.secrets import presentable
 from edge_classifier.config.sources import PREFIX, Sources
-from edge_classifier.config.toml import Key, dotted, inline, key_lines, leaves, parse_key
+from edge_classifier.config.toml import Key, complaint, dotted, inline, key_lines, leaves, parse_key
 from edge_classifier.errors import MissingFileError, UsageError
 
 _LARGEST_FILE = 1_000_000
@@ -83,6 +83,7 @@ class Draft:
 
 def put_file(draft: Draft, path: Path) -> Problem | None:
     """Add a file; what is wrong with it as a whole. Raises MissingFileError."""
+    text = ""
     try:
         text = _read(path)
         tree = tomllib.loads(text)
@@ -94,7 +95,7 @@ def put_file(draft: Draft, path: Path) -> Problem | None:
     except UnicodeDecodeError as error:
         return Problem(f"is not UTF-8 text (byte {error.start + 1})", origin=str(path))
     except (ValueError, RecursionError) as error:
-        return Problem(f"is not valid TOML: {error}", origin=str(path))
+        return Problem(f"is not valid TOML: {complaint(text, error)}", origin=str(path))
     lines = key_lines(text)
     for key, value in leaves(tree):
         draft.put(key, value, _place(path, _line(lines, key)))
@@ -123,10 +124,20 @@ def put_environment(draft: Draft, sources: Sources, root: Node) -> list[Problem]
     """Add the variables that begin with ``PREFIX``; what is wrong with them."""
     problems = []
     for variable, text in sorted(sources.environment.items()):
-        if variable.startswith(PREFIX):
+        if meant := _misspelt(variable, root):
+            problems.append(Problem(f"did you mean {meant}?", origin=f"${variable}"))
+        elif variable.startswith(PREFIX):
             key = _key_of(variable, draft, root)
             problems += _put_text(draft, root, key, text, f"${variable}")
     return problems
+
+
+def _misspelt(variable: str, root: Node) -> str:
+    """What was meant by a variable with one underscore for two at its begin; else nothing."""
+    before, _, rest = variable.partition(PREFIX.removesuffix("_"))
+    table, separator, _ = rest.partition("__")
+    is_misspelt = not before and separator and table.lower() in root.children
+    return PREFIX + rest if is_misspelt else ""
 
 
 def put_assignments(draft: Draft, sources: Sources, root: Node) -> list[Problem]:

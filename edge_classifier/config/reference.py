@@ -16,7 +16,7 @@ _INTRODUCTION = f"""\
 
 ```
 edge-classify config init      write a commented file
-edge-classify config check     everything that is wrong with it
+edge-classify config check     everything that is wrong with it; --labels: label names, too
 edge-classify config show      what is in force, defaults included, secrets masked
 edge-classify config schema    JSON Schema, for editors
 ```

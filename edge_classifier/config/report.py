@@ -45,5 +45,6 @@ class Report:
         """The settings. Raises ConfigurationError with all problems, one a line."""
         if self.settings is None:
             subject = str(self.file) if self.file else "settings"
-            raise ConfigurationError(subject, "\n".join(map(str, self.problems)))
+            lines = (str(problem).removeprefix(f"{subject}: ") for problem in self.problems)
+            raise ConfigurationError(subject, "\n".join(lines))
         return self.settings

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from edge_classifier.config.sources import may_be_there
@@ -14,8 +15,13 @@ CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
 """Set by systemd: a folder that only this service can read."""
 HIDDEN = "***"
 _LONGEST = 4096
-SECRET_FILES = ("password_file", "credentials_file")
-"""Keys that name a file with a secret in it."""
+SECRET_FILES: Mapping[str, str] = MappingProxyType(
+    {
+        "password_file": "a file whose first line is the password",
+        "credentials_file": "a file whose first line is USER:PASSWORD",
+    }
+)
+"""Keys that name a file with a secret in it, and what that file is."""
 
 
 class Secret:
@@ -74,7 +80,7 @@ def _credentials(name: str, environment: Mapping[str, str]) -> Iterator[Path]:
 def _first_line(path: Path) -> str:
     try:
         with path.open(encoding="utf-8") as file:
-            line = file.readline(_LONGEST + 2).rstrip("\r\n")
+            first = file.readline(_LONGEST + 2)
     except OSError as error:
         remedy = "It is to be a text file that the service's user can read."
         problem = f"the secret cannot be read ({error.strerror})"
@@ -82,7 +88,9 @@ def _first_line(path: Path) -> str:
     except UnicodeDecodeError:
         # Its cause would show the secret.
         raise ConfigurationError(str(path), "the secret is not UTF-8 text") from None
+    line = first.rstrip("\r\n")
     if not line or len(line) > _LONGEST:
-        problem = f"the first line is not a secret of 1 to {_LONGEST} characters"
+        unfit = f"the first line is not a secret of 1 to {_LONGEST} characters"
+        problem = unfit if first else "is empty"
         raise ConfigurationError(str(path), problem, "Write the secret there, and nothing else.")
     return line

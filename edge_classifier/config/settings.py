@@ -47,7 +47,10 @@ def _minute(time: str, hours: str) -> int:
 
 
 def _is_hours(text: str) -> bool:
-    return bool(quiet_minutes(text))
+    begin, end = quiet_minutes(text)
+    if begin == end:
+        raise ValueError(f"{text!r} is empty: it ends when it begins")
+    return True
 
 
 def _is_name(text: str) -> bool:
@@ -67,8 +70,15 @@ def _is_camera_name(text: str) -> bool:
 
 
 def _is_topic(text: str) -> bool:
-    if any(sign in text for sign in "+#\0") or text != text.strip("/"):
-        raise ValueError("may not have +, # or a / at its ends")
+    if any(sign in text for sign in "+#\0") or text.startswith("$") or "" in text.split("/"):
+        raise ValueError("may not have +, #, a / at its ends, // or a $ at its begin")
+    return True
+
+
+def _is_broker(text: str) -> bool:
+    port = re.fullmatch(r"[^:]*:[0-9]+", text)  # An IPv6 address has several colons.
+    if port or "://" in text or any(sign.isspace() for sign in text):
+        raise ValueError("must be a name or an address alone: the port belongs into mqtt.port")
     return True
 
 
@@ -77,6 +87,7 @@ Hours = Annotated[str, Predicate(_is_hours)]
 DeviceName = Annotated[str, Predicate(_is_device_name)]
 CameraName = Annotated[str, Predicate(_is_camera_name)]
 Topic = Annotated[str, Len(1, 200), Predicate(_is_topic)]
+Broker = Annotated[str, Len(1, 253), Predicate(_is_broker)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +154,7 @@ class Mqtt:
 
     enabled: bool = True
     """Publish over MQTT. Off: the daemon still classifies, for `--explain` and /metrics."""
-    host: Annotated[str, Len(1, 253)] = "localhost"
+    host: Broker = "localhost"
     """The broker's host name or address."""
     port: Annotated[int, Interval(ge=1, le=65535)] = 1883
     """The broker's port."""

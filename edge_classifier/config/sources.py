@@ -50,3 +50,5 @@ def may_be_there(path: Path) -> bool:
         return path.exists()
     except PermissionError:
         return True  # Reading it will say so; passing over it would be a riddle.
+    except OSError:
+        return False  # Such as a name that is too long.

@@ -18,6 +18,8 @@ _DOTTED = rf"[ \t]*({_PART}(?:[ \t]*\.[ \t]*{_PART})*)[ \t]*"
 _KEY = re.compile(_DOTTED)
 _ASSIGNMENT = re.compile(_DOTTED + "=")
 _HEADER = re.compile(rf"[ \t]*\[{_DOTTED}\]")
+_LINE = re.compile(r"\(at line (\d+)")
+_NAMES = "names have a to z, A to Z, digits, - and _; a title may have anything"
 
 
 def parse_key(text: str) -> Key:
@@ -56,6 +58,14 @@ def key_lines(text: str) -> dict[Key, int]:
             elif assignment:
                 found.setdefault(table + parse_key(assignment[1]), number)
     return found
+
+
+def complaint(text: str, error: Exception) -> str:
+    """What ``tomllib`` says of ``text``, and of a table's name what it does not say."""
+    place = _LINE.search(str(error))
+    line = text.split("\n")[int(place[1]) - 1] if place else ""
+    is_broken_header = line.lstrip().startswith("[") and not _HEADER.match(line)
+    return f"{error}; {_NAMES}" if is_broken_header else str(error)
 
 
 def leaves(tree: Mapping[str, Any], above: Key = ()) -> Iterator[tuple[Key, Any]]:

@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from edge_classifier.config.layers import Draft
 from edge_classifier.config.report import Problem
 from edge_classifier.config.schema import INHERITED, Node, adapter
+from edge_classifier.config.secrets import SECRET_FILES
 from edge_classifier.config.settings import Settings
 from edge_classifier.config.toml import Key, dotted
 
@@ -122,8 +123,10 @@ def _suggestion(key: Key, root: Node) -> str:
     *above, last = key
     table = root.at(tuple(above))
     children = table.children if table else {}
-    if close := difflib.get_close_matches(str(last), children, 1):
-        return f"; did you mean {dotted((*above, close[0]))}?"
+    longer = [name for name in children if name.startswith(f"{last}_")]
+    if close := longer or difflib.get_close_matches(str(last), children, 1):
+        hint = f" ({SECRET_FILES[close[0]]})" if close[0] in SECRET_FILES else ""
+        return f"; did you mean {dotted((*above, close[0]))}{hint}?"
     below = [(*above, name) for name, node in children.items() if last in node.children]
     places = below or [where for where, node in root.tables() if last in node.children]
     names = [dotted((*where, last)) for where in places[:3]]

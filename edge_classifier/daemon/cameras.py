@@ -33,6 +33,8 @@ class Cameras:
         self._restored = dict(restored)
         self._overrides = dict(overrides)
         self._grabbers: dict[str, Grabber] = {}
+        self._leaving: list[Grabber] = []
+        """Of cameras that were removed or exchanged, until their drivers have let go."""
         self.lanes: dict[str, Lane] = {}
         """By name, in the configuration's order."""
 
@@ -60,6 +62,7 @@ class Cameras:
 
     def check(self) -> None:
         """Look after all grabbers."""
+        self._leaving = [grabber for grabber in self._leaving if not grabber.stop(0.0)]
         for grabber in self._grabbers.values():
             grabber.check()
 
@@ -70,7 +73,7 @@ class Cameras:
             grabber.stop(0.0)  # All begin to close before the first is waited for.
         closed = [
             grabber.stop(max(0.0, deadline - time.monotonic()))
-            for grabber in self._grabbers.values()
+            for grabber in (*self._grabbers.values(), *self._leaving)
         ]
         return all(closed)
 
@@ -93,8 +96,8 @@ class Cameras:
     def _close(self, name: str) -> None:
         """Without waiting, because its driver may hang."""
         grabber = self._grabbers.pop(name, None)
-        if grabber:
-            grabber.stop(0.0)
+        if grabber and not grabber.stop(0.0):
+            self._leaving.append(grabber)
 
 
 def must_reopen(old: Camera, new: Camera) -> bool:

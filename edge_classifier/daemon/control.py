@@ -110,6 +110,12 @@ class Control:
 
     def _handle(self, command: str, payload: bytes) -> None:
         try:
+            self._carry_out(command, payload)
+        except Exception:  # noqa: BLE001 (whoever may publish must not be able to end the daemon)
+            _log.exception("request %s failed", command)
+
+    def _carry_out(self, command: str, payload: bytes) -> None:
+        try:
             request = parse_request(command, payload, tuple(self._cameras.lanes))
         except RequestError as error:
             _log.warning("request %s refused: %s", command, error)
@@ -237,6 +243,10 @@ class Control:
                 job()
             except EdgeClassifierError as error:
                 done(error)
+            except Exception as error:
+                # A bug, or a machine without memory or processes left; the worker logs where.
+                done(UnavailableError("this change", f"failed ({type(error).__name__}: {error})"))
+                raise
 
         if not self._worker.submit(work):
             done(RequestError("too many changes are under way: try again later"))

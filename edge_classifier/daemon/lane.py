@@ -20,7 +20,7 @@ from edge_classifier.core.quiet import is_quiet
 from edge_classifier.daemon.network import Network
 from edge_classifier.decision.reasons import Reason
 from edge_classifier.decision.rules import Rules, rules_for, with_enter
-from edge_classifier.decision.step import Change, Verdict, initial, step
+from edge_classifier.decision.step import Change, Verdict, initial, resumed, step
 from edge_classifier.protocols import Clock
 from edge_classifier.vision.motion import MotionGate
 from edge_classifier.vision.prepare import Preparer
@@ -114,6 +114,7 @@ class Lane:
         self._labels = network.labels
         self.settings = settings
         self._model = network.id
+        self._connection: int | None = None
         self._scores: NDArray[np.float32] | None = None
         self._gate = MotionGate(settings.motion) if settings.motion.enabled else None
         self._classified_at = self._due = -inf
@@ -159,6 +160,7 @@ class Lane:
         age_ms = 1e3 * (self._clock() - captured.at.monotonic)
         idle = self._idle_reason()
         if idle:
+            self._connection = None
             self.grabber.wanted_from = captured.at.monotonic + _IDLE_LOOK_S
             return Outcome(captured, idle, None, None, 0.0, 0.0, 0.0, age_ms)
         self._pace(captured.at.monotonic)
@@ -195,6 +197,7 @@ class Lane:
             scores, preprocess_ms, inference_ms = self._score(captured, frame, network)
             self._remember(frame, scores, at_s)
         started = self._clock()
+        self._resume_after_gap(captured)
         self._decided, verdict = step(self._rules, self._decided, scores, at_s)
         self._verdict, self._at_utc = verdict, captured.at.utc
         change = self._change(verdict.change, captured.at) if verdict.change else None
@@ -203,6 +206,12 @@ class Lane:
         return Outcome(
             captured, reason, verdict, change, preprocess_ms, inference_ms, decision_ms, age_ms
         )
+
+    def _resume_after_gap(self, captured: Captured) -> None:
+        """A label has not held while the camera was away or idle, nor has it been lost for it."""
+        if captured.connection != self._connection:
+            self._connection = captured.connection
+            self._decided = resumed(self._decided, captured.at.monotonic)
 
     def _rules_for(self, labels: tuple[str, ...], decision: Decision) -> Rules:
         """The present rules where they still hold: averages and waiting times are theirs."""

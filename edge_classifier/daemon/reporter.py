@@ -41,6 +41,10 @@ class Reporter:
     def take(self, settings: Settings) -> None:
         """Let other settings take over."""
         self._settings = settings
+        if not settings.snapshots.enabled:
+            for camera in settings.cameras:
+                # The broker would go on showing the last one to everybody, for ever.
+                self._publisher.snapshot(camera, bytes)
 
     def seen(self, lane: Lane, outcome: Outcome) -> None:
         """One frame has gone through."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 COMMANDS: Mapping[str, str] = {
@@ -79,12 +80,20 @@ def _body(payload: bytes) -> dict[str, Any]:
     if not payload.strip():
         return {}
     try:
-        body = json.loads(payload)
+        body = json.loads(payload, parse_constant=_number, parse_float=_number)
     except (ValueError, RecursionError):
         raise RequestError("the payload is not JSON") from None
     if not isinstance(body, dict):
         raise RequestError("the payload is not a JSON object")
     return body
+
+
+def _number(text: str) -> float:
+    """Raises ValueError for NaN and infinity: Python reads what no answer could give back."""
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def _request(

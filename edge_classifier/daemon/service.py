@@ -124,6 +124,12 @@ class Service:
         self._notifier.ready("started")
         try:
             self._pipeline.run()
+        except BrokenPipeError:
+            raise  # Whoever read --explain has gone.
+        except Exception:
+            # It ends, and is started anew. What is printed then does not tell where it was.
+            _log.exception("a bug ends the daemon")
+            raise
         finally:
             closed = self._end()
         if not closed:
@@ -184,7 +190,12 @@ class Service:
         labels = dict.fromkeys(name for lane in lanes.values() for name in lane.rules.labels.names)
         names = network.names(settings.device.language)
         self._publisher.follow(_titles(settings))
-        self._publisher.describe(tuple(labels), lambda label: names.get(label, label), network.id)
+        self._publisher.describe(
+            tuple(labels),
+            lambda label: names.get(label, label),
+            network.id,
+            stats_s=settings.mqtt.stats_s,
+        )
         self._publisher.info(_info(network, settings, tuple(labels)))
         for lane in lanes.values():
             self._reporter.show(lane)
@@ -244,4 +255,7 @@ def _titles(settings: Settings) -> Mapping[str, str]:
 def _overrides(remembered: Mapping[str, Any]) -> Mapping[str, Override]:
     """What was set over MQTT in earlier lives."""
     cameras = remembered.get("cameras", {})
-    return {name: Override(**override) for name, override in cameras.items()}
+    # Key by key: another version may have kept others as well.
+    return {
+        name: Override(kept.get("enabled"), kept.get("threshold")) for name, kept in cameras.items()
+    }

@@ -14,7 +14,8 @@ The label that is published is *present*. On each frame, by smoothed scores:
 - A label that enters at the same frame at which the present one gives way goes before ``unknown``.
 
 Both times count from frame to frame, however far apart: two frames that agree a minute apart are
-a minute. A clock that goes backwards stands still.
+a minute. A clock that goes backwards stands still. Time in which nobody looked (the camera was
+away, switched off or in its quiet hours) counts for neither: that is what ``resumed`` is for.
 
 A state made under another LabelMap (a model that was swapped, settings that were reloaded, a
 restart) keeps its label until evidence says otherwise; its scores and times begin anew. Where the
@@ -123,6 +124,15 @@ class _View(NamedTuple):
 def initial(label: str = UNKNOWN) -> State:
     """The state before the first frame; after a restart with the label that was remembered."""
     return State(label)
+
+
+def resumed(state: State, at_s: float) -> State:
+    """``state`` as it goes on at ``at_s``, when nobody has looked since its last frame."""
+    if state.labels is None:
+        return state
+    missed_s = max(0.0, at_s - state.at_s)
+    lost_since = None if state.lost_since is None else state.lost_since + missed_s
+    return state._replace(candidate_since=state.candidate_since + missed_s, lost_since=lost_since)
 
 
 def step(

@@ -24,6 +24,7 @@ from edge_classifier.publish.payloads import (
     encoded,
     event_payload,
     is_worth_keeping,
+    kept,
     kept_state,
     restored_state,
     state_payload,
@@ -57,7 +58,7 @@ class Desk:
         self._states: dict[str, CameraState] = {}
         self._problems: dict[str, str] = {}
         self._gone: list[str] = []
-        self._labels = Labels((), str, "")
+        self._labels = Labels((), str, "", mqtt.stats_s)
 
     def restore(self, remembered: Mapping[str, str]) -> None:
         """Begin with what was published last, before there is a first frame."""
@@ -148,7 +149,7 @@ class Desk:
             return
         options = [labels.name(label) for label in (*labels.labels, UNKNOWN)]
         device = Device(
-            self._topics, self._cameras, labels.model, options, self._mqtt.stats_s, self._gone
+            self._topics, self._cameras, labels.model, options, labels.stats_s, self._gone
         )
         payload = encoded(discovery_payload(device))
         self._board.put(Kind.DISCOVERY, self._topics.discovery, payload)
@@ -159,7 +160,7 @@ class Desk:
         except Exception:  # noqa: BLE001 (a picture must not cost the events)
             _log.exception("%s: no snapshot", picture.camera)
             return
-        if jpeg:
+        if jpeg is not None:
             self._board.put(Kind.SNAPSHOT, self._topics.snapshot(picture.camera), jpeg)
 
     def _forget(self, camera: str) -> None:
@@ -174,7 +175,7 @@ class Desk:
 def restored_states(remembered: Mapping[str, str]) -> dict[str, CameraState]:
     """The states among what is remembered, by camera."""
     found = {
-        key.removeprefix(_STATE): restored_state(json.loads(text))
+        key.removeprefix(_STATE): restored_state(kept(text))
         for key, text in remembered.items()
         if key.startswith(_STATE)
     }

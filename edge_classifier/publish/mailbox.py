@@ -39,11 +39,12 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What the model in use can say."""
+    """What the model in use can say, and how often statistics come."""
 
     labels: Sequence[str]
     name: Names
     model: str
+    stats_s: float
 
 
 @dataclass(frozen=True, slots=True)

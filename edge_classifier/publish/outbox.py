@@ -108,6 +108,11 @@ class Outbox:
             self._acked_at = self._clock()
         self._acked.add(event.row)
 
+    def give_up(self, event: Waiting) -> None:
+        """It can never be sent: it goes, and is counted."""
+        self.acknowledge(event)
+        self.dropped += 1
+
     def refuse(self, event: Waiting) -> None:
         """The broker does not want it now; ``again`` lets it be given out once more."""
         self._under_way.pop(event.event_id, None)

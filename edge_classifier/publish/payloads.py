@@ -67,7 +67,10 @@ def event_payload(event: LabelChange, name: Names) -> dict[str, Any]:
 
 
 def with_delay(payload: bytes, delay_ms: float) -> bytes:
-    """An event's payload with the milliseconds between its frame's capture and now."""
+    """An event's payload with the milliseconds between its frame's capture and now.
+
+    Raises ValueError for what is no payload of an event.
+    """
     return encoded({**json.loads(payload), "capture_to_publish_ms": delay_ms})
 
 
@@ -81,15 +84,24 @@ def delay_ms(captured: Moment, now: Moment, *, same_boot: bool) -> float:
     return max(0.0, round(1000 * passed_s, 1))
 
 
+def kept(text: str) -> dict[str, Any]:
+    """What was remembered as JSON; empty if a failing card has made something else of it."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def kept_state(state: CameraState) -> dict[str, Any]:
     """A state as it is remembered; ``restored_state`` reads it."""
     return {**asdict(state), "top": [list(ranked) for ranked in state.top]}
 
 
-def restored_state(kept: Mapping[str, Any]) -> CameraState | None:
+def restored_state(found: Mapping[str, Any]) -> CameraState | None:
     """A remembered state; None if it was kept in another shape, e.g. by another version."""
     try:
-        return CameraState(**{**kept, "top": tuple(Ranked(*ranked) for ranked in kept["top"])})
+        return CameraState(**{**found, "top": tuple(Ranked(*ranked) for ranked in found["top"])})
     except (TypeError, KeyError):
         return None
 

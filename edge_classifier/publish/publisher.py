@@ -16,7 +16,7 @@ from edge_classifier.publish.board import Kind
 from edge_classifier.publish.broker import Account, Password
 from edge_classifier.publish.desk import restored_states
 from edge_classifier.publish.outbox import Outbox
-from edge_classifier.publish.payloads import Names, encoded
+from edge_classifier.publish.payloads import Names, encoded, kept
 from edge_classifier.publish.status import PublisherStatus
 from edge_classifier.publish.topics import Topics
 from edge_classifier.publish.worker import Surroundings, Worker
@@ -78,7 +78,7 @@ class Publisher:
 
     def remembered(self) -> dict[str, Any]:
         """What ``remember`` was given in earlier lives. To be called before ``start``."""
-        return {key: json.loads(text) for key, text in self._known().items()}
+        return {key: kept(text) for key, text in self._known().items()}
 
     def states(self) -> dict[str, CameraState]:
         """The last states of earlier lives, by camera. To be called before ``start``."""
@@ -93,9 +93,12 @@ class Publisher:
         """The cameras that there are from now on, name to title; what is kept of others goes."""
         self._mailbox.put(mail.Cameras(dict(cameras)))
 
-    def describe(self, labels: Sequence[str], name: Names, model: str) -> None:
-        """What the model in use can say, for Home Assistant and for displayed names."""
-        self._mailbox.put(mail.Labels(labels, name, model))
+    def describe(self, labels: Sequence[str], name: Names, model: str, *, stats_s: float) -> None:
+        """What the model in use can say, for Home Assistant and for displayed names.
+
+        ``stats_s``: seconds between statistics, which Home Assistant is not to take for lost.
+        """
+        self._mailbox.put(mail.Labels(labels, name, model, stats_s))
 
     def changed(
         self, event: LabelChange, state: CameraState, jpeg: Callable[[], bytes | None] | None
@@ -109,7 +112,10 @@ class Publisher:
         self._mailbox.put(state)
 
     def snapshot(self, camera: str, jpeg: Callable[[], bytes | None]) -> None:
-        """A picture that was asked for. ``jpeg`` is called in the publisher's thread."""
+        """A picture that was asked for. ``jpeg`` is called in the publisher's thread.
+
+        An empty one takes away what the broker keeps.
+        """
         self._mailbox.put(mail.Picture(camera, jpeg))
 
     def camera(self, name: str, *, online: bool, reason: str = "") -> None:

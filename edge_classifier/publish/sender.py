@@ -1,5 +1,6 @@
 """What goes out over the present connection, in order, and what comes of it."""
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from edge_classifier.publish.database import Waiting
 from edge_classifier.publish.outbox import Outbox
 from edge_classifier.publish.payloads import delay_ms, with_delay
 from edge_classifier.publish.topics import Topics
+
+_log = logging.getLogger(__name__)
 
 _RESERVED = 4
 """Messages of the window that events leave free, so that a long backlog lets states through."""
@@ -149,7 +152,12 @@ class Sender:
             same_boot = event.boot == self._boot != ""
             self.delay_ms = delay_ms(event.captured, now, same_boot=same_boot)
             topic = self._topics.event(event.camera)
-            payload = with_delay(event.payload, self.delay_ms)
+            try:
+                payload = with_delay(event.payload, self.delay_ms)
+            except ValueError:
+                _log.error("event %s cannot be read any more, and goes", event.event_id)
+                self._outbox.give_up(event)
+                continue
             mid = link.publish(topic, payload, qos=1, retain=False)
             self._flights[mid] = _Flight(topic, 1, now.monotonic, event)
 

@@ -13,7 +13,7 @@ from edge_classifier.config.settings import Decision, Thresholds
 from edge_classifier.core.events import Ranked
 from edge_classifier.decision.reasons import Reason
 from edge_classifier.decision.rules import rules_for, with_enter
-from edge_classifier.decision.step import Change, Waiting, initial, step
+from edge_classifier.decision.step import Change, Waiting, initial, resumed, step
 from tests.decisions import CRISP, LABELS, At, changes, play, scores_of, steps
 
 CHANGED, UNCHANGED, DWELL = Reason.CHANGED, Reason.UNCHANGED, Reason.DWELL
@@ -338,3 +338,22 @@ def test_step_a_score_that_float32_rounds_down_still_reaches_its_threshold() -> 
     assert np.array([0.9], np.float32).item() < 0.9
     verdicts = play([(0, 0.9, 0, 0), (9, 0.9, 0, 0)], high)
     assert [verdict.reason for verdict in verdicts] == [CHANGED, UNCHANGED]
+
+
+def test_step_time_in_which_nobody_looked_counts_for_no_dwell() -> None:
+    rules = rules_for(LABELS, CRISP)
+    state, _ = steps([(0, 0.9, 0, 0), (0.4, 0.9, 0, 0)], rules)[-1]
+    seen = play([(7200.4, 0.9, 0, 0), (7200.5, 0.9, 0, 0)], rules, resumed(state, 7200.4))
+    assert [verdict.reason for verdict in seen] == [DWELL, CHANGED]
+    state, _ = steps([(0, 0.9, 0, 0), (1, 0.9, 0, 0), (2, 0, 0, 0), (3.5, 0, 0, 0)], rules)[-1]
+    assert state.label == "cat"
+    gone = play([(99, 0, 0, 0), (99.4, 0, 0, 0), (99.5, 0, 0, 0)], rules, resumed(state, 99))
+    assert [verdict.label for verdict in gone] == ["cat", "cat", "unknown"]
+
+
+def test_step_resumed_at_once_or_before_any_frame_is_the_same_state() -> None:
+    rules = rules_for(LABELS, CRISP)
+    assert resumed(initial("cat"), 5) == initial("cat")
+    state, _ = steps([(1, 0.9, 0, 0), (2, 0, 0.9, 0)], rules)[-1]
+    for at_s in (2, 1):
+        assert resumed(state, at_s) == state

@@ -74,8 +74,12 @@ def test_request_with_nothing_to_say_may_be_empty(payload: bytes) -> None:
         ("threshold", b"{}", "from 0 to 1"),
         ("threshold", b'{"threshold": 1.1}', "from 0 to 1"),
         ("threshold", b'{"threshold": true}', "from 0 to 1"),
-        ("threshold", b'{"threshold": NaN}', "from 0 to 1"),
+        ("threshold", b'{"threshold": NaN}', "not JSON"),
         ("threshold", b'{"threshold": "0.5"}', "from 0 to 1"),
+        # JSON has neither, and an answer with them could not be written.
+        ("snapshot", b'{"transaction": NaN}', "not JSON"),
+        ("snapshot", b'{"transaction": [-Infinity]}', "not JSON"),
+        ("snapshot", b'{"transaction": {"id": 1e999}}', "not JSON"),
         ("model", b"{}", "model must be a text"),
         ("model", b'{"model": 3}', "model must be a text"),
         ("clear", b"{}", "what must be one of"),

@@ -39,6 +39,7 @@ motion.enabled = true
 heartbeat_s = 1e2
 tls.enabled = true
 """
+NOT_COMPARED = "label names were not compared with the model's; --labels does"
 CAMERA: dict[Key, str] = {("cameras", "camera", "source"): "0"}
 
 
@@ -126,11 +127,12 @@ def test_init_camera_with_a_password_is_refused(cli: Cli, tmp_path: Path) -> Non
 def test_check_wrong_settings_exits_78_with_every_problem_on_a_line(cli: Cli, file: Path) -> None:
     file.write_text(ONE + "rate_fps = 900\n[mqtt]\npassword = 'hunter2'\n", "utf-8")
     done = cli("config", "check", "--set", "http.port=-1")
+    meant = "mqtt.password_file (a file whose first line is the password)"
     assert done.returncode == 78
     assert done.stdout.decode().splitlines() == [
         f"cameras.front.rate_fps = 900 (line 3 of {file}): must be a number from 0 to 240",
         "http.port = -1 (--set): must be a whole number from 0 to 65535",
-        f"mqtt.password (line 5 of {file}): no such key; did you mean mqtt.password_file?",
+        f"mqtt.password (line 5 of {file}): no such key; did you mean {meant}?",
         "NOT OK: 3 to mend",
     ]
     assert done.stderr == b""
@@ -166,7 +168,9 @@ def test_check_warnings_leave_the_exit_code_alone(cli: Cli, file: Path) -> None:
 
 def test_check_labels_that_the_model_does_not_have_are_told(cli: Cli, file: Path) -> None:
     wrong = ("--set", 'decision.ignore=["tabbi"]', "--set", "cameras.front.decision.margin=0.2")
-    assert cli("config", "check", *wrong).returncode == 0
+    plain = cli("config", "check", *wrong)
+    assert plain.returncode == 0
+    assert NOT_COMPARED in plain.stdout.decode()
     done = cli("config", "check", "--labels", *wrong)
     assert done.returncode == 78
     problem, end = done.stdout.decode().splitlines()
@@ -175,7 +179,60 @@ def test_check_labels_that_the_model_does_not_have_are_told(cli: Cli, file: Path
     assert "tabby" in problem
     assert end == "NOT OK: 1 to mend"
     fine = cli("config", "check", "--labels", "--set", 'decision.ignore=["tabby"]')
-    assert fine.returncode == 0, fine.stdout
+    assert (fine.returncode, fine.stdout.decode()) == (0, f"OK: {file}, cameras: front\n")
+
+
+def test_check_labels_beside_other_problems_are_said_not_to_be_looked_at(
+    cli: Cli, file: Path
+) -> None:
+    done = cli("config", "check", "--labels", "--set", "mqtt.port=0")
+    assert done.returncode == 78
+    assert "warning: labels were not looked at: mend these first" in done.stdout.decode()
+    assert NOT_COMPARED not in done.stdout.decode()
+
+
+@pytest.mark.parametrize(
+    ("use", "said"),
+    [
+        ("mobilnet-v2", "no such model in the catalogue. Did you mean mobilenet-v2?"),
+        ("{folder}/none.tflite", "no such model file. See: edge-classify models list"),
+        ("{file}", "is not a TFLite model (no TFL3 identifier). Name a .tflite file, or see: "),
+    ],
+)
+@pytest.mark.parametrize("labels", [[], ["--labels"]])
+def test_check_model_that_cannot_be_meant_is_a_problem_of_its_key(
+    cli: Cli, file: Path, tmp_path: Path, use: str, said: str, labels: list[str]
+) -> None:
+    name = use.format(folder=tmp_path, file=file)
+    done = cli("config", "check", "--json", *labels, "--set", f"model.use={name}")
+    report = json.loads(done.stdout)
+    (problem,) = report["problems"]
+    assert (done.returncode, report["ok"], done.stderr) == (78, False, b"")
+    assert problem["text"].startswith(said)
+    assert (problem["key"], problem["value"], problem["origin"]) == (
+        "model.use",
+        f'"{name}"',
+        "--set",
+    )
+
+
+def test_check_model_that_this_user_has_not_pulled_is_warned_of(cli: Cli, file: Path) -> None:
+    done = cli("config", "check", "--set", "model.use=mobilenet-v2-birds")
+    assert done.returncode == 0
+    assert done.stdout.startswith(b'warning: model.use = "mobilenet-v2-birds" (--set): is not in ')
+
+
+def test_check_model_that_cannot_be_loaded_is_told_with_json_too(
+    cli: Cli, file: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "junk.tflite"
+    model.write_bytes(b"\0\0\0\0TFL3" + b"junk" * 1000)
+    wanted = ("config", "check", "--json", "--set", f"model.use={model}")
+    assert cli(*wanted).returncode == 0
+    done = cli(*wanted, "--labels")
+    (problem,) = json.loads(done.stdout)["problems"]
+    assert (done.returncode, problem["key"]) == (78, "model")
+    assert str(model) in problem["text"]
 
 
 @pytest.mark.parametrize("command", ["check", "show"])

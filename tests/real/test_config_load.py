@@ -82,7 +82,7 @@ def test_load_environment_is_above_the_file_and_options_are_above_that(file: Pat
         ("mqtt.host", '"broker"', "broker"),
         ("mqtt.host", "'broker'", "broker"),
         ("mqtt.host", "12", "12"),
-        ("mqtt.host", "1\nport = 2", "1\nport = 2"),
+        ("mqtt.username", "1\nport = 2", "1\nport = 2"),
         ("mqtt.host", "a=b", "a=b"),
         ("mqtt.protocol", "5", "5"),
         ("mqtt.username", "", ""),
@@ -120,7 +120,8 @@ def test_load_camera_of_variables_alone_needs_no_file() -> None:
 
 
 def test_load_variable_with_another_prefix_is_left_alone(file: Path) -> None:
-    read(file, EDGE_CLASSIFIER_MODELS="/x", EDGE_CLASSIFIER="1", PATH="/bin").require()
+    others = {"MY_EDGE_CLASSIFIER_MQTT__HOST": "x", "EDGE_CLASSIFIER_MODELS__X": "x"}
+    read(file, EDGE_CLASSIFIER_MODELS="/x", EDGE_CLASSIFIER="1", PATH="/bin", **others).require()
 
 
 @pytest.mark.parametrize("weaker", ["file", "variable"])
@@ -206,7 +207,7 @@ level = "loud"
         'http.port = "x" (--set): must be a whole number from 0 to 65535',
         'log.level = "loud" (line 23): must be "debug", "info", "warning" or "error"',
         "mqt ($EDGE_CLASSIFIER__MQT__HOST): no such key; did you mean mqtt?",
-        'mqtt.base_topic = "a/#" (line 15): may not have +, # or a / at its ends',
+        'mqtt.base_topic = "a/#" (line 15): may not have +, #, a / at its ends, // or a $ at its begin',
         "mqtt.hostname (line 14): no such key; did you mean mqtt.host?",
         "mqtt.port = true (line 16): must be a whole number from 1 to 65535",
         "mqtt.tls (line 17): certificate_file and key_file go together: give both or none",
@@ -278,7 +279,18 @@ def test_examine_date_is_refused_wherever_it_stands(file: Path, setting: str, ke
         ('cameras."".source = "0"', 'cameras.""'),
         ('device.name = "Küche"', "device.name"),
         ('mqtt.base_topic = "/x"', "mqtt.base_topic"),
+        ('mqtt.base_topic = "$SYS"', "mqtt.base_topic"),
+        ('mqtt.base_topic = "a//b"', "mqtt.base_topic"),
         ('mqtt.discovery_prefix = "a/+/b"', "mqtt.discovery_prefix"),
+        ('mqtt.host = "mqtt://broker:1883"', "mqtt.host"),
+        ('mqtt.host = "broker:1883"', "mqtt.host"),
+        ('mqtt.host = " broker"', "mqtt.host"),
+        ('cameras.front.quiet_hours = ["6:00-06:00"]', "cameras.front.quiet_hours[0]"),
+        ('cameras.back.source = "pictures:~/a"', "cameras.back.source"),
+        ('model.use = "~/a.tflite"', "model.use"),
+        ('model.labels = "~me/a.txt"', "model.labels"),
+        ('device.state_folder = "~/a"', "device.state_folder"),
+        (f'model.labels = "/{"x" * 5000}"', "model.labels"),
         ('cameras.front.quiet_hours = ["24:00-06:00"]', "cameras.front.quiet_hours[0]"),
         ("decision.labels.cat = { enter = 0.2, leave = 0.3 }", "decision.labels.cat"),
         ("decision.labels.cat = { enter = 2 }", "decision.labels.cat.enter"),
@@ -290,6 +302,34 @@ def test_examine_date_is_refused_wherever_it_stands(file: Path, setting: str, ke
 def test_examine_one_mistake_is_one_problem(file: Path, setting: str, key: str) -> None:
     text = ONE.replace("[cameras.front]\nsource", "cameras.front.source")
     assert list(wrong(read(write(file, f"{text}{setting}\n")))) == [key]
+
+
+@pytest.mark.parametrize("host", ["broker.local", "10.0.0.1", "::1", "fe80::1:1883"])
+def test_examine_host_that_is_a_name_or_an_address_is_taken(file: Path, host: str) -> None:
+    assert read(file, f"mqtt.host={host}").require().mqtt.host == host
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("cameras.front.rate", "cameras.front.rate_fps"),
+        ("cameras.front.rotat", "cameras.front.rotate"),
+        ("mqtt.password", "mqtt.password_file (a file whose first line is the password)"),
+        (
+            "cameras.front.credentials",
+            "cameras.front.credentials_file (a file whose first line is USER:PASSWORD)",
+        ),
+    ],
+)
+def test_examine_unknown_key_gets_the_one_that_was_meant(file: Path, key: str, meant: str) -> None:
+    assert wrong(read(file, f"{key}=5")) == {key: f"no such key; did you mean {meant}?"}
+
+
+@pytest.mark.parametrize("variable", ["MQTT__HOST", "mqtt__host", "CAMERAS__FRONT__ROTATE"])
+def test_examine_variable_with_an_underscore_missing_is_told(file: Path, variable: str) -> None:
+    (problem,) = read(file, **{f"EDGE_CLASSIFIER_{variable}": "hunter2"}).problems
+    meant = f"EDGE_CLASSIFIER__{variable}"
+    assert str(problem) == f"$EDGE_CLASSIFIER_{variable}: did you mean {meant}?"
 
 
 def test_examine_problem_in_what_cameras_inherit_is_told_once(file: Path) -> None:
@@ -331,6 +371,28 @@ def test_examine_file_that_is_no_toml_says_so_and_where(
     file.write_bytes(content)
     (problem,) = read(file).problems
     assert str(problem).startswith(f"{file}: {said}")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[cameras.Äußerst]\n", True),
+        ("a = 1\n  [cameras.Größe]\n", True),
+        ("[cameras.front door]\n", True),
+        ("[mqtt]\n[mqtt]\n", False),
+        ("Äußerst = 1\n", False),
+    ],
+)
+def test_examine_table_of_a_name_that_toml_refuses_says_what_names_have(
+    file: Path, text: str, told: bool
+) -> None:
+    report = read(write(file, text))
+    (problem,) = report.problems
+    assert problem.text.startswith("is not valid TOML: ")
+    assert problem.text.endswith("; a title may have anything") == told
+    with pytest.raises(ConfigurationError) as error:
+        report.require()
+    assert str(error.value) == f"{file}: {problem.text}"
 
 
 @pytest.mark.parametrize(
@@ -442,7 +504,7 @@ def test_examine_files_that_cannot_be_used_are_told_even_beside_other_problems(
         "cameras.front.credentials_file: the first line of the file is not USER:PASSWORD",
         "device.state_folder: is no folder",
         "model.labels: there is no such file",
-        "mqtt.password_file: the first line is not a secret of 1 to 4096 characters",
+        "mqtt.password_file: is empty",
         "mqtt.port: must be a whole number from 1 to 65535",
         "mqtt.tls.ca_file: is a folder, and should be a file",
     ]
@@ -510,6 +572,38 @@ def test_examine_what_is_probably_not_meant_is_warned_of(file: Path, tmp_path: P
     report.require()
     secret.chmod(0o640)
     assert not read(file, f"mqtt.password_file={secret}").warnings
+
+
+@pytest.mark.parametrize(
+    ("setting", "warnings"),
+    [
+        ("mqtt.port=8883", ["mqtt.port"]),
+        ("mqtt.tls.ca_file={pem}", ["mqtt.tls.ca_file"]),
+        ("mqtt.tls={{enabled=true, ca_file='{pem}'}}", []),
+        ("mqtt.tls={{enabled=true, ca_file='{other}'}}", ["mqtt.tls.ca_file"]),
+        (
+            "mqtt.tls={{enabled=true, certificate_file='{other}', key_file='{pem}'}}",
+            ["mqtt.tls.certificate_file"],
+        ),
+        ("http.host=0.0.0.0", ["http.host"]),
+        ("http.host=pi.local", ["http.host"]),
+        ("http={{host='::', enabled=false}}", []),
+        ("http.host=::1", []),
+        ("http.host=127.0.0.2", []),
+        ("http.host=localhost", []),
+        ("cameras.back.source=pictures:{folder}/none", ["cameras.back.source"]),
+        ("cameras.back.source=pictures:{folder}", []),
+        ("cameras.back.source=pictures:{folder}/none/*.jpg", []),
+    ],
+)
+def test_examine_doubtful_value_is_warned_of_and_taken(
+    file: Path, tmp_path: Path, setting: str, warnings: list[str]
+) -> None:
+    pem = write(tmp_path / "pem", "# mine\n-----BEGIN CERTIFICATE-----\n")
+    other = write(tmp_path / "other", "hunter2")
+    report = read(file, setting.format(pem=pem, other=other, folder=tmp_path))
+    assert [warning.key for warning in report.warnings] == warnings
+    report.require()
 
 
 def test_examine_stream_may_serve_two_cameras(file: Path) -> None:

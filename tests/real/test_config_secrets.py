@@ -40,15 +40,23 @@ def test_read_secret_of_a_file_is_its_first_line(tmp_path: Path, content: str, s
     assert read_secret(path, NAME, {}) == Secret(secret)
 
 
-@pytest.mark.parametrize("content", [b"", b"\nhunter2", b"hunter2\xff\n", b"hunter2" * 1000])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (b"\nhunter2", "the first line is not a secret of 1 to 4096 characters"),
+        (b"hunter2\xff\n", "the secret is not UTF-8 text"),
+        (b"hunter2" * 1000, "the first line is not a secret of 1 to 4096 characters"),
+    ],
+)
 def test_read_secret_of_an_unusable_file_is_refused_without_repeating_it(
-    tmp_path: Path, content: bytes
+    tmp_path: Path, content: bytes, said: str
 ) -> None:
     path = tmp_path / "secret"
     path.write_bytes(content)
     with pytest.raises(ConfigurationError) as error:
         read_secret(path, NAME, {})
-    assert error.value.subject == str(path)
+    assert (error.value.subject, error.value.problem) == (str(path), said)
     assert "hunter2" not in "".join(traceback.format_exception(error.value))
 
 

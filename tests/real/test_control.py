@@ -1,6 +1,8 @@
 """What may be changed while the daemon runs: all of it or nothing, and always with an answer."""
 
 import json
+import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -228,6 +230,15 @@ def test_control_with_too_many_requests_drops_and_says_so(
     assert len(office.told.responses) == 256
 
 
+def test_control_outlives_a_request_nested_as_deep_as_python_can_just_read(office: Office) -> None:
+    most = sys.getrecursionlimit()
+    for depth in range(most - 200, most):
+        nested = b"[" * depth + b"]" * depth
+        office.control.request("snapshot", b'{"transaction": %b}' % nested)
+    office.goes_on()
+    assert office.ask("snapshot")["status"] == "ok"
+
+
 # --- another model -----------------------------------------------------------------------------
 
 
@@ -349,6 +360,23 @@ def test_control_reloading_a_camera_that_was_away_counts_on(office: Office) -> N
     assert seqs == list(range(1, len(seqs) + 1))
 
 
+def test_control_that_ends_while_the_driver_of_a_removed_camera_hangs_says_so(
+    office: Office,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        source = f"http://127.0.0.1:{mute.getsockname()[1]}/"
+        stream = Camera(source=source, open_timeout_s=60)
+        office.file = replace(office.settings, cameras={**office.settings.cameras, "gate": stream})
+        office.done("reload")
+        caller, _ = mute.accept()
+        with caller:
+            office.file = office.settings
+            office.done("reload")
+            office.goes_on()
+            assert not office.cameras.stop(0.5)
+    assert office.cameras.stop(20)
+
+
 def test_control_reloading_keeps_what_was_set_over_mqtt(office: Office) -> None:
     office.done("threshold", threshold=0.9, camera="door")
     decision = replace(AT_ONCE, enter=0.8)
@@ -388,6 +416,7 @@ def test_control_reloading_what_is_wrong_changes_nothing_and_says_why(
     secret = Camera(source="http://localhost/", credentials_file=Path("/no/login"))
     for wrong, words in (
         (ConfigurationError("config.toml", "mqtt.port = 0: at least 1"), "mqtt.port = 0"),
+        (BlockingIOError(11, "no process to be had"), "no process to be had"),
         (replace(office.settings, cameras={**cameras, "yard": orange}), "'orange' is no label"),
         (replace(office.settings, cameras={"door": office.camera, "gate": secret}), "/no/login"),
         (replace(office.settings, model=Model(use="/no/such.tflite")), "/no/such.tflite"),

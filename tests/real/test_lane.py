@@ -198,6 +198,18 @@ def test_lane_that_is_disabled_looks_at_nothing_and_keeps_its_label(rgb: Network
     assert bench.see("green").change is not None
 
 
+def test_lane_counts_no_dwell_while_the_camera_was_away_or_switched_off(rgb: Network) -> None:
+    bench = Bench(rgb, replace(CAMERA, decision=replace(AT_ONCE, dwell_s=3)))
+    assert [bench.see("red").reason for _ in range(3)] == [Reason.DWELL] * 3
+    bench.grabber.connection += 1
+    assert bench.see("red", after_s=3600).reason is Reason.DWELL
+    bench.lane.set_override(Override(enabled=False))
+    assert bench.see("red", after_s=0.5).reason is Reason.DISABLED
+    bench.lane.set_override(Override())
+    assert bench.see("red", after_s=3600).reason is Reason.DWELL
+    assert bench.see("red").reason is Reason.CHANGED
+
+
 def test_lane_in_quiet_hours_looks_at_nothing(rgb: Network) -> None:
     bench = Bench(rgb, replace(CAMERA, quiet_hours=("22:00-06:00", "13:00-13:30")))
     found = {}

@@ -102,6 +102,15 @@ def test_reporter_with_snapshots_off_sends_none_but_the_one_that_is_asked_for(
     assert len(office.told.pictures) == 1
 
 
+def test_reporter_whose_snapshots_are_switched_off_takes_back_the_last_ones(office: Office) -> None:
+    office.see("red")
+    office.told.pictures.clear()
+    office.reporter.take(office.settings)
+    assert office.told.pictures == []
+    office.reporter.take(replace(office.settings, snapshots=Snapshots(enabled=False)))
+    assert office.told.pictures == [("door", b"")]
+
+
 def test_reporter_keeps_pictures_to_their_size(rgb: Network, tmp_path: Path) -> None:
     office = Office(rgb, tmp_path, snapshots=Snapshots(max_bytes=2_000))
     office.see("red")
