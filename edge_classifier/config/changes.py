@@ -1,7 +1,7 @@
 """What a reload changes, and which of that has to wait for a restart."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
@@ -86,6 +86,29 @@ def compare(old: Settings, new: Settings) -> Changes:
     waiting = [key for key in own if effect_of(key) is Effect.RESTART]
     live = [key for key in _whole_cameras(own, old, new) if key not in waiting]
     return Changes(tuple(map(dotted, live)), tuple(map(dotted, waiting)))
+
+
+def in_force(started: Settings, new: Settings) -> Settings:
+    """``new``, but for what has to wait for a restart: that is as it was at the start."""
+    sections = {
+        name: _in_force_section(name, getattr(started, name), getattr(new, name))
+        for name in ("device", "mqtt", "outbox", "http")
+    }
+    return replace(new, **sections)
+
+
+def _in_force_section(name: str, started: Any, new: Any) -> Any:
+    waiting = {
+        item.name: getattr(started, item.name)
+        for item in fields(new)
+        if _waits((name, item.name), getattr(new, item.name))
+    }
+    return replace(new, **waiting)
+
+
+def _waits(key: Key, value: Any) -> bool:
+    inner = (*key, fields(value)[0].name) if is_dataclass(value) else key
+    return effect_of(inner) is Effect.RESTART
 
 
 def effect_of(key: Key) -> Effect:

@@ -71,7 +71,7 @@ def _is_camera_name(text: str) -> bool:
 
 def _is_topic(text: str) -> bool:
     if any(sign in text for sign in "+#\0") or text.startswith("$") or "" in text.split("/"):
-        raise ValueError("may not have +, #, a / at its ends, // or a $ at its begin")
+        raise ValueError("may not begin with $, nor have +, #, // or a / at its ends")
     return True
 
 
@@ -302,7 +302,8 @@ class Camera:
     region: Region = field(default_factory=Region)
     """The part of the (turned) picture that is classified."""
     loop: bool = True
-    """Video files and pictures: begin again at the end."""
+    """Video files and pictures: begin again at the end. Otherwise the camera then stays offline;
+    the daemon goes on."""
     picture_s: Annotated[float, Interval(ge=0, le=3600)] = 3.0
     """Pictures: seconds that each one is shown. 0: one frame each, as fast as they are taken."""
     open_timeout_s: Annotated[float, Interval(ge=0.5, le=120)] = 10.0

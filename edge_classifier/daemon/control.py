@@ -268,4 +268,6 @@ def _log_reload(outcome: Mapping[str, Any] | Exception) -> None:
     if isinstance(outcome, Exception):
         _log.error("the configuration was not taken, the old one stays: %s", outcome)
     else:
-        _log.info("configuration taken: %s", dict(outcome))
+        changed = ", ".join(outcome["changed"]) or "nothing"
+        waiting = ", ".join(outcome["restart_required"]) or "nothing"
+        _log.info("configuration taken; changed: %s; needs a restart: %s", changed, waiting)

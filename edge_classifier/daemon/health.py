@@ -92,7 +92,7 @@ class HealthServer:
         try:
             self._server = _Server(self._http, self._pages, self._patience_s)
         except OSError as error:
-            remedy = "Set another http.port or http.host, or http.enabled = false"
+            remedy = "Does another edge-classify run? Else set http.port or http.host"
             raise UnavailableError(where, f"cannot be listened on: {error}", remedy) from error
         threading.Thread(target=self._server.serve_forever, name="http", daemon=True).start()
         _log.info(

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 
 from edge_classifier.capture.desk import CameraStatus
+from edge_classifier.config.settings import Settings
 from edge_classifier.daemon.cameras import Cameras
 from edge_classifier.daemon.figures import Figure, Sample, counter, gauge
 from edge_classifier.daemon.host import Host
 from edge_classifier.daemon.keeper import Keeper
+from edge_classifier.daemon.lane import Lane
 from edge_classifier.daemon.meters import Meters
 from edge_classifier.daemon.notify import Notifier
 from edge_classifier.daemon.reporter import Reporter
@@ -32,7 +34,7 @@ class Rounds:
         meters: Meters,
         host: Host,
         notifier: Notifier,
-        stats_s: Callable[[], float],
+        settings: Callable[[], Settings],
         clock: Clock = time.monotonic,
     ) -> None:
         self._cameras = cameras
@@ -42,7 +44,7 @@ class Rounds:
         self._meters = meters
         self._host = host
         self._notifier = notifier
-        self._stats_s = stats_s
+        self._settings = settings
         self._clock = clock
         self._stats_at = clock()
         self._told: dict[str, tuple[bool, str]] = {}
@@ -53,12 +55,12 @@ class Rounds:
         """Once round."""
         self._cameras.check()
         for name, lane in self._cameras.lanes.items():
-            self._tell_health(name, lane.grabber.status)
+            self.tell_health(name, lane)
             self._reporter.heartbeat(lane)
         self._told = {name: self._told[name] for name in self._cameras.lanes}
         self._time_publishing()
         self._tell_manager()
-        if self._clock() - self._stats_at >= self._stats_s():
+        if self._clock() - self._stats_at >= self._settings().mqtt.stats_s:
             self._stats_at = self._clock()
             self._publisher.stats(self.stats())
 
@@ -93,19 +95,21 @@ class Rounds:
         lanes = tuple(self._cameras.lanes.items())
         publisher = self._publisher.status
         others = {
-            "broker": publisher.reason,
+            "broker": publisher.reason if self._settings().mqtt.enabled else "",
             "outbox": publisher.trouble,
             "store": self._keeper.status.trouble,
         }
         return {name: lane.grabber.status.reason for name, lane in lanes}, others
 
-    def _tell_health(self, name: str, status: CameraStatus) -> None:
+    def tell_health(self, name: str, lane: Lane) -> None:
+        """Let subscribers know how a camera is, if they do not yet."""
+        status = lane.grabber.status
         told = (status.online, status.reason)
         if self._told.get(name) == told:
             return
         if status.online:
             _log.info("camera %s is online: %s", name, status.description)
-        elif status.opened or status.failures:  # Else it was not tried yet.
+        elif status.failures:  # Else it has not had its first chance.
             _log.warning("camera %s is offline: %s", name, status.reason)
         self._told[name] = told
         self._publisher.camera(name, online=status.online, reason=status.reason)

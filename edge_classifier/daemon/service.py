@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from edge_classifier import __version__
+from edge_classifier.config.changes import in_force
 from edge_classifier.config.secrets import presentable, read_secret
 from edge_classifier.config.settings import Settings
 from edge_classifier.config.tree import as_tree
@@ -17,7 +18,7 @@ from edge_classifier.daemon.figures import Figure
 from edge_classifier.daemon.host import Host
 from edge_classifier.daemon.identity import node_name, state_folder
 from edge_classifier.daemon.keeper import Keeper
-from edge_classifier.daemon.lane import Override
+from edge_classifier.daemon.lane import Lane, Outcome, Override
 from edge_classifier.daemon.meters import Meters
 from edge_classifier.daemon.network import Network
 from edge_classifier.daemon.notify import Notifier, Watchdog, watchdog_interval_s
@@ -78,7 +79,7 @@ class Service:
             explain=explain,
         )
         self._pipeline = Pipeline(
-            seen=self._reporter.seen, housekeeping=self._housekeep, progress=self._progress
+            seen=self._seen, housekeeping=self._housekeep, progress=self._progress
         )
         overrides = self._publisher.remembered().get("overrides", {})
         self._cameras = Cameras(
@@ -107,7 +108,7 @@ class Service:
             meters=self._meters,
             host=self._host,
             notifier=self._notifier,
-            stats_s=lambda: self._control.settings.mqtt.stats_s,
+            settings=lambda: self._control.settings,
         )
 
     def run(self) -> ExitCode:
@@ -142,15 +143,17 @@ class Service:
         """Close everything; whether every camera has let go."""
         self._notifier.stopping()
         _log.info("stopping")
-        closed = self._cameras.stop(_CLOSING_S)
+        self._cameras.stop(0.0)  # They begin to close, and nobody waits for them to hear of it.
+        connected = self._publisher.status.connected
         clean = self._publisher.stop(_CLOSING_S)
         kept = self._keeper.stop(_CLOSING_S)
+        closed = self._cameras.stop(_CLOSING_S)
         if self._server:
             self._server.stop()
         _log.info(
             "stopped; cameras %s, broker %s, pictures %s",
             "closed" if closed else "left to their drivers",
-            "told" if clean else "not told",
+            "not told" if not clean else "told" if connected else "away",
             "written" if kept else "not all written",
         )
         return closed
@@ -169,6 +172,12 @@ class Service:
             self._reload_wanted = False
             self._control.reload()
         self._rounds.go()
+
+    def _seen(self, lane: Lane, outcome: Outcome) -> None:
+        if outcome.change:
+            # Nobody believes the news of a camera that is said to be offline.
+            self._rounds.tell_health(lane.name, lane)
+        self._reporter.seen(lane, outcome)
 
     def _progress(self) -> None:
         self._progressed_at = time.monotonic()
@@ -196,7 +205,7 @@ class Service:
             network.id,
             stats_s=settings.mqtt.stats_s,
         )
-        self._publisher.info(_info(network, settings, tuple(labels)))
+        self._publisher.info(_info(network, in_force(self._started_with, settings), tuple(labels)))
         for lane in lanes.values():
             self._reporter.show(lane)
         _log.info(

@@ -219,6 +219,8 @@ class Outbox:
     def _failed(self, error: sqlite3.Error | OSError) -> None:
         self._retry_at = self._clock() + _RETRY_S
         trouble = f"{self._database.path}: {error}"
+        if "locked" in str(error):
+            trouble += ": another edge-classify uses this folder; stop it, or set state_folder"
         if not self.trouble:
             _log.error("%s. Events are kept in memory until they can be written", trouble)
         self.trouble = trouble

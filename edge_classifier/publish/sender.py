@@ -96,12 +96,17 @@ class Sender:
         if flight is None:
             return
         if problem:
-            self.refused += 1
-            self.problem = f"the broker refuses {flight.topic}: {problem}"
+            self._refuse(flight.topic, problem)
         if flight.post:
             self._board.confirmed(flight.topic)
         if flight.event:
             self._event_done(flight.event, problem)
+
+    def _refuse(self, topic: str, problem: str) -> None:
+        self.refused += 1
+        if not self.problem:  # Where one topic is refused, others are: the first says it all.
+            self.problem = f"the broker refuses {topic}: {problem}"
+            _log.warning("%s", self.problem)
 
     def pump(self) -> None:
         """Send what may be sent now."""
@@ -122,8 +127,10 @@ class Sender:
 
     def is_stuck(self) -> bool:
         """Whether the broker has been silent about a message for too long."""
-        oldest = min((flight.at_s for flight in self._flights.values()), default=self._clock())
-        return self._clock() >= oldest + _ACK_LIMIT_S
+        now_s = self._clock()
+        # A picture of QoS 0 is acknowledged by nobody and may take its time on a slow line.
+        asked = (flight.at_s for flight in self._flights.values() if flight.qos)
+        return now_s >= min(asked, default=now_s) + _ACK_LIMIT_S
 
     def _event_done(self, event: Waiting, problem: str) -> None:
         if problem:

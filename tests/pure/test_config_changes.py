@@ -7,7 +7,7 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from edge_classifier.config.changes import EFFECTS, Effect, compare, effect_of
+from edge_classifier.config.changes import EFFECTS, Effect, compare, effect_of, in_force
 from edge_classifier.config.settings import (
     Camera,
     Decision,
@@ -128,3 +128,13 @@ def test_compare_camera_that_ceases_to_inherit_is_told() -> None:
     low, high = Decision(enter=0.6), Decision(enter=0.9)
     before, after = with_decision(low, a=low), with_decision(low, a=high)
     assert compare(after, before).live == ("cameras.a.decision.enter",)
+
+
+def test_settings_in_force_after_a_reload_have_what_waits_as_it_was() -> None:
+    mqtt = Mqtt(host="b", stats_s=9, tls=Tls(enabled=True))
+    new = replace(BEFORE, mqtt=mqtt, device=Device(name="other", language="zh"))
+    now = in_force(BEFORE, new)
+    assert now.mqtt == replace(BEFORE.mqtt, stats_s=9)
+    assert now.device == replace(BEFORE.device, language="zh")
+    assert compare(BEFORE, now).restart_required == ()
+    assert set(compare(BEFORE, new).live) == set(compare(BEFORE, now).live)

@@ -1,6 +1,7 @@
 """Requests over MQTT: what is taken, what is refused, what is answered."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -120,9 +121,5 @@ def test_request_that_was_done_is_answered_with_its_transaction_and_data() -> No
 
 @given(st.sampled_from(sorted(COMMANDS)), st.binary(max_size=200))
 def test_request_of_any_bytes_is_taken_or_refused(command: str, payload: bytes) -> None:
-    try:
-        found = parse_request(command, payload, CAMERAS)
-    except RequestError as error:
-        assert str(error)
-    else:
-        assert found.command == command
+    with suppress(RequestError):
+        assert parse_request(command, payload, CAMERAS).command == command

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_classifier.core.address import describe, mask, with_login
 from edge_classifier.capture.opencv import DeviceSource, FileSource, StreamSource
 from edge_classifier.capture.picamera import PicameraSource
 from edge_classifier.capture.pictures import PictureSource
 from edge_classifier.capture.sources import source_for
 from edge_classifier.config.settings import Camera
+from edge_classifier.core.address import describe, mask, with_login
 from edge_classifier.errors import ConfigurationError
 
 

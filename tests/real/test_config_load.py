@@ -191,6 +191,7 @@ level = "loud"
     beyond = "the region reaches beyond the picture: left + width or top + height"
     bounds = "must be a whole number from 1000000 to 1000000000000"
     span = "is not a span such as 22:00-06:00"
+    topic = "may not begin with $, nor have +, #, // or a / at its ends"
     assert [line for line in lines if "source (" not in line and "key_file = " not in line] == [
         'cameras."bad name" (line 9): a name has 1 to 64 letters (a to z), digits, - and _',
         'cameras."bad name".decision.dwell_s = -1 (line 11): must be a number from 0 to 3600',
@@ -207,7 +208,7 @@ level = "loud"
         'http.port = "x" (--set): must be a whole number from 0 to 65535',
         'log.level = "loud" (line 23): must be "debug", "info", "warning" or "error"',
         "mqt ($EDGE_CLASSIFIER__MQT__HOST): no such key; did you mean mqtt?",
-        'mqtt.base_topic = "a/#" (line 15): may not have +, #, a / at its ends, // or a $ at its begin',
+        f'mqtt.base_topic = "a/#" (line 15): {topic}',
         "mqtt.hostname (line 14): no such key; did you mean mqtt.host?",
         "mqtt.port = true (line 16): must be a whole number from 1 to 65535",
         "mqtt.tls (line 17): certificate_file and key_file go together: give both or none",

@@ -1,6 +1,7 @@
 """The daemon as a whole, with real cameras, a real broker, and all that may befall them."""
 
 import json
+import os
 import re
 import signal
 import socket
@@ -216,7 +217,7 @@ def test_daemon_and_broker_killed_in_outages_lose_and_disorder_nothing(house: Ho
     eventually(lambda: remote.availability() == "offline")
     events = remote.events("door")
     assert seqs(events) == gapless(remote.state("door")["seq"])
-    assert len(events) > 200
+    assert len(events) > 150
     for before, after in pairwise(events):
         assert after["from"] == before["to"]
     assert len({(event["id"], event["seq"]) for event in remote.deliveries("door")}) == len(events)
@@ -475,7 +476,7 @@ def test_daemon_on_sighup_takes_what_is_right_and_refuses_what_is_not(house: Hou
         daemon.until(lambda: "configuration taken" in daemon.log)
         said = daemon.log.partition("configuration taken")[2]
         assert "cameras.yard" in said
-        assert "'restart_required': ['outbox.max_events']" in said
+        assert "needs a restart: outbox.max_events" in said
         daemon.until(lambda: remote.state("yard").get("label") == "blue")
         daemon.until(lambda: remote.state("door")["enabled"] is False)
         assert remote.ask("reload")["data"] == {
@@ -613,8 +614,9 @@ class Cable:
     """Between this machine and a network namespace."""
 
     namespace: str = "edge-classifier"
-    near: str = "10.91.7.1"
-    far: str = "10.91.7.2"
+    # Of this process: another run beside it has a network of its own.
+    near: str = f"10.91.{os.getpid() % 250}.1"
+    far: str = f"10.91.{os.getpid() % 250}.2"
 
     def up(self) -> None:
         self._set("up")

@@ -59,7 +59,7 @@ class Watch:
             meters=self.meters,
             host=Host(folder),
             notifier=self.notifier,
-            stats_s=lambda: settings.mqtt.stats_s,
+            settings=lambda: settings,
             clock=self.clock,
         )
 
@@ -69,7 +69,8 @@ class Watch:
             self.rounds.go()
 
     def turn(self, camera: str, *, online: bool, reason: str = "") -> None:
-        self.benches[camera].grabber.status = replace(ONLINE, online=online, reason=reason)
+        status = replace(ONLINE, online=online, reason=reason, failures=not online)
+        self.benches[camera].grabber.status = status
 
     def heard(self) -> list[str]:
         """What the service manager was told since the last time."""
