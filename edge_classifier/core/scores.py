@@ -28,7 +28,8 @@ class ScoreReader:
             # One look-up a score instead of three passes: after a network has swept the caches,
             # each call into numpy's machinery costs more than what it computes.
             stored = np.arange(256, dtype=np.uint8).view(spec.dtype)
-            self._table = dequantize(stored, spec.quantization)
+            with np.errstate(over="ignore"):  # A damaged scale: what it makes is looked at later.
+                self._table = dequantize(stored, spec.quantization)
 
     def read(self, raw: Array) -> NDArray[np.float32]:
         """Scores in [0, 1] of ``raw``, both of shape (classes,); the caller's own."""

@@ -115,7 +115,7 @@ def compiled_for_edgetpu(path: Path) -> bool:
     """Whether the file holds Edge TPU code, which no CPU can run."""
     # Mapped, not read: a heap that has once held a whole model does not give it all back.
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        return EDGETPU_OPERATOR.encode() in data
+        return data.find(EDGETPU_OPERATOR.encode()) >= 0  # `in` would look for one byte.
 
 
 def _interpreter(path: Path, runtime: Runtime, threads: int, delegate: Path | None) -> Any:

@@ -58,7 +58,15 @@ CPU revision\t: 3
 _MODEL = "Model\t\t: Raspberry Pi 4 Model B Rev 1.4\n"
 _PREFIX = "/proc/sys/fs/binfmt_misc"
 _FORMAT = "qemu-aarch64"
-_MOUNTED = f"mountpoint -q {_PREFIX} || mount -t binfmt_misc none {_PREFIX}"
+_REGISTER = f"""
+mountpoint -q {_PREFIX} || mount -t binfmt_misc none {_PREFIX}
+mine=
+[ -e {_PREFIX}/{_FORMAT} ] || mine=yes
+[ -z "$mine" ] || cat /usr/lib/binfmt.d/{_FORMAT}.conf >{_PREFIX}/register
+echo ready
+read -r end || true
+[ -z "$mine" ] || echo -1 >{_PREFIX}/{_FORMAT}
+"""
 
 
 def installed() -> Path:
@@ -98,19 +106,17 @@ def raspberry_pi(folder: Path, own: Path) -> Root:
 
 @contextmanager
 def emulation() -> Iterator[None]:
-    """Let the kernel start arm64 programs through qemu; as it was before afterwards."""
-    if _binfmt(f"[ -e {_PREFIX}/{_FORMAT} ]").returncode == 0:
-        yield
-        return
-    done = _binfmt(f"cat /usr/lib/binfmt.d/{_FORMAT}.conf >{_PREFIX}/register")
-    assert done.returncode == 0, done.stderr
-    try:
-        yield
-    finally:
-        _binfmt(f"echo -1 >{_PREFIX}/{_FORMAT}")
+    """Let the kernel start arm64 programs through qemu; as it was before afterwards.
 
-
-def _binfmt(command: str) -> subprocess.CompletedProcess[str]:
-    """Run a line of shell where the kernel's list of formats is mounted."""
-    line = ["unshare", "--mount", "sh", "-ec", f"{_MOUNTED}; {command}"]
-    return subprocess.run(line, capture_output=True, text=True, check=False, timeout=30)
+    The process that has registered the format stays: newer kernels forget all formats when nobody
+    has their list mounted any more.
+    """
+    line = ["unshare", "--mount", "sh", "-ec", _REGISTER]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(line, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT) as holder:
+        assert holder.stdin
+        assert holder.stdout
+        said = holder.stdout.readline()
+        assert said == b"ready\n", said
+        yield
+        # Leaving closes its standard input, which ends it.
