@@ -1,6 +1,7 @@
 """What several tests need: reference models, a home of their own, the command as a process."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,12 @@ REPOSITORY = Path(__file__).parent.parent
 
 Completed = subprocess.CompletedProcess[bytes]
 Cli = Callable[..., Completed]
+
+
+# OpenCV asks once a process, and a test that writes a video may come before the first camera.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+# What runs in the background ignores Ctrl-C, and so would all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
