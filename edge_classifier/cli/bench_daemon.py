@@ -62,7 +62,7 @@ retry_max_s = 1
 _CUT_S = 15.0
 _MORE_CAMERAS = 3
 _OUTAGE_EVENTS = 3600
-_TURN_S = 1.0
+_TURN_S = 2.0
 _SETTLED_S = 6.0
 
 

@@ -1,5 +1,6 @@
 """The composition root of the daemon: builds the parts, starts them, and ends them in order."""
 
+import gc
 import logging
 import os
 import signal
@@ -123,6 +124,9 @@ class Service:
         self._publisher.start()
         self._worker.start()
         self._notifier.ready("started")
+        # What is there now stays: the collector need not look through it for months.
+        gc.collect()
+        gc.freeze()
         try:
             self._pipeline.run()
         except BrokenPipeError:
