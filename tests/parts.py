@@ -12,8 +12,9 @@ from edge_classifier.config.settings import Camera, Decision, Model
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.events import CameraState, LabelChange, Moment
 from edge_classifier.core.frame import Frame
-from edge_classifier.daemon.lane import Lane, Outcome
+from edge_classifier.daemon.lane import Lane
 from edge_classifier.daemon.network import Network, load_network
+from edge_classifier.daemon.outcome import Outcome
 from edge_classifier.publish.payloads import Names, encoded
 from edge_classifier.publish.publisher import Publisher
 from edge_classifier.publish.status import PublisherStatus

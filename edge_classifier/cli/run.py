@@ -9,7 +9,8 @@ from argparse import ArgumentParser, Namespace
 from edge_classifier.cli.config import add_settings_arguments, settings_sources
 from edge_classifier.config.child import examine_apart
 from edge_classifier.config.settings import Settings
-from edge_classifier.daemon.lane import Lane, Outcome
+from edge_classifier.daemon.lane import Lane
+from edge_classifier.daemon.outcome import Outcome
 from edge_classifier.daemon.service import Service
 from edge_classifier.decision.explain import explain
 from edge_classifier.errors import ExitCode

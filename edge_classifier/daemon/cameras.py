@@ -10,8 +10,9 @@ from edge_classifier.config.changes import EFFECTS, Effect
 from edge_classifier.config.secrets import read_secret
 from edge_classifier.config.settings import Camera
 from edge_classifier.core.events import CameraState
-from edge_classifier.daemon.lane import Lane, Override
+from edge_classifier.daemon.lane import Lane
 from edge_classifier.daemon.network import Network
+from edge_classifier.daemon.outcome import Override
 
 _REOPENING = tuple(
     key.removeprefix("cameras.*.") for key, effect in EFFECTS.items() if effect is Effect.REOPEN

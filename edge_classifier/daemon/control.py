@@ -17,8 +17,8 @@ from edge_classifier.config.changes import compare
 from edge_classifier.config.settings import Settings
 from edge_classifier.daemon.cameras import Cameras
 from edge_classifier.daemon.keeper import Keeper
-from edge_classifier.daemon.lane import Override
 from edge_classifier.daemon.network import Network, load_network, model_by_name
+from edge_classifier.daemon.outcome import Override
 from edge_classifier.daemon.pipeline import Pipeline
 from edge_classifier.daemon.reporter import Reporter
 from edge_classifier.daemon.requests import Request, RequestError, answer, parse_request

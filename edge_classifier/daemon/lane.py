@@ -3,14 +3,13 @@
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf
-from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_classifier.capture.desk import CameraStatus, Captured, Prepare
+from edge_classifier.capture.desk import Captured
 from edge_classifier.classifier import Scored
 from edge_classifier.config.settings import Camera, Decision, quiet_minutes
 from edge_classifier.core.events import CameraState, LabelChange, Moment
@@ -18,6 +17,7 @@ from edge_classifier.core.frame import Frame
 from edge_classifier.core.labels import UNKNOWN
 from edge_classifier.core.quiet import is_quiet
 from edge_classifier.daemon.network import Network
+from edge_classifier.daemon.outcome import Grabs, Outcome, Override
 from edge_classifier.decision.reasons import Reason
 from edge_classifier.decision.rules import Rules, rules_for, with_enter
 from edge_classifier.decision.step import Change, Verdict, initial, resumed, step
@@ -33,44 +33,6 @@ _IDLE_LOOK_S = 1.0
 def _local_minute() -> int:
     now = time.localtime()
     return 60 * now.tm_hour + now.tm_min
-
-
-class Grabs(Protocol):
-    """What a lane asks of its grabber."""
-
-    wanted_from: float
-    prepare: Prepare | None
-
-    @property
-    def status(self) -> CameraStatus:
-        """How the camera is."""
-
-    def take(self) -> Captured | None:
-        """The newest frame that was not taken yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Override:
-    """What was set over MQTT and outlives a restart; None: as the configuration says."""
-
-    enabled: bool | None = None
-    threshold: float | None = None
-
-
-class Outcome(NamedTuple):
-    """What became of one frame."""
-
-    captured: Captured
-    reason: Reason
-    verdict: Verdict | None
-    """None: not looked at."""
-    change: LabelChange | None
-    preprocess_ms: float
-    """Zero, as the next, when the network was not run."""
-    inference_ms: float
-    decision_ms: float
-    age_ms: float
-    """From capture until the frame was taken up."""
 
 
 class Lane:
@@ -189,13 +151,12 @@ class Lane:
 
     def _decide(self, captured: Captured, network: Network, age_ms: float) -> Outcome:
         at_s = captured.at.monotonic
-        frame = region_of(captured.frame, self.settings.region)
         preprocess_ms = inference_ms = 0.0
-        scores = self._gated_scores(frame, at_s)
+        scores = self._gated_scores(captured)
         gated = scores is not None
         if scores is None:
-            scores, preprocess_ms, inference_ms = self._score(captured, frame, network)
-            self._remember(frame, scores, at_s)
+            scores, preprocess_ms, inference_ms = self._score(captured, network)
+            self._remember(captured, scores)
         started = self._clock()
         self._resume_after_gap(captured)
         self._decided, verdict = step(self._rules, self._decided, scores, at_s)
@@ -225,25 +186,29 @@ class Lane:
         classifier = network.classifier
         return Preparer(classifier.contract, classifier.engine.input, self.settings.region)
 
-    def _score(self, captured: Captured, frame: Frame, network: Network) -> Scored:
+    def _score(self, captured: Captured, network: Network) -> Scored:
         prepared = captured.prepared
         # By another one: it was captured before the network or the region was exchanged.
         if prepared is None or prepared.by is not self._preparer:
-            return network.classifier.score(frame)
+            return network.classifier.score(self._region(captured))
         return network.classifier.score_prepared(prepared)
 
-    def _gated_scores(self, frame: Frame, at_s: float) -> NDArray[np.float32] | None:
+    def _region(self, captured: Captured) -> Frame:
+        return region_of(captured.frame, self.settings.region)
+
+    def _gated_scores(self, captured: Captured) -> NDArray[np.float32] | None:
         """The last scores, where they may stand for this frame's, because nothing has moved."""
         if self._gate is None or self._scores is None:
             return None
-        if at_s - self._classified_at >= self.settings.motion.max_interval_s:
+        old_s = captured.at.monotonic - self._classified_at
+        if old_s >= self.settings.motion.max_interval_s:
             return None
-        return None if self._gate.moved(frame) else self._scores
+        return None if self._gate.moved(self._region(captured)) else self._scores
 
-    def _remember(self, frame: Frame, scores: NDArray[np.float32], at_s: float) -> None:
+    def _remember(self, captured: Captured, scores: NDArray[np.float32]) -> None:
         if self._gate:
-            self._gate.classified(frame)
-            self._scores, self._classified_at = scores, at_s
+            self._gate.classified(self._region(captured))
+            self._scores, self._classified_at = scores, captured.at.monotonic
 
     def _change(self, change: Change, at: Moment) -> LabelChange:
         self._seq += 1

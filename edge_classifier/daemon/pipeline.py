@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable, Iterable
 from queue import Empty, Full, Queue
 
-from edge_classifier.daemon.lane import Lane, Outcome
+from edge_classifier.daemon.lane import Lane
 from edge_classifier.daemon.network import Network
+from edge_classifier.daemon.outcome import Outcome
 from edge_classifier.protocols import Clock
 
 _POSTS = 256

@@ -7,8 +7,9 @@ from functools import partial
 from edge_classifier.config.settings import Settings
 from edge_classifier.core.events import LabelChange
 from edge_classifier.daemon.keeper import Keeper, Why
-from edge_classifier.daemon.lane import Lane, Outcome
+from edge_classifier.daemon.lane import Lane
 from edge_classifier.daemon.meters import Meters
+from edge_classifier.daemon.outcome import Outcome
 from edge_classifier.protocols import Clock
 from edge_classifier.publish.publisher import Publisher
 from edge_classifier.vision.jpeg import jpeg_within

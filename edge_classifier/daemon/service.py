@@ -19,10 +19,11 @@ from edge_classifier.daemon.figures import Figure
 from edge_classifier.daemon.host import Host
 from edge_classifier.daemon.identity import node_name, state_folder
 from edge_classifier.daemon.keeper import Keeper
-from edge_classifier.daemon.lane import Lane, Outcome, Override
+from edge_classifier.daemon.lane import Lane
 from edge_classifier.daemon.meters import Meters
 from edge_classifier.daemon.network import Network
 from edge_classifier.daemon.notify import Notifier, Watchdog, watchdog_interval_s
+from edge_classifier.daemon.outcome import Outcome, Override
 from edge_classifier.daemon.pipeline import Pipeline
 from edge_classifier.daemon.reporter import Explain, Reporter
 from edge_classifier.daemon.rounds import Rounds
@@ -58,20 +59,10 @@ class Service:
         self._server: HealthServer | None = None
         self._started_with = settings
 
-        folder = state_folder(settings.device)
-        self._meters = Meters()
-        self._host = Host(folder)
-        self._worker = Worker()
+        self._folder = folder = state_folder(settings.device)
+        self._meters, self._host, self._worker = Meters(), Host(folder), Worker()
         self._keeper = Keeper(settings.store, folder / "pictures")
-        self._publisher = Publisher(
-            settings.mqtt,
-            settings.outbox,
-            folder / "outbox.db",
-            node=node_name(settings.device),
-            cameras=_titles(settings),
-            password=self._password,
-            on_request=self._request,
-        )
+        self._publisher = self._make_publisher()
         self._reporter = Reporter(
             settings,
             meters=self._meters,
@@ -88,8 +79,25 @@ class Service:
             restored=self._publisher.states(),
             overrides=_overrides(overrides),
         )
-        self._control = Control(
-            settings,
+        self._control = self._make_control(read_settings, overrides.get("model", ""))
+        self._rounds = self._make_rounds()
+
+    def _make_publisher(self) -> Publisher:
+        settings = self._started_with
+        return Publisher(
+            settings.mqtt,
+            settings.outbox,
+            self._folder / "outbox.db",
+            node=node_name(settings.device),
+            cameras=_titles(settings),
+            password=self._password,
+            on_request=self._request,
+        )
+
+    def _make_control(self, read_settings: Callable[[], Settings], model: str) -> Control:
+        """``model``: the one that was asked for in an earlier life."""
+        return Control(
+            self._started_with,
             pipeline=self._pipeline,
             cameras=self._cameras,
             reporter=self._reporter,
@@ -98,10 +106,12 @@ class Service:
             worker=self._worker,
             read_settings=read_settings,
             installed=self._installed,
-            models_folder=folder / "models",
-            requested_model=overrides.get("model", ""),
+            models_folder=self._folder / "models",
+            requested_model=model,
         )
-        self._rounds = Rounds(
+
+    def _make_rounds(self) -> Rounds:
+        return Rounds(
             cameras=self._cameras,
             reporter=self._reporter,
             publisher=self._publisher,

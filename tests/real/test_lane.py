@@ -11,8 +11,8 @@ from edge_classifier.config.settings import Camera, Decision, Motion, Region
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.events import CameraState, Ranked
 from edge_classifier.core.frame import Frame
-from edge_classifier.daemon.lane import Override
 from edge_classifier.daemon.network import Network
+from edge_classifier.daemon.outcome import Override
 from edge_classifier.decision.labels import UnknownLabelsError
 from edge_classifier.decision.reasons import Reason
 from tests.parts import AT_ONCE, CAMERA, UTC_S, Bench, network, plain

@@ -8,8 +8,9 @@ from functools import partial
 
 import pytest
 
-from edge_classifier.daemon.lane import Lane, Outcome
+from edge_classifier.daemon.lane import Lane
 from edge_classifier.daemon.network import Network
+from edge_classifier.daemon.outcome import Outcome
 from edge_classifier.daemon.pipeline import Pipeline
 from tests.fake_source import FakeClock
 from tests.parts import Bench, network, plain

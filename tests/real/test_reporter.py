@@ -9,9 +9,10 @@ import pytest
 
 from edge_classifier.config.settings import Mqtt, Settings, Snapshots, Store
 from edge_classifier.daemon.keeper import Keeper
-from edge_classifier.daemon.lane import Lane, Outcome
+from edge_classifier.daemon.lane import Lane
 from edge_classifier.daemon.meters import Meters
 from edge_classifier.daemon.network import Network
+from edge_classifier.daemon.outcome import Outcome
 from edge_classifier.daemon.reporter import Reporter
 from tests.fake_source import FakeClock
 from tests.parts import CAMERA, Bench, Told, network
