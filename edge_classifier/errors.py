@@ -8,9 +8,8 @@
     ├── UnavailableError     69   something outside does not answer
     │   ├── DelegateError    69   an accelerator's library crashes, hangs or refuses
     │   ├── DownloadError    69   a model cannot be fetched
-    │   ├── CameraError      69   a camera cannot be opened or gives no frames
-    │   │   └── EndOfFrames  69   a file or a folder of pictures has been shown
-    │   └── BrokerError      69   the MQTT broker cannot be reached or refuses
+    │   └── CameraError      69   a camera cannot be opened or gives no frames
+    │       └── EndOfFrames  69   a file or a folder of pictures has been shown
     ├── OutputError          73   a result cannot be written
     ├── ContractError        78   model, labels and preprocessing do not fit together
     └── ConfigurationError   78   a setting is wrong
@@ -120,10 +119,6 @@ class CameraError(UnavailableError):
 
 class EndOfFrames(CameraError):  # noqa: N818 (an ending, not always a failure)
     """A file or a folder of pictures has been shown to its end."""
-
-
-class BrokerError(UnavailableError):
-    """The MQTT broker cannot be reached, or refuses."""
 
 
 class OutputError(EdgeClassifierError):

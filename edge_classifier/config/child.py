@@ -6,17 +6,11 @@ import subprocess
 import sys
 
 from edge_classifier.config.report import Report
-from edge_classifier.config.settings import Settings
 from edge_classifier.config.sources import Sources
 from edge_classifier.errors import EdgeClassifierError, UnavailableError
 
 TIME_LIMIT_S = 60.0
 """A Pi Zero takes a few seconds to import pydantic, and more while it is starting up."""
-
-
-def load_apart(sources: Sources, *, time_limit_s: float = TIME_LIMIT_S) -> Settings:
-    """The settings. Raises what ``examine_apart`` raises, and ConfigurationError."""
-    return examine_apart(sources, time_limit_s=time_limit_s).require()
 
 
 def examine_apart(sources: Sources, *, time_limit_s: float = TIME_LIMIT_S) -> Report:

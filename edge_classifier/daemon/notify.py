@@ -31,12 +31,8 @@ class Notifier:
         return cls(environment.get("NOTIFY_SOCKET", ""))
 
     def ready(self, status: str = "") -> bool:
-        """Started, or reloaded: whoever waited for it goes on."""
+        """Started: whoever waited for it goes on."""
         return self._send(f"READY=1\nSTATUS={_line(status)}")
-
-    def reloading(self, *, clock: Clock = time.monotonic) -> bool:
-        """Reading the configuration again; ``ready`` must follow."""
-        return self._send(f"RELOADING=1\nMONOTONIC_USEC={round(1e6 * clock())}")
 
     def stopping(self) -> bool:
         """On the way out."""

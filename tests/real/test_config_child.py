@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge_classifier.config import child
-from edge_classifier.config.child import examine_apart, load_apart
+from edge_classifier.config.child import examine_apart
 from edge_classifier.config.load import examine
 from edge_classifier.config.sources import Sources
 from edge_classifier.errors import (
@@ -29,7 +29,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_load_apart_gives_what_load_gives(file: Path) -> None:
+def test_settings_read_apart_are_what_load_gives(file: Path) -> None:
     sources = Sources(file, {"EDGE_CLASSIFIER__MQTT__HOST": "broker"}, ("mqtt.port=1",))
     report = examine_apart(sources)
     assert report == examine(sources)
@@ -38,45 +38,47 @@ def test_load_apart_gives_what_load_gives(file: Path) -> None:
     assert report.settings.cameras["front"].decision.aliases == {"a": "b"}
 
 
-def test_load_apart_of_wrong_settings_tells_all_problems(file: Path) -> None:
+def test_settings_read_apart_of_wrong_settings_tells_all_problems(file: Path) -> None:
     with pytest.raises(ConfigurationError) as error:
-        load_apart(Sources(file, {}, ("mqtt.port=0", "http.new=0")))
+        examine_apart(Sources(file, {}, ("mqtt.port=0", "http.new=0"))).require()
     assert error.value.problem.splitlines() == [
         "http.new (--set): no such key",
         "mqtt.port = 0 (--set): must be a whole number from 1 to 65535",
     ]
 
 
-def test_load_apart_of_a_missing_file_or_wrong_option_is_the_same_error(tmp_path: Path) -> None:
+def test_settings_read_apart_of_a_missing_file_or_wrong_option_is_the_same_error(
+    tmp_path: Path,
+) -> None:
     with pytest.raises(MissingFileError):
-        load_apart(Sources(tmp_path / "none"))
+        examine_apart(Sources(tmp_path / "none")).require()
     with pytest.raises(UsageError):
-        load_apart(Sources(assignments=("x",)))
+        examine_apart(Sources(assignments=("x",))).require()
 
 
-def test_load_apart_takes_only_the_environment_that_it_is_given(
+def test_settings_read_apart_takes_only_the_environment_that_it_is_given(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EDGE_CLASSIFIER__MQTT__HOST", "other")
-    assert load_apart(Sources(file)).mqtt.host == "localhost"
+    assert examine_apart(Sources(file)).require().mqtt.host == "localhost"
 
 
-def test_load_apart_of_a_file_that_never_ends_gives_up_in_time(tmp_path: Path) -> None:
+def test_settings_read_apart_of_a_file_that_never_ends_gives_up_in_time(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     before = time.monotonic()
     # Not ConfigurationError: after its exit code the service is not started again.
     with pytest.raises(UnavailableError, match=r"within 1 s"):
-        load_apart(Sources(pipe), time_limit_s=1)
+        examine_apart(Sources(pipe), time_limit_s=1).require()
     assert time.monotonic() - before < 30
 
 
-def test_load_apart_with_a_broken_python_says_why(
+def test_settings_read_apart_with_a_broken_python_says_why(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(child, "__name__", "edge_classifier.config.gone")
     with pytest.raises(UnavailableError, match=r"exit code 1: .*No module named"):
-        load_apart(Sources(file))
+        examine_apart(Sources(file)).require()
 
 
 def loaded(code: str) -> set[str]:
@@ -88,13 +90,13 @@ def loaded(code: str) -> set[str]:
     return set(done.stdout.split())
 
 
-def test_load_apart_leaves_pydantic_to_the_child(file: Path) -> None:
+def test_settings_read_apart_leaves_pydantic_to_the_child(file: Path) -> None:
     code = f"""
 from pathlib import Path
-from edge_classifier.config.child import load_apart
+from edge_classifier.config.child import examine_apart
 from edge_classifier.config.sources import Sources
 import edge_classifier.config.changes, edge_classifier.config.secrets
-assert load_apart(Sources(Path({str(file)!r}))).cameras
+assert examine_apart(Sources(Path({str(file)!r}))).require().cameras
 """
     assert loaded(code) & {"pydantic", "pydantic_core", "numpy", "cv2"} == set()
 

@@ -45,12 +45,6 @@ def test_notifier_tells_that_the_service_is_ready(spoken: Spoken) -> None:
     assert manager.heard() == {"READY": "1", "STATUS": "2 cameras"}
 
 
-def test_notifier_tells_of_a_reload_at_the_time_it_began(spoken: Spoken) -> None:
-    manager, notifier = spoken
-    assert notifier.reloading(clock=lambda: 12.5)
-    assert manager.heard() == {"RELOADING": "1", "MONOTONIC_USEC": "12500000"}
-
-
 def test_notifier_tells_the_rest_one_by_one(spoken: Spoken) -> None:
     manager, notifier = spoken
     assert all((notifier.status("door: offline"), notifier.alive(), notifier.stopping()))
