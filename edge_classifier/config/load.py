@@ -41,7 +41,7 @@ def _examine(sources: Sources, file: Path | None) -> Report:
         remedy = "`edge-classify config init` writes one"
         return Report(None, problems=(Problem(f"there is neither {looked}; {remedy}"),))
     _forget_empty_paths(draft, root)
-    settings, wrong = validate(inherited(draft.tree), draft, root)
+    settings, wrong = validate(inherited(draft.tree), draft, root, Settings)
     problems = sorted({*problems, *wrong, *problems_of(draft, root)}, key=_place)
     return Report(
         file,

@@ -6,7 +6,7 @@ Only this module and ``config.load`` import pydantic, which is 9 MB that the dae
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from pydantic import TypeAdapter
 
@@ -15,18 +15,25 @@ from edge_classifier.config.toml import Key, inline
 
 INHERITED = ("decision", "motion")
 """Tables that each camera has, too, and takes what it does not set from."""
+Kind = TypeVar("Kind")
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
+def adapter(kind: type[Kind]) -> TypeAdapter[Kind]:
+    """Turns JSON into settings: the daemon's, or those of a training run."""
+    hashable: Any = kind  # mypy does not see that classes are.
+    made: TypeAdapter[Kind] = _adapter(hashable)
+    return made
+
+
 @cache
-def adapter() -> TypeAdapter[Settings]:
-    """Turns JSON into settings."""
-    return TypeAdapter(Settings)
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def json_schema() -> dict[str, Any]:
     """The JSON schema of the file."""
-    schema = adapter().json_schema()
+    schema = adapter(Settings).json_schema()
     return {"$schema": _DIALECT, **schema, "title": "Settings of edge-classifier"}
 
 
@@ -39,9 +46,9 @@ class Node:
     definitions: Mapping[str, Any]
 
     @classmethod
-    def root(cls) -> Self:
+    def root(cls, kind: type[Any] = Settings) -> Self:
         """The file as a whole."""
-        schema = json_schema()
+        schema = adapter(kind).json_schema()
         return cls(schema, schema["$defs"])
 
     @property

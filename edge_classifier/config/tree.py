@@ -5,10 +5,8 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_classifier.config.settings import Settings
 
-
-def as_tree(settings: Settings) -> dict[str, Any]:
+def as_tree(settings: object) -> dict[str, Any]:
     """All settings, without what is not set: TOML has no null."""
     tree: dict[str, Any] = _plain(settings)
     return tree

@@ -14,9 +14,8 @@ from pydantic_core import ErrorDetails
 
 from edge_classifier.config.layers import Draft
 from edge_classifier.config.report import Problem
-from edge_classifier.config.schema import INHERITED, Node, adapter
+from edge_classifier.config.schema import INHERITED, Kind, Node, adapter
 from edge_classifier.config.secrets import SECRET_FILES
-from edge_classifier.config.settings import Settings
 from edge_classifier.config.toml import Key, dotted
 
 _ITSELF = "[key]"
@@ -26,25 +25,25 @@ _VALUELESS = ("missing", "unexpected_keyword_argument")
 
 
 def validate(
-    tree: dict[str, Any], draft: Draft, root: Node
-) -> tuple[Settings | None, list[Problem]]:
+    tree: dict[str, Any], draft: Draft, root: Node, kind: type[Kind]
+) -> tuple[Kind | None, list[Problem]]:
     """The settings that ``tree`` makes, or all problems of what was set in ``draft``.
 
-    ``tree`` is the draft's, with what cameras inherit.
+    ``tree`` is the draft's, with what cameras inherit; ``root`` is that of ``kind``.
     """
-    settings, errors = _judge(tree)
+    settings, errors = _judge(tree, kind)
     if errors:
-        errors += _contradictions(tree, errors)
+        errors += _contradictions(tree, errors, kind)
     own = [error for error in errors if not _is_inherited(error, errors, draft)]
     return settings, [_in_words(error, draft, root) for error in own]
 
 
-def _judge(tree: dict[str, Any]) -> tuple[Settings | None, list[ErrorDetails]]:
+def _judge(tree: dict[str, Any], kind: type[Kind]) -> tuple[Kind | None, list[ErrorDetails]]:
     # As JSON, because pydantic is strict about numbers and text there, and knows paths and lists.
     # TOML's dates, which no setting takes, become a number that none takes either.
     text = json.dumps(tree, default=lambda _: math.nan)
     try:
-        return adapter().validate_json(text, strict=True), []
+        return adapter(kind).validate_json(text, strict=True), []
     except ValidationError as error:
         errors = error.errors(include_url=False)
     if errors[0]["type"] == "json_invalid":
@@ -52,7 +51,9 @@ def _judge(tree: dict[str, Any]) -> tuple[Settings | None, list[ErrorDetails]]:
     return None, errors
 
 
-def _contradictions(tree: dict[str, Any], errors: list[ErrorDetails]) -> list[ErrorDetails]:
+def _contradictions(
+    tree: dict[str, Any], errors: list[ErrorDetails], kind: type[Any]
+) -> list[ErrorDetails]:
     """Keys that do not go together, in tables where ``errors`` kept them from being compared."""
     mended = deepcopy(tree)
     for error in errors:
@@ -60,7 +61,7 @@ def _contradictions(tree: dict[str, Any], errors: list[ErrorDetails]) -> list[Er
     wrong = {_key(error) for error in errors}
     return [
         error
-        for error in _judge(mended)[1]
+        for error in _judge(mended, kind)[1]
         if error["type"] == "value_error" and not _names_a_key_of(wrong, error)
     ]
 

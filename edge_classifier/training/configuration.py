@@ -1,0 +1,45 @@
+"""Settings of a training run from a TOML file and options; all mistakes at once."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from edge_classifier.config.layers import Draft, put_assignments, put_file
+from edge_classifier.config.report import Problem
+from edge_classifier.config.schema import Node
+from edge_classifier.config.sources import Sources
+from edge_classifier.config.toml import document, parse_key
+from edge_classifier.config.tree import as_tree
+from edge_classifier.config.validate import validate
+from edge_classifier.errors import ConfigurationError
+from edge_classifier.training.settings import Settings
+
+
+def load(path: Path | None, assignments: Sequence[str], options: Mapping[str, Any]) -> Settings:
+    """The settings in the file at ``path``, below ``KEY=VALUE`` assignments, below ``options``.
+
+    ``options`` has values by dotted keys. Raises ConfigurationError with all problems,
+    MissingFileError and UsageError.
+    """
+    draft, root = Draft(), Node.root(Settings)
+    broken = put_file(draft, path) if path else None
+    if broken:
+        raise _error(path, [broken])
+    problems = put_assignments(draft, Sources(assignments=tuple(assignments)), root)
+    for key, value in options.items():
+        draft.put(parse_key(key), value, "option")
+    settings, wrong = validate(draft.tree, draft, root, Settings)
+    if settings is None or problems:
+        raise _error(path, [*problems, *wrong])
+    return settings
+
+
+def as_toml(settings: Settings) -> str:
+    """All settings as a file that ``load`` reads."""
+    return document(as_tree(settings))
+
+
+def _error(path: Path | None, problems: Sequence[Problem]) -> ConfigurationError:
+    subject = str(path) if path else "settings"
+    lines = (str(problem).removeprefix(f"{subject}: ") for problem in problems)
+    return ConfigurationError(subject, "\n".join(lines))
