@@ -9,12 +9,23 @@ docs/configuration.md and in the JSON schema.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from inspect import cleandoc
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Interval, Len, Predicate
 
-STRICT: dict[str, Any] = {"extra": "forbid", "use_attribute_docstrings": True}
+
+def _describe(schema: dict[str, Any], kind: type) -> None:
+    """Put a class's docstring into its schema, which pydantic 2.11 leaves out."""
+    schema.setdefault("description", cleandoc(kind.__doc__ or ""))
+
+
+STRICT: dict[str, Any] = {
+    "extra": "forbid",
+    "use_attribute_docstrings": True,
+    "json_schema_extra": _describe,
+}
 """How pydantic, which wants a dict, is to read these classes: unknown keys refused, texts taken
 from below fields."""
 

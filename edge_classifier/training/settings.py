@@ -6,12 +6,11 @@ read (``training.configuration``).
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Interval
 
-STRICT: dict[str, Any] = {"extra": "forbid", "use_attribute_docstrings": True}
-"""How pydantic, which wants a dict, is to read these classes."""
+from edge_classifier.config.settings import STRICT
 
 Fraction = Annotated[float, Interval(ge=0, le=1)]
 Epochs = Annotated[int, Interval(ge=0, le=10_000)]
