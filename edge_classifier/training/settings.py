@@ -89,7 +89,9 @@ class Head:
     batch: Annotated[int, Interval(ge=1, le=4096)] = 64
     """Pictures a step, over all processes together."""
     rate: Rate = 2e-3
-    """Learning rate at its peak."""
+    """Learning rate at its peak; it falls as a cosine."""
+    weight_decay: Annotated[float, Interval(ge=0, le=1)] = 0.01
+    """Pull towards zero (L2), of weights with more than one dimension."""
     patience: Epochs = 8
     """Epochs without progress after which the stage ends early."""
 

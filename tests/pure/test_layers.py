@@ -25,6 +25,10 @@ CAPTURE, DECISION = f"{PACKAGE}.capture", f"{PACKAGE}.decision"
 PUBLISH, DAEMON = f"{PACKAGE}.publish", f"{PACKAGE}.daemon"
 VALIDATION = (f"{CONFIG}.schema", f"{CONFIG}.validate")
 EXPOSITION = f"{DAEMON}.exposition"
+DATASET, EVALUATION = f"{PACKAGE}.dataset", f"{PACKAGE}.evaluation"
+TRAINING = f"{PACKAGE}.training"
+WORKSHOP = ("torch", "pytorch_lightning", "litert_torch", "litert_quantizer", "safetensors", "h5py")
+"""What the workstation alone has."""
 
 ALLOWED = {
     PACKAGE: (),
@@ -47,6 +51,26 @@ ALLOWED = {
     ),
     MODELFILE: ("numpy", "pooch", "requests", CORE, ERRORS, MODELFILE),
     ENGINE: ("numpy", CORE, ERRORS, PROTOCOLS, ENGINE),
+    DATASET: ("numpy", CORE, ERRORS, VISION, DATASET),
+    EVALUATION: (
+        "numpy",
+        "cv2",
+        "jinja2",
+        "markupsafe",
+        "matplotlib",
+        PACKAGE,
+        CORE,
+        ERRORS,
+        PROTOCOLS,
+        SETTINGS,
+        f"{CONFIG}.toml",
+        VISION,
+        DATASET,
+        f"{PACKAGE}.assembly",
+        f"{PACKAGE}.batch",
+        f"{PACKAGE}.classifier",
+        EVALUATION,
+    ),
     DAEMON: (
         "numpy",
         "prometheus_client",
@@ -175,11 +199,18 @@ def test_tflite_runtime_is_imported_by_name_when_it_is_wanted() -> None:
     assert [str(one) for one in importers_of(*RUNTIMES) if one.importer == RUNTIME_MODULE] == []
 
 
-@pytest.mark.parametrize("package", ["torch", "litert_torch", f"{PACKAGE}.training"])
-def test_training_is_imported_by_training_only(package: str) -> None:
-    found = importers_of(package)
-    wrong = [str(one) for one in found if not is_within(one.importer, f"{PACKAGE}.training")]
-    assert wrong == []
+@pytest.mark.parametrize("library", WORKSHOP)
+def test_workstation_library_is_imported_by_training_only(library: str) -> None:
+    found = importers_of(library)
+    assert found, "the rule is for a library that is gone"
+    assert [str(one) for one in found if not is_within(one.importer, TRAINING)] == []
+
+
+def test_training_is_imported_late_and_by_the_command_line_only() -> None:
+    found = [one for one in importers_of(TRAINING) if not is_within(one.importer, TRAINING)]
+    assert found, "the rule is for a command that is gone"
+    wrong = [one for one in found if not one.late or not is_within(one.importer, f"{PACKAGE}.cli")]
+    assert [str(one) for one in wrong] == []
 
 
 @pytest.mark.parametrize("library", ["pydantic", "pydantic_core"])
@@ -195,6 +226,8 @@ def test_pydantic_is_imported_by_validation_only(library: str) -> None:
         ("paho", (f"{PUBLISH}.broker",)),
         ("sqlite3", (f"{PUBLISH}.database", f"{PUBLISH}.outbox")),
         ("prometheus_client", (EXPOSITION,)),
+        ("matplotlib", (f"{EVALUATION}.charts",)),
+        ("jinja2", (f"{EVALUATION}.page",)),
     ],
 )
 def test_library_of_one_adapter_is_imported_by_it_only(
@@ -215,10 +248,11 @@ def test_django_is_imported_nowhere() -> None:
     assert importers_of("django") == []
 
 
-def test_rich_is_imported_late_and_by_the_command_line_only() -> None:
+def test_rich_is_imported_late_and_by_what_people_watch_only() -> None:
     found = importers_of("rich")
     assert found, "the rule is for a library that is gone"
-    wrong = [one for one in found if not one.late or not is_within(one.importer, f"{PACKAGE}.cli")]
+    watched = f"{PACKAGE}.cli", TRAINING
+    wrong = [one for one in found if not one.late or not is_within(one.importer, *watched)]
     assert [str(one) for one in wrong] == []
 
 

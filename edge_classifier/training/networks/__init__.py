@@ -1,1 +1,119 @@
 """The networks that can be trained, in torch, and where their first weights come from."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from edge_classifier.errors import ConfigurationError
+from edge_classifier.modelfile.catalogue import embedded_folder, sha256_of
+from edge_classifier.modelfile.pull import Progress
+from edge_classifier.training import settings
+from edge_classifier.training.networks import efficientnet_lite, heads, published, weights
+from edge_classifier.training.networks.base import Convnet
+from edge_classifier.training.networks.efficientnet_lite import EfficientNetLite0
+from edge_classifier.training.networks.mobilenet_v2 import MobileNetV2
+
+NETWORKS: dict[str, type[Convnet]] = {
+    "mobilenet-v2": MobileNetV2,
+    "efficientnet-lite0": EfficientNetLite0,
+}
+"""Name in the settings to architecture."""
+EMBEDDED, IMAGENET, NONE = "embedded", "imagenet", "none"
+
+
+def build(
+    network: settings.Network,
+    classes: int,
+    *,
+    seed: int = 0,
+    tell: weights.Tell = lambda _: None,
+    progress: Progress = lambda *_: None,
+) -> Convnet:
+    """The network with a new head and the first weights that ``network.pretrained`` names.
+
+    ``seed`` decides what is random; torch's own generator is left as it was. ``tell`` is told
+    what of a checkpoint is left out, ``progress`` how a download goes on.
+
+    Raises ConfigurationError, MissingFileError, DownloadError, and ModelError for a checkpoint
+    that is damaged, of another architecture or of another width.
+    """
+    if wrong := problems(network):
+        raise ConfigurationError("network", "\n".join(wrong))
+    with torch.random.fork_rng(devices=()):
+        torch.default_generator.manual_seed(seed)
+        if network.name == "mobilenet-v2":
+            return _mobilenet_v2(network, classes, tell, progress)
+        return _efficientnet_lite0(network, classes)
+
+
+def problems(network: settings.Network) -> list[str]:
+    """What of the settings does not go together."""
+    name, width, pretrained = network.name, network.width, network.pretrained
+    if name == "efficientnet-lite0":
+        checks = {
+            f"width is {width}; {name} has 1.0 only": width == 1.0,
+            f"pretrained is {pretrained}; {name} has embedded (ImageNet's) and none": (
+                pretrained in {EMBEDDED, NONE}
+            ),
+        }
+    else:
+        checks = {
+            f"width is {width}; {pretrained} weights are of width 1.0. Take none, or a file: "
+            "Keras publishes weights of every width": (
+                pretrained not in {EMBEDDED, IMAGENET} or width == published.WIDTH
+            )
+        }
+    return [message for message, holds in checks.items() if not holds]
+
+
+def provenance(network: settings.Network) -> str:
+    """Source and licence of the first weights, as lines of Markdown for a model card."""
+    lite = network.name == "efficientnet-lite0"
+    notices = {
+        EMBEDDED: published.LITE_NOTICE if lite else published.EMBEDDED_NOTICE,
+        IMAGENET: published.TORCHVISION_NOTICE,
+        NONE: "- First weights: none, trained from random ones.\n",
+    }
+    if notice := notices.get(network.pretrained):
+        return notice
+    path = Path(network.pretrained)
+    return (
+        f"- First weights: the file {path.name}, SHA-256 {sha256_of(path)}. Whoever made it "
+        "decides on\n  its licence.\n"
+    )
+
+
+def _mobilenet_v2(
+    network: settings.Network, classes: int, tell: weights.Tell, progress: Progress
+) -> MobileNetV2:
+    checkpoint = _checkpoint(network.pretrained, progress)
+    family = checkpoint.family if checkpoint else weights.OWN
+    built = MobileNetV2(network.width, family.padding, family.eps)
+    built.classifier = _head(network, built.outputs, classes)
+    if checkpoint:
+        weights.load(built, checkpoint, network.width, tell)
+    return built
+
+
+def _checkpoint(pretrained: str, progress: Progress) -> weights.Checkpoint | None:
+    if pretrained == NONE:
+        return None
+    if pretrained == EMBEDDED:
+        return weights.read(published.embedded_backbone(embedded_folder()))
+    if pretrained == IMAGENET:
+        return weights.read(published.fetch(published.TORCHVISION_WEIGHTS, progress))
+    return weights.read(Path(pretrained))
+
+
+def _efficientnet_lite0(network: settings.Network, classes: int) -> EfficientNetLite0:
+    pretrained = network.pretrained == EMBEDDED
+    built = efficientnet_lite.load_imagenet() if pretrained else EfficientNetLite0()
+    built.classifier = _head(network, built.outputs, classes)
+    return built
+
+
+def _head(network: settings.Network, features: int, classes: int) -> nn.Sequential:
+    if network.head == "dense":
+        return heads.dense(features, classes)
+    return heads.linear(features, classes, network.dropout)

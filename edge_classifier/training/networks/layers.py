@@ -58,3 +58,51 @@ class Tap(nn.Identity):
 
     Here goes a quantizer of its own.
     """
+
+
+def activated(
+    inputs: int,
+    outputs: int,
+    kernel: int = 1,
+    stride: int = 1,
+    groups: int = 1,
+    padding: Padding = Padding.TENSORFLOW,
+    eps: float = TENSORFLOW_EPS,
+) -> nn.Sequential:
+    """A convolution, its batch norm, and what int8 clips for nothing: ReLU6."""
+    return nn.Sequential(
+        PaddedConv2d(inputs, outputs, kernel, stride, groups, padding),
+        nn.BatchNorm2d(outputs, eps),
+        nn.ReLU6(),
+    )
+
+
+class InvertedResidual(nn.Module):
+    """Expand, filter each channel, project; plus the input where the shapes agree."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        stride: int,
+        expansion: int,
+        kernel: int = 3,
+        padding: Padding = Padding.TENSORFLOW,
+        eps: float = TENSORFLOW_EPS,
+    ) -> None:
+        super().__init__()
+        wide = inputs * expansion
+        expand = [activated(inputs, wide, eps=eps)] if expansion > 1 else []
+        self.conv = nn.Sequential(
+            *expand,
+            activated(wide, wide, kernel, stride, wide, padding, eps),
+            PaddedConv2d(wide, outputs),
+            nn.BatchNorm2d(outputs, eps),
+        )
+        self.residual = stride == 1 and inputs == outputs
+        self.sum = Tap()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, H, W) to (N, outputs, H / stride, W / stride)."""
+        y: Tensor = self.conv(x)
+        return self.sum(x + y) if self.residual else y

@@ -1,0 +1,202 @@
+"""``edge-classify evaluate``: how good is a model on labelled pictures?"""
+
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from edge_classifier.assembly import LoadedModel, ModelChoice, load_model
+from edge_classifier.cli.options import (
+    default_threads,
+    fraction,
+    model_choice,
+    one_of,
+    say,
+    whole_number,
+)
+from edge_classifier.cli.output import progress
+from edge_classifier.core.contract import Crop
+from edge_classifier.core.text import escaped
+from edge_classifier.dataset.folder import scan
+from edge_classifier.errors import ExitCode
+from edge_classifier.evaluation.contents import ReportData
+from edge_classifier.evaluation.figures import figures
+from edge_classifier.evaluation.latency import Latency, interleaved
+from edge_classifier.evaluation.report import PAGE_REMEDY, as_json, write_report
+from edge_classifier.evaluation.score import Scored, score_samples
+from edge_classifier.evaluation.verdict import interval, percent
+
+DESCRIPTION = "Measures a model on labelled pictures: a folder with one sub-folder a label."
+_ROWS = 30
+"""Labels in the table on the terminal; the weakest, where there are more."""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "model", metavar="MODEL", help="a name that `models list` shows, or a .tflite file"
+    )
+    parser.add_argument("data", type=Path, metavar="DATA", help="class folders of pictures")
+    parser.add_argument(
+        "--other", type=Path, metavar="FOLDER", help="pictures of things it is not to know"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="write report.html, report.json, thresholds.toml"
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument(
+        "--precision",
+        type=_precision,
+        default=0.95,
+        metavar="SHARE",
+        help="of a label's claims that are to be right, for its threshold (default: %(default)s)",
+    )
+    _add_model_options(parser)
+
+
+def _add_model_options(parser: ArgumentParser) -> None:
+    parser.add_argument("--labels", type=Path, metavar="FILE", help="label names, one a line")
+    parser.add_argument(
+        "--crop",
+        type=one_of(Crop),
+        metavar="|".join(Crop),
+        help="how a picture becomes the model's shape (default: as the model says)",
+    )
+    parser.add_argument(
+        "--threads",
+        type=whole_number(1, 64),
+        default=default_threads(),
+        metavar="N",
+        help="pictures at once (default here: %(default)s)",
+    )
+    parser.add_argument(
+        "--delegate",
+        default="auto",
+        metavar="auto|cpu|edgetpu|PATH",
+        help="where the network runs (default: %(default)s)",
+    )
+
+
+def _precision(text: str) -> float:
+    value = fraction(text)
+    if not 0 < value < 1:
+        raise ArgumentTypeError(f"{text!r} is not between 0 and 1")
+    return value
+
+
+def run(options: Namespace) -> ExitCode:
+    """Score every picture; print a table and write what is wanted."""
+    model = load_model(model_choice(options))
+    say(model.notes)
+    dataset = scan(options.data, other=options.other)
+    with progress(len(dataset.samples)) as advance:
+        scored = score_samples(model, dataset, threads=options.threads, progress=advance)
+    say(_left_out(scored))
+    data = ReportData(
+        title=f"{model.name} on {options.data.resolve().name}",
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        scored=scored,
+        wanted_precision=options.precision,
+        latency=_latency(model),
+    )
+    facts = figures(data)
+    if options.json:
+        sys.stdout.write(as_json(facts))
+    else:
+        _print(facts)
+    if options.out:
+        _write(options.out, data)
+    return ExitCode.OK
+
+
+def _left_out(scored: Scored) -> list[str]:
+    """What is not in the figures."""
+    notes = []
+    for one in scored.left_out:
+        near = f"; similar labels: {', '.join(one.similar)}" if one.similar else ""
+        what = f"the folder {one.label} is no label of {scored.model.name}"
+        notes.append(f"{what}, pictures left out: {one.pictures}{near}")
+    if scored.unreadable:
+        place, why = scored.unreadable[0]
+        count = len(scored.unreadable)
+        notes.append(f"pictures left out that cannot be read: {count}, e.g. {place}: {why}")
+    for suffix, count in scored.not_pictures.items():
+        notes.append(f"files left out that are no pictures: {suffix} ({count})")
+    return notes
+
+
+def _latency(model: LoadedModel) -> Latency:
+    """Beside the embedded default model, by turns."""
+    reference = load_model(ModelChoice(delegate="cpu"))
+    return interleaved(model.engine, reference.engine, reference.name)
+
+
+def _write(folder: Path, data: ReportData) -> None:
+    written = write_report(folder, data)
+    for path in (written.page, written.json, written.thresholds):
+        if path:
+            print(f"wrote {escaped(str(path))}", file=sys.stderr)
+    if not written.page:
+        say([f"report.html needs more libraries: {PAGE_REMEDY}"])
+
+
+def _print(facts: Mapping[str, Any]) -> None:
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else 120
+    console = Console(highlight=False, markup=False, width=width)
+    verdict = facts["verdict"]
+    console.print(facts["title"], style="bold")
+    console.print(verdict["headline"])
+    console.print(*(f"  {line}" for line in verdict["found"]), "", sep="\n")
+    console.print(_table(facts), "", sep="\n")
+    console.print(*_lines(facts), sep="\n")
+    console.print("", "What to do next:", *(f"  {line}" for line in verdict["next"]), sep="\n")
+
+
+def _table(facts: Mapping[str, Any]) -> Any:
+    from rich.table import Table
+
+    enter = {one["label"]: one["enter"] for one in facts["thresholds"]["labels"]}
+    labels = facts["labels"]
+    if len(labels) > _ROWS:
+        labels = sorted(labels, key=lambda one: one["f1"] or 0)[:_ROWS]
+    title = (
+        f"the {_ROWS} weakest of {len(facts['labels'])} labels"
+        if len(labels) < len(facts["labels"])
+        else None
+    )
+    table = Table(box=None, pad_edge=False, title=title)
+    table.add_column("label")
+    for column in ("pictures", "recall", "(95 % interval)", "precision", "F1", "enter"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for one in labels:
+        threshold = enter.get(one["label"])
+        table.add_row(
+            one["label"],
+            str(one["pictures"]),
+            percent(one["recall"]["share"]),
+            interval(one["recall"]),
+            percent(one["precision"]["share"]),
+            percent(one["f1"]),
+            "-" if threshold is None else f"{threshold:.2f}",
+        )
+    return table
+
+
+def _lines(facts: Mapping[str, Any]) -> list[str]:
+    latency, error = facts["latency"], facts["calibration"]["expected_error"]
+    lines = [f"scores and truth are {100 * error:.1f} points apart (expected calibration error)"]
+    if other := facts["other_pictures"]:
+        accepts = other["default"]["false_accepts"]
+        lines.append(
+            f"of {other['pictures']} pictures of other things {percent(accepts['share'])} reach "
+            f"{other['default_enter']:g} for some label ({interval(accepts)})"
+        )
+    lines.append(
+        f"network alone {latency['median_ms']:.2f} ms, {latency['ratio']:.2f} x "
+        f"{latency['reference']} (1 thread, by turns)"
+    )
+    return lines

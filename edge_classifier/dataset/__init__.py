@@ -1,0 +1,1 @@
+"""Class folders of pictures: reading, checking, splitting and filling them. No torch."""

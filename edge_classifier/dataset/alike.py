@@ -1,0 +1,131 @@
+"""Which pictures are the same, or nearly: shots of a burst, copies in another size."""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_classifier.dataset.facts import Facts
+from edge_classifier.dataset.folder import Sample
+
+ALIKE_BITS = 6
+"""Pictures whose perceptual hashes differ in so many bits, or fewer, pass for the same, as in the
+daemon's capture store. Of the 21 such pairs among 3,468 photographs of flowers 20 are one
+photograph twice (cut, in grey, recompressed) or two of a burst; from 8 bits on most are not."""
+_TELLING_BITS = 12
+"""A hash with fewer bits set shows next to nothing: fog, a lens cap, a plain gradient. Among 1,156
+photographs blurred beyond recognition three pairs in four would be alike without it."""
+_HASH_BITS = 64
+
+Hashes = NDArray[np.uint64]
+Numbers = NDArray[np.int64]
+
+
+def duplicate_groups(
+    samples: Sequence[Sample], facts: Mapping[Path, Facts], distance_bits: int = ALIKE_BITS
+) -> dict[Path, str]:
+    """Each sample's group: pictures that must not be on both sides of a split have the same.
+
+    Where one group would hold more than half of a class, as with a camera that never moves, the
+    hash cannot tell its pictures apart: they are compared again, more strictly, and at last by
+    their bytes alone. All samples must be readable.
+    """
+    groups: dict[Path, str] = {}
+    rest: Collection[Path] = [sample.path for sample in samples]
+    bits = distance_bits
+    while rest:
+        groups |= alike(rest, facts, bits)
+        crowd = crowded(samples, groups) if bits >= 0 else frozenset()
+        rest = [path for path, key in groups.items() if key in crowd]
+        bits = bits // 2 if bits else -1
+    return groups
+
+
+def alike(paths: Iterable[Path], facts: Mapping[Path, Facts], bits: int) -> dict[Path, str]:
+    """Each picture's group: the same bytes, or hashes at most ``bits`` apart, or linked by such.
+
+    Below 0, the same bytes only. A group is called by the least SHA-256 in it.
+    """
+    every = list(paths)
+    hashes = {facts[path].sha256: facts[path].hash for path in every}
+    group = {content: content for content in hashes}
+    if bits >= 0:
+        telling = sorted(key for key, value in hashes.items() if _tells(value))
+        first = _linked(np.array([hashes[key] for key in telling], np.uint64), bits)
+        group |= {key: telling[number] for key, number in zip(telling, first, strict=True)}
+    return {path: group[facts[path].sha256] for path in every}
+
+
+def crowded(samples: Iterable[Sample], groups: Mapping[Path, str]) -> frozenset[str]:
+    """Groups that hold more than half of any class's pictures, and more than one."""
+    sizes: Counter[int] = Counter()
+    parts: Counter[tuple[str, int]] = Counter()
+    for sample in samples:
+        sizes[sample.label] += 1
+        parts[groups[sample.path], sample.label] += 1
+    return frozenset(
+        key for (key, label), count in parts.items() if count > 1 and 2 * count > sizes[label]
+    )
+
+
+def members(groups: Mapping[Path, str]) -> list[tuple[Path, ...]]:
+    """The groups of two and more pictures."""
+    found: dict[str, list[Path]] = defaultdict(list)
+    for path, key in groups.items():
+        found[key].append(path)
+    return [tuple(paths) for paths in found.values() if len(paths) > 1]
+
+
+def _tells(bits: int) -> bool:
+    return bits.bit_count() >= _TELLING_BITS
+
+
+def _linked(hashes: Hashes, bits: int) -> list[int]:
+    """For each hash the number of the first one that it is linked to, directly or by others.
+
+    Two hashes that differ in ``bits`` bits are equal in one of ``bits`` + 1 words at least: only
+    those that share a word are compared, some 20 million pairs of 50,000 pictures.
+    """
+    distinct, inverse = np.unique(hashes, return_inverse=True)
+    roots = np.arange(len(distinct))
+    for word in _words(distinct, bits + 1):
+        for pairs in _sharing(word):
+            apart = pairs[:, roots[pairs[0]] != roots[pairs[1]]]
+            near = apart[:, _within(distinct[apart[0]] ^ distinct[apart[1]], bits)]
+            for pair in near.T:
+                low, high = sorted(roots[pair].tolist())
+                if low != high:
+                    roots[roots == high] = low
+    first: dict[int, int] = {}
+    return [first.setdefault(root, number) for number, root in enumerate(roots[inverse].tolist())]
+
+
+def _words(hashes: Hashes, count: int) -> Iterator[Hashes]:
+    """The hashes' bits in ``count`` parts of nearly equal length."""
+    edges = [_HASH_BITS * part // count for part in range(count + 1)]
+    for low, high in pairwise(edges):
+        yield (hashes >> np.uint64(low)) & np.uint64((1 << (high - low)) - 1)
+
+
+def _sharing(word: Hashes) -> Iterator[Numbers]:
+    """Numbers of all pairs with the same value, each once, shape (2, P) at a time."""
+    order = np.argsort(word, kind="stable")
+    ordered = word[order]
+    first = np.arange(len(word))
+    for step in range(1, len(word)):
+        first = first[: np.searchsorted(first, len(word) - step)]
+        first = first[ordered[first] == ordered[first + step]]
+        if not len(first):
+            return
+        yield np.stack((order[first], order[first + step]))
+
+
+def _within(differing: Hashes, bits: int) -> NDArray[np.bool_]:
+    """Whether at most ``bits`` are set: each step clears the lowest (Kernighan)."""
+    # numpy.bitwise_count came with numpy 2, and not every Pi has that.
+    for _ in range(bits):
+        differing = differing & (differing - np.uint64(1))
+    return np.equal(differing, 0)

@@ -1,0 +1,213 @@
+"""What is wrong with a dataset, and what a user should know of it before training."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from edge_classifier.dataset.facts import Facts, readable
+from edge_classifier.dataset.finding import ClassCount, Finding, Findings, Severity
+from edge_classifier.dataset.folder import UNDECODED, Dataset
+from edge_classifier.dataset.view import Group, View, look
+
+SMALL_PX = 32
+"""A shorter side is too few pixels to see much: CIFAR-10's pictures, 32 px, are the least."""
+FEW = 20
+"""Of fewer pictures of a class 20 % are three or less: each is worth 33 points and more."""
+IMBALANCE = 10
+"""Times as many pictures as in the smallest class, from which on it is said."""
+
+
+def findings(
+    dataset: Dataset, facts: Mapping[Path, Facts], validation: Dataset | None = None
+) -> Findings:
+    """Everything about ``dataset``, and about ``validation`` beside it (``scan_like``).
+
+    ``facts`` has the pictures of both. Fatal is what keeps training from starting; unreadable
+    pictures are only left out.
+    """
+    view = look(dataset, facts, validation)
+    found = [
+        *_missing(view),
+        *_unreadable(view),
+        *_across_sides(view),
+        *_across_classes(view),
+        *_within_classes(view),
+        *_crowded(view),
+        *_small(view),
+        *_sizes(view),
+        *_left_out(view),
+        *_notes(view),
+    ]
+    found.sort(key=lambda finding: list(Severity).index(finding.severity))
+    return Findings(str(dataset.root), _counts(view), tuple(found))
+
+
+def _counts(view: View) -> tuple[ClassCount, ...]:
+    """What the table shows; of the validation folder the number of pictures only."""
+    copied = {path for group in view.copies for path in group}
+    near = {path for group in view.alike for path in group} - copied
+    bad = {path for path in view.labels if view.facts[path].problem}
+    pictures, validation = _per_class(view.dataset), _per_class(view.validation)
+    unreadable, small, copies, alike = (
+        Counter(s.label for s in view.dataset.samples if s.path in marked)
+        for marked in (bad, set(_small_ones(view)), copied, near)
+    )
+    return tuple(
+        ClassCount(label, pictures[n], validation[n], unreadable[n], small[n], copies[n], alike[n])
+        for n, label in enumerate(view.dataset.labels)
+    )
+
+
+def _per_class(dataset: Dataset | None) -> Counter[int]:
+    return Counter(sample.label for sample in dataset.samples) if dataset else Counter()
+
+
+def _missing(view: View) -> Iterator[Finding]:
+    """Classes that nothing can be learned of, or measured on."""
+    contents: dict[int, set[str]] = {n: set() for n in range(len(view.dataset.labels))}
+    for sample in readable(view.dataset.samples, view.facts):
+        contents[sample.label].add(view.facts[sample.path].sha256)
+    for number, label in enumerate(view.dataset.labels):
+        if not contents[number]:
+            yield Finding("no_readable", Severity.FATAL, f"{label} has no picture that can be read")
+        elif len(contents[number]) < 2 and not view.validation:
+            text = f"{label} has no two pictures that differ: one is needed to measure on"
+            yield Finding("too_few", Severity.FATAL, text)
+    if view.validation:
+        yield from _missing_there(view, view.validation)
+
+
+def _missing_there(view: View, validation: Dataset) -> Iterator[Finding]:
+    seen = {sample.label for sample in readable(validation.samples, view.facts)}
+    none = tuple(label for n, label in enumerate(validation.labels) if n not in seen)
+    if none:
+        severity = Severity.WARNING if seen else Severity.FATAL
+        text = (
+            f"{_are(len(none), 'class', 'has have')} no picture to measure on in {validation.root}"
+        )
+        yield Finding("not_measured", severity, text, none)
+
+
+def _unreadable(view: View) -> Iterator[Finding]:
+    bad = [path for path in view.labels if view.facts[path].problem]
+    if bad:
+        said = (f"{view.place(path)}: {view.facts[path].problem}" for path in bad)
+        text = f"{_are(len(bad), 'picture')} left out: they cannot be read"
+        yield Finding("unreadable", Severity.WARNING, text, tuple(sorted(said)))
+
+
+def _across_sides(view: View) -> Iterator[Finding]:
+    """The same picture to learn from and to measure on."""
+    near = {path for group in view.alike for path in group}
+    every = (*view.alike, *(group for group in view.copies if not near.issuperset(group)))
+    both = [group for group in every if len(view.sides(group)) > 1]
+    if both:
+        text = (
+            f"the same picture, or nearly, to learn from and to measure on ({len(both)} times): "
+            "what is measured will flatter. Remove one of each"
+        )
+        yield Finding("leak", Severity.WARNING, text, _groups(view, both))
+
+
+def _across_classes(view: View) -> Iterator[Finding]:
+    """Labels that contradict one another."""
+    same = [group for group in view.copies if len(view.classes(group)) > 1]
+    if same:
+        text = f"{_are(len(same), 'picture')} in several classes: remove each from the wrong ones"
+        yield Finding("contradiction", Severity.WARNING, text, _groups(view, same))
+    covered = {path for group in same for path in group}
+    near = [g for g in view.alike if len(view.classes(g)) > 1 and not covered.issuperset(g)]
+    if near:
+        text = f"pictures that look alike in different classes ({len(near)} times)"
+        yield Finding("alike_across", Severity.WARNING, text, _groups(view, near))
+
+
+def _within_classes(view: View) -> Iterator[Finding]:
+    """Pictures that are there more than once, in one class of one folder."""
+    copies = [group for group in view.copies if _at_home(view, group)]
+    if copies:
+        text = f"{_are(len(copies), 'picture')} there more than once: copies add nothing"
+        yield Finding("copies", Severity.NOTE, text, _groups(view, copies))
+    near = [group for group in view.alike if _at_home(view, group)]
+    if near:
+        text = f"pictures that look alike ({len(near)} times): a split keeps them together"
+        yield Finding("alike", Severity.NOTE, text, _groups(view, near))
+
+
+def _at_home(view: View, group: Group) -> bool:
+    return len(view.classes(group)) == len(view.sides(group)) == 1
+
+
+def _crowded(view: View) -> Iterator[Finding]:
+    labels = tuple(view.dataset.labels[number] for number in sorted(view.crowded))
+    if labels:
+        text = (
+            f"in {len(labels)} of the classes most pictures look alike, as before a camera that "
+            "never moves: what is measured may flatter. Measure on another day's, with --validation"
+        )
+        yield Finding("crowded", Severity.WARNING, text, labels)
+
+
+def _small_ones(view: View) -> list[Path]:
+    read = (path for path in view.labels if not view.facts[path].problem)
+    return [p for p in read if min(view.facts[p].width, view.facts[p].height) < SMALL_PX]
+
+
+def _small(view: View) -> Iterator[Finding]:
+    small = _small_ones(view)
+    if small:
+        text = f"{_are(len(small), 'picture')} less than {SMALL_PX} px wide or high"
+        said = (f"{view.place(p)}: {view.facts[p].width} x {view.facts[p].height}" for p in small)
+        yield Finding("small", Severity.WARNING, text, tuple(sorted(said)))
+
+
+def _sizes(view: View) -> Iterator[Finding]:
+    """Classes with few pictures, all in all or beside others."""
+    counts = Counter(sample.label for sample in readable(view.dataset.samples, view.facts))
+    labels = view.dataset.labels
+    few = tuple(f"{labels[n]}: {counts[n]}" for n in sorted(counts) if counts[n] < FEW)
+    if few:
+        text = (
+            f"{_are(len(few), 'class', 'has have')} fewer than {FEW} pictures: measures are rough"
+        )
+        yield Finding("few", Severity.WARNING, text, few)
+    if counts and max(counts.values()) > IMBALANCE * min(counts.values()):
+        most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
+        text = (
+            f"{labels[most]} has {counts[most]} pictures, {labels[least]} {counts[least]}: "
+            "class weights help, more pictures help more"
+        )
+        yield Finding("imbalance", Severity.WARNING, text)
+
+
+def _left_out(view: View) -> Iterator[Finding]:
+    counts = Counter(view.dataset.left_out)
+    if view.validation:
+        counts.update(view.validation.left_out)
+    if counts:
+        kinds = ", ".join(sorted(counts.keys() & UNDECODED))
+        remedy = f": {kinds} cannot be read here, convert them to JPEG" if kinds else ""
+        severity = Severity.WARNING if kinds else Severity.NOTE
+        said = tuple(f"{count} {kind}" for kind, count in counts.most_common())
+        yield Finding(
+            "left_out", severity, f"{_are(counts.total(), 'file')} left out{remedy}", said
+        )
+
+
+def _notes(view: View) -> Iterator[Finding]:
+    noted = [path for path in view.labels if view.facts[path].note]
+    if noted:
+        text = f"{_are(len(noted), 'picture')} used in part only"
+        said = (f"{view.place(path)}: {view.facts[path].note}" for path in noted)
+        yield Finding("partly", Severity.NOTE, text, tuple(sorted(said)))
+
+
+def _are(count: int, thing: str, verb: str = "is are") -> str:
+    """``1 picture is`` or ``2 pictures are``."""
+    one, many = verb.split()
+    ending = "es" if thing.endswith("s") else "s"
+    return f"1 {thing} {one}" if count == 1 else f"{count} {thing}{ending} {many}"
+
+
+def _groups(view: View, groups: Iterable[Group]) -> tuple[str, ...]:
+    return tuple(sorted(map(view.group, groups)))

@@ -1,0 +1,82 @@
+"""What is looked up once in every picture: whether it can be read, its content, its looks."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_classifier.dataset.folder import Dataset, Sample
+from edge_classifier.errors import EdgeClassifierError
+from edge_classifier.vision.pictures import load_picture
+from edge_classifier.vision.similarity import perceptual_hash
+
+_ENOUGH_PX = 256
+"""Twice what the perceptual hash samples; a phone's JPEG costs a quarter of decoding it whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One picture's."""
+
+    width: int
+    """Pixels, as is ``height``: upright, and as decoded. A JPEG of 512 and more is decoded at a
+    half, a quarter or an eighth."""
+    height: int
+    sha256: str
+    """Of the file."""
+    hash: int
+    """``vision.similarity.perceptual_hash``."""
+    problem: str = ""
+    """Why it cannot be read; all the rest is then empty."""
+    note: str = ""
+    """What was left out of it: further frames of an animation."""
+
+
+def examine(
+    paths: Iterable[Path], *, workers: int, progress: Callable[[int], None]
+) -> dict[Path, Facts]:
+    """Facts of every picture, read in ``workers`` threads. What is wrong with one ends nothing.
+
+    ``progress`` gets the number of pictures that are done.
+    """
+    every = list(dict.fromkeys(paths))
+    found: dict[Path, Facts] = {}
+    pool = ThreadPoolExecutor(workers, "examine")
+    try:
+        for path, facts in zip(every, pool.map(_examined, every), strict=True):
+            found[path] = facts
+            progress(len(found))
+    finally:
+        pool.shutdown(cancel_futures=True)  # Who interrupts does not wait for the rest.
+    return found
+
+
+def readable(samples: Iterable[Sample], facts: Mapping[Path, Facts]) -> tuple[Sample, ...]:
+    """The samples whose picture can be read."""
+    return tuple(sample for sample in samples if not facts[sample.path].problem)
+
+
+def fingerprint(dataset: Dataset, facts: Mapping[Path, Facts]) -> str:
+    """SHA-256 over labels, relative paths and contents: of the data, wherever they lie."""
+    digest = hashlib.sha256(repr(dataset.labels).encode())
+    rows = (
+        (dataset.place(sample.path), sample.label, facts[sample.path].sha256)
+        for sample in dataset.samples
+    )
+    for row in sorted(rows):
+        digest.update(ascii(row).encode())
+    return digest.hexdigest()
+
+
+def _examined(path: Path) -> Facts:
+    try:
+        picture = load_picture(str(path), at_least=(_ENOUGH_PX, _ENOUGH_PX))
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    except EdgeClassifierError as error:
+        return Facts(0, 0, "", 0, error.problem)
+    except OSError as error:
+        return Facts(0, 0, "", 0, f"cannot be read ({error.strerror})")
+    frame = picture.frame
+    return Facts(frame.width, frame.height, sha256, perceptual_hash(frame), "", picture.note)

@@ -1,0 +1,231 @@
+"""A folder of pictures, one sub-folder a class, as samples with a label each."""
+
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from edge_classifier.core.labels import UNKNOWN, parse_labels
+from edge_classifier.core.text import is_printable
+from edge_classifier.dataset.names import NAMES_FILE, read_names
+from edge_classifier.errors import ConfigurationError, MissingFileError
+from edge_classifier.vision.pictures import SUFFIXES, find_pictures
+
+UNSURE = "unsure"
+"""A folder of pictures that nobody has sorted yet (``sorting.sort_store``): never a class."""
+UNDECODED = frozenset((".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw"))
+"""Pictures of phones and cameras that no decoder here reads."""
+_NOT_CLASSES = frozenset((UNSURE, "__macosx", "@eadir", "lost+found"))
+"""The last three are left by archivers, network disks and file systems."""
+_PARTS = frozenset(("train", "training", "val", "valid", "validation", "test", "testing"))
+_NO_COUNTS: Mapping[str, int] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One picture and the number of its label."""
+
+    path: Path
+    label: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Samples in the order of their labels, and of their paths within one."""
+
+    root: Path
+    labels: tuple[str, ...]
+    """Folder names, sorted; ``unknown`` is last."""
+    names: Mapping[str, tuple[str, ...]]
+    """Language to one display name a label, as a contract has them."""
+    samples: tuple[Sample, ...]
+    other: Path | None = None
+    """Where pictures of ``unknown`` come from, beside ``root``."""
+    left_out: Mapping[str, int] = field(default_factory=lambda: _NO_COUNTS)
+    """What is no known picture (``.heic``), or not sorted yet (``in unsure/``), to the number."""
+
+    def place(self, path: Path) -> str:
+        """``daisy/a.jpg``: the same wherever the folder lies."""
+        if self.other and path.is_relative_to(self.other):
+            return f"{UNKNOWN}/{path.relative_to(self.other).as_posix()}"
+        return path.relative_to(self.root).as_posix()
+
+
+def scan(root: Path, *, other: Path | None = None) -> Dataset:
+    """The pictures below ``root``, at any depth of each class folder; hidden ones are left out.
+
+    ``other`` is a folder of pictures of anything else: with a class folder called ``unknown`` (in
+    any case) they are the last class. Raises MissingFileError for a folder that is not there, and
+    ConfigurationError with all that is wrong: pictures in the root, a class without pictures,
+    fewer than two classes, names that a model cannot keep, and what ``names.read_names`` refuses.
+    """
+    problems = _root_problems(root)
+    folders = _class_folders(root, problems, other)
+    sources = [(label, folders[label]) for label in sorted(folders, key=_place_of_label)]
+    if other:
+        _require_folder(other)
+        sources.append((UNKNOWN, other))
+    labels = tuple(dict.fromkeys(label for label, _ in sources))
+    problems += _class_problems(root, labels, folders)
+    samples = _samples(sources, {label: number for number, label in enumerate(labels)}, problems)
+    _refuse(root, problems)
+    names = read_names(root / NAMES_FILE, labels)
+    left_out = _left_out([folder for _, folder in sources], root / UNSURE)
+    return Dataset(root, labels, names, samples, other, left_out)
+
+
+def scan_like(root: Path, labels: Sequence[str]) -> Dataset:
+    """The pictures below ``root``, whose class folders must be among ``labels`` (in any case).
+
+    For validation: classes may be missing. Label numbers are those of ``labels``. Raises what
+    ``scan`` raises.
+    """
+    problems = _root_problems(root)
+    folders = _class_folders(root, problems)
+    numbers = {_key(label): number for number, label in enumerate(labels)}
+    strange = [label for label in folders if _key(label) not in numbers]
+    if strange:
+        problems.append(f"no classes of this name: {', '.join(strange)}")
+    if not folders:
+        problems.append("there is no class folder in it")
+    known = {label: numbers[_key(label)] for label in folders if _key(label) in numbers}
+    sources = [(label, folders[label]) for label in sorted(known, key=known.__getitem__)]
+    samples = _samples(sources, known, problems)
+    _refuse(root, problems)
+    left_out = _left_out([folder for _, folder in sources], root / UNSURE)
+    return Dataset(root, tuple(labels), {}, samples, left_out=left_out)
+
+
+def _require_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        what = "is a file, not a folder" if folder.exists() else "no such folder"
+        raise MissingFileError(str(folder), what)
+
+
+def _refuse(root: Path, problems: list[str]) -> None:
+    if problems:
+        raise ConfigurationError(str(root), "\n".join(problems))
+
+
+def _root_problems(root: Path) -> list[str]:
+    _require_folder(root)
+    files = (path for path in _visible(root) if path.suffix.lower() in SUFFIXES | UNDECODED)
+    pictures = [path.name for path in files if path.is_file()]
+    if not pictures:
+        return []
+    text = f"{len(pictures)} pictures are in no class folder, e.g. {pictures[0]!a}"
+    return [f"{text}: move each into the folder of its class"]
+
+
+def _class_folders(root: Path, problems: list[str], other: Path | None = None) -> dict[str, Path]:
+    """Label to folder, but for ``other``; what is wrong with names is added to ``problems``."""
+    folders: dict[str, Path] = {}
+    by_key: dict[str, str] = {}
+    for folder in _visible(root):
+        if not folder.is_dir() or (other and other.exists() and folder.samefile(other)):
+            continue
+        label = _label(folder.name)
+        if not label or not is_printable(label):
+            problems.append(f"the folder name {folder.name!a} cannot be printed: rename it")
+        elif _key(label) in by_key:
+            twin = folders[by_key[_key(label)]].name
+            problems.append(f"{twin!a} and {folder.name!a} are the same name: join the folders")
+        else:
+            by_key[_key(label)] = label
+            folders[label] = folder
+    return folders
+
+
+def _class_problems(root: Path, labels: tuple[str, ...], folders: Mapping[str, Path]) -> list[str]:
+    """What is wrong with the classes as a whole."""
+    if folders and all(label.lower() in _PARTS for label in folders):
+        example = root / next(iter(folders))
+        return [f"{', '.join(folders)} are no classes: name {example}, and --validation"]
+    if not labels:
+        return ["there is no class folder in it: make one a class, and put its pictures there"]
+    if len(labels) == 1:
+        return [f"there is only one class, {labels[0]}: two are needed to tell them apart"]
+    if parse_labels("\n".join(labels)) != labels:
+        return ["the folder names are numbered: name them without numbers, which labels lose"]
+    return []
+
+
+def _samples(
+    sources: Iterable[tuple[str, Path]], numbers: Mapping[str, int], problems: list[str]
+) -> tuple[Sample, ...]:
+    samples: list[Sample] = []
+    for label, folder in sources:
+        paths = _pictures(folder)
+        if not paths:
+            problems.append(f"{folder.name} has no picture in it{_instead(folder)}")
+        samples += [Sample(path, numbers[label]) for path in paths]
+    return tuple(samples)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    try:
+        found = [Path(name) for name in find_pictures([str(folder)])]
+    except MissingFileError:
+        return []
+    kept = (path for path in found if not _is_foreign(path.relative_to(folder)))
+    return sorted(kept, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def _is_foreign(path: Path) -> bool:
+    return any(part.lower() in _NOT_CLASSES for part in path.parts[:-1])
+
+
+def _instead(folder: Path) -> str:
+    """What there is in place of pictures, for people."""
+    counts = _left_out([folder])
+    if not counts:
+        return ""
+    files = ", ".join(f"{count} {suffix}" for suffix, count in counts.items())
+    remedy = "; convert them to JPEG" if counts.keys() & UNDECODED else ""
+    return f", but {files}{remedy}"
+
+
+def _left_out(folders: Iterable[Path], unsure: Path | None = None) -> Mapping[str, int]:
+    """What is in ``folders`` and no known picture, by suffix, and pictures in ``unsure``."""
+    counts = Counter(kind for folder in folders for kind in _unknown_files(folder))
+    if unsure and (unsorted := len(_pictures(unsure))):
+        counts[f"in {UNSURE}/"] = unsorted
+    return MappingProxyType(dict(counts.most_common()))
+
+
+def _unknown_files(folder: Path) -> Iterator[str]:
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not _is_hidden(name)]
+        yield from ("linked folder" for name in folders if Path(parent, name).is_symlink())
+        for name in names:
+            suffix = Path(name).suffix.lower()
+            if suffix not in SUFFIXES and not _is_hidden(name):
+                yield suffix or "without suffix"
+
+
+def _visible(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if not _is_hidden(path.name))
+    except OSError as error:
+        raise MissingFileError(str(folder), f"cannot be read ({error.strerror})") from error
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _NOT_CLASSES
+
+
+def _label(name: str) -> str:
+    """A folder's name as a label file keeps it; file systems disagree on how to write an é."""
+    label = " ".join(unicodedata.normalize("NFC", name).split())
+    return UNKNOWN if label.lower() == UNKNOWN else label
+
+
+def _key(label: str) -> str:
+    return unicodedata.normalize("NFC", label.casefold())
+
+
+def _place_of_label(label: str) -> tuple[bool, str]:
+    return label == UNKNOWN, label

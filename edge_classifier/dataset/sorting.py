@@ -1,0 +1,129 @@
+"""The daemon's capture store copied into class folders, for people to look through."""
+
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_classifier.core.labels import UNKNOWN
+from edge_classifier.core.text import is_printable
+from edge_classifier.dataset.folder import UNSURE
+from edge_classifier.errors import MissingFileError, OutputError
+
+INDEX = "pictures.jsonl"
+"""The store's lines: one JSON object a picture, with ``file``, ``label`` and ``why``."""
+DONE = ".sorted"
+"""In the folder that is filled: the names of all pictures that it ever got."""
+_REMEDY = "Free some room, or choose another folder; what was copied stays, and is not done again."
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """What became of the store's pictures."""
+
+    copied: Mapping[str, int]
+    """Class folder to number of new pictures."""
+    known: int
+    """Pictures that an earlier run had copied, wherever they are now."""
+    gone: int
+    """Pictures with a line and no file: the store had dropped them."""
+
+
+def sort_store(store: Path, out: Path) -> Sorted:
+    """Copy each picture of ``store`` into ``out/LABEL``, by the label that the daemon saw.
+
+    Pictures it was not sure of, or saw as unknown, go to ``out/unsure``, which is no class. Nothing
+    is overwritten; a picture that was copied once, and was moved or deleted since, does not come
+    back. Raises MissingFileError where there is no store, and OutputError.
+    """
+    lines = list(_lines(store))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        known = _known(out)
+        copied: Counter[str] = Counter()
+        gone = 0
+        new = {_name(line): line for line in lines if _name(line) not in known}
+        for name, line in new.items():
+            folder = _folder(line)
+            if _copy(store / line["file"], out / folder / name):
+                copied[folder] += 1
+            else:
+                gone += 1
+        _remember(out, known | new.keys())
+    except OSError as error:
+        raise OutputError(str(out), f"cannot be written ({error.strerror})", _REMEDY) from error
+    return Sorted(dict(sorted(copied.items())), len(lines) - len(new), gone)
+
+
+def _lines(store: Path) -> Iterator[dict[str, Any]]:
+    """The store's lines that are whole and name a picture inside of it, each picture once."""
+    try:
+        text = (store / INDEX).read_text("utf-8", errors="replace")
+    except FileNotFoundError as error:
+        inner = store / "pictures"
+        remedy = f"Name {inner}." if (inner / INDEX).exists() else "Name the capture store."
+        raise MissingFileError(str(store), f"there is no {INDEX} in it", remedy) from error
+    except OSError as error:
+        raise MissingFileError(str(store), f"cannot be read ({error.strerror})") from error
+    lines = {line["file"]: line for line in map(_parsed, text.splitlines()) if line}
+    yield from lines.values()
+
+
+def _parsed(text: str) -> dict[str, Any] | None:
+    """None for a line that was cut off, or was written by somebody else."""
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return None
+    file = line.get("file") if isinstance(line, dict) else None
+    if not isinstance(file, str) or len(Path(file).parts) != 2 or not is_printable(file):
+        return None
+    return line if ".." not in Path(file).parts and not Path(file).is_absolute() else None
+
+
+def _name(line: Mapping[str, Any]) -> str:
+    """``CAMERA-STAMP-HASH.jpg``: no other picture is ever called so."""
+    return "-".join(Path(line["file"]).parts)
+
+
+def _folder(line: Mapping[str, Any]) -> str:
+    label = line.get("label")
+    if not isinstance(label, str) or line.get("why") == "uncertain" or label == UNKNOWN:
+        return UNSURE
+    # A label comes from a model, and may hold what a folder's name must not.
+    name = "".join("_" if c in "/\\" or not is_printable(c) else c for c in label).strip(". ")
+    return name or UNSURE
+
+
+def _known(out: Path) -> set[str]:
+    there = {name for _, _, names in os.walk(out) for name in names}
+    try:
+        return there | set((out / DONE).read_text("utf-8").splitlines())
+    except FileNotFoundError:
+        return there
+
+
+def _remember(out: Path, names: set[str]) -> None:
+    part = out / f"{DONE}.part"
+    part.write_text("".join(f"{name}\n" for name in sorted(names)), "utf-8")
+    part.replace(out / DONE)
+
+
+def _copy(source: Path, target: Path) -> bool:
+    """Whether it is there, whole; the store may have dropped it meanwhile."""
+    if not source.is_file():
+        return False
+    target.parent.mkdir(exist_ok=True)
+    part = target.with_name(f".{target.name}.part")
+    try:
+        shutil.copyfile(source, part)
+        part.replace(target)
+    except FileNotFoundError:
+        return False
+    finally:
+        part.unlink(missing_ok=True)
+    return True

@@ -1,0 +1,133 @@
+"""Whether a score of 0.8 is right in about 80 of 100 cases, and the temperature that makes it so.
+
+Guo et al., "On Calibration of Modern Neural Networks", 2017.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_classifier.core.quantization import Array
+from edge_classifier.evaluation.measures import Classes, rounded
+
+BINS = 15
+"""As in Guo et al."""
+COLDEST, HOTTEST = 0.05, 20.0
+"""Temperatures beyond these mean that there is too little to fit."""
+_HALVINGS = 30
+"""Of the temperature's range on a logarithmic scale: leaves less than one part in 10^8."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Pictures whose best score lies in one stretch of [0, 1]. None: there are none."""
+
+    count: int
+    confidence: float | None
+    """Mean of their best scores."""
+    accuracy: float | None
+    """Share of them that is right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """Bins of equal width, from score 0 to 1."""
+
+    bins: tuple[Bin, ...]
+
+    @property
+    def expected_error(self) -> float:
+        """Expected calibration error in [0, 1]: how far score and accuracy are apart, on average.
+
+        The mean over bins of the gap between confidence and accuracy, weighted by their pictures
+        (Guo et al., equation 3).
+        """
+        total = sum(one.count for one in self.bins)
+        gaps = (
+            one.count * abs(one.confidence - one.accuracy)
+            for one in self.bins
+            if one.confidence is not None and one.accuracy is not None
+        )
+        return sum(gaps) / total if total else 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        bins = [
+            {
+                "count": one.count,
+                "confidence": rounded(one.confidence),
+                "accuracy": rounded(one.accuracy),
+            }
+            for one in self.bins
+        ]
+        return {"expected_error": rounded(self.expected_error), "bins": bins}
+
+
+def reliability(confidence: Array, correct: NDArray[np.bool_], bins: int = BINS) -> Reliability:
+    """Best scores in [0, 1] and whether each was right, both of shape (N,), in ``bins`` bins.
+
+    A bin has its upper end and not its lower one, but for the first, which has 0 as well.
+    """
+    place = np.clip(np.ceil(confidence.astype(np.float64) * bins) - 1, 0, bins - 1).astype(int)
+    counts = np.bincount(place, minlength=bins)
+    sums = np.bincount(place, confidence.astype(np.float64), bins)
+    hits = np.bincount(place, correct.astype(np.float64), bins)
+    return Reliability(
+        tuple(
+            Bin(int(n), float(s / n), float(h / n)) if n else Bin(0, None, None)
+            for n, s, h in zip(counts, sums, hits, strict=True)
+        )
+    )
+
+
+def fit_temperature(logits: Array, truth: Classes) -> float:
+    """The T for which softmax(logits / T) gives ``truth`` the least negative log-likelihood.
+
+    ``logits`` (N, C), ``truth`` (N,), N at least 1. As a function of 1 / T the likelihood is
+    convex, so its slope changes sign once: that place is found by halving, within COLDEST and
+    HOTTEST. Classes do not change their order.
+    """
+    shifted = logits.astype(np.float64)
+    shifted -= shifted.max(axis=1, keepdims=True)
+    of_truth = np.take_along_axis(shifted, truth[:, None], axis=1)[:, 0]
+    low, high = 1 / HOTTEST, 1 / COLDEST
+    for _ in range(_HALVINGS):
+        middle = np.sqrt(low * high)
+        expected = (_softmax(shifted * middle) * shifted).sum(axis=1)
+        if np.mean(expected - of_truth) > 0:
+            high = middle
+        else:
+            low = middle
+    return float(1 / np.sqrt(low * high))
+
+
+def _softmax(shifted: NDArray[np.float64]) -> NDArray[np.float64]:
+    powers = np.exp(shifted)
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def tempered(logits: Array, temperature: float) -> NDArray[np.float64]:
+    """softmax(logits / temperature), (N, C)."""
+    scaled = logits.astype(np.float64) / temperature
+    return _softmax(scaled - scaled.max(axis=1, keepdims=True))
+
+
+def cross_fitted_calibration(
+    logits: Array, truth: Classes, *, folds: int = 2, seed: int = 0
+) -> Reliability:
+    """The reliability with a temperature that never saw the pictures it is measured on.
+
+    Each of ``folds`` parts, drawn by ``seed``, is measured with the temperature of the others.
+    Raises ValueError for fewer pictures than parts.
+    """
+    if len(truth) < folds:
+        raise ValueError(f"{len(truth)} pictures for {folds} parts")
+    part = np.random.default_rng(seed).permutation(len(truth)) % folds
+    confidence = np.empty(len(truth))
+    for fold in range(folds):
+        inside = part == fold
+        temperature = fit_temperature(logits[~inside], truth[~inside])
+        confidence[inside] = tempered(logits[inside], temperature).max(axis=1)
+    return reliability(confidence, logits.argmax(axis=1) == truth)

@@ -1,0 +1,141 @@
+"""Figures of how good predictions are. Pure: truth and predictions are class numbers, (N,)."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Classes = NDArray[np.int64]
+"""Class numbers, shape (N,)."""
+Z_95 = 1.96
+"""Standard deviations of a normal distribution within which 95 % of it lies."""
+
+
+def wilson(hits: int, count: int, z: float = Z_95) -> tuple[float, float]:
+    """The interval in [0, 1] that holds the true share behind ``hits`` of ``count``.
+
+    Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927: unlike
+    the usual normal interval it stays right for few pictures and for shares near 0 and 1. Without
+    any picture nothing is known: (0, 1).
+    """
+    if not 0 <= hits <= count:
+        raise ValueError(f"{hits} of {count}")
+    if count == 0:
+        return 0.0, 1.0
+    share, weight = hits / count, z * z / count
+    middle = (share + weight / 2) / (1 + weight)
+    half = z / (1 + weight) * math.sqrt(share * (1 - share) / count + weight / (4 * count))
+    # At the ends the formula gives 0 and 1, but for rounding.
+    low = 0.0 if hits == 0 else max(0.0, middle - half)
+    return low, 1.0 if hits == count else min(1.0, middle + half)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """``hits`` of ``count`` pictures; never shown without its interval."""
+
+    hits: int
+    count: int
+
+    @property
+    def value(self) -> float | None:
+        """In [0, 1]; None of no picture."""
+        return self.hits / self.count if self.count else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: share and its 95 % Wilson interval in [0, 1]."""
+        low, high = (round(end, 4) for end in wilson(self.hits, self.count))
+        return {
+            "hits": self.hits,
+            "count": self.count,
+            "share": rounded(self.value),
+            "low": low,
+            "high": high,
+        }
+
+
+def rounded(value: float | None) -> float | None:
+    """Four digits, as reports have them."""
+    return None if value is None else round(float(value), 4)
+
+
+def top_k_hits(probabilities: NDArray[np.float32], truth: Classes, k: int) -> int:
+    """How many pictures have the truth among their ``k`` best classes; (N, C) and (N,).
+
+    Of equal scores the lower class goes first, as everywhere on the device.
+    """
+    of_truth = np.take_along_axis(probabilities, truth[:, None], axis=1)
+    earlier = np.arange(probabilities.shape[1]) < truth[:, None]
+    ahead = (probabilities > of_truth) | ((probabilities == of_truth) & earlier)
+    return int(np.count_nonzero(np.count_nonzero(ahead, axis=1) < k))
+
+
+def confusion(truth: Classes, predicted: Classes, classes: int) -> NDArray[np.int64]:
+    """Shape (classes, classes): how often a picture of the row's class was taken for the column's.
+
+    Raises ValueError for a class that is none of them.
+    """
+    both = np.concatenate([truth, predicted])
+    if both.size and (both.min() < 0 or both.max() >= classes):
+        raise ValueError(f"classes {both.min()} to {both.max()} for {classes}")
+    counts = np.bincount(truth * classes + predicted, minlength=classes * classes)
+    return counts.reshape(classes, classes).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassFigures:
+    """How good one class is. None: of nothing, so undefined."""
+
+    hits: int
+    count: int
+    """Pictures that show it."""
+    predicted: int
+    """Pictures that were taken for it."""
+    precision: float | None
+    """Share of those taken for it that show it."""
+    recall: float | None
+    """Share of those that show it that were taken for it."""
+    f1: float | None
+    """Harmonic mean of the two."""
+
+
+def class_figures(matrix: NDArray[np.int64]) -> tuple[ClassFigures, ...]:
+    """One a class of a confusion matrix."""
+    counts = zip(np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0), strict=True)
+    return tuple(
+        _figures(int(hits), int(count), int(predicted)) for hits, count, predicted in counts
+    )
+
+
+def _figures(hits: int, count: int, predicted: int) -> ClassFigures:
+    return ClassFigures(
+        hits,
+        count,
+        predicted,
+        Share(hits, predicted).value,
+        Share(hits, count).value,
+        Share(2 * hits, count + predicted).value,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """``count`` of ``of`` pictures of class ``truth`` were taken for ``predicted``."""
+
+    truth: int
+    predicted: int
+    count: int
+    of: int
+
+
+def confused_pairs(matrix: NDArray[np.int64], limit: int) -> tuple[Pair, ...]:
+    """The ``limit`` most frequent mistakes; of equals, the larger share of its class first."""
+    totals = matrix.sum(axis=1)
+    pairs = [
+        Pair(int(row), int(column), int(matrix[row, column]), int(totals[row]))
+        for row, column in np.argwhere(matrix)
+        if row != column
+    ]
+    return tuple(sorted(pairs, key=lambda pair: (-pair.count, pair.of))[:limit])

@@ -1,0 +1,182 @@
+"""Per-label thresholds for a wanted precision, and what the daemon would claim with them.
+
+A picture counts as claimed for its best label if that label's score reaches ``enter``. The daemon
+smooths scores over time, so it is right more often than single pictures are.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_classifier.config.settings import Decision
+from edge_classifier.config.toml import Key, document
+from edge_classifier.core.text import escaped
+from edge_classifier.evaluation.matching import NONE, says_nothing
+from edge_classifier.evaluation.measures import Classes, Share, rounded
+
+_DEFAULTS = Decision()
+DEFAULT_ENTER = _DEFAULTS.enter
+HYSTERESIS = round(_DEFAULTS.enter - _DEFAULTS.leave, 2)
+_GRID = np.arange(50, 100) / 100
+"""Thresholds that are tried. From a half on no other label can have as much."""
+_TOLERANCE = 5e-7
+"""A float32 score of 0.9 is a little less than 0.9, and still reaches it."""
+
+Probabilities = NDArray[np.float32]
+"""Shape (N, C), in [0, 1]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """For one label: the lowest threshold with the wanted precision, or the most precise one."""
+
+    label: str
+    threshold: float
+    """What ``precision`` and ``recall`` were measured at."""
+    reached: bool
+    """Whether the wanted precision is reached there."""
+    precision: Share
+    """Of the pictures claimed for the label: those that show it."""
+    recall: Share
+    """Of the pictures that show it: those claimed for it."""
+
+    @property
+    def enter(self) -> float | None:
+        """None: no threshold has the wanted precision."""
+        return self.threshold if self.reached else None
+
+    @property
+    def leave(self) -> float | None:
+        """Below ``enter`` by as much as the daemon's defaults are apart."""
+        return round(max(0.0, self.threshold - HYSTERESIS), 2) if self.reached else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "label": self.label,
+            "enter": self.enter,
+            "leave": self.leave,
+            "measured_at": self.threshold,
+            "precision": self.precision.as_dict(),
+            "recall": self.recall.as_dict(),
+        }
+
+
+def suggest_thresholds(
+    probabilities: Probabilities, truth: Classes, labels: Sequence[str], wanted_precision: float
+) -> tuple[Suggestion, ...]:
+    """One for each of ``labels`` that pictures show, reject classes left out.
+
+    ``truth`` (N,) may be NONE: such a picture is wrong for whatever it is claimed for.
+    """
+    best, score = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    return tuple(
+        _suggest(
+            label, score[best == number], truth[best == number] == number, count, wanted_precision
+        )
+        for number, label in enumerate(labels)
+        if (count := int(np.count_nonzero(truth == number))) and not says_nothing(label)
+    )
+
+
+def _suggest(
+    label: str, score: NDArray[np.float32], right: NDArray[np.bool_], count: int, wanted: float
+) -> Suggestion:
+    """From the pictures whose best label this is: their scores, and whether they show it."""
+    claimed = score[:, None] >= _GRID - _TOLERANCE  # (pictures, thresholds)
+    claims = np.count_nonzero(claimed, axis=0)
+    hits = np.count_nonzero(claimed & right[:, None], axis=0)
+    precision = np.divide(hits, claims, out=np.zeros(len(_GRID)), where=claims > 0)
+    enough = np.flatnonzero((claims > 0) & (precision >= wanted))
+    at = int(enough[0]) if enough.size else int(precision.argmax())
+    return Suggestion(
+        label,
+        float(_GRID[at]),
+        bool(enough.size),
+        Share(int(hits[at]), int(claims[at])),
+        Share(int(hits[at]), count),
+    )
+
+
+def thresholds_toml(suggestions: Sequence[Suggestion], wanted_precision: float, source: str) -> str:
+    """Settings for the daemon, ``[decision.labels.NAME]``; ``source`` tells what they are of.
+
+    Labels that never reach the wanted precision are comments: no number would be right for them.
+    """
+    by_label = {one.label: one for one in suggestions if one.reached}
+    tables = {name: {"enter": one.enter, "leave": one.leave} for name, one in by_label.items()}
+    head = [
+        f"# Thresholds for a precision of {wanted_precision:.0%}: {escaped(source)}.",
+        "# Copy them into the daemon's settings. They were chosen on the very pictures they are",
+        "# measured on: watch the first days, and the labels with few pictures longer.",
+    ]
+    missed = [_missed(one, wanted_precision) for one in suggestions if not one.reached]
+    body = document({"decision": {"labels": tables}}, lambda key: _evidence(key, by_label))
+    return "\n".join([*head, *missed, "", body if tables else ""]).rstrip("\n") + "\n"
+
+
+def _evidence(key: Key, by_label: Mapping[str, Suggestion]) -> str:
+    if key[-1] != "enter":
+        return ""
+    one = by_label[str(key[-2])]
+    return (
+        f"right in {one.precision.hits} of {one.precision.count} claims, "
+        f"finds {one.recall.hits} of {one.recall.count} pictures"
+    )
+
+
+def _missed(one: Suggestion, wanted: float) -> str:
+    if not one.precision.count:
+        reason = f"no picture scores {one.threshold:g} for it"
+    else:
+        share, at = one.precision, one.threshold
+        reason = f"at best {share.hits} of {share.count} claims are right, at {at:g}"
+    return f"# {escaped(one.label)}: no threshold reaches {wanted:.0%}; {reason}."
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """What happens at some thresholds to pictures that a model is to know, and to all others."""
+
+    false_accepts: Share
+    """Of the pictures that show nothing it knows: those claimed for some label."""
+    false_rejects: Share
+    """Of the pictures that show something it knows: those claimed for no label."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "false_accepts": self.false_accepts.as_dict(),
+            "false_rejects": self.false_rejects.as_dict(),
+        }
+
+
+def rejection(
+    probabilities: Probabilities, truth: Classes, labels: Sequence[str], enter: NDArray[np.float64]
+) -> Rejection:
+    """At one threshold a label, ``enter`` (C,); ``truth`` (N,) may be NONE."""
+    best, score = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    nothing = np.array([says_nothing(label) for label in labels])
+    claimed = (score >= enter[best] - _TOLERANCE) & ~nothing[best]
+    other = (truth == NONE) | nothing[truth]
+    return Rejection(
+        Share(int(np.count_nonzero(claimed & other)), int(np.count_nonzero(other))),
+        Share(int(np.count_nonzero(~claimed & ~other)), int(np.count_nonzero(~other))),
+    )
+
+
+def enter_of(suggestions: Sequence[Suggestion], labels: Sequence[str]) -> NDArray[np.float64]:
+    """The suggested thresholds of all ``labels``, (C,), or else the daemon's default."""
+    suggested = {one.label: one.threshold for one in suggestions if one.reached}
+    return np.array([suggested.get(label, DEFAULT_ENTER) for label in labels])
+
+
+def threshold_facts(suggestions: Sequence[Suggestion], wanted_precision: float) -> dict[str, Any]:
+    """For JSON."""
+    return {
+        "wanted_precision": rounded(wanted_precision),
+        "labels": [one.as_dict() for one in suggestions],
+    }

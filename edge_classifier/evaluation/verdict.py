@@ -1,0 +1,145 @@
+"""The answer to "is it good enough?" in plain words, from a report's figures."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from edge_classifier.evaluation.matching import says_nothing
+
+Facts = Mapping[str, Any]
+
+GOOD, POOR = 0.9, 0.75
+"""Shares of pictures named rightly. Judged by the ends of the interval, not by its middle."""
+WIDE = 0.15
+"""An interval wider than this leaves open whether a model is good."""
+FEW = 20
+"""Pictures of a label with fewer than these move its figures by more than 5 points each."""
+WEAK = 0.8
+CONFUSED = 0.05
+UNTRUE = 0.05
+"""Expected calibration error from which a score is no probability any more."""
+
+_HEADLINES = {
+    "good": "Good enough for most uses",
+    "fair": "May do where a mistake costs little",
+    "poor": "Not good enough yet",
+    "unsure": "Too few pictures to tell",
+}
+
+
+def verdict(facts: Facts) -> dict[str, Any]:
+    """Grade, headline, what was found, and what to do next; ``facts`` as in report.json."""
+    grade = _grade(facts["accuracy"]["top1"])
+    return {
+        "grade": grade,
+        "headline": _HEADLINES[grade],
+        "found": list(_found(facts)),
+        "next": list(_next(facts)),
+    }
+
+
+def percent(share: float | None) -> str:
+    """``93.2 %``; ``-`` for what is undefined."""
+    return "-" if share is None else f"{100 * share:.1f} %"
+
+
+def interval(share: Facts) -> str:
+    """``91.2 to 94.8 %``."""
+    return f"{100 * share['low']:.1f} to {100 * share['high']:.1f} %"
+
+
+def _grade(top1: Facts) -> str:
+    if top1["low"] >= GOOD:
+        return "good"
+    if top1["high"] < POOR:
+        return "poor"
+    return "unsure" if top1["high"] - top1["low"] > WIDE else "fair"
+
+
+def _found(facts: Facts) -> Iterator[str]:
+    top1 = facts["accuracy"]["top1"]
+    yield (
+        f"{percent(top1['share'])} of {top1['count']} pictures are named rightly "
+        f"(95 % interval {interval(top1)})."
+    )
+    if worst := weakest(facts):
+        recall = worst["recall"]
+        yield (
+            f"Weakest label: {worst['label']}, found in {percent(recall['share'])} of its "
+            f"{recall['count']} pictures ({interval(recall)})."
+        )
+    if pair := _confused(facts):
+        yield (
+            f"Most often confused: {pair['truth']} taken for {pair['predicted']}, "
+            f"{pair['hits']} of {pair['count']} pictures."
+        )
+
+
+def weakest(facts: Facts) -> Facts | None:
+    """The label that is found least often; of equals the one with more pictures.
+
+    A reject class is none: what it misses is told by the false accepts.
+    """
+    labels: list[Facts] = [one for one in facts["labels"] if not says_nothing(one["label"])]
+    if len(labels) < 2:
+        return None
+    return min(labels, key=lambda one: (one["recall"]["share"], -one["pictures"]))
+
+
+def _confused(facts: Facts) -> Facts | None:
+    """The most frequent mistake between two labels that are decided on."""
+    pairs: list[Facts] = facts["confused_pairs"]
+    for pair in pairs:
+        if not says_nothing(pair["truth"]) and not says_nothing(pair["predicted"]):
+            return pair
+    return None
+
+
+def _next(facts: Facts) -> Iterator[str]:
+    """What to do, most urgent first; when there is nothing, to go on to the device."""
+    advice = [*_about_pictures(facts), *_about_labels(facts), *_about_scores(facts)]
+    yield from advice
+    if _grade(facts["accuracy"]["top1"]) in ("good", "fair"):
+        command = f"edge-classify --model {facts['model']['file']} --image FOLDER"
+        yield f"Try it on pictures that it has never seen: {command}"
+
+
+def _about_pictures(facts: Facts) -> Iterator[str]:
+    data, labels = facts["data"], facts["labels"]
+    for one in data["left_out"][:3]:
+        near = f" (similar: {', '.join(one['similar'])})" if one["similar"] else ""
+        yield f"The folder {one['label']} is no label of this model{near}: rename it or move it."
+    few = [one["label"] for one in labels if one["pictures"] < FEW]
+    if few:
+        names = ", ".join(few[:5]) + (f" and {len(few) - 5} more" if len(few) > 5 else "")
+        yield f"Measure on more pictures; fewer than {FEW} show {names}."
+
+
+def _about_labels(facts: Facts) -> Iterator[str]:
+    worst = weakest(facts)
+    if worst and worst["recall"]["share"] < WEAK:
+        yield f"Look at the worst mistakes, then train with more pictures of {worst['label']}."
+    pair = _confused(facts)
+    if pair and pair["share"] >= CONFUSED and pair["hits"] > 2:
+        yield (
+            f"Train with pictures of {pair['truth']} and {pair['predicted']} that look alike, "
+            "or let the daemon publish both under one name (decision.groups)."
+        )
+
+
+def _about_scores(facts: Facts) -> Iterator[str]:
+    error = facts["calibration"]["expected_error"]
+    if error > UNTRUE:
+        thresholds = any(one["enter"] is not None for one in facts["thresholds"]["labels"])
+        yield (
+            f"Do not read a score as a probability: the two are {100 * error:.1f} points apart on "
+            f"average.{' Use the suggested thresholds.' if thresholds else ''}"
+        )
+    other = facts["other_pictures"]
+    if other is None:
+        yield "Measure what it says of things that it does not know: --other FOLDER."
+    elif (other["suggested"]["false_accepts"]["share"] or 0) > CONFUSED:
+        share = percent(other["suggested"]["false_accepts"]["share"])
+        yield (
+            f"It claims to know {share} of the pictures of other things: train with "
+            f"{'more such pictures' if other['has_reject_class'] else 'such pictures (--other)'}."
+        )

@@ -1,0 +1,64 @@
+"""Would more pictures help? A head, trained with ever more of them."""
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from edge_classifier.evaluation.contents import CurvePoint
+from edge_classifier.evaluation.measures import Share
+from edge_classifier.training import networks
+from edge_classifier.training.loading import Example, Examples, Key
+from edge_classifier.training.loop import fit
+from edge_classifier.training.plan import best_of
+from edge_classifier.training.stages import Features, Job, features, head_plan
+
+PARTS = (0.1, 0.25, 0.5, 1.0)
+
+
+def learning_curve(job: Job) -> tuple[CurvePoint, ...]:
+    """Accuracy of a head on features of the first weights, learned from each of ``PARTS``.
+
+    Fine-tuning anew for each part would take as many times as long; how the head's curve rises
+    at its end says as much. Raises what building and ``fit`` raise.
+    """
+    network = networks.build(job.settings.network, len(job.material.labels), seed=job.settings.seed)
+    learn, held = features(job, network)
+    points = []
+    for part in PARTS:
+        some = _Some(learn, _drawn(job, part))
+        folder = job.place.folder / "learning-curve" / f"{part:g}"
+        place = replace(job.place, folder=folder, resume=False)
+        history = fit(copy.deepcopy(network.classifier), head_plan(job), some, held, place)
+        points.append(_point(part, len(some), best_of(history).held_accuracy, held))
+    return tuple(points)
+
+
+@dataclass(frozen=True, slots=True)
+class _Some:
+    """Some of ``examples``."""
+
+    examples: Examples
+    indexes: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.indexes)
+
+    def __getitem__(self, key: Key, /) -> Example:
+        epoch, index = key
+        return self.examples[epoch, self.indexes[index]]
+
+
+def _drawn(job: Job, part: float) -> list[int]:
+    """Indexes of this part of each class's pictures, drawn by the seed: smaller in larger parts."""
+    labels = np.array([sample.label for sample in job.material.learn.samples])
+    random = np.random.default_rng(job.settings.seed)
+    shuffled = (random.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels))
+    chosen = [indexes[: math.ceil(part * len(indexes))] for indexes in shuffled]
+    return sorted(np.concatenate(chosen).tolist())
+
+
+def _point(part: float, pictures: int, accuracy: float, held: Features) -> CurvePoint:
+    return CurvePoint(part, pictures, Share(round(accuracy * len(held)), len(held)))

@@ -1,0 +1,38 @@
+"""What every network of the table has: blocks, the mean over the picture, a head."""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from edge_classifier.training.networks.layers import Tap
+
+
+class Convnet(nn.Module):
+    """``features``, then ``pool``, then ``classifier``."""
+
+    title: ClassVar = ""
+    """As people call the architecture."""
+
+    def __init__(self, blocks: list[nn.Module], outputs: int) -> None:
+        super().__init__()
+        self.outputs = outputs
+        """Number of features that the classifier gets."""
+        self.features = nn.Sequential(*blocks)
+        self.entry, self.pool = Tap(), Tap()
+        self.classifier: nn.Module = nn.Identity()
+        """The head; the features pass through as long as there is none."""
+
+    def pooled(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W), RGB, (pixel - 128) / 128, sides multiples of 32, to (N, outputs)."""
+        # Without keepdim the converter leaves a TRANSPOSE before the mean.
+        pooled: Tensor = self.pool(self.features(self.entry(x)).mean((2, 3), keepdim=True))
+        return pooled.flatten(1)
+
+    def blocks(self) -> list[nn.Module]:
+        """What can be frozen one by one, in order from the picture on."""
+        return list(self.features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pictures as in ``pooled`` to logits (N, classes)."""
+        logits: Tensor = self.classifier(self.pooled(x))
+        return logits

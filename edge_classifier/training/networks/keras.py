@@ -1,0 +1,113 @@
+"""MobileNetV2 in Keras's files: HDF5 of weights or whole models, and .keras around one."""
+
+import io
+import zipfile
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from edge_classifier.errors import ModelError
+from edge_classifier.training.networks.names import Layer, layers, looks_like
+
+SUFFIXES = (".h5", ".hdf5", ".keras")
+_INSIDE = "model.weights.h5"
+_BATCH_NORM = {
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+"""Keras's names to torch's, in Keras's order."""
+
+Arrays = dict[str, NDArray[np.float32]]
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """The weights under torchvision's names, in torch's layout.
+
+    Raises ModelError if it is no such file, or not of MobileNetV2.
+    """
+    import h5py  # Here, because only these files need it.
+
+    try:
+        with h5py.File(_hdf5(path)) as file:
+            return _tensors(path, _walk(file))
+    except (OSError, KeyError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
+        problem = f"is no weight file of Keras ({type(error).__name__}: {str(error)[:100]})"
+        raise ModelError(str(path), problem) from error
+
+
+def _hdf5(path: Path) -> Path | io.BytesIO:
+    if path.suffix != ".keras":
+        return path
+    with zipfile.ZipFile(path) as archive:
+        return io.BytesIO(archive.read(_INSIDE))
+
+
+def _walk(file: Any) -> dict[str, Arrays]:
+    """Keras 2 calls a layer's group by its name; Keras 3 states the name as an attribute."""
+    import h5py
+
+    found: dict[str, Arrays] = defaultdict(dict)
+
+    def visit(place: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and not place.startswith("optimizer"):
+            name = item.parent.attrs.get("name") or item.parent.name.rpartition("/")[2]
+            found[str(name)][place.rpartition("/")[2].partition(":")[0]] = item[()]
+
+    file.visititems(visit)
+    return {name: _named(arrays) for name, arrays in found.items()}
+
+
+def _named(arrays: Arrays) -> Arrays:
+    """Keras 3 numbers arrays and Keras 2 calls some kernels by another name: made one."""
+    numbered = tuple(_BATCH_NORM) if len(arrays) == 4 else ("kernel", "bias")
+    known = {str(place): name for place, name in enumerate(numbered)}
+    known["depthwise_kernel"] = "kernel"
+    return {known.get(name, name): array for name, array in arrays.items()}
+
+
+def _tensors(path: Path, found: dict[str, Arrays]) -> dict[str, Tensor]:
+    wanted = [name for layer in layers() for name in layer.keras]
+    if missing := [name for name in wanted if name not in found]:
+        raise ModelError(
+            str(path),
+            f"is no MobileNetV2 of Keras: {looks_like(found)}",
+            f"It lacks {len(missing)} of {len(wanted)} layers, such as {missing[0]}.",
+        )
+    tensors: dict[str, Tensor] = {}
+    for layer in layers():
+        tensors |= _torch(layer, found)
+    return tensors | _head(found)
+
+
+def _torch(layer: Layer, found: dict[str, Arrays]) -> dict[str, Tensor]:
+    """One layer. Kernels are (H, W, in, out), depthwise ones (H, W, channels, multiplier)."""
+    (convolution, norm), (kernel, statistics) = layer.torchvision, layer.keras
+    order = (2, 3, 0, 1) if layer.depthwise else (3, 2, 0, 1)
+    tensors = {f"{convolution}.weight": _tensor(found[kernel]["kernel"].transpose(order))}
+    for theirs, ours in _BATCH_NORM.items():
+        tensors[f"{norm}.{ours}"] = _tensor(found[statistics][theirs])
+    return tensors
+
+
+def _head(found: dict[str, Arrays]) -> dict[str, Tensor]:
+    """The dense layer, whatever it is called; of several, none is the head that is wanted."""
+    dense = [
+        arrays
+        for arrays in found.values()
+        if arrays.keys() == {"kernel", "bias"} and arrays["kernel"].ndim == 2
+    ]
+    if len(dense) != 1:
+        return {}
+    kernel, bias = dense[0]["kernel"], dense[0]["bias"]
+    return {"classifier.1.weight": _tensor(kernel.T), "classifier.1.bias": _tensor(bias)}
+
+
+def _tensor(array: NDArray[np.float32]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array, np.float32))

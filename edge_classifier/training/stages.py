@@ -1,0 +1,229 @@
+"""The three stages of training, each on what the one before it left: head, fine-tune, quantize."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from edge_classifier.core.contract import Contract
+from edge_classifier.training import networks
+from edge_classifier.training.loading import (
+    Example,
+    FeatureExamples,
+    Key,
+    PictureExamples,
+    network_input,
+)
+from edge_classifier.training.loop import compute, fit
+from edge_classifier.training.material import Material
+from edge_classifier.training.networks.base import Convnet
+from edge_classifier.training.plan import History, Place, Plan, Stage, best_of
+from edge_classifier.training.quantizers import fold, freeze_ranges, observe_only, prepare
+from edge_classifier.training.run import signature
+from edge_classifier.training.settings import Settings
+
+Tell = Callable[[str], None]
+_COMPUTED_AT_ONCE = 32
+"""Pictures; more take memory and no less time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What every stage works with."""
+
+    settings: Settings
+    material: Material
+    place: Place
+    tell: Tell = field(repr=False)
+    """Told what begins."""
+
+    @property
+    def contract(self) -> Contract:
+        """How pictures enter the network."""
+        return self.material.contract(self.settings.network)
+
+    @property
+    def held(self) -> PictureExamples:
+        """What is measured on, as the device will see it."""
+        return PictureExamples(self.material.held.samples, self.contract)
+
+    @property
+    def varied(self) -> PictureExamples:
+        """What is learned from, each time a little different."""
+        return PictureExamples(
+            self.material.learn.samples,
+            self.contract,
+            self.settings.augment,
+            self.settings.seed,
+        )
+
+    @property
+    def plain(self) -> PictureExamples:
+        """What is learned from, as the device would see it."""
+        return PictureExamples(self.material.learn.samples, self.contract)
+
+    @property
+    def class_weights(self) -> tuple[float, ...] | None:
+        """What rare classes count."""
+        return self.material.class_weights() if self.settings.class_weights else None
+
+    def place_of(self, stage: Stage) -> Place:
+        """Where the stage runs; its checkpoints are good for these data and settings only."""
+        mark = signature(stage, self.settings, self.material.fingerprint)
+        return replace(self.place, signature=mark)
+
+
+class Trained(NamedTuple):
+    """What training leaves."""
+
+    network: Convnet
+    """In float."""
+    prepared: nn.Module | None
+    """The same as int8 computes it, with ranges; None: not trained for it."""
+    history: History
+
+
+class Features:
+    """Features of pictures, which are computed when they are wanted, once."""
+
+    def __init__(self, network: Convnet, pictures: PictureExamples, place: Place) -> None:
+        self._network, self._pictures, self._place = network, pictures, place
+
+    @cached_property
+    def examples(self) -> FeatureExamples:
+        """All of them."""
+        head, self._network.classifier = self._network.classifier, nn.Identity()
+        try:
+            found = compute(self._network, self._pictures, _COMPUTED_AT_ONCE, self._place)
+        finally:
+            self._network.classifier = head
+        return FeatureExamples(*found)
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def __getitem__(self, key: Key, /) -> Example:
+        return self.examples[key]
+
+
+def train(job: Job) -> Trained:
+    """All stages, each from where it was left. Raises what building and ``fit`` raise."""
+    network = networks.build(
+        job.settings.network, len(job.material.labels), seed=job.settings.seed, tell=job.tell
+    )
+    history = train_head(job, network)
+    history += finetune(job, network, history)
+    if not job.settings.quantize.epochs:
+        return Trained(network, None, history)
+    prepared, quantizing = quantize(job, network)
+    return Trained(network, prepared, history + quantizing)
+
+
+def train_head(job: Job, network: Convnet) -> History:
+    """The head alone, on features of plain pictures."""
+    job.tell("head: features of all pictures, then the head on them")
+    learn, held = features(job, network)
+    return fit(network.classifier, head_plan(job), learn, held, job.place_of("head"))
+
+
+def features(job: Job, network: Convnet) -> tuple[Features, Features]:
+    """Of what is learned from and of what is measured on."""
+    return Features(network, job.plain, job.place), Features(network, job.held, job.place)
+
+
+def head_plan(job: Job) -> Plan:
+    """How a head learns from features."""
+    head = job.settings.head
+    return Plan(
+        stage="head",
+        epochs=head.epochs,
+        batch=head.batch,
+        rate=head.rate,
+        weight_decay=head.weight_decay,
+        patience=head.patience,
+        class_weights=job.class_weights,
+    )
+
+
+def finetune(job: Job, network: Convnet, before: History) -> History:
+    """The network with its head, on varied pictures.
+
+    Where that names fewer held-out pictures rightly than ``before``, the network stays as it was.
+    """
+    settings = job.settings.finetune
+    if not settings.epochs:
+        return ()
+    job.tell(f"finetune: up to {settings.epochs} times all pictures")
+    _unfreeze(network, settings.unfreeze)
+    plan = Plan(
+        stage="finetune",
+        epochs=settings.epochs,
+        batch=settings.batch,
+        rate=settings.rate,
+        head_factor=settings.head_factor,
+        optimizer=settings.optimizer,
+        weight_decay=settings.weight_decay,
+        warm_up=settings.warm_up,
+        patience=settings.patience,
+        label_smoothing=settings.label_smoothing,
+        batch_norm=settings.batch_norm,
+        class_weights=job.class_weights,
+    )
+    untouched = copy.deepcopy(network.state_dict())
+    history = fit(network, plan, job.varied, job.held, job.place_of("finetune"))
+    if before and best_of(history).held_accuracy < best_of(before).held_accuracy:
+        network.load_state_dict(untouched)
+        job.tell("finetune: made it worse, so the network stays as it was; try a lower rate")
+    return history
+
+
+def _unfreeze(network: Convnet, count: int) -> None:
+    """Train the last ``count`` blocks (-1: all) and the head."""
+    blocks = network.blocks()
+    trained = blocks if count < 0 else blocks[len(blocks) - min(count, len(blocks)) :]
+    for block in blocks:
+        block.requires_grad_(block in trained)
+
+
+def quantize(job: Job, network: Convnet) -> tuple[nn.Module, History]:
+    """A copy of ``network`` that rounds as int8 does, trained to put up with it."""
+    settings = job.settings.quantize
+    job.tell(f"quantize: {settings.epochs} times all pictures, rounded as int8 rounds")
+    prepared = prepare(fold(network))
+    prepared.requires_grad_(True)
+    _observe(job, prepared)
+
+    def freeze(done: float) -> None:
+        if done >= settings.freeze_at:
+            freeze_ranges(prepared)
+
+    plan = Plan(
+        stage="quantize",
+        epochs=settings.epochs,
+        batch=settings.batch,
+        rate=settings.rate,
+        class_weights=job.class_weights,
+        on_step=freeze,
+    )
+    return prepared, fit(prepared, plan, job.varied, job.held, job.place_of("quantize"))
+
+
+def _observe(job: Job, prepared: nn.Module) -> None:
+    """Let the quantizers see some pictures before anything is rounded.
+
+    Every process shows the same ones, so that all learn the same ranges.
+    """
+    pictures = job.varied
+    order = np.random.default_rng(job.settings.seed).permutation(len(pictures))
+    chosen = order[: job.settings.quantize.observe].tolist()
+    observe_only(prepared, True)
+    with torch.inference_mode():
+        for start in range(0, len(chosen), _COMPUTED_AT_ONCE):
+            shown = [pictures[0, index][0] for index in chosen[start : start + _COMPUTED_AT_ONCE]]
+            prepared(network_input(torch.stack(shown)))
+    observe_only(prepared, False)
