@@ -1,7 +1,6 @@
 """``edge-classify --image``: what is in these pictures?"""
 
 import io
-import math
 import sys
 from argparse import ArgumentParser, Namespace
 from functools import partial
@@ -20,7 +19,8 @@ from edge_classifier.cli.options import (
     whole_number,
 )
 from edge_classifier.cli.output import Format, make_writer, progress
-from edge_classifier.core.contract import Contract, Crop
+from edge_classifier.core.contract import Contract
+from edge_classifier.core.geometry import enough
 from edge_classifier.core.labels import display_names
 from edge_classifier.core.text import escaped
 from edge_classifier.errors import EdgeClassifierError, ExitCode, PictureError, UsageError
@@ -103,7 +103,7 @@ def run(options: Namespace) -> ExitCode:
     contract = model.resolved.contract
     load = partial(
         _load,
-        at_least=_enough(contract),
+        at_least=enough(contract),
         pixel_limit=options.max_megapixels * 1_000_000,
     )
     writer = make_writer(options.format, model.name, sys.stdout)
@@ -144,12 +144,6 @@ def _classifiers(model: LoadedModel, answer: Answer, count: int) -> list[Classif
     """One engine a thread on the CPU; an accelerator is one engine whatever is asked."""
     others = count - 1 if model.seat.delegate is None else 0
     return [model.classifier(answer), *(model.another(answer) for _ in range(others))]
-
-
-def _enough(contract: Contract) -> tuple[int, int]:
-    """The size that a decoded picture must have for its crop to fill the model's input."""
-    share = contract.crop_fraction if contract.crop is Crop.CENTER else 1.0
-    return math.ceil(contract.width / share), math.ceil(contract.height / share)
 
 
 def _load(reference: str, *, at_least: tuple[int, int] | None, pixel_limit: int) -> Picture:

@@ -4,12 +4,11 @@ import json
 import os
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edge_classifier.cli.output import writable
+from edge_classifier.cli.output import progress, writable
 from edge_classifier.core.text import escaped
 from edge_classifier.dataset.check import findings
 from edge_classifier.dataset.facts import Facts, examine
@@ -69,9 +68,9 @@ def _check(options: Namespace) -> ExitCode:
 def look_at(dataset: Dataset, validation: Dataset | None = None) -> dict[Path, Facts]:
     """Facts of all pictures, with a bar for a person who waits."""
     samples = dataset.samples + (validation.samples if validation else ())
-    with _bar(len(samples)) as progress:
-        paths = (sample.path for sample in samples)
-        return examine(paths, workers=os.cpu_count() or 1, progress=progress)
+    paths = [sample.path for sample in samples]
+    with progress(len(paths), "reading pictures") as advance:
+        return examine(paths, workers=os.cpu_count() or 1, progress=lambda _: advance())
 
 
 def show_findings(found: Findings, dataset: Dataset) -> None:
@@ -112,25 +111,3 @@ def _sort(options: Namespace) -> ExitCode:
         remedy = f"move those that are wrong, and all of {UNSURE}, to their class or delete them"
         print(f"Look them through: {remedy}. Then train.")
     return ExitCode.OK
-
-
-@contextmanager
-def _bar(count: int) -> Iterator[Callable[[int], None]]:
-    """Progress on standard error: a bar for a person, silence for a log."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = TextColumn("reading pictures"), BarColumn(), MofNCompleteColumn()
-    bar = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
-    with bar:
-        task = bar.add_task("", total=count)
-        yield lambda done: bar.update(task, completed=done)

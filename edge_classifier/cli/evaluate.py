@@ -8,16 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from edge_classifier.assembly import LoadedModel, ModelChoice, load_model
-from edge_classifier.cli.options import (
-    default_threads,
-    fraction,
-    model_choice,
-    one_of,
-    say,
-    whole_number,
-)
+from edge_classifier.cli.options import add_running_arguments, fraction, model_choice, say
 from edge_classifier.cli.output import progress
-from edge_classifier.core.contract import Crop
 from edge_classifier.core.text import escaped
 from edge_classifier.dataset.folder import scan
 from edge_classifier.errors import ExitCode
@@ -53,30 +45,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="SHARE",
         help="of a label's claims that are to be right, for its threshold (default: %(default)s)",
     )
-    _add_model_options(parser)
-
-
-def _add_model_options(parser: ArgumentParser) -> None:
-    parser.add_argument("--labels", type=Path, metavar="FILE", help="label names, one a line")
-    parser.add_argument(
-        "--crop",
-        type=one_of(Crop),
-        metavar="|".join(Crop),
-        help="how a picture becomes the model's shape (default: as the model says)",
-    )
-    parser.add_argument(
-        "--threads",
-        type=whole_number(1, 64),
-        default=default_threads(),
-        metavar="N",
-        help="pictures at once (default here: %(default)s)",
-    )
-    parser.add_argument(
-        "--delegate",
-        default="auto",
-        metavar="auto|cpu|edgetpu|PATH",
-        help="where the network runs (default: %(default)s)",
-    )
+    add_running_arguments(parser)
 
 
 def _precision(text: str) -> float:

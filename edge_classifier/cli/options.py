@@ -6,7 +6,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from edge_classifier.assembly import ModelChoice
 from edge_classifier.core.contract import Crop
@@ -25,6 +25,11 @@ def add_model_arguments(parser: ArgumentParser) -> None:
         metavar="NAME|PATH",
         help="a name that `models list` shows, or a .tflite file (default: the embedded one)",
     )
+    add_running_arguments(group)
+
+
+def add_running_arguments(group: Any) -> None:
+    """How a model runs that is named elsewhere."""
     group.add_argument("--labels", type=Path, metavar="FILE", help="label names, one a line")
     group.add_argument(
         "--crop",

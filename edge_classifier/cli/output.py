@@ -187,7 +187,7 @@ class _Terminal:
 
 
 @contextmanager
-def progress(count: int) -> Iterator[Callable[[], None]]:
+def progress(count: int, title: str = "classifying") -> Iterator[Callable[[], None]]:
     """A bar on standard error for many pictures, if a person is watching it."""
     if count < _PROGRESS_FROM or not sys.stderr.isatty():
         yield lambda: None
@@ -202,7 +202,7 @@ def progress(count: int) -> Iterator[Callable[[], None]]:
     )
 
     bar = Progress(
-        TextColumn("classifying"),
+        TextColumn(title),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),

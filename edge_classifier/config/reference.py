@@ -3,7 +3,7 @@
 ``python -m edge_classifier.config.reference > docs/configuration.md`` writes it anew.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from edge_classifier.config.changes import effect_of
 from edge_classifier.config.schema import Node
@@ -88,26 +88,38 @@ There are 1 to 16 cameras. [decision] and [motion] are for all of them. [cameras
 
 def reference() -> str:
     """The page, as Markdown."""
-    tables = [_section(key, node) for key, node in Node.root().tables() if key]
-    return "\n".join([_INTRODUCTION, *tables])
+    return "\n".join([_INTRODUCTION, *sections(Node.root(), lambda key: effect_of(key).value)])
 
 
-def _section(table: Key, node: Node) -> str:
-    return "\n".join([f"## [{dotted(table)}]", "", node.text, "", *_rows(table, node), ""])
+def sections(root: Node, effect: Callable[[Key], str] | None = None) -> Iterator[str]:
+    """Every table below ``root`` with its keys; with ``effect``, what changing each one takes."""
+    for table, node in root.tables():
+        if node.values():
+            yield "\n".join([_title(table), "", node.text, "", *_rows(table, node, effect), ""])
 
 
-def _rows(table: Key, node: Node) -> Iterator[str]:
-    yield "| key | default | allowed | change | meaning |"
-    yield "|---|---|---|---|---|"
+def _title(table: Key) -> str:
+    return f"## [{dotted(table)}]" if table else "## Before the first table"
+
+
+def _rows(table: Key, node: Node, effect: Callable[[Key], str] | None) -> Iterator[str]:
+    head = ("key", "default", "allowed", *(("change",) if effect else ()), "meaning")
+    yield _row(head)
+    yield "|" + "---|" * len(head)
     for name, value in node.values().items():
-        cells = (
-            f"`{name}`",
-            "required" if name in node.required else _default(value),
-            value.allowed,
-            effect_of((*table, name)).value,
-            value.text,
+        yield _row(
+            (
+                f"`{name}`",
+                "required" if name in node.required else _default(value),
+                value.allowed,
+                *((effect((*table, name)),) if effect else ()),
+                value.text,
+            )
         )
-        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 def _default(node: Node) -> str:

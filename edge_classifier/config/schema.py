@@ -149,11 +149,18 @@ class Node:
 
 def _number(facts: Mapping[str, Any]) -> str:
     kind = "a whole number" if facts["type"] == "integer" else "a number"
-    if "exclusiveMinimum" in facts:
-        return (
-            f"{kind} above {_plain(facts['exclusiveMinimum'])}, at most {_plain(facts['maximum'])}"
-        )
-    return f"{kind} from {_plain(facts['minimum'])} to {_plain(facts['maximum'])}"
+    if "minimum" in facts and "maximum" in facts:
+        return f"{kind} from {_plain(facts['minimum'])} to {_plain(facts['maximum'])}"
+    return f"{kind} {_end(facts, 'from', 'minimum')}, {_end(facts, 'at most', 'maximum')}"
+
+
+def _end(facts: Mapping[str, Any], word: str, name: str) -> str:
+    """One end of a range, in words: whether it belongs to the range itself."""
+    if name in facts:
+        return f"{word} {_plain(facts[name])}"
+    strict = {"minimum": ("above", "exclusiveMinimum"), "maximum": ("below", "exclusiveMaximum")}
+    other, key = strict[name]
+    return f"{other} {_plain(facts[key])}"
 
 
 def _plain(number: float) -> str:

@@ -91,3 +91,9 @@ def _centred(outer: Box, width: int, height: int) -> Box:
     return Box(
         outer.x + (outer.width - width) // 2, outer.y + (outer.height - height) // 2, width, height
     )
+
+
+def enough(contract: Contract) -> tuple[int, int]:
+    """The size (width, height) that a decoded picture must have for its crop to fill the input."""
+    share = contract.crop_fraction if contract.crop is Crop.CENTER else 1.0
+    return math.ceil(contract.width / share), math.ceil(contract.height / share)

@@ -1,6 +1,5 @@
 """The scores of a model for labelled pictures, through the device's own preprocessing."""
 
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,8 @@ from numpy.typing import NDArray
 from edge_classifier.assembly import LoadedModel
 from edge_classifier.batch import Outcome, classify_all
 from edge_classifier.classifier import Answer
-from edge_classifier.core.contract import Contract, Crop
+from edge_classifier.core.contract import Contract
+from edge_classifier.core.geometry import enough
 from edge_classifier.dataset.folder import Dataset
 from edge_classifier.errors import ContractError, ModelError, PictureError
 from edge_classifier.evaluation.matching import NONE, Names, match, similar
@@ -142,12 +142,6 @@ def _table(
         table.add(number, outcome)
         progress()
     return table
-
-
-def enough(contract: Contract) -> tuple[int, int]:
-    """The size (width, height) that a decoded picture must have for its crop to fill the input."""
-    share = contract.crop_fraction if contract.crop is Crop.CENTER else 1.0
-    return math.ceil(contract.width / share), math.ceil(contract.height / share)
 
 
 class _Table:

@@ -2,15 +2,14 @@
 
 import copy
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from edge_classifier.evaluation.contents import CurvePoint
 from edge_classifier.evaluation.measures import Share
 from edge_classifier.training import networks
-from edge_classifier.training.loading import Example, Examples, Key
+from edge_classifier.training.examples import FeatureExamples
 from edge_classifier.training.loop import fit
 from edge_classifier.training.plan import best_of
 from edge_classifier.training.stages import Features, Job, features, head_plan
@@ -28,27 +27,12 @@ def learning_curve(job: Job) -> tuple[CurvePoint, ...]:
     learn, held = features(job, network)
     points = []
     for part in PARTS:
-        some = _Some(learn, _drawn(job, part))
+        some = FeatureExamples(*(values[_drawn(job, part)] for values in learn.computed))
         folder = job.place.folder / "learning-curve" / f"{part:g}"
         place = replace(job.place, folder=folder, resume=False)
         history = fit(copy.deepcopy(network.classifier), head_plan(job), some, held, place)
         points.append(_point(part, len(some), best_of(history).held_accuracy, held))
     return tuple(points)
-
-
-@dataclass(frozen=True, slots=True)
-class _Some:
-    """Some of ``examples``."""
-
-    examples: Examples
-    indexes: Sequence[int]
-
-    def __len__(self) -> int:
-        return len(self.indexes)
-
-    def __getitem__(self, key: Key, /) -> Example:
-        epoch, index = key
-        return self.examples[epoch, self.indexes[index]]
 
 
 def _drawn(job: Job, part: float) -> list[int]:

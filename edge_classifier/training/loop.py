@@ -160,7 +160,7 @@ def _trainer(session: Session, hardware: Hardware) -> Trainer:
     kind = hardware.device.type
     shared = team.size > 1
     # Buffers are the same everywhere, and processes need not evaluate equally many batches.
-    strategy = DDPStrategy(broadcast_buffers=False) if shared else "auto"
+    strategy = DDPStrategy(forward_sync_buffers=False) if shared else "auto"
     return Trainer(
         accelerator="gpu" if kind == "cuda" else kind,
         devices=team.size // team.machines,

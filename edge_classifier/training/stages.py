@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from edge_classifier.core.contract import Contract
 from edge_classifier.training import networks
-from edge_classifier.training.loading import (
+from edge_classifier.training.examples import (
     Example,
     FeatureExamples,
     Key,
@@ -88,27 +89,34 @@ class Trained(NamedTuple):
     history: History
 
 
-class Features:
-    """Features of pictures, which are computed when they are wanted, once."""
+class Features(FeatureExamples):
+    """Features of pictures, computed when they are first wanted.
+
+    ``fit`` wants them before its first step, and not at all for a stage that has ended.
+    """
 
     def __init__(self, network: Convnet, pictures: PictureExamples, place: Place) -> None:
         self._network, self._pictures, self._place = network, pictures, place
+        self.problems = []
 
     @cached_property
-    def examples(self) -> FeatureExamples:
-        """All of them."""
+    def computed(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """All of them (N, F), and the labels (N,)."""
         head, self._network.classifier = self._network.classifier, nn.Identity()
         try:
-            found = compute(self._network, self._pictures, _COMPUTED_AT_ONCE, self._place)
+            return compute(self._network, self._pictures, _COMPUTED_AT_ONCE, self._place)
         finally:
             self._network.classifier = head
-        return FeatureExamples(*found)
+
+    @cached_property
+    def _all(self) -> FeatureExamples:
+        return FeatureExamples(*self.computed)
 
     def __len__(self) -> int:
-        return len(self._pictures)
+        return len(self._all)
 
     def __getitem__(self, key: Key, /) -> Example:
-        return self.examples[key]
+        return self._all[key]
 
 
 def train(job: Job) -> Trained:
