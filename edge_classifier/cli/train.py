@@ -48,7 +48,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("data", nargs="?", type=Path, metavar="DATA", help="one folder a class")
     parser.add_argument("--out", type=Path, metavar="RUN", help="the folder of this run")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings, docs/training.md")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings in TOML, docs/training-settings.md")
     parser.add_argument(
         "--set",
         action="append",
@@ -63,7 +63,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--list-models", action="store_true", help="compare the networks that can be trained"
     )
-    _add_settings(parser.add_argument_group("settings (defaults: see docs/training.md)"))
+    _add_settings(parser.add_argument_group("settings (all of them: docs/training-settings.md)"))
 
 
 def _add_settings(group: Any) -> None:
@@ -114,6 +114,8 @@ def run(options: Namespace) -> ExitCode:
     )
     if written:
         announce(options.out, written.page or written.json)
+    elif options.no_export:
+        tell(f"trained; the model file and its report: edge-classify export {options.out}")
     return ExitCode.OK
 
 

@@ -92,7 +92,7 @@ def _unreadable(view: View) -> Iterator[Finding]:
     bad = [path for path in view.labels if view.facts[path].problem]
     if bad:
         said = (f"{view.place(path)}: {view.facts[path].problem}" for path in bad)
-        text = f"{_are(len(bad), 'picture')} left out: they cannot be read"
+        text = f"{_are(len(bad), 'picture')} left out, as unreadable"
         yield Finding("unreadable", Severity.WARNING, text, tuple(sorted(said)))
 
 

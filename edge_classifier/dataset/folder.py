@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 
 from edge_classifier.core.labels import UNKNOWN, parse_labels
 from edge_classifier.core.text import is_printable
@@ -21,7 +20,6 @@ UNDECODED = frozenset((".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3"
 _NOT_CLASSES = frozenset((UNSURE, "__macosx", "@eadir", "lost+found"))
 """The last three are left by archivers, network disks and file systems."""
 _PARTS = frozenset(("train", "training", "val", "valid", "validation", "test", "testing"))
-_NO_COUNTS: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ class Dataset:
     samples: tuple[Sample, ...]
     other: Path | None = None
     """Where pictures of ``unknown`` come from, beside ``root``."""
-    left_out: Mapping[str, int] = field(default_factory=lambda: _NO_COUNTS)
+    left_out: Mapping[str, int] = field(default_factory=dict)
     """What is no known picture (``.heic``), or not sorted yet (``in unsure/``), to the number."""
 
     def place(self, path: Path) -> str:
@@ -116,7 +114,7 @@ def _root_problems(root: Path) -> list[str]:
     pictures = [path.name for path in files if path.is_file()]
     if not pictures:
         return []
-    text = f"{len(pictures)} pictures are in no class folder, e.g. {pictures[0]!a}"
+    text = f"pictures in no class folder ({len(pictures)}, e.g. {pictures[0]!a})"
     return [f"{text}: move each into the folder of its class"]
 
 
@@ -193,7 +191,7 @@ def _left_out(folders: Iterable[Path], unsure: Path | None = None) -> Mapping[st
     counts = Counter(kind for folder in folders for kind in _unknown_files(folder))
     if unsure and (unsorted := len(_pictures(unsure))):
         counts[f"in {UNSURE}/"] = unsorted
-    return MappingProxyType(dict(counts.most_common()))
+    return dict(counts.most_common())
 
 
 def _unknown_files(folder: Path) -> Iterator[str]:

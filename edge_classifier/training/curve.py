@@ -25,9 +25,11 @@ def learning_curve(job: Job) -> tuple[CurvePoint, ...]:
     """
     network = networks.build(job.settings.network, len(job.material.labels), seed=job.settings.seed)
     learn, held = features(job, network)
+    values, labels = learn.computed
     points = []
     for part in PARTS:
-        some = FeatureExamples(*(values[_drawn(job, part)] for values in learn.computed))
+        drawn = _drawn(job, part)
+        some = FeatureExamples(values[drawn], labels[drawn])
         folder = job.place.folder / "learning-curve" / f"{part:g}"
         place = replace(job.place, folder=folder, resume=False)
         history = fit(copy.deepcopy(network.classifier), head_plan(job), some, held, place)

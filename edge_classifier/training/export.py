@@ -121,13 +121,13 @@ def calibrate(model: bytes, inputs: Iterable[Reals]) -> Ranges:
 
     litert-quantizer's own default, a moving average, cuts off the extremes.
     """
-    counting = calibrator.Calibrator(
-        model,
-        mode=calibrator.CalibrationMode.CALIBRATION_PROFILER_BASED,
-        qsv_update_func=qsv_utils.min_max_update,
-    )
     data = [{_ARGUMENT: tensor} for tensor in inputs]
     with _quiet_tools():
+        counting = calibrator.Calibrator(
+            model,
+            mode=calibrator.CalibrationMode.CALIBRATION_PROFILER_BASED,
+            qsv_update_func=qsv_utils.min_max_update,
+        )
         counting.calibrate({_SIGNATURE: data}, _recipe())
     return {
         name: (_outward(float(np.min(seen["min"]))), _outward(float(np.max(seen["max"]))))

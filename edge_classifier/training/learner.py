@@ -25,6 +25,8 @@ HELD_ACCURACY = "held_accuracy"
 TRAINING_COST = 3
 """Forward and backward cost about three times what forward alone does."""
 _MOMENTUM = 0.9
+_LEAST_RISE = 10
+"""Steps of warm-up, if there is any; but no more than half of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +202,8 @@ def rate_factor(step: int, steps: int, warm_up: float) -> float:
 
     Loshchilov & Hutter, "SGDR", 2017, equation 5, without restarts.
     """
-    rise = round(warm_up * steps)
+    # Of few steps a small share is none at all, and the first ones would do most harm.
+    rise = max(round(warm_up * steps), min(_LEAST_RISE, steps // 2)) if warm_up else 0
     if step < rise:
         return (step + 1) / rise
     return (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, steps - rise)))) / 2

@@ -210,12 +210,17 @@ def _quiet() -> Iterator[None]:
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PossibleUserWarning)  # Advice on how to use Lightning.
-        warnings.filterwarnings("ignore", "`isinstance.treespec, LeafSpec.` is dep", FutureWarning)
-        yield
-    for logger, level in zip(loggers, levels, strict=True):
-        logger.setLevel(level)
+    try:
+        with warnings.catch_warnings():
+            # Advice on how to use Lightning, and what it has not followed in torch yet.
+            warnings.simplefilter("ignore", PossibleUserWarning)
+            warnings.filterwarnings("ignore", "`isinstance.treespec, LeafSpec.`", FutureWarning)
+            # Of 1 x 1 kernels, whose two memory formats are the same; they come from a quantizer.
+            warnings.filterwarnings("ignore", "Grad strides do not match bucket", UserWarning)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 @contextmanager

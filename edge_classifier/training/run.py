@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from edge_classifier import __version__
 from edge_classifier.config.tree import as_tree
@@ -17,6 +18,7 @@ from edge_classifier.training.settings import Settings
 
 SETTINGS_FILE, FACTS_FILE = "settings.toml", "run.json"
 MODEL_FILE, PTQ_FILE = "model.tflite", "ptq.tflite"
+_CHECKPOINT = "checkpoints/{}-last.ckpt"
 _LIBRARIES = ("torch", "pytorch-lightning", "litert-torch", "litert-quantizer", "ai-edge-litert")
 _HEAD = ("seed", "class_weights", "network", "head")
 _SECTIONS: Mapping[Stage, tuple[str, ...]] = {
@@ -30,21 +32,41 @@ _SECTIONS: Mapping[Stage, tuple[str, ...]] = {
 def begin(folder: Path, settings: Settings, fingerprint: str, *, resume: bool) -> None:
     """Make the folder of a run, and say in it what is run.
 
-    Raises ConfigurationError for a folder that holds a run already, unless it is to be resumed,
-    and OutputError.
+    Raises OutputError, and ConfigurationError for a folder where a stage has begun already, unless
+    that is to be resumed with the same pictures and settings.
     """
-    if holds_a_run(folder) and not resume:
-        raise ConfigurationError(
-            str(folder), "holds a run already", "Go on with --resume, or name another --out."
-        )
+    if begun := [stage for stage in _SECTIONS if (folder / _CHECKPOINT.format(stage)).exists()]:
+        if not resume:
+            remedy = "Go on with --resume, or name another --out."
+            raise ConfigurationError(str(folder), "holds a run already", remedy)
+        _require_same(folder, begun[-1], settings, fingerprint)
     facts = {"seed": settings.seed, "data": fingerprint, "versions": versions()}
     write(folder / SETTINGS_FILE, configuration.as_toml(settings))
     write(folder / FACTS_FILE, json.dumps(facts, indent=1) + "\n")
 
 
-def holds_a_run(folder: Path) -> bool:
-    """Whether a run was begun there."""
-    return (folder / SETTINGS_FILE).exists()
+def _require_same(folder: Path, stage: Stage, settings: Settings, fingerprint: str) -> None:
+    """What has been learned up to ``stage`` is good for what it was learned with."""
+    remedy = "Name another --out."
+    if json.loads((folder / FACTS_FILE).read_text("utf-8"))["data"] != fingerprint:
+        problem = "was begun with other pictures, or another share of them held out"
+        raise ConfigurationError(str(folder), problem, remedy)
+    before, now = _relevant(stage, require_settings(folder)), _relevant(stage, settings)
+    changed = [f"{key} was {before[key]}, is {now[key]}" for key in now if before[key] != now[key]]
+    if changed:
+        problem = f"was begun with other settings: {', '.join(changed)}"
+        raise ConfigurationError(str(folder), problem, remedy)
+
+
+def _relevant(stage: Stage, settings: Settings) -> dict[str, Any]:
+    """What the result of ``stage`` depends on, by dotted key."""
+    tree = as_tree(settings)
+    tables = {name: tree[name] for name in _SECTIONS[stage]}
+    return {
+        f"{name}.{key}" if key else name: value
+        for name, table in tables.items()
+        for key, value in (table if isinstance(table, dict) else {"": table}).items()
+    }
 
 
 def require_settings(folder: Path, assignments: Sequence[str] = ()) -> Settings:
@@ -52,16 +74,14 @@ def require_settings(folder: Path, assignments: Sequence[str] = ()) -> Settings:
 
     Raises MissingFileError, ConfigurationError.
     """
-    if not holds_a_run(folder):
+    if not (folder / SETTINGS_FILE).exists():
         raise MissingFileError(str(folder), "holds no run of `edge-classify train`")
     return configuration.load(folder / SETTINGS_FILE, assignments, {})
 
 
 def signature(stage: Stage, settings: Settings, fingerprint: str) -> str:
     """Stands for everything that the result of ``stage`` depends on, but for the machine."""
-    tree = as_tree(settings)
-    relevant = {name: tree[name] for name in _SECTIONS[stage]}
-    text = json.dumps([fingerprint, relevant], sort_keys=True)
+    text = json.dumps([fingerprint, _relevant(stage, settings)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -102,7 +102,7 @@ class Finetune:
 
     __pydantic_config__: ClassVar = STRICT
 
-    epochs: Epochs = 8
+    epochs: Epochs = 6
     """At most so many; 0 leaves the stage out."""
     batch: Annotated[int, Interval(ge=1, le=4096)] = 32
     """Pictures a step, over all processes together."""

@@ -125,6 +125,10 @@ def train(job: Job) -> Trained:
         job.settings.network, len(job.material.labels), seed=job.settings.seed, tell=job.tell
     )
     history = train_head(job, network)
+    if job.settings.finetune.batch_norm == "frozen":
+        # It computes the same, and trains several times as fast on a processor.
+        network = fold(network)
+        network.requires_grad_(True)
     history += finetune(job, network, history)
     if not job.settings.quantize.epochs:
         return Trained(network, None, history)

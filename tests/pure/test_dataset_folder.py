@@ -118,14 +118,14 @@ def test_scan_with_other_inside_the_root_makes_no_second_class_of_it(make: Make)
     [
         (["a/1.jpg"], ["only one class, a"]),
         (["readme.txt"], ["no class folder"]),
-        (["1.jpg", "2.HEIC", "a/1.jpg", "b/1.jpg"], ["2 pictures are in no class folder"]),
+        (["1.jpg", "2.HEIC", "a/1.jpg", "b/1.jpg"], ["pictures in no class folder (2,"]),
         (["a/1.jpg", "b/1.txt"], ["b has no picture in it, but 1 .txt"]),
         (["a/1.jpg", "b/1.heic"], ["convert them to JPEG"]),
         (["Rose/1.jpg", "rose/1.jpg"], ["'Rose' and 'rose' are the same name"]),
         (["a/1.jpg", "b\x1b[31m/1.jpg"], ["cannot be printed"]),
         (["train/a/1.jpg", "val/a/1.jpg"], ["train, val are no classes", "--validation"]),
         (["0 cat/1.jpg", "1 dog/1.jpg"], ["numbered"]),
-        (["1.jpg", "a/1.txt"], ["1 pictures are", "only one class", "a has no picture"]),
+        (["1.jpg", "a/1.txt"], ["(1, ", "only one class", "a has no picture"]),
     ],
 )
 def test_scan_of_a_folder_to_mend_says_everything_at_once(

@@ -12,6 +12,7 @@ from edge_classifier.cli.main import CLASSIFY, COMMANDS, build_parser, load_comm
 from edge_classifier.core.contract import Contract
 from edge_classifier.errors import ExitCode
 from edge_classifier.modelfile.catalogue import CATALOGUE_VARIABLE, MODELS_VARIABLE, load_catalogue
+from edge_classifier.training import configuration, reference
 from tests.conftest import REPOSITORY
 
 CLI_TEXT = (REPOSITORY / "docs" / "cli.md").read_text("utf-8")
@@ -56,6 +57,22 @@ def test_every_environment_variable_is_in_the_docs(variable: str) -> None:
 @pytest.mark.parametrize("key", [item.name for item in fields(Contract) if item.name != "labels"])
 def test_every_contract_key_is_in_the_docs(key: str) -> None:
     assert f"`{key}`" in (REPOSITORY / "docs" / "contract.md").read_text("utf-8")
+
+
+def test_training_settings_page_is_the_one_that_the_settings_make() -> None:
+    page = (REPOSITORY / "docs" / "training-settings.md").read_text("utf-8")
+    remedy = "python -m edge_classifier.training.reference > docs/training-settings.md"
+    assert page == reference.reference(), remedy
+
+
+@pytest.mark.parametrize("name", ["training.md", "training-settings.md"])
+def test_examples_of_training_settings_are_valid(name: str, tmp_path: Path) -> None:
+    page = (REPOSITORY / "docs" / name).read_text("utf-8")
+    examples = re.findall(r"```toml\n# garden.toml\n(.*?)```", page, re.DOTALL)
+    assert examples
+    for example in examples:
+        (tmp_path / "garden.toml").write_text(example, "utf-8")
+        configuration.load(tmp_path / "garden.toml", [], {})
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))

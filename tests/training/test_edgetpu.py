@@ -74,12 +74,12 @@ def too_many_scores(model: Any) -> None:
 
 def reduce_batch(model: Any) -> None:
     axes = tensor(model, "MEAN", 1)
-    model.buffers[axes.buffer].data = np.frombuffer(np.int32([0, 1]).tobytes(), np.uint8)
+    model.buffers[axes.buffer].data = np.array([0, 1], np.int32).view(np.uint8)
 
 
 def reduce_depth(model: Any) -> None:
     axes = tensor(model, "MEAN", 1)
-    model.buffers[axes.buffer].data = np.frombuffer(np.int32([1, -1]).tobytes(), np.uint8)
+    model.buffers[axes.buffer].data = np.array([1, -1], np.int32).view(np.uint8)
     tensor(model, "MEAN", 0).shape = [1, 7, 7, 1281]
 
 
@@ -108,8 +108,10 @@ def another(code: int) -> Callable[[Any], None]:
 
 def pool(model: Any) -> None:
     another(OPERATORS.MAX_POOL_2D)(model)
-    first(model, "MAX_POOL_2D").builtinOptions = schema.Pool2DOptionsT()
-    first(model, "MAX_POOL_2D").builtinOptions.fusedActivationFunction = 1
+    operator = first(model, "MAX_POOL_2D")
+    operator.builtinOptionsType = schema.BuiltinOptions.Pool2DOptions
+    operator.builtinOptions = schema.Pool2DOptionsT()
+    operator.builtinOptions.fusedActivationFunction = 1
 
 
 CHANGES: dict[str, tuple[Callable[[Any], None], str]] = {
@@ -288,7 +290,7 @@ def test_refusal_says_why_even_where_an_earlier_file_lies(
 ) -> None:
     compiler(body)
     (model.parent / "model_edgetpu.tflite").write_bytes(b"of yesterday")
-    with pytest.raises(ModelError, match="refuses it .*Model not quantized"):
+    with pytest.raises(ModelError, match=r"refuses it .*Model not quantized"):
         compile_model(model, model.parent)
 
 

@@ -126,6 +126,7 @@ def test_frozen_blocks_and_statistics_stay_and_the_rest_is_trained(
     place: Place, tmp_path: Path
 ) -> None:
     network = small_network()
+    network.train()
     network.blocks()[0].requires_grad_(False)
     before = weights(network)
     modes: list[bool] = []

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from edge_classifier.core.contract import Contract
 from edge_classifier.dataset.folder import Sample
 from edge_classifier.training.examples import PictureExamples
-from edge_classifier.training.loop import fit
 from edge_classifier.training.networks.mobilenet_v2 import MobileNetV2
 from edge_classifier.training.plan import History, Place, Plan
 from edge_classifier.training.settings import Augment
@@ -65,6 +64,9 @@ def weights(network: nn.Module) -> dict[str, Tensor]:
 
 def train(network: nn.Module, plan: Plan, place: Place, pictures: Path, count: int = 21) -> History:
     """Train on ``count`` pictures, with augmentation; the first 9, plain, are the held-out ones."""
+    # Late: processes that read pictures import this module, too, and need no Lightning.
+    from edge_classifier.training.loop import fit
+
     samples = draw_pictures(pictures, count)
     varied = PictureExamples(samples, CONTRACT, Augment(), place.seed)
     return fit(network, plan, varied, PictureExamples(samples[:9], CONTRACT), place)

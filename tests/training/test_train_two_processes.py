@@ -1,0 +1,52 @@
+"""torchrun with two processes: one run, one report, the model of one process."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("pytorch_lightning")
+
+from tests.training.rehearsal import MODULE, Rehearsal
+
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *MODULE)
+
+
+def report(run: Path) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads((run / "report.json").read_text("utf-8"))
+    return facts
+
+
+def test_two_processes_end_with_a_model_that_predicts_as_that_of_one(
+    finished: Rehearsal, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    done = finished.do(run, launcher=TORCHRUN)
+    assert done.returncode == 0, done.stderr.decode()
+    lines = done.stderr.decode().splitlines()
+    assert len([line for line in lines if line.startswith("finetune 1/")]) == 1
+    assert done.stdout.decode().splitlines() == [f"{run}/model.tflite", f"{run}/report.html"]
+
+    two, one = report(run), report(finished.run)
+    assert two["data"]["fingerprint"] == one["data"]["fingerprint"]
+    assert two["agreement"]["share"] >= 0.97
+    assert len(two["pictures"]) == len(one["pictures"])
+    for shared, alone in zip(two["pictures"], one["pictures"], strict=True):
+        assert (shared["path"], shared["predicted"]) == (alone["path"], alone["predicted"])
+        assert shared["score"] == pytest.approx(alone["score"], abs=0.05)
+    for shared, alone in zip(two["history"], one["history"], strict=True):
+        assert shared["held_accuracy"] == alone["held_accuracy"]
+        assert shared["held_loss"] == pytest.approx(alone["held_loss"], abs=0.02)
+
+
+def test_error_of_the_first_process_ends_all_with_its_code(
+    rehearsal: Rehearsal, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    done = rehearsal.do(tmp_path / "file/run", launcher=TORCHRUN)
+    text = done.stderr.decode()
+    assert done.returncode == 1, text
+    assert "file/run/settings.toml: cannot be written (Not a directory)" in text
+    assert "exitcode  : 73" in text
