@@ -48,7 +48,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("data", nargs="?", type=Path, metavar="DATA", help="one folder a class")
     parser.add_argument("--out", type=Path, metavar="RUN", help="the folder of this run")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings in TOML, docs/training-settings.md")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings in TOML")
     parser.add_argument(
         "--set",
         action="append",
