@@ -112,22 +112,3 @@ def tempered(logits: Array, temperature: float) -> NDArray[np.float64]:
     """softmax(logits / temperature), (N, C)."""
     scaled = logits.astype(np.float64) / temperature
     return _softmax(scaled - scaled.max(axis=1, keepdims=True))
-
-
-def cross_fitted_calibration(
-    logits: Array, truth: Classes, *, folds: int = 2, seed: int = 0
-) -> Reliability:
-    """The reliability with a temperature that never saw the pictures it is measured on.
-
-    Each of ``folds`` parts, drawn by ``seed``, is measured with the temperature of the others.
-    Raises ValueError for fewer pictures than parts.
-    """
-    if len(truth) < folds:
-        raise ValueError(f"{len(truth)} pictures for {folds} parts")
-    part = np.random.default_rng(seed).permutation(len(truth)) % folds
-    confidence = np.empty(len(truth))
-    for fold in range(folds):
-        inside = part == fold
-        temperature = fit_temperature(logits[~inside], truth[~inside])
-        confidence[inside] = tempered(logits[inside], temperature).max(axis=1)
-    return reliability(confidence, logits.argmax(axis=1) == truth)

@@ -19,17 +19,22 @@ class Stage:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class EpochLine:
-    """One epoch of training. Losses in nats, accuracies in [0, 1]."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epoch:
+    """How one pass over the training pictures went. Losses are mean cross-entropies, in nats."""
 
     stage: str
     number: int
+    """From 1."""
     seconds: float
     rate: float
+    """Learning rate of the last step."""
     train_loss: float
+    """While the weights changed; with smoothing, weights of classes, augmentation."""
     train_accuracy: float
+    """In [0, 1]."""
     held_loss: float
+    """Of the held-out pictures, plain."""
     held_accuracy: float
 
 
@@ -71,7 +76,7 @@ class ReportData:
     before: Reliability | None = None
     """Before the temperature was fitted."""
     temperature: float | None = None
-    history: tuple[EpochLine, ...] = ()
+    history: tuple[Epoch, ...] = ()
     latency: Latency | None = None
     edgetpu: EdgeTpu | None = None
     learning_curve: tuple[CurvePoint, ...] = ()

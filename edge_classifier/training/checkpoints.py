@@ -13,7 +13,8 @@ from pytorch_lightning.plugins.io import CheckpointIO
 from torch import nn
 
 from edge_classifier.errors import ConfigurationError, MissingFileError, ModelError, OutputError
-from edge_classifier.training.plan import Epoch, History, Place, Stage
+from edge_classifier.evaluation.contents import Epoch
+from edge_classifier.training.plan import History, Place, Stage
 
 _OURS = "edge_classifier"
 """The key of what Lightning does not know."""

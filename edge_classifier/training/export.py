@@ -9,7 +9,6 @@ import copy
 import math
 import random
 import warnings
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -203,11 +202,6 @@ def problems(path: Path) -> list[str]:
     if engine.output.dtype != np.int8 or engine.last_operator() != "SOFTMAX":
         wrong.append("the output is not an int8 softmax")
     return wrong
-
-
-def operator_summary(path: Path) -> Counter[str]:
-    """How many operators of each name the model at ``path`` has."""
-    return Counter(operator.name for operator in TfliteEngine(path, load_runtime()).operators())
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from edge_classifier.evaluation.contents import Epoch
+
 Stage = Literal["head", "finetune", "quantize"]
 
 
@@ -51,24 +53,6 @@ class Place:
     """Go on from the last checkpoint of the stage, if there is one."""
     signature: str = ""
     """Stands for data and settings: checkpoints made with another one are refused."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Epoch:
-    """How one pass over the training pictures went. Losses are mean cross-entropies."""
-
-    stage: Stage
-    number: int
-    """From 1."""
-    seconds: float
-    rate: float
-    """Learning rate of the last step."""
-    train_loss: float
-    """While the weights changed; with smoothing, weights of classes, augmentation."""
-    train_accuracy: float
-    held_loss: float
-    """Of the held-out pictures, plain."""
-    held_accuracy: float
 
 
 History = tuple[Epoch, ...]

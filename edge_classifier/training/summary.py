@@ -1,14 +1,13 @@
 """The report of a run: what was delivered, measured as the device runs it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 from edge_classifier.assembly import LoadedModel, ModelChoice, load_model
 from edge_classifier.dataset.folder import Dataset
 from edge_classifier.errors import ModelError, UnavailableError
-from edge_classifier.evaluation.contents import CurvePoint, EdgeTpu, EpochLine, ReportData, Stage
+from edge_classifier.evaluation.contents import CurvePoint, EdgeTpu, ReportData, Stage
 from edge_classifier.evaluation.latency import Latency, interleaved
 from edge_classifier.evaluation.measures import Share
 from edge_classifier.evaluation.score import Scored, score_samples
@@ -47,7 +46,7 @@ def summarize(
         agreement=_agreement(scored, rounded, material.held) if rounded else None,
         before=verdicts.last.reliability,
         temperature=delivered.temperature,
-        history=tuple(EpochLine(**asdict(epoch)) for epoch in history),
+        history=history,
         latency=_latency(model),
         edgetpu=_edge_tpu(delivered.model, folder),
         learning_curve=tuple(curve),

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from edge_classifier.evaluation.calibration import (
     COLDEST,
     HOTTEST,
-    cross_fitted_calibration,
     fit_temperature,
     reliability,
     tempered,
@@ -101,36 +100,3 @@ def test_fit_temperature_of_what_cannot_be_told_or_is_always_right_ends_at_a_lim
 def test_fit_temperature_survives_logits_that_overflow_exp() -> None:
     logits = np.array([[1e4, 0.0], [0.0, 1e4], [1e4, 0.0]], np.float32)
     assert np.isfinite(fit_temperature(logits, np.array([0, 1, 1])))
-
-
-def test_cross_fitted_calibration_mends_overconfident_scores() -> None:
-    logits, truth = example()
-    overconfident = logits * 4
-    confidence = tempered(overconfident, 1.0).max(axis=1)
-    before = reliability(confidence, overconfident.argmax(axis=1) == truth).expected_error
-    after = cross_fitted_calibration(overconfident, truth, seed=3).expected_error
-    assert before > 0.15
-    assert after < 0.04
-
-
-def test_cross_fitted_calibration_measures_each_part_with_the_temperature_of_the_other() -> None:
-    # The first part is always right, the second never: each is judged by the other's experience.
-    seed = 5
-    part = np.random.default_rng(seed).permutation(400) % 2
-    logits = np.tile([2.0, 0.0], (400, 1))
-    found = cross_fitted_calibration(logits, np.where(part == 0, 0, 1), seed=seed)
-    sure, unsure = found.bins[-1], found.bins[7]
-    assert (sure.count, sure.accuracy) == (200, 0.0)
-    assert (unsure.count, unsure.accuracy) == (200, 1.0)
-
-
-def test_cross_fitted_calibration_with_one_seed_is_the_same_twice() -> None:
-    logits, truth = example(count=50)
-    once, twice = (cross_fitted_calibration(logits, truth, seed=7) for _ in range(2))
-    assert once == twice
-    assert cross_fitted_calibration(logits, truth, seed=8) != once
-
-
-def test_cross_fitted_calibration_of_too_few_pictures_is_refused() -> None:
-    with pytest.raises(ValueError, match="1 pictures for 2 parts"):
-        cross_fitted_calibration(np.zeros((1, 2)), np.array([0]))

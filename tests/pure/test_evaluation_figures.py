@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge_classifier.evaluation.calibration import reliability
-from edge_classifier.evaluation.contents import CurvePoint, EdgeTpu, EpochLine, Stage
+from edge_classifier.evaluation.contents import CurvePoint, EdgeTpu, Epoch, Stage
 from edge_classifier.evaluation.figures import figures, worst_first
 from edge_classifier.evaluation.latency import Latency
 from edge_classifier.evaluation.matching import NONE
@@ -39,7 +39,18 @@ def test_figures_have_the_same_keys_whatever_is_known() -> None:
         agreement=Share(5, 5),
         before=reliability(np.array([0.5]), np.array([True])),
         temperature=1.5,
-        history=(EpochLine("head", 1, 0.5, 1e-3, 0.7, 0.6, 0.8, 0.5),),
+        history=(
+            Epoch(
+                stage="head",
+                number=1,
+                seconds=0.5,
+                rate=1e-3,
+                train_loss=0.7,
+                train_accuracy=0.6,
+                held_loss=0.8,
+                held_accuracy=0.5,
+            ),
+        ),
         latency=Latency(1.0, "other", 2.0, 0.5, 60, 1),
         edgetpu=EdgeTpu(False, ("PAD is in the way",)),
         learning_curve=(CurvePoint(0.5, 40, Share(3, 5)),),

@@ -19,7 +19,7 @@ import matplotlib as mpl
 
 from edge_classifier.evaluation import charts
 from edge_classifier.evaluation.calibration import reliability
-from edge_classifier.evaluation.contents import CurvePoint, EdgeTpu, EpochLine, ReportData, Stage
+from edge_classifier.evaluation.contents import CurvePoint, EdgeTpu, Epoch, ReportData, Stage
 from edge_classifier.evaluation.figures import figures
 from edge_classifier.evaluation.latency import Latency
 from edge_classifier.evaluation.measures import Share
@@ -30,7 +30,16 @@ from tests.reports import report, scored
 EVIL = "<script>alert('a')</script>"
 VOID = {"meta", "img", "br"}
 HISTORY = tuple(
-    EpochLine(stage, number, 1.0, 1e-3, 0.5, 0.8, 0.6, 0.7)
+    Epoch(
+        stage=stage,
+        number=number,
+        seconds=1.0,
+        rate=1e-3,
+        train_loss=0.5,
+        train_accuracy=0.8,
+        held_loss=0.6,
+        held_accuracy=0.7,
+    )
     for stage in ("head", "finetune")
     for number in (1, 2)
 )

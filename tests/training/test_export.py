@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,8 +158,12 @@ def stored(model: bytes) -> list[bytes]:
     return [bytes(loaded.buffers[buffer].data) for buffer in found]
 
 
+def operators(path: Path) -> Counter[str]:
+    return Counter(operator.name for operator in TfliteEngine(path, load_runtime()).operators())
+
+
 def test_mobilenet_has_no_operator_but_the_expected_ones(tints: Exported) -> None:
-    assert export.operator_summary(tints.path) == {
+    assert operators(tints.path) == {
         "CONV_2D": 35,
         "DEPTHWISE_CONV_2D": 17,
         "ADD": 10,
@@ -170,7 +175,7 @@ def test_mobilenet_has_no_operator_but_the_expected_ones(tints: Exported) -> Non
 
 
 def test_symmetric_padding_and_dense_head_give_their_operators(small: Exported) -> None:
-    assert export.operator_summary(small.path) == {
+    assert operators(small.path) == {
         "PAD": 2,
         "CONV_2D": 5,
         "DEPTHWISE_CONV_2D": 2,

@@ -14,13 +14,14 @@ pytest.importorskip("pytorch_lightning")
 import torch
 from torch import Tensor, nn
 
+from edge_classifier.evaluation.contents import Epoch
 from edge_classifier.training import networks, stages
 from edge_classifier.training.curve import PARTS, learning_curve
 from edge_classifier.training.deliver import Judged, Verdicts, judge
 from edge_classifier.training.examples import network_input
 from edge_classifier.training.material import Material, find, gather
 from edge_classifier.training.networks.base import Convnet
-from edge_classifier.training.plan import Epoch, Place
+from edge_classifier.training.plan import Place
 from edge_classifier.training.quantizers import learned_ranges
 from edge_classifier.training.settings import (
     Data,

@@ -84,7 +84,11 @@ def name_a_class_that_is_not_there(root: Path) -> None:
         (remove_classes, 78, "there is no class folder in it: make one a class"),
         (lambda root: shutil.rmtree(root / "disc"), 78, "there is only one class, 方块: two are"),
         (empty_class, 78, "empty has no picture in it"),
-        (lambda root: shutil.copy(root / "disc/00.png", root), 78, "1 pictures are in no class"),
+        (
+            lambda root: shutil.copy(root / "disc/00.png", root),
+            78,
+            "pictures in no class folder (1, e.g.",
+        ),
         (spoil_class, 78, "error: disc has no picture that can be read"),
         (keep_one, 78, "error: 方块 has no two pictures that differ"),
         (name_a_class_that_is_not_there, 78, "'tulip' is no class folder"),
