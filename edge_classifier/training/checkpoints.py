@@ -81,7 +81,7 @@ class Checkpoints:
         return ours
 
 
-_AFRESH = "Leave out --resume to begin again, or choose another --out."
+_AFRESH = "Name another --out, or remove this folder to begin again."
 _MEANINGS = {
     "stage": "by another stage",
     "network": "for another network",

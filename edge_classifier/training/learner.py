@@ -27,7 +27,7 @@ TRAINING_COST = 3
 """Forward and backward cost about three times what forward alone does."""
 _MOMENTUM = 0.9
 _LEAST_RISE = 10
-"""Steps of warm-up, if there is any; but no more than half of all."""
+"""Steps of warm-up, if there is any; but no more than a quarter of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ def rate_factor(step: int, steps: int, warm_up: float) -> float:
     Loshchilov & Hutter, "SGDR", 2017, equation 5, without restarts.
     """
     # Of few steps a small share is none at all, and the first ones would do most harm.
-    rise = max(round(warm_up * steps), min(_LEAST_RISE, steps // 2)) if warm_up else 0
+    rise = max(round(warm_up * steps), min(_LEAST_RISE, steps // 4)) if warm_up else 0
     if step < rise:
         return (step + 1) / rise
     return (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, steps - rise)))) / 2

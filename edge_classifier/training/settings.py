@@ -53,7 +53,8 @@ class Network:
     """Share of features that the linear head does without at each step."""
     pretrained: str = "embedded"
     """First weights: `embedded` (comes with this program), `imagenet` (fetched from
-    torchvision's public address), `none`, or the path of a checkpoint."""
+    torchvision's public address), the path of a checkpoint, or `none`, which wants
+    `finetune.batch_norm = "trained"`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

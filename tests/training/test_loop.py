@@ -328,7 +328,7 @@ def test_damaged_checkpoint_is_refused_with_a_way_out(
 ) -> None:
     fit(linear(), HEAD, separable(), separable(), place)
     damage(place.folder / "checkpoints" / "head-last.ckpt")
-    with pytest.raises(ModelError, match=r"head-last.ckpt: .*Leave out --resume"):
+    with pytest.raises(ModelError, match=r"head-last.ckpt: .*Name another --out"):
         fit(linear(), HEAD, separable(), separable(), replace(place, resume=True))
 
 

@@ -208,6 +208,7 @@ def test_learning_curve_has_ever_more_pictures_of_every_class(some: Stages) -> N
     assert [point.part for point in points] == list(PARTS)
     pictures = [point.pictures for point in points]
     assert pictures == sorted(pictures)
+    assert some.told == [f"learning curve: the head on {count} pictures" for count in pictures]
     assert pictures[0] >= 3
     assert pictures[-1] == len(job.material.learn.samples)
     assert {point.share.count for point in points} == {len(job.material.held.samples)}

@@ -181,6 +181,14 @@ def by_path(facts: dict[str, Any]) -> dict[str, Any]:
     return {picture["path"]: picture for picture in facts["pictures"]}
 
 
+def test_pictures_with_four_channels_and_with_16_bits_are_seen_as_what_they_show(
+    report: dict[str, Any],
+) -> None:
+    pictures = by_path(report)
+    for place in ("disc/alpha.png", "方块/deep.png"):
+        assert pictures[place]["predicted"] == pictures[place]["truth"]
+
+
 def test_network_quantized_after_training_is_another_one_of_the_same_kind(
     finished: Rehearsal, model: LoadedModel
 ) -> None:
