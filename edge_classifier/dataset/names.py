@@ -11,7 +11,7 @@ from edge_classifier.core.labels import UNKNOWN, unknown_name
 from edge_classifier.errors import ConfigurationError
 
 NAMES_FILE = "names.toml"
-_REMEDY = 'Write e.g. daisy = {zh = "雏菊", en = "Daisy"}.'
+_REMEDY = 'Write e.g. daisy = {zh = "雏菊", en = "Daisy"}; labels with other than a-z are quoted.'
 
 
 def read_names(path: Path, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
