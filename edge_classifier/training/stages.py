@@ -126,7 +126,7 @@ def train(job: Job) -> Trained:
     )
     history = train_head(job, network)
     if job.settings.finetune.batch_norm == "frozen":
-        # It computes the same, and trains several times as fast on a processor.
+        # It computes the same, and a processor trains it half as fast again.
         network = fold(network)
         network.requires_grad_(True)
     history += finetune(job, network, history)
