@@ -18,6 +18,7 @@ def card(job: Job, share: Share, temperature: float) -> str:
         f"  - {label}: {learned[number]} and {held[number]}"
         for number, label in enumerate(material.labels)
     ]
+    how = "as the network gives them" if temperature == 1.0 else "calibrated"
     text = f"""\
 # {material.learn.root.resolve().name}, {network.name}, int8
 
@@ -26,7 +27,7 @@ RGB, int8 (pixel - 128); output probabilities, int8. contract.json says how to c
 
 - Right on {share.hits} of {share.count} held-out pictures ({interval}).
   They also chose the best epoch: other pictures of the same kind may be a little harder.
-- Scores are calibrated with a temperature of {temperature:.3f}.
+- Scores are {how}: a temperature of {temperature:.3f}.
 - Data: SHA-256 {material.fingerprint}; seed {job.settings.seed}.
 - Licence of the pictures: ask where they come from.
 - Pictures learned from and held out, by label:
