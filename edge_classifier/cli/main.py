@@ -24,6 +24,8 @@ COMMANDS = {
     "train": "learn to tell your own pictures apart (on a workstation)",
     "export": "write the model file of a trained run anew",
     "evaluate": "measure a model on labelled pictures",
+    "web": "the web page: upload and classify, live view, history, review",
+    "record": "write what the daemons tell into the database, apart from the web page",
 }
 """Name to one line of help; each is the module of that name in this package."""
 CLASSIFY = "classify"

@@ -1,12 +1,11 @@
 """``edge-classify run``: the daemon."""
 
 import logging
-import os
-import sys
 import time
 from argparse import ArgumentParser, Namespace
 
 from edge_classifier.cli.config import add_settings_arguments, settings_sources
+from edge_classifier.cli.log import start_log
 from edge_classifier.config.child import examine_apart
 from edge_classifier.config.settings import Settings
 from edge_classifier.daemon.lane import Lane
@@ -18,9 +17,6 @@ from edge_classifier.errors import ExitCode
 DESCRIPTION = "Classifies cameras and publishes their labels over MQTT until it is told to stop."
 
 _log = logging.getLogger(__name__)
-
-_JOURNAL = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
-"""Priorities that the journal takes from the begin of a line, see sd-daemon(3)."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -36,7 +32,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> ExitCode:
     """Run until SIGTERM or Ctrl-C."""
     sources = settings_sources(options)
-    _start_log()
+    start_log()
 
     def read_settings() -> Settings:
         report = examine_apart(sources)
@@ -58,20 +54,3 @@ def _explain(lane: Lane, outcome: Outcome) -> None:
     text = explain(outcome.verdict, lane.rules) if outcome.verdict else reason.meaning
     gated = "" if outcome.inference_ms or not outcome.verdict else " (gated: nothing has moved)"
     print(f"{at}  {lane.name}  {text}{gated}", flush=True)
-
-
-class _Journal(logging.Formatter):
-    """One line a message, with the priority that the journal understands."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record).replace("\n", " | ")
-        return f"<{_JOURNAL.get(record.levelname, 6)}>{text}"
-
-
-def _start_log() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    if "JOURNAL_STREAM" in os.environ:
-        handler.setFormatter(_Journal("%(name)s: %(message)s"))
-    else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])

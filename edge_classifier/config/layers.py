@@ -14,6 +14,7 @@ from edge_classifier.errors import MissingFileError, UsageError
 
 _LARGEST_FILE = 1_000_000
 _LONGEST_SHOWN = 80
+_HOW_TO_GET = "`edge-classify config init` writes one."
 
 
 class Draft:
@@ -81,14 +82,13 @@ class Draft:
         return table
 
 
-def put_file(draft: Draft, path: Path) -> Problem | None:
-    """Add a file; what is wrong with it as a whole. Raises MissingFileError."""
+def put_file(draft: Draft, path: Path, remedy: str = _HOW_TO_GET) -> Problem | None:
+    """Add a file; what is wrong with it as a whole. Raises MissingFileError with ``remedy``."""
     text = ""
     try:
         text = _read(path)
         tree = tomllib.loads(text)
     except FileNotFoundError as error:
-        remedy = "`edge-classify config init` writes one."
         raise MissingFileError(str(path), "there is no such file of settings", remedy) from error
     except OSError as error:
         return Problem(f"cannot be read ({error.strerror})", origin=str(path))
@@ -120,24 +120,26 @@ def _place(path: Path, line: int) -> str:
     return f"line {line} of {path}" if line else str(path)
 
 
-def put_environment(draft: Draft, sources: Sources, root: Node) -> list[Problem]:
-    """Add the variables that begin with ``PREFIX``; what is wrong with them."""
+def put_environment(
+    draft: Draft, sources: Sources, root: Node, prefix: str = PREFIX
+) -> list[Problem]:
+    """Add the variables that begin with ``prefix``; what is wrong with them."""
     problems = []
     for variable, text in sorted(sources.environment.items()):
-        if meant := _misspelt(variable, root):
+        if meant := _misspelt(variable, root, prefix):
             problems.append(Problem(f"did you mean {meant}?", origin=f"${variable}"))
-        elif variable.startswith(PREFIX):
-            key = _key_of(variable, draft, root)
+        elif variable.startswith(prefix):
+            key = _key_of(variable.removeprefix(prefix), draft, root)
             problems += _put_text(draft, root, key, text, f"${variable}")
     return problems
 
 
-def _misspelt(variable: str, root: Node) -> str:
+def _misspelt(variable: str, root: Node, prefix: str) -> str:
     """What was meant by a variable with one underscore for two at its begin; else nothing."""
-    before, _, rest = variable.partition(PREFIX.removesuffix("_"))
+    before, _, rest = variable.partition(prefix.removesuffix("_"))
     table, separator, _ = rest.partition("__")
     is_misspelt = not before and separator and table.lower() in root.children
-    return PREFIX + rest if is_misspelt else ""
+    return prefix + rest if is_misspelt else ""
 
 
 def put_assignments(draft: Draft, sources: Sources, root: Node) -> list[Problem]:
@@ -180,9 +182,9 @@ def _value(text: str, node: Node | None) -> Any:
 
 
 def _key_of(variable: str, draft: Draft, root: Node) -> Key:
-    """The key that a variable means. The user's names are found in whatever case."""
+    """The key that a variable, without its prefix, means; the user's names in whatever case."""
     key: Key = ()
-    for part in variable.removeprefix(PREFIX).split("__"):
+    for part in variable.split("__"):
         name, node = part.lower(), root.at(key)
         if node and node.each:
             there = draft.get(key)

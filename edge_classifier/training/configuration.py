@@ -16,6 +16,8 @@ from edge_classifier.errors import ConfigurationError
 from edge_classifier.training import networks
 from edge_classifier.training.settings import Settings
 
+_HOW_TO_GET = "docs/training-settings.md shows one; none is needed."
+
 
 def load(path: Path | None, assignments: Sequence[str], options: Mapping[str, Any]) -> Settings:
     """The settings in the file at ``path``, below ``KEY=VALUE`` assignments, below ``options``.
@@ -25,7 +27,7 @@ def load(path: Path | None, assignments: Sequence[str], options: Mapping[str, An
     MissingFileError and UsageError.
     """
     draft, root = Draft(), Node.root(Settings)
-    broken = put_file(draft, path) if path else None
+    broken = put_file(draft, path, _HOW_TO_GET) if path else None
     if broken:
         raise _error(path, [broken])
     problems = put_assignments(draft, Sources(assignments=tuple(assignments)), root)

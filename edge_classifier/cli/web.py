@@ -1,0 +1,88 @@
+"""``edge-classify web``: the web page."""
+
+import argparse
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_classifier.cli.log import start_log
+from edge_classifier.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from edge_classifier.web.configuration import Places
+    from edge_classifier.web.settings import Settings
+
+DESCRIPTION = "Serve the web page: uploads, live view, history, review, administration."
+_EXTRA = "pip install 'edge-classifier[web]'"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    add_common_arguments(parser)
+    parser.add_argument("--host", help="address to listen on; 0.0.0.0: all (key: server.host)")
+    parser.add_argument("--port", type=int, help="port to listen on (key: server.port)")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+    make = actions.add_parser("createadmin", help="make an administrator; asks for a password")
+    make.add_argument("username", nargs="?", default="", help="asked for if it is not given")
+    manage = actions.add_parser("manage", help="run one of Django's commands, e.g. check --deploy")
+    manage.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="and options")
+
+
+def add_common_arguments(parser: ArgumentParser) -> None:
+    """Declare what `web` and `record` share."""
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="TOML file; default: /etc/edge-classifier/web.toml",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="assignments",
+        help="one setting, e.g. mqtt.host=broker; may be given several times",
+    )
+
+
+def run(options: Namespace) -> ExitCode:
+    """Serve, or do what was asked for instead."""
+    start_log()
+    settings, places = prepare(options, _assignments(options))
+    if options.action == "createadmin":
+        from edge_classifier.web.first_run import create_administrator  # Needs Django's settings.
+
+        create_administrator(options.username)
+        return ExitCode.OK
+    if options.action == "manage":
+        from django.core.management import execute_from_command_line  # Needs Django's settings.
+
+        execute_from_command_line(["edge-classify web manage", *options.command])
+        return ExitCode.OK
+    from edge_classifier.web.server import serve  # Needs Django's settings.
+
+    serve(settings, places)
+    return ExitCode.OK
+
+
+def prepare(options: Namespace, assignments: Sequence[str]) -> "tuple[Settings, Places]":
+    """Read the settings, make Django ready, and bring the tables up to date."""
+    try:
+        from edge_classifier.web import start  # Whoever classifies only has no Django.
+    except ImportError as error:
+        raise UsageError("web", f"needs the extra [web] ({error})", _EXTRA) from error
+    from edge_classifier.web.configuration import load
+
+    settings = load(options.config, assignments)
+    places = start.configure(settings)
+    start.migrate(places)
+    return settings, places
+
+
+def _assignments(options: Namespace) -> list[str]:
+    """Options of their own are settings, too; they win."""
+    given = {"server.host": options.host, "server.port": options.port}
+    own = [f"{key}={value}" for key, value in given.items() if value is not None]
+    return [*options.assignments, *own]

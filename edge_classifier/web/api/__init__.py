@@ -1,0 +1,5 @@
+"""The JSON API."""
+
+from ninja import NinjaAPI
+
+api = NinjaAPI(title="edge-classifier", version="1")

@@ -1,0 +1,120 @@
+"""Settings of the page from a TOML file, variables and options; and where its files lie."""
+
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_classifier.config.layers import Draft, put_assignments, put_environment, put_file
+from edge_classifier.config.report import Problem
+from edge_classifier.config.schema import Node
+from edge_classifier.config.sources import Sources, may_be_there
+from edge_classifier.config.validate import validate
+from edge_classifier.errors import ConfigurationError, OutputError
+from edge_classifier.web.settings import Settings
+
+SYSTEM_FILE = Path("/etc/edge-classifier/web.toml")
+PREFIX = "EDGE_CLASSIFIER_WEB__"
+"""``EDGE_CLASSIFIER_WEB__SERVER__PORT`` is the key ``server.port``."""
+_HOW_TO_GET = "docs/web-settings.md shows one; none is needed."
+
+
+def load(
+    path: Path | None,
+    assignments: Sequence[str] = (),
+    environment: Mapping[str, str] = os.environ,
+) -> Settings:
+    """The settings in the file at ``path``, below variables, below ``KEY=VALUE`` assignments.
+
+    Without ``path``, ``SYSTEM_FILE`` is read if it is there. Raises ConfigurationError with all
+    problems, MissingFileError and UsageError.
+    """
+    path = path or (SYSTEM_FILE if may_be_there(SYSTEM_FILE) else None)
+    draft, root = Draft(), Node.root(Settings)
+    broken = put_file(draft, path, _HOW_TO_GET) if path else None
+    if broken:
+        raise _error(path, [broken])
+    sources = Sources(environment=environment, assignments=tuple(assignments))
+    problems = put_environment(draft, sources, root, PREFIX)
+    problems += put_assignments(draft, sources, root)
+    settings, wrong = validate(draft.tree, draft, root, Settings)
+    if settings is None or problems:
+        raise _error(path, [*problems, *wrong])
+    return settings
+
+
+def _error(path: Path | None, problems: Sequence[Problem]) -> ConfigurationError:
+    subject = str(path) if path else "settings"
+    lines = (str(problem).removeprefix(f"{subject}: ") for problem in problems)
+    return ConfigurationError(subject, "\n".join(lines))
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the page's files lie; all absolute."""
+
+    state: Path
+    pictures: Path
+    models: Path
+
+    @property
+    def database(self) -> Path:
+        """SQLite's file."""
+        return self.state / "web.db"
+
+    @property
+    def backups(self) -> Path:
+        """Copies of the database from before each change of its tables."""
+        return self.state / "backups"
+
+    @property
+    def secret_key(self) -> Path:
+        """Signs cookies."""
+        return self.state / "secret-key"
+
+    @property
+    def scratch(self) -> Path:
+        """Files that are gone when a request ends, on the same disk as the models."""
+        return self.state / "scratch"
+
+
+def places(settings: Settings, environment: Mapping[str, str] = os.environ) -> Places:
+    """Where the files of these settings lie.
+
+    systemd may give several folders in $STATE_DIRECTORY; the first is meant.
+    """
+    given = environment.get("STATE_DIRECTORY", "").partition(":")[0]
+    home = environment.get("XDG_STATE_HOME") or Path.home() / ".local/state"
+    state = (settings.state_folder or Path(given or Path(home, "edge-classifier-web"))).absolute()
+    return Places(
+        state,
+        pictures=(settings.storage.folder or state / "pictures").absolute(),
+        models=(settings.classify.models_folder or state / "models").absolute(),
+    )
+
+
+def make_folders(found: Places) -> None:
+    """Make what is not there, for this user alone. Raises OutputError."""
+    for folder in (found.state, found.pictures, found.models, found.backups, found.scratch):
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            problem = f"the folder cannot be made ({error.strerror})"
+            raise OutputError(str(folder), problem, "state_folder names another.") from error
+
+
+def secret_key(found: Places) -> str:
+    """The key that signs cookies; made when there is none. Raises OutputError."""
+    try:
+        if not found.secret_key.exists():
+            beside = found.secret_key.with_suffix(".new")
+            with os.fdopen(
+                os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w"
+            ) as new:
+                new.write(secrets.token_urlsafe(64))
+            beside.replace(found.secret_key)
+        return found.secret_key.read_text("ascii").strip()
+    except OSError as error:
+        problem = f"the key cannot be written ({error.strerror})"
+        raise OutputError(str(found.secret_key), problem) from error

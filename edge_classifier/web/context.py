@@ -1,0 +1,23 @@
+"""What every page knows."""
+
+from typing import Any
+
+from django.http import HttpRequest
+
+from edge_classifier.web.framework import LANGUAGES
+from edge_classifier.web.parts import parts
+from edge_classifier.web.roles import Role, role_of
+
+
+def page(request: HttpRequest) -> dict[str, Any]:
+    """Name of the page, languages, and what whoever asks may see."""
+    role = role_of(request.user)
+    settings = parts().settings
+    return {
+        "site_title": settings.title,
+        "languages": LANGUAGES,
+        "is_viewer": role >= Role.VIEWER,
+        "is_reviewer": role >= Role.REVIEWER,
+        "is_administrator": role >= Role.ADMINISTRATOR,
+        "may_upload": role >= Role.VIEWER or settings.access.allow_anonymous_uploads,
+    }

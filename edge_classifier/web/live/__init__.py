@@ -1,0 +1,1 @@
+"""What cameras show now: from MQTT to open pages, past the database."""

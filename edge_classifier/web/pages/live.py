@@ -1,0 +1,18 @@
+"""Stub."""
+
+from django.http import HttpRequest, HttpResponse
+
+
+def page(request: HttpRequest, **kwargs: object) -> HttpResponse:
+    """Stub."""
+    return HttpResponse(status=501)
+
+
+def stream(request: HttpRequest, **kwargs: object) -> HttpResponse:
+    """Stub."""
+    return HttpResponse(status=501)
+
+
+def frame(request: HttpRequest, **kwargs: object) -> HttpResponse:
+    """Stub."""
+    return HttpResponse(status=501)

@@ -1,0 +1,1 @@
+"""From MQTT into the database: each event once, acknowledged when it is on disk."""

@@ -1,0 +1,41 @@
+"""Which address is answered where."""
+
+from django.conf.urls.i18n import urlpatterns as language_urls
+from django.contrib import admin
+from django.urls import include, path
+
+from edge_classifier.web.api import api
+from edge_classifier.web.pages import account, classify, health, history, live, models, review
+
+urlpatterns = [
+    path("", classify.page, name="classify"),
+    path("classify", classify.upload, name="upload"),
+    path("records/<uuid:key>", classify.record, name="record"),
+    path("pictures/<uuid:key>.jpg", classify.picture, name="picture"),
+    path("thumbnails/<uuid:key>.jpg", classify.thumbnail, name="thumbnail"),
+    path("live", live.page, name="live"),
+    path("live/stream", live.stream, name="live-stream"),
+    path("live/<str:device>/<str:camera>.jpg", live.frame, name="live-frame"),
+    path("history", history.page, name="history"),
+    path("history/export.csv", history.export_csv, name="history-csv"),
+    path("history/export.json", history.export_json, name="history-json"),
+    path("history/delete", history.delete, name="history-delete"),
+    path("review", review.page, name="review"),
+    path("review/dataset.zip", review.dataset, name="review-dataset"),
+    path("review/compare", review.compare, name="review-compare"),
+    path("review/<uuid:key>", review.judge, name="review-judge"),
+    path("models", models.page, name="models"),
+    path("models/upload", models.upload, name="models-upload"),
+    path("models/choose", models.choose, name="models-choose"),
+    path("models/switch", models.switch, name="models-switch"),
+    path("models/<str:name>/report", models.report, name="models-report"),
+    path("login", account.Login.as_view(), name="login"),
+    path("logout", account.Logout.as_view(), name="logout"),
+    path("password", account.Password.as_view(), name="password"),
+    path("setup/<str:token>", account.first_run, name="first-run"),
+    path("healthz", health.page, name="health"),
+    path("i18n/", include(language_urls)),
+    path("api/v1/", api.urls),
+    path("admin/", admin.site.urls),
+]
+handler403 = account.refused

@@ -1,0 +1,104 @@
+"""Django on a database of its own, people of each role, and the page's parts."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("django", reason="the extra [web] is not installed")
+
+from django.conf import settings as django_settings
+from django.db import connection
+from django.test import Client
+
+from edge_classifier.web import start
+from edge_classifier.web.configuration import Places
+from edge_classifier.web.parts import Parts, install
+from edge_classifier.web.settings import Mqtt, Settings
+
+_FOLDER = Path(tempfile.mkdtemp(prefix="edge-web-"))
+SETTINGS = Settings(state_folder=_FOLDER, mqtt=Mqtt(enabled=False))
+PASSWORD = "correct horse battery staple"  # noqa: S105 (of a database that ends with the test)
+
+
+def _configured() -> Places:
+    """Django takes settings once a process, so for all tests."""
+    places = start.configure(SETTINGS)
+    # A file, so that threads see the same tables; and passwords are not what is tested.
+    connection.settings_dict["TEST"]["NAME"] = str(_FOLDER / "test.db")
+    django_settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    return places
+
+
+PLACES = _configured()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _folder() -> Iterator[None]:
+    yield
+    shutil.rmtree(_FOLDER, ignore_errors=True)
+
+
+class NoWorker:
+    """Stands where a test has no use for a child process, and says so if it is used."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"this test has no worker, but {name} was called")
+
+
+@pytest.fixture(autouse=True)
+def page() -> Parts:
+    """The page's parts, without a broker and a child process."""
+    worker: Any = NoWorker()
+    parts = Parts(SETTINGS, PLACES, worker)
+    install(parts)
+    return parts
+
+
+@pytest.fixture
+def change(page: Parts) -> Callable[..., Parts]:
+    """Puts other parts in: ``change(live=..., settings=...)``."""
+
+    def put(**changed: Any) -> Parts:
+        parts = replace(page, **changed)
+        install(parts)
+        return parts
+
+    return put
+
+
+@pytest.fixture
+def visitor(db: None) -> Client:
+    """A browser that has not logged in."""
+    return Client()
+
+
+@pytest.fixture
+def viewer(db: None) -> Client:
+    """A browser of a viewer, called ``viewer``."""
+    return _client("viewer")
+
+
+@pytest.fixture
+def reviewer(db: None) -> Client:
+    """A browser of a reviewer, called ``reviewer``."""
+    return _client("reviewer")
+
+
+@pytest.fixture
+def administrator(db: None) -> Client:
+    """A browser of an administrator, called ``administrator``."""
+    return _client("administrator")
+
+
+def _client(role: str) -> Client:
+    from edge_classifier.web.models import User  # Works only after Django has been set up.
+
+    user = User.objects.create_user(role, password=PASSWORD, role=role)
+    client = Client()
+    client.force_login(user)
+    return client
