@@ -6,6 +6,8 @@ from functools import partial
 
 from edge_classifier.config.settings import Settings
 from edge_classifier.core.events import LabelChange
+from edge_classifier.core.frame import Frame
+from edge_classifier.core.jpeg_comment import event_comment, with_comment
 from edge_classifier.daemon.keeper import Keeper, Why
 from edge_classifier.daemon.lane import Lane
 from edge_classifier.daemon.meters import Meters
@@ -15,6 +17,8 @@ from edge_classifier.publish.publisher import Publisher
 from edge_classifier.vision.jpeg import jpeg_within
 
 Explain = Callable[[Lane, Outcome], None]
+_MARKER_BYTES = 4
+"""What a comment takes in a JPEG beside its text."""
 
 
 class Reporter:
@@ -83,7 +87,7 @@ class Reporter:
 
     def _changed(self, lane: Lane, outcome: Outcome, change: LabelChange) -> None:
         self._shown_at[lane.name] = self._clock()
-        self._publisher.changed(change, lane.state(), self._jpeg(outcome))
+        self._publisher.changed(change, lane.state(), self._jpeg(outcome, change))
         self._keep(lane, outcome, "changed")
 
     def _snapshot(self, lane: Lane, outcome: Outcome) -> None:
@@ -109,7 +113,15 @@ class Reporter:
         captured = outcome.captured
         self._keeper.offer(lane.name, why, captured.frame, captured.at.utc, facts)
 
-    def _jpeg(self, outcome: Outcome) -> Callable[[], bytes] | None:
+    def _jpeg(self, outcome: Outcome, change: LabelChange) -> Callable[[], bytes] | None:
         if not self._settings.snapshots.enabled:
             return None
-        return partial(jpeg_within, outcome.captured.frame, self._settings.snapshots.max_bytes)
+        max_bytes = self._settings.snapshots.max_bytes
+        return partial(_event_jpeg, outcome.captured.frame, max_bytes, change.id)
+
+
+def _event_jpeg(frame: Frame, max_bytes: int, event_id: str) -> bytes:
+    """A JPEG that says which event it belongs to: topics of events and pictures are two."""
+    comment = event_comment(event_id)
+    room = max_bytes - _MARKER_BYTES - len(comment)
+    return with_comment(jpeg_within(frame, room), comment)

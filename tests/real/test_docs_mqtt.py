@@ -14,6 +14,7 @@ import pytest
 from paho.mqtt import client as paho
 
 from edge_classifier import samples
+from edge_classifier.core.jpeg_comment import comment_of
 from edge_classifier.daemon.host import HostStatus, decoded
 from edge_classifier.daemon.meters import STAGES
 from edge_classifier.daemon.requests import CLEARABLE, COMMANDS
@@ -178,8 +179,14 @@ def test_availability_says_what_the_page_says(world: World, topic: str) -> None:
     assert world.on(topic)[-1].payload.decode() == block("", section(topic)).strip() == "online"
 
 
-def test_snapshot_is_a_jpeg(world: World) -> None:
-    assert world.on(f"{ROOT}/front/snapshot")[0].payload.startswith(b"\xff\xd8\xff")
+def test_snapshot_is_a_jpeg_that_names_its_event_as_the_page_says(world: World) -> None:
+    picture = world.on(f"{ROOT}/front/snapshot")[0].payload
+    assert picture.startswith(b"\xff\xd8\xff")
+    words = block("text", section(f"{ROOT}/front/snapshot")).split()
+    assert words[-1] == example(f"{ROOT}/front/event")["id"]
+    *same, event_id = (comment_of(picture) or "").split()
+    assert same == words[:-1]
+    assert event_id in {world.json(event)["id"] for event in world.on(f"{ROOT}/front/event")}
 
 
 def of_this_machine(names: set[str]) -> set[str]:

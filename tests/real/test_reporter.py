@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from edge_classifier.config.settings import Mqtt, Settings, Snapshots, Store
+from edge_classifier.core.jpeg_comment import comment_of, event_comment
 from edge_classifier.daemon.keeper import Keeper
 from edge_classifier.daemon.lane import Lane
 from edge_classifier.daemon.meters import Meters
@@ -118,6 +119,20 @@ def test_reporter_keeps_pictures_to_their_size(rgb: Network, tmp_path: Path) -> 
     picture = office.told.pictures[0][1]
     assert picture is not None
     assert len(picture) <= 2_000
+
+
+def test_reporter_names_the_event_in_its_picture_and_none_in_one_that_was_asked_for(
+    office: Office,
+) -> None:
+    outcome = office.see("red")
+    office.reporter.want_snapshot("door")
+    office.see("red")
+    (_, of_event), (_, asked_for) = office.told.pictures
+    assert outcome.change
+    assert of_event
+    assert asked_for
+    assert comment_of(of_event) == event_comment(outcome.change.id)
+    assert comment_of(asked_for) is None
 
 
 def test_reporter_keeps_an_uncertain_frame_that_changed_nothing(
