@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from django.core.files.uploadhandler import FileUploadHandler, StopUpload
+from django.core.files.uploadedfile import UploadedFile
+from django.core.files.uploadhandler import SkipFile, TemporaryFileUploadHandler
 
 from edge_classifier.web.parts import parts
 from edge_classifier.web.settings import Uploads
@@ -21,23 +22,28 @@ def file_limit(uploads: Uploads, path: str) -> int:
     return int((uploads.model_max_mb if path == MODEL_PATH else uploads.max_mb) * _MEGA)
 
 
-class Limit(FileUploadHandler):
-    """Ends a request at the first byte too many: ``request.too_large`` tells the view.
+class Limit(TemporaryFileUploadHandler):
+    """Writes each file to ``scratch``, under a name of ours, up to the first byte too many.
 
-    Fields of a form that come before its files, the CSRF token above all, are there then.
+    A file that is too large is left out, and its name is in ``request.too_large``, a list that
+    is not there without one; what else is in the form is not lost with it.
     """
 
-    def new_file(self, *args: Any, **kwargs: Any) -> None:
-        """One more file begins."""
-        super().new_file(*args, **kwargs)
+    def new_file(self, field_name: str, file_name: str, *args: Any, **kwargs: Any) -> None:
+        """One more file begins. Django would name the one on disk with the end of its name."""
+        super().new_file(field_name, "upload", *args, **kwargs)
+        self._given_name = file_name
         self._limit = file_limit(parts().settings.uploads, self.request.path)
 
-    def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:
-        """Pass on what fits. ``start`` is the offset in this file."""
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        """Write what fits. ``start`` is the offset in this file."""
         if start + len(raw_data) > self._limit:
-            self.request.too_large = True
-            raise StopUpload(connection_reset=True)
-        return raw_data
+            self.request.too_large = [*getattr(self.request, "too_large", []), self._given_name]
+            raise SkipFile
+        super().receive_data_chunk(raw_data, start)
 
-    def file_complete(self, file_size: int) -> None:
-        """Leave the file to the next handler."""
+    def file_complete(self, file_size: int) -> UploadedFile:
+        """The file, by the name that its sender gave: for messages only."""
+        file = super().file_complete(file_size)
+        file.name = self._given_name
+        return file

@@ -1,9 +1,29 @@
 """The parent's side of the child process."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from edge_classifier.web.settings import Classify, Uploads
-from edge_classifier.web.worker.results import Classified, ModelFacts
+from edge_classifier.errors import UnavailableError
+from edge_classifier.web import settings
+from edge_classifier.web.worker.messages import Message
+from edge_classifier.web.worker.process import Child
+from edge_classifier.web.worker.results import (
+    Classified,
+    ModelFacts,
+    classified_from,
+    error_from,
+    model_from,
+)
+from edge_classifier.web.worker.tasks import Classify, Describe, Task, Thumbnail, to_message
+
+_PLACES = 16
+"""One that works and those that wait for it; further ones are turned away, not kept."""
+_TRIAL_S = 60.0
+"""A model is first run in a child's child, which has 30 s."""
+_MEGA = 1_000_000
+_BUSY = "Try again in a minute."
 
 
 class Worker:
@@ -14,21 +34,111 @@ class Worker:
     long, or the queue is full.
     """
 
-    def __init__(self, classify: Classify, uploads: Uploads, models: Path) -> None:
+    def __init__(
+        self, classify: settings.Classify, uploads: settings.Uploads, models: Path
+    ) -> None:
         """``models``: the folder in which models are found by name."""
-        raise NotImplementedError
+        self._classify, self._uploads, self._models = classify, uploads, models
+        self._turn = threading.Lock()
+        self._places = threading.BoundedSemaphore(_PLACES)
+        self._child: Child | None = None
+        self._idle: threading.Timer | None = None
+        self._closed = False
+
+    @property
+    def pid(self) -> int | None:
+        """Number of the child; None while there is none."""
+        child = self._child
+        return child.pid if child else None
 
     def classify(self, picture: Path, model: str = "") -> Classified:
-        """Decode, re-encode and classify the file at ``picture``."""
-        raise NotImplementedError
+        """Decode, make anew and classify the file at ``picture``.
+
+        ``model``: a name of the catalogue or of a file in the folder of models; empty, or what
+        the settings say: theirs. Raises MissingFileError when there is no such model.
+        """
+        task = Classify(
+            picture=str(picture),
+            model=model,
+            configured=self._classify.model,
+            models=str(self._models),
+            top_k=self._classify.top_k,
+            threshold=self._classify.threshold,
+            pixel_limit=self._pixel_limit,
+            keep_px=self._uploads.keep_px,
+        )
+        return classified_from(self._ask(task))
 
     def thumbnail(self, jpeg: bytes) -> bytes:
         """A JPEG of at most 320 pixels, made without loading a model."""
-        raise NotImplementedError
+        return self._ask(Thumbnail(self._pixel_limit), jpeg).parts[0]
 
     def model(self, path: Path) -> ModelFacts:
         """Try a model file and describe it. Raises ModelError, ContractError."""
-        raise NotImplementedError
+        return model_from(self._ask(Describe(str(path)), least_s=_TRIAL_S))
 
     def close(self) -> None:
-        """End the child."""
+        """End the child; whoever waits for it gets UnavailableError."""
+        self._closed = True
+        if child := self._child:
+            child.kill()
+        with self._turn:
+            self._end()
+
+    @property
+    def _pixel_limit(self) -> int:
+        return int(self._uploads.max_megapixels * _MEGA)
+
+    def _ask(self, task: Task, *parts: bytes, least_s: float = 0.0) -> Message:
+        """The child's answer. Raises its errors."""
+        with self._my_turn():
+            self._stop_idling()
+            if self._closed:
+                raise UnavailableError("the page", "is being shut down")
+            self._child = self._child or Child(self._classify.memory_mb)
+            try:
+                timeout_s = max(least_s, self._classify.timeout_s)
+                answer = self._child.ask(to_message(task, *parts), timeout_s)
+            except BaseException:  # Whatever it was, the next one must not get its answer.
+                self._end()
+                raise
+            self._start_idling()
+        if error := error_from(answer):
+            raise error
+        return answer
+
+    @contextmanager
+    def _my_turn(self) -> Iterator[None]:
+        if not self._places.acquire(blocking=False):
+            raise UnavailableError("the page", "has too many pictures to read at once", _BUSY)
+        try:
+            if not self._turn.acquire(timeout=self._classify.timeout_s):
+                raise UnavailableError("the page", "is busy with other pictures", _BUSY)
+            try:
+                yield
+            finally:
+                self._turn.release()
+        finally:
+            self._places.release()
+
+    def _start_idling(self) -> None:
+        self._idle = threading.Timer(self._classify.idle_s, self._end_idle)
+        self._idle.daemon = True
+        self._idle.start()
+
+    def _stop_idling(self) -> None:
+        if self._idle:
+            self._idle.cancel()
+        self._idle = None
+
+    def _end_idle(self) -> None:
+        """In the timer's thread: a task that has begun since then has set another timer."""
+        with self._turn:
+            if self._idle is threading.current_thread():
+                self._end()
+
+    def _end(self) -> None:
+        self._stop_idling()
+        if self._child:
+            self._child.end()
+        self._child = None

@@ -1,0 +1,93 @@
+"""The child's side: reads tasks from standard input, one after the other, until it is closed.
+
+Django has no place here: decoders and networks are what may fail, and they fail with little.
+"""
+
+import os
+import resource
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from edge_classifier.errors import EdgeClassifierError, PictureError
+from edge_classifier.web.worker.messages import Message, receive, send
+from edge_classifier.web.worker.results import Classified, classified_to, error_to, model_to
+from edge_classifier.web.worker.tasks import Classify, Describe, Task, from_message
+
+_NICENESS = 10
+"""The daemon and the page go first."""
+_FILE_LIMIT = 16_000_000
+"""Bytes; nothing is written here but what libraries say on standard error."""
+
+
+def _main(memory_mb: int) -> None:
+    os.nice(_NICENESS)
+    _limit(memory_mb << 20)
+    questions, answers = _pipes()
+    tasks = Tasks()
+    while True:
+        try:
+            question = receive(questions)
+        except EOFError:  # The page has ended, however that came.
+            return
+        send(answers, _answer(tasks, question))
+
+
+def _limit(memory: int) -> None:
+    """A bomb, or a fault in a decoder, must not take the machine's memory and disk.
+
+    The hard limit stays: a child's child that tries a model has a limit of its own.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (memory, hard))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_LIMIT, _FILE_LIMIT))
+
+
+def _pipes() -> tuple[BinaryIO, BinaryIO]:
+    """The pipes under other numbers: a library that prints must not print into an answer."""
+    questions, answers = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    return os.fdopen(questions, "rb"), os.fdopen(answers, "wb")
+
+
+def _answer(tasks: "Tasks", question: Message) -> Message:
+    try:
+        return tasks.run(from_message(question), question.parts)
+    except EdgeClassifierError as error:
+        return error_to(error)
+    except MemoryError:
+        return error_to(PictureError("the picture", "needs more memory than there is"))
+
+
+class Tasks:
+    """What can be asked; imported when it is, as thumbnails need neither numpy nor a runtime."""
+
+    def __init__(self) -> None:
+        self._classify: Callable[[Classify], Classified] | None = None
+
+    def run(self, task: Task, parts: tuple[bytes, ...]) -> Message:
+        """Do ``task``. Raises PictureError, ModelError, ContractError, MissingFileError."""
+        if isinstance(task, Classify):
+            return classified_to(self._classified(task))
+        if isinstance(task, Describe):
+            from edge_classifier.web.worker.child_networks import describe
+
+            return model_to(describe(Path(task.model)))
+        from edge_classifier.web.worker.child_pictures import thumbnail_of
+
+        return Message({}, (thumbnail_of(parts[0], task.pixel_limit),))
+
+    def _classified(self, task: Classify) -> Classified:
+        if self._classify is None:
+            from edge_classifier.web.worker.child_networks import Networks
+
+            self._classify = Networks().classify
+        return self._classify(task)
+
+
+if __name__ == "__main__":
+    _main(int(sys.argv[1]))

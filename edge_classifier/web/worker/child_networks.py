@@ -1,0 +1,158 @@
+"""Classifying, by the same step as the daemon and the command line."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from edge_classifier.assembly import LoadedModel, ModelChoice, load_model
+from edge_classifier.classifier import Answer, Classifier
+from edge_classifier.core.contract import Contract
+from edge_classifier.core.frame import Frame
+from edge_classifier.core.geometry import enough, place
+from edge_classifier.core.labels import UNKNOWN, display_names
+from edge_classifier.core.scores import Prediction, name_predictions
+from edge_classifier.engine.delegates import CPU
+from edge_classifier.errors import MissingFileError
+from edge_classifier.modelfile.catalogue import Catalogue, load_catalogue
+from edge_classifier.vision.pictures import load_picture
+from edge_classifier.web.worker.child_pictures import encoded, shrunk, thumbnail
+from edge_classifier.web.worker.results import Classified, Crop, ModelFacts, Scored
+from edge_classifier.web.worker.tasks import Classify
+
+
+@dataclass(frozen=True, slots=True)
+class _Network:
+    """A model in use, and the file that it was loaded from."""
+
+    key: tuple[str, int, int]
+    id: str
+    classifier: Classifier
+    chinese: tuple[str, ...]
+
+
+class Networks:
+    """Keeps the network that was used last, and no other."""
+
+    def __init__(self) -> None:
+        self._kept: _Network | None = None
+
+    def classify(self, task: Classify) -> Classified:
+        """Raises PictureError, and the errors of loading a model."""
+        network = self._network(task)
+        began = time.perf_counter()
+        frame = _read(task, network.classifier.contract)
+        decoded = time.perf_counter()
+        answer = network.classifier.classify(frame)
+        answered = time.perf_counter()
+        image = shrunk(Image.fromarray(frame.pixels), task.keep_px)
+        jpeg, small = encoded(image), thumbnail(image)
+        done = time.perf_counter()
+        return Classified(
+            jpeg=jpeg,
+            thumbnail=small,
+            width=image.width,
+            height=image.height,
+            label=_label(answer.predictions[0], task.threshold),
+            top=tuple(_scored(found, network.chinese) for found in _scoring(answer.predictions)),
+            crop=_crop(frame, network.classifier.contract),
+            timings_ms={
+                "decode": 1e3 * (decoded - began),
+                "preprocess": answer.preprocess_ms,
+                "inference": answer.inference_ms,
+                "encode": 1e3 * (done - answered),
+            },
+            model=network.id,
+        )
+
+    def _network(self, task: Classify) -> _Network:
+        catalogue = load_catalogue()
+        reference = _reference(task, catalogue)
+        path = catalogue.locate(reference)
+        key = str(path), path.stat().st_mtime_ns, path.stat().st_size
+        if self._kept is None or self._kept.key != key:
+            self._kept = None  # Before the next one: there is memory for one.
+            self._kept = _load(reference, key, task.top_k)
+        return self._kept
+
+
+def _read(task: Classify, contract: Contract) -> Frame:
+    """Decoded once: no smaller than what is kept, nor than what the network sees."""
+    width, height = (max(side, task.keep_px) for side in enough(contract))
+    return load_picture(task.picture, at_least=(width, height), pixel_limit=task.pixel_limit).frame
+
+
+def _reference(task: Classify, catalogue: Catalogue) -> str:
+    """What ``load_model`` takes for the name that was chosen.
+
+    Paths come from the settings only: whoever chooses a model must not reach the file system.
+    """
+    name = task.model or task.configured
+    if not name or catalogue.entry(name):
+        return name
+    files = sorted(path for path in Path(task.models).glob("*.tflite") if path.is_file())
+    for path in files:
+        if name in {path.name, path.stem, str(path)}:
+            return str(path)
+    if name == task.configured:
+        return name
+    known = [entry.name for entry in catalogue.entries] + [path.stem for path in files]
+    raise MissingFileError(repr(name), "no such model", f"Known are {', '.join(known)}.")
+
+
+def _load(reference: str, key: tuple[str, int, int], top_k: int) -> _Network:
+    # Not on an accelerator, of which there is one, and the daemon has it.
+    loaded = load_model(ModelChoice(reference, CPU))
+    classifier = loaded.classifier(Answer(top_k))
+    return _Network(key, _id(loaded), classifier, _chinese(loaded.resolved.contract))
+
+
+def _id(loaded: LoadedModel) -> str:
+    """As daemons tell it."""
+    return f"{loaded.name}@{loaded.sha256[:8]}"
+
+
+def _chinese(contract: Contract) -> tuple[str, ...]:
+    """One name a label, or none at all."""
+    names = display_names(contract, "zh")
+    return () if names is contract.labels else names
+
+
+def _label(best: Prediction, threshold: float) -> str:
+    return name_predictions([(0, best.score)], (best.label,), threshold, UNKNOWN)[0].label
+
+
+def _scoring(predictions: Sequence[Prediction]) -> list[Prediction]:
+    """The best, and what scores at all: quantized, most labels of many score exactly nothing."""
+    best, *others = predictions
+    return [best, *(other for other in others if other.score > 0)]
+
+
+def _scored(found: Prediction, chinese: tuple[str, ...]) -> Scored:
+    name = chinese[found.index] if chinese and found.index is not None else ""
+    return Scored(found.label, name, found.score)
+
+
+def _crop(frame: Frame, contract: Contract) -> Crop:
+    box = place(frame.width, frame.height, contract).source
+    width, height = frame.width, frame.height
+    return Crop(box.x / width, box.y / height, box.width / width, box.height / height)
+
+
+def describe(path: Path) -> ModelFacts:
+    """Try the model file at ``path``. Raises ModelError, ContractError."""
+    loaded = load_model(ModelChoice(str(path), CPU))
+    contract = loaded.resolved.contract
+    return ModelFacts(
+        name=loaded.name,
+        sha256=loaded.sha256,
+        size=path.stat().st_size,
+        labels=contract.labels,
+        chinese=_chinese(contract),
+        width=contract.width,
+        height=contract.height,
+        card=loaded.resolved.card,
+        notes=loaded.notes,
+    )

@@ -1,0 +1,109 @@
+"""One child process, from its start to its end."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from contextlib import suppress
+from typing import Any
+
+from edge_classifier.errors import UnavailableError
+from edge_classifier.web.worker.messages import Message, receive, send
+
+_MODULE = "edge_classifier.web.worker.child"
+_ENDING_S = 5.0
+_LAST_WORDS = 65_536
+_NAME = "the process that reads pictures"
+
+
+class Child:
+    """Answers one question at a time. Only ``kill`` may be called by other threads meanwhile."""
+
+    def __init__(self, memory_mb: int) -> None:
+        """Start it. Raises UnavailableError."""
+        self._lock = threading.Lock()
+        self._late = False
+        try:
+            # A pipe would fill, as nobody reads it before the end.
+            self._messages = tempfile.TemporaryFile()  # noqa: SIM115 (``end`` closes it)
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", _MODULE, str(memory_mb)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._messages,
+                env=_environment(),
+                start_new_session=True,  # Ctrl-C is the page's business; and a group to end.
+            )
+        except OSError as error:
+            raise UnavailableError(_NAME, f"cannot be started ({error.strerror})") from error
+
+    @property
+    def pid(self) -> int:
+        """Number of the process."""
+        return self._process.pid
+
+    def ask(self, question: Message, timeout_s: float) -> Message:
+        """Its answer. Raises UnavailableError when there is none; the child has ended then."""
+        timer = threading.Timer(timeout_s, self._end_late)
+        timer.daemon = True
+        timer.start()
+        try:
+            send(_pipe(self._process.stdin), question)
+            return receive(_pipe(self._process.stdout))
+        except (OSError, EOFError, ValueError) as error:
+            self._wait()
+            problem = f"took longer than {timeout_s:g} s" if self._late else self._last_words()
+            self.end()
+            raise UnavailableError(_NAME, problem, "Try again, or another picture.") from error
+        finally:
+            timer.cancel()
+
+    def _end_late(self) -> None:
+        self._late = True
+        self.kill()
+
+    def kill(self) -> None:
+        """End it and what it has started; whoever waits for an answer hears of it at once."""
+        with self._lock:
+            if self._process.poll() is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def end(self) -> None:
+        """End it, and give back all that it had. May be called again."""
+        self.kill()
+        self._wait()
+        for pipe in (self._process.stdin, self._process.stdout, self._messages):
+            with suppress(OSError):  # What was not yet sent cannot be.
+                _pipe(pipe).close()
+
+    def _wait(self) -> None:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_ENDING_S)
+
+    def _last_words(self) -> str:
+        """How it ended."""
+        code = self._process.returncode
+        if code is None:
+            return "talked nonsense"
+        if code < 0:
+            return f"crashed ({signal.Signals(-code).name})"
+        self._messages.seek(0)
+        lines = self._messages.read(_LAST_WORDS).decode("utf-8", "replace").strip().splitlines()
+        return f"failed ({lines[-1][:200] if lines else f'exit code {code}'})"
+
+
+def _pipe(stream: Any) -> Any:
+    """The type of Popen's streams allows for None, which ours never are."""
+    return stream
+
+
+def _environment() -> dict[str, str]:
+    """The child must find this package however we found it.
+
+    Memory pools of threads that it does not have would use up its address space.
+    """
+    path = os.pathsep.join(filter(None, sys.path))
+    few = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+    return {**os.environ, **few, "PYTHONPATH": path}
