@@ -10,6 +10,9 @@ from edge_classifier.errors import ExitCode, UsageError
 
 DESCRIPTION = "Writes what the daemons tell over MQTT into the database of `edge-classify web`."
 
+_STOP_S = 4.0
+"""So that all is over within the 5 s that are promised."""
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
@@ -32,5 +35,5 @@ def run(options: Namespace) -> ExitCode:
     recorder = Recorder(settings)
     recorder.start()
     stopped.wait()
-    recorder.stop()
+    recorder.stop(_STOP_S)
     return ExitCode.OK

@@ -111,16 +111,16 @@ class Link:
             self._client.loop_start()
         except (OSError, ValueError, RuntimeError, EdgeClassifierError) as error:
             # RuntimeError: the system gives no thread.
-            self._tell(Lost(self.number, explained(error, mqtt)))
+            self._tell(Lost(self.number, explained(error, f"{mqtt.host}:{mqtt.port}")))
 
 
-def explained(error: Exception, mqtt: Mqtt) -> str:
-    """Why there is no connection, in words."""
+def explained(error: Exception, where: str) -> str:
+    """Why there is no connection to the broker at ``where``, in words."""
     if isinstance(error, EdgeClassifierError):
         return str(error)
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
-    return f"{mqtt.host}:{mqtt.port}: {_cause(error)}"
+    return f"{where}: {_cause(error)}"
 
 
 def _cause(error: Exception) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from edge_classifier.core.backoff import pause_s
-from edge_classifier.protocols import Clock
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +41,11 @@ class Line(Generic[CallT]):
     """At most one connection at a time, and why there is none."""
 
     def __init__(
-        self, dial: Callable[[int], CallT], *, clock: Clock, random: Callable[[], float]
+        self,
+        dial: Callable[[int], CallT],
+        *,
+        clock: Callable[[], float],
+        random: Callable[[], float],
     ) -> None:
         self._dial = dial
         self._clock = clock

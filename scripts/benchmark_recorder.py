@@ -1,0 +1,250 @@
+"""What recording costs: on SQLite with few rows and with many, and while pages are read.
+
+    .venv/bin/python scripts/benchmark_recorder.py [--rows N] [--rounds N] [--folder FOLDER]
+
+Needs the extra [web]. Two databases, one with 1,000 rows and one with a million, are written to by
+turns, so that a noisy machine disturbs both alike; the figure that counts is the ratio. Then the
+history's first page is read without a pause, by two threads of the recording process, while as many
+events as will go are written. FOLDER is on the disk to be measured; default: a temporary folder.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+_FEW = 1_000
+_BATCH = 20
+"""Events in one transaction: about what comes within its 50 ms on a busy day."""
+_BATCHES = 5
+"""Transactions in one turn."""
+_READERS = 2
+_BUSY_S = 10.0
+_STEP = 50_000
+_LABELS, _CAMERAS = 20, 8
+_FILL = """
+INSERT INTO web_record (key, source, camera_id, at, day, recorded_at, label_id, "before", score,
+                        margin, seq, model, delay_ms, top, detail, verdict)
+WITH RECURSIVE n(i) AS (SELECT %(first)s UNION ALL SELECT i + 1 FROM n WHERE i + 1 < %(end)s)
+SELECT lower(hex(randomblob(16))), 'event', 1 + i %% %(cameras)s,
+       datetime('now', '-90 days', (7 * i) || ' seconds') || '.123000',
+       date('now', '-90 days', (7 * i) || ' seconds'), datetime('now'), 1 + i * 7 %% %(labels)s,
+       'unknown', 0.5, 0.25, i, 'benchmark@00000000', 7.5, '[]', '{}', ''
+FROM n
+"""
+
+
+def main() -> int:
+    """Measure, and print the table."""
+    parser = argparse.ArgumentParser(description="Measure what recording costs.")
+    parser.add_argument("--rows", type=int, default=1_000_000, metavar="N", help="of the large one")
+    parser.add_argument("--rounds", type=int, default=100, metavar="N", help="turns of each")
+    parser.add_argument("--folder", type=Path, help="where the databases are made")
+    parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        return _serve(options.child)
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        small, large = Child(Path(folder, "small")), Child(Path(folder, "large"))
+        _tell("filling the tables ...")
+        small.ask("fill", _FEW)
+        large.ask("fill", options.rows)
+        costs = _alternating(small, large, options.rounds)
+        _tell("writing while pages are read ...")
+        busy = large.ask("busy", _BUSY_S)
+        _print(costs, busy, options.rows)
+        for child in (small, large):
+            child.end()
+    return 0
+
+
+def _alternating(small: "Child", large: "Child", rounds: int) -> list[tuple[float, float]]:
+    """Milliseconds an event in each of the two, by turns; the first turns only warm them up."""
+    costs = []
+    for number in range(rounds + 3):
+        costs.append((small.ask("write", _BATCHES), large.ask("write", _BATCHES)))
+        if number % 20 == 0:
+            _tell(f"turn {number} of {rounds} ...")
+    return costs[3:]
+
+
+def _print(costs: list[tuple[float, float]], busy: dict[str, float], rows: int) -> None:
+    few, many = (statistics.median(column) for column in zip(*costs, strict=True))
+    ratio = statistics.median(large / small for small, large in costs)
+    print(f"{'one event, ms, at ' + format(_FEW, ','):44}{few:10.2f}")
+    print(f"{'one event, ms, at ' + format(rows, ','):44}{many:10.2f}")
+    print(f"{'ratio, median of the turns':44}{ratio:10.2f}")
+    print(f"{'events a second while pages are read':44}{busy['events']:10.0f}")
+    print(f"{'pages a second meanwhile':44}{busy['pages']:10.0f}")
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+class Child:
+    """A process with a database of its own, which stays open, as the recorder's does."""
+
+    def __init__(self, folder: Path) -> None:
+        command = [sys.executable, __file__, "--child", str(folder)]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def ask(self, what: str, amount: float) -> Any:
+        """Its answer."""
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin and stdout:
+            print(json.dumps([what, amount]), file=stdin, flush=True)
+            if answer := stdout.readline():
+                return json.loads(answer)
+        raise RuntimeError("the child process has ended; its last words are above")
+
+    def end(self) -> None:
+        """Wait for its end."""
+        self._process.communicate()
+
+
+def _serve(folder: Path) -> int:
+    """In the child: do what is asked."""
+    from edge_classifier.web import start
+    from edge_classifier.web.parts import Parts, install
+    from edge_classifier.web.settings import Mqtt, Settings
+
+    settings = Settings(state_folder=folder, mqtt=Mqtt(enabled=False))
+    places = start.configure(settings)
+    start.migrate(places)
+    worker: Any = None  # The history asks for nothing to be classified.
+    install(Parts(settings, places, worker))
+    deeds = {"fill": _fill, "write": _write, "busy": _busy}
+    for line in sys.stdin:
+        what, amount = json.loads(line)
+        print(json.dumps(deeds[what](amount)), flush=True)
+    return 0
+
+
+def _fill(rows: int) -> int:
+    from django.db import connection
+
+    from edge_classifier.web.recorder import book
+
+    book.write(_events(_LABELS * _CAMERAS))
+    for first in range(_LABELS * _CAMERAS, rows, _STEP):
+        end = min(rows, first + _STEP)
+        figures = {"first": first, "end": end, "labels": _LABELS, "cameras": _CAMERAS}
+        with connection.cursor() as cursor:
+            cursor.execute(_FILL % figures)
+        if rows > _FEW:
+            _tell(f"{end:,} of {rows:,} rows")
+    return rows
+
+
+def _write(batches: int) -> float:
+    """Milliseconds an event. They go again, so that the small table stays small."""
+    from edge_classifier.web.models import Record
+    from edge_classifier.web.recorder import book
+
+    last = Record.objects.latest("id").id
+    begun = time.perf_counter()
+    for _ in range(batches):
+        book.write(_events(_BATCH))
+    seconds = time.perf_counter() - begun
+    Record.objects.filter(id__gt=last).delete()
+    return 1000 * seconds / (batches * _BATCH)
+
+
+def _events(amount: int) -> Iterator[Any]:
+    from edge_classifier.web.recorder.messages import read
+
+    for number in range(amount):
+        topic = f"edge-classifier/pi/camera-{number % _CAMERAS}/event"
+        yield read(topic, _payload(number), "edge-classifier", 1)
+
+
+def _payload(number: int) -> bytes:
+    facts = {
+        "event_type": "label_changed",
+        "id": uuid.uuid4().hex,
+        "seq": number,
+        "from": "unknown",
+        "to": f"label-{number % _LABELS}",
+        "score": 0.5,
+        "margin": 0.25,
+        "ts": datetime.now(UTC).isoformat(),
+        "model": "benchmark@00000000",
+        "capture_to_publish_ms": 7.5,
+    }
+    return json.dumps(facts).encode()
+
+
+def _busy(seconds: float) -> dict[str, float]:
+    """Events and pages a second, both as fast as they go."""
+    over = threading.Event()
+    readers = [_Reader(over) for _ in range(_READERS)]
+    for reader in readers:
+        reader.start()
+    events = _recorded(seconds)
+    over.set()
+    for reader in readers:
+        reader.join()
+    return {"events": events / seconds, "pages": sum(reader.pages for reader in readers) / seconds}
+
+
+def _recorded(seconds: float) -> int:
+    """How many of the events that never stop coming the recorder's own thread writes."""
+    from functools import partial
+
+    from edge_classifier.web.recorder.inbox import Delivery, Inbox
+    from edge_classifier.web.recorder.messages import read
+    from edge_classifier.web.recorder.writer import Writer
+
+    inbox = Inbox(2 * _BATCH)
+    writer = Writer(inbox, partial(read, base="edge-classifier", snapshot_bytes=1), _BATCH)
+    thread = threading.Thread(target=writer.run)
+    thread.start()
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        topic = "edge-classifier/pi/camera-0/event"
+        inbox.put(Delivery(topic, _payload(writer.recorded), lambda: None))
+    recorded = writer.recorded
+    writer.end()
+    thread.join()
+    return recorded
+
+
+class _Reader(threading.Thread):
+    """Somebody who reads the history again and again."""
+
+    def __init__(self, over: threading.Event) -> None:
+        super().__init__()
+        self.over = over
+        self.pages = 0
+
+    def run(self) -> None:
+        """Until it is over."""
+        from django.db import connection
+        from django.test import Client
+
+        from edge_classifier.web.models import User
+
+        client = Client()
+        name = f"reader-{id(self)}"
+        client.force_login(User.objects.create(username=name, role=User.Role.VIEWER))
+        while not self.over.is_set():
+            answer = client.get("/history", headers={"host": "localhost"})
+            self.pages += answer.status_code == HTTPStatus.OK
+        connection.close()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

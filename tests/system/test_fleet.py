@@ -1,0 +1,127 @@
+"""A fleet: PostgreSQL, a broker, 200 devices, two recorders that share them, and mishaps."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("dj_database_url", reason="the extra [fleet] is not installed")
+
+from tests.conftest import REPOSITORY
+from tests.mosquitto import Broker
+from tests.postgres import Postgres, postgres
+from tests.waiting import eventually
+from tests.web.recording import Process, Sender
+
+pytestmark = pytest.mark.system
+
+BROKER = ("allow_anonymous true", "autosave_on_changes false", "autosave_interval 60")
+"""As docs/fleet.md has it: it does not write its whole memory with every message."""
+DEVICES, EVENTS, PER_SECOND = 200, 20, 250
+TOTAL = DEVICES * EVENTS
+PICTURES = TOTAL // 5
+
+
+@dataclass(frozen=True)
+class Fleet:
+    folder: Path
+    database: Postgres
+    broker: Broker
+
+    def recorder(self, name: str, machine: str = "") -> Process:
+        """Known to the broker as ``name``; on a machine of its own with a shared folder."""
+        return Process(
+            self.folder / (machine or name),
+            self.broker.port,
+            {"mqtt.client_id": name, "storage.folder": self.folder / "pictures"},
+            arguments=("--group", "fleet"),
+            environment={"DATABASE_URL": self.database.url},
+        )
+
+    def devices(self) -> "subprocess.Popen[bytes]":
+        figures = (self.broker.port, DEVICES, EVENTS, PER_SECOND)
+        command = [sys.executable, "-m", "tests.system.devices", *map(str, figures)]
+        return subprocess.Popen(command, cwd=REPOSITORY)
+
+    @property
+    def amount(self) -> int:
+        return int(self.database.value("SELECT count(*) FROM web_record"))
+
+    def owes(self, name: str) -> int:
+        """Messages that this recorder was sent and has not acknowledged."""
+        log = self.broker.log
+        return log.count(f"Sending PUBLISH to {name} ") - log.count(f"Received PUBACK from {name} ")
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    with postgres() as database, Broker(tmp_path / "broker", BROKER) as broker:
+        yield Fleet(tmp_path, database, broker)
+
+
+def test_fleet_whose_recorder_is_killed_has_every_event_once_and_every_picture(
+    fleet: Fleet,
+) -> None:
+    victim, survivor = fleet.recorder("recorder-a"), fleet.recorder("recorder-b")
+    with victim.running(), survivor.running(), fleet.devices() as devices:
+        survivor.until(lambda: fleet.amount > TOTAL / 3)
+        victim.kill()
+        assert devices.wait(120) == 0
+        survivor.until(lambda: fleet.owes("recorder-b") == 0)
+        # The broker keeps the share of the dead one for whoever comes under its name.
+        missing = TOTAL - fleet.amount
+        assert missing > TOTAL / 6
+        assert "Received PUBACK from recorder-a" in fleet.broker.log
+        successor = fleet.recorder("recorder-a", "another-machine")
+        with successor.running():
+            successor.until(lambda: fleet.amount == TOTAL, within_s=60)
+            pictured = "SELECT count(*) FROM web_record WHERE picture_id IS NOT NULL"
+            successor.until(lambda: fleet.database.value(pictured) == PICTURES)
+            assert (successor.stop(), survivor.stop()) == (0, 0)
+    _assert_complete(fleet)
+
+
+def _assert_complete(fleet: Fleet) -> None:
+    database = fleet.database
+    assert database.value("SELECT count(DISTINCT key) FROM web_record") == TOTAL == fleet.amount
+    per_camera = "SELECT array_agg(seq ORDER BY seq) FROM web_record GROUP BY camera_id"
+    seqs = [row[0] for row in database.rows(per_camera)]
+    assert seqs == [list(range(1, EVENTS + 1))] * DEVICES
+    assert database.value("SELECT count(*) FROM web_eventpicture") == 0
+    names = {row[0] for row in database.rows("SELECT sha256 FROM web_picture")}
+    assert {path.stem for path in (fleet.folder / "pictures").glob("??/*.jpg")} == names
+    assert len(names) == PICTURES
+
+
+def test_recorders_of_a_group_each_do_a_part(fleet: Fleet) -> None:
+    first, second = fleet.recorder("recorder-a"), fleet.recorder("recorder-b")
+    with first.running(), second.running(), Sender(fleet.broker.port) as sender:
+        sender.events(*range(200))
+        sender.snapshots(*range(200))
+        pictured = "SELECT count(*) FROM web_record WHERE picture_id IS NOT NULL"
+        first.until(lambda: fleet.database.value(pictured) == 200)
+        for process in (first, second):
+            assert process.stop() == 0
+    for name in ("recorder-a", "recorder-b"):
+        assert fleet.broker.log.count(f"Received PUBACK from {name} ") == 200
+    assert fleet.database.value("SELECT count(*) FROM web_eventpicture") == 0
+
+
+def test_recorder_waits_for_a_database_that_is_away(fleet: Fleet) -> None:
+    recorder = fleet.recorder("recorder-a")
+    with recorder.running(), Sender(fleet.broker.port) as sender:
+        sender.events(*range(100))
+        recorder.until(lambda: fleet.amount == 100)
+        eventually(lambda: fleet.owes("recorder-a") == 0)
+        fleet.database.crash()
+        sender.events(*range(100, 300))
+        recorder.until(lambda: "nothing can be recorded" in recorder.log)
+        assert fleet.owes("recorder-a") == 200
+        fleet.database.start()
+        recorder.until(lambda: fleet.amount == 300)
+        recorder.until(lambda: "recording goes on" in recorder.log)
+        assert recorder.log.count("nothing can be recorded") == 1
+        assert recorder.stop() == 0
