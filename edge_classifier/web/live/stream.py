@@ -1,0 +1,171 @@
+"""One page that is kept up to date: server-sent events, made when the page can take them.
+
+https://html.spec.whatwg.org/multipage/server-sent-events.html
+"""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+from weakref import WeakSet
+
+Draw = Callable[[int], tuple[int, Mapping[str, Any]]]
+"""What has changed since some number, and the number up to which that is true. ``whole`` in it
+stands for everything; ``top`` is always there."""
+
+
+class Source(Protocol):
+    """What has news."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there will be no more."""
+
+    def wait(self, version: int, within_s: float) -> None:
+        """Return when something newer than ``version`` is there, or after ``within_s``."""
+
+    def rest(self, pause_s: float) -> None:
+        """Return after ``pause_s``, or when all is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often what is done."""
+
+    gap_s: float = 0.25
+    """Between two events, so that a storm of messages is four events a second."""
+    settle_s: float = 0.05
+    """From news until they are drawn: an event, its state and its picture come together."""
+    look_s: float = 2.0
+    """Between two looks at what has no number, and whether the page is still there."""
+    comment_s: float = 15.0
+    """After so much silence something is sent: nothing else tells of a dead connection."""
+    check_s: float = 15.0
+    """Between two looks at whether whoever watches still may."""
+    longest_s: float = 600.0
+    """A stream ends then, and the browser opens another: one that nobody reads ends, too."""
+    most_bytes: int = 8_000_000
+    """Likewise. Less than what makes waitress wait for a client (16 MB), so that none can hold a
+    thread by not reading; of what it has not read, 1 MB is in memory and the rest in a file."""
+
+
+class Seats:
+    """How many may watch at the same time. For any thread."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        # Weak: a stream that is dropped before its first byte frees its seat, too.
+        self._taken: WeakSet[object] = WeakSet()
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._taken)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether there is one more."""
+        return len(self) < self._most
+
+    def take(self, who: object) -> bool:
+        """False: all are taken."""
+        with self._lock:
+            if len(self._taken) >= self._most:
+                return False
+            self._taken.add(who)
+            return True
+
+    def leave(self, who: object) -> None:
+        """Free the seat of ``who``, if there is one."""
+        with self._lock:
+            self._taken.discard(who)
+
+
+@dataclass(eq=False)
+class Stream:
+    """The bytes of one response. ``close`` frees what it holds; the server calls it in any case."""
+
+    source: Source
+    draw: Draw
+    seats: Seats
+    may_watch: Callable[[], bool]
+    is_gone: Callable[[], bool]
+    """Whether the client has hung up."""
+    mark: str = ""
+    """Numbers are those of this process: begins the events' ids."""
+    version: int = 0
+    """What the page has seen already."""
+    pace: Pace = Pace()
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self._top: object = None
+        self._bytes = 0
+        self._began = self._checked = self.clock()
+        self._spoke: float | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        """The next event or comment, whenever there is one."""
+        while not self._is_over():
+            if chunk := self._chunk():
+                self._spoke = self.clock()
+                self._bytes += len(chunk)
+                return chunk
+            self._wait()
+        self.close()
+        raise StopIteration
+
+    def close(self) -> None:
+        """Free the seat."""
+        self.seats.leave(self)
+
+    def _is_over(self) -> bool:
+        now = self.clock()
+        if self.source.is_over or self.is_gone() or self._bytes > self.pace.most_bytes:
+            return True
+        if now - self._checked >= self.pace.check_s:
+            self._checked = now
+            if not self.may_watch():
+                return True
+        return now - self._began > self.pace.longest_s
+
+    def _wait(self) -> None:
+        rest_s = self.pace.gap_s - self._silence_s()
+        if rest_s > 0:
+            self.source.rest(rest_s)
+        else:
+            self.source.wait(self.version, self.pace.look_s)
+            self.source.rest(self.pace.settle_s)
+
+    def _chunk(self) -> bytes:
+        """What is to be sent now; empty: nothing."""
+        silence_s = self._silence_s()
+        if silence_s < self.pace.gap_s:
+            return b""
+        self.version, news = self.draw(self.version)
+        told = {key: value for key, value in news.items() if key != "top" or value != self._top}
+        if told:
+            self._top = news["top"]
+            return _event(told, f"{self.mark}-{self.version}")
+        return b":\n\n" if silence_s >= self.pace.comment_s else b""
+
+    def _silence_s(self) -> float:
+        return 1e9 if self._spoke is None else self.clock() - self._spoke
+
+
+def seen(mark: str, last_event_id: str) -> int:
+    """The number in the id of the last event that a page has got; 0 if it is not of ours."""
+    before, _, number = last_event_id.rpartition("-")
+    known = before == mark and number.isascii() and number.isdigit() and len(number) < 19
+    return int(number) if known else 0
+
+
+def _event(news: Mapping[str, Any], id_: str) -> bytes:
+    kind = "whole" if "whole" in news else "change"
+    # JSON has no line breaks of its own, which would end the event.
+    return f"event: {kind}\nid: {id_}\nretry: 2000\ndata: {json.dumps(news)}\n\n".encode()

@@ -1,0 +1,70 @@
+"""Whether all is well, for machines."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from edge_classifier.web.live.live import Live
+from edge_classifier.web.parts import Parts
+from edge_classifier.web.settings import Settings
+from tests.web.test_live_page import StandingRecorder, state, tell
+
+
+def test_health_without_cameras_is_the_database(visitor: Client) -> None:
+    answer = visitor.get("/healthz")
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "ok", "database": "ok", "recorder": None, "live": None}
+    assert "no-store" in answer.headers["Cache-Control"]
+    assert not answer.cookies
+
+
+@pytest.mark.parametrize(
+    ("facts", "status"),
+    [
+        ({}, 200),
+        ({"trouble": "the disk is full: /secret/path"}, 503),
+        ({"connected": False, "reason": "broker.secret:1883: nothing listens there"}, 503),
+    ],
+)
+def test_health_is_that_of_the_recorder(
+    visitor: Client, change: Callable[..., Parts], facts: dict[str, Any], status: int
+) -> None:
+    change(recorder=StandingRecorder(**facts))
+    answer = visitor.get("/healthz")
+    assert answer.status_code == status
+    assert answer.json()["status"] == ("ok" if status == 200 else "trouble")
+    assert answer.json()["recorder"]["recorded"] == 41
+    assert "secret" not in answer.content.decode()
+
+
+def test_health_counts_devices_and_does_not_name_them(
+    visitor: Client, change: Callable[..., Parts]
+) -> None:
+    live = Live(Settings())
+    tell(live, "secret/front/state", state())
+    change(live=live)
+    answer = visitor.get("/healthz")
+    assert answer.json()["live"] == {"connected": False, "devices": 1, "streams": 0}
+    assert "secret" not in answer.content.decode()
+
+
+def test_health_of_a_broken_database_is_trouble(
+    visitor: Client, settings: Any, tmp_path: Any
+) -> None:
+    name = connection.settings_dict["NAME"]
+    connection.close()
+    connection.settings_dict["NAME"] = str(tmp_path / "not" / "there.db")
+    try:
+        answer = visitor.get("/healthz")
+    finally:
+        connection.close()
+        connection.settings_dict["NAME"] = name
+    assert (answer.status_code, answer.json()["database"]) == (503, "trouble")
+
+
+def test_health_costs_one_query(visitor: Client, django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(1):
+        visitor.get("/healthz")
