@@ -1,0 +1,136 @@
+"""Errors of the API, all in one shape: problem details for HTTP (RFC 9457)."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+
+from django.core.exceptions import RequestDataTooBig, TooManyFilesSent
+from django.http import HttpRequest, HttpResponse
+from ninja import Field, NinjaAPI, Schema
+from ninja.errors import AuthenticationError, HttpError, ValidationError
+
+from edge_classifier.errors import EdgeClassifierError, OutputError, PictureError, UsageError
+from edge_classifier.web.parts import parts
+
+PROBLEM = "application/problem+json"
+_ROOT = "/api/"
+_HOW_TO_COME_IN = "Send a token: Authorization: Bearer TOKEN. The page makes one, at /tokens."
+
+
+class Wrong(Schema):
+    """One thing that is wrong with a request."""
+
+    where: str = Field(description="Place in the request", examples=["query.limit"])
+    what: str = Field(description="What is wrong there")
+
+
+class Problem(Schema):
+    """What went wrong: problem details as in RFC 9457."""
+
+    title: str = Field(description="The status in words")
+    status: int = Field(description="Status of HTTP")
+    detail: str = Field(description="What is wrong here, and what to do, for people")
+    errors: list[Wrong] = Field([], description="Of 422: each value that is wrong")
+
+
+class TooManyError(HttpError):
+    """Too much was asked for: ``wait_s`` seconds have to pass."""
+
+    def __init__(self, message: str, wait_s: int) -> None:
+        super().__init__(HTTPStatus.TOO_MANY_REQUESTS, message)
+        self.wait_s = wait_s
+
+
+def describe(status: int, detail: str, errors: list[Wrong] | None = None) -> Problem:
+    """The problem that goes with ``status``."""
+    title = HTTPStatus(status).phrase
+    return Problem(title=title, status=status, detail=detail, errors=errors or [])
+
+
+def status_of(error: EdgeClassifierError) -> HTTPStatus:
+    """Whether the request is wrong, or something here does not work."""
+    if isinstance(error, PictureError | UsageError):
+        return HTTPStatus.UNPROCESSABLE_ENTITY
+    if isinstance(error, OutputError):
+        return HTTPStatus.INSUFFICIENT_STORAGE
+    return HTTPStatus.SERVICE_UNAVAILABLE
+
+
+def errors(*statuses: int) -> dict[int, type[Problem]]:
+    """What an operation may answer besides its result, for its description."""
+    return dict.fromkeys(sorted({401, 429, *statuses}), Problem)
+
+
+def refused(_: HttpRequest, error: HttpError) -> HttpResponse:
+    """The answer to a request that is refused."""
+    is_stranger = isinstance(error, AuthenticationError)
+    detail = _HOW_TO_COME_IN if is_stranger else error.message
+    response = _response(describe(error.status_code, detail))
+    if isinstance(error, TooManyError):
+        response["Retry-After"] = str(error.wait_s)
+    return response
+
+
+def handle_problems(api: NinjaAPI) -> None:
+    """Answer exceptions with problems. What is not named here is Django's, and `one_shape`'s."""
+    for kind, handler in _HANDLERS.items():
+        api.add_exception_handler(kind, handler)
+
+
+def one_shape(
+    get_response: Callable[[HttpRequest], HttpResponse],
+) -> Callable[[HttpRequest], HttpResponse]:
+    """Middleware: errors of Django and of ninja's own routes get the shape of the API's, too."""
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        is_ours = request.path.startswith(_ROOT) and response.status_code >= 400
+        if is_ours and response["Content-Type"] != PROBLEM:
+            status = HTTPStatus(response.status_code)
+            response.content = _json(describe(status, status.description or status.phrase))
+            response["Content-Type"] = PROBLEM
+            response["Content-Length"] = str(len(response.content))
+        return response
+
+    return answer
+
+
+def _invalid(_: HttpRequest, error: ValidationError) -> HttpResponse:
+    wrong = [
+        Wrong(where=".".join(str(part) for part in found["loc"]), what=found["msg"])
+        for found in error.errors
+    ]
+    detail = "; ".join(f"{one.where}: {one.what}" for one in wrong)
+    return _response(describe(HTTPStatus.UNPROCESSABLE_ENTITY, detail, wrong))
+
+
+def _failed(_: HttpRequest, error: EdgeClassifierError) -> HttpResponse:
+    return _response(describe(status_of(error), str(error)))
+
+
+def _too_many_files(_: HttpRequest, _error: TooManyFilesSent) -> HttpResponse:
+    most = parts().settings.uploads.at_once
+    return _response(describe(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"At most {most} at once."))
+
+
+def _too_big(_: HttpRequest, _error: RequestDataTooBig) -> HttpResponse:
+    return _response(describe(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "This is too much to read."))
+
+
+_HANDLERS: dict[type[Exception], Callable[..., HttpResponse]] = {
+    HttpError: refused,
+    ValidationError: _invalid,
+    EdgeClassifierError: _failed,
+    TooManyFilesSent: _too_many_files,
+    RequestDataTooBig: _too_big,
+}
+
+
+def _response(problem: Problem) -> HttpResponse:
+    response = HttpResponse(_json(problem), status=problem.status, content_type=PROBLEM)
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        response["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _json(problem: Problem) -> str:
+    return str(problem.model_dump_json(exclude_defaults=True))

@@ -1,0 +1,130 @@
+"""What was seen: reading, deleting, reviewing."""
+
+from http import HTTPStatus
+from typing import Literal
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Field, Query, Router, Schema
+from ninja.errors import HttpError
+from ninja.responses import Status
+
+from edge_classifier.web import deletion, keyset, models, reviewing, roles, store
+from edge_classifier.web.api.access import demand
+from edge_classifier.web.api.problems import errors
+from edge_classifier.web.api.shapes import Judgement, Record, Records, Source
+from edge_classifier.web.filters import Filter
+from edge_classifier.web.roles import Role
+
+router = Router(tags=["Records"])
+_JPEG = {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}
+
+
+class Filters(Schema):
+    """Conditions that all hold; the same as those of the page's history."""
+
+    device: str = Field("", description="Name of a device", examples=["pi"])
+    camera: str = Field("", description="Name of a camera", examples=["front"])
+    label: str = Field("", description="Label or its Chinese name, as predicted or as corrected")
+    source: Source | Literal[""] = Field(
+        "", description="`event`: a camera's; `upload`, `api`: sent"
+    )
+    review: Literal["yes", "no", "confirmed", "corrected", "rejected", ""] = Field(
+        "", description="Whether it is reviewed, or what the reviewer said"
+    )
+    score_min: float | None = Field(None, ge=0, le=1)
+    score_max: float | None = Field(None, ge=0, le=1)
+    since: str = Field(
+        "",
+        description="A day, or a time; in the page's time zone unless it names another",
+        examples=["2026-11-22", "2026-11-22T14:30:00Z"],
+    )
+    until: str = Field("", description="The same; a day is meant to its end")
+
+
+class Paging(Schema):
+    """Which part of a list."""
+
+    limit: int = Field(50, ge=1, le=200, description="Records at once")
+    before: str = Field("", description="Where to go on; `next` has it")
+
+
+@router.get("/records", response={200: Records, **errors(422)}, summary="History")
+def history(request: HttpRequest, filters: Query[Filters], paging: Query[Paging]) -> Records:
+    """The records that one may see, the newest first.
+
+    Follow `next` until it is null: no record comes twice or is left out, whatever is added
+    meanwhile.
+    """
+    chosen = Filter.parse(filters.model_dump(exclude_none=True))
+    before = keyset.Position.parse(paging.before) if paging.before else None
+    page = keyset.page(chosen.apply(roles.visible(request)), paging.limit, before=before)
+    found = [Record.of(one, request) for one in page.records]
+    return Records(records=found, next=_next(request, page.older) if page.older else None)
+
+
+@router.get("/records/{uuid:key}", response={200: Record, **errors(404)}, summary="One record")
+def record(request: HttpRequest, key: UUID) -> Record:
+    """An event or an upload."""
+    return Record.of(_found(request, key), request)
+
+
+@router.get(
+    "/records/{uuid:key}/picture",
+    response=errors(404),
+    summary="The picture of a record",
+    openapi_extra={"responses": {200: {"description": "A JPEG", "content": _JPEG}}},
+)
+def picture(request: HttpRequest, key: UUID) -> HttpResponse:
+    """A JPEG without EXIF. Events have one if the daemon sends snapshots."""
+    found = _found(request, key)
+    if found.picture is None:
+        raise HttpError(HTTPStatus.NOT_FOUND, "This record has no picture.")
+    try:
+        jpeg = store.read(store.picture_name(found.picture.sha256))
+    except FileNotFoundError as error:
+        raise HttpError(HTTPStatus.NOT_FOUND, "The picture is gone from storage.") from error
+    headers = {"Cache-Control": "private, max-age=86400, immutable"}
+    return HttpResponse(jpeg, content_type="image/jpeg", headers=headers)
+
+
+@router.delete(
+    "/records/{uuid:key}", response={204: None, **errors(403, 404)}, summary="Delete a record"
+)
+def delete(request: HttpRequest, key: UUID) -> Status:
+    """Delete a record with its picture: one's own, or as a reviewer any."""
+    found = _found(request, key)
+    mine = deletion.deletable_by(request.user).filter(pk=found.pk)
+    if not mine.exists():
+        raise HttpError(HTTPStatus.FORBIDDEN, "Only a reviewer may delete what is not theirs.")
+    deletion.delete(mine)
+    return Status(HTTPStatus.NO_CONTENT, None)
+
+
+@router.put(
+    "/records/{uuid:key}/review",
+    response={200: Record, **errors(400, 403, 404, 422)},
+    summary="Review a record",
+)
+def review(request: HttpRequest, key: UUID, judgement: Judgement) -> Record:
+    """Say what a record really shows. For reviewers."""
+    demand(request, Role.REVIEWER)
+    found = _found(request, key)
+    judged = reviewing.judge(found, judgement.verdict, judgement.truth, request.user)
+    return Record.of(judged, request)
+
+
+def _found(request: HttpRequest, key: UUID) -> models.Record:
+    """The record with ``key``, if whoever asks may see it. Raises HttpError."""
+    related = ("label", "camera", "truth", "reviewer", "picture")
+    found = roles.visible(request).select_related(*related).filter(key=key).first()
+    if found is None:
+        raise HttpError(HTTPStatus.NOT_FOUND, "There is no such record, or not for you.")
+    return found
+
+
+def _next(request: HttpRequest, position: keyset.Position) -> str:
+    """The address of ``request``, but from ``position`` on."""
+    params = request.GET.copy()
+    params["before"] = str(position)
+    return str(request.build_absolute_uri(f"{request.path}?{params.urlencode()}"))
