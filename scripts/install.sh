@@ -4,10 +4,12 @@
 #   sudo scripts/install.sh [install]             again: the same, the settings are kept
 #   sudo scripts/install.sh upgrade               only if it is installed already
 #   sudo scripts/install.sh uninstall [--purge]   --purge: settings, secrets and state, too
+#   --web                                         the web page, too; later it is kept without asking
 #   --dry-run                                     print the commands instead of running them
 #   --no-apt                                      leave the system's packages alone
 # It adds /opt/edge-classifier, /etc/edge-classifier, /etc/systemd/system/edge-classifier.service
-# and /usr/local/bin/edge-classify, and the service keeps /var/lib/edge-classifier.
+# and /usr/local/bin/edge-classify, and the service keeps /var/lib/edge-classifier. --web adds
+# edge-classifier-web.service, which keeps /var/lib/edge-classifier-web.
 set -euo pipefail
 umask 022
 cd "$(dirname "$0")/.."
@@ -18,11 +20,13 @@ readonly HOME_FOLDER=/opt/edge-classifier
 readonly CURRENT=$HOME_FOLDER/current
 readonly SETTINGS=/etc/edge-classifier
 readonly UNIT=/etc/systemd/system/$SERVICE.service
+readonly WEB=edge-classifier-web
+readonly WEB_UNIT=/etc/systemd/system/$WEB.service
 readonly COMMAND=/usr/local/bin/edge-classify
 # Only the system's own Python sees the camera library that apt installs.
 readonly PYTHON=/usr/bin/python3
 
-action=install dry_run='' apt=yes purge=''
+action=install dry_run='' apt=yes purge='' web=''
 
 main() {
   read_arguments "$@"
@@ -47,6 +51,7 @@ read_arguments() {
       --dry-run) dry_run=yes ;;
       --no-apt) apt='' ;;
       --purge) purge=yes ;;
+      --web) web=yes ;;
       *)
         sed -n '2,/^set /{s/^# \{0,1\}//p}' "$SCRIPT" >&2
         exit 2
@@ -76,6 +81,7 @@ install_all() {
   [ -z "$apt" ] || install_packages
   "$PYTHON" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' ||
     fail "$PYTHON is not Python 3.11 to 3.13: Raspberry Pi OS 12 or 13 is needed"
+  [ ! -e "$WEB_UNIT" ] || web=yes
   local release previous
   release=$HOME_FOLDER/releases/$(date -u +%Y%m%dT%H%M%S)-$$
   previous=$(readlink -e "$CURRENT" || true)
@@ -85,6 +91,15 @@ install_all() {
   start || roll_back "$release" "$previous"
   remove_releases_but "$release"
   say "installed. Settings: $SETTINGS/config.toml. Log: journalctl -u $SERVICE"
+  [ -z "$web" ] || tell_of_web
+}
+
+tell_of_web() {
+  say "the web page answers this machine only; $SETTINGS/web.toml opens it, and says how safely"
+  [ -z "$dry_run" ] && [ -d /run/systemd/system ] || return 0
+  # The page says where it is, and, as long as there is no administrator, how to make one.
+  journalctl --quiet --output=cat "_SYSTEMD_INVOCATION_ID=$(systemctl show --value \
+    --property InvocationID $WEB)" | grep -E '^(The page is at|Make the first administrator)' || true
 }
 
 install_packages() {
@@ -113,9 +128,9 @@ build() {
   say "building $release; this takes minutes on a small Raspberry Pi ..."
   run mkdir -p "$HOME_FOLDER/releases"
   run "$PYTHON" -m venv --system-site-packages "$release"
-  install_with_pip "$release" .
+  install_with_pip "$release" ".${web:+[web]}"
   match_simplejpeg "$release"
-  run install -m 0644 systemd/$SERVICE.service "$release/"
+  run install -m 0644 systemd/$SERVICE.service ${web:+systemd/$WEB.service} "$release/"
   say "trying it on a picture ..."
   run "$release/bin/edge-classify" --image edge_classifier/samples/cat.jpg --top-k 1
 }
@@ -153,6 +168,20 @@ configure() {
   else
     run "$release/bin/edge-classify" config init --output "$SETTINGS/config.toml"
   fi
+  [ -z "$web" ] || configure_web "$release"
+}
+
+configure_web() {
+  local release=$1
+  run install -d -m 0700 "$SETTINGS/web-secrets"
+  if [ -e "$SETTINGS/web.toml" ]; then
+    # On an empty state, that of the running page is not for two; also an upgrade begins with this.
+    run "$release/bin/edge-classify" web --config "$SETTINGS/web.toml" \
+      --set "state_folder=$release/web-trial" manage check
+    run rm -rf "$release/web-trial"
+  else
+    run install -m 0644 systemd/web.toml "$SETTINGS/web.toml"
+  fi
 }
 
 # Makes a release the one that runs, in one step each; none of it fails half way.
@@ -163,6 +192,13 @@ activate() {
   run ln -sfn "$release" "$CURRENT.new"
   run mv -T "$CURRENT.new" "$CURRENT"
   run install -m 0644 "$release/$SERVICE.service" "$UNIT"
+  if [ -e "$release/$WEB.service" ] || { [ -n "$dry_run" ] && [ -n "$web" ]; }; then
+    run install -m 0644 "$release/$WEB.service" "$WEB_UNIT"
+  elif [ -e "$WEB_UNIT" ]; then
+    # Back to a release without the page.
+    run systemctl disable --now --quiet "$WEB"
+    run rm -f "$WEB_UNIT"
+  fi
   run ln -sfn "$CURRENT/bin/edge-classify" "$COMMAND"
 }
 
@@ -171,18 +207,20 @@ start() {
     say "systemd does not run here: the service is not enabled"
     return 0
   fi
+  local services=("$SERVICE")
+  if [ -e "$WEB_UNIT" ] || { [ -n "$dry_run" ] && [ -n "$web" ]; }; then services+=("$WEB"); fi
   run systemctl daemon-reload
-  run systemctl enable --quiet "$SERVICE"
-  # Type=notify: this waits until the daemon says that it is ready.
-  run systemctl restart "$SERVICE"
+  run systemctl enable --quiet "${services[@]}"
+  # Type=notify: this waits until they say that they are ready.
+  run systemctl restart "${services[@]}"
 }
 
 roll_back() {
   local release=$1 previous=$2
   if [ -z "$previous" ]; then
-    fail "the service does not start: journalctl -u $SERVICE"
+    fail "it does not start: journalctl -u $SERVICE${web:+ -u $WEB}"
   fi
-  say "the new release does not start (journalctl -u $SERVICE); going back to $previous ..." >&2
+  say "the new release does not start (journalctl -u $SERVICE${web:+ -u $WEB}); going back to $previous ..." >&2
   activate "$previous"
   start || true
   run rm -rf "$release"
@@ -197,19 +235,22 @@ remove_releases_but() {
 }
 
 uninstall_all() {
-  if [ -d /run/systemd/system ] && [ -e "$UNIT" ]; then
-    run systemctl disable --now --quiet "$SERVICE"
-  fi
-  run rm -f "$UNIT" "$COMMAND"
+  local service
+  for service in "$SERVICE" "$WEB"; do
+    if [ -d /run/systemd/system ] && [ -e "/etc/systemd/system/$service.service" ]; then
+      run systemctl disable --now --quiet "$service"
+    fi
+  done
+  run rm -f "$UNIT" "$WEB_UNIT" "$COMMAND"
   run rm -rf "$HOME_FOLDER"
   if [ -n "$purge" ]; then
-    run rm -rf "$SETTINGS" "$UNIT.d" /var/lib/private/$SERVICE /var/lib/$SERVICE
+    run rm -rf "$SETTINGS" "$UNIT.d" "$WEB_UNIT.d" /var/lib/{private/,}{$SERVICE,$WEB}
   else
     say "settings, secrets and state are kept (--purge removes them)"
   fi
   if [ -d /run/systemd/system ]; then
     run systemctl daemon-reload
-    run systemctl reset-failed "$SERVICE" 2>/dev/null || true
+    run systemctl reset-failed "$SERVICE" "$WEB" 2>/dev/null || true
   fi
 }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_classifier.cli.log import start_log
+from edge_classifier.daemon.notify import Notifier
 from edge_classifier.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def run(options: Namespace) -> ExitCode:
     if options.action == "createadmin":
         from edge_classifier.web.first_run import create_administrator  # Needs Django's settings.
 
-        create_administrator(options.username)
+        user = create_administrator(options.username)
+        print(f"{user.get_username()} is an administrator now.")
         return ExitCode.OK
     if options.action == "manage":
         from django.core.management import execute_from_command_line  # Needs Django's settings.
@@ -63,7 +65,7 @@ def run(options: Namespace) -> ExitCode:
         return ExitCode.OK
     from edge_classifier.web.server import serve  # Needs Django's settings.
 
-    serve(settings, places)
+    serve(settings, places, Notifier.from_environment().ready)
     return ExitCode.OK
 
 

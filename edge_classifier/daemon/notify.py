@@ -8,8 +8,10 @@ import os
 import socket
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from edge_classifier.protocols import Clock
+if TYPE_CHECKING:  # It would bring numpy along, without which the web page does.
+    from edge_classifier.protocols import Clock
 
 _log = logging.getLogger(__name__)
 
@@ -71,7 +73,7 @@ class Watchdog:
     """
 
     def __init__(
-        self, notifier: Notifier, interval_s: float | None, *, clock: Clock = time.monotonic
+        self, notifier: Notifier, interval_s: float | None, *, clock: "Clock" = time.monotonic
     ) -> None:
         self._notifier = notifier
         self._clock = clock

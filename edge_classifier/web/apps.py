@@ -1,6 +1,7 @@
-"""The application, as Django sees it."""
+"""The applications, as Django sees them."""
 
 from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
 
 
 class Web(AppConfig):
@@ -10,3 +11,9 @@ class Web(AppConfig):
     label = "web"
     verbose_name = "edge-classifier"
     default_auto_field = "django.db.models.BigAutoField"
+
+
+class Administration(AdminConfig):
+    """Django's administration with the page's own login."""
+
+    default_site = "edge_classifier.web.site.Site"

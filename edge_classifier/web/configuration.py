@@ -107,7 +107,8 @@ def make_folders(found: Places) -> None:
 def secret_key(found: Places) -> str:
     """The key that signs cookies; made when there is none. Raises OutputError."""
     try:
-        if not found.secret_key.exists():
+        # Empty: the power failed just after it was made.
+        if not found.secret_key.exists() or not found.secret_key.stat().st_size:
             beside = found.secret_key.with_suffix(".new")
             with os.fdopen(
                 os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w"
@@ -115,6 +116,7 @@ def secret_key(found: Places) -> str:
                 new.write(secrets.token_urlsafe(64))
             beside.replace(found.secret_key)
         return found.secret_key.read_text("ascii").strip()
-    except OSError as error:
-        problem = f"the key cannot be written ({error.strerror})"
-        raise OutputError(str(found.secret_key), problem) from error
+    except (OSError, UnicodeDecodeError) as error:
+        problem = f"the key cannot be read or written ({error})"
+        remedy = "Deleted, it is made anew; everybody has to log in again."
+        raise OutputError(str(found.secret_key), problem, remedy) from error

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 
 from edge_classifier.web.framework import LANGUAGES
@@ -11,7 +12,8 @@ from edge_classifier.web.roles import Role, role_of
 
 def page(request: HttpRequest) -> dict[str, Any]:
     """Name of the page, languages, and what whoever asks may see."""
-    role = role_of(request.user)
+    # What is refused for its host's name never gets as far as having a user.
+    role = role_of(getattr(request, "user", AnonymousUser()))
     settings = parts().settings
     return {
         "site_title": settings.title,

@@ -5,16 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from csp.constants import NONE, SELF
-
 from edge_classifier.errors import ConfigurationError
 from edge_classifier.web.configuration import Places, secret_key
 from edge_classifier.web.hosts import allowed_hosts
+from edge_classifier.web.safety import safety
 from edge_classifier.web.settings import Settings
 
 _FOLDER = Path(__file__).parent
-_YEAR_S = 365 * 86400
-_DAY_S = 86400
 DATABASE_VARIABLE = "DATABASE_URL"
 LANGUAGES = (("en", "English"), ("zh-hans", "简体中文"))
 
@@ -35,14 +32,17 @@ def framework(
         "TIME_ZONE": environment.get("TZ") or local_zone(),
         "DATA_UPLOAD_MAX_NUMBER_FILES": settings.uploads.at_once,
         "DATA_UPLOAD_MAX_MEMORY_SIZE": 2_500_000,
-        "FILE_UPLOAD_HANDLERS": [
-            "edge_classifier.web.limits.Limit",
-            "django.core.files.uploadhandler.TemporaryFileUploadHandler",
-        ],
+        "FILE_UPLOAD_HANDLERS": ["edge_classifier.web.limits.Limit"],
         "FILE_UPLOAD_TEMP_DIR": str(places.scratch),
         "FILE_UPLOAD_PERMISSIONS": 0o600,
         "LOGGING_CONFIG": None,
-        "CACHES": {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}},
+        "CACHES": {
+            "default": {
+                "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+                # Throttles count in it: Django's 300 could be flushed from many addresses.
+                "OPTIONS": {"MAX_ENTRIES": 10_000},
+            }
+        },
         "STORAGES": {
             "default": pictures(settings, places),
             "staticfiles": {
@@ -51,14 +51,14 @@ def framework(
         },
         **_PARTS,
         **_languages(),
-        **_safety(settings),
+        **safety(settings),
     }
 
 
 _PARTS: Mapping[str, Any] = {
     "INSTALLED_APPS": [
         "edge_classifier.web.apps.Web",
-        "django.contrib.admin",
+        "edge_classifier.web.apps.Administration",
         "django.contrib.auth",
         "django.contrib.contenttypes",
         "django.contrib.sessions",
@@ -69,16 +69,20 @@ _PARTS: Mapping[str, Any] = {
         "ninja",
     ],
     "MIDDLEWARE": [
+        # The outermost, so that every refusal below /api/ has the API's shape.
+        "edge_classifier.web.api.problems.one_shape",
+        # Before the one that answers for static files, so that these get the headers, too.
         "django.middleware.security.SecurityMiddleware",
-        "whitenoise.middleware.WhiteNoiseMiddleware",
+        "django.middleware.clickjacking.XFrameOptionsMiddleware",
         "csp.middleware.CSPMiddleware",
+        "whitenoise.middleware.WhiteNoiseMiddleware",
         "django.contrib.sessions.middleware.SessionMiddleware",
+        "edge_classifier.web.sessions.renewed",
         "django.middleware.locale.LocaleMiddleware",
         "django.middleware.common.CommonMiddleware",
         "django.middleware.csrf.CsrfViewMiddleware",
         "django.contrib.auth.middleware.AuthenticationMiddleware",
         "django.contrib.messages.middleware.MessageMiddleware",
-        "django.middleware.clickjacking.XFrameOptionsMiddleware",
         "axes.middleware.AxesMiddleware",
     ],
     "AUTHENTICATION_BACKENDS": [
@@ -128,53 +132,6 @@ def _languages() -> dict[str, Any]:
         "LANGUAGE_CODE": "en",
         "LANGUAGES": list(LANGUAGES),
         "LOCALE_PATHS": [str(_FOLDER / "locale")],
-    }
-
-
-def _safety(settings: Settings) -> dict[str, Any]:
-    access, tls = settings.access, settings.server.behind_tls
-    return {
-        "SESSION_COOKIE_AGE": int(access.session_days * _DAY_S),
-        "SESSION_SAVE_EVERY_REQUEST": False,
-        "SESSION_COOKIE_SECURE": tls,
-        "SESSION_COOKIE_HTTPONLY": True,
-        "SESSION_COOKIE_SAMESITE": "Lax",
-        "CSRF_COOKIE_SECURE": tls,
-        "CSRF_COOKIE_HTTPONLY": True,
-        "SECURE_SSL_REDIRECT": False,  # The proxy's business: it alone is reached from outside.
-        "SECURE_HSTS_SECONDS": _YEAR_S if tls else 0,
-        "SECURE_HSTS_INCLUDE_SUBDOMAINS": tls,
-        "SECURE_HSTS_PRELOAD": tls,
-        "SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https") if tls else None,
-        "SECURE_CONTENT_TYPE_NOSNIFF": True,
-        "SECURE_REFERRER_POLICY": "same-origin",
-        "X_FRAME_OPTIONS": "DENY",
-        "AUTH_PASSWORD_VALIDATORS": [
-            {"NAME": f"django.contrib.auth.password_validation.{name}"}
-            for name in (
-                "UserAttributeSimilarityValidator",
-                "MinimumLengthValidator",
-                "CommonPasswordValidator",
-                "NumericPasswordValidator",
-            )
-        ],
-        "CONTENT_SECURITY_POLICY": {
-            "DIRECTIVES": {
-                "default-src": [NONE],
-                "script-src": [SELF],
-                "style-src": [SELF],
-                "img-src": [SELF, "blob:", "data:"],
-                "connect-src": [SELF],
-                "form-action": [SELF],
-                "base-uri": [NONE],
-                "frame-ancestors": [NONE],
-            }
-        },
-        "AXES_FAILURE_LIMIT": access.login_attempts,
-        "AXES_COOLOFF_TIME": access.login_wait_minutes / 60,
-        "AXES_LOCKOUT_PARAMETERS": [["username", "ip_address"]],
-        "AXES_LOCKOUT_TEMPLATE": "web/locked.html",
-        "AXES_VERBOSE": False,
     }
 
 

@@ -163,7 +163,13 @@ class Record(models.Model):
     )
     """What it really shows: set when confirmed or corrected."""
     reviewer = models.ForeignKey(
-        User, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("reviewer")
+        User,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("reviewer"),
+        db_index=False,
     )
     reviewed_at = models.DateTimeField(_("reviewed"), null=True, blank=True)
 
@@ -175,8 +181,26 @@ class Record(models.Model):
             models.Index(fields=["-at", "-id"], name="record_time"),
             models.Index(fields=["camera", "-at", "-id"], name="record_camera"),
             models.Index(fields=["label", "-at", "-id"], name="record_label"),
-            models.Index(fields=["day", "label"], name="record_day"),
+            # For counts per day and label, which must not read whole rows: what filters ask for
+            # is in the index itself.
+            models.Index(
+                fields=[
+                    "day",
+                    "label",
+                    "truth",
+                    "source",
+                    "owner",
+                    "camera",
+                    "verdict",
+                    "score",
+                ],
+                name="record_day",
+            ),
             models.Index(fields=["margin"], condition=Q(verdict=""), name="record_uncertain"),
+            models.Index(
+                fields=["label", "margin"], condition=Q(verdict=""), name="record_label_uncertain"
+            ),
+            models.Index(fields=["reviewer", "reviewed_at"], name="record_reviewed"),
         ]
 
     def __str__(self) -> str:

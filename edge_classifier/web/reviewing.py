@@ -119,10 +119,10 @@ def choices(records: Sequence[Record]) -> list[list[Choice]]:
     chinese = {**used, **dict(named)}
     return [
         [
-            Choice(name, chinese.get(name, ""), top.get(name))
+            Choice(name, chinese.get(name) or told.get(name, ""), top.get(name))
             for name in list(dict.fromkeys([*top, *used]))[:MOST_CHOICES]
         ]
-        for top in tops
+        for top, told in zip(tops, (one.detail.get("chinese", {}) for one in records), strict=True)
     ]
 
 

@@ -1,19 +1,24 @@
 """The composition root of the page: builds its parts, starts them, serves, ends them."""
 
+import ctypes
 import logging
+import shutil
 import signal
-import sys
+import socket
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from types import FrameType
+from typing import Any
 
 from django.core.wsgi import get_wsgi_application
+from waitress.adjustments import Adjustments
 from waitress.server import create_server
 
 from edge_classifier.errors import UnavailableError
 from edge_classifier.web import first_run
-from edge_classifier.web.configuration import Places
-from edge_classifier.web.hosts import is_open
+from edge_classifier.web.configuration import Places, make_folders
+from edge_classifier.web.hosts import addresses, bracketed, is_open
 from edge_classifier.web.housekeeping import Housekeeping
 from edge_classifier.web.limits import request_limit
 from edge_classifier.web.live.live import Live
@@ -24,21 +29,59 @@ from edge_classifier.web.worker.client import Worker
 
 _log = logging.getLogger(__name__)
 _IDLE_CONNECTION_S = 120
+_M_ARENA_MAX = -8
+"""Of mallopt(3)."""
+_ARENAS = 2
+_SEND_BUFFER = 65_536
+"""Bytes. The system's 2.5 MB is what waitress would hold of a large file for each connection."""
 
 
-def serve(settings: Settings, places: Places) -> None:
+def serve(settings: Settings, places: Places, ready: Callable[[], object]) -> None:
     """Serve until SIGTERM or SIGINT. To be called after ``start.configure`` and ``migrate``.
 
-    Raises UnavailableError when the address is taken.
+    ``ready`` is called when the page answers. Raises UnavailableError when the address is taken.
     """
-    tempfile.tempdir = str(places.scratch)  # Large requests wait there, not in a /tmp of memory.
+    _log_less()
+    _share_memory()
+    _use_scratch(places)
     with ExitStack() as stack:
-        install(_parts(settings, places, stack))
+        # First, so that nothing is begun where the address is taken. Whoever asks already waits.
         server = _server(settings)
         stack.callback(server.close)
+        parts = _parts(settings, places, stack)
+        install(parts)
         _tell(settings.server, first_run.link())
-        signal.signal(signal.SIGTERM, _end)
+        _end_on_signals(parts.live)
+        ready()
         server.run()
+
+
+def _share_memory() -> None:
+    """Threads share pools: one for each, as is glibc's way, is 6 MB more after a while."""
+    with suppress(AttributeError):  # Another C library, which has no such call.
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
+
+
+def _log_less() -> None:
+    """What anybody in the network may cause is no line, or a short one: a card wears out."""
+    logging.getLogger("django.request").addFilter(
+        lambda record: getattr(record, "status_code", 500) >= 500
+    )
+    logging.getLogger("django.security.DisallowedHost").addFilter(_without_traceback)
+    for name in ("axes", "waitress"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    record.exc_info = None
+    return True
+
+
+def _use_scratch(places: Places) -> None:
+    """Large requests wait on the disk, not in a /tmp of memory; those of a killed server go."""
+    shutil.rmtree(places.scratch, ignore_errors=True)
+    make_folders(places)
+    tempfile.tempdir = str(places.scratch)
 
 
 def _parts(settings: Settings, places: Places, stack: ExitStack) -> Parts:
@@ -60,46 +103,61 @@ def _parts(settings: Settings, places: Places, stack: ExitStack) -> Parts:
     return Parts(settings, places, worker, live, recorder)
 
 
-def _server(settings: Settings) -> "create_server":
+def _server(settings: Settings) -> Any:
     server = settings.server
-    proxy = {"trusted_proxy": "127.0.0.1", "trusted_proxy_headers": _PROXY_HEADERS}
+    buffer = (socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+    Adjustments.socket_options = [(socket.SOL_TCP, socket.TCP_NODELAY, 1), buffer]
     try:
         return create_server(
             get_wsgi_application(),
-            host=server.host,
+            host=server.host.strip("[]"),
             port=server.port,
             threads=server.threads + server.streams,
             max_request_body_size=request_limit(settings.uploads),
             channel_timeout=_IDLE_CONNECTION_S,
+            channel_request_lookahead=1,  # Tells at once that a live page has gone.
             ident=None,
-            clear_untrusted_proxy_headers=True,
-            **(proxy if server.behind_tls else {}),
+            **_proxy(server),
         )
-    except OSError as error:
-        where = f"{server.host}:{server.port}"
-        remedy = "--port takes another, --host another address."
-        problem = f"cannot be listened on ({error.strerror or error})"
+    except (OSError, ValueError) as error:  # ValueError: a host name without an address.
+        where = f"{bracketed(server.host)}:{server.port}"
+        problem = f"cannot be listened on ({getattr(error, 'strerror', None) or error})"
+        remedy = "--port takes another port, --host another address."
         raise UnavailableError(where, problem, remedy) from error
 
 
-_PROXY_HEADERS = {"x-forwarded-for", "x-forwarded-proto"}
+def _proxy(server: Server) -> dict[str, Any]:
+    """A proxy on this machine is believed who asks, and how; nobody else is."""
+    if not server.behind_tls:
+        return {"clear_untrusted_proxy_headers": True}
+    return {
+        "clear_untrusted_proxy_headers": True,
+        "trusted_proxy": "::1" if ":" in server.host else "127.0.0.1",
+        "trusted_proxy_headers": {"x-forwarded-for", "x-forwarded-proto"},
+    }
 
 
 def _tell(server: Server, link: str) -> None:
     """Say where the page is, and what is dangerous about it."""
-    host = "localhost" if server.host in ("0.0.0.0", "::") else server.host  # noqa: S104
-    address = f"http://{f'[{host}]' if ':' in host else host}:{server.port}/"
-    print(f"The page is at {address}", flush=True)
+    found = addresses(server)
+    print(f"The page is at {' and '.join(found)}", flush=True)
     if link:
-        print(f"Make the first administrator there: {address}{link}", flush=True)
+        print(f"Make the first administrator there: {found[0]}{link}", flush=True)
     if is_open(server.host) and not server.behind_tls:
         _log.warning(
             "ANYBODY IN THE NETWORK CAN READ PASSWORDS AND PICTURES on their way to %s: it is open"
             " (--host) and without TLS. docs/web.md shows a proxy that adds TLS.",
-            address,
+            found[-1],
         )
-    sys.stdout.flush()
 
 
-def _end(_signal: int, _frame: FrameType | None) -> None:
-    raise SystemExit(0)
+def _end_on_signals(live: Live | None) -> None:
+    """SIGTERM and Ctrl-C end the server; open streams first, for which it would wait."""
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        if live:
+            live.end_streams()
+        raise SystemExit(0)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)

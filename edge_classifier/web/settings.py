@@ -94,7 +94,7 @@ class Classify:
     """Seconds without work after which the child process ends and gives its memory back."""
     timeout_s: Annotated[float, Interval(ge=1, le=600)] = 30
     """A picture that takes longer is refused, and the child process ended."""
-    memory_mb: Annotated[int, Interval(ge=256, le=65536)] = 1500
+    memory_mb: Annotated[int, Interval(ge=400, le=65536)] = 1500
     """Address space of the child process; a picture that needs more is refused."""
 
 

@@ -32,11 +32,16 @@ class WholeFiles(FileSystemStorage):
 
 
 def put(jpeg: bytes, width: int | None = None, height: int | None = None) -> Picture:
-    """Keep ``jpeg``; the same content is kept once. Raises OSError, and storage's own errors."""
+    """Keep ``jpeg``; the same content is kept once. Raises OSError, and storage's own errors.
+
+    To be called in the transaction that makes the record, so that ``deletion`` takes the picture
+    for used. The row comes before the file: who deletes both could come between otherwise.
+    """
     sha256 = hashlib.sha256(jpeg).hexdigest()
-    put_file(picture_name(sha256), jpeg)
     facts = {"size": len(jpeg), "width": width, "height": height}
-    return Picture.objects.get_or_create(sha256=sha256, defaults=facts)[0]
+    picture, _ = Picture.objects.get_or_create(sha256=sha256, defaults=facts)
+    put_file(picture_name(sha256), jpeg)
+    return picture
 
 
 def put_file(name: str, content: bytes) -> None:

@@ -5,14 +5,24 @@ from django.contrib import admin
 from django.urls import include, path
 
 from edge_classifier.web.api import api
-from edge_classifier.web.pages import account, classify, health, history, live, models, review
+from edge_classifier.web.pages import (
+    account,
+    classify,
+    health,
+    history,
+    live,
+    models,
+    records,
+    review,
+    tokens,
+)
 
 urlpatterns = [
     path("", classify.page, name="classify"),
     path("classify", classify.upload, name="upload"),
-    path("records/<uuid:key>", classify.record, name="record"),
-    path("pictures/<uuid:key>.jpg", classify.picture, name="picture"),
-    path("thumbnails/<uuid:key>.jpg", classify.thumbnail, name="thumbnail"),
+    path("records/<uuid:key>", records.page, name="record"),
+    path("pictures/<uuid:key>.jpg", records.picture, name="picture"),
+    path("thumbnails/<uuid:key>.jpg", records.thumbnail, name="thumbnail"),
     path("live", live.page, name="live"),
     path("live/stream", live.stream, name="live-stream"),
     path("live/<str:device>/<str:camera>.jpg", live.frame, name="live-frame"),
@@ -29,6 +39,10 @@ urlpatterns = [
     path("models/choose", models.choose, name="models-choose"),
     path("models/switch", models.switch, name="models-switch"),
     path("models/<str:name>/report", models.report, name="models-report"),
+    path("models/<str:name>/delete", models.delete, name="models-delete"),
+    path("tokens", tokens.page, name="tokens"),
+    path("tokens/make", tokens.create, name="tokens-create"),
+    path("tokens/<int:number>/revoke", tokens.revoke, name="tokens-revoke"),
     path("login", account.Login.as_view(), name="login"),
     path("logout", account.Logout.as_view(), name="logout"),
     path("password", account.Password.as_view(), name="password"),
@@ -38,4 +52,5 @@ urlpatterns = [
     path("api/v1/", api.urls),
     path("admin/", admin.site.urls),
 ]
-handler403 = account.refused
+handler400 = "edge_classifier.web.pages.errors.misunderstood"
+handler500 = "edge_classifier.web.pages.errors.broken"

@@ -3,7 +3,7 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,6 +27,10 @@ VALIDATION = (f"{CONFIG}.schema", f"{CONFIG}.validate")
 EXPOSITION = f"{DAEMON}.exposition"
 DATASET, EVALUATION = f"{PACKAGE}.dataset", f"{PACKAGE}.evaluation"
 TRAINING = f"{PACKAGE}.training"
+WEB = f"{PACKAGE}.web"
+CHILD = f"{WEB}.worker.child"
+"""What the names of modules begin with that run in the child process of the web page only."""
+DJANGO = ("django", "axes", "csp", "ninja", "waitress", "whitenoise")
 WORKSHOP = ("torch", "pytorch_lightning", "litert_torch", "litert_quantizer", "safetensors", "h5py")
 """What the workstation alone has."""
 
@@ -89,12 +93,33 @@ ALLOWED = {
         PACKAGE,
         DAEMON,
     ),
+    WEB: (
+        "annotated_types",
+        "dj_database_url",
+        "paho",
+        *DJANGO,
+        CORE,
+        ERRORS,
+        CONFIG,
+        f"{PUBLISH}.broker",
+        f"{PUBLISH}.line",
+        f"{PUBLISH}.payloads",
+        f"{PUBLISH}.tls",
+        f"{PUBLISH}.topics",
+        f"{MODELFILE}.catalogue",
+        PACKAGE,
+        WEB,
+    ),
     f"{PACKAGE}.bench": ("numpy", CORE, PROTOCOLS, f"{PACKAGE}.classifier"),
     f"{PACKAGE}.assembly": (VISION, ENGINE, MODELFILE, f"{PACKAGE}.classifier"),
     f"{PACKAGE}.classifier": ("numpy", CORE, PROTOCOLS, VISION),
     f"{PACKAGE}.batch": (ERRORS, PROTOCOLS, VISION, f"{PACKAGE}.classifier"),
 }
 """Module or package to what it may import beside the standard library."""
+ALLOWED_TO_THE_CHILD = (
+    *("numpy", "PIL", VISION, MODELFILE, ENGINE),
+    *(f"{PACKAGE}.assembly", f"{PACKAGE}.classifier", CORE, ERRORS, WEB),
+)
 
 
 @dataclass(frozen=True)
@@ -125,6 +150,7 @@ def modules() -> dict[str, ast.Module]:
 def imports_in(importer: str, node: ast.AST, *, late: bool = False) -> Iterator[Import]:
     """All imports below ``node``; of ``from package import module`` the module."""
     late = late or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+    late = late or (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Import):
             for alias in child.names:
@@ -169,16 +195,32 @@ def importers_of(*packages: str) -> list[Import]:
 def test_imports_of_a_layer_stay_below_it(part: str) -> None:
     # The package itself is its __init__ alone: its parts have rules of their own.
     own = [part] if part == PACKAGE else [name for name in modules() if is_within(name, part)]
-    assert own, "the rule is for a part that is gone"
-    wrong = [
+    own = [name for name in own if not name.startswith(CHILD)]
+    assert wrong_imports(own, ALLOWED[part]) == []
+
+
+def test_imports_of_the_web_pages_child_are_those_of_a_classifier() -> None:
+    children = [name for name in modules() if name.startswith(CHILD)]
+    assert wrong_imports(children, ALLOWED_TO_THE_CHILD) == []
+
+
+def test_child_of_the_web_page_is_imported_by_itself_only() -> None:
+    found = [one for one in all_imports() if one.module.startswith(CHILD)]
+    assert found, "the rule is for modules that are gone"
+    assert [str(one) for one in found if not one.importer.startswith(CHILD)] == []
+
+
+def wrong_imports(importers: Sequence[str], allowed: Sequence[str]) -> list[str]:
+    """What ``importers`` import beside the standard library and ``allowed``."""
+    assert importers, "the rule is for a part that is gone"
+    return [
         str(found)
         for found in all_imports()
-        if found.importer in own
+        if found.importer in importers
         and not is_standard(found.module)
-        and not is_within(found.module, *(name for name in ALLOWED[part] if name != PACKAGE))
-        and not (found.module == PACKAGE and PACKAGE in ALLOWED[part])
+        and not is_within(found.module, *(name for name in allowed if name != PACKAGE))
+        and not (found.module == PACKAGE and PACKAGE in allowed)
     ]
-    assert wrong == []
 
 
 def test_imports_of_the_command_line_are_its_own_business() -> None:
@@ -223,8 +265,8 @@ def test_pydantic_is_imported_by_validation_only(library: str) -> None:
 @pytest.mark.parametrize(
     ("package", "users"),
     [
-        ("paho", (f"{PUBLISH}.broker",)),
-        ("sqlite3", (f"{PUBLISH}.database", f"{PUBLISH}.outbox")),
+        ("paho", (f"{PUBLISH}.broker", f"{WEB}.live.connection", f"{WEB}.recorder.link")),
+        ("sqlite3", (f"{PUBLISH}.database", f"{PUBLISH}.outbox", f"{WEB}.start")),
         ("prometheus_client", (EXPOSITION,)),
         ("matplotlib", (f"{EVALUATION}.charts",)),
         ("jinja2", (f"{EVALUATION}.page",)),
@@ -244,8 +286,27 @@ def test_daemon_is_imported_by_the_command_line_only() -> None:
     assert [str(one) for one in wrong] == []
 
 
-def test_django_is_imported_nowhere() -> None:
-    assert importers_of("django") == []
+@pytest.mark.parametrize("library", DJANGO)
+def test_django_and_what_belongs_to_it_is_imported_by_the_web_page_only(library: str) -> None:
+    found = importers_of(library)
+    named = any(library in text for name in within(WEB) for text in texts_in(modules()[name]))
+    assert found or named, "the rule is for a library that is gone"
+    wrong = [one for one in found if not is_within(one.importer, WEB) and not is_late_command(one)]
+    assert [str(one) for one in wrong] == []
+
+
+def test_web_page_is_imported_late_and_by_the_command_line_only() -> None:
+    found = [one for one in importers_of(WEB) if not is_within(one.importer, WEB)]
+    assert found, "the rule is for a command that is gone"
+    assert [str(one) for one in found if not is_late_command(one)] == []
+
+
+def is_late_command(found: Import) -> bool:
+    return found.late and is_within(found.importer, f"{PACKAGE}.cli")
+
+
+def within(package: str) -> list[str]:
+    return [name for name in modules() if is_within(name, package)]
 
 
 def test_rich_is_imported_late_and_by_what_people_watch_only() -> None:
@@ -275,6 +336,7 @@ def test_download_libraries_are_imported_late_and_by_pull_only(library: str) -> 
         ("def f():\n  import torch", "torch", True),
         ("class A:\n  def f(self):\n    if self:\n      from torch import nn", "torch", True),
         ("async def f():\n  import torch", "torch", True),
+        ("if TYPE_CHECKING:\n  import torch", "torch", True),
         ("from edge_classifier import batch", "edge_classifier.batch", False),
         ("from edge_classifier import __version__", "edge_classifier", False),
     ],

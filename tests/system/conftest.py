@@ -23,7 +23,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     environment = tmp_path_factory.mktemp("environment")
     subprocess.run([PYTHON, "-m", "venv", environment], check=True)
     # hatchling builds the project, simplejpeg is what install.sh may add.
-    wanted = (str(REPOSITORY), "hatchling", "simplejpeg")
+    wanted = (f"{REPOSITORY}[web]", "hatchling", "simplejpeg")
     pip = environment / "bin/pip"
     subprocess.run([pip, "wheel", "--quiet", "--wheel-dir", folder, *wanted], check=True)
     return folder

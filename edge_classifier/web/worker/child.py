@@ -7,6 +7,7 @@ import os
 import resource
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,7 +23,8 @@ _FILE_LIMIT = 16_000_000
 
 
 def _main(memory_mb: int) -> None:
-    os.nice(_NICENESS)
+    with suppress(OSError):  # A sandbox may forbid it.
+        os.nice(_NICENESS)
     _limit(memory_mb << 20)
     questions, answers = _pipes()
     tasks = Tasks()

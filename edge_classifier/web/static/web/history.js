@@ -1,0 +1,43 @@
+// History works without this: it opens the filter where there is room, and counts what is selected.
+"use strict";
+{
+  const filter = document.querySelector(".filter");
+  if (filter && matchMedia("(min-width: 1000px)").matches) filter.open = true;
+
+  const list = document.getElementById("list");
+  const button = document.getElementById("selected");
+  const all = document.getElementById("all");
+  const boxes = list ? [...list.querySelectorAll("input[name=key]")] : [];
+
+  const count = () => {
+    const selected = boxes.filter((box) => box.checked).length;
+    button.disabled = selected === 0;
+    button.textContent = button.dataset.text + (selected ? ` (${selected})` : "");
+    all.checked = selected === boxes.length;
+    all.indeterminate = selected > 0 && selected < boxes.length;
+  };
+
+  let last = -1;
+  const choose = (event) => {
+    const now = boxes.indexOf(event.target);
+    if (now < 0) return;
+    if (event.shiftKey && last >= 0) { // From the last one to this, as in lists of files.
+      for (const box of boxes.slice(Math.min(last, now), Math.max(last, now) + 1)) {
+        box.checked = event.target.checked;
+      }
+    }
+    last = now;
+    count();
+  };
+
+  if (boxes.length) {
+    all.parentElement.hidden = false;
+    all.addEventListener("change", () => {
+      for (const box of boxes) box.checked = all.checked;
+      count();
+    });
+    list.addEventListener("click", choose);
+    addEventListener("pageshow", count); // The browser restores boxes when one comes back.
+    count();
+  }
+}

@@ -1,0 +1,149 @@
+"""The page as a process of its own, and questions to it as only the network can ask them."""
+
+import http.client
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from tests.mosquitto import free_port
+from tests.waiting import eventually
+
+PASSWORD = "correct horse battery staple"  # noqa: S105 (of a database that ends with the test)
+
+
+def edge_classify(
+    *arguments: str | Path, stdin: str = "", environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """One command, to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "edge_classifier", *map(str, arguments)],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, **(environment or {})},
+    )
+
+
+def web(state: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """``edge-classify web`` with ``arguments``, to its end."""
+    options = ["--set", f"state_folder={state}", "--set", "mqtt.enabled=false"]
+    return edge_classify("web", *options, *arguments, stdin=stdin)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    """In small letters."""
+    body: str
+    cookies: Mapping[str, str]
+    """Name to the whole line."""
+
+
+@dataclass
+class Page:
+    """``edge-classify web``, on a port of its own."""
+
+    state: Path
+    settings: Sequence[str] = ("mqtt.enabled=false",)
+    host: str = "127.0.0.1"
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "Page":
+        self.state.mkdir(parents=True, exist_ok=True)
+        options = [f"state_folder={self.state}", f"server.host={self.host}"]
+        assignments = [part for line in (*options, *self.settings) for part in ("--set", line)]
+        command = [sys.executable, "-m", "edge_classifier", "web", "--port", str(self.port)]
+        with self._said.open("wb") as said:
+            self.process = subprocess.Popen([*command, *assignments], stdout=said, stderr=said)
+        eventually(lambda: "The page is at" in self.said or self.has_ended, within_s=60)
+        assert not self.has_ended, self.said
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        if self.process:
+            self.process.kill()
+            self.process.wait(10)
+
+    @property
+    def _said(self) -> Path:
+        return self.state / "said.txt"
+
+    @property
+    def said(self) -> str:
+        """What it has written to its terminal."""
+        return self._said.read_text("utf-8", "replace") if self._said.exists() else ""
+
+    @property
+    def has_ended(self) -> bool:
+        return self.process is not None and self.process.poll() is not None
+
+    @property
+    def invitation(self) -> str:
+        """The path of the page that makes the first administrator; empty: none was told."""
+        found = re.search(r"(/setup/\S+)", self.said)
+        return found.group(1) if found else ""
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def end(self, number: int = signal.SIGTERM, within_s: float = 10) -> int:
+        """Ask it to end, and return its exit code."""
+        assert self.process
+        self.process.send_signal(number)
+        return self.process.wait(within_s)
+
+    def ask(
+        self,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        form: str | None = None,
+        method: str = "",
+    ) -> Reply:
+        """One request; no redirect is followed."""
+        connection = http.client.HTTPConnection(self.host.strip("[]"), self.port, timeout=30)
+        kind = {"Content-Type": "application/x-www-form-urlencoded"} if form is not None else {}
+        try:
+            verb = method or ("GET" if form is None else "POST")
+            connection.request(verb, path, body=form, headers={**kind, **(headers or {})})
+            response = connection.getresponse()
+            return Reply(
+                response.status,
+                {name.lower(): value for name, value in response.getheaders()},
+                response.read().decode("utf-8", "replace"),
+                _cookies(response.headers.get_all("Set-Cookie", [])),
+            )
+        finally:
+            connection.close()
+
+    def log_in(self, name: str, password: str, headers: Mapping[str, str] | None = None) -> Reply:
+        """Try to; the reply has the session's cookie."""
+        form = self.ask("/login", headers=headers)
+        token = hidden_token(form.body)
+        cookie = "; ".join(line.partition(";")[0] for line in form.cookies.values())
+        body = f"csrfmiddlewaretoken={token}&username={name}&password={password.replace(' ', '+')}"
+        return self.ask("/login", headers={**(headers or {}), "Cookie": cookie}, form=body)
+
+
+def hidden_token(body: str) -> str:
+    """The secret of the form in a page."""
+    return re.findall(r'name="csrfmiddlewaretoken" value="([^"]+)"', body)[0]
+
+
+def _cookies(lines: Sequence[str]) -> dict[str, str]:
+    return {line.partition("=")[0]: line for line in lines}

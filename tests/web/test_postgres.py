@@ -1,0 +1,73 @@
+"""The page on PostgreSQL: tables are made once, and a database that is away is told of."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.web.serving import PASSWORD, Page, web
+
+pytest.importorskip("psycopg", reason="the extra [fleet] is not installed")
+
+from tests.postgres import Postgres, postgres
+
+
+@pytest.fixture
+def database(monkeypatch: pytest.MonkeyPatch) -> Iterator[Postgres]:
+    """An empty one, which is that of all programs that the test starts."""
+    with postgres() as running:
+        monkeypatch.setenv("DATABASE_URL", running.url)
+        yield running
+
+
+def test_several_machines_at_once_make_the_tables_once(database: Postgres, tmp_path: Path) -> None:
+    running = []
+    for number in range(3):
+        state = f"state_folder={tmp_path / str(number)}"
+        command = [
+            sys.executable,
+            "-m",
+            "edge_classifier",
+            "web",
+            "--set",
+            state,
+            "manage",
+            "check",
+        ]
+        running.append(
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        )
+    said = [process.communicate(timeout=120)[0] for process in running]
+    assert [process.returncode for process in running] == [0, 0, 0], said
+    assert sum("is brought up to date" in text for text in said) == 1
+    steps = "SELECT count(*), count(DISTINCT (app, name)) FROM django_migrations"
+    ((all_steps, different),) = database.rows(steps)
+    assert all_steps == different > 0
+
+
+def test_database_that_is_away_is_told_and_comes_back(database: Postgres, tmp_path: Path) -> None:
+    assert web(tmp_path, "createadmin", "anna", stdin=f"{PASSWORD}\n").returncode == 0
+    with Page(tmp_path) as page:
+        cookie = page.log_in("anna", PASSWORD).cookies["sessionid"].partition(";")[0]
+        asked = {"Cookie": cookie}
+        assert page.ask("/password", headers=asked).status == 200
+        database.crash()
+        try:
+            reply = page.ask("/password", headers=asked)
+            assert (reply.status, "Back soon" in reply.body) == (503, True)
+            assert "127.0.0.1" not in reply.body
+        finally:
+            database.start()
+        assert page.ask("/password", headers=asked).status == 200
+
+
+def test_database_that_is_away_at_the_start_is_told_without_its_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://edge:swordfish@127.0.0.1:1/web")
+    done = web(tmp_path, "manage", "check")
+    assert done.returncode == 69
+    assert "the database cannot be used" in done.stderr
+    assert "swordfish" not in done.stderr
