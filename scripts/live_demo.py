@@ -1,4 +1,4 @@
-"""The daemon on the bundled photographs, a broker in pure Python, and what a subscriber receives.
+"""The daemon on the bundled photographs, with broker, subscriber, and the page that records it.
 
     scripts/demo [--seconds N]
 
@@ -17,7 +17,9 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 from amqtt.broker import Broker
 from paho.mqtt.client import Client, MQTTMessage
@@ -42,38 +44,76 @@ time_constant_s = 0.5
 [decision.groups]
 cat = ["tabby", "tiger cat", "Egyptian cat", "Persian cat", "Siamese cat"]
 """
+_PAGE_CONFIG = """
+title = "Demo"
+state_folder = "{folder}"
+[server]
+port = {page_port}
+[mqtt]
+port = {port}
+protocol = "3.1.1"
+"""
+_SHOWN_S = 20
+_STEP_S = 0.5
 
 
 def main() -> int:
-    """Start the broker, the subscriber and the daemon; end them; 0 when events have arrived."""
-    parser = argparse.ArgumentParser(description="Show the daemon at work.")
-    parser.add_argument("--seconds", type=int, default=20, metavar="N", help="how long")
+    """Start all parts, end them after a while; 0 when events have arrived and been recorded."""
+    parser = argparse.ArgumentParser(description="Show the daemon and the web page at work.")
+    text = "how long; without it, until Ctrl-C in a terminal, else 20 s"
+    parser.add_argument("--seconds", type=int, metavar="N", help=text)
     seconds = parser.parse_args().seconds
     logging.getLogger("amqtt").setLevel(logging.CRITICAL)
     logging.getLogger("transitions").setLevel(logging.CRITICAL)
+    if seconds is None and not sys.stdin.isatty():
+        seconds = _SHOWN_S
     with tempfile.TemporaryDirectory() as folder:
         return asyncio.run(_show(Path(folder), seconds))
 
 
-async def _show(folder: Path, seconds: int) -> int:
+async def _show(folder: Path, seconds: int | None) -> int:
     port = _free_port()
     broker = Broker(_broker_config(port))
     await broker.start()
+    page = Page(folder, port)
+    print("The web page is started ...", flush=True)
+    await asyncio.to_thread(page.wait)
     listener = Listener(port)
     print(f"A broker listens on 127.0.0.1:{port}; the daemon classifies {samples.FOLDER}.\n")
     daemon = _start_daemon(folder, port)
     try:
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(asyncio.to_thread(daemon.wait), seconds)
+        await _watch([daemon, page.process], listener, page.address, seconds)
     finally:
-        if daemon.poll() is None:
-            daemon.send_signal(signal.SIGTERM)
-        code = await asyncio.to_thread(daemon.wait, 20)
+        code = await asyncio.to_thread(_end, daemon)
         await asyncio.sleep(0.5)  # The last words are on their way.
+        recorded = page.recorded()
         listener.stop()
+        page_code = await asyncio.to_thread(_end, page.process)
         await broker.shutdown()
     print(f"\nThe daemon ended with exit code {code} after {listener.events} events.")
-    return 0 if listener.events and code == 0 else 1
+    print(f"The page ended with exit code {page_code}; it had recorded {recorded} of them.")
+    return 0 if listener.events == recorded > 0 and code == page_code == 0 else 1
+
+
+async def _watch(
+    processes: list[subprocess.Popen[bytes]],
+    listener: "Listener",
+    address: str,
+    seconds: int | None,
+) -> None:
+    """Wait until time is up, a process ends, or Ctrl-C."""
+    started = time.monotonic()
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stopped.set)
+    while not stopped.is_set() and all(process.poll() is None for process in processes):
+        passed_s = time.monotonic() - started
+        if seconds is not None and passed_s >= seconds:
+            return
+        if seconds is None and passed_s >= _SHOWN_S and not listener.is_silent:
+            listener.is_silent = True
+            print(f"\nThe page stays at {address} until Ctrl-C.", flush=True)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopped.wait(), _STEP_S)
 
 
 def _broker_config(port: int) -> dict[str, object]:
@@ -95,7 +135,49 @@ def _start_daemon(folder: Path, port: int) -> subprocess.Popen[bytes]:
     text = _CONFIG.format(folder=folder / "state", port=port, pictures=samples.FOLDER)
     config.write_text(text, "utf-8")
     command = [sys.executable, "-m", "edge_classifier", "run", "--config", str(config)]
-    return subprocess.Popen(command, env=os.environ)
+    # In a group of its own, so that Ctrl-C is ours and all end in order.
+    return subprocess.Popen(command, env=os.environ, process_group=0)
+
+
+def _end(process: subprocess.Popen[bytes]) -> int:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    return process.wait(20)
+
+
+class Page:
+    """The web page in a process of its own; it says itself where it is."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        page_port = _free_port()
+        config = folder / "web.toml"
+        state = folder / "web"
+        config.write_text(
+            _PAGE_CONFIG.format(folder=state, port=port, page_port=page_port), "utf-8"
+        )
+        self.address = f"http://127.0.0.1:{page_port}/"
+        command = [sys.executable, "-m", "edge_classifier", "web", "--config", str(config)]
+        self.process = subprocess.Popen(command, env=os.environ, process_group=0)
+
+    def wait(self) -> None:
+        """Until it answers. Raises SystemExit when it has ended instead."""
+        while self.process.poll() is None:
+            with contextlib.suppress(OSError):
+                if self._health()["live"]["connected"]:
+                    return
+            time.sleep(_STEP_S)
+        raise SystemExit(f"the page ended with exit code {self.process.returncode}")
+
+    def recorded(self) -> int:
+        """Events that it has written."""
+        with contextlib.suppress(OSError):
+            return int(self._health()["recorder"]["recorded"])
+        return 0
+
+    def _health(self) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.address}healthz", timeout=5) as answer:  # noqa: S310
+            found: dict[str, Any] = json.load(answer)
+        return found
 
 
 class Listener:
@@ -103,6 +185,7 @@ class Listener:
 
     def __init__(self, port: int) -> None:
         self.events = 0
+        self.is_silent = False
         self._started = time.monotonic()
         self._client = Client(CallbackAPIVersion.VERSION2, "demo-listener")
         self._client.on_message = self._print
@@ -117,6 +200,8 @@ class Listener:
 
     def _print(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
         self.events += message.topic.endswith("/event")
+        if self.is_silent:
+            return
         elapsed = time.monotonic() - self._started
         print(f"{elapsed:6.1f} s  {message.topic}  {_shown(bytes(message.payload))}", flush=True)
 
