@@ -9,7 +9,8 @@
 #   --no-apt                                      leave the system's packages alone
 # It adds /opt/edge-classifier, /etc/edge-classifier, /etc/systemd/system/edge-classifier.service
 # and /usr/local/bin/edge-classify, and the service keeps /var/lib/edge-classifier. --web adds
-# edge-classifier-web.service, which keeps /var/lib/edge-classifier-web.
+# edge-classifier-web.service, which keeps /var/lib/edge-classifier-web and uploaded models in
+# /var/lib/edge-classifier-web-models.
 set -euo pipefail
 umask 022
 cd "$(dirname "$0")/.."
@@ -207,12 +208,16 @@ start() {
     say "systemd does not run here: the service is not enabled"
     return 0
   fi
-  local services=("$SERVICE")
+  local service services=()
+  # First, for the folder of uploaded models must be there when the daemon is started.
   if [ -e "$WEB_UNIT" ] || { [ -n "$dry_run" ] && [ -n "$web" ]; }; then services+=("$WEB"); fi
+  services+=("$SERVICE")
   run systemctl daemon-reload
   run systemctl enable --quiet "${services[@]}"
-  # Type=notify: this waits until they say that they are ready.
-  run systemctl restart "${services[@]}"
+  for service in "${services[@]}"; do
+    # Type=notify: this waits until it says that it is ready.
+    run systemctl restart "$service" || return
+  done
 }
 
 roll_back() {
@@ -244,7 +249,7 @@ uninstall_all() {
   run rm -f "$UNIT" "$WEB_UNIT" "$COMMAND"
   run rm -rf "$HOME_FOLDER"
   if [ -n "$purge" ]; then
-    run rm -rf "$SETTINGS" "$UNIT.d" "$WEB_UNIT.d" /var/lib/{private/,}{$SERVICE,$WEB}
+    run rm -rf "$SETTINGS" "$UNIT.d" "$WEB_UNIT.d" /var/lib/{private/,}{$SERVICE,$WEB,$WEB-models}
   else
     say "settings, secrets and state are kept (--purge removes them)"
   fi

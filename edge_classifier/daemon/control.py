@@ -10,18 +10,18 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from edge_classifier.config.changes import compare
 from edge_classifier.config.settings import Settings
 from edge_classifier.daemon.cameras import Cameras
 from edge_classifier.daemon.keeper import Keeper
-from edge_classifier.daemon.network import Network, load_network, model_by_name
+from edge_classifier.daemon.network import Network, load_network
 from edge_classifier.daemon.outcome import Override
 from edge_classifier.daemon.pipeline import Pipeline
 from edge_classifier.daemon.reporter import Reporter
 from edge_classifier.daemon.requests import Request, RequestError, answer, parse_request
+from edge_classifier.daemon.shelf import Shelf
 from edge_classifier.daemon.worker import Worker
 from edge_classifier.decision.labels import UnknownLabelsError
 from edge_classifier.decision.rules import rules_for
@@ -52,7 +52,7 @@ class Control:
         worker: Worker,
         read_settings: Callable[[], Settings],
         installed: Callable[[Network, Settings], None],
-        models_folder: Path,
+        shelf: Shelf,
         requested_model: str = "",
     ) -> None:
         self.settings = settings
@@ -67,7 +67,7 @@ class Control:
         self._worker = worker
         self._read_settings = read_settings
         self._installed = installed
-        self._models_folder = models_folder
+        self._shelf = shelf
         self._requested_model = requested_model
         self._handlers: Mapping[str, Callable[[Request, Done], None]] = {
             "enable": self._enable,
@@ -231,7 +231,7 @@ class Control:
         """The configured model, or the one that was asked for over MQTT."""
         if not requested:
             return load_network(settings.model)
-        reference = model_by_name(requested, self._models_folder)
+        reference = self._shelf.reference(requested, in_use=self._requested_model)
         # Label names and crop were configured for another file.
         return load_network(replace(settings.model, use=reference, labels=None, crop=""))
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -13,8 +12,6 @@ from edge_classifier.core.contract import Crop
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.labels import UNKNOWN, display_names, unknown_name
 from edge_classifier.engine.footprint import give_back
-from edge_classifier.errors import MissingFileError
-from edge_classifier.modelfile.catalogue import Catalogue, load_catalogue
 from edge_classifier.modelfile.resolve import Overrides
 
 
@@ -54,21 +51,3 @@ def load_network(settings: Model) -> Network:
     classifier.score(Frame(np.zeros((height, width, 3), np.uint8)))
     give_back(loaded.seat.model)
     return Network(loaded, classifier)
-
-
-def model_by_name(name: str, folder: Path, catalogue: Catalogue | None = None) -> str:
-    """The reference of a model that may be asked for over the network.
-
-    That is a name of the catalogue, or of a file in ``folder``; never a path, because whoever may
-    publish to a topic must not reach the file system. Raises MissingFileError.
-    """
-    catalogue = catalogue or load_catalogue()
-    if catalogue.entry(name):
-        return name
-    files = sorted(path for path in folder.glob("*.tflite") if path.is_file())
-    for path in files:
-        if name in {path.name, path.stem}:
-            return str(path)
-    known = [entry.name for entry in catalogue.entries] + [path.stem for path in files]
-    remedy = f"Known are {', '.join(known)}; put others into {folder}"
-    raise MissingFileError(repr(name), "no such model", remedy)

@@ -27,6 +27,7 @@ from edge_classifier.daemon.outcome import Outcome, Override
 from edge_classifier.daemon.pipeline import Pipeline
 from edge_classifier.daemon.reporter import Explain, Reporter
 from edge_classifier.daemon.rounds import Rounds
+from edge_classifier.daemon.shelf import Shelf
 from edge_classifier.daemon.worker import Worker
 from edge_classifier.errors import EdgeClassifierError, ExitCode
 from edge_classifier.publish.publisher import Publisher
@@ -106,7 +107,7 @@ class Service:
             worker=self._worker,
             read_settings=read_settings,
             installed=self._installed,
-            models_folder=self._folder / "models",
+            shelf=Shelf.below(self._folder),
             requested_model=model,
         )
 

@@ -104,6 +104,22 @@ class Catalogue:
         self.require(reference)
         raise AssertionError(reference)
 
+    def asked(self, name: str, *folders: Path) -> str:
+        """What ``locate`` takes for a model that somebody asks for over a network.
+
+        That is a name of the catalogue, or of a file in ``folders``, the first before the second;
+        never a path, because who may ask must not reach the file system. Raises MissingFileError.
+        """
+        if self.entry(name):
+            return name
+        files = [path for folder in folders for path in sorted(folder.glob("*.tflite"))]
+        files = [path for path in files if path.is_file()]
+        for path in files:
+            if name in {path.name, path.stem}:
+                return str(path)
+        known = [entry.name for entry in self.entries] + [path.stem for path in files]
+        raise MissingFileError(repr(name), "no such model", f"Known are {', '.join(known)}.")
+
     def how_to_get(self, entry: Entry) -> str:
         """What a person does to have the model here."""
         if entry.embedded:

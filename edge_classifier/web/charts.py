@@ -1,7 +1,7 @@
 """Counts per day and label, as bars: where each part of the chart is, in percent of its size."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -85,37 +85,33 @@ def counts(records: QuerySet[Record], first: date, last: date) -> Counts:
     return found
 
 
-def chart(
-    found: Counts, labels: Mapping[int, Label], others: str, first: date, last: date
-) -> Chart:
-    """The chart of these days. ``labels`` has every id in ``found``; ``others`` names the rest.
+def ranked(found: Counts) -> list[int]:
+    """The labels, the most frequent first."""
+    totals: Counter[int] = Counter()
+    for (_, label), count in found.items():
+        totals[label] += count
+    return sorted(totals, key=lambda label: (-totals[label], label))
+
+
+def chart(found: Counts, shown: Sequence[Label], others: str, first: date, last: date) -> Chart:
+    """The chart of these days: a series for each label in ``shown``, one for the rest.
 
     Geometry is in percent. What a page writes often is text already: templates take their time
     with numbers.
     """
-    totals: Counter[int] = Counter()
-    for (_, label), count in found.items():
-        totals[label] += count
-    ranked = sorted(totals, key=lambda label: (-totals[label], labels[label].name))
-    shown: list[Label | None] = [labels[label] for label in ranked[:_MOST_SERIES]]
-    if len(ranked) > _MOST_SERIES:
-        shown.append(None)
-    names = [label_name(label) if label else others for label in shown]
-    days = _by_day(found, {label: number for number, label in enumerate(ranked)}, len(shown))
+    days = _by_day(found, [label.id for label in shown])
+    names = [*(label_name(label) for label in shown), others]
+    if not any(counts[-1] for counts in days.values()):
+        names.pop()
     step, top = scale(max((sum(day) for day in days.values()), default=0))
     bars = _bars(days, names, first, last)
+    labels = [*shown, None]
     series = [
-        Series(
-            number,
-            label,
-            names[number],
-            sum(b.counts[number] for b in bars),
-            path(bars, number, top),
-        )
-        for number, label in enumerate(shown)
+        Series(n, labels[n], name, sum(bar.counts[n] for bar in bars), path(bars, n, top))
+        for n, name in enumerate(names)
     ]
     lines = [Line(f"{100 - 100 * n / top:.2f}", n) for n in range(step, top + 1, step)]
-    return Chart(first, last, totals.total(), series, bars, lines)
+    return Chart(first, last, sum(found.values()), series, bars, lines)
 
 
 def path(bars: list[Bar], number: int, top: int) -> str:
@@ -138,10 +134,12 @@ def scale(most: int) -> tuple[int, int]:
     return step, max(1, -(-most // step)) * step
 
 
-def _by_day(found: Counts, rank: Mapping[int, int], size: int) -> dict[date, list[int]]:
-    days: dict[date, list[int]] = defaultdict(lambda: [0] * size)
+def _by_day(found: Counts, shown: Sequence[int]) -> dict[date, list[int]]:
+    """Of each day, the counts of these labels, and of all others at the end."""
+    place = {label: number for number, label in enumerate(shown)}
+    days: dict[date, list[int]] = defaultdict(lambda: [0] * (len(shown) + 1))
     for (day, label), count in found.items():
-        days[day][min(rank[label], _MOST_SERIES)] += count
+        days[day][place.get(label, -1)] += count
     return days
 
 
@@ -151,7 +149,7 @@ def _bars(days: Mapping[date, list[int]], names: list[str], first: date, last: d
     bars = []
     for number in range(size):
         day = first + timedelta(days=number)
-        counts = days.get(day, [0] * len(names))
+        counts = days.get(day, [0] * len(names))[: len(names)]
         parts = (f"{name} {count}" for name, count in zip(names, counts, strict=True) if count)
         bars.append(
             Bar(
@@ -170,6 +168,8 @@ def _bars(days: Mapping[date, list[int]], names: list[str], first: date, last: d
     return bars
 
 
-def all_labels(found: Counts) -> dict[int, Label]:
-    """The labels that were counted. One query."""
-    return Label.objects.in_bulk({label for _, label in found})
+def shown_labels(found: Counts) -> list[Label]:
+    """The labels that have a series of their own. One query."""
+    ids = ranked(found)[:_MOST_SERIES]
+    labels = Label.objects.in_bulk(ids)
+    return [labels[label] for label in ids if label in labels]

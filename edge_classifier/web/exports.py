@@ -25,9 +25,10 @@ A record has these fields, in this order:
 What there is not is empty in CSV. In JSON it is null, where it is no text that can be empty.
 
 CSV begins with a byte order mark, without which spreadsheets take Chinese for another alphabet
-(Python reads it as ``utf-8-sig``; pandas as it is); ``top`` is JSON in it. A text that a spreadsheet
-would run as a formula has an apostrophe put before it. JSON has everything as it is: one array,
-so that a download that broke off cannot pass for a whole one, and each record on a line of its own.
+(Python reads it as ``utf-8-sig``; pandas as it is); ``top`` is JSON in it. A text that a
+spreadsheet would run as a formula has an apostrophe put before it. JSON has everything as it is:
+one array, so that a download that broke off cannot pass for a whole one, and each record on a line
+of its own.
 """
 
 import csv

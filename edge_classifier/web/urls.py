@@ -27,6 +27,7 @@ urlpatterns = [
     path("live/stream", live.stream, name="live-stream"),
     path("live/<str:device>/<str:camera>.jpg", live.frame, name="live-frame"),
     path("history", history.page, name="history"),
+    path("history/chart", history.chart, name="history-chart"),
     path("history/export.csv", history.export_csv, name="history-csv"),
     path("history/export.json", history.export_json, name="history-json"),
     path("history/delete", history.delete, name="history-delete"),

@@ -20,6 +20,7 @@ from edge_classifier.daemon.meters import Meters
 from edge_classifier.daemon.network import Network
 from edge_classifier.daemon.pipeline import Pipeline
 from edge_classifier.daemon.reporter import Reporter
+from edge_classifier.daemon.shelf import Shelf
 from edge_classifier.daemon.worker import Worker
 from edge_classifier.errors import ConfigurationError, MissingFileError
 from tests.daemon import colours, model
@@ -38,7 +39,7 @@ class Office:
         self.camera = Camera(
             source=f"pictures:{pictures}", picture_s=0, rate_fps=50, decision=AT_ONCE
         )
-        self.models = folder / "models"
+        self.models, self.uploads = folder / "models", folder / "uploads"
         model(self.models / "german.tflite", GERMAN, size=16)
         use = str(model(folder / "rgb.tflite"))
         self.settings = Settings(
@@ -75,7 +76,7 @@ class Office:
             worker=self.worker,
             read_settings=self._read,
             installed=self._installed,
-            models_folder=self.models,
+            shelf=Shelf(self.models, self.folder / "copies", self.uploads),
             requested_model=requested,
         )
 
@@ -294,6 +295,32 @@ def test_control_starts_with_the_configured_model_where_the_other_is_gone(
     assert office.installed[-1][0].startswith("rgb@")
     assert "back to the configured model: 'gone': no such model" in caplog.text
     office.cameras.stop(20)
+
+
+def test_control_changes_to_an_upload_and_starts_with_it_when_it_is_deleted(tmp_path: Path) -> None:
+    office = Office(tmp_path)
+    office.start()
+    uploaded = model(office.uploads / "garden.tflite")
+    assert office.done("model", model="garden")["model"].startswith("garden@")
+    assert office.told.notes["overrides"]["model"] == "garden"
+    # Whoever may write the upload must not reach what is mapped.
+    uploaded.write_bytes(b"")
+    office.goes_on()
+    uploaded.unlink()
+    office.cameras.stop(20)
+    control = office.make_control("garden")
+    control.start()
+    assert office.installed[-1][0].startswith("garden@")
+    office.cameras.stop(20)
+
+
+def test_control_keeps_an_upload_in_use_where_the_next_one_cannot_be_used(office: Office) -> None:
+    model(office.uploads / "garden.tflite")
+    (office.uploads / "junk.tflite").write_bytes(b"\0\0\0\0TFL3" + b"junk" * 1000)
+    office.done("model", model="garden")
+    assert "junk.tflite" in office.refused("model", model="junk")
+    assert office.state("door").model.startswith("garden@")
+    assert (office.folder / "copies" / "garden.tflite").is_file()
 
 
 def test_control_does_not_start_without_a_model_or_with_labels_it_has_not(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ pytest.importorskip("django", reason="the extra [web] is not installed")
 from django.conf import settings as django_settings
 from django.db import connection
 from django.test import Client
+from django.utils import translation
 
 from edge_classifier.web import start
 from edge_classifier.web.configuration import Places
@@ -56,6 +57,8 @@ def page() -> Parts:
     worker: Any = NoWorker()
     parts = Parts(SETTINGS, PLACES, worker)
     install(parts)
+    # A request leaves its language to its thread, which here is that of the next test, too.
+    translation.activate("en")
     return parts
 
 

@@ -58,10 +58,10 @@ def test_history_leads_through_all_records_and_back_without_a_gap(viewer: Client
         assert "source=event" in onward
         page, pages = get(viewer, onward), pages + 1
         seen += keys(page)
-    assert (seen, pages) == (ordered, 3)
+    assert (seen, pages) == (ordered, 6)
     back = get(viewer, link(page, "prev"))
-    assert keys(back) == ordered[48:96]
-    assert keys(get(viewer, link(back, "prev"))) == ordered[:48]
+    assert keys(back) == ordered[96:120]
+    assert keys(get(viewer, link(back, "prev"))) == ordered[72:96]
 
 
 def test_history_stays_in_place_when_something_new_comes(viewer: Client) -> None:
@@ -138,9 +138,23 @@ def test_history_shows_what_text_from_outside_says_as_text(viewer: Client) -> No
 
 def test_history_has_no_inline_style(viewer: Client) -> None:
     making.event(picture=making.jpeg())
-    page = get(viewer, "/history")
+    page = get(viewer, "/history") + get(viewer, "/history/chart?part")
     assert 'class="plot"' in page
     assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?! src)", page)
+
+
+def test_chart_is_a_page_of_its_own_without_script(viewer: Client) -> None:
+    making.event("cat")
+    making.event("dog")
+    page = get(viewer, "/history/chart?label=cat")
+    assert "cat: 1" in page
+    assert "dog" not in page
+    assert '/history?label=cat"' in page
+
+
+def test_chart_of_a_wrong_filter_leads_to_what_is_wrong(viewer: Client) -> None:
+    answer = viewer.get("/history/chart?source=dream")
+    assert (answer.status_code, answer["Location"]) == (302, "/history?source=dream")
 
 
 def test_history_names_labels_in_chinese(viewer: Client) -> None:
@@ -167,14 +181,15 @@ def test_chart_counts_each_day_by_the_true_label(db: None) -> None:
     making.event("dog", verdict="rejected")
     making.event("dog", at=timezone.now() - timedelta(days=40))
     counts = charts.counts(Record.objects.all(), day - timedelta(days=29), day)
-    named = {(on, charts.all_labels(counts)[label].name): n for (on, label), n in counts.items()}
+    names = {label.id: label.name for label in charts.shown_labels(counts)}
+    named = {(on, names[label]): n for (on, label), n in counts.items()}
     assert named == {(day, "cat"): 2, (day, "dog"): 1}
 
 
 def _chart(counts: dict[tuple[date, int], int], days: int = 30) -> charts.Chart:
     last = date(2026, 11, 22)
-    labels = {number: Label(id=number, name=f"label {number}") for number in range(20)}
-    return charts.chart(counts, labels, "others", last - timedelta(days=days - 1), last)
+    shown = [Label(id=number, name=f"label {number}") for number in charts.ranked(counts)[:6]]
+    return charts.chart(counts, shown, "others", last - timedelta(days=days - 1), last)
 
 
 def test_chart_puts_the_rare_labels_together() -> None:

@@ -29,6 +29,7 @@ RULES: dict[str, dict[str, Role]] = {
     "live-stream": {"GET": VIEWER},
     "live-frame": {"GET": VIEWER},
     "history": {"GET": VIEWER},
+    "history-chart": {"GET": VIEWER},
     "history-csv": {"GET": VIEWER},
     "history-json": {"GET": VIEWER},
     "history-delete": {"POST": VIEWER},

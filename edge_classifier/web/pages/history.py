@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html_join
@@ -22,9 +22,9 @@ from edge_classifier.web.models import Label, Record
 from edge_classifier.web.pages.deleting import delete
 from edge_classifier.web.roles import Role, requires, visible
 
-__all__ = ["delete", "export_csv", "export_json", "page"]
+__all__ = ["chart", "delete", "export_csv", "export_json", "page"]
 
-_SIZE = 48
+_SIZE = 24
 _COUNTED = 10_000
 """More are not counted: it would take its time, and nobody reads that many."""
 _CHART_DAYS = 30
@@ -34,7 +34,7 @@ _FEW = 100
 @require_safe
 @requires(Role.VIEWER)
 def page(request: HttpRequest) -> HttpResponse:
-    """A part of the list, and the chart; 400 and what is wrong with the filter or the place."""
+    """A part of the list; 400 and what is wrong with the filter or the place."""
     form = FilterForm(request.GET)
     context = {"form": form, "labels": _labels(), "new": _new(request), "today": _today()}
     try:
@@ -49,8 +49,23 @@ def page(request: HttpRequest) -> HttpResponse:
     records, count = _counted(visible(request), chosen)
     context["count"] = _told(count)
     context["page"] = keyset.page(records, _SIZE, **places)
-    context["chart"] = _chart(records, chosen)
     return render(request, "web/history.html", context)
+
+
+@require_safe
+@requires(Role.VIEWER)
+def chart(request: HttpRequest) -> HttpResponse:
+    """Counts per day and label; apart from the list, which need not wait for them.
+
+    With ``part``, for the script of the list, it is the chart alone.
+    """
+    form = FilterForm(request.GET)
+    if not form.is_valid():
+        return redirect(f"{reverse('history')}?{request.GET.urlencode()}")
+    chosen = form.filter()
+    context = {"form": form, "chart": _chart(chosen.apply(visible(request)), chosen)}
+    name = "history_chart" if "part" in request.GET else "history_chart_page"
+    return render(request, f"web/{name}.html", context)
 
 
 @require_safe
@@ -145,4 +160,4 @@ def _chart(records: QuerySet[Record], chosen: Filter) -> charts.Chart | None:
     counts = charts.counts(records, first, last)
     if not counts:
         return None
-    return charts.chart(counts, charts.all_labels(counts), gettext("others"), first, last)
+    return charts.chart(counts, charts.shown_labels(counts), gettext("others"), first, last)

@@ -90,16 +90,12 @@ def _reference(task: Classify, catalogue: Catalogue) -> str:
     Paths come from the settings only: whoever chooses a model must not reach the file system.
     """
     name = task.model or task.configured
-    if not name or catalogue.entry(name):
-        return name
-    files = sorted(path for path in Path(task.models).glob("*.tflite") if path.is_file())
-    for path in files:
-        if name in {path.name, path.stem, str(path)}:
-            return str(path)
-    if name == task.configured:
-        return name
-    known = [entry.name for entry in catalogue.entries] + [path.stem for path in files]
-    raise MissingFileError(repr(name), "no such model", f"Known are {', '.join(known)}.")
+    try:
+        return catalogue.asked(name, Path(task.models)) if name else name
+    except MissingFileError:
+        if name == task.configured:
+            return name
+        raise
 
 
 def _load(reference: str, key: tuple[str, int, int], top_k: int) -> _Network:

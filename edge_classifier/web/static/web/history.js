@@ -1,6 +1,15 @@
-// History works without this: it opens the filter where there is room, and counts what is selected.
+// History works without this: it opens the filter where there is room, fetches the chart, and counts
+// what is selected.
 "use strict";
 {
+  const chart = document.getElementById("chart");
+  if (chart) {
+    fetch(chart.dataset.source)
+      .then((answer) => (answer.ok && !answer.redirected ? answer.text() : ""))
+      .then((html) => { chart.innerHTML = html; chart.classList.add("there"); })
+      .catch(() => chart.remove()); // Without a connection the list alone is there.
+  }
+
   const filter = document.querySelector(".filter");
   if (filter && matchMedia("(min-width: 1000px)").matches) filter.open = true;
 
