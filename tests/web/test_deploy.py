@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_classifier.daemon.shelf import UPLOADS_VARIABLE
 from edge_classifier.web.configuration import Places
 from edge_classifier.web.framework import framework
 from edge_classifier.web.settings import Server, Settings
@@ -128,6 +129,15 @@ def test_unit_is_what_the_installer_starts() -> None:
     assert f"LoadCredential=secrets:{folder}/web-secrets\n" in unit
 
 
+def test_units_share_one_folder_which_the_page_cannot_replace_and_the_daemon_not_write() -> None:
+    page, daemon = UNIT.read_text("utf-8"), DAEMON.read_text("utf-8")
+    state, models = re.findall(r"^StateDirectory=(\S+) (\S+)$", page, re.MULTILINE)[0]
+    assert not models.startswith(f"{state}/")
+    assert f"\nEnvironment=EDGE_CLASSIFIER_WEB__CLASSIFY__MODELS_FOLDER=%S/{models}\n" in page
+    assert f"\nBindReadOnlyPaths=-%S/private/{models}\n" in daemon
+    assert f"\nEnvironment={UPLOADS_VARIABLE}=%S/private/{models}\n" in daemon
+
+
 def test_unit_with_a_wrong_configuration_is_not_started_again_and_again() -> None:
     assert "\nRestartPreventExitStatus=2 78\n" in UNIT.read_text("utf-8")
 
@@ -146,5 +156,6 @@ def test_installer_installs_the_page_only_if_it_is_asked_to(
 
 def test_installer_removes_what_it_installs() -> None:
     done = run(str(INSTALL), "uninstall", "--purge", "--dry-run")
-    for place in (f"/etc/systemd/system/{UNIT.name}", f"/var/lib/private/{UNIT.stem}"):
-        assert place in done.stdout
+    state = f"/var/lib/private/{UNIT.stem}"
+    for place in (f"/etc/systemd/system/{UNIT.name}", state, f"{state}-models"):
+        assert place in done.stdout.split()
