@@ -25,7 +25,7 @@ from edge_classifier.web.roles import Role, requires, visible
 __all__ = ["chart", "delete", "export_csv", "export_json", "page"]
 
 _SIZE = 24
-_COUNTED = 10_000
+_COUNTED = 2_000
 """More are not counted: it would take its time, and nobody reads that many."""
 _CHART_DAYS = 30
 _FEW = 100
