@@ -24,6 +24,7 @@ _LINGER_S = 0.05
 """What comes within this time after a message is written with it."""
 _TURN_S = 1.0
 _MAX_PAUSE_S = 30.0
+_ATTEMPTS = 3
 _TELL_S = 60.0
 """Seconds between two complaints about messages that are no events."""
 _UNMATCHED = timedelta(days=1)
@@ -106,8 +107,13 @@ class Writer:
         for setbacks in count(1):
             try:
                 return self._write(notes)
-            except (DataError, IntegrityError) as error:
+            except DataError as error:
                 return self._write_singly(notes, error)
+            except IntegrityError as error:
+                # On PostgreSQL perhaps only a row that somebody deleted in this moment.
+                if len(notes) > 1 or setbacks == _ATTEMPTS:
+                    return self._write_singly(notes, error)
+                connection.close()
             except (Error, UnavailableError) as error:
                 self._in_trouble(error)
             except Exception as error:  # noqa: BLE001 (the last line of defence against one message)
