@@ -21,15 +21,15 @@ from tests.waiting import eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
+# What the scene shows in its quarters, from the left and from the top: red, green, blue.
 AREAS: Mapping[str, tuple[int, int, int]] = {
     "red": (255, 0, 0),
     "green": (0, 255, 0),
     "blue": (0, 0, 255),
     "white": (255, 255, 255),
 }
-"""What the scene shows in its quarters, from the left and from the top: red, green, blue."""
+# The virtual camera converts in full range of luminance, and says the limited one.
 NEAR = 30
-"""The virtual camera converts in full range of luminance, and says the limited one."""
 SHOW = """
 import json, sys
 from edge_classifier.capture.picamera import PicameraSource

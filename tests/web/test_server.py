@@ -14,8 +14,8 @@ from tests.waiting import eventually
 from tests.web.serving import PASSWORD, Page, hidden_token, web
 
 BEHIND_TLS = ("mqtt.enabled=false", "server.behind_tls=true")
+# access.login_attempts
 ATTEMPTS = 5
-"""access.login_attempts"""
 
 
 def people(state: Path) -> None:
