@@ -63,8 +63,8 @@ class FrameSlot:
     """Shared between the readers of one camera and the pipeline; any thread may call any method.
 
     A reader gives its turn with each call. A reader whose driver call hung is deposed; when the
-    call returns after all, its turn is over and ``ReaderReplaced`` is raised before anything is touched.
-    ``wake`` is called when there is something new; it must not block.
+    call returns after all, its turn is over and ``ReaderReplaced`` is raised before anything is
+    touched. ``wake`` is called when there is something new; it must not block.
     """
 
     def __init__(self, wake: Callable[[], None], clock: Clock, utc: Clock = time.time) -> None:

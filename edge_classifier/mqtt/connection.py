@@ -1,8 +1,8 @@
 """One connection to the broker: a thin layer over paho-mqtt.
 
 paho can reconnect by itself, but keeps unacknowledged messages for that, sends them in a race with
-new ones, waits without jitter and cannot say why it failed. So a ``BrokerConnection`` is used for one
-connection only, and what is to be sent again comes from the outbox, in order. For the same reason
+new ones, waits without jitter and cannot say why it failed. So a ``BrokerConnection`` is used
+for one connection only, and what is to be sent again comes from the outbox, in order. Therefore
 the session is a clean one: nothing that the broker could keep for us is wanted, least of all
 commands from hours ago.
 """
@@ -57,7 +57,8 @@ class ClientIdentity:
 class BrokerConnection:
     """One attempt to connect, and the connection if it succeeds.
 
-    Signals come from other threads, each with ``number``; ``ConnectionLost`` is the last and may come twice.
+    Signals come from other threads, each with ``number``; ``ConnectionLost`` is the last and may
+    come twice.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class BrokerConnection:
         self._dialler.start()
 
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int:
-        """The message's id, which ``Acknowledged`` will name: on its ack, or for QoS 0 when sent."""
+        """The message's id; ``Acknowledged`` names it on its ack, or for QoS 0 when it was sent."""
         return self._client.publish(topic, payload, qos=qos, retain=retain).mid
 
     def subscribe(self, *topics: str) -> None:

@@ -234,7 +234,7 @@ def said_in(*folders: str) -> str:
 
 @pytest.mark.parametrize(
     ("heading", "folders"),
-    [("A camera is offline", ("capture", "core", "vision")), ("The broker", ("publish",))],
+    [("A camera is offline", ("capture", "core", "vision")), ("The broker", ("mqtt",))],
 )
 def test_reasons_of_the_troubleshooting_page_are_worded_as_the_daemon_words_them(
     heading: str, folders: tuple[str, ...]

@@ -22,9 +22,9 @@ PROTOCOLS, VISION = f"{PACKAGE}.protocols", f"{PACKAGE}.vision"
 ENGINE, MODELFILE = f"{PACKAGE}.engine", f"{PACKAGE}.modelfile"
 CONFIG, SETTINGS = f"{PACKAGE}.config", f"{PACKAGE}.config.settings"
 CAPTURE, DECISION = f"{PACKAGE}.capture", f"{PACKAGE}.decision"
-PUBLISH, DAEMON = f"{PACKAGE}.publish", f"{PACKAGE}.daemon"
+MQTT, DAEMON = f"{PACKAGE}.mqtt", f"{PACKAGE}.daemon"
 VALIDATION = (f"{CONFIG}.schema", f"{CONFIG}.validate")
-EXPOSITION = f"{DAEMON}.exposition"
+PROMETHEUS = f"{DAEMON}.prometheus"
 DATASET, EVALUATION = f"{PACKAGE}.dataset", f"{PACKAGE}.evaluation"
 TRAINING = f"{PACKAGE}.training"
 WEB = f"{PACKAGE}.web"
@@ -45,14 +45,14 @@ ALLOWED = {
     SETTINGS: ("annotated_types",),
     CAPTURE: ("numpy", "cv2", CORE, ERRORS, PROTOCOLS, SETTINGS, VISION, CAPTURE),
     DECISION: ("numpy", CORE, SETTINGS, DECISION),
-    PUBLISH: (
+    MQTT: (
         "paho",
         CORE,
         ERRORS,
         PROTOCOLS,
         CONFIG,
         PACKAGE,
-        PUBLISH,
+        MQTT,
     ),
     MODELFILE: ("numpy", "pooch", "requests", CORE, ERRORS, MODELFILE),
     ENGINE: ("numpy", CORE, ERRORS, PROTOCOLS, ENGINE),
@@ -85,7 +85,7 @@ ALLOWED = {
         CONFIG,
         CAPTURE,
         DECISION,
-        PUBLISH,
+        MQTT,
         VISION,
         MODELFILE,
         ENGINE,
@@ -102,11 +102,11 @@ ALLOWED = {
         CORE,
         ERRORS,
         CONFIG,
-        f"{PUBLISH}.broker",
-        f"{PUBLISH}.line",
-        f"{PUBLISH}.payloads",
-        f"{PUBLISH}.tls",
-        f"{PUBLISH}.topics",
+        f"{MQTT}.connection",
+        f"{MQTT}.reconnect",
+        f"{MQTT}.codec",
+        f"{MQTT}.tls",
+        f"{MQTT}.topics",
         f"{MODELFILE}.catalogue",
         PACKAGE,
         WEB,
@@ -265,9 +265,9 @@ def test_pydantic_is_imported_by_validation_only(library: str) -> None:
 @pytest.mark.parametrize(
     ("package", "users"),
     [
-        ("paho", (f"{PUBLISH}.broker", f"{WEB}.live.connection", f"{WEB}.recorder.link")),
-        ("sqlite3", (f"{PUBLISH}.database", f"{PUBLISH}.outbox", f"{WEB}.start")),
-        ("prometheus_client", (EXPOSITION,)),
+        ("paho", (f"{MQTT}.connection", f"{WEB}.live.connection", f"{WEB}.recorder.session")),
+        ("sqlite3", (f"{MQTT}.outbox_database", f"{MQTT}.outbox", f"{WEB}.startup")),
+        ("prometheus_client", (PROMETHEUS,)),
         ("matplotlib", (f"{EVALUATION}.charts",)),
         ("jinja2", (f"{EVALUATION}.page",)),
     ],

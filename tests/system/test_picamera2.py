@@ -33,10 +33,10 @@ NEAR = 30
 SHOW = """
 import json, sys
 from edge_classifier.capture.picamera import PicameraSource
-from edge_classifier.config.settings import Camera
+from edge_classifier.config.settings import CameraSettings
 
 def look():
-    source = PicameraSource(Camera(source="picamera2", read_timeout_s=20), 224)
+    source = PicameraSource(CameraSettings(source="picamera2", read_timeout_s=20), 224)
     made = source.open()
     for _ in range(5):
         source.grab()
@@ -52,10 +52,10 @@ json.dump([look(), look()], sys.stdout)
 MISSING = """
 import os
 from edge_classifier.capture.picamera import PicameraSource
-from edge_classifier.config.settings import Camera
+from edge_classifier.config.settings import CameraSettings
 from edge_classifier.errors import CameraError
 
-source = PicameraSource(Camera(source="picamera2:1"), 224)
+source = PicameraSource(CameraSettings(source="picamera2:1"), 224)
 for _ in range(3):
     try:
         source.open()

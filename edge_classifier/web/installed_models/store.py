@@ -28,7 +28,7 @@ from edge_classifier.web.services import parts
 from edge_classifier.web.worker.results import ModelDescription, model_to
 
 __all__ = [
-    "Installed",
+    "InstalledModel",
     "add",
     "choose",
     "chosen",

@@ -1,7 +1,8 @@
 """One connection to the broker, with a session that outlives it.
 
-As in ``mqtt.connection`` a ``RecorderConnection`` is used for one connection only. What was not acknowledged on it
-the broker brings again on the next one, under other numbers: so nothing is acknowledged late.
+As in ``mqtt.connection`` a ``RecorderConnection`` is used for one connection only. What was not
+acknowledged on it the broker brings again on the next one, under other numbers: so nothing is
+acknowledged late.
 """
 
 import contextlib
@@ -87,7 +88,8 @@ Receive = Callable[[Delivery], bool]
 class RecorderConnection:
     """One attempt to connect, and the connection if it succeeds.
 
-    Signals come from other threads, each with ``number``; ``SessionLost`` is the last and may come twice.
+    Signals come from other threads, each with ``number``; ``SessionLost`` is the last and may come
+    twice.
     """
 
     def __init__(
