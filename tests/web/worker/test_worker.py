@@ -297,7 +297,8 @@ def test_parent_imports_nothing_that_touches_pixels(models: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from edge_classifier.web import settings\n"
         "from edge_classifier.web.worker.client import PictureWorker\n"
-        "worker = PictureWorker(settings.ClassifySettings(), settings.UploadSettings(), Path(sys.argv[1]))\n"
+        "classify, uploads = settings.ClassifySettings(), settings.UploadSettings()\n"
+        "worker = PictureWorker(classify, uploads, Path(sys.argv[1]))\n"
         "print(worker.classify(Path(sys.argv[2])).label); worker.close()\n"
         f"print([name for name in {_HEAVY} if name in sys.modules])\n"
     )
