@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 
 import edge_classifier
 from edge_classifier.errors import MissingFileError, OutputError, UsageError
+from edge_classifier.files import replacing
 from edge_classifier.web.installed_models.uploaded_report import UploadedReport
 from edge_classifier.web.live.live_view import LiveView
 from edge_classifier.web.models import Preference
@@ -260,9 +261,8 @@ def _write(path: Path, content: Iterable[bytes]) -> str:
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
     """As a whole or not at all. Raises OSError."""
-    beside = path.with_suffix(".new")
-    beside.write_text(json.dumps(value, ensure_ascii=False), "utf-8")
-    beside.replace(path)
+    with replacing(path) as file:
+        file.write(json.dumps(value, ensure_ascii=False).encode())
 
 
 def _slug(name: str) -> str:
