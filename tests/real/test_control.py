@@ -16,6 +16,7 @@ from edge_classifier.core.events import CameraState
 from edge_classifier.daemon.cameras import Cameras
 from edge_classifier.daemon.control import Control
 from edge_classifier.daemon.keeper import Keeper
+from edge_classifier.daemon.lane import Lane
 from edge_classifier.daemon.meters import Meters
 from edge_classifier.daemon.network import Network
 from edge_classifier.daemon.pipeline import Pipeline
@@ -369,6 +370,28 @@ def test_control_reloading_adds_removes_and_reopens_cameras(office: Office) -> N
     eventually(lambda: "stopped" in before.status.reason)
     assert office.state("door").seq >= seq
     office.goes_on()
+
+
+def test_control_reloading_shows_other_threads_all_cameras_at_any_moment(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """/healthz looks at the cameras from another thread, perhaps in the middle of a change."""
+    seen: list[tuple[str, ...]] = []
+    configure = Lane.configure
+
+    def watched(lane: Lane, settings: Camera, network: Network) -> None:
+        seen.append(tuple(office.cameras.lanes))
+        configure(lane, settings, network)
+
+    monkeypatch.setattr(Lane, "configure", watched)
+    before = tuple(office.cameras.lanes)
+    cameras = {**office.settings.cameras, "new": office.camera}
+    office.file = replace(office.settings, cameras=cameras)
+    office.done("reload")
+    after = tuple(office.cameras.lanes)
+    assert after == (*before, "new")
+    assert len(seen) >= len(after)
+    assert set(seen) == {before}
 
 
 def test_control_reloading_a_camera_that_was_away_counts_on(office: Office) -> None:
