@@ -71,7 +71,10 @@ def with_delay(payload: bytes, delay_ms: float) -> bytes:
 
     Raises ValueError for what is no payload of an event.
     """
-    return encoded({**json.loads(payload), "capture_to_publish_ms": delay_ms})
+    event = json.loads(payload)
+    if not isinstance(event, dict):
+        raise ValueError("not a JSON object")
+    return encoded({**event, "capture_to_publish_ms": delay_ms})
 
 
 def delay_ms(captured: Moment, now: Moment, *, same_boot: bool) -> float:

@@ -27,4 +27,4 @@ class PublisherStatus:
     damaged: int = 0
     """Files of the outbox that had to be set aside."""
     delay_ms: float | None = None
-    """Capture to publish, of the last event."""
+    """Capture to acknowledgement by the broker, of the last event."""
