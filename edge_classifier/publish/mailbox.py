@@ -180,6 +180,11 @@ class Mailbox:
                 self.dropped_letters += 1
             self._filled.notify()
 
+    def ignore(self) -> None:
+        """Count a message that is not to be taken. Two connections may do so at once."""
+        with self._filled:
+            self.dropped_letters += 1
+
     def signal(self, signal: Signal) -> None:
         """From the connection."""
         with self._filled:

@@ -102,11 +102,17 @@ def kept_state(state: CameraState) -> dict[str, Any]:
 
 
 def restored_state(found: Mapping[str, Any]) -> CameraState | None:
-    """A remembered state; None if it was kept in another shape, e.g. by another version."""
+    """A remembered state; None for one that cannot be published.
+
+    Another version may have kept it in another shape, or a failing card have changed it.
+    """
     try:
-        return CameraState(**{**found, "top": tuple(Ranked(*ranked) for ranked in found["top"])})
-    except (TypeError, KeyError):
+        top = tuple(Ranked(*ranked) for ranked in found["top"])
+        state = CameraState(**{**found, "top": top})
+        encoded(state_payload(state, str))
+    except (TypeError, KeyError, ValueError, OverflowError, OSError):
         return None
+    return state
 
 
 def is_worth_keeping(state: CameraState, before: CameraState | None) -> bool:

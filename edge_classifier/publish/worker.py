@@ -84,7 +84,6 @@ class Worker:
         )
         self._line = Line(self._dial, clock=clock, random=around.random)
         self._renew_at: float | None = None
-        self._ignored = 0
         # Events of which no message could be made.
         self._unusable = 0
         self._ending = threading.Event()
@@ -227,7 +226,7 @@ class Worker:
             return
         command = self._topics.command_of(topic)
         if retained or command is None or len(payload) > _MAX_REQUEST_BYTES:
-            self._ignored += 1
+            self._mailbox.ignore()
             _log.warning("ignored: %d bytes on %s, retained: %s", len(payload), topic, retained)
         else:
             self._mailbox.post(mail.Request(command, payload))
@@ -273,7 +272,7 @@ class Worker:
             published=sender.published,
             dropped=outbox.dropped + self._mailbox.dropped_events + self._unusable,
             refused=sender.refused,
-            ignored=self._ignored + self._mailbox.dropped_letters + sender.unanswered,
+            ignored=self._mailbox.dropped_letters + sender.unanswered,
             durable=not outbox.trouble,
             trouble=outbox.trouble,
             damaged=outbox.damaged,
