@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from edge_classifier.training import networks
-from edge_classifier.training.memory import keep_freed_memory
+from edge_classifier.training.devices import keep_freed_memory
 from edge_classifier.training.quantizers import fold
 from edge_classifier.training.settings import NetworkSettings
 

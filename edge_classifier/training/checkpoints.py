@@ -5,27 +5,45 @@ import io
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import torch
-from pytorch_lightning.plugins.io import CheckpointIO
 from torch import nn
+from torch.optim import Optimizer
 
 from edge_classifier.errors import ConfigurationError, MissingFileError, ModelError, OutputError
 from edge_classifier.evaluation.contents import Epoch
 from edge_classifier.files import replacing
 from edge_classifier.training.plan import History, Place, Stage
 
-# The key of what Lightning does not know.
+# The key of what belongs to this program, beside what torch needs.
 _OURS = "edge_classifier"
+_AFRESH = "Name another --out, or remove this folder to begin again."
+_MEANINGS = {
+    "stage": "by another stage",
+    "network": "for another network",
+    "signature": "with other data or settings",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class SavedCheckpoint:
-    """What the last checkpoint says."""
+    """The last checkpoint."""
 
+    path: Path
     history: History
-    # Nothing is left to do.
-    ended: bool
+    content: dict[str, Any]
+
+    def restore(
+        self, network: nn.Module, optimizer: Optimizer, scaler: torch.amp.GradScaler
+    ) -> None:
+        """Give all of them what they knew. Raises ConfigurationError."""
+        if not {"optimizer", "scaler"} <= self.content.keys():
+            problem = "was made by an older version of this program"
+            raise ConfigurationError(str(self.path), problem, _AFRESH)
+        network.load_state_dict(self.content["state_dict"])
+        optimizer.load_state_dict(self.content["optimizer"])
+        scaler.load_state_dict(self.content["scaler"])
 
 
 class Checkpoints:
@@ -53,61 +71,46 @@ class Checkpoints:
         """What there is to go on from. Raises ModelError; ConfigurationError if it is foreign."""
         if not self.last.exists():
             return None
-        ours = self._checked(self.last)
-        return SavedCheckpoint(tuple(Epoch(**epoch) for epoch in ours["history"]), ours["ended"])
-
-    def marks(self, history: History, *, ended: bool) -> dict[str, Any]:
-        """What a checkpoint carries beside the weights, in plain values."""
-        epochs = [asdict(epoch) for epoch in history]
-        return {_OURS: {**self._marks, "history": epochs, "ended": ended}}
+        content = self._checked(self.last)
+        epochs = tuple(Epoch(**epoch) for epoch in content[_OURS]["history"])
+        return SavedCheckpoint(self.last, epochs, content)
 
     def keep_best(self, network: nn.Module, history: History) -> None:
         """Write the weights under the network's own keys. Raises OutputError."""
-        write(self.best, {"state_dict": network.state_dict(), **self.marks(history, ended=False)})
+        write(self.best, {"state_dict": network.state_dict(), **self._ours(history)})
+
+    def keep_last(
+        self,
+        network: nn.Module,
+        optimizer: Optimizer,
+        scaler: torch.amp.GradScaler,
+        history: History,
+    ) -> None:
+        """Write all that the next epoch needs. Raises OutputError."""
+        states = {
+            "state_dict": network.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "scaler": scaler.state_dict(),
+        }
+        write(self.last, {**states, **self._ours(history)})
 
     def load_best(self, network: nn.Module) -> None:
         """Give ``network`` the best weights. Raises as ``saved``."""
-        self._checked(self.best)
-        network.load_state_dict(read(self.best)["state_dict"])
+        network.load_state_dict(self._checked(self.best)["state_dict"])
+
+    def _ours(self, history: History) -> dict[str, Any]:
+        """What a checkpoint carries beside torch's states, in plain values."""
+        return {_OURS: {**self._marks, "history": [asdict(epoch) for epoch in history]}}
 
     def _checked(self, path: Path) -> dict[str, Any]:
-        ours = read(path).get(_OURS)
+        content = read(path)
+        ours = content.get(_OURS)
         if not isinstance(ours, dict):
-            raise ModelError(str(path), "is no checkpoint of a training run", _AFRESH)
+            raise ModelError(str(path), "is not a checkpoint of a training run", _AFRESH)
         for mark, meaning in _MEANINGS.items():
             if ours.get(mark) != self._marks[mark]:
                 raise ConfigurationError(str(path), f"was made {meaning}", _AFRESH)
-        return ours
-
-
-_AFRESH = "Name another --out, or remove this folder to begin again."
-_MEANINGS = {
-    "stage": "by another stage",
-    "network": "for another network",
-    "signature": "with other data or settings",
-}
-
-
-class AtomicCheckpointIO(CheckpointIO):
-    """Checkpoints that are whole or not there, and whose older one stays until then."""
-
-    # ruff: noqa: ARG002 (Lightning passes them all by name)
-
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None
-    ) -> None:
-        """Raises OutputError."""
-        write(Path(path), checkpoint)
-
-    def load_checkpoint(
-        self, path: str | Path, map_location: object = None, weights_only: object = None
-    ) -> dict[str, Any]:
-        """Raises ModelError."""
-        return read(Path(path))
-
-    def remove_checkpoint(self, path: str | Path) -> None:
-        """Here because Lightning's interface demands it."""
-        Path(path).unlink(missing_ok=True)
+        return content
 
 
 def write(path: Path, checkpoint: dict[str, Any]) -> None:
@@ -130,13 +133,19 @@ def _cannot_write(folder: Path, error: OSError) -> OutputError:
 def read(path: Path) -> dict[str, Any]:
     """A checkpoint, on the CPU. Raises MissingFileError, ModelError. Runs no code from the file."""
     try:
+        # torch itself does not notice when numbers have changed on the disk.
+        with ZipFile(path) as archive:
+            if archive.testzip():
+                raise ModelError(str(path), "is damaged", _AFRESH)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise MissingFileError(str(path), "no such checkpoint", _AFRESH) from error
+    except ModelError:
+        raise
     except Exception as error:  # Unpickling raises whatever damaged bytes lead it to.
-        raise ModelError(str(path), "is damaged or no checkpoint", _AFRESH) from error
+        raise ModelError(str(path), "is damaged, or not a checkpoint", _AFRESH) from error
     if not isinstance(checkpoint, dict):
-        raise ModelError(str(path), "is no checkpoint", _AFRESH)
+        raise ModelError(str(path), "is not a checkpoint", _AFRESH)
     return checkpoint
 
 

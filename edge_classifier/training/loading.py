@@ -10,6 +10,7 @@ from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
@@ -73,6 +74,9 @@ class Loader(DataLoader):
             worker_init_fn=_prepare_worker,
             persistent_workers=workers > 0,
             pin_memory=pinned,
+            # Its own: torch draws from it when workers start, and only then. Drawn from the common
+            # one, dropout would differ between an epoch that starts them and one that does not.
+            generator=torch.Generator(),
         )
 
     def __iter__(self) -> Iterator[list[Tensor]]:

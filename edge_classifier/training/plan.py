@@ -36,6 +36,13 @@ class Plan:
     # Called before every step with the share of all steps that is done, 0 to 1.
     on_step: Callable[[float], None] | None = None
 
+    def is_over(self, history: "History") -> bool:
+        """Whether the stage ends after the epochs in ``history``."""
+        if not history or self.patience is None:
+            return len(history) >= self.epochs
+        without_progress = len(history) - best_of(history).number
+        return len(history) >= self.epochs or without_progress >= max(1, self.patience)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:

@@ -19,7 +19,7 @@ from edge_classifier.training.settings import TrainingSettings
 SETTINGS_FILE, FACTS_FILE = "settings.toml", "run.json"
 MODEL_FILE, PTQ_FILE = "model.tflite", "ptq.tflite"
 _CHECKPOINT = "checkpoints/{}-last.ckpt"
-_LIBRARIES = ("torch", "pytorch-lightning", "litert-torch", "litert-quantizer", "ai-edge-litert")
+_LIBRARIES = ("torch", "litert-torch", "litert-quantizer", "ai-edge-litert")
 _HEAD = ("seed", "class_weights", "network", "head")
 # What a stage's result depends on, beside the data.
 _SECTIONS: Mapping[Stage, tuple[str, ...]] = {

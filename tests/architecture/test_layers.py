@@ -34,7 +34,7 @@ WEB = f"{PACKAGE}.web"
 CHILD = f"{WEB}.worker.child"
 DJANGO = ("django", "axes", "csp", "ninja", "waitress", "whitenoise")
 # What the workstation alone has.
-WORKSHOP = ("torch", "pytorch_lightning", "litert_torch", "litert_quantizer", "safetensors", "h5py")
+WORKSHOP = ("torch", "litert_torch", "litert_quantizer", "safetensors", "h5py")
 
 # Module or package to what it may import beside the standard library.
 ALLOWED = {

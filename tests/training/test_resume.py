@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 pytest.importorskip("torch")
-pytest.importorskip("pytorch_lightning")
 
 import torch
 
@@ -47,11 +46,14 @@ def job_that_waits(folder: Path, **changes: Any) -> Iterator[subprocess.Popen[st
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def test_run_killed_in_its_second_epoch_resumes_to_equal_weights(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [0, 1])
+def test_run_killed_in_its_second_epoch_resumes_to_equal_weights(
+    workers: int, tmp_path: Path
+) -> None:
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     killed.mkdir()
-    place = Place(folder=killed, device="cpu", workers=0)
-    with job_that_waits(killed, place={"device": "cpu", "workers": 0}) as process:
+    place = Place(folder=killed, device="cpu", workers=workers)
+    with job_that_waits(killed, place={"device": "cpu", "workers": workers}) as process:
         process.kill()
         assert process.wait(60) == -signal.SIGKILL
     left = sorted(path.name for path in (killed / "checkpoints").iterdir())

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch")
-pytest.importorskip("pytorch_lightning")
 
 from edge_classifier.assembly import LoadedModel, ModelChoice, load_model
 from edge_classifier.cli.main import main

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 pytest.importorskip("torch")
-pytest.importorskip("pytorch_lightning")
 
 from tests.training.rehearsal import MODULE, Rehearsal
 

@@ -64,7 +64,7 @@ def weights(network: nn.Module) -> dict[str, Tensor]:
 
 def train(network: nn.Module, plan: Plan, place: Place, pictures: Path, count: int = 21) -> History:
     """Train on ``count`` pictures, with augmentation; the first 9, plain, are the held-out ones."""
-    # Late: processes that read pictures import this module, too, and need no Lightning.
+    # Late: processes that read pictures import this module, too, and do not train.
     from edge_classifier.training.loop import fit
 
     samples = draw_pictures(pictures, count)
