@@ -34,7 +34,7 @@ from edge_classifier.core.quantization import dequantize
 from edge_classifier.engine.runtime import load_runtime
 from edge_classifier.engine.tflite import TfliteEngine
 from edge_classifier.modelfile.catalogue import sha256_of
-from edge_classifier.training import export
+from edge_classifier.training.export import convert
 from edge_classifier.training.networks import efficientnet_lite, published, weights
 from edge_classifier.vision.preprocess import Preprocessor, limit_opencv_threads
 
@@ -98,12 +98,12 @@ def default_contract() -> Contract:
 def build(drawn: Iterable[Path], path: Path) -> None:
     """Write the model to ``path``, calibrated on the pictures ``drawn``."""
     contract = default_contract()
-    original = export.convert(efficientnet_lite.load_imagenet(), contract)
-    frames = map(export.read_picture, drawn)
-    ranges = export.calibrate(original, export.real_inputs(frames, contract))
+    original = convert.convert(efficientnet_lite.load_imagenet(), contract)
+    frames = map(convert.read_picture, drawn)
+    ranges = convert.calibrate(original, convert.real_inputs(frames, contract))
     path.parent.mkdir(parents=True, exist_ok=True)
-    export.pack(export.quantize(original, ranges), path, contract, CARD)
-    if wrong := export.problems(path):
+    convert.pack(convert.quantize(original, ranges), path, contract, CARD)
+    if wrong := convert.problems(path):
         raise SystemExit("\n".join(wrong))
 
 
@@ -142,7 +142,7 @@ def torch_scorer(contract: Contract) -> Scorer:
     network = efficientnet_lite.load_imagenet()
 
     def score(frame: Frame) -> NDArray[np.float32]:
-        (tensor,) = export.real_inputs([frame], contract)
+        (tensor,) = convert.real_inputs([frame], contract)
         with torch.inference_mode():
             logits = network(torch.from_numpy(tensor).permute(0, 3, 1, 2))
         return np.asarray(logits[0].numpy(), np.float32)
@@ -176,7 +176,7 @@ def read_samples(folder: Path, drawn: Iterable[Path]) -> Samples:
     paths = [folder / row["file"] for row in rows]
     seen = {path.resolve() for path in drawn}
     return Samples(
-        tuple(map(export.read_picture, paths)),
+        tuple(map(convert.read_picture, paths)),
         np.array([int(row["index"]) for row in rows]),
         np.array([path.resolve() not in seen for path in paths]),
     )
@@ -246,8 +246,8 @@ def show(path: Path, folder: Path) -> None:
     """Print the three best labels of each picture in ``folder``."""
     contract = default_contract()
     score = tflite_scorer(path, contract)
-    for picture in sorted(export.draw_pictures(folder, 1000, 0)):
-        scores = score(export.read_picture(picture))
+    for picture in sorted(convert.draw_pictures(folder, 1000, 0)):
+        scores = score(convert.read_picture(picture))
         best = ", ".join(f"{contract.labels[i]} {scores[i]:.2f}" for i in ranking(scores)[:3])
         print(f"{picture.name}: {best}")
 
@@ -255,7 +255,7 @@ def show(path: Path, folder: Path) -> None:
 def run_default(options: argparse.Namespace) -> None:
     """Build and describe the default model, and whatever else was asked for."""
     limit_opencv_threads(1)
-    drawn = export.draw_pictures(options.calibration, CALIBRATION_PICTURES, CALIBRATION_SEED)
+    drawn = convert.draw_pictures(options.calibration, CALIBRATION_PICTURES, CALIBRATION_SEED)
     path: Path = options.out / FILE_NAME
     build(drawn, path)
     describe(path)

@@ -24,7 +24,8 @@ from edge_classifier.engine.runtime import load_runtime
 from edge_classifier.engine.tflite import TfliteEngine
 from edge_classifier.evaluation.latency import interleaved
 from edge_classifier.modelfile.catalogue import load_catalogue
-from edge_classifier.training import export, settings
+from edge_classifier.training import settings
+from edge_classifier.training.export import convert
 from edge_classifier.training.networks import build, cost, table
 
 CLASSES = 1000
@@ -67,9 +68,9 @@ def export_random(key: table.Key, path: Path) -> None:
     """Write one row's network to ``path``."""
     size = key[2]
     contract = Contract(size, size)
-    original = export.convert(build(network_settings(key), CLASSES).eval(), contract)
-    ranges = export.calibrate(original, export.real_inputs(noise(size), contract))
-    path.write_bytes(export.quantize(original, ranges))
+    original = convert.convert(build(network_settings(key), CLASSES).eval(), contract)
+    ranges = convert.calibrate(original, convert.real_inputs(noise(size), contract))
+    path.write_bytes(convert.quantize(original, ranges))
 
 
 def measured(row: table.NetworkRow, folder: Path, rounds: int) -> table.NetworkRow:

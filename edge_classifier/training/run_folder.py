@@ -13,8 +13,8 @@ from edge_classifier.config.tree import as_tree
 from edge_classifier.errors import ConfigurationError, MissingFileError
 from edge_classifier.files import cannot_write, write_whole
 from edge_classifier.training import load_settings as configuration
-from edge_classifier.training.plan import Stage
 from edge_classifier.training.settings import TrainingSettings
+from edge_classifier.training.train.plan import Stage
 
 SETTINGS_FILE, FACTS_FILE = "settings.toml", "run.json"
 MODEL_FILE, PTQ_FILE = "model.tflite", "ptq.tflite"

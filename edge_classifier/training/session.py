@@ -10,14 +10,14 @@ from edge_classifier.errors import EdgeClassifierError
 from edge_classifier.evaluation.report import Written, write_report
 from edge_classifier.progress import show_progress
 from edge_classifier.training import run_folder as run
-from edge_classifier.training.curve import learning_curve
-from edge_classifier.training.deliver import deliver, judge
-from edge_classifier.training.devices import Team, choose_hardware, join_team
-from edge_classifier.training.material import Material, find, gather
-from edge_classifier.training.plan import Place
-from edge_classifier.training.run_report import summarize
+from edge_classifier.training.data.material import Material, find, gather
+from edge_classifier.training.export.deliver import deliver, judge
+from edge_classifier.training.report.learning_curve import learning_curve
+from edge_classifier.training.report.run_report import summarize
 from edge_classifier.training.settings import TrainingSettings
-from edge_classifier.training.stages import Job, Tell, Trained, train
+from edge_classifier.training.train.devices import Team, choose_hardware, join_team
+from edge_classifier.training.train.plan import Place
+from edge_classifier.training.train.stages import Job, Tell, Trained, train
 
 Result = TypeVar("Result")
 

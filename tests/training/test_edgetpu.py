@@ -15,8 +15,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from edge_classifier.errors import ModelError, OutputError, UnavailableError
 from edge_classifier.modelfile.catalogue import load_catalogue
-from edge_classifier.training import edgetpu, edgetpu_compiler, flatbuffer
-from edge_classifier.training.edgetpu_compiler import OperatorRow, compile_model
+from edge_classifier.training.export import edgetpu, edgetpu_compiler, flatbuffer
+from edge_classifier.training.export.edgetpu_compiler import OperatorRow, compile_model
 
 OPERATORS = schema.BuiltinOperator
 

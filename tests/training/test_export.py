@@ -25,11 +25,12 @@ from edge_classifier.engine.runtime import load_runtime
 from edge_classifier.engine.tflite import TfliteEngine
 from edge_classifier.errors import ModelError, OutputError
 from edge_classifier.modelfile.bundle import read_bundle
-from edge_classifier.training import export, flatbuffer, quantizers
+from edge_classifier.training.export import convert, flatbuffer
 from edge_classifier.training.networks import heads
 from edge_classifier.training.networks.base import Convnet
 from edge_classifier.training.networks.blocks import InvertedResidual, Padding, activated
 from edge_classifier.training.networks.mobilenet_v2 import MobileNetV2
+from edge_classifier.training.quantize import qat
 from edge_classifier.vision.pictures import load_picture
 from tests import smalldisk
 
@@ -87,10 +88,10 @@ def _seeded() -> Iterator[None]:
 
 
 def exported(prepared: nn.Module, path: Path) -> Exported:
-    original = export.convert(quantizers.strip(prepared), CONTRACT)
-    ranges = flatbuffer.ranges_by_name(original, quantizers.learned_ranges(prepared))
-    model = export.quantize(original, ranges)
-    export.pack(model, path, CONTRACT, "# Tints\n")
+    original = convert.convert(qat.strip(prepared), CONTRACT)
+    ranges = flatbuffer.ranges_by_name(original, qat.learned_ranges(prepared))
+    model = convert.quantize(original, ranges)
+    convert.pack(model, path, CONTRACT, "# Tints\n")
     return Exported(prepared, original, model, path)
 
 
@@ -103,12 +104,12 @@ def tints(_seeded: None, tmp_path_factory: pytest.TempPathFactory) -> Exported:
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 0.4  # so that a dozen steps are enough for its statistics
     train(network, 12, 0.003)
-    prepared = quantizers.prepare(quantizers.fold(network))
-    quantizers.observe_only(prepared, True)
+    prepared = qat.prepare(qat.fold(network))
+    qat.observe_only(prepared, True)
     prepared(photographs(24, seed=100)[0])
-    quantizers.observe_only(prepared, False)
+    qat.observe_only(prepared, False)
     train(prepared, 4, 0.0003)
-    quantizers.freeze_ranges(prepared)
+    qat.freeze_ranges(prepared)
     return exported(prepared, tmp_path_factory.mktemp("tints") / "tints.tflite")
 
 
@@ -123,7 +124,7 @@ def small(_seeded: None, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     ]
     network = Convnet(blocks, 16)
     network.classifier = heads.dense(16, 3)
-    prepared = quantizers.prepare(quantizers.fold(network))
+    prepared = qat.prepare(qat.fold(network))
     prepared.train()(photographs(6, seed=0)[0])
     return exported(prepared.eval(), tmp_path_factory.mktemp("small") / "small.tflite")
 
@@ -171,7 +172,7 @@ def test_mobilenet_has_no_operator_but_the_expected_ones(tints: Exported) -> Non
         "FULLY_CONNECTED": 1,
         "SOFTMAX": 1,
     }
-    assert export.problems(tints.path) == []
+    assert convert.problems(tints.path) == []
 
 
 def test_symmetric_padding_and_dense_head_give_their_operators(small: Exported) -> None:
@@ -184,7 +185,7 @@ def test_symmetric_padding_and_dense_head_give_their_operators(small: Exported) 
         "FULLY_CONNECTED": 3,
         "SOFTMAX": 1,
     }
-    assert export.problems(small.path) == []
+    assert convert.problems(small.path) == []
 
 
 @pytest.mark.parametrize("which", ["tints", "small"])
@@ -198,7 +199,7 @@ def test_each_tensor_has_scale_and_zero_point_of_training(
     found = [details[name]["quantization"] for name in moved]
     learned = [
         tuple(part.item() for part in quantizer.grid())
-        for quantizer in quantizers.activation_quantizers(made.prepared)
+        for quantizer in qat.activation_quantizers(made.prepared)
     ]
     assert found == learned
     assert found[0] == (1 / 128, 0)
@@ -223,7 +224,7 @@ def test_convolutions_have_a_scale_a_channel_and_dense_layers_one(small: Exporte
 
 
 def test_weights_in_the_file_are_those_of_training(tints: Exported) -> None:
-    layer = quantizers.strip(tints.prepared).features[0][0]
+    layer = qat.strip(tints.prepared).features[0][0]
     rounded = tints.prepared.features[0][0].quantizer(layer.weight)
     scale = layer.weight.detach().abs().amax((1, 2, 3), keepdim=True) / 127
     integers = torch.round(rounded / scale).permute(0, 2, 3, 1).to(torch.int8)
@@ -243,7 +244,7 @@ def test_file_agrees_with_the_network_that_was_trained(tints: Exported) -> None:
 def test_sharpened_file_stores_the_same_and_says_it_at_another_temperature(
     tints: Exported, tmp_path: Path
 ) -> None:
-    sharpened = exported(export.sharpen(tints.prepared, TEMPERATURE), tmp_path / "sharp.tflite")
+    sharpened = exported(convert.sharpen(tints.prepared, TEMPERATURE), tmp_path / "sharp.tflite")
     assert stored(sharpened.model) == stored(tints.model)
     tinted = photographs(30, seed=2000)[0]
     # Blends of all three tints, so that no answer is certain.
@@ -262,18 +263,18 @@ def test_sharpen_divides_logits_and_leaves_the_network_itself(prepare: bool) -> 
     network = MobileNetV2(0.35).eval()
     network.classifier = heads.dense(network.outputs, 3)
     shown = photographs(3, seed=0)[0]
-    plain: nn.Module = quantizers.fold(network)
+    plain: nn.Module = qat.fold(network)
     if prepare:
-        plain = quantizers.prepare(plain)
-        quantizers.observe_only(plain, True)
+        plain = qat.prepare(plain)
+        qat.observe_only(plain, True)
         plain(shown)
     before = plain(shown)
-    assert torch.allclose(export.sharpen(plain, 2.0)(shown), before / 2, atol=1e-5)
+    assert torch.allclose(convert.sharpen(plain, 2.0)(shown), before / 2, atol=1e-5)
     assert torch.equal(plain(shown), before)
 
 
 def test_ranges_that_do_not_fit_the_graph_are_refused(small: Exported) -> None:
-    ranges = quantizers.learned_ranges(small.prepared)[1:]
+    ranges = qat.learned_ranges(small.prepared)[1:]
     with pytest.raises(ModelError, match=r"13 activations .* 12 ranges.*CONV_2D"):
         flatbuffer.ranges_by_name(small.original, ranges)
 
@@ -290,10 +291,10 @@ def test_post_training_quantization_of_the_same_network_works(
 ) -> None:
     shown = photographs(24, seed=3000)[0]
     pixels = (shown.permute(0, 2, 3, 1).numpy() * 128 + 128).astype(np.uint8)
-    inputs = export.real_inputs(map(Frame, pixels), CONTRACT)
-    ranges = export.calibrate(tints.original, inputs)
-    export.pack(export.quantize(tints.original, ranges), tmp_path / "ptq.tflite", CONTRACT, "")
-    assert export.problems(tmp_path / "ptq.tflite") == []
+    inputs = convert.real_inputs(map(Frame, pixels), CONTRACT)
+    ranges = convert.calibrate(tints.original, inputs)
+    convert.pack(convert.quantize(tints.original, ranges), tmp_path / "ptq.tflite", CONTRACT, "")
+    assert convert.problems(tmp_path / "ptq.tflite") == []
 
 
 def test_float_model_is_not_written_and_leaves_the_old_file(
@@ -302,7 +303,7 @@ def test_float_model_is_not_written_and_leaves_the_old_file(
     path = tmp_path / "model.tflite"
     path.write_bytes(b"old")
     with pytest.raises(ModelError, match=r"not written: .*CONV_2D uses float32"):
-        export.pack(small.original, path, CONTRACT, "")
+        convert.pack(small.original, path, CONTRACT, "")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -313,7 +314,7 @@ def test_full_disk_leaves_the_old_file(small: Exported, tmp_path: Path) -> None:
         path.write_bytes(b"old")
         smalldisk.fill(folder)
         with pytest.raises(OutputError, match=r"model\.tflite: cannot be written"):
-            export.pack(small.model, path, CONTRACT, "")
+            convert.pack(small.model, path, CONTRACT, "")
         assert path.read_bytes() == b"old"
         assert sorted(found.name for found in folder.iterdir()) == ["filler", "model.tflite"]
 
@@ -322,10 +323,10 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from edge_classifier.core.contract import Contract
-from edge_classifier.training import export
+from edge_classifier.training.export import convert
 # Killed where a power cut would hurt most: all is written, nothing is in its place.
-export.problems = lambda path: os.kill(os.getpid(), signal.SIGKILL)
-export.pack(Path(sys.argv[1]).read_bytes(), Path(sys.argv[2]), Contract(96, 96), "")
+convert.problems = lambda path: os.kill(os.getpid(), signal.SIGKILL)
+convert.pack(Path(sys.argv[1]).read_bytes(), Path(sys.argv[2]), Contract(96, 96), "")
 """
 
 
@@ -339,5 +340,5 @@ def test_killed_export_leaves_the_old_file_and_the_next_one_succeeds(
     done = subprocess.run(command, timeout=120, check=False)
     assert done.returncode == -signal.SIGKILL
     assert path.read_bytes() == b"old"
-    export.pack(small.model, path, CONTRACT, "")
+    convert.pack(small.model, path, CONTRACT, "")
     assert sorted(found.name for found in tmp_path.iterdir()) == ["model", "model.tflite"]

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("torch")
 
 from edge_classifier.cli.main import main
-from edge_classifier.training import flatbuffer
+from edge_classifier.training.export import flatbuffer
 from tests.training.rehearsal import Rehearsal
 from tests.training.shapes import one_thread
 

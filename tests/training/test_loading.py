@@ -19,10 +19,10 @@ import torch
 from edge_classifier.core.contract import Contract
 from edge_classifier.dataset.folder import Sample
 from edge_classifier.errors import ConfigurationError, PictureError, UnavailableError
-from edge_classifier.training.devices import Team
-from edge_classifier.training.examples import FeatureExamples, PictureExamples, network_input
-from edge_classifier.training.loading import Batches, Loader, choose_workers
+from edge_classifier.training.data.examples import FeatureExamples, PictureExamples, network_input
+from edge_classifier.training.data.loading import Batches, Loader, choose_workers
 from edge_classifier.training.settings import Augment
+from edge_classifier.training.train.devices import Team
 from edge_classifier.vision.pictures import load_picture
 from edge_classifier.vision.preprocess import limit_opencv_threads
 from tests.training.workshop import CONTRACT, draw_pictures

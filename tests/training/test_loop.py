@@ -19,12 +19,12 @@ from torch import nn
 
 from edge_classifier.errors import ConfigurationError, ModelError, OutputError
 from edge_classifier.progress import LogProgress
-from edge_classifier.training import checkpoints
-from edge_classifier.training.devices import choose_hardware
-from edge_classifier.training.examples import FeatureExamples, PictureExamples
-from edge_classifier.training.loop import compute, fit, rate_factor
-from edge_classifier.training.plan import Place, Plan, best_of
+from edge_classifier.training.data.examples import FeatureExamples, PictureExamples
 from edge_classifier.training.settings import Augment
+from edge_classifier.training.train import checkpoints
+from edge_classifier.training.train.devices import choose_hardware
+from edge_classifier.training.train.loop import compute, fit, rate_factor
+from edge_classifier.training.train.plan import Place, Plan, best_of
 from tests.smalldisk import fill, tmpfs
 from tests.training.workshop import CONTRACT, draw_pictures, small_network, train, weights
 

@@ -11,7 +11,7 @@ pytest.importorskip("torch")
 
 from edge_classifier.dataset.folder import Dataset
 from edge_classifier.errors import ConfigurationError, MissingFileError
-from edge_classifier.training.material import Material, find, gather
+from edge_classifier.training.data.material import Material, find, gather
 from edge_classifier.training.settings import Data, NetworkSettings, TrainingSettings
 from tests.training.shapes import BROKEN, LABELS, disc, draw_classes, draw_other, save, square
 

@@ -15,7 +15,8 @@ from edge_classifier.core.contract import Contract
 from edge_classifier.core.frame import Frame
 from edge_classifier.errors import ConfigurationError, MissingFileError, ModelError
 from edge_classifier.modelfile.catalogue import embedded_folder
-from edge_classifier.training import export, settings
+from edge_classifier.training import settings
+from edge_classifier.training.export import convert
 from edge_classifier.training.networks import NETWORKS, build, problems, provenance, published
 from edge_classifier.training.networks.blocks import Tap
 from edge_classifier.training.networks.efficientnet_lite import load_imagenet
@@ -119,7 +120,7 @@ def test_build_leaves_the_callers_random_numbers_alone() -> None:
 def test_build_the_embedded_backbone_tells_pictures_apart_as_trained_features_do() -> None:
     """Features of a picture and of its mirror image agree more than those of two pictures."""
     network = build(settings.NetworkSettings(size=224), 5).eval()
-    inputs = export.real_inputs(photographs()[:2], CONTRACT)
+    inputs = convert.real_inputs(photographs()[:2], CONTRACT)
     first, second = (torch.from_numpy(item) for item in inputs)
     batch = torch.cat([first, first.flip(2), second]).permute(0, 3, 1, 2)
     with torch.inference_mode():
@@ -144,7 +145,7 @@ def test_load_imagenet_efficientnet_sees_what_the_embedded_int8_model_sees() -> 
     classifier = model.classifier(Answer())
     frames = photographs()
     agreed = 0
-    for frame, item in zip(frames, export.real_inputs(frames, CONTRACT), strict=True):
+    for frame, item in zip(frames, convert.real_inputs(frames, CONTRACT), strict=True):
         with torch.inference_mode():
             logits = network(torch.from_numpy(item).permute(0, 3, 1, 2))
         agreed += labels[int(logits.argmax())] == classifier.classify(frame).predictions[0].label

@@ -10,12 +10,12 @@ torch = pytest.importorskip("torch")
 from torch import Tensor, nn
 
 from edge_classifier.errors import ModelError
-from edge_classifier.training import quantizers
 from edge_classifier.training.networks import heads
 from edge_classifier.training.networks.base import Convnet
 from edge_classifier.training.networks.blocks import InvertedResidual, Tap, activated
 from edge_classifier.training.networks.efficientnet_lite import EfficientNetLite0
 from edge_classifier.training.networks.mobilenet_v2 import MobileNetV2
+from edge_classifier.training.quantize import qat
 
 
 @pytest.fixture(autouse=True)
@@ -51,18 +51,18 @@ def pictures(count: int = 8) -> Tensor:
 
 def learned(network: Convnet, shown: Tensor) -> nn.Module:
     """``network`` prepared, its ranges learned from one batch."""
-    prepared = quantizers.prepare(quantizers.fold(network))
-    quantizers.observe_only(prepared, True)
+    prepared = qat.prepare(qat.fold(network))
+    qat.observe_only(prepared, True)
     with torch.no_grad():
         prepared(shown)
-    quantizers.observe_only(prepared, False)
+    qat.observe_only(prepared, False)
     return prepared
 
 
 def test_fold_leaves_what_the_network_says_and_the_network_itself() -> None:
     network, shown = tiny(), pictures()
     before = copy.deepcopy(network.state_dict())
-    folded = quantizers.fold(network)
+    folded = qat.fold(network)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
     assert torch.allclose(folded(shown), network(shown), atol=1e-4)
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
@@ -70,7 +70,7 @@ def test_fold_leaves_what_the_network_says_and_the_network_itself() -> None:
 
 @pytest.mark.parametrize("trainable", [True, False])
 def test_fold_makes_biases_as_trainable_as_their_weights(trainable: bool) -> None:
-    folded = quantizers.fold(tiny().requires_grad_(trainable))
+    folded = qat.fold(tiny().requires_grad_(trainable))
     assert {parameter.requires_grad for parameter in folded.parameters()} == {trainable}
     assert "features.0.0.bias" in dict(folded.named_parameters())
 
@@ -91,17 +91,17 @@ def test_prepare_puts_a_quantizer_at_each_tensor_in_execution_order(
     head = heads.dense(network.outputs, 3) if dense else heads.linear(network.outputs, 3)
     network.classifier = head
     prepared = learned(with_statistics(network), pictures(2))
-    found = quantizers.activation_quantizers(prepared)
+    found = qat.activation_quantizers(prepared)
     assert [quantizer.position for quantizer in found] == list(range(count + more))
     assert executed(prepared) == found
     assert found[0] is prepared.entry.quantizer
     assert isinstance(prepared.entry.value, Tap)
-    assert quantizers.learned_ranges(prepared)[0] == (-1.0, 127 / 128)
+    assert qat.learned_ranges(prepared)[0] == (-1.0, 127 / 128)
 
 
 def executed(prepared: nn.Module) -> list[nn.Module]:
     order: list[nn.Module] = []
-    for quantizer in quantizers.activation_quantizers(prepared):
+    for quantizer in qat.activation_quantizers(prepared):
         quantizer.register_forward_pre_hook(lambda module, _: order.append(module))
     prepared(pictures(1))
     return order
@@ -109,7 +109,7 @@ def executed(prepared: nn.Module) -> list[nn.Module]:
 
 def test_quantizer_goes_behind_the_activation_that_fuses() -> None:
     prepared = learned(tiny(heads.dense(16, 4)), pictures())
-    lows = [low for low, _ in quantizers.learned_ranges(prepared)]
+    lows = [low for low, _ in qat.learned_ranges(prepared)]
     # input, stem, (expand, depthwise, project, sum), (expand, depthwise, project), mean, dense
     rectified = [False, True, True, True, False, False, True, True, False, False, True, True, False]
     assert [low == 0 for low in lows] == rectified
@@ -122,32 +122,32 @@ def test_rounding_changes_what_the_network_says_a_little() -> None:
 
 
 def test_observing_only_rounds_nothing_and_learns_in_evaluation_mode() -> None:
-    folded, shown = quantizers.fold(tiny()), pictures()
-    prepared = quantizers.prepare(folded)
+    folded, shown = qat.fold(tiny()), pictures()
+    prepared = qat.prepare(folded)
     assert not prepared.training
-    quantizers.observe_only(prepared, True)
+    qat.observe_only(prepared, True)
     assert torch.equal(prepared(shown), folded(shown))
-    assert len(quantizers.learned_ranges(prepared)) == 11
+    assert len(qat.learned_ranges(prepared)) == 11
 
 
 def test_ranges_before_any_picture_fail() -> None:
-    prepared = quantizers.prepare(quantizers.fold(tiny()))
-    for use in (quantizers.freeze_ranges, quantizers.learned_ranges, lambda n: n(pictures(1))):
+    prepared = qat.prepare(qat.fold(tiny()))
+    for use in (qat.freeze_ranges, qat.learned_ranges, lambda n: n(pictures(1))):
         with pytest.raises(ModelError, match=r"activation 1: .*observe pictures first"):
             use(prepared)
 
 
 def test_frozen_ranges_stay_while_weights_are_trained() -> None:
     prepared = learned(tiny(), pictures()).train()
-    quantizers.freeze_ranges(prepared)
-    before = quantizers.learned_ranges(prepared)
+    qat.freeze_ranges(prepared)
+    before = qat.learned_ranges(prepared)
     optimizer = torch.optim.Adam(prepared.parameters(), 0.01)
     start = [parameter.detach().clone() for parameter in prepared.parameters()]
     for _ in range(2):
         optimizer.zero_grad()
         nn.functional.cross_entropy(prepared(pictures()), torch.arange(8) % 4).backward()
         optimizer.step()
-    assert quantizers.learned_ranges(prepared) == before
+    assert qat.learned_ranges(prepared) == before
     moved = [
         not torch.equal(old, new) for old, new in zip(start, prepared.parameters(), strict=True)
     ]
@@ -157,28 +157,28 @@ def test_frozen_ranges_stay_while_weights_are_trained() -> None:
 def test_input_range_is_never_learned() -> None:
     prepared = learned(tiny(), pictures()).train()
     prepared(pictures() * 5)
-    assert quantizers.learned_ranges(prepared)[0] == quantizers.INPUT_RANGE
+    assert qat.learned_ranges(prepared)[0] == qat.INPUT_RANGE
 
 
 def test_checkpoint_carries_ranges_and_phase() -> None:
     network, shown = tiny(), pictures()
     prepared = learned(network, shown)
-    quantizers.freeze_ranges(prepared)
-    other = quantizers.prepare(quantizers.fold(network))
+    qat.freeze_ranges(prepared)
+    other = qat.prepare(qat.fold(network))
     other.load_state_dict(copy.deepcopy(prepared.state_dict()))
     assert torch.equal(other(shown), prepared(shown))
     other.train()(shown * 3)
-    assert quantizers.learned_ranges(other) == quantizers.learned_ranges(prepared)
+    assert qat.learned_ranges(other) == qat.learned_ranges(prepared)
 
 
 def test_strip_gives_back_the_folded_network_with_the_weights_as_trained() -> None:
-    folded, shown = quantizers.fold(tiny()), pictures()
+    folded, shown = qat.fold(tiny()), pictures()
     prepared = learned(tiny(), shown)
     with torch.no_grad():
         for parameter in prepared.parameters():
             parameter.mul_(1.5)
     rounded = prepared(shown)
-    plain = quantizers.strip(prepared)
+    plain = qat.strip(prepared)
     assert list(plain.state_dict()) == list(folded.state_dict())
     assert [type(module) for module in plain.modules()] == [type(m) for m in folded.modules()]
     trained = [parameter.tolist() for parameter in prepared.parameters()]
@@ -192,12 +192,12 @@ def learn_a_share(rank: int, world: int, folder: Path) -> None:
     torch.distributed.init_process_group("gloo", meeting, rank=rank, world_size=world)
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    prepared = quantizers.prepare(quantizers.fold(tiny()))
+    prepared = qat.prepare(qat.fold(tiny()))
     # With rounding, a difference in the last bit may become one of a whole step.
-    quantizers.observe_only(prepared, True)
+    qat.observe_only(prepared, True)
     for _ in range(3):
         prepared(pictures()[rank::world])
-    torch.save(quantizers.learned_ranges(prepared), folder / f"{world}-{rank}.pt")
+    torch.save(qat.learned_ranges(prepared), folder / f"{world}-{rank}.pt")
     torch.distributed.destroy_process_group()
 
 

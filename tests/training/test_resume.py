@@ -16,7 +16,7 @@ pytest.importorskip("torch")
 
 import torch
 
-from edge_classifier.training.plan import Place, Plan
+from edge_classifier.training.train.plan import Place, Plan
 from tests.conftest import REPOSITORY
 from tests.training.workshop import WAITING, small_network, train, weights, write_job
 from tests.waiting import eventually

@@ -14,14 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from edge_classifier.evaluation.contents import Epoch
-from edge_classifier.training import networks, stages
-from edge_classifier.training.curve import PARTS, learning_curve
-from edge_classifier.training.deliver import Judged, Verdicts, judge
-from edge_classifier.training.examples import network_input
-from edge_classifier.training.material import Material, find, gather
+from edge_classifier.training import networks
+from edge_classifier.training.data.examples import network_input
+from edge_classifier.training.data.material import Material, find, gather
+from edge_classifier.training.export.deliver import Judged, Verdicts, judge
 from edge_classifier.training.networks.base import Convnet
-from edge_classifier.training.plan import Place
-from edge_classifier.training.quantizers import learned_ranges
+from edge_classifier.training.quantize.qat import learned_ranges
+from edge_classifier.training.report.learning_curve import PARTS, learning_curve
 from edge_classifier.training.settings import (
     Data,
     Finetune,
@@ -31,6 +30,8 @@ from edge_classifier.training.settings import (
     Quantize,
     TrainingSettings,
 )
+from edge_classifier.training.train import stages
+from edge_classifier.training.train.plan import Place
 from tests.training.rehearsal import Rehearsal
 from tests.training.shapes import SIDE, WIDTH, draw_classes, draw_other, one_thread
 

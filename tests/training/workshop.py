@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from edge_classifier.core.contract import Contract
 from edge_classifier.dataset.folder import Sample
-from edge_classifier.training.examples import PictureExamples
+from edge_classifier.training.data.examples import PictureExamples
 from edge_classifier.training.networks.mobilenet_v2 import MobileNetV2
-from edge_classifier.training.plan import History, Place, Plan
 from edge_classifier.training.settings import Augment
+from edge_classifier.training.train.plan import History, Place, Plan
 
 LABELS = ("blue", "green", "red")
 CONTRACT = Contract(32, 32, crop_fraction=1.0, labels=LABELS)
@@ -65,7 +65,7 @@ def weights(network: nn.Module) -> dict[str, Tensor]:
 def train(network: nn.Module, plan: Plan, place: Place, pictures: Path, count: int = 21) -> History:
     """Train on ``count`` pictures, with augmentation; the first 9, plain, are the held-out ones."""
     # Late: processes that read pictures import this module, too, and do not train.
-    from edge_classifier.training.loop import fit
+    from edge_classifier.training.train.loop import fit
 
     samples = draw_pictures(pictures, count)
     varied = PictureExamples(samples, CONTRACT, Augment(), place.seed)

@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from edge_classifier.core.frame import Frame
-from edge_classifier.training.examples import PictureExamples
+from edge_classifier.training.data.examples import PictureExamples
 from edge_classifier.vision.draw import ContactSheet
 from edge_classifier.vision.preprocess import Pixels
 

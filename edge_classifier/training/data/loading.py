@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader, default_collate
 
 from edge_classifier.core.text import escaped
 from edge_classifier.errors import ConfigurationError, EdgeClassifierError, UnavailableError
-from edge_classifier.training.devices import Team
-from edge_classifier.training.examples import Example, Examples, FeatureExamples, Key, rng_for
+from edge_classifier.training.data.examples import Example, Examples, FeatureExamples, Key, rng_for
+from edge_classifier.training.train.devices import Team
 from edge_classifier.vision.preprocess import limit_opencv_threads
 
 

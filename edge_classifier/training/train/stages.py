@@ -13,20 +13,20 @@ from torch import nn
 
 from edge_classifier.core.contract import Contract
 from edge_classifier.training import networks
-from edge_classifier.training.examples import (
+from edge_classifier.training.data.examples import (
     Example,
     FeatureExamples,
     Key,
     PictureExamples,
     network_input,
 )
-from edge_classifier.training.loop import compute, fit
-from edge_classifier.training.material import Material
+from edge_classifier.training.data.material import Material
 from edge_classifier.training.networks.base import Convnet
-from edge_classifier.training.plan import History, Place, Plan, Stage, best_of
-from edge_classifier.training.quantizers import fold, freeze_ranges, observe_only, prepare
+from edge_classifier.training.quantize.qat import fold, freeze_ranges, observe_only, prepare
 from edge_classifier.training.run_folder import signature
 from edge_classifier.training.settings import TrainingSettings
+from edge_classifier.training.train.loop import compute, fit
+from edge_classifier.training.train.plan import History, Place, Plan, Stage, best_of
 
 Tell = Callable[[str], None]
 # Pictures; more take memory and no less time.

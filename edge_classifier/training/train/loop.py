@@ -22,17 +22,17 @@ from torch.nn.parallel import DistributedDataParallel
 from edge_classifier.errors import ConfigurationError, UnavailableError
 from edge_classifier.evaluation.contents import Epoch
 from edge_classifier.progress import ProgressDisplay, show_progress
-from edge_classifier.training.checkpoints import Checkpoints, SavedCheckpoint
-from edge_classifier.training.devices import (
+from edge_classifier.training.data.examples import Examples, network_input
+from edge_classifier.training.data.loading import Batches, Loader, choose_workers
+from edge_classifier.training.train.checkpoints import Checkpoints, SavedCheckpoint
+from edge_classifier.training.train.devices import (
     Hardware,
     Team,
     choose_hardware,
     join_team,
     keep_freed_memory,
 )
-from edge_classifier.training.examples import Examples, network_input
-from edge_classifier.training.loading import Batches, Loader, choose_workers
-from edge_classifier.training.plan import History, Place, Plan, best_of
+from edge_classifier.training.train.plan import History, Place, Plan, best_of
 
 # Forward and backward cost about three times what forward alone does.
 _TRAINING_COST = 3

@@ -31,9 +31,9 @@ from edge_classifier.engine.tflite import TfliteEngine
 from edge_classifier.errors import MissingFileError, ModelError, PictureError
 from edge_classifier.files import cannot_write, replacing
 from edge_classifier.modelfile.bundle import CARD_FILE, CONTRACT_FILE, LABELS_FILE, append_bundle
-from edge_classifier.training import flatbuffer
-from edge_classifier.training.flatbuffer import Ranges, activation_names
-from edge_classifier.training.quantizers import INPUT_RANGE, activation_quantizers
+from edge_classifier.training.export import flatbuffer
+from edge_classifier.training.export.flatbuffer import Ranges, activation_names
+from edge_classifier.training.quantize.qat import INPUT_RANGE, activation_quantizers
 from edge_classifier.vision.preprocess import Preprocessor
 
 Reals = NDArray[np.float32]

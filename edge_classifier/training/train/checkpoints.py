@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from edge_classifier.errors import ConfigurationError, MissingFileError, ModelError, OutputError
 from edge_classifier.evaluation.contents import Epoch
 from edge_classifier.files import replacing
-from edge_classifier.training.plan import History, Place, Stage
+from edge_classifier.training.train.plan import History, Place, Stage
 
 # The key of what belongs to this program, beside what torch needs.
 _OURS = "edge_classifier"

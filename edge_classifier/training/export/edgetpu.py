@@ -13,7 +13,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edge_classifier.engine.tflite import require_tflite
-from edge_classifier.training import flatbuffer
+from edge_classifier.training.export import flatbuffer
 
 _TYPE_NAMES = {code: name for name, code in vars(schema.TensorType).items()}
 _DATA_TYPES = {"INT8", "UINT8"}

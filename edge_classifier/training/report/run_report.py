@@ -11,13 +11,13 @@ from edge_classifier.evaluation.contents import CurvePoint, EdgeTpu, ReportData,
 from edge_classifier.evaluation.latency import Latency, interleaved
 from edge_classifier.evaluation.measures import Share
 from edge_classifier.evaluation.score import ScoredSamples, score_samples
-from edge_classifier.training import edgetpu, edgetpu_compiler
 from edge_classifier.training import load_settings as configuration
 from edge_classifier.training import run_folder as run
-from edge_classifier.training.deliver import Delivered, Judged, Verdicts
-from edge_classifier.training.plan import History
-from edge_classifier.training.showcase import augmentation_picture
-from edge_classifier.training.stages import Job
+from edge_classifier.training.export import edgetpu, edgetpu_compiler
+from edge_classifier.training.export.deliver import Delivered, Judged, Verdicts
+from edge_classifier.training.report.augmentation import augmentation_picture
+from edge_classifier.training.train.plan import History
+from edge_classifier.training.train.stages import Job
 from edge_classifier.vision.draw import save
 
 AUGMENTATION_FILE = "augmentation.jpg"

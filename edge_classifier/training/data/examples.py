@@ -16,7 +16,7 @@ from edge_classifier.core.geometry import enough
 from edge_classifier.core.quantization import Quantization, TensorSpec
 from edge_classifier.dataset.folder import Sample
 from edge_classifier.errors import EdgeClassifierError, MissingFileError, PictureError
-from edge_classifier.training.augment import augment, blend
+from edge_classifier.training.data.augment import augment, blend
 from edge_classifier.training.settings import Augment
 from edge_classifier.vision.pictures import load_picture
 from edge_classifier.vision.preprocess import Pixels, Preprocessor

@@ -9,10 +9,10 @@ import numpy as np
 from edge_classifier.evaluation.contents import CurvePoint
 from edge_classifier.evaluation.measures import Share
 from edge_classifier.training import networks
-from edge_classifier.training.examples import FeatureExamples
-from edge_classifier.training.loop import fit
-from edge_classifier.training.plan import best_of
-from edge_classifier.training.stages import Features, Job, features, head_plan
+from edge_classifier.training.data.examples import FeatureExamples
+from edge_classifier.training.train.loop import fit
+from edge_classifier.training.train.plan import best_of
+from edge_classifier.training.train.stages import Features, Job, features, head_plan
 
 PARTS = (0.1, 0.25, 0.5, 1.0)
 

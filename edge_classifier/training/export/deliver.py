@@ -16,13 +16,13 @@ from edge_classifier.evaluation.calibration import (
     tempered,
 )
 from edge_classifier.evaluation.measures import Share
-from edge_classifier.training import export
-from edge_classifier.training.card import card
-from edge_classifier.training.flatbuffer import ranges_by_name
-from edge_classifier.training.loop import compute
-from edge_classifier.training.quantizers import fold, learned_ranges, strip
+from edge_classifier.training.export import convert
+from edge_classifier.training.export.card import card
+from edge_classifier.training.export.flatbuffer import ranges_by_name
+from edge_classifier.training.quantize.qat import fold, learned_ranges, strip
 from edge_classifier.training.run_folder import MODEL_FILE, PTQ_FILE
-from edge_classifier.training.stages import Job, Trained
+from edge_classifier.training.train.loop import compute
+from edge_classifier.training.train.stages import Job, Trained
 
 _BATCH = 32
 # Held-out pictures from which on a temperature is fitted: of ten, two errors more or less would
@@ -100,25 +100,25 @@ def deliver(job: Job, trained: Trained, verdicts: Verdicts, folder: Path) -> Del
     text = card(job, told.share, temperature)
     model, ptq = folder / MODEL_FILE, folder / PTQ_FILE
     quantized = _quantized_after_training(job, trained.network, temperature)
-    export.pack(quantized, ptq, job.contract, text)
+    convert.pack(quantized, ptq, job.contract, text)
     if trained.prepared:
-        quantized = _quantized(job, export.sharpen(trained.prepared, temperature))
-    export.pack(quantized, model, job.contract, text)
+        quantized = _quantized(job, convert.sharpen(trained.prepared, temperature))
+    convert.pack(quantized, model, job.contract, text)
     return Delivered(model, ptq, temperature)
 
 
 def _quantized(job: Job, prepared: nn.Module) -> bytes:
     """What was trained to be rounded, with the ranges that it learned."""
-    original = export.convert(strip(prepared), job.contract)
-    return export.quantize(original, ranges_by_name(original, learned_ranges(prepared)))
+    original = convert.convert(strip(prepared), job.contract)
+    return convert.quantize(original, ranges_by_name(original, learned_ranges(prepared)))
 
 
 def _quantized_after_training(job: Job, network: nn.Module, temperature: float) -> bytes:
-    original = export.convert(export.sharpen(fold(network), temperature), job.contract)
-    return export.quantize(original, export.calibrate(original, _calibration_inputs(job)))
+    original = convert.convert(convert.sharpen(fold(network), temperature), job.contract)
+    return convert.quantize(original, convert.calibrate(original, _calibration_inputs(job)))
 
 
-def _calibration_inputs(job: Job) -> Iterator[export.Reals]:
+def _calibration_inputs(job: Job) -> Iterator[convert.Reals]:
     """Some of the pictures to learn from, as the network sees them: (1, height, width, 3) each."""
     pictures = job.plain
     order = np.random.default_rng(job.settings.seed).permutation(len(pictures))

@@ -4,7 +4,7 @@ from collections import Counter
 
 from edge_classifier.evaluation.measures import Share, wilson
 from edge_classifier.training import networks
-from edge_classifier.training.stages import Job
+from edge_classifier.training.train.stages import Job
 
 
 def card(job: Job, share: Share, temperature: float) -> str:
