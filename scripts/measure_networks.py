@@ -26,7 +26,7 @@ from edge_classifier.evaluation.latency import interleaved
 from edge_classifier.modelfile.catalogue import load_catalogue
 from edge_classifier.training import settings
 from edge_classifier.training.export import convert
-from edge_classifier.training.networks import build, cost, table
+from edge_classifier.training.networks import build, table
 
 CLASSES = 1000
 PICTURES = 4
@@ -45,8 +45,8 @@ def counted(key: table.Key) -> table.NetworkRow:
         name=name,
         width=width,
         size=size,
-        parameters=cost.parameters(build(wanted, CLASSES)),
-        multiply_adds=cost.multiply_adds(lambda: build(wanted, CLASSES), size),
+        parameters=table.parameters(build(wanted, CLASSES)),
+        multiply_adds=table.multiply_adds(lambda: build(wanted, CLASSES), size),
     )
 
 

@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 
 from edge_classifier.training.data.augment import augment, blend
 from edge_classifier.training.data.examples import PictureExamples
-from edge_classifier.training.report.augmentation import augmentation_picture
+from edge_classifier.training.report.run_report import augmentation_picture
 from edge_classifier.training.settings import Augment
 from edge_classifier.vision.preprocess import Pixels
 from tests.training.workshop import CONTRACT, draw_pictures

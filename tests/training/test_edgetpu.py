@@ -15,8 +15,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from edge_classifier.errors import ModelError, OutputError, UnavailableError
 from edge_classifier.modelfile.catalogue import load_catalogue
-from edge_classifier.training.export import edgetpu, edgetpu_compiler, flatbuffer
-from edge_classifier.training.export.edgetpu_compiler import OperatorRow, compile_model
+from edge_classifier.training.export import edgetpu, flatbuffer
+from edge_classifier.training.export.edgetpu import OperatorRow, compile_model
 
 OPERATORS = schema.BuiltinOperator
 
@@ -221,7 +221,7 @@ def compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str],
     monkeypatch.setenv("PATH", str(programs))
 
     def install(body: str) -> None:
-        program = programs / edgetpu_compiler.PROGRAM
+        program = programs / edgetpu.PROGRAM
         head = f"#!{sys.executable}\nimport sys, time\nfrom pathlib import Path\n"
         arguments = "assert sys.argv[1:3] == ['-s', '-o'] and len(sys.argv) == 5\n"
         names = "folder, model = map(Path, sys.argv[3:])\n"
@@ -259,8 +259,8 @@ def test_compilation_with_all_operators_mapped_is_read(
     assert (done.version, done.operators, done.on_cpu) == ("16.0.384591198", 65, 0)
     assert done.streamed == "0.00B"
     assert done.rows == (
-        OperatorRow("ADD", 10, edgetpu_compiler.MAPPED),
-        OperatorRow("CONV_2D", 55, edgetpu_compiler.MAPPED),
+        OperatorRow("ADD", 10, "Mapped to Edge TPU"),
+        OperatorRow("CONV_2D", 55, "Mapped to Edge TPU"),
     )
 
 
@@ -273,7 +273,7 @@ def test_compilation_with_operators_left_to_the_cpu_is_read_from_the_log(
     assert (done.operators, done.on_cpu) == (65, 3)
     assert done.rows == (
         OperatorRow("DEQUANTIZE", 3, "Operation is working on an unsupported data type"),
-        OperatorRow("CONV_2D", 62, edgetpu_compiler.MAPPED),
+        OperatorRow("CONV_2D", 62, "Mapped to Edge TPU"),
     )
 
 
@@ -304,7 +304,7 @@ def test_compiler_that_does_not_start_is_unavailable(
     model: Path, compiler: Callable[[str], None]
 ) -> None:
     compiler("")
-    program = Path(os.environ["PATH"]) / edgetpu_compiler.PROGRAM
+    program = Path(os.environ["PATH"]) / edgetpu.PROGRAM
     program.write_text("#!/no/such/interpreter\n")
     with pytest.raises(UnavailableError, match="cannot be started"):
         compile_model(model, model.parent)

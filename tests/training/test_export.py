@@ -26,7 +26,7 @@ from edge_classifier.engine.tflite import TfliteEngine
 from edge_classifier.errors import ModelError, OutputError
 from edge_classifier.modelfile.bundle import read_bundle
 from edge_classifier.training.export import convert, flatbuffer
-from edge_classifier.training.networks import heads
+from edge_classifier.training.networks import base
 from edge_classifier.training.networks.base import Convnet
 from edge_classifier.training.networks.blocks import InvertedResidual, Padding, activated
 from edge_classifier.training.networks.mobilenet_v2 import MobileNetV2
@@ -99,7 +99,7 @@ def exported(prepared: nn.Module, path: Path) -> Exported:
 def tints(_seeded: None, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     """A MobileNetV2 trained for seconds, then quantization-aware."""
     network = MobileNetV2(0.35)
-    network.classifier = heads.linear(network.outputs, 3)
+    network.classifier = base.linear_head(network.outputs, 3)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 0.4  # so that a dozen steps are enough for its statistics
@@ -123,7 +123,7 @@ def small(_seeded: None, tmp_path_factory: pytest.TempPathFactory) -> Exported:
         InvertedResidual(8, 16, 2, 2, padding=symmetric),
     ]
     network = Convnet(blocks, 16)
-    network.classifier = heads.dense(16, 3)
+    network.classifier = base.dense_head(16, 3)
     prepared = qat.prepare(qat.fold(network))
     prepared.train()(photographs(6, seed=0)[0])
     return exported(prepared.eval(), tmp_path_factory.mktemp("small") / "small.tflite")
@@ -261,7 +261,7 @@ def test_sharpened_file_stores_the_same_and_says_it_at_another_temperature(
 @pytest.mark.parametrize("prepare", [False, True])
 def test_sharpen_divides_logits_and_leaves_the_network_itself(prepare: bool) -> None:
     network = MobileNetV2(0.35).eval()
-    network.classifier = heads.dense(network.outputs, 3)
+    network.classifier = base.dense_head(network.outputs, 3)
     shown = photographs(3, seed=0)[0]
     plain: nn.Module = qat.fold(network)
     if prepare:

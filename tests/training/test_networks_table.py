@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("torch")
 
 from edge_classifier.training import settings
-from edge_classifier.training.networks import build, cost, table
+from edge_classifier.training.networks import build, table
 from edge_classifier.training.networks.efficientnet_lite import EfficientNetLite0
 from edge_classifier.training.networks.mobilenet_v2 import MobileNetV2
 from tests.conftest import REPOSITORY
@@ -39,13 +39,13 @@ def test_multiply_adds_of_mobilenet_v2_are_the_published_ones(
 ) -> None:
     """tensorflow/models, research/slim/nets/mobilenet/README.md."""
     chosen = settings.NetworkSettings(width=width, pretrained="none")
-    counted = cost.multiply_adds(lambda: build(chosen, CLASSES), size) / 1e6
+    counted = table.multiply_adds(lambda: build(chosen, CLASSES), size) / 1e6
     assert counted == pytest.approx(millions, abs=1)
 
 
 def test_multiply_adds_of_efficientnet_lite0_are_the_published_ones() -> None:
     """407 million for the four operations; 0.39 billion is models/README.md's count."""
-    counted = cost.multiply_adds(EfficientNetLite0, 224) / 1e6
+    counted = table.multiply_adds(EfficientNetLite0, 224) / 1e6
     assert counted == pytest.approx(385 - 1.28, abs=1)
 
 
@@ -53,15 +53,15 @@ def test_parameters_of_mobilenet_v2_are_as_many_as_torchvision_says() -> None:
     """num_params of MobileNet_V2_Weights.IMAGENET1K_V1."""
     network = build(settings.NetworkSettings(pretrained="none"), CLASSES)
     assert isinstance(network, MobileNetV2)
-    assert cost.parameters(network) == 3_504_872
+    assert table.parameters(network) == 3_504_872
 
 
 def test_table_counted_figures_are_those_of_the_networks() -> None:
     for row in table.read():
         data: dict[str, Any] = {"name": row.name, "width": row.width, "pretrained": "none"}
         fresh = partial(build, settings.NetworkSettings(**data), CLASSES)
-        assert row.parameters == cost.parameters(fresh())
-        counted = cost.multiply_adds(fresh, row.size)
+        assert row.parameters == table.parameters(fresh())
+        counted = table.multiply_adds(fresh, row.size)
         assert row.multiply_adds == counted
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from edge_classifier.errors import ModelError, OutputError
 from edge_classifier.training import settings
-from edge_classifier.training.networks import build, heads, weights
+from edge_classifier.training.networks import base, build, weights
 from edge_classifier.training.networks.blocks import TORCH_EPS, Padding
 from edge_classifier.training.networks.mobilenet_v2 import MobileNetV2
 from tests.training.timm_like import timm_like, timm_logits
@@ -53,7 +53,7 @@ def trained(network: nn.Module) -> nn.Module:
 def torchvision_like(width: float = WIDTH, classes: int = CLASSES) -> MobileNetV2:
     """As torchvision builds it."""
     network = MobileNetV2(width, Padding.SYMMETRIC, TORCH_EPS)
-    network.classifier = heads.linear(network.outputs, classes)
+    network.classifier = base.linear_head(network.outputs, classes)
     trained(network)
     return network
 
@@ -103,7 +103,7 @@ def test_load_input_whose_middle_is_ours_gives_the_same_logits_at_any_scale(std:
     source = torchvision_like()
     family = replace(weights.TORCHVISION, mean=(128.0,) * 3, std=(std, std, std))
     built = MobileNetV2(WIDTH, family.padding, family.eps)
-    built.classifier = heads.linear(built.outputs, CLASSES)
+    built.classifier = base.linear_head(built.outputs, CLASSES)
     weights.load(built, weights.Checkpoint("x", source.state_dict(), family), WIDTH, fail)
     with torch.inference_mode():
         expected = source((pixels() - 128) / std)
@@ -257,7 +257,7 @@ def test_read_every_kind_of_keras_file_gives_the_networks_tensors(
 
 def test_build_a_keras_checkpoint_sees_pixels_as_keras_does(tmp_path: Path) -> None:
     source = MobileNetV2(WIDTH)
-    source.classifier = heads.linear(source.outputs, CLASSES)
+    source.classifier = base.linear_head(source.outputs, CLASSES)
     trained(source)
     write_keras_2(keras_layers(source), tmp_path / "a.h5")
     built = build(chosen(tmp_path / "a.h5"), CLASSES, tell=fail).eval()

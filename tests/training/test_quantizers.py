@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 from torch import Tensor, nn
 
 from edge_classifier.errors import ModelError
-from edge_classifier.training.networks import heads
+from edge_classifier.training.networks import base
 from edge_classifier.training.networks.base import Convnet
 from edge_classifier.training.networks.blocks import InvertedResidual, Tap, activated
 from edge_classifier.training.networks.efficientnet_lite import EfficientNetLite0
@@ -40,7 +40,7 @@ def with_statistics(network: Convnet) -> Convnet:
 def tiny(head: nn.Module | None = None) -> Convnet:
     blocks = [activated(3, 8, 3, 2), InvertedResidual(8, 8, 1, 2), InvertedResidual(8, 16, 2, 2)]
     network = Convnet(blocks, 16)
-    network.classifier = head or heads.linear(16, 4, 0.5)
+    network.classifier = head or base.linear_head(16, 4, 0.5)
     with_statistics(network)
     return network
 
@@ -88,7 +88,7 @@ def test_prepare_puts_a_quantizer_at_each_tensor_in_execution_order(
     build: Callable[[], Convnet], count: int, dense: bool, more: int
 ) -> None:
     network = build()
-    head = heads.dense(network.outputs, 3) if dense else heads.linear(network.outputs, 3)
+    head = base.dense_head(network.outputs, 3) if dense else base.linear_head(network.outputs, 3)
     network.classifier = head
     prepared = learned(with_statistics(network), pictures(2))
     found = qat.activation_quantizers(prepared)
@@ -108,7 +108,7 @@ def executed(prepared: nn.Module) -> list[nn.Module]:
 
 
 def test_quantizer_goes_behind_the_activation_that_fuses() -> None:
-    prepared = learned(tiny(heads.dense(16, 4)), pictures())
+    prepared = learned(tiny(base.dense_head(16, 4)), pictures())
     lows = [low for low, _ in qat.learned_ranges(prepared)]
     # input, stem, (expand, depthwise, project, sum), (expand, depthwise, project), mean, dense
     rectified = [False, True, True, True, False, False, True, True, False, False, True, True, False]

@@ -7,7 +7,6 @@ int8 per tensor: https://ai.google.dev/edge/litert/conversion/tensorflow/quantiz
 
 import copy
 import math
-import random
 import re
 import warnings
 from collections.abc import Iterable, Iterator
@@ -15,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from litert_quantizer import calibrator, qtyping, quantizer, recipe_manager
@@ -23,12 +21,12 @@ from litert_quantizer.utils import qsv_utils
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edge_classifier.core.contract import ColourOrder, Contract
+from edge_classifier.core.contract import Contract
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.quantization import Quantization, TensorSpec
 from edge_classifier.engine.runtime import load_runtime, native_messages
 from edge_classifier.engine.tflite import TfliteEngine
-from edge_classifier.errors import MissingFileError, ModelError, PictureError
+from edge_classifier.errors import ModelError
 from edge_classifier.files import cannot_write, replacing
 from edge_classifier.modelfile.bundle import CARD_FILE, CONTRACT_FILE, LABELS_FILE, append_bundle
 from edge_classifier.training.export import flatbuffer
@@ -40,7 +38,6 @@ Reals = NDArray[np.float32]
 INPUT_QUANTIZATION = Quantization(1 / 128, 0)
 
 _SIGNATURE, _ARGUMENT = "serving_default", "args_0"
-_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png")
 _INTEGERS = {"int8", "int32"}
 # What the converter's and the quantizer's libraries say: those of TFLite, of Abseil's log and
 # torch's own after it, and what torchao says of kernels for other processors.
@@ -88,25 +85,6 @@ def sharpen(network: nn.Module, temperature: float) -> nn.Module:
         for values in (*last.parameters(), *limits):
             values.div_(temperature)
     return sharpened
-
-
-def draw_pictures(folder: Path, count: int, seed: int) -> list[Path]:
-    """``count`` pictures of ``folder``, or all if there are fewer, drawn from the sorted names.
-
-    Raises MissingFileError if there are none.
-    """
-    found = sorted(path for path in folder.glob("*") if path.suffix.lower() in _SUFFIXES)
-    if not found:
-        raise MissingFileError(str(folder), "holds no pictures", f"Known: {', '.join(_SUFFIXES)}")
-    return random.Random(seed).sample(found, min(count, len(found)))  # noqa: S311 (no secret)
-
-
-def read_picture(path: Path) -> Frame:
-    """A picture file as a BGR frame. Raises PictureError."""
-    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if pixels is None:
-        raise PictureError(str(path), "cannot be decoded")
-    return Frame(np.asarray(pixels, np.uint8), ColourOrder.BGR)
 
 
 def real_inputs(frames: Iterable[Frame], contract: Contract) -> Iterator[Reals]:

@@ -1,5 +1,6 @@
 """From a trained network to model files: exported, calibrated, with labels and card inside."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,9 @@ from edge_classifier.evaluation.calibration import (
     reliability,
     tempered,
 )
-from edge_classifier.evaluation.measures import Share
+from edge_classifier.evaluation.measures import Share, wilson
+from edge_classifier.training import networks
 from edge_classifier.training.export import convert
-from edge_classifier.training.export.card import card
 from edge_classifier.training.export.flatbuffer import ranges_by_name
 from edge_classifier.training.quantize.qat import fold, learned_ranges, strip
 from edge_classifier.training.run_folder import MODEL_FILE, PTQ_FILE
@@ -125,3 +126,31 @@ def _calibration_inputs(job: Job) -> Iterator[convert.Reals]:
     for index in order[: job.settings.quantize.calibration].tolist():
         pixels, _ = pictures.plain(index)
         yield np.asarray((pixels[None].astype(np.float32) - 128) / 128, np.float32)
+
+
+def card(job: Job, share: Share, temperature: float) -> str:
+    """Markdown. ``share`` is how often the rounded network is right on held-out pictures."""
+    network, material = job.settings.network, job.material
+    learned = Counter(sample.label for sample in material.learn.samples)
+    held = Counter(sample.label for sample in material.held.samples)
+    low, high = wilson(share.hits, share.count)
+    interval = f"{100 * low:.1f} to {100 * high:.1f} %, 95 % interval"
+    counts = [
+        f"  - {label}: {learned[number]} and {held[number]}"
+        for number, label in enumerate(material.labels)
+    ]
+    how = "as the network gives them" if temperature == 1.0 else "calibrated"
+    text = f"""\
+# {material.learn.root.resolve().name}, {network.name}, int8
+
+Says which of {len(material.labels)} labels a picture shows. Input {network.size} x {network.size}
+RGB, int8 (pixel - 128); output probabilities, int8. contract.json says how to crop and resize.
+
+- Right on {share.hits} of {share.count} held-out pictures ({interval}).
+  They also chose the best epoch: other pictures of the same kind may be a little harder.
+- Scores are {how}: a temperature of {temperature:.3f}.
+- Data: SHA-256 {material.fingerprint}; seed {job.settings.seed}.
+- Licence of the pictures: ask where they come from.
+- Pictures learned from and held out, by label:
+"""
+    return text + "\n".join(counts) + "\n" + networks.provenance(network)

@@ -1,9 +1,13 @@
-"""Whether a model would qualify for Coral's Edge TPU, by what its documentation says.
+"""What becomes of a model on Coral's Edge TPU: its compiler says, or else its documentation.
 
+https://coral.ai/docs/edgetpu/compiler/; what it prints is read as versions 2 to 16 print it.
 https://coral.ai/docs/edgetpu/models-intro/, "Model requirements" and "Supported operations", for
-runtime 14. It says nothing of operator versions: only the compiler knows (``edgetpu_compiler``).
+runtime 14. It says nothing of operator versions: only the compiler knows.
 """
 
+import re
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +17,121 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edge_classifier.engine.tflite import require_tflite
+from edge_classifier.errors import ModelError, OutputError, UnavailableError
+from edge_classifier.evaluation.contents import EdgeTpu
 from edge_classifier.training.export import flatbuffer
+
+PROGRAM = "edgetpu_compiler"
+# The compiler gives up by itself after 180 s.
+_TIMEOUT_S = 300.0
 
 _TYPE_NAMES = {code: name for name, code in vars(schema.TensorType).items()}
 _DATA_TYPES = {"INT8", "UINT8"}
 _CONSTANT_TYPES = _DATA_TYPES | {"INT32"}
 _SOFTMAX_LIMIT = 16_000
+
+
+def compiled_or_checked(model: Path, folder: Path) -> EdgeTpu:
+    """Compile ``model`` into ``folder`` where there is a compiler; else look up what qualifies."""
+    try:
+        compiled = compile_model(model, folder)
+    except (ModelError, UnavailableError) as error:
+        return EdgeTpu(False, (str(error),))
+    if compiled is None:
+        return EdgeTpu(False, tuple(qualifies(model)))
+    rows = (f"{row.count} {row.operator}: {row.status}" for row in compiled.rows)
+    return EdgeTpu(True, (f"{compiled.path.name}, by version {compiled.version}", *rows))
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorRow:
+    """A line of the compiler's table."""
+
+    operator: str
+    count: int
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compilation:
+    """What the compiler has made, and which operators run where."""
+
+    # The compiled model; without labels, which stay in the original beside it.
+    path: Path
+    # Of the compiler.
+    version: str
+    operators: int
+    on_cpu: int
+    # Weights that do not fit into the chip's memory, as the compiler says it: 0.00B.
+    streamed: str
+    rows: tuple[OperatorRow, ...]
+
+
+def compile_model(path: Path, folder: Path, *, timeout_s: float = _TIMEOUT_S) -> Compilation | None:
+    """Compile the model at ``path`` into ``folder``; None where there is no compiler.
+
+    Raises ModelError if the compiler refuses the model, UnavailableError if it does not start or
+    end, OutputError.
+    """
+    program = shutil.which(PROGRAM)
+    if program is None:
+        return None
+    compiled = folder / f"{path.stem}_edgetpu.tflite"
+    log = compiled.with_suffix(".log")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # What an earlier run has left must not pass for this one's.
+        compiled.unlink(missing_ok=True)
+        log.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(str(folder), f"cannot be written ({error.strerror})") from error
+    said = _run([program, "-s", "-o", str(folder), str(path)], timeout_s)
+    if said.returncode or not compiled.is_file():
+        lines = [line for line in said.stdout.splitlines() if line.strip()] or ["no message"]
+        raise ModelError(str(path), f"{PROGRAM} refuses it ({' / '.join(lines[-3:])})")
+    # With -s it prints the operators; where some are left out, the log has all of them.
+    table = log.read_text("utf-8", "replace") if log.is_file() else said.stdout
+    return _parse(compiled, said.stdout, table)
+
+
+def _run(command: list[str], timeout_s: float) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise UnavailableError(command[0], f"has not ended after {timeout_s:g} s") from error
+    except OSError as error:
+        raise UnavailableError(command[0], f"cannot be started ({error.strerror})") from error
+
+
+def _parse(compiled: Path, printed: str, table: str) -> Compilation:
+    rows = re.findall(r"^([A-Z][A-Z0-9_]+) +(\d+) +(\S.*?) *$", table, re.MULTILINE)
+    on_cpu = _after("Number of operations that will run on CPU:", printed)
+    total = _after("Total number of operations:", printed)
+    if not total:
+        what = "says nothing of operators that this program understands"
+        raise UnavailableError(PROGRAM, what, f"It said: {printed}")
+    return Compilation(
+        path=compiled,
+        version=_after("Edge TPU Compiler version", printed),
+        operators=int(total),
+        on_cpu=int(on_cpu or 0),
+        streamed=_after("Off-chip memory used for streaming uncached model parameters:", printed),
+        rows=tuple(OperatorRow(operator, int(count), status) for operator, count, status in rows),
+    )
+
+
+def _after(start: str, text: str) -> str:
+    found = re.search(rf"^{re.escape(start)} *(\S+)", text, re.MULTILINE)
+    return found[1] if found else ""
 
 
 @dataclass(frozen=True, slots=True)

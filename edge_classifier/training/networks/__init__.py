@@ -9,7 +9,7 @@ from edge_classifier.errors import ConfigurationError
 from edge_classifier.modelfile.catalogue import embedded_folder, sha256_of
 from edge_classifier.modelfile.pull import Progress
 from edge_classifier.training import settings
-from edge_classifier.training.networks import efficientnet_lite, heads, published, weights
+from edge_classifier.training.networks import base, efficientnet_lite, published, weights
 from edge_classifier.training.networks.base import Convnet
 from edge_classifier.training.networks.efficientnet_lite import EfficientNetLite0
 from edge_classifier.training.networks.mobilenet_v2 import MobileNetV2
@@ -115,5 +115,5 @@ def _efficientnet_lite0(network: settings.NetworkSettings, classes: int) -> Effi
 
 def _head(network: settings.NetworkSettings, features: int, classes: int) -> nn.Sequential:
     if network.head == "dense":
-        return heads.dense(features, classes)
-    return heads.linear(features, classes, network.dropout)
+        return base.dense_head(features, classes)
+    return base.linear_head(features, classes, network.dropout)

@@ -4,23 +4,29 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+from torch import Tensor
+
 from edge_classifier.assembly import LoadedModel, ModelChoice, load_model
+from edge_classifier.core.frame import Frame
 from edge_classifier.dataset.folder import Dataset
-from edge_classifier.errors import ModelError, UnavailableError
-from edge_classifier.evaluation.contents import CurvePoint, EdgeTpu, ReportData, Stage
-from edge_classifier.evaluation.latency import Latency, interleaved
+from edge_classifier.evaluation.contents import CurvePoint, ReportData, Stage
+from edge_classifier.evaluation.latency import interleaved
 from edge_classifier.evaluation.measures import Share
 from edge_classifier.evaluation.score import ScoredSamples, score_samples
 from edge_classifier.training import load_settings as configuration
 from edge_classifier.training import run_folder as run
-from edge_classifier.training.export import edgetpu, edgetpu_compiler
+from edge_classifier.training.data.examples import PictureExamples
+from edge_classifier.training.export import edgetpu
 from edge_classifier.training.export.deliver import Delivered, Judged, Verdicts
-from edge_classifier.training.report.augmentation import augmentation_picture
 from edge_classifier.training.train.plan import History
 from edge_classifier.training.train.stages import Job
-from edge_classifier.vision.draw import save
+from edge_classifier.vision.draw import ContactSheet, save
+from edge_classifier.vision.preprocess import Pixels
 
 AUGMENTATION_FILE = "augmentation.jpg"
+# From so many pictures on a contact sheet has small tiles, which do here.
+_MANY = 101
 
 
 def summarize(
@@ -34,6 +40,7 @@ def summarize(
     """Measure the files on the held-out pictures. Raises OutputError, as ``score_samples`` does."""
     settings, material = job.settings, job.material
     model = _load(delivered.model)
+    default = load_model(ModelChoice(delegate="cpu"))
     scored = score_samples(model, material.held)
     rounded = verdicts.rounded
     picture = folder / AUGMENTATION_FILE
@@ -49,8 +56,8 @@ def summarize(
         before=verdicts.last.reliability,
         temperature=delivered.temperature,
         history=history,
-        latency=_latency(model),
-        edgetpu=_edge_tpu(delivered.model, folder),
+        latency=interleaved(model.engine, default.engine, default.name),
+        edgetpu=edgetpu.compiled_or_checked(delivered.model, folder),
         learning_curve=tuple(curve),
         augmentation=picture,
         findings=tuple(material.findings.lines()),
@@ -89,17 +96,35 @@ def _agreement(scored: ScoredSamples, rounded: Judged, held: Dataset) -> Share:
     return Share(sum(said[path] == label for path, label in pairs), len(scored.paths))
 
 
-def _latency(model: LoadedModel) -> Latency:
-    reference = load_model(ModelChoice(delegate="cpu"))
-    return interleaved(model.engine, reference.engine, reference.name)
+def augmentation_picture(examples: PictureExamples, rows: int = 10, variants: int = 7) -> Pixels:
+    """A sheet, BGR: each row a picture as the device sees it, then as training's first epochs do.
+
+    The pictures are spread evenly over ``examples``. Raises PictureError.
+    """
+    rows = min(rows, len(examples))
+    places = np.linspace(0, len(examples) - 1, rows, dtype=int).tolist()
+    return np.vstack([_row(examples, place, variants) for place in places])
 
 
-def _edge_tpu(model: Path, folder: Path) -> EdgeTpu:
-    try:
-        compiled = edgetpu_compiler.compile_model(model, folder)
-    except (ModelError, UnavailableError) as error:
-        return EdgeTpu(False, (str(error),))
-    if compiled is None:
-        return EdgeTpu(False, tuple(edgetpu.qualifies(model)))
-    rows = (f"{row.count} {row.operator}: {row.status}" for row in compiled.rows)
-    return EdgeTpu(True, (f"{compiled.path.name}, by version {compiled.version}", *rows))
+def _row(examples: PictureExamples, index: int, variants: int) -> Pixels:
+    sample = examples.samples[index]
+    label = examples.contract.labels[sample.label]
+    tiles = [_tile(examples.plain(index)[0], label, sample.path.name)]
+    for epoch in range(variants):
+        varied, truth = examples[epoch, index]
+        name = _truth_text(truth, examples.contract.labels)
+        tiles.append(_tile(varied.numpy(), f"epoch {epoch + 1}", name))
+    return np.hstack(tiles)
+
+
+def _truth_text(truth: int | Tensor, labels: Sequence[str]) -> str:
+    if isinstance(truth, int):
+        return labels[truth]
+    shares = zip(labels, truth.tolist(), strict=True)
+    return ", ".join(f"{label} {share:.0%}" for label, share in shares if share >= 0.005)
+
+
+def _tile(pixels: Pixels, caption: str, name: str) -> Pixels:
+    sheet = ContactSheet(_MANY)
+    sheet.add(Frame(pixels), name, caption)
+    return sheet.render()
