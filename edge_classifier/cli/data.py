@@ -10,9 +10,8 @@ from typing import Any
 
 from edge_classifier.cli.output import progress, writable
 from edge_classifier.core.text import escaped
-from edge_classifier.dataset.check import findings
+from edge_classifier.dataset.check import Findings, findings
 from edge_classifier.dataset.facts import PictureFacts, examine
-from edge_classifier.dataset.finding import Findings
 from edge_classifier.dataset.folder import UNSURE, Dataset, scan, scan_like
 from edge_classifier.dataset.sorting import sort_store
 from edge_classifier.errors import ExitCode

@@ -12,8 +12,7 @@ from edge_classifier.evaluation.contents import CurvePoint, EdgeTpu, Epoch, Stag
 from edge_classifier.evaluation.latency import Latency
 from edge_classifier.evaluation.matching import NONE
 from edge_classifier.evaluation.measures import Share
-from edge_classifier.evaluation.report import as_json
-from edge_classifier.evaluation.report_figures import figures, worst_first
+from edge_classifier.evaluation.report import as_json, figures, worst_first
 from edge_classifier.evaluation.score import LeftOut
 from tests.reports import report, scored
 

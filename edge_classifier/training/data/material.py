@@ -10,9 +10,8 @@ from typing import NamedTuple
 from edge_classifier.core.contract import Contract
 from edge_classifier.core.labels import UNKNOWN
 from edge_classifier.dataset.alike import duplicate_groups
-from edge_classifier.dataset.check import findings
+from edge_classifier.dataset.check import Findings, findings
 from edge_classifier.dataset.facts import PictureFacts, examine, fingerprint, readable
-from edge_classifier.dataset.finding import Findings
 from edge_classifier.dataset.folder import Dataset, Sample, scan, scan_like
 from edge_classifier.dataset.split import split
 from edge_classifier.errors import ConfigurationError
