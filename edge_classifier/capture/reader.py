@@ -12,14 +12,14 @@ from edge_classifier.core.backoff import pause_s
 from edge_classifier.core.events import Moment
 from edge_classifier.core.frame import Frame
 from edge_classifier.errors import CameraError, EndOfFrames
-from edge_classifier.protocols import Clock, Source
+from edge_classifier.protocols import Clock, FrameSource
 
 # Seconds above its time limit after which a driver call counts as hung: most drivers keep time
 # limits of their own, and then say what is wrong.
 GRACE_S = 3.0
 CLOSE_S = 5.0
 
-MakeSource = Callable[[], Source]
+MakeSource = Callable[[], FrameSource]
 Result = TypeVar("Result")
 _log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class CameraReader:
         finally:
             self._limited("closing", source.close, CLOSE_S)
 
-    def _next(self, source: Source) -> None:
+    def _next(self, source: FrameSource) -> None:
         self._limited("reading", source.grab, self._camera.read_timeout_s)
         at = Moment(self._utc(), self._clock())
         if source.live and not self._is_wanted(at.monotonic):
@@ -108,7 +108,7 @@ class CameraReader:
             return at_s >= self._black.next_look_s
         return not self._desk.online or at_s >= self._desk.wanted_from
 
-    def _decoded(self, source: Source) -> Frame | None:
+    def _decoded(self, source: FrameSource) -> Frame | None:
         """None for a damaged frame: some cameras send one now and then."""
         try:
             frame = self._limited("reading", source.retrieve, self._camera.read_timeout_s)

@@ -15,14 +15,14 @@ from edge_classifier.core.camera_address import (
     with_login,
 )
 from edge_classifier.errors import ConfigurationError
-from edge_classifier.protocols import Source
+from edge_classifier.protocols import FrameSource
 
 __all__ = ["describe", "mask", "source_for"]
 
 
 def source_for(
     camera: CameraSettings, credentials: str | None = None, *, near_px: int = 224
-) -> Callable[[], Source]:
+) -> Callable[[], FrameSource]:
     """What makes ``camera``'s source, a fresh one for each time it is opened.
 
     ``credentials`` is USER:PASSWORD for a stream; ``near_px`` the model's shorter side, for
@@ -38,7 +38,7 @@ def source_for(
     return lambda: _device_or_file(camera)
 
 
-def _stream(camera: CameraSettings, credentials: str | None) -> Callable[[], Source]:
+def _stream(camera: CameraSettings, credentials: str | None) -> Callable[[], FrameSource]:
     if scheme_of(camera.source) not in STREAMS:
         raise ConfigurationError(
             describe(camera.source),
@@ -47,7 +47,7 @@ def _stream(camera: CameraSettings, credentials: str | None) -> Callable[[], Sou
         )
     url = with_login(camera.source, credentials) if credentials else camera.source
 
-    def make() -> Source:
+    def make() -> FrameSource:
         from edge_classifier.capture.opencv import StreamSource
 
         return StreamSource(
@@ -57,7 +57,7 @@ def _stream(camera: CameraSettings, credentials: str | None) -> Callable[[], Sou
     return make
 
 
-def _device_or_file(camera: CameraSettings) -> Source:
+def _device_or_file(camera: CameraSettings) -> FrameSource:
     from edge_classifier.capture.opencv import DeviceSource, FileSource
 
     device = device_of(camera.source)
@@ -67,13 +67,13 @@ def _device_or_file(camera: CameraSettings) -> Source:
     return DeviceSource(device, size=size, read_timeout_s=camera.read_timeout_s)
 
 
-def _picamera(camera: CameraSettings, near_px: int) -> Source:
+def _picamera(camera: CameraSettings, near_px: int) -> FrameSource:
     from edge_classifier.capture.picamera import PicameraSource
 
     return PicameraSource(camera, near_px)
 
 
-def _pictures(camera: CameraSettings) -> Source:
+def _pictures(camera: CameraSettings) -> FrameSource:
     # It decodes with Pillow, which no other camera has to pay for.
     from edge_classifier.capture.picture_folder import PictureFolderSource
 

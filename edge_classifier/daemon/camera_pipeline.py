@@ -23,8 +23,7 @@ from edge_classifier.decision.rules import Rules, rules_for, with_enter
 from edge_classifier.decision.step import DecidedChange, Verdict, initial, resumed, step
 from edge_classifier.protocols import Clock
 from edge_classifier.vision.motion import MotionGate
-from edge_classifier.vision.prepare import Preparer
-from edge_classifier.vision.region import region_of
+from edge_classifier.vision.prepare import Preparer, region_of
 
 # How often a camera that is not classified is looked at, to know that it still lives.
 _IDLE_LOOK_S = 1.0

@@ -225,7 +225,7 @@ class Service:
         for lane in lanes.values():
             self._reporter.show(lane)
         _log.info(
-            "model %s, %s; cameras %s", network.id, network.loaded.seat.note, ", ".join(lanes)
+            "model %s, %s; cameras %s", network.id, network.loaded.placement.note, ", ".join(lanes)
         )
         for note in network.loaded.notes:
             _log.warning("%s", note)
@@ -265,7 +265,7 @@ def _info(network: ActiveModel, settings: Settings, labels: tuple[str, ...]) -> 
         "version": __version__,
         "model": network.id,
         "runtime": f"{loaded.runtime.name} {loaded.runtime.version}",
-        "delegate": loaded.seat.note,
+        "delegate": loaded.placement.note,
         "notes": list(loaded.notes),
         "labels": list(labels),
         "configuration": presentable((), as_tree(settings)),
