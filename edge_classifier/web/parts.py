@@ -7,6 +7,7 @@ from edge_classifier.web.configuration import Places
 from edge_classifier.web.settings import Settings
 
 if TYPE_CHECKING:  # Views may be imported without a broker or a child process about.
+    from edge_classifier.web.housekeeping import Housekeeping
     from edge_classifier.web.live.live import Live
     from edge_classifier.web.recorder.recorder import Recorder
     from edge_classifier.web.worker.client import Worker
@@ -21,6 +22,7 @@ class Parts:
     worker: "Worker"
     live: "Live | None" = None
     recorder: "Recorder | None" = None
+    housekeeping: "Housekeeping | None" = None
 
 
 _installed: list[Parts] = []

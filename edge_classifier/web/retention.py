@@ -85,9 +85,7 @@ def _down_to_bytes(retention: Retention) -> int:
     candidates = _candidates(retention)
     is_used = Exists(candidates.filter(picture=OuterRef("pk")))
     pictures = Picture.objects.filter(is_used, *_goes_with_candidates(retention, "pk"))
-    freeing = candidates.filter(
-        *_goes_with_candidates(retention, "picture"), picture__isnull=False
-    )
+    freeing = candidates.filter(*_goes_with_candidates(retention, "picture"), picture__isnull=False)
     gone = 0
     while (excess := _bytes(pictures) - round(retention.max_gb * _GB)) > 0:
         sizes = list(freeing.order_by(*OLDEST).values_list("picture_id", "picture__size")[:STEP])

@@ -16,6 +16,7 @@ from waitress.adjustments import Adjustments
 from waitress.server import create_server
 
 from edge_classifier.errors import UnavailableError
+from edge_classifier.modelfile.catalogue import load_catalogue
 from edge_classifier.web import first_run
 from edge_classifier.web.configuration import Places, make_folders
 from edge_classifier.web.hosts import addresses, bracketed, is_open
@@ -39,8 +40,11 @@ _SEND_BUFFER = 65_536
 def serve(settings: Settings, places: Places, ready: Callable[[], object]) -> None:
     """Serve until SIGTERM or SIGINT. To be called after ``start.configure`` and ``migrate``.
 
-    ``ready`` is called when the page answers. Raises UnavailableError when the address is taken.
+    ``ready`` is called when the page answers. Raises UnavailableError when the address is taken,
+    MissingFileError and ContractError when the catalogue of models cannot be read.
     """
+    # Pages and the child process read it whenever they need it: said now, not to the first visitor.
+    load_catalogue()
     _log_less()
     _share_memory()
     _use_scratch(places)
@@ -100,7 +104,7 @@ def _parts(settings: Settings, places: Places, stack: ExitStack) -> Parts:
     housekeeping = Housekeeping(settings.retention, places)
     housekeeping.start()
     stack.callback(housekeeping.stop)
-    return Parts(settings, places, worker, live, recorder)
+    return Parts(settings, places, worker, live, recorder, housekeeping)
 
 
 def _server(settings: Settings) -> Any:

@@ -65,7 +65,8 @@ def reserve(rows: Iterable[Picture]) -> dict[str, Picture]:
     """
     if not connection.in_atomic_block:
         raise RuntimeError("a picture is kept in the transaction that makes its record")
-    wanted, found = {row.sha256: row for row in rows}, {}
+    wanted = {row.sha256: row for row in rows}
+    found: dict[str, Picture] = {}
     # More than once only where a row was there, and was deleted while we waited for its lock.
     while missing := sorted(wanted.keys() - found.keys()):
         Picture.objects.bulk_create([wanted[name] for name in missing], ignore_conflicts=True)

@@ -216,7 +216,7 @@ def test_upload_whose_picture_is_deleted_by_somebody_else_meanwhile_is_kept_whol
         timings_ms={},
         model="test@00000000",
     )
-    record = uploads.save(found, source=Record.Source.UPLOAD, owner=None)
+    record = uploads.save(found, source=Record.Source("upload"), owner=None)
     deleted_before_the_record[0].join(20)
     record.refresh_from_db()
     assert record.picture is not None

@@ -2,7 +2,8 @@
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -18,7 +19,10 @@ from django.utils import timezone
 from edge_classifier.config.settings import Tls
 from edge_classifier.web import store
 from edge_classifier.web.models import Camera, EventPicture, Label, Picture, Record
+from edge_classifier.web.recorder import messages
+from edge_classifier.web.recorder.inbox import Delivery, Inbox
 from edge_classifier.web.recorder.recorder import Recorder, session
+from edge_classifier.web.recorder.writer import Writer
 from edge_classifier.web.settings import Mqtt
 from edge_classifier.web.settings import Record as RecordSettings
 from tests.mosquitto import HOST, Broker, authority, password_file
@@ -355,6 +359,85 @@ def test_recorder_waits_for_a_storage_that_is_away_and_goes_on(
             PLACES.pictures.unlink(missing_ok=True)
             away.rename(PLACES.pictures)
     assert caplog.text.count("nothing can be recorded") == caplog.text.count("goes on") == 1
+
+
+def test_recorder_whose_writer_fails_as_nobody_foresaw_goes_on_and_loses_nothing(
+    broker: Broker, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it had taken and not written the broker brings again."""
+    settle, failures = Writer._settle, iter([True, True])
+
+    def failing(self: Writer, deliveries: Sequence[Delivery]) -> None:
+        with monkeypatch.context() as patch:
+            if next(failures, False):
+                patch.setattr(Writer, "_understood", unforeseen)
+            settle(self, deliveries)
+
+    monkeypatch.setattr(Writer, "_settle", failing)
+    with recording(broker) as recorder:
+        sender.events(1, 2, 3)
+        eventually(lambda: recorded() == [1, 2, 3])
+        assert "unforeseen" in recorder.status.trouble
+        eventually(lambda: acknowledged(broker) == 3)
+
+
+def unforeseen(*_: object) -> None:
+    raise RuntimeError("unforeseen")
+
+
+def test_message_that_cannot_be_read_for_a_reason_nobody_foresaw_holds_nothing_up(
+    broker: Broker, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = messages.read
+
+    def read_all_but_one(topic: str, payload: bytes, **limits: Any) -> Any:
+        if payload == event_payload(2):
+            raise KeyError("unforeseen")
+        return read(topic, payload, **limits)
+
+    monkeypatch.setattr(messages, "read", read_all_but_one)
+    with recording(broker) as recorder:
+        sender.events(1, 2, 3)
+        eventually(lambda: acknowledged(broker) == 3)
+        assert (recorder.status.recorded, recorder.status.ignored) == (2, 1)
+        assert recorder.status.trouble == ""
+
+
+def test_recorder_connects_again_once_the_system_has_threads(
+    broker: Broker, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with recording(broker) as recorder:
+        sender.events(1)
+        eventually(lambda: recorded() == [1])
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", no_thread)
+            broker.kill()
+            broker.start()
+            eventually(lambda: "can't start new thread" in recorder.status.reason)
+        sender.events(2)
+        eventually(lambda: recorded() == [1, 2])
+
+
+def no_thread(_thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_connection_whose_thread_has_failed_is_replaced(
+    broker: Broker, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """paho's thread ends with the error, and tells nobody."""
+    put, failures = Inbox.put, iter([True])
+
+    def failing(self: Inbox, delivery: Delivery) -> bool:
+        if next(failures, False):
+            raise KeyError("unforeseen")
+        return put(self, delivery)
+
+    monkeypatch.setattr(Inbox, "put", failing)
+    with recording(broker):
+        sender.events(1, 2)
+        eventually(lambda: recorded() == [1, 2])
 
 
 def test_messages_without_room_are_brought_again(

@@ -20,7 +20,8 @@ from edge_classifier.web import charts, exports, keyset
 from edge_classifier.web.filters import Filter, FilterForm
 from edge_classifier.web.models import Label, Record
 from edge_classifier.web.pages.deleting import delete
-from edge_classifier.web.roles import Role, requires, visible
+from edge_classifier.web.parts import parts
+from edge_classifier.web.roles import Role, requires, role_of, visible
 
 __all__ = ["chart", "delete", "export_csv", "export_json", "page"]
 
@@ -37,6 +38,10 @@ def page(request: HttpRequest) -> HttpResponse:
     """A part of the list; 400 and what is wrong with the filter or the place."""
     form = FilterForm(request.GET)
     context = {"form": form, "labels": _labels(), "new": _new(request), "today": _today()}
+    housekeeping = parts().housekeeping
+    if housekeeping and role_of(request.user) >= Role.ADMINISTRATOR:
+        context["surplus"] = housekeeping.surplus
+        context["retention"] = parts().settings.retention
     try:
         places = {name: _place(request, name) for name in ("before", "after")}
     except UsageError:
