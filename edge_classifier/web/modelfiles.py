@@ -2,16 +2,15 @@
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import edge_classifier
+from edge_classifier.modelfile.catalogue import Catalogue, load_catalogue
 from edge_classifier.web.parts import parts
 from edge_classifier.web.reports import Report
 from edge_classifier.web.worker.messages import Message
@@ -34,7 +33,7 @@ class Installed:
     size: int
     sha256: str
     title: str = ""
-    """Of those that came with the program."""
+    """Of those of the catalogue."""
     changed_at: datetime | None = None
     """Of uploaded ones."""
 
@@ -46,7 +45,7 @@ class Installed:
     @property
     def is_uploaded(self) -> bool:
         """Whether it lies in the folder of models, and may be deleted."""
-        return not self.title
+        return self.changed_at is not None
 
     @property
     def facts(self) -> ModelFacts | None:
@@ -67,32 +66,25 @@ class Installed:
 
 
 def installed() -> list[Installed]:
-    """All models that are here, those that came with the program first."""
-    embedded = list(_embedded())
-    names = {model.name for model in embedded}
-    # Where a file has the name of one that came with the program, that one is meant.
-    return [*embedded, *(model for model in _uploaded() if model.name not in names)]
+    """All models that are here: those of the catalogue first, embedded or pulled, then uploads.
+
+    The catalogue is the one that the child process reads, so that both mean the same by a name.
+    Raises MissingFileError and ContractError when it cannot be read.
+    """
+    known = load_catalogue()
+    # Where a file has a name of the catalogue, the catalogue's model is meant.
+    names = {entry.name for entry in known.entries}
+    uploads = [model for model in _uploaded() if model.name not in names]
+    return [*_catalogued(known), *uploads]
 
 
-def _embedded() -> Iterator[Installed]:
-    folder = _embedded_folder()
-    for entry in catalogue()["model"]:
-        if entry.get("embedded"):
-            path = folder / entry["file"]
-            size = path.stat().st_size
-            yield Installed(entry["name"], path, size, entry["sha256"], entry["title"])
-
-
-@cache
-def catalogue() -> dict[str, Any]:
-    """As text: the web process has nothing of the engine, which reads it otherwise."""
-    return tomllib.loads((_embedded_folder() / "catalogue.toml").read_text("utf-8"))
-
-
-def _embedded_folder() -> Path:
-    """In the package, or beside it in a checkout; as ``modelfile.catalogue`` has it."""
-    inside = Path(edge_classifier.__file__).parent / "models"
-    return inside if inside.is_dir() else inside.parent.parent / "models"
+def _catalogued(known: Catalogue) -> Iterator[Installed]:
+    for entry in known.entries:
+        path = known.file(entry)
+        with suppress(OSError):  # It is not pulled, or not for us to read.
+            facts = path.stat()
+            sha256 = _sha256(path, facts.st_size, facts.st_mtime_ns)
+            yield Installed(entry.name, path, facts.st_size, sha256, entry.title)
 
 
 def _uploaded() -> Iterator[Installed]:
