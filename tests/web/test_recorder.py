@@ -13,13 +13,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from edge_classifier.config.settings import Tls
 from edge_classifier.web import store
 from edge_classifier.web.models import Camera, EventPicture, Label, Picture, Record
-from edge_classifier.web.recorder import messages
+from edge_classifier.web.recorder import leftovers, messages
 from edge_classifier.web.recorder.inbox import Delivery, Inbox
 from edge_classifier.web.recorder.recorder import Recorder, session
 from edge_classifier.web.recorder.writer import Writer
@@ -231,6 +231,20 @@ def test_pictures_whose_events_never_came_go_after_a_day(broker: Broker, sender:
     assert EventPicture.objects.get() == young
     with pytest.raises(FileNotFoundError):
         store.read(name)
+
+
+def test_pictures_whose_events_never_came_go_however_many_they_are(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leftovers, "_AT_ONCE", 1)
+    for number in range(3):
+        with transaction.atomic():
+            picture = store.put(snapshot_payload(number))
+            EventPicture.objects.create(key=UUID(event_id(number)), picture=picture)
+    EventPicture.objects.update(created_at=timezone.now() - timezone.timedelta(days=2))
+    with recording(broker):
+        eventually(lambda: not EventPicture.objects.exists())
+        eventually(lambda: not Picture.objects.exists())
 
 
 # --- what may befall it ------------------------------------------------------------------------
