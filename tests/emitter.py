@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge_classifier.config import settings
 from edge_classifier.core.events import CameraState, LabelChange, Moment, Ranked
-from edge_classifier.publish.publisher import Publisher
+from edge_classifier.mqtt.publisher import Publisher
 from tests.mosquitto import HOST
 
 NODE, CAMERA = "porch", "front"
@@ -32,7 +32,7 @@ def state(seq: int, *, camera: str = CAMERA, label: str = "cat") -> CameraState:
 def publisher(
     port: int,
     path: Path,
-    mqtt: settings.Mqtt | None = None,
+    mqtt: settings.MqttSettings | None = None,
     *,
     max_events: int = 20_000,
     password: Callable[[], str | None] = lambda: None,
@@ -41,8 +41,8 @@ def publisher(
 ) -> Publisher:
     """Not started. Pauses before it connects again are short."""
     return Publisher(
-        mqtt or settings.Mqtt(host=HOST, port=port),
-        settings.Outbox(max_events=max_events),
+        mqtt or settings.MqttSettings(host=HOST, port=port),
+        settings.OutboxSettings(max_events=max_events),
         path,
         node=NODE,
         cameras={CAMERA: "Front door"},

@@ -9,15 +9,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edge_classifier.cli.check import with_model
-from edge_classifier.config.report import Report
-from edge_classifier.config.sources import (
+from edge_classifier.cli.model_check import with_model
+from edge_classifier.config.locations import (
     FILE_VARIABLE,
     SYSTEM_FILE,
-    Sources,
+    SettingsSources,
     named_file,
     search_path,
 )
+from edge_classifier.config.problems import SettingsReport
 from edge_classifier.config.toml import Key
 from edge_classifier.core.text import escaped
 from edge_classifier.errors import ExitCode, OutputError, UsageError
@@ -65,9 +65,9 @@ def add_settings_arguments(parser: ArgumentParser) -> None:
     )
 
 
-def settings_sources(options: Namespace) -> Sources:
+def settings_sources(options: Namespace) -> SettingsSources:
     """Where these options say that settings come from."""
-    return Sources(options.config, dict(os.environ), tuple(options.assignments))
+    return SettingsSources(options.config, dict(os.environ), tuple(options.assignments))
 
 
 def run(options: Namespace) -> ExitCode:
@@ -109,7 +109,7 @@ def _init(options: Namespace) -> ExitCode:
 def _place() -> Path:
     """The file that is named, or the first place for one where this user may write."""
     candidates = search_path(os.environ)
-    found = named_file(Sources(environment=os.environ)) or next(
+    found = named_file(SettingsSources(environment=os.environ)) or next(
         filter(_may_be_written, candidates), None
     )
     if found is None:
@@ -144,7 +144,7 @@ def _check(options: Namespace) -> ExitCode:
     return ExitCode.OK if report.settings else ExitCode.CONFIGURATION
 
 
-def _as_text(report: Report) -> str:
+def _as_text(report: SettingsReport) -> str:
     lines = [str(problem) for problem in report.problems]
     lines += [f"warning: {warning}" for warning in report.warnings]
     if report.settings is None:
@@ -155,7 +155,7 @@ def _as_text(report: Report) -> str:
     return "\n".join(map(escaped, lines))
 
 
-def _as_json(report: Report) -> str:
+def _as_json(report: SettingsReport) -> str:
     facts = {
         "ok": report.settings is not None,
         "file": str(report.file) if report.file else None,

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any, Protocol, TextIO
 
-from edge_classifier.batch import Outcome
+from edge_classifier.batch import BatchItem
 from edge_classifier.classifier import Classification
 from edge_classifier.core.scores import Prediction
 from edge_classifier.core.text import escaped
 
+# Fewer pictures are done before a bar could be read.
 _PROGRESS_FROM = 20
-"""Fewer pictures are done before a bar could be read."""
 
 
 class Format(StrEnum):
@@ -27,17 +27,17 @@ class Format(StrEnum):
     CSV = "csv"
 
 
-class Writer(Protocol):
+class ResultWriter(Protocol):
     """Prints outcomes one by one."""
 
-    def write(self, outcome: Outcome) -> None:
+    def write(self, outcome: BatchItem) -> None:
         """Print one."""
 
     def close(self) -> None:
         """Print what comes last."""
 
 
-def as_record(outcome: Outcome, model: str) -> dict[str, Any]:
+def as_record(outcome: BatchItem, model: str) -> dict[str, Any]:
     """The documented JSON object of one picture (docs/cli.md)."""
     if outcome.error or outcome.classification is None:
         return {
@@ -77,7 +77,7 @@ def worth_showing(found: Classification) -> list[Prediction]:
     return [p for number, p in enumerate(found.predictions) if number == 0 or p.score > 0]
 
 
-def make_writer(format_: Format, model: str, stream: TextIO) -> Writer:
+def make_writer(format_: Format, model: str, stream: TextIO) -> ResultWriter:
     """The writer for a format; text looks different on a terminal."""
     if format_ is Format.JSON:
         return _Json(model, stream)
@@ -96,7 +96,7 @@ class _Json:
         self._stream = stream
         self._separator = "["
 
-    def write(self, outcome: Outcome) -> None:
+    def write(self, outcome: BatchItem) -> None:
         text = json.dumps(as_record(outcome, self._model), ensure_ascii=False, indent=1)
         self._stream.write(f"{self._separator}\n{text}")
         self._separator = ","
@@ -110,7 +110,7 @@ class _JsonLines:
         self._model = model
         self._stream = stream
 
-    def write(self, outcome: Outcome) -> None:
+    def write(self, outcome: BatchItem) -> None:
         record = as_record(outcome, self._model)
         self._stream.write(json.dumps(record, ensure_ascii=False) + "\n")
         self._stream.flush()
@@ -126,7 +126,7 @@ class _Csv:
         self._writer = csv.writer(stream, lineterminator="\n")
         self._writer.writerow(["image", "rank", "label", "index", "score"])
 
-    def write(self, outcome: Outcome) -> None:
+    def write(self, outcome: BatchItem) -> None:
         predictions = outcome.classification.predictions if outcome.classification else ()
         for rank, p in enumerate(predictions, 1):
             index = "" if p.index is None else p.index
@@ -144,7 +144,7 @@ class _Lines:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def write(self, outcome: Outcome) -> None:
+    def write(self, outcome: BatchItem) -> None:
         if outcome.classification:
             parts = [f"{p.label} {p.score:.3f}" for p in worth_showing(outcome.classification)]
             self._stream.write("\t".join([escaped(outcome.reference), *parts]) + "\n")
@@ -161,7 +161,7 @@ class _Terminal:
 
         self._console = Console(highlight=False)
 
-    def write(self, outcome: Outcome) -> None:
+    def write(self, outcome: BatchItem) -> None:
         from rich.progress_bar import ProgressBar
         from rich.table import Table
         from rich.text import Text

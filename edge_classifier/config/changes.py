@@ -18,6 +18,7 @@ class Effect(StrEnum):
     RESTART = "restart"
 
 
+# Every setting; ``*`` is a camera's name, or at the end all keys of a table.
 EFFECTS: Mapping[str, Effect] = MappingProxyType(
     {
         "device.*": Effect.RESTART,
@@ -65,17 +66,16 @@ EFFECTS: Mapping[str, Effect] = MappingProxyType(
         "log.*": Effect.LIVE,
     }
 )
-"""Every setting; ``*`` is a camera's name, or at the end all keys of a table."""
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
     """The keys whose values differ, dotted. A camera that comes or goes is one key."""
 
+    # What takes effect at once.
     live: tuple[str, ...]
-    """What takes effect at once."""
+    # What stays as it is until the daemon is started again.
     restart_required: tuple[str, ...]
-    """What stays as it is until the daemon is started again."""
 
 
 def compare(old: Settings, new: Settings) -> Changes:

@@ -1,6 +1,6 @@
 """From everything that was set to settings, or to all that is wrong with it.
 
-Imports pydantic: the daemon calls ``config.child``, which does this in a process that ends.
+Imports pydantic: the daemon calls ``config.load_in_child``, which does this in a process that ends.
 """
 
 from pathlib import Path
@@ -8,42 +8,46 @@ from typing import Any
 
 from edge_classifier.config.checks import problems_of, warnings_of
 from edge_classifier.config.layers import Draft, put_assignments, put_environment, put_file
-from edge_classifier.config.report import Problem, Report
-from edge_classifier.config.schema import INHERITED, Node
+from edge_classifier.config.locations import SettingsSources, find_file, search_path
+from edge_classifier.config.problems import SettingProblem, SettingsReport
+from edge_classifier.config.schema import INHERITED, SchemaNode
 from edge_classifier.config.settings import Settings
-from edge_classifier.config.sources import Sources, find_file, search_path
 from edge_classifier.config.toml import leaves
 from edge_classifier.config.validate import validate
 
 
-def load(sources: Sources) -> Settings:
+def load(sources: SettingsSources) -> Settings:
     """The settings. Raises ConfigurationError with all problems, and MissingFileError."""
     return examine(sources).require()
 
 
-def examine(sources: Sources) -> Report:
+def examine(sources: SettingsSources) -> SettingsReport:
     """The settings, or everything that is wrong. Raises MissingFileError, UsageError."""
     file = find_file(sources)
     try:
         return _examine(sources, file)
     except RecursionError:
-        return Report(file, problems=(Problem("tables or lists are nested too deeply"),))
+        return SettingsReport(
+            file, problems=(SettingProblem("tables or lists are nested too deeply"),)
+        )
 
 
-def _examine(sources: Sources, file: Path | None) -> Report:
-    draft, root = Draft(), Node.root()
+def _examine(sources: SettingsSources, file: Path | None) -> SettingsReport:
+    draft, root = Draft(), SchemaNode.root()
     broken = put_file(draft, file) if file else None
     if broken:
-        return Report(file, problems=(broken,))
+        return SettingsReport(file, problems=(broken,))
     problems = put_environment(draft, sources, root) + put_assignments(draft, sources, root)
     if not file and not draft.tree.get("cameras"):
         looked = " nor ".join(map(str, search_path(sources.environment)))
         remedy = "`edge-classify config init` writes one"
-        return Report(None, problems=(Problem(f"there is neither {looked}; {remedy}"),))
+        return SettingsReport(
+            None, problems=(SettingProblem(f"there is neither {looked}; {remedy}"),)
+        )
     _forget_empty_paths(draft, root)
     settings, wrong = validate(inherited(draft.tree), draft, root, Settings)
     problems = sorted({*problems, *wrong, *problems_of(draft, root)}, key=_place)
-    return Report(
+    return SettingsReport(
         file,
         None if problems else settings,
         tuple(problems),
@@ -52,11 +56,11 @@ def _examine(sources: Sources, file: Path | None) -> Report:
     )
 
 
-def _place(problem: Problem) -> tuple[str, str]:
+def _place(problem: SettingProblem) -> tuple[str, str]:
     return problem.key, problem.text
 
 
-def _forget_empty_paths(draft: Draft, root: Node) -> None:
+def _forget_empty_paths(draft: Draft, root: SchemaNode) -> None:
     """An empty path takes back the one that a weaker source has set."""
     for key, value in list(leaves(draft.tree)):
         node = root.at(key)

@@ -6,8 +6,8 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from edge_classifier.config.changes import effect_of
-from edge_classifier.config.schema import Node
-from edge_classifier.config.sources import FILE_VARIABLE, PREFIX, SYSTEM_FILE
+from edge_classifier.config.locations import FILE_VARIABLE, PREFIX, SYSTEM_FILE
+from edge_classifier.config.schema import SchemaNode
 from edge_classifier.config.toml import Key, dotted, inline
 
 _INTRODUCTION = f"""\
@@ -88,10 +88,12 @@ There are 1 to 16 cameras. [decision] and [motion] are for all of them. [cameras
 
 def reference() -> str:
     """The page, as Markdown."""
-    return "\n".join([_INTRODUCTION, *sections(Node.root(), lambda key: effect_of(key).value)])
+    return "\n".join(
+        [_INTRODUCTION, *sections(SchemaNode.root(), lambda key: effect_of(key).value)]
+    )
 
 
-def sections(root: Node, effect: Callable[[Key], str] | None = None) -> Iterator[str]:
+def sections(root: SchemaNode, effect: Callable[[Key], str] | None = None) -> Iterator[str]:
     """Every table below ``root`` with its keys; with ``effect``, what changing each one takes."""
     for table, node in root.tables():
         if node.values():
@@ -102,7 +104,7 @@ def _title(table: Key) -> str:
     return f"## [{dotted(table)}]" if table else "## Before the first table"
 
 
-def _rows(table: Key, node: Node, effect: Callable[[Key], str] | None) -> Iterator[str]:
+def _rows(table: Key, node: SchemaNode, effect: Callable[[Key], str] | None) -> Iterator[str]:
     head = ("key", "default", "allowed", *(("change",) if effect else ()), "meaning")
     yield _row(head)
     yield "|" + "---|" * len(head)
@@ -122,7 +124,7 @@ def _row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
-def _default(node: Node) -> str:
+def _default(node: SchemaNode) -> str:
     return "not set" if node.default is None else f"`{inline(node.default)}`"
 
 

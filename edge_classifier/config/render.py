@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from textwrap import wrap
 from typing import Any
 
-from edge_classifier.config.report import Report
-from edge_classifier.config.schema import Node
+from edge_classifier.config.problems import SettingsReport
+from edge_classifier.config.schema import SchemaNode
 from edge_classifier.config.secrets import presentable
 from edge_classifier.config.toml import Key, document, dotted, inline
 from edge_classifier.config.tree import as_tree
@@ -24,7 +24,7 @@ _DECISION_OF_ONE = """\
 """
 
 
-def merged(report: Report, *, origins: bool = False) -> str:
+def merged(report: SettingsReport, *, origins: bool = False) -> str:
     """All settings, defaults included, secrets masked; if wanted, each with where it was set.
 
     Raises ConfigurationError where there are no settings.
@@ -46,7 +46,7 @@ def commented_file(chosen: Mapping[Key, Any]) -> str:
     """
     name = next(str(key[1]) for key in chosen if key[0] == "cameras")
     blocks = [_HEAD]
-    for key, node in Node.root().tables():
+    for key, node in SchemaNode.root().tables():
         if key:
             table = tuple(name if part == "NAME" else part for part in key)
             blocks.append("\n".join(_table(table, node, chosen)) + "\n")
@@ -55,7 +55,7 @@ def commented_file(chosen: Mapping[Key, Any]) -> str:
     return "\n".join(blocks)
 
 
-def _table(table: Key, node: Node, chosen: Mapping[Key, Any]) -> Iterator[str]:
+def _table(table: Key, node: SchemaNode, chosen: Mapping[Key, Any]) -> Iterator[str]:
     yield from _comment(node.text)
     yield f"[{dotted(table)}]"
     for name, value in node.values().items():
@@ -68,7 +68,7 @@ def _table(table: Key, node: Node, chosen: Mapping[Key, Any]) -> Iterator[str]:
             yield f"#{name} = {inline(value.default if value.default is not None else '')}"
 
 
-def _range(node: Node) -> str:
+def _range(node: SchemaNode) -> str:
     """What may stand there, where the text does not tell anyway."""
     return f" ({node.allowed})" if node.is_choice or node.is_number else ""
 

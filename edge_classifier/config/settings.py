@@ -102,7 +102,7 @@ Broker = Annotated[str, Len(1, 253), Predicate(_is_broker)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Device:
+class DeviceSettings:
     """This machine, as others see it."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -117,7 +117,7 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
+class ModelSettings:
     """The network, as in `edge-classify --model`."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -136,7 +136,7 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tls:
+class TlsSettings:
     """Encryption of the connection to the broker."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -158,7 +158,7 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mqtt:
+class MqttSettings:
     """The broker and the topics."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -190,7 +190,7 @@ class Mqtt:
     """Seconds between repeated states while nothing changes."""
     stats_s: Annotated[float, Interval(ge=1, le=3600)] = 30
     """Seconds between statistics."""
-    tls: Tls = field(default_factory=Tls)
+    tls: TlsSettings = field(default_factory=TlsSettings)
     """Encryption."""
 
 
@@ -211,7 +211,7 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class DecisionSettings:
     """From scores over time to one stable label."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -251,7 +251,7 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Motion:
+class MotionSettings:
     """A gate before the network: a static scene costs almost no inference."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -287,7 +287,7 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Camera:
+class CameraSettings:
     """One camera; its table's name is its name in topics."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -327,14 +327,14 @@ class Camera:
     """Longest pause between two attempts to open a lost camera."""
     quiet_hours: tuple[Hours, ...] = ()
     """Local times in which nothing is classified, e.g. ["22:00-06:00"]."""
-    decision: Decision = field(default_factory=Decision)
+    decision: DecisionSettings = field(default_factory=DecisionSettings)
     """As [decision], for this camera; what is not set here is taken from there."""
-    motion: Motion = field(default_factory=Motion)
+    motion: MotionSettings = field(default_factory=MotionSettings)
     """As [motion], for this camera; what is not set here is taken from there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outbox:
+class OutboxSettings:
     """Events wait here, on disk, until the broker has acknowledged them."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -344,7 +344,7 @@ class Outbox:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshots:
+class SnapshotSettings:
     """The picture behind the last event, as a JPEG over MQTT."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -356,7 +356,7 @@ class Snapshots:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Store:
+class StoreSettings:
     """Pictures kept for retraining."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -389,7 +389,7 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Http:
+class HttpSettings:
     """Figures for Prometheus and a health check."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -403,7 +403,7 @@ class Http:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Log:
+class LogSettings:
     """What is written to standard error, which systemd keeps in the journal."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -418,25 +418,25 @@ class Settings:
 
     __pydantic_config__: ClassVar = STRICT
 
-    device: Device = field(default_factory=Device)
+    device: DeviceSettings = field(default_factory=DeviceSettings)
     """This machine, as others see it."""
-    model: Model = field(default_factory=Model)
+    model: ModelSettings = field(default_factory=ModelSettings)
     """The network."""
-    cameras: Annotated[Mapping[CameraName, Camera], Len(1, 16)]
+    cameras: Annotated[Mapping[CameraName, CameraSettings], Len(1, 16)]
     """One table a camera: [cameras.NAME]."""
-    decision: Decision = field(default_factory=Decision)
+    decision: DecisionSettings = field(default_factory=DecisionSettings)
     """Thresholds and smoothing of every camera that does not say otherwise."""
-    motion: Motion = field(default_factory=Motion)
+    motion: MotionSettings = field(default_factory=MotionSettings)
     """The motion gate of every camera that does not say otherwise."""
-    mqtt: Mqtt = field(default_factory=Mqtt)
+    mqtt: MqttSettings = field(default_factory=MqttSettings)
     """The broker and the topics."""
-    outbox: Outbox = field(default_factory=Outbox)
+    outbox: OutboxSettings = field(default_factory=OutboxSettings)
     """Events that wait for the broker."""
-    snapshots: Snapshots = field(default_factory=Snapshots)
+    snapshots: SnapshotSettings = field(default_factory=SnapshotSettings)
     """Pictures over MQTT."""
-    store: Store = field(default_factory=Store)
+    store: StoreSettings = field(default_factory=StoreSettings)
     """Pictures kept for retraining."""
-    http: Http = field(default_factory=Http)
+    http: HttpSettings = field(default_factory=HttpSettings)
     """Figures and health."""
-    log: Log = field(default_factory=Log)
+    log: LogSettings = field(default_factory=LogSettings)
     """The log."""

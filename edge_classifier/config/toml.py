@@ -9,8 +9,8 @@ from datetime import date, time
 from pathlib import Path
 from typing import Any
 
+# The way to a value: names of tables, and numbers of items in lists.
 Key = tuple[str | int, ...]
-"""The way to a value: names of tables, and numbers of items in lists."""
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _PART = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')"""

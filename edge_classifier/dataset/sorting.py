@@ -14,10 +14,10 @@ from edge_classifier.core.text import is_printable
 from edge_classifier.dataset.folder import UNSURE
 from edge_classifier.errors import MissingFileError, OutputError
 
+# The store's lines: one JSON object a picture, with ``file``, ``label`` and ``why``.
 INDEX = "pictures.jsonl"
-"""The store's lines: one JSON object a picture, with ``file``, ``label`` and ``why``."""
+# In the folder that is filled: the names of all pictures that it ever got.
 DONE = ".sorted"
-"""In the folder that is filled: the names of all pictures that it ever got."""
 _REMEDY = "Free some room, or choose another folder; what was copied stays, and is not done again."
 
 
@@ -25,12 +25,12 @@ _REMEDY = "Free some room, or choose another folder; what was copied stays, and 
 class Sorted:
     """What became of the store's pictures."""
 
+    # Class folder to number of new pictures.
     copied: Mapping[str, int]
-    """Class folder to number of new pictures."""
+    # Pictures that an earlier run had copied, wherever they are now.
     known: int
-    """Pictures that an earlier run had copied, wherever they are now."""
+    # Pictures with a line and no file: the store had dropped them.
     gone: int
-    """Pictures with a line and no file: the store had dropped them."""
 
 
 def sort_store(store: Path, out: Path) -> Sorted:

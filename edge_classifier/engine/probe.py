@@ -19,14 +19,14 @@ from edge_classifier.engine.runtime import load_runtime
 from edge_classifier.engine.tflite import TfliteEngine
 from edge_classifier.errors import DelegateError, EdgeClassifierError, ModelError
 
+# An Edge TPU takes a few seconds to receive its firmware; a Pi Zero to load a large model.
 TIME_LIMIT_S = 30.0
-"""An Edge TPU takes a few seconds to receive its firmware; a Pi Zero to load a large model."""
+# Address space: a damaged shape must not take the machine's memory.
 _MEMORY_LIMIT_BYTES = 2 << 30
-"""Address space: a damaged shape must not take the machine's memory."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ProbeResult:
     """How one trial ended; ``problem`` is empty when the model ran."""
 
     problem: str = ""
@@ -53,7 +53,7 @@ def check_delegate(library: Path, model: Path, *, time_limit_s: float = TIME_LIM
         )
 
 
-def _try(model: Path, delegate: Path | None, time_limit_s: float) -> Verdict:
+def _try(model: Path, delegate: Path | None, time_limit_s: float) -> ProbeResult:
     reader, writer = os.pipe()
     command = [sys.executable, "-P", "-m", __name__, str(writer), str(model)]
     if delegate:
@@ -75,14 +75,16 @@ def _try(model: Path, delegate: Path | None, time_limit_s: float) -> Verdict:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return Verdict(f"did not answer within {time_limit_s:g} s when tried")
+            return ProbeResult(f"did not answer within {time_limit_s:g} s when tried")
         finally:
             os.close(writer)
         answer = pipe.read(65_536)
         if answer and done.returncode == 0:
-            return Verdict(**json.loads(answer))
+            return ProbeResult(**json.loads(answer))
         messages.seek(0)
-        return Verdict(_ending(done.returncode, messages.read(65_536).decode("utf-8", "replace")))
+        return ProbeResult(
+            _ending(done.returncode, messages.read(65_536).decode("utf-8", "replace"))
+        )
 
 
 def _ending(code: int, stderr: str) -> str:
@@ -93,7 +95,7 @@ def _ending(code: int, stderr: str) -> str:
     return f"failed when tried (exit code {code}: {last[0][:200]})"
 
 
-def _answer(model: Path, delegate: Path | None) -> Verdict:
+def _answer(model: Path, delegate: Path | None) -> ProbeResult:
     """In the child: load, feed zeros, run once."""
     try:
         engine = TfliteEngine(model, load_runtime(), delegate=delegate)
@@ -102,10 +104,10 @@ def _answer(model: Path, delegate: Path | None) -> Verdict:
         # All else that is asked of a model later; names, for one, need not be text.
         engine.last_operator(), engine.operators(), engine.tensors()
     except EdgeClassifierError as error:
-        return Verdict(error.problem)
+        return ProbeResult(error.problem)
     except Exception as error:  # noqa: BLE001 (a damaged model leads to any)
-        return Verdict(f"cannot be run ({error})")
-    return Verdict()
+        return ProbeResult(f"cannot be run ({error})")
+    return ProbeResult()
 
 
 def _main(arguments: list[str]) -> None:

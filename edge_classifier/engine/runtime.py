@@ -11,13 +11,13 @@ from typing import Any
 
 from edge_classifier.errors import UnavailableError
 
+# Distribution and module, best first. LiteRT runs int8 networks some ten times faster than the last
+# tflite-runtime on x86-64; the latter is for 32-bit ARM, where LiteRT has no wheels.
 _CANDIDATES = (
     ("ai-edge-litert", "ai_edge_litert.interpreter"),
     ("tflite-runtime", "tflite_runtime.interpreter"),
     ("tensorflow", "tensorflow.lite.python.interpreter"),
 )
-"""Distribution and module, best first. LiteRT runs int8 networks some ten times faster than the
-last tflite-runtime on x86-64; the latter is for 32-bit ARM, where LiteRT has no wheels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,8 @@ class Runtime:
     """A TFLite runtime that can be imported here."""
 
     name: str
+    # Why this one, for people.
     reason: str
-    """Why this one, for people."""
     module: Any
 
     @property

@@ -14,8 +14,8 @@ from edge_classifier.engine.runtime import Runtime, native_messages
 from edge_classifier.errors import DelegateError, ModelError
 
 EDGETPU_OPERATOR = "edgetpu-custom-op"
+# As contracts have it, too: a damaged shape must not make buffers that take all memory.
 LARGEST_SIDE_PX = 4096
-"""As contracts have it, too: a damaged shape must not make buffers that take all memory."""
 _DTYPES = (np.uint8, np.int8, np.float32)
 _REMEDY = "Use an image classifier: one picture in, one score a class out."
 
@@ -26,8 +26,8 @@ class Operator:
 
     name: str
     outputs: tuple[int, ...]
+    # Of its inputs and outputs; optional inputs left out.
     dtypes: tuple[str, ...]
-    """Of its inputs and outputs; optional inputs left out."""
 
 
 class TfliteEngine:

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 from edge_classifier.errors import OutputError
 from edge_classifier.evaluation.contents import ReportData
-from edge_classifier.evaluation.figures import figures
+from edge_classifier.evaluation.report_figures import figures
 from edge_classifier.evaluation.thresholds import suggest_thresholds, thresholds_toml
 
+# What the page needs; the extra ``report`` brings them.
 PAGE_LIBRARIES = ("jinja2", "matplotlib")
-"""What the page needs; the extra ``report`` brings them."""
 PAGE_REMEDY = "pip install 'edge-classifier[report]'"
 
 
@@ -25,8 +25,8 @@ class Written(NamedTuple):
 
     json: Path
     thresholds: Path
+    # None: the libraries that make it are not installed.
     page: Path | None
-    """None: the libraries that make it are not installed."""
 
 
 def write_report(folder: Path, data: ReportData) -> Written:

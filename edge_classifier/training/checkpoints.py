@@ -16,17 +16,17 @@ from edge_classifier.errors import ConfigurationError, MissingFileError, ModelEr
 from edge_classifier.evaluation.contents import Epoch
 from edge_classifier.training.plan import History, Place, Stage
 
+# The key of what Lightning does not know.
 _OURS = "edge_classifier"
-"""The key of what Lightning does not know."""
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class SavedCheckpoint:
     """What the last checkpoint says."""
 
     history: History
+    # Nothing is left to do.
     ended: bool
-    """Nothing is left to do."""
 
 
 class Checkpoints:
@@ -50,12 +50,12 @@ class Checkpoints:
         except OSError as error:
             raise _cannot_write(self.last.parent, error) from error
 
-    def saved(self) -> Saved | None:
+    def saved(self) -> SavedCheckpoint | None:
         """What there is to go on from. Raises ModelError; ConfigurationError if it is foreign."""
         if not self.last.exists():
             return None
         ours = self._checked(self.last)
-        return Saved(tuple(Epoch(**epoch) for epoch in ours["history"]), ours["ended"])
+        return SavedCheckpoint(tuple(Epoch(**epoch) for epoch in ours["history"]), ours["ended"])
 
     def marks(self, history: History, *, ended: bool) -> dict[str, Any]:
         """What a checkpoint carries beside the weights, in plain values."""
@@ -89,7 +89,7 @@ _MEANINGS = {
 }
 
 
-class WholeFiles(CheckpointIO):
+class AtomicCheckpointIO(CheckpointIO):
     """Checkpoints that are whole or not there, and whose older one stays until then."""
 
     # ruff: noqa: ARG002 (Lightning passes them all by name)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
 
+# The longest that a log waits for a line.
 _SILENCE_S = 60.0
-"""The longest that a log waits for a line."""
 
 
-class Progress(Protocol):
+class ProgressDisplay(Protocol):
     """What long work tells."""
 
     def advance(self, amount: int) -> None:
@@ -24,7 +24,7 @@ class Progress(Protocol):
 @contextmanager
 def show_progress(
     title: str, total: int, *, done: int = 0, shown: bool = True
-) -> Iterator[Progress]:
+) -> Iterator[ProgressDisplay]:
     """Progress on standard error from ``done`` to ``total``, with the time that is left.
 
     On a terminal a bar that goes away; otherwise what is said, and a line a minute. With
@@ -33,7 +33,7 @@ def show_progress(
     if not shown:
         yield _Silent()
     elif not sys.stderr.isatty():
-        yield Log(title, total, done)
+        yield LogProgress(title, total, done)
     else:
         with _bar(title, total, done) as bar:
             yield bar
@@ -47,7 +47,7 @@ class _Silent:
         pass
 
 
-class Log:
+class LogProgress:
     """Lines on standard error."""
 
     def __init__(
@@ -73,7 +73,7 @@ class Log:
 
 
 @contextmanager
-def _bar(title: str, total: int, done: int) -> Iterator[Progress]:
+def _bar(title: str, total: int, done: int) -> Iterator[ProgressDisplay]:
     # Late: a log does not need it.
     from rich.console import Console
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn

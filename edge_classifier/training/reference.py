@@ -4,8 +4,8 @@
 """
 
 from edge_classifier.config.reference import sections
-from edge_classifier.config.schema import Node
-from edge_classifier.training.settings import Settings
+from edge_classifier.config.schema import SchemaNode
+from edge_classifier.training.settings import TrainingSettings
 
 _INTRODUCTION = """\
 <!-- Made by `python -m edge_classifier.training.reference`; the texts are in settings.py there. -->
@@ -51,7 +51,7 @@ settings that were in force, defaults included: `--config` takes it as it is.
 
 def reference() -> str:
     """The page, as Markdown."""
-    return "\n".join([_INTRODUCTION, *sections(Node.root(Settings))])
+    return "\n".join([_INTRODUCTION, *sections(SchemaNode.root(TrainingSettings))])
 
 
 if __name__ == "__main__":

@@ -19,10 +19,10 @@ from edge_classifier.vision.preprocess import Pixels
 _INK = (235, 235, 235)
 _PAPER = (32, 28, 26)
 _BAR = (176, 122, 52)
+# Blue, green, red, as OpenCV draws.
 _BAD = (60, 60, 200)
-"""Blue, green, red, as OpenCV draws."""
+# Pictures on one contact sheet; more would not be looked at.
 SHEET_LIMIT = 2000
-"""Pictures on one contact sheet; more would not be looked at."""
 
 
 def annotate(frame: Frame, predictions: Sequence[Prediction], seen: Box) -> Pixels:

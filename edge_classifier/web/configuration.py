@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_classifier.config.layers import Draft, put_assignments, put_environment, put_file
-from edge_classifier.config.report import Problem
-from edge_classifier.config.schema import Node
-from edge_classifier.config.sources import Sources, may_be_there
+from edge_classifier.config.locations import SettingsSources, may_be_there
+from edge_classifier.config.problems import SettingProblem
+from edge_classifier.config.schema import SchemaNode
 from edge_classifier.config.validate import validate
 from edge_classifier.errors import ConfigurationError, OutputError
-from edge_classifier.web.settings import Settings
+from edge_classifier.web.settings import WebSettings
 
 SYSTEM_FILE = Path("/etc/edge-classifier/web.toml")
+# ``EDGE_CLASSIFIER_WEB__SERVER__PORT`` is the key ``server.port``.
 PREFIX = "EDGE_CLASSIFIER_WEB__"
-"""``EDGE_CLASSIFIER_WEB__SERVER__PORT`` is the key ``server.port``."""
 _HOW_TO_GET = "docs/web-settings.md shows one; none is needed."
 
 
@@ -24,34 +24,34 @@ def load(
     path: Path | None,
     assignments: Sequence[str] = (),
     environment: Mapping[str, str] = os.environ,
-) -> Settings:
+) -> WebSettings:
     """The settings in the file at ``path``, below variables, below ``KEY=VALUE`` assignments.
 
     Without ``path``, ``SYSTEM_FILE`` is read if it is there. Raises ConfigurationError with all
     problems, MissingFileError and UsageError.
     """
     path = path or (SYSTEM_FILE if may_be_there(SYSTEM_FILE) else None)
-    draft, root = Draft(), Node.root(Settings)
+    draft, root = Draft(), SchemaNode.root(WebSettings)
     broken = put_file(draft, path, _HOW_TO_GET) if path else None
     if broken:
         raise _error(path, [broken])
-    sources = Sources(environment=environment, assignments=tuple(assignments))
+    sources = SettingsSources(environment=environment, assignments=tuple(assignments))
     problems = put_environment(draft, sources, root, PREFIX)
     problems += put_assignments(draft, sources, root)
-    settings, wrong = validate(draft.tree, draft, root, Settings)
+    settings, wrong = validate(draft.tree, draft, root, WebSettings)
     if settings is None or problems:
         raise _error(path, [*problems, *wrong])
     return settings
 
 
-def _error(path: Path | None, problems: Sequence[Problem]) -> ConfigurationError:
+def _error(path: Path | None, problems: Sequence[SettingProblem]) -> ConfigurationError:
     subject = str(path) if path else "settings"
     lines = (str(problem).removeprefix(f"{subject}: ") for problem in problems)
     return ConfigurationError(subject, "\n".join(lines))
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class Folders:
     """Where the page's files lie; all absolute."""
 
     state: Path
@@ -79,7 +79,7 @@ class Places:
         return self.state / "scratch"
 
 
-def places(settings: Settings, environment: Mapping[str, str] = os.environ) -> Places:
+def places(settings: WebSettings, environment: Mapping[str, str] = os.environ) -> Folders:
     """Where the files of these settings lie.
 
     systemd may give several folders in $STATE_DIRECTORY; the first is meant.
@@ -87,14 +87,14 @@ def places(settings: Settings, environment: Mapping[str, str] = os.environ) -> P
     given = environment.get("STATE_DIRECTORY", "").partition(":")[0]
     home = environment.get("XDG_STATE_HOME") or Path.home() / ".local/state"
     state = (settings.state_folder or Path(given or Path(home, "edge-classifier-web"))).absolute()
-    return Places(
+    return Folders(
         state,
         pictures=(settings.storage.folder or state / "pictures").absolute(),
         models=(settings.classify.models_folder or state / "models").absolute(),
     )
 
 
-def make_folders(found: Places) -> None:
+def make_folders(found: Folders) -> None:
     """Make what is not there, for this user alone. Raises OutputError."""
     for folder in (found.state, found.pictures, found.models, found.backups, found.scratch):
         try:
@@ -104,7 +104,7 @@ def make_folders(found: Places) -> None:
             raise OutputError(str(folder), problem, "state_folder names another.") from error
 
 
-def secret_key(found: Places) -> str:
+def secret_key(found: Folders) -> str:
     """The key that signs cookies; made when there is none. Raises OutputError."""
     try:
         # Empty: the power failed just after it was made.

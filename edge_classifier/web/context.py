@@ -5,9 +5,9 @@ from typing import Any
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 
-from edge_classifier.web.framework import LANGUAGES
-from edge_classifier.web.parts import parts
-from edge_classifier.web.roles import Role, role_of
+from edge_classifier.web.accounts.roles import Role, role_of
+from edge_classifier.web.django_settings import LANGUAGES
+from edge_classifier.web.services import parts
 
 
 def page(request: HttpRequest) -> dict[str, Any]:

@@ -4,10 +4,10 @@
 """
 
 from edge_classifier.config.reference import sections
-from edge_classifier.config.schema import Node
+from edge_classifier.config.schema import SchemaNode
 from edge_classifier.web.configuration import PREFIX, SYSTEM_FILE
-from edge_classifier.web.framework import DATABASE_VARIABLE
-from edge_classifier.web.settings import Settings
+from edge_classifier.web.django_settings import DATABASE_VARIABLE
+from edge_classifier.web.settings import WebSettings
 
 _INTRODUCTION = f"""\
 <!-- Made by `python -m edge_classifier.web.reference`; the texts are in web/settings.py. -->
@@ -70,7 +70,7 @@ The first two rows are secrets, and no settings; the service reads them from
 
 def reference() -> str:
     """The page, as Markdown."""
-    return "\n".join([_INTRODUCTION, *sections(Node.root(Settings))])
+    return "\n".join([_INTRODUCTION, *sections(SchemaNode.root(WebSettings))])
 
 
 if __name__ == "__main__":

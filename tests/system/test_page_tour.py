@@ -28,8 +28,8 @@ from playwright.sync_api import Page as Tab
 from edge_classifier import samples
 from tests import browsing
 from tests.conftest import REPOSITORY
-from tests.daemon import HASTY, Daemon
 from tests.mosquitto import HOST, Broker
+from tests.running_daemon import HASTY, Daemon
 from tests.waiting import eventually
 from tests.web.serving import PASSWORD, Page, edge_classify
 
@@ -48,8 +48,8 @@ ADDRESSES = (
     "/models/efficientnet-lite0/report",
 )
 People = dict[str, StorageState]
+# And the true label.
 Verdict = tuple[str, str | None]
-"""And the true label."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,8 @@ class Sent:
     """A picture that was sent."""
 
     truth: str
+    # The model's.
     guess: str
-    """The model's."""
 
 
 class Program:

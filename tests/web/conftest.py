@@ -16,17 +16,17 @@ from django.db import connection
 from django.test import Client
 from django.utils import translation
 
-from edge_classifier.web import start
-from edge_classifier.web.configuration import Places
-from edge_classifier.web.parts import Parts, install
-from edge_classifier.web.settings import Mqtt, Settings
+from edge_classifier.web import startup as start
+from edge_classifier.web.configuration import Folders
+from edge_classifier.web.services import Services, install
+from edge_classifier.web.settings import WebMqttSettings, WebSettings
 
 _FOLDER = Path(tempfile.mkdtemp(prefix="edge-web-"))
-SETTINGS = Settings(state_folder=_FOLDER, mqtt=Mqtt(enabled=False))
+SETTINGS = WebSettings(state_folder=_FOLDER, mqtt=WebMqttSettings(enabled=False))
 PASSWORD = "correct horse battery staple"  # noqa: S105 (of a database that ends with the test)
 
 
-def _configured() -> Places:
+def _configured() -> Folders:
     """Django takes settings once a process, so for all tests."""
     places = start.configure(SETTINGS)
     # A file, so that threads see the same tables; and passwords are not what is tested.
@@ -52,10 +52,10 @@ class NoWorker:
 
 
 @pytest.fixture(autouse=True)
-def page() -> Parts:
+def page() -> Services:
     """The page's parts, without a broker and a child process."""
     worker: Any = NoWorker()
-    parts = Parts(SETTINGS, PLACES, worker)
+    parts = Services(SETTINGS, PLACES, worker)
     install(parts)
     # A request leaves its language to its thread, which here is that of the next test, too.
     translation.activate("en")
@@ -63,10 +63,10 @@ def page() -> Parts:
 
 
 @pytest.fixture
-def change(page: Parts) -> Callable[..., Parts]:
+def change(page: Services) -> Callable[..., Services]:
     """Puts other parts in: ``change(live=..., settings=...)``."""
 
-    def put(**changed: Any) -> Parts:
+    def put(**changed: Any) -> Services:
         parts = replace(page, **changed)
         install(parts)
         return parts

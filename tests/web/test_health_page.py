@@ -8,11 +8,11 @@ from django.db import connection
 from django.test import Client
 
 from edge_classifier.web.guarded_thread import GuardedThread
-from edge_classifier.web.live.live import Live
-from edge_classifier.web.parts import Parts
+from edge_classifier.web.live.live_view import LiveView
 from edge_classifier.web.recorder.recorder import Recorder
-from edge_classifier.web.settings import Settings
-from tests.web.test_live_page import StandingRecorder, state, tell
+from edge_classifier.web.services import Services
+from edge_classifier.web.settings import WebSettings
+from tests.web.live.test_live_page import StandingRecorder, state, tell
 
 
 def test_health_without_cameras_is_the_database(visitor: Client) -> None:
@@ -38,7 +38,7 @@ def test_health_without_cameras_is_the_database(visitor: Client) -> None:
     ],
 )
 def test_health_is_that_of_the_recorder(
-    visitor: Client, change: Callable[..., Parts], facts: dict[str, Any], status: int
+    visitor: Client, change: Callable[..., Services], facts: dict[str, Any], status: int
 ) -> None:
     change(recorder=StandingRecorder(**facts))
     answer = visitor.get("/healthz")
@@ -49,9 +49,9 @@ def test_health_is_that_of_the_recorder(
 
 
 def test_health_counts_devices_and_does_not_name_them(
-    visitor: Client, change: Callable[..., Parts]
+    visitor: Client, change: Callable[..., Services]
 ) -> None:
-    live = Live(Settings())
+    live = LiveView(WebSettings())
     tell(live, "secret/front/state", state())
     change(live=live)
     answer = visitor.get("/healthz")
@@ -74,7 +74,7 @@ class Standing:
 @pytest.mark.parametrize("part", ["live", "housekeeping"])
 @pytest.mark.parametrize(("problem", "status"), [("", 200), ("secret does not run", 503)])
 def test_health_is_that_of_the_threads(
-    visitor: Client, change: Callable[..., Parts], part: str, problem: str, status: int
+    visitor: Client, change: Callable[..., Services], part: str, problem: str, status: int
 ) -> None:
     change(**{part: Standing(problem)})
     answer = visitor.get("/healthz")
@@ -84,7 +84,7 @@ def test_health_is_that_of_the_threads(
 
 @pytest.mark.parametrize("thread", ["_writing", "_listening"])
 def test_recorder_whose_thread_has_ended_is_in_trouble(thread: str) -> None:
-    recorder = Recorder(Settings())
+    recorder = Recorder(WebSettings())
     recorder.start()
     assert recorder.status.trouble == ""
     try:

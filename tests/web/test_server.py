@@ -15,8 +15,8 @@ from tests.waiting import eventually
 from tests.web.serving import PASSWORD, Page, edge_classify, hidden_token, web
 
 BEHIND_TLS = ("mqtt.enabled=false", "server.behind_tls=true")
+# access.login_attempts
 ATTEMPTS = 5
-"""access.login_attempts"""
 
 
 def people(state: Path) -> None:
@@ -247,8 +247,8 @@ def test_server_imported_holds_nothing_that_belongs_into_its_child(tmp_path: Pat
 import sys
 from pathlib import Path
 from edge_classifier.web import start
-from edge_classifier.web.settings import Settings
-start.configure(Settings(state_folder=Path(sys.argv[1])))
+from edge_classifier.web.settings import WebSettings
+start.configure(WebSettings(state_folder=Path(sys.argv[1])))
 import edge_classifier.cli.web, edge_classifier.web.server
 from django.contrib import admin
 from django.urls import get_resolver

@@ -28,12 +28,12 @@ django.setup()
 from django.core.management import call_command
 call_command("makemessages", locale=["zh_Hans"], verbosity=0)
 """
+# What an administrator can ask for, 404 included.
 PAGES = (
     "/", "/live", "/history", "/history?label=nothing-has-this-name", "/review",
     "/review?view=grid", "/review?view=dataset", "/review/compare", "/models",
     "/models/efficientnet-lite0/report", "/tokens", "/login", "/password", "/nowhere",
 )  # fmt: skip
-"""What an administrator can ask for, 404 included."""
 SAME = {"CSV", "JSON", "SHA-256"}
 WORD = re.compile(r"[A-Za-z]{2,}")
 CHINESE = re.compile(r"[\u4e00-\u9fff]")

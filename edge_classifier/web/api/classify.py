@@ -9,12 +9,19 @@ from ninja import Query, Router
 from ninja.errors import HttpError
 
 from edge_classifier.errors import EdgeClassifierError
-from edge_classifier.web import throttle, uploads
-from edge_classifier.web.api.problems import Problem, TooManyError, describe, errors, status_of
-from edge_classifier.web.api.shapes import Links, Recognition, Recognitions, Refused, Saved
-from edge_classifier.web.limits import file_limit
+from edge_classifier.web.accounts import throttle
+from edge_classifier.web.api.problems import (
+    ProblemDetails,
+    TooManyError,
+    describe,
+    errors,
+    status_of,
+)
+from edge_classifier.web.api.schemas import Links, Recognition, Recognitions, Refused, SavedSchema
+from edge_classifier.web.classify import uploads
+from edge_classifier.web.classify.upload_limits import file_limit
 from edge_classifier.web.models import Record
-from edge_classifier.web.parts import parts
+from edge_classifier.web.services import parts
 from edge_classifier.web.worker.results import Classified
 
 router = Router(tags=["Classify"])
@@ -108,7 +115,7 @@ def _body(request: HttpRequest) -> UploadedFile | None:
     return file
 
 
-def _too_large() -> Problem:
+def _too_large() -> ProblemDetails:
     most = parts().settings.uploads.max_mb
     return describe(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"At most {most:g} MB a picture.")
 
@@ -123,6 +130,6 @@ def _result(request: HttpRequest, file: UploadedFile, *, save: bool) -> Recognit
     return Recognition.of(name, found, saved)
 
 
-def _save(request: HttpRequest, found: Classified) -> Saved:
+def _save(request: HttpRequest, found: Classified) -> SavedSchema:
     record = uploads.save(found, source=_SOURCE, owner=request.user)
-    return Saved(key=record.key, links=Links.of(record, request))
+    return SavedSchema(key=record.key, links=Links.of(record, request))

@@ -11,15 +11,15 @@ from django.template.loader import render_to_string
 from django.utils.translation import get_language, gettext
 
 from edge_classifier.core.labels import UNKNOWN
-from edge_classifier.web.live.history import HEIGHT, WIDTH
-from edge_classifier.web.live.live import Live
-from edge_classifier.web.live.names import Chinese
+from edge_classifier.web.live.label_names import ChineseLabels
+from edge_classifier.web.live.live_view import LiveView
+from edge_classifier.web.live.score_history import HEIGHT, WIDTH
 from edge_classifier.web.recorder.recorder import Recorder
 
+# Pieces of a few kB.
 _MOST_KEPT = 800
-"""Pieces of a few kB."""
+# Cameras of one device side by side; live.css has a class for each number.
 _MOST_COLUMNS = 4
-"""Cameras of one device side by side; live.css has a class for each number."""
 
 
 class Fragments:
@@ -47,11 +47,11 @@ class Fragments:
 class Cards:
     """Draws in the language that is active in the calling thread."""
 
-    def __init__(self, live: Live, recorder: Recorder | None) -> None:
+    def __init__(self, live: LiveView, recorder: Recorder | None) -> None:
         self._live = live
         self._recorder = recorder
         self._fragments = Fragments()
-        self._chinese = Chinese()
+        self._chinese = ChineseLabels()
 
     def draw(self, since: int) -> tuple[int, Mapping[str, Any]]:
         """What has changed since the change ``since``, as ``stream.Draw`` has it.

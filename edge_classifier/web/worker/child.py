@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from edge_classifier.errors import EdgeClassifierError, PictureError
-from edge_classifier.web.worker.messages import Message, receive, send
+from edge_classifier.web.worker.protocol import Message, receive, send
 from edge_classifier.web.worker.results import Classified, classified_to, error_to, model_to
-from edge_classifier.web.worker.tasks import Classify, Describe, Task, from_message
+from edge_classifier.web.worker.tasks import ClassifyTask, DescribeTask, Task, from_message
 
+# The daemon and the page go first.
 _NICENESS = 10
-"""The daemon and the page go first."""
+# Bytes; nothing is written here but what libraries say on standard error.
 _FILE_LIMIT = 16_000_000
-"""Bytes; nothing is written here but what libraries say on standard error."""
 
 
 def _main(memory_mb: int) -> None:
@@ -27,7 +27,7 @@ def _main(memory_mb: int) -> None:
         os.nice(_NICENESS)
     _limit(memory_mb << 20)
     questions, answers = _pipes()
-    tasks = Tasks()
+    tasks = TaskRunner()
     while True:
         try:
             question = receive(questions)
@@ -56,7 +56,7 @@ def _pipes() -> tuple[BinaryIO, BinaryIO]:
     return os.fdopen(questions, "rb"), os.fdopen(answers, "wb")
 
 
-def _answer(tasks: "Tasks", question: Message) -> Message:
+def _answer(tasks: "TaskRunner", question: Message) -> Message:
     try:
         return tasks.run(from_message(question), question.parts)
     except EdgeClassifierError as error:
@@ -65,17 +65,17 @@ def _answer(tasks: "Tasks", question: Message) -> Message:
         return error_to(PictureError("the picture", "needs more memory than there is"))
 
 
-class Tasks:
+class TaskRunner:
     """What can be asked; imported when it is, as thumbnails need neither numpy nor a runtime."""
 
     def __init__(self) -> None:
-        self._classify: Callable[[Classify], Classified] | None = None
+        self._classify: Callable[[ClassifyTask], Classified] | None = None
 
     def run(self, task: Task, parts: tuple[bytes, ...]) -> Message:
         """Do ``task``. Raises PictureError, ModelError, ContractError, MissingFileError."""
-        if isinstance(task, Classify):
+        if isinstance(task, ClassifyTask):
             return classified_to(self._classified(task))
-        if isinstance(task, Describe):
+        if isinstance(task, DescribeTask):
             from edge_classifier.web.worker.child_networks import describe
 
             return model_to(describe(Path(task.model)))
@@ -83,11 +83,11 @@ class Tasks:
 
         return Message({}, (thumbnail_of(parts[0], task.pixel_limit),))
 
-    def _classified(self, task: Classify) -> Classified:
+    def _classified(self, task: ClassifyTask) -> Classified:
         if self._classify is None:
-            from edge_classifier.web.worker.child_networks import Networks
+            from edge_classifier.web.worker.child_networks import LoadedNetworks
 
-            self._classify = Networks().classify
+            self._classify = LoadedNetworks().classify
         return self._classify(task)
 
 

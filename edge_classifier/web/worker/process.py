@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from edge_classifier.errors import UnavailableError
-from edge_classifier.web.worker.messages import Message, receive, send
+from edge_classifier.web.worker.protocol import Message, receive, send
 
 _MODULE = "edge_classifier.web.worker.child"
 _ENDING_S = 5.0
@@ -18,7 +18,7 @@ _LAST_WORDS = 65_536
 _NAME = "the process that reads pictures"
 
 
-class Child:
+class WorkerProcess:
     """Answers one question at a time. Only ``kill`` may be called by other threads meanwhile."""
 
     def __init__(self, memory_mb: int) -> None:

@@ -1,0 +1,219 @@
+"""A folder of pictures with a JSON line each, in which the oldest makes room for the newest.
+
+``FOLDER/CAMERA/STAMP-HASH.jpg`` and ``FOLDER/pictures.jsonl``. Nothing is flushed to the medium:
+a power cut may cost the last few pictures, and ``PictureFiles`` mends what it leaves half done.
+"""
+
+import errno
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+INDEX = "pictures.jsonl"
+
+_PICTURE = re.compile(r"[A-Za-z0-9_-]{1,64}/\d{8}T\d{12}Z-[0-9a-f]{16}\.jpg")
+_STAMP = "%Y%m%dT%H%M%S%fZ"
+_PART = ".part"
+# What is left free on the medium: that share of it, but not more than this. Events wait there, too,
+# and matter more.
+_RESERVE_SHARE, _RESERVE_BYTES = 0.05, 100_000_000
+
+
+class PictureFiles:
+    """One folder's pictures, the oldest first. Belongs to one thread.
+
+    Opening it compares folder and lines: a picture without a line gets one, a line without its
+    picture goes, and so does a picture that is cut off. The memory it takes does not grow with the
+    number of pictures. Whatever raises OSError may leave it half done: open a new one then.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.pictures = 0
+        self.bytes = 0
+        self._folder = folder
+        self._index = folder / INDEX
+        # Lines before this place are of pictures that are gone.
+        self._oldest = 0
+        self._mend()
+        self._end = self._index.stat().st_size
+
+    def add(
+        self,
+        picture: str,
+        jpeg: bytes,
+        facts: Mapping[str, object],
+        *,
+        max_pictures: int,
+        max_bytes: int,
+    ) -> None:
+        """Keep ``jpeg`` (at most ``max_bytes``) as ``picture``, and ``facts`` in its line.
+
+        As many of the oldest pictures go as it takes to stay within the bounds.
+        """
+        while self.pictures and (
+            self.pictures >= max_pictures or self.bytes + len(jpeg) > max_bytes
+        ):
+            self._drop_oldest()
+        if self._oldest > self._end / 2:
+            self._compact()
+        _check_reserve(self._folder, len(jpeg))
+        self._write(self._folder / picture, jpeg, _line(picture, facts, len(jpeg)))
+        self.pictures += 1
+        self.bytes += len(jpeg)
+
+    def hashes(self) -> Iterator[tuple[str, int]]:
+        """Camera and perceptual hash of each picture, the oldest first."""
+        with self._index.open("rb") as index:
+            index.seek(self._oldest)
+            for line in index:
+                found = _told_by(json.loads(line)["file"])
+                yield found["camera"], int(found["hash"], 16)
+
+    def _drop_oldest(self) -> None:
+        with self._index.open("rb") as index:
+            index.seek(self._oldest)
+            line = index.readline()
+        facts = json.loads(line)
+        (self._folder / facts["file"]).unlink(missing_ok=True)
+        self._oldest += len(line)
+        self.pictures -= 1
+        self.bytes -= facts["bytes"]
+
+    def _write(self, path: Path, jpeg: bytes, line: bytes) -> None:
+        path.parent.mkdir(exist_ok=True)
+        with _replacing(path) as file:
+            file.write(jpeg)
+        try:
+            with self._index.open("ab", buffering=0) as index:
+                if index.write(line) < len(line):
+                    raise _full(self._index)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+        self._end += len(line)
+
+    def _compact(self) -> None:
+        with self._index.open("rb") as index, _replacing(self._index) as compact:
+            index.seek(self._oldest)
+            shutil.copyfileobj(index, compact)
+        self._end -= self._oldest
+        self._oldest = 0
+
+    def _mend(self) -> None:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        present = {name: path.stat().st_size for name, path in _pictures(self._folder)}
+        with _replacing(self._index) as mended:
+            for line in self._mended(present):
+                self.pictures += 1
+                mended.write(line)
+
+    def _mended(self, present: dict[str, int]) -> Iterator[bytes]:
+        """Lines that are right; what they do not speak of is taken up, or removed if damaged."""
+        for line in self._old_lines():
+            facts = _parsed(line)
+            name = facts["file"] if facts else ""
+            if facts and name in present and facts.get("bytes") == present[name]:
+                self.bytes += present.pop(name)
+                yield line
+        for name in sorted(present, key=lambda name: name.rpartition("/")[2]):
+            jpeg = (self._folder / name).read_bytes()
+            if jpeg.startswith(b"\xff\xd8") and jpeg.endswith(b"\xff\xd9"):
+                self.bytes += len(jpeg)
+                yield _line(name, _told_by(name), len(jpeg))
+            else:
+                (self._folder / name).unlink()
+
+    def _old_lines(self) -> Iterator[bytes]:
+        try:
+            with self._index.open("rb") as index:
+                yield from index
+        except FileNotFoundError:
+            return
+
+
+def clear(folder: Path) -> int:
+    """Remove every picture and line below ``folder``; how many pictures there were.
+
+    Needs no room, so that it works on a full disk. Other files stay.
+    """
+    names = [path for _, path in _pictures(folder)]
+    for path in names:
+        path.unlink(missing_ok=True)
+    (folder / INDEX).unlink(missing_ok=True)
+    return len(names)
+
+
+def picture_name(camera: str, utc_s: float, bits: int) -> str:
+    """Below the folder; ``bits`` is the picture's perceptual hash."""
+    return f"{camera}/{datetime.fromtimestamp(utc_s, UTC).strftime(_STAMP)}-{bits:016x}.jpg"
+
+
+def stamp(utc_s: float) -> str:
+    """ISO 8601, e.g. 2026-07-26T10:56:42.123Z."""
+    text = datetime.fromtimestamp(utc_s, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def _told_by(name: str) -> dict[str, str]:
+    """What a picture's name alone tells."""
+    camera, _, file = name.partition("/")
+    at, _, bits = file.removesuffix(".jpg").partition("-")
+    day, clock = f"{at[:4]}-{at[4:6]}-{at[6:8]}", f"{at[9:11]}:{at[11:13]}:{at[13:15]}"
+    return {"camera": camera, "why": "", "ts": f"{day}T{clock}.{at[15:18]}Z", "hash": bits}
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file that becomes ``path`` when it is complete, or goes: half of it helps nobody."""
+    part = path.with_suffix(_PART)
+    try:
+        with part.open("wb") as file:
+            yield file
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _pictures(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Name and path of each picture; unfinished ones are removed on the way, other files stay."""
+    for path in folder.glob("*/*"):
+        name = f"{path.parent.name}/{path.with_suffix('.jpg').name}"
+        if not _PICTURE.fullmatch(name):
+            continue
+        if path.suffix == _PART:
+            path.unlink(missing_ok=True)
+        elif path.suffix == ".jpg":
+            yield name, path
+
+
+def _line(picture: str, facts: Mapping[str, object], size: int) -> bytes:
+    line = {"file": picture, **facts, "bytes": size}
+    return json.dumps(line, ensure_ascii=False).encode() + b"\n"
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """None for a line that was not written to its end, or by somebody else."""
+    try:
+        facts = json.loads(line)
+    except ValueError:
+        return None
+    whole = line.endswith(b"\n") and isinstance(facts, dict)
+    return facts if whole and isinstance(facts.get("file"), str) else None
+
+
+def _check_reserve(folder: Path, size: int) -> None:
+    disk = os.statvfs(folder)
+    reserve = min(_RESERVE_BYTES, _RESERVE_SHARE * disk.f_blocks * disk.f_frsize)
+    if disk.f_bavail * disk.f_frsize < reserve + size:
+        raise _full(folder)
+
+
+def _full(path: Path) -> OSError:
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))

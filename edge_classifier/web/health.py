@@ -1,0 +1,62 @@
+"""Whether all is well, for machines: without a login, and without anything worth knowing."""
+
+from typing import Any
+
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from edge_classifier.web.live.live_view import LiveView
+from edge_classifier.web.recorder.recorder import Recorder
+from edge_classifier.web.services import parts
+
+
+@never_cache
+@require_safe
+def page(_request: HttpRequest) -> HttpResponse:
+    """200 and ``ok``, or 503 and ``trouble``: the database, or a thread that has to run."""
+    found = parts()
+    database = _database()
+    recorder = _recorder(found.recorder) if found.recorder else None
+    live = _live(found.live) if found.live else None
+    housekeeping = {"ok": not found.housekeeping.problem} if found.housekeeping else None
+    threads = [one for one in (recorder, live, housekeeping) if one]
+    is_well = database == "ok" and all(one["ok"] for one in threads)
+    body = {
+        "status": "ok" if is_well else "trouble",
+        "database": database,
+        "recorder": recorder,
+        "live": live,
+        "housekeeping": housekeeping,
+    }
+    return JsonResponse(body, status=200 if is_well else 503)
+
+
+def _database() -> str:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return "trouble"
+    return "ok"
+
+
+def _recorder(recorder: Recorder) -> dict[str, Any]:
+    """Reasons name hosts and files, so they stay on the live page."""
+    status = recorder.status
+    return {
+        "ok": status.connected and not status.trouble,
+        "connected": status.connected,
+        "recorded": status.recorded,
+        "waiting": status.waiting,
+    }
+
+
+def _live(live: LiveView) -> dict[str, Any]:
+    return {
+        "ok": not live.problem,
+        "connected": live.broker["connected"],
+        "devices": len(live.devices()),
+        "streams": len(live.seats),
+    }
