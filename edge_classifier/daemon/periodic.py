@@ -49,7 +49,6 @@ class PeriodicTasks:
         self._stats_at = clock()
         self._told: dict[str, tuple[bool, str]] = {}
         self._status = ""
-        self._published = 0
 
     def go(self) -> None:
         """Once round."""
@@ -58,7 +57,6 @@ class PeriodicTasks:
             self.tell_health(name, lane)
             self._reporter.heartbeat(lane)
         self._told = {name: self._told[name] for name in self._cameras.lanes}
-        self._time_publishing()
         self._tell_manager()
         if self._clock() - self._stats_at >= self._settings().mqtt.stats_s:
             self._stats_at = self._clock()
@@ -117,12 +115,6 @@ class PeriodicTasks:
             _log.warning("camera %s is offline: %s", name, status.reason)
         self._told[name] = told
         self._publisher.camera(name, online=status.online, reason=status.reason)
-
-    def _time_publishing(self) -> None:
-        status = self._publisher.status
-        if status.published != self._published and status.delay_ms is not None:
-            self._meters.published(status.delay_ms)
-        self._published = status.published
 
     def _tell_manager(self) -> None:
         online = sum(online for online, _ in self._told.values())

@@ -93,6 +93,7 @@ class Service:
             cameras=_titles(settings),
             password=self._password,
             on_request=self._request,
+            on_published=self._meters.published,
         )
 
     def _make_control(self, read_settings: Callable[[], Settings], model: str) -> CommandHandler:

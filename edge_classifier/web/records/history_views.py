@@ -22,7 +22,6 @@ from edge_classifier.web.records import exports, keyset
 from edge_classifier.web.records import history_chart as charts
 from edge_classifier.web.records.delete_views import delete
 from edge_classifier.web.records.filters import Filter, FilterForm
-from edge_classifier.web.services import parts
 
 __all__ = ["chart", "delete", "export_csv", "export_json", "page"]
 
@@ -39,10 +38,10 @@ def page(request: HttpRequest) -> HttpResponse:
     """A part of the list; 400 and what is wrong with the filter or the place."""
     form = FilterForm(request.GET)
     context = {"form": form, "labels": _labels(), "new": _new(request), "today": _today()}
-    housekeeping = parts().housekeeping
+    housekeeping = request.services.housekeeping
     if housekeeping and role_of(request.user) >= Role.ADMINISTRATOR:
         context["surplus"] = housekeeping.surplus
-        context["retention"] = parts().settings.retention
+        context["retention"] = request.services.settings.retention
     try:
         places = {name: _place(request, name) for name in ("before", "after")}
     except UsageError:
