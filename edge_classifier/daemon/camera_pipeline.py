@@ -20,7 +20,7 @@ from edge_classifier.daemon.active_model import ActiveModel
 from edge_classifier.daemon.frame_result import CameraOverride, FrameResult, FrameSupply
 from edge_classifier.decision.reasons import Reason
 from edge_classifier.decision.rules import Rules, rules_for, with_enter
-from edge_classifier.decision.step import DecidedChange, Verdict, initial, resumed, step
+from edge_classifier.decision.step import DecidedChange, Verdict, initial_state, resume, step
 from edge_classifier.protocols import Clock
 from edge_classifier.vision.motion import MotionGate
 from edge_classifier.vision.prepare import Preparer
@@ -57,7 +57,7 @@ class CameraPipeline:
         self._clock = clock
         self._new_id = new_id
         self._minute_of_day = minute_of_day
-        self._decided = initial(before.label) if before else initial()
+        self._decided = initial_state(before.label) if before else initial_state()
         self._seq = before.seq if before else 0
         self._shown = before or _nothing_yet(name, network.id)
         self._verdict: Verdict | None = None
@@ -93,7 +93,7 @@ class CameraPipeline:
 
     def forget(self) -> None:
         """Begin anew, without a label. Events go on being counted."""
-        self._decided = initial()
+        self._decided = initial_state()
         self._verdict = None
         self._shown = replace(_nothing_yet(self.name, self._model), seq=self._seq)
 
@@ -172,7 +172,7 @@ class CameraPipeline:
         """A label has not held while the camera was away or idle, nor has it been lost for it."""
         if captured.connection != self._connection:
             self._connection = captured.connection
-            self._decided = resumed(self._decided, captured.at.monotonic)
+            self._decided = resume(self._decided, captured.at.monotonic)
 
     def _rules_for(self, labels: tuple[str, ...], decision: DecisionSettings) -> Rules:
         """The present rules where they still hold: averages and waiting times are theirs."""
