@@ -65,7 +65,7 @@ class HandFed:
     def lose(self, reason: str) -> None:
         self.status = replace(self.status, online=False, reason=reason)
 
-    def take(self) -> CapturedFrame | None:
+    def take_frame(self) -> CapturedFrame | None:
         self.on_take()
         found, self._next = self._next, None
         return found

@@ -116,7 +116,7 @@ class CameraPipeline:
 
     def turn(self, network: ActiveModel) -> FrameResult | None:
         """Take the newest frame, if there is one, all the way to a verdict."""
-        captured = self.grabber.take()
+        captured = self.grabber.take_frame()
         if captured is None:
             return None
         age_ms = 1e3 * (self._clock() - captured.at.monotonic)

@@ -19,7 +19,7 @@ class FrameSupply(Protocol):
     def status(self) -> CameraStatus:
         """How the camera is."""
 
-    def take(self) -> CapturedFrame | None:
+    def take_frame(self) -> CapturedFrame | None:
         """The newest frame that was not taken yet."""
 
 
