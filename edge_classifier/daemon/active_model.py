@@ -19,6 +19,7 @@ from edge_classifier.core.labels import UNKNOWN, display_names, unknown_name
 from edge_classifier.core.text import is_printable
 from edge_classifier.engine.memory import give_back
 from edge_classifier.errors import MissingFileError, ModelError, OutputError
+from edge_classifier.files import replacing
 from edge_classifier.modelfile.catalogue import load_catalogue
 from edge_classifier.modelfile.resolve import ContractOverrides
 
@@ -122,7 +123,8 @@ class ModelFiles:
                 for old in self.copies.iterdir():
                     if old.name not in kept:
                         old.unlink()
-                _copy(source, self.copies / upload.name)
+                with replacing(self.copies / upload.name) as copy:
+                    shutil.copyfileobj(source, copy)
             except OSError as error:
                 problem = f"an upload cannot be copied here ({error.strerror})"
                 raise OutputError(str(self.copies), problem, "Is the disk full?") from error
@@ -133,13 +135,3 @@ def _open_upload(path: Path) -> BinaryIO:
     """Not through a link, to what the daemon may read and the page may not; nor waiting."""
     extra = os.O_NOFOLLOW | os.O_NONBLOCK
     return open(path, "rb", opener=lambda name, flags: os.open(name, flags | extra))
-
-
-def _copy(source: BinaryIO, path: Path) -> None:
-    """As a whole or not at all. Raises OSError."""
-    beside = path.with_name(".incoming")
-    with beside.open("wb") as target:
-        shutil.copyfileobj(source, target)
-        target.flush()
-        os.fsync(target.fileno())
-    beside.replace(path)

@@ -10,15 +10,15 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from edge_classifier.files import name_stamp, replacing
 
 INDEX = "pictures.jsonl"
 
 _PICTURE = re.compile(r"[A-Za-z0-9_-]{1,64}/\d{8}T\d{12}Z-[0-9a-f]{16}\.jpg")
-_STAMP = "%Y%m%dT%H%M%S%fZ"
 _PART = ".part"
 # What is left free on the medium: that share of it, but not more than this. Events wait there, too,
 # and matter more.
@@ -151,13 +151,7 @@ def clear(folder: Path) -> int:
 
 def picture_name(camera: str, utc_s: float, bits: int) -> str:
     """Below the folder; ``bits`` is the picture's perceptual hash."""
-    return f"{camera}/{datetime.fromtimestamp(utc_s, UTC).strftime(_STAMP)}-{bits:016x}.jpg"
-
-
-def stamp(utc_s: float) -> str:
-    """ISO 8601, e.g. 2026-07-26T10:56:42.123Z."""
-    text = datetime.fromtimestamp(utc_s, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
+    return f"{camera}/{name_stamp(utc_s)}-{bits:016x}.jpg"
 
 
 def _told_by(name: str) -> dict[str, str]:
@@ -168,17 +162,8 @@ def _told_by(name: str) -> dict[str, str]:
     return {"camera": camera, "why": "", "ts": f"{day}T{clock}.{at[15:18]}Z", "hash": bits}
 
 
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file that becomes ``path`` when it is complete, or goes: half of it helps nobody."""
-    part = path.with_suffix(_PART)
-    try:
-        with part.open("wb") as file:
-            yield file
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
+def _replacing(path: Path) -> AbstractContextManager[BinaryIO]:
+    return replacing(path, durable=False, beside=path.with_suffix(_PART))
 
 
 def _pictures(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -14,8 +14,9 @@ from edge_classifier.config.settings import StoreSettings
 from edge_classifier.core.events import CameraState
 from edge_classifier.core.frame import Frame
 from edge_classifier.daemon.meters import DaemonMetric, counter, gauge
-from edge_classifier.daemon.picture_files import PictureFiles, clear, picture_name, stamp
+from edge_classifier.daemon.picture_files import PictureFiles, clear, picture_name
 from edge_classifier.errors import OutputError
+from edge_classifier.files import utc_stamp
 from edge_classifier.protocols import Clock
 from edge_classifier.vision.jpeg import jpeg_within
 from edge_classifier.vision.similarity import distance, perceptual_hash
@@ -196,7 +197,7 @@ class CaptureStore:
         facts = {
             "camera": state.camera,
             "why": offer.why,
-            "ts": stamp(offer.captured_at),
+            "ts": utc_stamp(offer.captured_at),
             "label": state.label,
             "score": round(state.score, 4),
             "margin": round(state.margin, 4),

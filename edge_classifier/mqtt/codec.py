@@ -3,10 +3,10 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 from edge_classifier.core.events import CameraState, LabelChange, Moment, Ranked
+from edge_classifier.files import utc_stamp
 
 # From a label to its name in the user's language.
 Names = Callable[[str], str]
@@ -21,12 +21,6 @@ def encoded(payload: Mapping[str, Any]) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def stamp(utc: float) -> str:
-    """Seconds since 1970 as ISO 8601, in milliseconds: ``2025-05-09T11:12:13.500Z``."""
-    moment = datetime.fromtimestamp(utc, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def state_payload(state: CameraState, name: Names, problem: str = "") -> dict[str, Any]:
     """What a camera shows; ``problem`` is why the camera is offline, if it is."""
     return {
@@ -38,8 +32,8 @@ def state_payload(state: CameraState, name: Names, problem: str = "") -> dict[st
             {"label": label, "name": name(label), "score": _rounded(score)}
             for label, score in state.top
         ],
-        "since": stamp(state.since),
-        "ts": stamp(state.at),
+        "since": utc_stamp(state.since),
+        "ts": utc_stamp(state.at),
         "seq": state.seq,
         "model": state.model,
         "enabled": state.enabled,
@@ -61,7 +55,7 @@ def event_payload(event: LabelChange, name: Names) -> dict[str, Any]:
         "to_name": name(event.after),
         "score": _rounded(event.score),
         "margin": _rounded(event.margin),
-        "ts": stamp(event.captured.utc),
+        "ts": utc_stamp(event.captured.utc),
         "model": event.model,
     }
 

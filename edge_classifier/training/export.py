@@ -10,7 +10,7 @@ import math
 import random
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,8 @@ from edge_classifier.core.frame import Frame
 from edge_classifier.core.quantization import Quantization, TensorSpec
 from edge_classifier.engine.runtime import load_runtime, native_messages
 from edge_classifier.engine.tflite import TfliteEngine
-from edge_classifier.errors import MissingFileError, ModelError, OutputError, PictureError
+from edge_classifier.errors import MissingFileError, ModelError, PictureError
+from edge_classifier.files import cannot_write, replacing
 from edge_classifier.modelfile.bundle import CARD_FILE, CONTRACT_FILE, LABELS_FILE, append_bundle
 from edge_classifier.training import flatbuffer
 from edge_classifier.training.flatbuffer import Ranges, activation_names
@@ -174,16 +175,14 @@ def pack(model: bytes, path: Path, contract: Contract, card: str) -> None:
     members = {CONTRACT_FILE: contract.to_json(), LABELS_FILE: labels, CARD_FILE: card}
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
-        unfinished.write_bytes(model)
-        append_bundle(unfinished, members)
-        if wrong := problems(unfinished):
-            raise ModelError(str(path), f"is not written: {'; '.join(wrong)}")
-        unfinished.replace(path)
+        with replacing(path, beside=unfinished) as file:
+            file.write(model)
+            file.flush()
+            append_bundle(unfinished, members)
+            if wrong := problems(unfinished):
+                raise ModelError(str(path), f"is not written: {'; '.join(wrong)}")
     except OSError as error:
-        raise OutputError(str(path), f"cannot be written ({error.strerror})") from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
+        raise cannot_write(path, error) from error
 
 
 def problems(path: Path) -> list[str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_classifier.daemon.picture_files import INDEX, PictureFiles, clear, picture_name, stamp
+from edge_classifier.daemon.picture_files import INDEX, PictureFiles, clear, picture_name
+from edge_classifier.files import utc_stamp
 
 BEGIN = 1_760_000_000.0
 
@@ -118,7 +119,7 @@ def test_album_takes_up_a_picture_without_a_line(tmp_path: Path) -> None:
     again = PictureFiles(tmp_path)
     check(again, tmp_path)
     assert lines(tmp_path)[2] == {
-        "file": names[2], "camera": "door", "why": "", "ts": stamp(BEGIN + 2),
+        "file": names[2], "camera": "door", "why": "", "ts": utc_stamp(BEGIN + 2),
         "hash": "0000000000000002", "bytes": 1000,
     }  # fmt: skip
 

@@ -16,7 +16,6 @@ from edge_classifier.mqtt.codec import (
     is_worth_keeping,
     kept_state,
     restored_state,
-    stamp,
     state_payload,
     with_delay,
 )
@@ -109,18 +108,6 @@ def test_delay_is_monotonic_within_a_boot_and_never_negative(
     now: Moment, same_boot: bool, expected: float
 ) -> None:
     assert delay_ms(EVENT.captured, now, same_boot=same_boot) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(
-    ("utc", "expected"),
-    [
-        (0.0, "1970-01-01T00:00:00.000Z"),
-        (1_700_000_000.0004, "2023-11-14T22:13:20.000Z"),
-        (1_700_000_000.9999, "2023-11-14T22:13:20.999Z"),
-    ],
-)
-def test_stamp_is_iso_8601_in_milliseconds(utc: float, expected: str) -> None:
-    assert stamp(utc) == expected
 
 
 def test_encoded_is_compact_utf_8_and_never_fails_for_half_characters() -> None:
