@@ -210,7 +210,9 @@ def _summary(name: str, text: str, label: str, rings: Mapping[str, RingBuffer]) 
             samples += [
                 MetricSample(found.p50 / 1e3, {**labels, "quantile": "0.5"}),
                 MetricSample(found.p95 / 1e3, {**labels, "quantile": "0.95"}),
-                MetricSample(ring.total / 1e3, labels, "_sum"),
-                MetricSample(ring.count, labels, "_count"),
             ]
+        samples += [
+            MetricSample(ring.total / 1e3, labels, "_sum"),
+            MetricSample(ring.count, labels, "_count"),
+        ]
     return DaemonMetric(name, text, "summary", tuple(samples))

@@ -15,11 +15,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from edge_classifier.daemon.capture_store import CaptureStore, Why
 
 from edge_classifier.config.settings import StoreSettings
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
-from edge_classifier.daemon.capture_store import CaptureStore, Why
 from edge_classifier.daemon.picture_files import INDEX
 from tests.waiting import eventually
 
