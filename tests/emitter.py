@@ -37,6 +37,7 @@ def publisher(
     max_events: int = 20_000,
     password: Callable[[], str | None] = lambda: None,
     on_request: Callable[[str, bytes], None] = lambda _command, _payload: None,
+    on_published: Callable[[float], None] = lambda _delay_ms: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Publisher:
     """Not started. Pauses before it connects again are short."""
@@ -48,6 +49,7 @@ def publisher(
         cameras={CAMERA: "Front door"},
         password=password,
         on_request=on_request,
+        on_published=on_published,
         clock=clock,
         random=lambda: 0.05,
     )

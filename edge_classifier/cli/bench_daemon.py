@@ -206,6 +206,7 @@ def _outage(folder: Path) -> BenchRow:
         cameras={"camera": "camera"},
         password=lambda: None,
         on_request=lambda *_: None,
+        on_published=lambda _: None,
     )
     publisher.start()
     for seq in range(_OUTAGE_EVENTS):

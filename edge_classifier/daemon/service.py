@@ -64,6 +64,7 @@ class Service:
         self._notifier = Notifier.from_environment()
         self._watchdog = Watchdog(self._notifier, watchdog_interval_s())
         folder = state_folder(settings.device)
+        meters = Meters()
         # Threads of their own: what leaves the daemon waits there for the broker and for the disk.
         self._publisher = Publisher(
             settings.mqtt,
@@ -73,9 +74,9 @@ class Service:
             cameras=camera_titles(settings),
             password=self._password,
             on_request=self._receive_request,
+            on_published=meters.count_published,
         )
         self._store = CaptureStore(settings.store, folder / "pictures")
-        meters = Meters()
         # The main loop's: cameras and their state.
         self._loop = MainLoop(
             self._pipelines,

@@ -65,7 +65,10 @@ def with_delay(payload: bytes, delay_ms: float) -> bytes:
 
     Raises ValueError for what is no payload of an event.
     """
-    return encoded({**json.loads(payload), "capture_to_publish_ms": delay_ms})
+    event = json.loads(payload)
+    if not isinstance(event, dict):
+        raise ValueError("not a JSON object")
+    return encoded({**event, "capture_to_publish_ms": delay_ms})
 
 
 def delay_ms(captured: Moment, now: Moment, *, same_boot: bool) -> float:
@@ -93,11 +96,17 @@ def kept_state(state: CameraState) -> dict[str, Any]:
 
 
 def restored_state(found: Mapping[str, Any]) -> CameraState | None:
-    """A remembered state; None if it was kept in another shape, e.g. by another version."""
+    """A remembered state; None for one that cannot be published.
+
+    Another version may have kept it in another shape, or a failing card have changed it.
+    """
     try:
-        return CameraState(**{**found, "top": tuple(Ranked(*ranked) for ranked in found["top"])})
-    except (TypeError, KeyError):
+        top = tuple(Ranked(*ranked) for ranked in found["top"])
+        state = CameraState(**{**found, "top": top})
+        encoded(state_payload(state, str))
+    except (TypeError, KeyError, ValueError, OverflowError, OSError):
         return None
+    return state
 
 
 def is_worth_keeping(state: CameraState, before: CameraState | None) -> bool:

@@ -10,6 +10,9 @@ from edge_classifier.mqtt.codec import Names
 from edge_classifier.mqtt.retained import MessageKind
 
 _MAX_LETTERS = 100
+# The broker acknowledges what was sent, at most a window of messages, and one picture and one
+# report a topic. Only a broker that is broken, or hostile, says more in one turn of the publisher.
+_MAX_SIGNALS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,11 @@ class Batch:
 
 
 class PublisherInbox:
-    """Bounded: of events the oldest goes and is counted, of letters the newest."""
+    """Bounded in every part.
+
+    Of events the oldest goes and is counted, of letters the newest. Of the rest there is one of
+    each kind and camera. A connection that signals too much counts as lost.
+    """
 
     def __init__(self, max_events: int) -> None:
         self._max_events = max_events
@@ -182,9 +189,16 @@ class PublisherInbox:
                 self.dropped_letters += 1
             self._filled.notify()
 
+    def ignore(self) -> None:
+        """Count a message that is not to be taken. Two connections may do so at once."""
+        with self._filled:
+            self.dropped_letters += 1
+
     def signal(self, signal: ConnectionEvent) -> None:
         """From the connection."""
         with self._filled:
+            if len(self._batch.signals) >= _MAX_SIGNALS:
+                self._shorten_signals()
             self._batch.signals.append(signal)
             self._filled.notify()
 
@@ -200,6 +214,14 @@ class PublisherInbox:
                 self._filled.wait(timeout_s)
             batch, self._batch = self._batch, Batch()
         return batch
+
+    def _shorten_signals(self) -> None:
+        """Keep what still counts; an acknowledgement must not get lost while its link lives on."""
+        newest = max(signal.link for signal in self._batch.signals)
+        kept = [signal for signal in self._batch.signals if signal.link == newest]
+        if len(kept) >= _MAX_SIGNALS:
+            kept = [ConnectionLost(newest, "the broker signals more than can be taken")]
+        self._batch.signals = deque(kept)
 
 
 def _key(latest: Update) -> tuple[str, str]:

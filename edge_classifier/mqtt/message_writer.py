@@ -58,6 +58,9 @@ class MessageWriter:
         self._states: dict[str, CameraState] = {}
         self._problems: dict[str, str] = {}
         self._gone: list[str] = []
+        # Of these the last state is remembered until the broker keeps nothing of them any more.
+        self._clearing: set[str] = set()
+        self._described_gone: tuple[str, ...] = ()
         self._labels = ModelLabels((), str, "", mqtt.stats_s)
 
     def restore(self, remembered: Mapping[str, str]) -> None:
@@ -69,7 +72,10 @@ class MessageWriter:
             if camera in self._cameras:
                 self._states[camera] = state
                 self._post_state(camera)
-            else:
+        # Also of those that another version, or a failing card, has left unreadable.
+        known = (key.removeprefix(_STATE) for key in remembered if key.startswith(_STATE))
+        for camera in known:
+            if camera not in self._cameras:
                 self._forget(camera)
 
     def change(self, event: LabelChange) -> None:
@@ -98,6 +104,19 @@ class MessageWriter:
                 self._outbox.remember(latest.key, latest.value)
             case SnapshotTaken():
                 self._picture(latest)
+
+    def forget_cleared(self) -> None:
+        """Forget the last states of removed cameras that the broker has forgotten.
+
+        Until then they are what a restart knows of these cameras, to clear their topics again.
+        """
+        for camera in sorted(self._clearing):
+            topics = set(self._retained(camera).values())
+            # Home Assistant learns from the description that a camera has gone.
+            is_described = not self._mqtt.discovery or camera in self._described_gone
+            if is_described and self._board.is_settled(topics | {self._topics.discovery}):
+                self._clearing.remove(camera)
+                self._outbox.remember(_STATE + camera, None)
 
     def farewell(self) -> set[str]:
         """All say ``offline``; on which topics."""
@@ -134,6 +153,7 @@ class MessageWriter:
         """Cameras may come and go while the daemon runs."""
         before, self._cameras = self._cameras, titles
         self._gone = [camera for camera in self._gone if camera not in titles]
+        self._clearing -= titles.keys()
         for camera in before.keys() - titles.keys():
             self._forget(camera)
         for camera in titles.keys() - before.keys():
@@ -153,6 +173,7 @@ class MessageWriter:
         )
         payload = encoded(discovery_payload(device))
         self._board.put(MessageKind.DISCOVERY, self._topics.discovery, payload)
+        self._described_gone = tuple(self._gone)
 
     def _picture(self, picture: SnapshotTaken) -> None:
         try:
@@ -166,10 +187,19 @@ class MessageWriter:
     def _forget(self, camera: str) -> None:
         """An empty retained message takes away what the broker still keeps of ``camera``."""
         self._gone.append(camera)
+        self._clearing.add(camera)
         self._states.pop(camera, None)
-        self._board.put(MessageKind.CAMERA, self._topics.camera_availability(camera), b"")
-        self._board.put(MessageKind.STATE, self._topics.state(camera), b"")
-        self._board.put(MessageKind.SNAPSHOT, self._topics.snapshot(camera), b"")
+        self._problems.pop(camera, None)
+        for kind, topic in self._retained(camera).items():
+            self._board.put(kind, topic, b"")
+
+    def _retained(self, camera: str) -> dict[MessageKind, str]:
+        """The topics of ``camera`` of which the broker keeps the last message."""
+        return {
+            MessageKind.CAMERA: self._topics.camera_availability(camera),
+            MessageKind.STATE: self._topics.state(camera),
+            MessageKind.SNAPSHOT: self._topics.snapshot(camera),
+        }
 
 
 def restored_states(remembered: Mapping[str, str]) -> dict[str, CameraState]:

@@ -44,13 +44,16 @@ class Publisher:
         cameras: Mapping[str, str],
         password: Password,
         on_request: Callable[[str, bytes], None],
+        on_published: Callable[[float], None],
         clock: Clock = time.monotonic,
         utc: Callable[[], float] = time.time,
         random: Callable[[], float] = random_module.random,
     ) -> None:
         """``cameras``: name to title. ``path``: the outbox's file. ``clock``: since the boot.
 
-        ``on_request`` gets command and payload, in the publisher's thread.
+        ``on_request`` gets command and payload, in the publisher's thread. So does
+        ``on_published``: for each event that the broker has acknowledged, the milliseconds since
+        its frame was captured.
         """
         topics = Topics(mqtt.base_topic, node, mqtt.discovery_prefix)
         client_id = mqtt.client_id or f"edge-classifier-{node}"
@@ -66,6 +69,7 @@ class Publisher:
             self._mailbox,
             self._outbox,
             on_request,
+            on_published,
             PublisherClocks(clock, utc, random, boot_id()),
         )
         self._notes: dict[str, str] | None = None

@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from edge_classifier.config.settings import MqttSettings
 from edge_classifier.mqtt import inbox as mail
@@ -23,6 +24,8 @@ from edge_classifier.protocols import Clock
 
 _log = logging.getLogger(__name__)
 
+Mail = TypeVar("Mail")
+
 # Longest wait for something to come in.
 _TURN_S = 1.0
 _MAX_REQUEST_BYTES = 16_384
@@ -30,6 +33,7 @@ _MAX_REQUEST_BYTES = 16_384
 _HOME_ASSISTANT_S = 5.0
 # For the last packet to leave.
 _HANG_UP_S = 1.0
+_BUG = "internal error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class PublisherThread:
         mailbox: mail.PublisherInbox,
         outbox: Outbox,
         on_request: Callable[[str, bytes], None],
+        on_published: Callable[[float], None],
         around: PublisherClocks,
     ) -> None:
         boot = around.boot
@@ -68,10 +73,19 @@ class PublisherThread:
         self._around = around
         self._board = RetainedTopics()
         self._desk = MessageWriter(outbox, self._board, topics, cameras, mqtt, boot)
-        self._sender = Sender(outbox, self._board, topics, boot, clock=clock, utc=around.utc)
+        self._sender = Sender(
+            outbox,
+            self._board,
+            topics,
+            boot,
+            clock=clock,
+            utc=around.utc,
+            on_published=on_published,
+        )
         self._line = Reconnector(self._dial, clock=clock, random=around.random)
         self._renew_at: float | None = None
-        self._ignored = 0
+        # Events of which no message could be made.
+        self._unusable = 0
         self._ending = threading.Event()
         self._deadline = 0.0
         # Whether it ended as it should.
@@ -95,7 +109,7 @@ class PublisherThread:
                 self._turn(self._mailbox.take(self._wait_s()))
             except Exception:  # noqa: BLE001 (the last line of defence: without it nothing gets out)
                 _log.exception("the publisher failed and goes on")
-                self._drop("internal error")
+                self._drop(_BUG)
                 self._ending.wait(_TURN_S)
             self.status = self._present_status()
         self.is_clean = self._finish()
@@ -107,21 +121,38 @@ class PublisherThread:
         return max(0.0, min(_TURN_S, self._line.wait_s, renew_s))
 
     def _turn(self, batch: mail.Batch) -> None:
-        for event in batch.events:
-            self._desk.change(event)
-        self._heed(batch.signals)
-        pictures = [one for one in batch.latest.values() if isinstance(one, mail.SnapshotTaken)]
-        for latest in batch.latest.values():
-            self._take(latest)
-        self._outbox.save()
-        for letter in batch.letters:
-            self._answer(letter)
-        self._sender.pump()
-        # Making a picture takes a while; the event behind it is on its way by now.
-        for picture in pictures:
-            self._desk.take(picture)
+        self._take_in(batch)
+        try:
+            self._outbox.save()
+            self._sender.pump()
+        finally:
+            # Making a picture takes a while; the event behind it is on its way by now.
+            for latest in batch.latest.values():
+                if isinstance(latest, mail.SnapshotTaken):
+                    self._attempt(self._desk.take, latest)
         self._sender.pump()
         self._supervise()
+
+    def _take_in(self, batch: mail.Batch) -> None:
+        """All but the pictures; what cannot be taken does not cost the rest of its batch."""
+        for event in batch.events:
+            if not self._attempt(self._desk.change, event):
+                self._unusable += 1
+        self._heed(batch.signals)
+        for latest in batch.latest.values():
+            self._attempt(self._take, latest)
+        for letter in batch.letters:
+            self._attempt(self._answer, letter)
+        self._desk.forget_cleared()
+
+    def _attempt(self, take: Callable[[Mail], None], one: Mail) -> bool:
+        """Whether ``take`` has taken ``one``; a bug is logged."""
+        try:
+            take(one)
+        except Exception:  # noqa: BLE001 (one bad message must not cost those behind it)
+            _log.exception("the publisher could not take %s, and goes on", type(one).__name__)
+            return False
+        return True
 
     def _take(self, latest: mail.Update) -> None:
         if isinstance(latest, mail.HomeAssistantStarted):
@@ -131,18 +162,23 @@ class PublisherThread:
 
     def _heed(self, signals: Iterable[mail.ConnectionEvent]) -> None:
         for signal in signals:
-            if not self._line.is_present(signal.link):
-                continue
-            match signal:
-                case mail.Connected():
-                    self._connected(signal.window)
-                case mail.Acknowledged():
-                    self._sender.confirm(signal.mid, signal.problem)
-                case mail.SubscriptionRefused():
-                    self._sender.problem = f"the broker lets no requests through: {signal.problem}"
-                    _log.warning(self._sender.problem)
-                case mail.ConnectionLost():
-                    self._drop(signal.problem)
+            # Half taken, it leaves a connection of which nobody knows what it has carried.
+            if not self._attempt(self._obey, signal):
+                self._drop(_BUG)
+
+    def _obey(self, signal: mail.ConnectionEvent) -> None:
+        if not self._line.is_present(signal.link):
+            return
+        match signal:
+            case mail.Connected():
+                self._connected(signal.window)
+            case mail.Acknowledged():
+                self._sender.confirm(signal.mid, signal.problem)
+            case mail.SubscriptionRefused():
+                self._sender.problem = f"the broker lets no requests through: {signal.problem}"
+                _log.warning(self._sender.problem)
+            case mail.ConnectionLost():
+                self._drop(signal.problem)
 
     def _connected(self, window: int) -> None:
         self._line.accept()
@@ -160,10 +196,7 @@ class PublisherThread:
     def _answer(self, letter: mail.Instruction) -> None:
         match letter:
             case mail.RequestReceived():
-                try:
-                    self._on_request(letter.command, letter.payload)
-                except Exception:  # noqa: BLE001 (no request may cost the events)
-                    _log.exception("request %s failed", letter.command)
+                self._on_request(letter.command, letter.payload)
             case mail.ResponseReady():
                 self._sender.respond(self._topics.response(letter.command), letter.payload)
             case mail.ClearOutbox():
@@ -195,7 +228,7 @@ class PublisherThread:
             return
         command = self._topics.command_of(topic)
         if retained or command is None or len(payload) > _MAX_REQUEST_BYTES:
-            self._ignored += 1
+            self._mailbox.ignore()
             _log.warning("ignored: %d bytes on %s, retained: %s", len(payload), topic, retained)
         else:
             self._mailbox.post(mail.RequestReceived(command, payload))
@@ -218,15 +251,17 @@ class PublisherThread:
             left_s = self._deadline - self._around.clock()
             if left_s <= 0:
                 break
-            self._heed(self._mailbox.take(left_s).signals)
+            self._take_in(self._mailbox.take(left_s))
         return self._board.is_settled(topics)
 
     def _await_end(self) -> None:
         """A process that ended at once would cut the connection, and the will would be sent."""
         until = min(self._deadline, self._around.clock() + _HANG_UP_S)
         while self._line.link and self._around.clock() < until:
-            signals = self._mailbox.take(until - self._around.clock()).signals
-            if any(isinstance(signal, mail.ConnectionLost) for signal in signals):
+            batch = self._mailbox.take(until - self._around.clock())
+            for event in batch.events:
+                self._attempt(self._desk.change, event)
+            if any(isinstance(signal, mail.ConnectionLost) for signal in batch.signals):
                 return
 
     def _present_status(self) -> PublisherStatus:
@@ -237,9 +272,9 @@ class PublisherThread:
             reason=reason or sender.problem,
             waiting=outbox.waiting,
             published=sender.published,
-            dropped=outbox.dropped + self._mailbox.dropped_events,
+            dropped=outbox.dropped + self._mailbox.dropped_events + self._unusable,
             refused=sender.refused,
-            ignored=self._ignored + self._mailbox.dropped_letters + sender.unanswered,
+            ignored=self._mailbox.dropped_letters + sender.unanswered,
             durable=not outbox.trouble,
             trouble=outbox.trouble,
             damaged=outbox.damaged,

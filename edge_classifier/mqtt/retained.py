@@ -28,8 +28,8 @@ class TopicMessage:
 
     @property
     def qos(self) -> int:
-        """Large or soon outdated messages are not repeated."""
-        return 0 if self.kind in {MessageKind.SNAPSHOT, MessageKind.STATS} else 1
+        """Large or soon outdated messages are not repeated. What clears a topic is neither."""
+        return 0 if self.payload and self.kind in {MessageKind.SNAPSHOT, MessageKind.STATS} else 1
 
     @property
     def retain(self) -> bool:
@@ -62,9 +62,13 @@ class RetainedTopics:
         post = self._posts[topic]
         post.due, post.in_flight = False, True
 
-    def confirmed(self, topic: str) -> None:
-        """The message of ``topic`` that was under way has arrived."""
-        self._posts[topic].in_flight = False
+    def confirmed(self, topic: str, *, accepted: bool) -> None:
+        """The message of ``topic`` that was under way has arrived, ``accepted`` or refused."""
+        post = self._posts[topic]
+        post.in_flight = False
+        # The broker keeps nothing of this topic any more, so there is nothing to repeat.
+        if accepted and not post.payload and not post.due:
+            del self._posts[topic]
 
     def renew(self) -> None:
         """All that is retained goes out again."""
@@ -79,5 +83,5 @@ class RetainedTopics:
 
     def is_settled(self, topics: set[str]) -> bool:
         """Whether the broker has the newest message of each of ``topics``."""
-        posts = (self._posts[topic] for topic in topics)
+        posts = (self._posts[topic] for topic in topics & self._posts.keys())
         return not any(post.due or post.in_flight for post in posts)

@@ -52,13 +52,16 @@ class Sender:
         *,
         clock: Clock,
         utc: Callable[[], float],
+        on_published: Callable[[float], None],
     ) -> None:
+        """``on_published`` gets milliseconds from each event's capture to its acknowledgement."""
         self._outbox = outbox
         self._board = board
         self._topics = topics
         self._boot = boot
         self._clock = clock
         self._utc = utc
+        self._on_published = on_published
         self._link: BrokerConnection | None = None
         self._window = 0
         self._flights: dict[int, _Flight] = {}
@@ -74,7 +77,7 @@ class Sender:
         self.unanswered = 0
         # What it refused last, and why; empty when all is well again.
         self.problem = ""
-        # Capture to publish, of the last event.
+        # Capture to acknowledgement, of the last event.
         self.delay_ms: float | None = None
 
     def begin(self, link: BrokerConnection, window: int) -> None:
@@ -98,7 +101,7 @@ class Sender:
         if problem:
             self._refuse(flight.topic, problem)
         if flight.post:
-            self._board.confirmed(flight.topic)
+            self._board.confirmed(flight.topic, accepted=not problem)
         if flight.event:
             self._event_done(flight.event, problem)
 
@@ -138,6 +141,8 @@ class Sender:
         else:
             self._outbox.acknowledge(event)
             self.published += 1
+            self.delay_ms = self._delay_ms(event)
+            self._on_published(self.delay_ms)
 
     def _hold(self, event: QueuedEvent) -> None:
         """Keep a camera's events in order: none of them goes before the refused one."""
@@ -145,6 +150,11 @@ class Sender:
             self._again_at = self._clock() + _REFUSED_S
         self._held.add(event.camera)
         self._outbox.refuse(event)
+
+    def _delay_ms(self, event: QueuedEvent) -> float:
+        """From its capture until now."""
+        now = Moment(self._utc(), self._clock())
+        return delay_ms(event.captured, now, same_boot=event.boot == self._boot != "")
 
     @property
     def _under_way(self) -> int:
@@ -154,19 +164,16 @@ class Sender:
         room = max(1, self._window - _RESERVED) - self._under_way
         if room <= 0:
             return
-        now = Moment(self._utc(), self._clock())
         for event in self._outbox.next(room, self._held):
-            same_boot = event.boot == self._boot != ""
-            self.delay_ms = delay_ms(event.captured, now, same_boot=same_boot)
             topic = self._topics.event(event.camera)
             try:
-                payload = with_delay(event.payload, self.delay_ms)
+                payload = with_delay(event.payload, self._delay_ms(event))
             except ValueError:
                 _log.error("event %s cannot be read any more, and goes", event.event_id)
                 self._outbox.give_up(event)
                 continue
             mid = link.publish(topic, payload, qos=1, retain=False)
-            self._flights[mid] = _Flight(topic, 1, now.monotonic, event)
+            self._flights[mid] = _Flight(topic, 1, self._clock(), event)
 
     def _send_responses(self, link: BrokerConnection) -> None:
         while self._responses and self._under_way < self._window:

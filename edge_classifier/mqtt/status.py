@@ -26,5 +26,5 @@ class PublisherStatus:
     trouble: str = ""
     # Files of the outbox that had to be set aside.
     damaged: int = 0
-    # Capture to publish, of the last event.
+    # Capture to acknowledgement by the broker, of the last event.
     delay_ms: float | None = None

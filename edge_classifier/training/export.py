@@ -8,6 +8,7 @@ int8 per tensor: https://ai.google.dev/edge/litert/conversion/tensorflow/quantiz
 import copy
 import math
 import random
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -41,6 +42,9 @@ INPUT_QUANTIZATION = Quantization(1 / 128, 0)
 _SIGNATURE, _ARGUMENT = "serving_default", "args_0"
 _SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png")
 _INTEGERS = {"int8", "int32"}
+# What the converter's and the quantizer's libraries say: those of TFLite, of Abseil's log and
+# torch's own after it, and what torchao says of kernels for other processors.
+_TOOLS_LINE = re.compile(r"(INFO|WARNING|ERROR): |[IWE]\d{4} |Failed to load .*torchao")
 
 
 class _Probabilities(nn.Module):
@@ -206,7 +210,7 @@ def problems(path: Path) -> list[str]:
 @contextmanager
 def _quiet_tools() -> Iterator[None]:
     """Keep from standard error what converter and quantizer say of their own work."""
-    with native_messages(), warnings.catch_warnings():
+    with native_messages(_TOOLS_LINE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
         warnings.filterwarnings("ignore", ".*preserve_all_tensors", UserWarning)
         yield

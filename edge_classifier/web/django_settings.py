@@ -69,7 +69,8 @@ _PARTS: Mapping[str, Any] = {
         "ninja",
     ],
     "MIDDLEWARE": [
-        # The outermost, so that every refusal below /api/ has the API's shape.
+        "edge_classifier.web.context.with_services",
+        # Outside of all that refuses, so that every refusal below /api/ has the API's shape.
         "edge_classifier.web.api.problems.one_shape",
         # Before the one that answers for static files, so that these get the headers, too.
         "django.middleware.security.SecurityMiddleware",

@@ -19,6 +19,7 @@ RUNTIME_MODULE = f"{PACKAGE}.engine.runtime"
 PULL_MODULE = f"{PACKAGE}.modelfile.pull"
 CORE, ERRORS = f"{PACKAGE}.core", f"{PACKAGE}.errors"
 FILES, CHILD_PROCESS = f"{PACKAGE}.files", f"{PACKAGE}.child"
+PROGRESS = f"{PACKAGE}.progress"
 PROTOCOLS, VISION = f"{PACKAGE}.protocols", f"{PACKAGE}.vision"
 ENGINE, MODELFILE = f"{PACKAGE}.engine", f"{PACKAGE}.modelfile"
 CONFIG, SETTINGS = f"{PACKAGE}.config", f"{PACKAGE}.config.settings"
@@ -41,6 +42,7 @@ ALLOWED = {
     ERRORS: (),
     FILES: (ERRORS,),
     CHILD_PROCESS: (),
+    PROGRESS: ("rich",),
     CORE: ("numpy", CORE),
     PROTOCOLS: (CORE,),
     VISION: ("numpy", "cv2", "PIL", CORE, ERRORS, PROTOCOLS, SETTINGS, VISION),
@@ -319,7 +321,7 @@ def within(package: str) -> list[str]:
 def test_rich_is_imported_late_and_by_what_people_watch_only() -> None:
     found = importers_of("rich")
     assert found, "the rule is for a library that is gone"
-    watched = f"{PACKAGE}.cli", TRAINING
+    watched = f"{PACKAGE}.cli", PROGRESS
     wrong = [one for one in found if not one.late or not is_within(one.importer, *watched)]
     assert [str(one) for one in wrong] == []
 

@@ -124,7 +124,7 @@ class RecordingPublisher(Publisher):
         self.titles = cameras
 
     def describe(self, labels: Sequence[str], name: Names, model: str, *, stats_s: float) -> None:
-        self.labels = labels
+        self.described = labels, name, model, stats_s
 
     def info(self, facts: Mapping[str, Any]) -> None:
         encoded(facts)

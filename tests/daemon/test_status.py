@@ -126,18 +126,6 @@ def test_status_publishes_statistics_at_their_interval_with_all_parts(bench: Sta
     assert stats["host"].keys()
 
 
-def test_status_times_each_publishing_once(bench: StatusBench) -> None:
-    for published in (1, 1, 2, 2, 2):
-        bench.publisher.now = PublisherStatus(connected=True, published=published, delay_ms=8.0)
-        bench.report()
-    metrics = {
-        (metric.name, sample.labels.get("stage"), sample.suffix): sample.value
-        for metric in bench.meters.metrics()
-        for sample in metric.samples
-    }
-    assert metrics["stage_seconds", "publish", "_count"] == 2
-
-
 def test_status_tells_the_service_manager_in_one_line_when_it_changes(bench: StatusBench) -> None:
     bench.report(3)
     bench.turn("door", online=True)

@@ -94,6 +94,12 @@ def test_event_that_leaves_carries_its_delay_and_all_it_had() -> None:
     assert left == {**waiting, "capture_to_publish_ms": 12.3}
 
 
+@pytest.mark.parametrize("payload", [b"", b"{", b"[1]", b"null", b"\xff"])
+def test_delay_is_refused_by_what_is_not_an_event(payload: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 (each has words of its own)
+        with_delay(payload, 1.0)
+
+
 @pytest.mark.parametrize(
     ("now", "same_boot", "expected"),
     [
@@ -143,7 +149,17 @@ def test_state_kept_as_json_comes_back_as_it_was(state: CameraState) -> None:
 
 @pytest.mark.parametrize(
     "kept",
-    [{}, {"label": "cat"}, {**kept_state(STATE), "extra": 1}, {**kept_state(STATE), "top": 1}],
+    [
+        {},
+        {"label": "cat"},
+        {**kept_state(STATE), "extra": 1},
+        {**kept_state(STATE), "top": 1},
+        {**kept_state(STATE), "top": [["cat", "much"]]},
+        {**kept_state(STATE), "since": "yesterday"},
+        {**kept_state(STATE), "at": 1e300},
+        {**kept_state(STATE), "score": None},
+        {**kept_state(STATE), "margin": math.nan},
+    ],
 )
 def test_state_kept_in_another_shape_is_not_restored(kept: dict[str, object]) -> None:
     assert restored_state(kept) is None

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import signal
 import socket
 import sqlite3
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -398,6 +400,56 @@ def test_publisher_without_a_camera_that_was_clears_what_the_broker_keeps_of_it(
         assert late.of("/state") == []
 
 
+def test_publisher_forgets_a_camera_that_was_once_the_broker_has(
+    broker: Broker, path: Path
+) -> None:
+    with running(publisher(broker.port, path)) as first:
+        first.follow({CAMERA: "Front", "gone": "Gone"})
+        first.changed(change(3, camera="gone"), state(3, camera="gone"), lambda: b"a jpeg")
+        eventually(lambda: first.status.published == 1)
+    with Broker(path.parents[1] / "away") as away:
+        port = away.port
+    with running(publisher(port, path)) as nobody_heard:
+        nobody_heard.describe(("cat",), str, "m", stats_s=30)
+        eventually(lambda: not nobody_heard.status.connected)
+    with Listener(broker.port, f"{ROOT}/gone/#") as listener:
+        eventually(lambda: len(listener.messages) == 3)
+        listener.messages.clear()
+        second = publisher(broker.port, path)
+        assert set(second.states()) == {"gone"}
+        with running(second):
+            second.describe(("cat",), str, "m", stats_s=30)
+            eventually(lambda: len(listener.messages) == 3)
+            assert {message.payload for message in listener.messages} == {b""}
+        listener.messages.clear()
+        third = publisher(broker.port, path)
+        assert third.states() == {}
+        with running(third):
+            third.describe(("cat",), str, "m", stats_s=30)
+            third.info({"version": "1"})
+            eventually(lambda: third.status.connected)
+            listener.publish(f"{ROOT}/gone/last", "after all that it says on connecting")
+            eventually(lambda: listener.of("/last"))
+        assert [message.topic for message in listener.messages] == [f"{ROOT}/gone/last"]
+
+
+def test_publisher_forgets_a_camera_whose_state_it_cannot_read(broker: Broker, path: Path) -> None:
+    with running(publisher(broker.port, path)) as first:
+        first.follow({CAMERA: "Front", "gone": "Gone"})
+        first.state(state(3, camera="gone"))
+        eventually(lambda: first.status.connected)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("UPDATE remembered SET json = substr(json, 9)")
+        database.commit()
+    with Listener(broker.port, f"{ROOT}/gone/#") as listener:
+        eventually(lambda: listener.of("/state"))
+        with running(publisher(broker.port, path)) as second:
+            second.describe(("cat",), str, "m", stats_s=30)
+            eventually(lambda: listener.of("/state")[-1].payload == b"")
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("SELECT key FROM remembered").fetchall() == []
+
+
 def test_publisher_follows_cameras_that_come_and_go(broker: Broker, path: Path) -> None:
     made = publisher(broker.port, path)
     with Listener(broker.port, f"{ROOT}/#", CONFIG) as listener, running(made):
@@ -457,6 +509,76 @@ def test_publisher_answers_requests_but_ignores_retained_and_large_ones(
     assert asked == [("enable", b'{"transaction": 23}')]
     assert json.loads(listener.messages[0].payload) == {"status": "ok", "transaction": 23}
     assert not listener.messages[0].retain
+
+
+def test_publisher_loses_of_a_batch_only_what_cannot_be_published_and_counts_it(
+    broker: Broker, path: Path
+) -> None:
+    answered: list[str] = []
+    made = publisher(
+        broker.port, path, on_request=lambda command, _payload: answered.append(command)
+    )
+    # Before it starts, so that all of it comes in one batch.
+    made.changed(change(1), state(1), None)
+    made.changed(replace(change(2), score=math.nan), state(2), None)
+    made.changed(change(3), state(3), lambda: b"a jpeg")
+    made.state(replace(state(4, camera="back"), score=math.nan))
+    made.follow({CAMERA: "Front", "back": "Back"})
+    made.respond("reload", {"status": "ok"})
+    with Listener(broker.port, f"{ROOT}/#") as listener, running(made):
+        eventually(lambda: listener.of("/snapshot") and listener.of("/response/reload"))
+        eventually(lambda: made.status.published == 2)
+        assert ids(listener) == ["front-1", "front-3"]
+        assert json.loads(listener.of(f"{CAMERA}/state")[-1].payload)["seq"] == 3
+        assert listener.of("back/availability")
+        assert (made.status.dropped, made.status.waiting) == (1, 0)
+        listener.publish(f"{ROOT}/request/reload", "{}")
+        eventually(lambda: answered == ["reload"])
+
+
+def test_publisher_whose_bug_spoils_an_acknowledgement_connects_anew_and_loses_nothing(
+    broker: Broker, path: Path
+) -> None:
+    told: list[float] = []
+
+    def on_published(delay_ms: float) -> None:
+        told.append(delay_ms)
+        if len(told) == 3:
+            raise RuntimeError("on purpose")
+
+    made = publisher(broker.port, path, on_published=on_published)
+    emit(made, 60)
+    with Listener(broker.port, f"{ROOT}/#") as listener, running(made):
+        eventually(lambda: made.status.waiting == 0 and made.status.connected)
+        assert list(dict.fromkeys(ids(listener))) == named(60)
+        assert len(listener.of(f"{ROOT}/availability")) >= 2
+
+
+def test_publisher_times_every_event_until_the_broker_has_acknowledged_it(
+    broker: Broker, path: Path
+) -> None:
+    told: list[float] = []
+    ahead_s = [0.0]
+    made = publisher(
+        broker.port,
+        path,
+        clock=lambda: time.monotonic() + ahead_s[0],
+        on_published=told.append,
+    )
+    with Listener(broker.port, f"{ROOT}/{CAMERA}/event") as listener, running(made):
+        eventually(lambda: made.status.connected)
+        assert broker.process
+        broker.process.send_signal(signal.SIGSTOP)
+        emit(made, 10)
+        eventually(lambda: made.status.waiting == 10)
+        # They have been handed over; half a minute later the broker takes them.
+        ahead_s[0] = 30
+        broker.process.send_signal(signal.SIGCONT)
+        eventually(lambda: made.status.published == 10 and len(ids(listener)) == 10)
+        handed_over = [json.loads(m.payload)["capture_to_publish_ms"] for m in listener.messages]
+    assert len(told) == 10
+    assert max(handed_over) < 30_000 <= min(told)
+    assert made.status.delay_ms == told[-1]
 
 
 def test_publisher_goes_on_after_a_request_or_a_picture_that_fails(

@@ -31,10 +31,10 @@ def test_board_has_one_message_a_topic_under_way_and_then_the_newest() -> None:
     board.put(MessageKind.STATE, "a", b"3")
     assert due(board) == []
     assert not board.is_settled({"a"})
-    board.confirmed("a")
+    board.confirmed("a", accepted=True)
     assert due(board) == [("a", b"3")]
     board.sent("a")
-    board.confirmed("a")
+    board.confirmed("a", accepted=True)
     assert due(board) == []
     assert board.is_settled({"a"})
 
@@ -54,5 +54,40 @@ def test_board_renewed_waits_for_what_is_under_way() -> None:
     board.sent("a")
     board.renew()
     assert due(board) == []
-    board.confirmed("a")
+    board.confirmed("a", accepted=True)
     assert due(board) == [("a", b"1")]
+
+
+def test_board_clears_a_topic_once_and_as_surely_as_states_go() -> None:
+    """A cleared snapshot of QoS 0 could get lost, and the broker would show it for ever."""
+    board = RetainedTopics()
+    board.put(MessageKind.SNAPSHOT, "a", b"")
+    assert [post.qos for post in board.due()] == [1]
+    board.sent("a")
+    board.lost()
+    assert due(board) == [("a", b"")]
+    assert not board.is_settled({"a"})
+    board.sent("a")
+    board.confirmed("a", accepted=True)
+    assert board.is_settled({"a"})
+    board.lost()
+    board.renew()
+    assert due(board) == []
+
+
+def test_board_clears_a_topic_again_where_the_broker_has_refused_it() -> None:
+    board = RetainedTopics()
+    board.put(MessageKind.STATE, "a", b"")
+    board.sent("a")
+    board.confirmed("a", accepted=False)
+    board.lost()
+    assert due(board) == [("a", b"")]
+
+
+def test_board_keeps_what_a_topic_says_again_while_it_is_being_cleared() -> None:
+    board = RetainedTopics()
+    board.put(MessageKind.STATE, "a", b"")
+    board.sent("a")
+    board.put(MessageKind.STATE, "a", b"back")
+    board.confirmed("a", accepted=True)
+    assert due(board) == [("a", b"back")]

@@ -7,8 +7,8 @@ import pytest
 from django.db import connection
 from django.test import Client
 
+from edge_classifier.web.apps import Services
 from edge_classifier.web.live.live_view import LiveView
-from edge_classifier.web.services import Services
 from edge_classifier.web.settings import WebSettings
 from tests.web.live.test_live_page import StandingRecorder, state, tell
 

@@ -18,7 +18,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from edge_classifier.web.accounts import throttle
-from edge_classifier.web.accounts.first_run import AdministratorForm, invitation
+from edge_classifier.web.accounts.first_run import AdministratorForm
 
 # Django would take a PUT for a POST.
 _METHODS = ("get", "head", "post")
@@ -76,6 +76,7 @@ def _wait_s(username: str, ip_address: str, now: datetime) -> float:
 @require_http_methods(["GET", "POST"])
 def first_run(request: HttpRequest, token: str) -> HttpResponse:
     """Makes the first administrator, and logs them in."""
+    invitation = request.services.invitation
     if not invitation.is_valid(token):
         raise Http404
     form = AdministratorForm(request.POST or None)

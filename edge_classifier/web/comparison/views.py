@@ -14,8 +14,6 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from edge_classifier.web.accounts.roles import Role, requires
-from edge_classifier.web.comparison.runner import comparing
-from edge_classifier.web.installed_models import store as modelstore
 from edge_classifier.web.installed_models.uploaded_report import UploadedReport
 from edge_classifier.web.models import Comparison, Record
 from edge_classifier.web.review import datasets
@@ -71,10 +69,10 @@ def compare(request: HttpRequest) -> HttpResponse:
     listed = list(_listed()[:_LISTED])
     context = {
         "view": "compare",
-        "progress": comparing.progress,
-        "problem": comparing.problem,
-        "models": modelstore.installed(),
-        "current": modelstore.current(),
+        "progress": request.services.comparisons.progress,
+        "problem": request.services.comparisons.problem,
+        "models": request.services.models.installed(),
+        "current": request.services.models.current(),
         "listed": listed,
         "shown": [_shown(one) for one in _wanted(request, listed)],
     }
@@ -83,7 +81,9 @@ def compare(request: HttpRequest) -> HttpResponse:
 
 def _start(request: HttpRequest) -> None:
     names = set(request.POST.getlist("model"))
-    chosen = [model for model in modelstore.installed() if model.name in names][:_AT_ONCE]
+    chosen = [model for model in request.services.models.installed() if model.name in names][
+        :_AT_ONCE
+    ]
     day = request.POST.get("since", "")
     since = _day(day)
     if not chosen:
@@ -93,7 +93,7 @@ def _start(request: HttpRequest) -> None:
     elif len(datasets.classes(datasets.reviewed(since))) < 2:
         text = _("Pictures of at least two true labels are needed. Review more of them first.")
         messages.error(request, text)
-    elif not comparing.start(chosen, since):
+    elif not request.services.comparisons.start(chosen, since):
         messages.error(request, _("Another comparison is running."))
 
 
