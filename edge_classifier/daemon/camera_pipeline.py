@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from edge_classifier.capture.frame_slot import CameraStatus, CapturedFrame, Prepare
 from edge_classifier.classifier import ScoredFrame
-from edge_classifier.config.settings import CameraSettings, SnapshotSettings, quiet_minutes
+from edge_classifier.config.settings import CameraSettings, SnapshotSettings
 from edge_classifier.core.events import CameraState, LabelChange
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.jpeg_comment import event_comment, with_comment
 from edge_classifier.core.labels import UNKNOWN
-from edge_classifier.core.quiet_hours import is_quiet
+from edge_classifier.core.quiet_hours import is_quiet, quiet_minutes
 from edge_classifier.daemon.active_model import ActiveModel
 from edge_classifier.daemon.meters import Meters
 from edge_classifier.daemon.store import CaptureStore, Why

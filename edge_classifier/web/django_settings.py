@@ -55,6 +55,11 @@ def framework(
     }
 
 
+def _folders(name: str) -> list[Path]:
+    """The folders of this name, of all subjects that have one. Django finds the page's own."""
+    return sorted(_FOLDER.glob(f"*/{name}"))
+
+
 _PARTS: Mapping[str, Any] = {
     "INSTALLED_APPS": [
         "edge_classifier.web.apps.Web",
@@ -93,7 +98,7 @@ _PARTS: Mapping[str, Any] = {
     "TEMPLATES": [
         {
             "BACKEND": "django.template.backends.django.DjangoTemplates",
-            "DIRS": [str(_FOLDER / "templates")],
+            "DIRS": [str(folder) for folder in _folders("templates")],
             "OPTIONS": {
                 "context_processors": [
                     "django.template.context_processors.request",
@@ -114,7 +119,8 @@ _PARTS: Mapping[str, Any] = {
         }
     ],
     "STATIC_URL": "/static/",
-    "STATICFILES_DIRS": [str(_FOLDER / "static")],
+    # To browsers all lie in one folder, static/web/.
+    "STATICFILES_DIRS": [("web", str(folder)) for folder in _folders("static")],
     "STATICFILES_FINDERS": [
         "django.contrib.staticfiles.finders.FileSystemFinder",
         "django.contrib.staticfiles.finders.AppDirectoriesFinder",

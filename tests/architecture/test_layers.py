@@ -23,6 +23,7 @@ PROGRESS = f"{PACKAGE}.progress"
 PROTOCOLS, VISION = f"{PACKAGE}.protocols", f"{PACKAGE}.vision"
 ENGINE, MODELFILE = f"{PACKAGE}.engine", f"{PACKAGE}.modelfile"
 CONFIG, SETTINGS = f"{PACKAGE}.config", f"{PACKAGE}.config.settings"
+FIELD_TYPES, QUIET_HOURS = f"{CONFIG}.field_types", f"{CORE}.quiet_hours"
 CAPTURE, DECISION = f"{PACKAGE}.capture", f"{PACKAGE}.decision"
 MQTT, DAEMON = f"{PACKAGE}.mqtt", f"{PACKAGE}.daemon"
 VALIDATION = (f"{CONFIG}.schema", f"{CONFIG}.validate")
@@ -47,7 +48,8 @@ ALLOWED = {
     PROTOCOLS: (CORE,),
     VISION: ("numpy", "cv2", "PIL", CORE, ERRORS, PROTOCOLS, SETTINGS, VISION),
     CONFIG: ("annotated_types", "pydantic", "pydantic_core", CORE, ERRORS, CONFIG),
-    SETTINGS: ("annotated_types",),
+    SETTINGS: ("annotated_types", FIELD_TYPES),
+    FIELD_TYPES: ("annotated_types", QUIET_HOURS),
     CAPTURE: ("numpy", "cv2", CORE, ERRORS, PROTOCOLS, SETTINGS, VISION, CAPTURE),
     DECISION: ("numpy", CORE, SETTINGS, DECISION),
     MQTT: (
@@ -122,7 +124,7 @@ ALLOWED = {
     f"{PACKAGE}.batch": (ERRORS, PROTOCOLS, VISION, f"{PACKAGE}.classifier"),
 }
 # What has no effects; all others may write files and start children in the one way there is.
-PURE = (PACKAGE, ERRORS, CORE, PROTOCOLS, SETTINGS, DECISION)
+PURE = (PACKAGE, ERRORS, CORE, PROTOCOLS, SETTINGS, FIELD_TYPES, DECISION)
 ALLOWED_TO_THE_CHILD = (
     *(FILES, CHILD_PROCESS),
     *("numpy", "PIL", VISION, MODELFILE, ENGINE),

@@ -76,7 +76,7 @@ def compare(request: HttpRequest) -> HttpResponse:
         "listed": listed,
         "shown": [_shown(one) for one in _wanted(request, listed)],
     }
-    return render(request, "web/compare.html", context)
+    return render(request, "comparison/compare.html", context)
 
 
 def _start(request: HttpRequest) -> None:

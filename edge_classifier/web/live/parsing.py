@@ -11,7 +11,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from edge_classifier.config.settings import NAME
+from edge_classifier.config.field_types import NAME
 from edge_classifier.mqtt.topics import OFFLINE, ONLINE
 
 # Bytes of a payload that is read at all: ``info`` names a thousand labels and all settings.

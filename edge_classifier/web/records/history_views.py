@@ -42,15 +42,15 @@ def page(request: HttpRequest) -> HttpResponse:
         places = {name: _place(request, name) for name in ("before", "after")}
     except UsageError:
         context["wrong"] = gettext("This is no place in the list. Begin at its top.")
-        return render(request, "web/history.html", context, status=HTTPStatus.BAD_REQUEST)
+        return render(request, "records/history.html", context, status=HTTPStatus.BAD_REQUEST)
     if not form.is_valid():
         context["wrong"] = gettext("The filter cannot be used as it is.")
-        return render(request, "web/history.html", context, status=HTTPStatus.BAD_REQUEST)
+        return render(request, "records/history.html", context, status=HTTPStatus.BAD_REQUEST)
     chosen = form.filter()
     records, count = _counted(visible(request), chosen)
     context["count"] = _told(count)
     context["page"] = keyset.page(records, _SIZE, **places)
-    return render(request, "web/history.html", context)
+    return render(request, "records/history.html", context)
 
 
 @require_safe
@@ -66,7 +66,7 @@ def chart(request: HttpRequest) -> HttpResponse:
     chosen = form.filter()
     context = {"form": form, "chart": _chart(chosen.apply(visible(request)), chosen)}
     name = "history_chart" if "part" in request.GET else "history_chart_page"
-    return render(request, f"web/{name}.html", context)
+    return render(request, f"records/{name}.html", context)
 
 
 @require_safe

@@ -37,7 +37,7 @@ def page(request: HttpRequest, key: UUID) -> HttpResponse:
         return redirect_to_login(request.get_full_path())
     if found is None:
         raise Http404
-    return render(request, "web/record.html", {"shown": shown(found)})
+    return render(request, "records/record.html", {"shown": shown(found)})
 
 
 @require_safe

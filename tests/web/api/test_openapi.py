@@ -90,7 +90,7 @@ def test_every_operation_describes_its_refusals_as_problems() -> None:
             kinds = {kind for refusal in refusals for kind in refusal["content"]}
             assert kinds == {PROBLEM}, (method, path)
             assert operation["description"]
-            assert operation["security"] == [{"Token": []}, {"Login": []}]
+            assert operation["security"] == [{"TokenAuth": []}, {"LoginAuth": []}]
 
 
 def test_page_of_the_api_works_in_a_browser(tmp_path: Path) -> None:
