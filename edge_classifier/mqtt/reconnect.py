@@ -76,7 +76,11 @@ class Reconnector(Generic[CallT]):
         if self._link is None and now >= self._dial_at:
             self._number += 1
             self._since = now
-            self._link = self._dial(self._number)
+            try:
+                self._link = self._dial(self._number)
+            except (RuntimeError, OSError, MemoryError) as error:
+                # RuntimeError: the system gives no thread.
+                self.drop(f"no connection can be begun ({error})")
         elif self._link and self._is_overdue(now):
             self.drop(f"the broker did not answer within {_ACCEPT_LIMIT_S:g} s")
 

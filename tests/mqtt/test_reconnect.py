@@ -26,9 +26,12 @@ class Phone:
     def __init__(self) -> None:
         self.now = 1000.0
         self.calls: list[Call] = []
+        self.is_out_of_threads = False
         self.line = Reconnector(self._dial, clock=lambda: self.now, random=lambda: 0.5)
 
     def _dial(self, number: int) -> Call:
+        if self.is_out_of_threads:
+            raise RuntimeError("can't start new thread")
         self.calls.append(Call(number))
         return self.calls[-1]
 
@@ -137,3 +140,17 @@ def test_line_that_closes_hangs_up_in_good_order_where_it_can(accepted: bool) ->
     phone.line.close()
     assert phone.calls[0].hung_up is accepted
     assert phone.calls[0].aborted is not accepted
+
+
+def test_line_for_which_the_system_has_no_thread_waits_and_dials_again() -> None:
+    phone = Phone()
+    phone.is_out_of_threads = True
+    phone.line.check()
+    assert phone.line.reason == "no connection can be begun (can't start new thread)"
+    assert phone.line.wait_s == pytest.approx(0.5)
+    phone.is_out_of_threads = False
+    phone.now += phone.line.wait_s
+    phone.line.check()
+    phone.line.accept()
+    assert phone.line.reason == ""
+    assert phone.standing() is phone.calls[0]

@@ -16,7 +16,7 @@ from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_safe
 
 from edge_classifier.errors import UsageError
-from edge_classifier.web.accounts.roles import Role, requires, visible
+from edge_classifier.web.accounts.roles import Role, requires, role_of, visible
 from edge_classifier.web.models import Label, Record
 from edge_classifier.web.records import exports, keyset
 from edge_classifier.web.records import history_chart as charts
@@ -38,6 +38,10 @@ def page(request: HttpRequest) -> HttpResponse:
     """A part of the list; 400 and what is wrong with the filter or the place."""
     form = FilterForm(request.GET)
     context = {"form": form, "labels": _labels(), "new": _new(request), "today": _today()}
+    housekeeping = request.services.housekeeping
+    if housekeeping and role_of(request.user) >= Role.ADMINISTRATOR:
+        context["surplus"] = housekeeping.surplus
+        context["retention"] = request.services.settings.retention
     try:
         places = {name: _place(request, name) for name in ("before", "after")}
     except UsageError:
