@@ -140,8 +140,9 @@ def test_client_that_talks_nonsense_harms_nobody(daemon: Daemon, said: bytes) ->
         try:
             client.shutdown(socket.SHUT_WR)
         except OSError as error:
-            # The server did not wait for the end.
-            assert error.errno == errno.ENOTCONN
+            # The server may have hung up already.
+            if error.errno != errno.ENOTCONN:
+                raise
         with suppress(ConnectionResetError):
             assert b" 200 " not in client.recv(4096)
     assert daemon.ask("/healthz")[0].status == 200
