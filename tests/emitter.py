@@ -37,6 +37,7 @@ def publisher(
     max_events: int = 20_000,
     password: Callable[[], str | None] = lambda: None,
     on_request: Callable[[str, bytes], None] = lambda _command, _payload: None,
+    on_published: Callable[[float], None] = lambda _delay_ms: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Publisher:
     """Not started. Pauses before it connects again are short."""
@@ -48,6 +49,7 @@ def publisher(
         cameras={CAMERA: "Front door"},
         password=password,
         on_request=on_request,
+        on_published=on_published,
         clock=clock,
         random=lambda: 0.05,
     )
@@ -61,12 +63,12 @@ def _main(port: str, path: str, interval_s: str) -> None:
     before = made.states().get(CAMERA)
     seq = before.seq if before else 0
     made.start()
-    made.camera(CAMERA, online=True)
+    made.put_camera_health(CAMERA, online=True)
     print("started", flush=True)
     while not ended:
         seq += 1
         # Another id in each life: an event that was published twice over would be seen.
-        made.changed(change(seq, name=str(uuid.uuid4())), state(seq), None)
+        made.put_event(change(seq, name=str(uuid.uuid4())), state(seq), None)
         time.sleep(float(interval_s))
     clean = made.stop(10)
     print(seq, clean, flush=True)

@@ -15,9 +15,9 @@ from edge_classifier.core.frame import Frame
 from edge_classifier.daemon.active_model import ActiveModel, load_network
 from edge_classifier.daemon.camera_pipeline import CameraPipeline
 from edge_classifier.daemon.frame_result import FrameResult
-from edge_classifier.mqtt.codec import Names, encoded
-from edge_classifier.mqtt.publisher import Publisher
-from edge_classifier.mqtt.status import PublisherStatus
+from edge_classifier.mqtt.codec.camera import Names
+from edge_classifier.mqtt.codec.fields import encoded
+from edge_classifier.mqtt.publisher import Publisher, PublisherStatus
 from tests.fake_source import FakeClock
 from tests.running_daemon import model
 
@@ -131,35 +131,37 @@ class Told(Publisher):
     def status(self) -> PublisherStatus:
         return self.now
 
-    def changed(
+    def put_event(
         self, event: LabelChange, state: CameraState, jpeg: Callable[[], bytes | None] | None
     ) -> None:
         self.events.append(event)
-        self.state(state)
+        self.put_state(state)
         if jpeg:
             self.pictures.append((event.camera, jpeg()))
 
-    def state(self, state: CameraState) -> None:
+    def put_state(self, state: CameraState) -> None:
         self.states.setdefault(state.camera, []).append(state)
 
-    def snapshot(self, camera: str, jpeg: Callable[[], bytes | None]) -> None:
+    def put_snapshot(self, camera: str, jpeg: Callable[[], bytes | None]) -> None:
         self.pictures.append((camera, jpeg()))
 
-    def camera(self, name: str, *, online: bool, reason: str = "") -> None:
-        self.health.append((name, online, reason))
+    def put_camera_health(self, camera: str, *, online: bool, reason: str = "") -> None:
+        self.health.append((camera, online, reason))
 
-    def stats(self, figures: Mapping[str, Any]) -> None:
-        self.figures.append(figures)
+    def put_stats(self, stats: Mapping[str, Any]) -> None:
+        self.figures.append(stats)
 
-    def describe(self, labels: Sequence[str], name: Names, model: str, *, stats_s: float) -> None:
+    def describe_model(
+        self, labels: Sequence[str], name: Names, model: str, *, stats_s: float
+    ) -> None:
         raise NotImplementedError
 
-    def respond(self, command: str, payload: Mapping[str, Any]) -> None:
+    def put_response(self, command: str, payload: Mapping[str, Any]) -> None:
         encoded(payload)  # As the real one does at once.
         self.responses.append((command, payload))
 
     def remember(self, key: str, value: Mapping[str, Any] | None) -> None:
         self.notes[key] = value
 
-    def clear(self) -> None:
+    def clear_outbox(self) -> None:
         self.cleared += 1

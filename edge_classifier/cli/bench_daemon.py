@@ -206,10 +206,11 @@ def _outage(folder: Path) -> BenchRow:
         cameras={"camera": "camera"},
         password=lambda: None,
         on_request=lambda *_: None,
+        on_published=lambda _: None,
     )
     publisher.start()
     for seq in range(_OUTAGE_EVENTS):
-        publisher.changed(*_event(seq), None)
+        publisher.put_event(*_event(seq), None)
         if seq % 100 == 99:
             time.sleep(0.05)  # As many as the mailbox may hold would be dropped at once.
     publisher.stop(10)

@@ -119,7 +119,7 @@ class CommandHandler:
             request = parse_request(command, payload, tuple(self._cameras.lanes))
         except RequestError as error:
             _log.warning("request %s refused: %s", command, error)
-            self._publisher.respond(command, answer(error, {}))
+            self._publisher.put_response(command, answer(error, {}))
             return
         self._handlers[command](request, partial(self._answer, request))
 
@@ -128,10 +128,10 @@ class CommandHandler:
         if isinstance(outcome, Exception):
             _log.warning("request %s failed: %s", request.command, outcome)
             error = RequestError(str(outcome), request.transaction)
-            self._publisher.respond(request.command, answer(error, {}))
+            self._publisher.put_response(request.command, answer(error, {}))
         else:
             _log.info("request %s done: %s", request.command, dict(outcome))
-            self._publisher.respond(request.command, answer(request, outcome))
+            self._publisher.put_response(request.command, answer(request, outcome))
 
     def _enable(self, request: Request, done: Done) -> None:
         self._override(request, enabled=request.enabled)
@@ -156,7 +156,7 @@ class CommandHandler:
 
     def _clear(self, request: Request, done: Done) -> None:
         if request.what == "outbox":
-            self._publisher.clear()
+            self._publisher.clear_outbox()
         elif request.what == "store":
             self._keeper.clear()
         elif request.what == "overrides":

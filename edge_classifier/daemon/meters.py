@@ -18,7 +18,7 @@ SIZE = 512
 RATE_S = 10.0
 
 # What is timed. ``total``: the first three of a classified frame, without the camera. ``publish``:
-# from the frame's capture until the broker had its event.
+# from the frame's capture until the broker has acknowledged its event.
 STAGES = ("preprocess", "inference", "decision", "total", "publish")
 
 
@@ -115,7 +115,7 @@ class Meters:
             self._total.add(preprocess_ms + inference_ms + decision_ms)
 
     def published(self, capture_to_publish_ms: float) -> None:
-        """Count one event that reached the broker. For one thread, which may be another one."""
+        """Count one event that the broker has acknowledged. For one thread, perhaps another one."""
         self._publish.add(capture_to_publish_ms)
 
     def stats(self, cameras: Mapping[str, Mapping[str, object]] = {}) -> dict[str, object]:

@@ -15,6 +15,7 @@ from edge_classifier.daemon.meters import Meters
 from edge_classifier.daemon.metrics import DaemonMetric, MetricSample, counter, gauge
 from edge_classifier.daemon.notify import Notifier
 from edge_classifier.daemon.reporter import Reporter
+from edge_classifier.mqtt.codec.device import stats_payload
 from edge_classifier.mqtt.publisher import Publisher
 from edge_classifier.protocols import Clock
 
@@ -49,7 +50,6 @@ class PeriodicTasks:
         self._stats_at = clock()
         self._told: dict[str, tuple[bool, str]] = {}
         self._status = ""
-        self._published = 0
 
     def go(self) -> None:
         """Once round."""
@@ -58,11 +58,10 @@ class PeriodicTasks:
             self.tell_health(name, lane)
             self._reporter.heartbeat(lane)
         self._told = {name: self._told[name] for name in self._cameras.lanes}
-        self._time_publishing()
         self._tell_manager()
         if self._clock() - self._stats_at >= self._settings().mqtt.stats_s:
             self._stats_at = self._clock()
-            self._publisher.stats(self.stats())
+            self._publisher.put_stats(self.stats())
 
     def stats(self) -> dict[str, object]:
         """What the ``stats`` topic says."""
@@ -70,12 +69,12 @@ class PeriodicTasks:
             name: _camera_facts(lane.grabber.status, self._clock())
             for name, lane in self._cameras.lanes.items()
         }
-        return {
-            **self._meters.stats(cameras),
-            "publisher": asdict(self._publisher.status),
-            "store": self._keeper.status.facts(),
-            "host": self._host.status().facts(),
-        }
+        return stats_payload(
+            self._meters.stats(cameras),
+            publisher=asdict(self._publisher.status),
+            store=self._keeper.status.facts(),
+            host=self._host.status().facts(),
+        )
 
     def figures(self) -> Iterator[DaemonMetric]:
         """Cameras and broker for Prometheus. Any thread."""
@@ -116,13 +115,7 @@ class PeriodicTasks:
         elif status.failures:  # Else it has not had its first chance.
             _log.warning("camera %s is offline: %s", name, status.reason)
         self._told[name] = told
-        self._publisher.camera(name, online=status.online, reason=status.reason)
-
-    def _time_publishing(self) -> None:
-        status = self._publisher.status
-        if status.published != self._published and status.delay_ms is not None:
-            self._meters.published(status.delay_ms)
-        self._published = status.published
+        self._publisher.put_camera_health(name, online=status.online, reason=status.reason)
 
     def _tell_manager(self) -> None:
         online = sum(online for online, _ in self._told.values())

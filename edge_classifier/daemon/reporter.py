@@ -49,7 +49,7 @@ class Reporter:
         if not settings.snapshots.enabled:
             for camera in settings.cameras:
                 # The broker would go on showing the last one to everybody, for ever.
-                self._publisher.snapshot(camera, bytes)
+                self._publisher.put_snapshot(camera, bytes)
 
     def seen(self, lane: CameraPipeline, outcome: FrameResult) -> None:
         """One frame has gone through."""
@@ -73,7 +73,7 @@ class Reporter:
     def show(self, lane: CameraPipeline) -> None:
         """Publish what the camera shows now."""
         self._shown_at[lane.name] = self._clock()
-        self._publisher.state(lane.state())
+        self._publisher.put_state(lane.state())
 
     def heartbeat(self, lane: CameraPipeline) -> None:
         """Publish it again if that was long ago."""
@@ -87,14 +87,14 @@ class Reporter:
 
     def _changed(self, lane: CameraPipeline, outcome: FrameResult, change: LabelChange) -> None:
         self._shown_at[lane.name] = self._clock()
-        self._publisher.changed(change, lane.state(), self._jpeg(outcome, change))
+        self._publisher.put_event(change, lane.state(), self._jpeg(outcome, change))
         self._keep(lane, outcome, "changed")
 
     def _snapshot(self, lane: CameraPipeline, outcome: FrameResult) -> None:
         """As was asked for, whatever the configuration says of events."""
         self._snapshots_wanted.discard(lane.name)
         jpeg = partial(jpeg_within, outcome.captured.frame, self._settings.snapshots.max_bytes)
-        self._publisher.snapshot(lane.name, jpeg)
+        self._publisher.put_snapshot(lane.name, jpeg)
         self._keep(lane, outcome, "requested")
 
     def _keep_if_uncertain(self, lane: CameraPipeline, outcome: FrameResult, score: float) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+from edge_classifier.mqtt.codec.device import response_payload
+
 # Name to one line of help. ``camera`` may be given where one is meant; without it, all are.
 COMMANDS: Mapping[str, str] = {
     "enable": 'switch a camera: {"enabled": true or false}',
@@ -67,13 +69,8 @@ def parse_request(command: str, payload: bytes, cameras: tuple[str, ...]) -> Req
 
 def answer(request_or_error: Request | RequestError, data: Mapping[str, Any]) -> dict[str, Any]:
     """The response's payload: status ok with ``data``, or status error with the reason."""
-    failed = isinstance(request_or_error, RequestError)
-    return {
-        "status": "error" if failed else "ok",
-        "data": dict(data),
-        "error": str(request_or_error) if failed else None,
-        "transaction": request_or_error.transaction,
-    }
+    error = str(request_or_error) if isinstance(request_or_error, RequestError) else None
+    return response_payload(data, error=error, transaction=request_or_error.transaction)
 
 
 def _body(payload: bytes) -> dict[str, Any]:

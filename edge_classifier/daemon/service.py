@@ -6,11 +6,12 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edge_classifier import __version__
 from edge_classifier.config.changes import in_force
-from edge_classifier.config.secrets import presentable, read_secret
+from edge_classifier.config.secrets import presentable
 from edge_classifier.config.settings import Settings
 from edge_classifier.config.tree import as_tree
 from edge_classifier.daemon.active_model import ActiveModel
@@ -30,6 +31,8 @@ from edge_classifier.daemon.notify import Notifier, Watchdog, watchdog_interval_
 from edge_classifier.daemon.periodic import PeriodicTasks
 from edge_classifier.daemon.reporter import Explain, Reporter
 from edge_classifier.errors import EdgeClassifierError, ExitCode
+from edge_classifier.mqtt.codec.device import info_payload
+from edge_classifier.mqtt.connection import broker_password
 from edge_classifier.mqtt.publisher import Publisher
 
 if TYPE_CHECKING:  # Loaded only where it is to serve: it costs 2 MB.
@@ -91,8 +94,9 @@ class Service:
             self._folder / "outbox.db",
             node=node_name(settings.device),
             cameras=_titles(settings),
-            password=self._password,
+            password=partial(broker_password, settings.mqtt.password_file),
             on_request=self._request,
+            on_published=self._meters.published,
         )
 
     def _make_control(self, read_settings: Callable[[], Settings], model: str) -> CommandHandler:
@@ -202,10 +206,6 @@ class Service:
         """The publisher is there before what carries out its requests."""
         self._control.request(command, payload)
 
-    def _password(self) -> str | None:
-        secret = read_secret(self._started_with.mqtt.password_file, "mqtt-password")
-        return secret.reveal() if secret else None
-
     def _installed(self, network: ActiveModel, settings: Settings) -> None:
         """Tell everybody what is in force now."""
         logging.getLogger().setLevel(settings.log.level.upper())
@@ -213,14 +213,16 @@ class Service:
         lanes = self._cameras.lanes
         labels = dict.fromkeys(name for lane in lanes.values() for name in lane.rules.labels.names)
         names = network.names(settings.device.language)
-        self._publisher.follow(_titles(settings))
-        self._publisher.describe(
+        self._publisher.follow_cameras(_titles(settings))
+        self._publisher.describe_model(
             tuple(labels),
             lambda label: names.get(label, label),
             network.id,
             stats_s=settings.mqtt.stats_s,
         )
-        self._publisher.info(_info(network, in_force(self._started_with, settings), tuple(labels)))
+        self._publisher.put_info(
+            _info(network, in_force(self._started_with, settings), tuple(labels))
+        )
         for lane in lanes.values():
             self._reporter.show(lane)
         _log.info(
@@ -260,15 +262,15 @@ class Service:
 def _info(network: ActiveModel, settings: Settings, labels: tuple[str, ...]) -> Mapping[str, Any]:
     """The ``info`` topic: what runs here."""
     loaded = network.loaded
-    return {
-        "version": __version__,
-        "model": network.id,
-        "runtime": f"{loaded.runtime.name} {loaded.runtime.version}",
-        "delegate": loaded.seat.note,
-        "notes": list(loaded.notes),
-        "labels": list(labels),
-        "configuration": presentable((), as_tree(settings)),
-    }
+    return info_payload(
+        version=__version__,
+        model=network.id,
+        runtime=f"{loaded.runtime.name} {loaded.runtime.version}",
+        delegate=loaded.seat.note,
+        notes=list(loaded.notes),
+        labels=list(labels),
+        configuration=presentable((), as_tree(settings)),
+    )
 
 
 def _titles(settings: Settings) -> Mapping[str, str]:

@@ -17,7 +17,7 @@ from edge_classifier.daemon.meters import Meters
 from edge_classifier.daemon.notify import Notifier
 from edge_classifier.daemon.periodic import PeriodicTasks
 from edge_classifier.daemon.reporter import Reporter
-from edge_classifier.mqtt.status import PublisherStatus
+from edge_classifier.mqtt.publisher import PublisherStatus
 from tests.fake_parts import CAMERA, ONLINE, Bench, Told, network
 from tests.fake_source import FakeClock
 
@@ -156,18 +156,6 @@ def test_rounds_publish_statistics_at_their_interval_with_all_parts(watch: Watch
     assert stats["publisher"]["connected"] is True
     assert stats["store"]["pictures"] == 0
     assert stats["host"].keys()
-
-
-def test_rounds_time_each_publishing_once(watch: Watch) -> None:
-    for published in (1, 1, 2, 2, 2):
-        watch.told.now = PublisherStatus(connected=True, published=published, delay_ms=8.0)
-        watch.go()
-    figures = {
-        (figure.name, sample.labels.get("stage"), sample.suffix): sample.value
-        for figure in watch.meters.figures()
-        for sample in figure.samples
-    }
-    assert figures["stage_seconds", "publish", "_count"] == 2
 
 
 def test_rounds_tell_the_service_manager_in_one_line_when_it_changes(watch: Watch) -> None:

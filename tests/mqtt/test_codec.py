@@ -9,17 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_classifier.core.events import CameraState, LabelChange, Moment, Ranked
-from edge_classifier.mqtt.codec import (
+from edge_classifier.mqtt.codec.camera import (
     delay_ms,
-    encoded,
     event_payload,
     is_worth_keeping,
     kept_state,
     restored_state,
-    stamp,
     state_payload,
     with_delay,
 )
+from edge_classifier.mqtt.codec.fields import encoded, stamp
 
 STATE = CameraState(
     camera="front",
