@@ -1,10 +1,9 @@
 """Reads settings in a child process, because pydantic would stay in the daemon for good."""
 
-import os
 import pickle
-import subprocess
 import sys
 
+from edge_classifier import child
 from edge_classifier.config.locations import SettingsSources
 from edge_classifier.config.problems import SettingsReport
 from edge_classifier.errors import EdgeClassifierError, UnavailableError
@@ -21,30 +20,14 @@ def examine_apart(
     UnavailableError when the child does not answer, or dies: that is the machine's fault (no
     memory, a slow card), may be over in a moment, and says nothing about the settings.
     """
-    # The child must find this package however the parent found it.
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
-    try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", __name__],
-            input=pickle.dumps(sources),
-            capture_output=True,
-            env=environment,
-            timeout=time_limit_s,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise _failure(f"were not read within {time_limit_s:g} s") from None
-    if done.returncode:
-        last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no message"]
-        raise _failure(f"cannot be read (exit code {done.returncode}: {last[0][:200]})")
-    answer: SettingsReport | EdgeClassifierError = pickle.loads(done.stdout)  # noqa: S301 (our own)
+    done = child.run(__name__, given=pickle.dumps(sources), time_limit_s=time_limit_s)
+    if done.problem:
+        problem = f"cannot be read: the process for it {done.problem}"
+        raise UnavailableError("settings", problem, "`edge-classify config check` may tell more.")
+    answer: SettingsReport | EdgeClassifierError = pickle.loads(done.output)  # noqa: S301 (our own)
     if isinstance(answer, EdgeClassifierError):
         raise answer
     return answer
-
-
-def _failure(problem: str) -> UnavailableError:
-    return UnavailableError("settings", problem, "`edge-classify config check` may tell more.")
 
 
 def _answer(sources: SettingsSources) -> SettingsReport | EdgeClassifierError:
@@ -59,7 +42,8 @@ def _answer(sources: SettingsSources) -> SettingsReport | EdgeClassifierError:
 
 def _main() -> None:
     sources: SettingsSources = pickle.load(sys.stdin.buffer)  # noqa: S301 (the parent's)
-    sys.stdout.buffer.write(pickle.dumps(_answer(sources)))
+    with child.answer_stream() as answers:
+        answers.write(pickle.dumps(_answer(sources)))
 
 
 if __name__ == "__main__":

@@ -36,8 +36,9 @@ class Cameras:
         self._grabbers: dict[str, CameraCapture] = {}
         # Of cameras that were removed or exchanged, until their drivers have let go.
         self._leaving: list[CameraCapture] = []
-        # By name, in the configuration's order.
-        self.lanes: dict[str, CameraPipeline] = {}
+        # By name, in the configuration's order. Other threads read it: it is exchanged as a whole,
+        # and never changed.
+        self.lanes: Mapping[str, CameraPipeline] = {}
 
     def take(self, cameras: Mapping[str, CameraSettings], network: ActiveModel) -> None:
         """Let these cameras and this network take over.
@@ -54,12 +55,12 @@ class Cameras:
             self._put_away(name)
         for name, make_source in sources.items():
             self._open(name, make_source, cameras[name])
-        lanes = self.lanes
-        self.lanes = {}
+        lanes: dict[str, CameraPipeline] = {}
         for name, camera in cameras.items():
-            self.lanes[name] = lanes.get(name) or self._lane(name, camera, network)
-            self.lanes[name].grabber = self._grabbers[name]
-            self.lanes[name].configure(camera, network)
+            lanes[name] = self.lanes.get(name) or self._lane(name, camera, network)
+            lanes[name].grabber = self._grabbers[name]
+            lanes[name].configure(camera, network)
+        self.lanes = lanes
 
     def check(self) -> None:
         """Look after all grabbers."""

@@ -13,8 +13,9 @@ from typing import Any, Literal
 from edge_classifier.config.settings import StoreSettings
 from edge_classifier.core.frame import Frame
 from edge_classifier.daemon.metrics import DaemonMetric, counter, gauge
-from edge_classifier.daemon.picture_files import PictureFiles, clear, picture_name, stamp
+from edge_classifier.daemon.picture_files import PictureFiles, clear, picture_name
 from edge_classifier.errors import OutputError
+from edge_classifier.files import utc_stamp
 from edge_classifier.protocols import Clock
 from edge_classifier.vision.jpeg import jpeg_within
 from edge_classifier.vision.similarity import distance, perceptual_hash
@@ -249,7 +250,7 @@ def _facts(offer: _Offer, bits: int) -> dict[str, Any]:
     return {
         "camera": offer.camera,
         "why": offer.why,
-        "ts": stamp(offer.utc_s),
+        "ts": utc_stamp(offer.utc_s),
         **offer.facts,
         "width": offer.frame.width,
         "height": offer.frame.height,

@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from edge_classifier.core.text import is_printable
 from edge_classifier.errors import MissingFileError, ModelError, OutputError
+from edge_classifier.files import replacing
 from edge_classifier.modelfile.catalogue import load_catalogue
 
 UPLOADS_VARIABLE = "EDGE_CLASSIFIER_UPLOADS"
@@ -70,7 +71,8 @@ class ModelFiles:
                 raise ModelError(upload.name, f"is no file of up to {LARGEST_BYTES // 10**6} MB")
             try:
                 self._make_room(kept)
-                _copy(source, self.copies / upload.name)
+                with replacing(self.copies / upload.name) as copy:
+                    shutil.copyfileobj(source, copy)
             except OSError as error:
                 problem = f"an upload cannot be copied here ({error.strerror})"
                 raise OutputError(str(self.copies), problem, "Is the disk full?") from error
@@ -87,13 +89,3 @@ def _opened(path: Path) -> BinaryIO:
     """Not through a link, to what the daemon may read and the page may not; nor waiting."""
     extra = os.O_NOFOLLOW | os.O_NONBLOCK
     return open(path, "rb", opener=lambda name, flags: os.open(name, flags | extra))
-
-
-def _copy(source: BinaryIO, path: Path) -> None:
-    """As a whole or not at all. Raises OSError."""
-    beside = path.with_name(".incoming")
-    with beside.open("wb") as target:
-        shutil.copyfileobj(source, target)
-        target.flush()
-        os.fsync(target.fileno())
-    beside.replace(path)

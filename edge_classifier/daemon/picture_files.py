@@ -5,21 +5,26 @@ a power cut may cost the last few pictures, and ``PictureFiles`` mends what it l
 """
 
 import errno
+import heapq
 import json
 import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import numpy as np
+
+from edge_classifier.files import name_stamp, replacing
 
 INDEX = "pictures.jsonl"
 
 _PICTURE = re.compile(r"[A-Za-z0-9_-]{1,64}/\d{8}T\d{12}Z-[0-9a-f]{16}\.jpg")
-_STAMP = "%Y%m%dT%H%M%S%fZ"
 _PART = ".part"
+# Names that are handled together while an index is mended.
+_AT_ONCE = 10_000
 # What is left free on the medium: that share of it, but not more than this. Events wait there, too,
 # and matter more.
 _RESERVE_SHARE, _RESERVE_BYTES = 0.05, 100_000_000
@@ -29,8 +34,9 @@ class PictureFiles:
     """One folder's pictures, the oldest first. Belongs to one thread.
 
     Opening it compares folder and lines: a picture without a line gets one, a line without its
-    picture goes, and so does a picture that is cut off. The memory it takes does not grow with the
-    number of pictures. Whatever raises OSError may leave it half done: open a new one then.
+    picture goes, and so does a picture that is cut off. Only while it opens does it take
+    memory for each picture, some 20 bytes (20 MB for a million). Whatever raises OSError may leave
+    it half done: open a new one then.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -107,27 +113,44 @@ class PictureFiles:
 
     def _mend(self) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        present = {name: path.stat().st_size for name, path in _pictures(self._folder)}
         with _replacing(self._index) as mended:
-            for line in self._mended(present):
+            for line in self._mended():
                 self.pictures += 1
                 mended.write(line)
 
-    def _mended(self, present: dict[str, int]) -> Iterator[bytes]:
+    def _mended(self) -> Iterator[bytes]:
         """Lines that are right; what they do not speak of is taken up, or removed if damaged."""
+        known = _Names()
         for line in self._old_lines():
             facts = _parsed(line)
             name = facts["file"] if facts else ""
-            if facts and name in present and facts.get("bytes") == present[name]:
-                self.bytes += present.pop(name)
+            size = _size(self._folder, name) if _PICTURE.fullmatch(name) else None
+            if facts and size is not None and facts.get("bytes") == size and known.add(name):
+                self.bytes += size
                 yield line
-        for name in sorted(present, key=lambda name: name.rpartition("/")[2]):
-            jpeg = (self._folder / name).read_bytes()
+        for name in self._without_line(known):
+            try:
+                jpeg = (self._folder / name).read_bytes()
+            except OSError:
+                # One that somebody else has put there, for one; the store goes on without it.
+                continue
             if jpeg.startswith(b"\xff\xd8") and jpeg.endswith(b"\xff\xd9"):
                 self.bytes += len(jpeg)
                 yield _line(name, _told_by(name), len(jpeg))
             else:
                 (self._folder / name).unlink()
+
+    def _without_line(self, known: "_Names") -> Iterator[str]:
+        """Pictures that are not ``known``, in order of time."""
+        # So many at a time: where the index is lost, these are all pictures.
+        after = ("", "")
+        while True:
+            names = (name for name in _pictures(self._folder) if _age(name) > after)
+            found = heapq.nsmallest(_AT_ONCE, (n for n in names if n not in known), _age)
+            yield from found
+            if len(found) < _AT_ONCE:
+                return
+            after = _age(found[-1])
 
     def _old_lines(self) -> Iterator[bytes]:
         try:
@@ -137,27 +160,51 @@ class PictureFiles:
             return
 
 
+class _Names:
+    """A set of names as 8 bytes each, their hashes; a set of the names takes 200 each."""
+
+    def __init__(self) -> None:
+        # In order.
+        self._hashes = np.empty(0, np.int64)
+        self._newest: set[int] = set()
+
+    def __contains__(self, name: str) -> bool:
+        found = hash(name)
+        place = np.searchsorted(self._hashes, found)
+        in_order = place < len(self._hashes) and self._hashes[place] == found
+        return bool(in_order) or found in self._newest
+
+    def add(self, name: str) -> bool:
+        """False: it was there already."""
+        if name in self:
+            return False
+        self._newest.add(hash(name))
+        if len(self._newest) >= _AT_ONCE:
+            newest = np.fromiter(self._newest, np.int64, len(self._newest))
+            self._hashes = np.concatenate((self._hashes, newest))
+            self._hashes.sort(kind="stable")
+            self._newest.clear()
+        return True
+
+
 def clear(folder: Path) -> int:
     """Remove every picture and line below ``folder``; how many pictures there were.
 
     Needs no room, so that it works on a full disk. Other files stay.
     """
-    names = [path for _, path in _pictures(folder)]
-    for path in names:
-        path.unlink(missing_ok=True)
+    removed = 0
+    for name in _pictures(folder):
+        # A path of pathlib's leaves its parts in Python's table of shared strings, which grows.
+        with suppress(FileNotFoundError):
+            os.unlink(f"{folder}/{name}")  # noqa: PTH108
+        removed += 1
     (folder / INDEX).unlink(missing_ok=True)
-    return len(names)
+    return removed
 
 
 def picture_name(camera: str, utc_s: float, bits: int) -> str:
     """Below the folder; ``bits`` is the picture's perceptual hash."""
-    return f"{camera}/{datetime.fromtimestamp(utc_s, UTC).strftime(_STAMP)}-{bits:016x}.jpg"
-
-
-def stamp(utc_s: float) -> str:
-    """ISO 8601, e.g. 2026-07-26T10:56:42.123Z."""
-    text = datetime.fromtimestamp(utc_s, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
+    return f"{camera}/{name_stamp(utc_s)}-{bits:016x}.jpg"
 
 
 def _told_by(name: str) -> dict[str, str]:
@@ -168,29 +215,42 @@ def _told_by(name: str) -> dict[str, str]:
     return {"camera": camera, "why": "", "ts": f"{day}T{clock}.{at[15:18]}Z", "hash": bits}
 
 
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file that becomes ``path`` when it is complete, or goes: half of it helps nobody."""
-    part = path.with_suffix(_PART)
-    try:
-        with part.open("wb") as file:
-            yield file
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
+def _replacing(path: Path) -> AbstractContextManager[BinaryIO]:
+    return replacing(path, durable=False, beside=path.with_suffix(_PART))
 
 
-def _pictures(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Name and path of each picture; unfinished ones are removed on the way, other files stay."""
-    for path in folder.glob("*/*"):
-        name = f"{path.parent.name}/{path.with_suffix('.jpg').name}"
-        if not _PICTURE.fullmatch(name):
+def _pictures(folder: Path) -> Iterator[str]:
+    """The name of each picture; unfinished ones are removed on the way, other files stay."""
+    for camera in folder.glob("*/"):
+        try:
+            entries = os.scandir(camera)
+        except (FileNotFoundError, PermissionError):
+            # A folder of somebody else.
             continue
-        if path.suffix == _PART:
-            path.unlink(missing_ok=True)
-        elif path.suffix == ".jpg":
-            yield name, path
+        with entries:
+            for entry in entries:
+                stem, _, ending = entry.name.rpartition(".")
+                name = f"{camera.name}/{stem}.jpg"
+                if not _PICTURE.fullmatch(name):
+                    continue
+                if f".{ending}" == _PART:
+                    Path(entry.path).unlink(missing_ok=True)
+                elif ending == "jpg":
+                    yield name
+
+
+def _age(name: str) -> tuple[str, str]:
+    """What pictures are to be sorted by, the oldest first."""
+    camera, _, file = name.partition("/")
+    return file, camera
+
+
+def _size(folder: Path, name: str) -> int | None:
+    """None: it is not there."""
+    try:
+        return os.stat(f"{folder}/{name}").st_size  # noqa: PTH116 (as in ``clear``)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def _line(picture: str, facts: Mapping[str, object], size: int) -> bytes:

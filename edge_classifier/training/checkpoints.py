@@ -2,8 +2,6 @@
 
 import hashlib
 import io
-import os
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from torch import nn
 
 from edge_classifier.errors import ConfigurationError, MissingFileError, ModelError, OutputError
 from edge_classifier.evaluation.contents import Epoch
+from edge_classifier.files import replacing
 from edge_classifier.training.plan import History, Place, Stage
 
 # The key of what Lightning does not know.
@@ -116,16 +115,10 @@ def write(path: Path, checkpoint: dict[str, Any]) -> None:
     # In memory first: torch reports a full disk in words of its own.
     content = io.BytesIO()
     torch.save(checkpoint, content)
-    unfinished = path.with_name(f".{path.name}.unfinished")
     try:
-        with unfinished.open("wb") as file:
+        with replacing(path) as file:
             file.write(content.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
     except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink()
         raise _cannot_write(path.parent, error) from error
 
 

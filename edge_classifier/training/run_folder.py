@@ -4,14 +4,14 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from edge_classifier import __version__
 from edge_classifier.config.tree import as_tree
-from edge_classifier.errors import ConfigurationError, MissingFileError, OutputError
+from edge_classifier.errors import ConfigurationError, MissingFileError
+from edge_classifier.files import cannot_write, write_whole
 from edge_classifier.training import load_settings as configuration
 from edge_classifier.training.plan import Stage
 from edge_classifier.training.settings import TrainingSettings
@@ -102,12 +102,8 @@ def versions() -> dict[str, str]:
 
 def write(path: Path, text: str) -> None:
     """Write ``text`` whole or not at all, into a folder that is made. Raises OutputError."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(text, "utf-8")
-        unfinished.replace(path)
     except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink()
-        raise OutputError(str(path), f"cannot be written ({error.strerror})") from error
+        raise cannot_write(path, error) from error
+    write_whole(path, text)

@@ -12,6 +12,7 @@ from edge_classifier.config.problems import SettingProblem
 from edge_classifier.config.schema import SchemaNode
 from edge_classifier.config.validate import validate
 from edge_classifier.errors import ConfigurationError, OutputError
+from edge_classifier.files import replacing
 from edge_classifier.web.settings import WebSettings
 
 SYSTEM_FILE = Path("/etc/edge-classifier/web.toml")
@@ -109,12 +110,8 @@ def secret_key(found: Folders) -> str:
     try:
         # Empty: the power failed just after it was made.
         if not found.secret_key.exists() or not found.secret_key.stat().st_size:
-            beside = found.secret_key.with_suffix(".new")
-            with os.fdopen(
-                os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w"
-            ) as new:
-                new.write(secrets.token_urlsafe(64))
-            beside.replace(found.secret_key)
+            with replacing(found.secret_key, mode=0o600) as file:
+                file.write(secrets.token_urlsafe(64).encode())
         return found.secret_key.read_text("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         problem = f"the key cannot be read or written ({error})"

@@ -4,15 +4,16 @@ import fcntl
 import logging
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import django
 from django.conf import settings as django_settings
 
 from edge_classifier.errors import EdgeClassifierError, OutputError, UnavailableError
+from edge_classifier.files import name_stamp
 from edge_classifier.web.configuration import Folders, make_folders, places
 from edge_classifier.web.django_settings import framework
 from edge_classifier.web.settings import WebSettings
@@ -101,8 +102,7 @@ def _unusable(found: Folders, error: Exception) -> EdgeClassifierError:
 
 def back_up(found: Folders) -> Path:
     """Copy SQLite's file as it is now, and keep the newest few copies. Raises OutputError."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-    copy = found.backups / f"web-{stamp}.db"
+    copy = found.backups / f"web-{name_stamp(time.time())}.db"
     try:
         copy.touch(mode=0o600)
         with (

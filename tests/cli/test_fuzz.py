@@ -333,11 +333,11 @@ def _in_child(path: str, writer: int) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     warnings.simplefilter("error")
     try:
-        verdict = probe._answer(Path(path), None)
-        if verdict.works:
+        problem = probe._answer(Path(path), None)
+        if not problem:
             os.write(writer, b"passed\n")
             _classify(path)
-        answer = f"problem:{verdict.problem}"
+        answer = f"problem:{problem}"
     except EdgeClassifierError as error:
         answer = f"problem:{error.problem}"
     except BaseException as error:  # noqa: BLE001 (whatever it is, it is what is looked for)

@@ -22,6 +22,7 @@ from edge_classifier.config.settings import (
 from edge_classifier.core.events import CameraState
 from edge_classifier.daemon.active_model import ActiveModel
 from edge_classifier.daemon.background import BackgroundWorker
+from edge_classifier.daemon.camera_pipeline import CameraPipeline
 from edge_classifier.daemon.cameras import Cameras
 from edge_classifier.daemon.capture_store import CaptureStore
 from edge_classifier.daemon.commands import CommandHandler
@@ -376,6 +377,28 @@ def test_control_reloading_adds_removes_and_reopens_cameras(office: Office) -> N
     eventually(lambda: "stopped" in before.status.reason)
     assert office.state("door").seq >= seq
     office.goes_on()
+
+
+def test_control_reloading_shows_other_threads_all_cameras_at_any_moment(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """/healthz looks at the cameras from another thread, perhaps in the middle of a change."""
+    seen: list[tuple[str, ...]] = []
+    configure = CameraPipeline.configure
+
+    def watched(lane: CameraPipeline, settings: CameraSettings, network: ActiveModel) -> None:
+        seen.append(tuple(office.cameras.lanes))
+        configure(lane, settings, network)
+
+    monkeypatch.setattr(CameraPipeline, "configure", watched)
+    before = tuple(office.cameras.lanes)
+    cameras = {**office.settings.cameras, "new": office.camera}
+    office.file = replace(office.settings, cameras=cameras)
+    office.done("reload")
+    after = tuple(office.cameras.lanes)
+    assert after == (*before, "new")
+    assert len(seen) >= len(after)
+    assert set(seen) == {before}
 
 
 def test_control_reloading_a_camera_that_was_away_counts_on(office: Office) -> None:

@@ -128,7 +128,7 @@ def test_shelf_copy_that_cannot_be_written_is_told(shelf: ModelFiles) -> None:
 
 
 def test_shelf_copy_is_for_the_daemon_alone_and_whole(shelf: ModelFiles) -> None:
-    beside = shelf.copies / ".incoming"
+    beside = shelf.copies / ".garden.tflite.unfinished"
     shelf.copies.mkdir()
     beside.write_bytes(b"what a power cut has left, longer than any model")
     path = Path(shelf.reference("garden"))

@@ -43,9 +43,9 @@ class Watch:
         keeper = CaptureStore(StoreSettings(), folder)
         cameras = Cameras(wake=lambda: None, restored={}, overrides={})
         self.benches = {name: Bench(rgb, name=name) for name in settings.cameras}
-        for name, bench in self.benches.items():
+        for bench in self.benches.values():
             bench.grabber.status = OFFLINE
-            cameras.lanes[name] = bench.lane
+        cameras.lanes = {name: bench.lane for name, bench in self.benches.items()}
         self.cameras = cameras
         reporter = Reporter(
             settings, meters=self.meters, publisher=self.told, keeper=keeper, clock=self.clock
@@ -117,9 +117,10 @@ def test_rounds_tell_a_cameras_health_when_it_changes_and_not_again(
 
 def test_rounds_tell_the_health_of_a_camera_that_was_away_again(watch: Watch) -> None:
     watch.go()
-    lane = watch.cameras.lanes.pop("yard")
+    both = watch.cameras.lanes
+    watch.cameras.lanes = {"door": both["door"]}
     watch.go()
-    watch.cameras.lanes["yard"] = lane
+    watch.cameras.lanes = both
     watch.go()
     assert [name for name, *_ in watch.told.health] == ["door", "yard", "yard"]
 

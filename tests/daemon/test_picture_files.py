@@ -4,11 +4,14 @@ import json
 import random
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
-from edge_classifier.daemon.picture_files import INDEX, PictureFiles, clear, picture_name, stamp
+from edge_classifier.daemon import picture_files
+from edge_classifier.daemon.picture_files import INDEX, PictureFiles, clear, picture_name
+from edge_classifier.files import utc_stamp
 
 BEGIN = 1_760_000_000.0
 
@@ -118,7 +121,7 @@ def test_album_takes_up_a_picture_without_a_line(tmp_path: Path) -> None:
     again = PictureFiles(tmp_path)
     check(again, tmp_path)
     assert lines(tmp_path)[2] == {
-        "file": names[2], "camera": "door", "why": "", "ts": stamp(BEGIN + 2),
+        "file": names[2], "camera": "door", "why": "", "ts": utc_stamp(BEGIN + 2),
         "hash": "0000000000000002", "bytes": 1000,
     }  # fmt: skip
 
@@ -242,3 +245,72 @@ def test_album_of_a_process_that_was_killed_is_mended(tmp_path: Path) -> None:
         album = PictureFiles(tmp_path)
         check(album, tmp_path)
         assert 19 <= album.pictures <= 21
+
+
+def test_album_with_two_lines_of_one_picture_counts_it_once(tmp_path: Path) -> None:
+    album = PictureFiles(tmp_path)
+    for number in range(3):
+        add(album, number)
+    text = (tmp_path / INDEX).read_text("utf-8")
+    (tmp_path / INDEX).write_text(text + text)
+    check(PictureFiles(tmp_path), tmp_path)
+    assert (tmp_path / INDEX).read_text("utf-8") == text
+
+
+def test_album_with_a_picture_that_cannot_be_read_keeps_the_others(tmp_path: Path) -> None:
+    """A folder in its place stands for it: root may read every file."""
+    album = PictureFiles(tmp_path)
+    add(album, 1)
+    (tmp_path / picture_name("door", BEGIN, 0)).mkdir()
+    again = PictureFiles(tmp_path)
+    assert again.pictures == 1
+    add(again, 2)
+    assert [line["number"] for line in lines(tmp_path)] == [1, 2]
+
+
+def test_album_takes_up_in_order_more_pictures_than_it_looks_at_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(picture_files, "_AT_ONCE", 4)
+    album = PictureFiles(tmp_path)
+    for number in range(23):
+        add(album, number, pictures=100)
+    told = lines(tmp_path)
+    (tmp_path / INDEX).write_text("".join(json.dumps(line) + "\n" for line in told[::2]))
+    again = PictureFiles(tmp_path)
+    check(again, tmp_path)
+    assert [bits for _, bits in again.hashes()] == [*range(0, 23, 2), *range(1, 23, 2)]
+    (tmp_path / INDEX).unlink()
+    assert [bits for _, bits in PictureFiles(tmp_path).hashes()] == list(range(23))
+
+
+def test_album_needs_little_memory_for_each_picture_that_it_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A million may lie there, on a machine with 512 MB."""
+    monkeypatch.setattr(picture_files, "_AT_ONCE", 100)
+
+    def peak(pictures: int) -> tuple[int, int]:
+        """Bytes while a folder of so many is opened, and while it is cleared."""
+        folder = tmp_path / str(pictures)
+        (folder / "door").mkdir(parents=True)
+        with (folder / INDEX).open("w", encoding="utf-8") as index:
+            for number in range(pictures):
+                name = picture_name("door", BEGIN + number, number)
+                (folder / name).write_bytes(jpeg(10))
+                facts = {"file": name, "camera": "door", "why": "changed", "bytes": 10}
+                index.write(json.dumps(facts) + "\n")
+        found = []
+        for work in (PictureFiles, clear):
+            tracemalloc.start()
+            try:
+                work(folder)
+                found.append(tracemalloc.get_traced_memory()[1])
+            finally:
+                tracemalloc.stop()
+        opened, cleared = found
+        return opened, cleared
+
+    (few_opened, few_cleared), (many_opened, many_cleared) = peak(1_000), peak(9_000)
+    assert (many_opened - few_opened) / 8_000 < 40
+    assert (many_cleared - few_cleared) / 8_000 < 10

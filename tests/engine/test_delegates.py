@@ -139,10 +139,10 @@ def quick_check(library: Path, model: Path) -> None:
 
 
 BROKEN = {
-    "crashing": "crashed when tried (SIGSEGV)",
-    "aborting": "crashed when tried (SIGABRT)",
-    "hanging": "did not answer within 1 s when tried",
-    "leaving": "failed when tried (exit code 0",
+    "crashing": "crashed (SIGSEGV) when tried",
+    "aborting": "crashed (SIGABRT) when tried",
+    "hanging": "took longer than 1 s when tried",
+    "leaving": "failed (exit code 0: no message) when tried",
     "text": "is no TFLite delegate",
     "plain": "tflite_plugin_create_delegate",
     "null": "no device found",
@@ -181,7 +181,7 @@ def test_broken_delegate_tried_in_a_child_is_told_of_and_this_process_lives(
 def test_hanging_delegate_ends_at_the_time_limit(library: Library, model: Path) -> None:
     hanging, started = library("hanging"), time.monotonic()
 
-    with pytest.raises(DelegateError, match=r"within 0\.5 s"):
+    with pytest.raises(DelegateError, match=r"longer than 0\.5 s"):
         check_delegate(hanging, model, time_limit_s=0.5)
 
     assert time.monotonic() - started < 5
@@ -279,8 +279,8 @@ def test_working_delegate_passes_its_trial(library: Library, model: Path) -> Non
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
-        ("crashing", "crashed when tried (SIGSEGV)"),
-        ("hanging", "did not answer within 1 s"),
+        ("crashing", "crashed (SIGSEGV) when tried"),
+        ("hanging", "took longer than 1 s"),
         ("null", "no device found"),
         (None, "libedgetpu is not installed"),
     ],

@@ -46,7 +46,7 @@ def test_model_whose_root_points_nowhere_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "tiny.tflite"
     path.write_bytes(struct.pack("<I", 0x7FFF_FFF0) + b"TFL3" + bytes(400))
 
-    with pytest.raises(ModelError, match=r"crashed when tried|cannot be run|cannot load"):
+    with pytest.raises(ModelError, match=r"crashed .* when tried|cannot be run|cannot load"):
         check_model(path)
 
 
@@ -80,7 +80,7 @@ def test_model_that_wants_all_memory_is_refused(tmp_path: Path) -> None:
 
 
 def test_model_that_takes_too_long_is_refused_at_the_time_limit(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"within 0\.01 s"):
+    with pytest.raises(ModelError, match=r"longer than 0\.01 s"):
         check_model(build(tmp_path / "tiny.tflite"), time_limit_s=0.01)
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from edge_classifier.core.events import CameraState, LabelChange, Moment, Ranked
 from edge_classifier.core.jpeg_comment import event_of
+from edge_classifier.files import utc_stamp
 from edge_classifier.mqtt.codec.fields import (
     count_or_none,
     decoded,
@@ -16,7 +17,6 @@ from edge_classifier.mqtt.codec.fields import (
     line,
     moment,
     number,
-    stamp,
     text,
 )
 
@@ -89,8 +89,8 @@ def state_payload(state: CameraState, name: Names, problem: str = "") -> dict[st
             {"label": label, "name": name(label), "score": _rounded(score)}
             for label, score in state.top
         ],
-        "since": stamp(state.since),
-        "ts": stamp(state.at),
+        "since": utc_stamp(state.since),
+        "ts": utc_stamp(state.at),
         "seq": state.seq,
         "model": state.model,
         "enabled": state.enabled,
@@ -134,7 +134,7 @@ def event_payload(event: LabelChange, name: Names) -> dict[str, Any]:
         "to_name": name(event.after),
         "score": _rounded(event.score),
         "margin": _rounded(event.margin),
-        "ts": stamp(event.captured.utc),
+        "ts": utc_stamp(event.captured.utc),
         "model": event.model,
     }
 
@@ -192,11 +192,17 @@ def kept_state(state: CameraState) -> dict[str, Any]:
 
 
 def restored_state(found: Mapping[str, Any]) -> CameraState | None:
-    """A remembered state; None if it was kept in another shape, e.g. by another version."""
+    """A remembered state; None for one that cannot be published.
+
+    Another version may have kept it in another shape, or a failing card have changed it.
+    """
     try:
-        return CameraState(**{**found, "top": tuple(Ranked(*ranked) for ranked in found["top"])})
-    except (TypeError, KeyError):
+        top = tuple(Ranked(*ranked) for ranked in found["top"])
+        state = CameraState(**{**found, "top": top})
+        encoded(state_payload(state, str))
+    except (TypeError, KeyError, ValueError, OverflowError, OSError):
         return None
+    return state
 
 
 def is_worth_keeping(state: CameraState, before: CameraState | None) -> bool:

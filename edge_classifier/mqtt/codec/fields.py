@@ -22,12 +22,6 @@ def encoded(payload: Mapping[str, Any]) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def stamp(utc: float) -> str:
-    """Seconds since 1970 as ISO 8601, in milliseconds: ``2025-05-09T11:12:13.500Z``."""
-    moment = datetime.fromtimestamp(utc, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def decoded(payload: bytes, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
     """The JSON object in ``payload``."""
     if len(payload) > max_bytes:

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from edge_classifier.core.contract import Triple
-from edge_classifier.errors import MissingFileError, ModelError, OutputError
+from edge_classifier.errors import MissingFileError, ModelError
+from edge_classifier.files import write_whole
 from edge_classifier.training.networks import keras
 from edge_classifier.training.networks.blocks import TENSORFLOW_EPS, TORCH_EPS, Padding
 from edge_classifier.training.networks.layer_names import from_timm, looks_like
@@ -95,12 +96,7 @@ def write(path: Path, checkpoint: Checkpoint, about: str) -> None:
     }
     # One key, because several come out in an order that changes from run to run.
     metadata = {_STATED: json.dumps({**asdict(checkpoint.family), "about": about})}
-    beside = path.with_name(f"{path.name}.part")
-    try:
-        beside.write_bytes(safetensors.torch.save(stored, metadata))
-        beside.replace(path)
-    except OSError as error:
-        raise OutputError(str(path), f"cannot be written ({error.strerror})") from error
+    write_whole(path, safetensors.torch.save(stored, metadata))
 
 
 def load(network: MobileNetV2, checkpoint: Checkpoint, width: float, tell: Tell) -> None:

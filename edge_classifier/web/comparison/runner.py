@@ -2,11 +2,8 @@
 
 import json
 import logging
-import os
 import secrets
 import shutil
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -20,6 +17,7 @@ from typing import Any
 from django.core.files.storage import default_storage
 from django.db import DatabaseError, connection
 
+from edge_classifier import child
 from edge_classifier.errors import EdgeClassifierError
 from edge_classifier.web.comparison.summary import summary
 from edge_classifier.web.installed_models.store import InstalledModel
@@ -34,7 +32,6 @@ _PREFIX = "compare-"
 _DATA = "reviewed"
 # What a slow machine takes to begin, and for one picture; four times as long as a Pi Zero 2.
 _START_S, _PICTURE_S = 120.0, 2.0
-_UTTERED = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,36 +152,24 @@ def _bring(name: str, path: Path) -> bool:
 
 def _measure(model: InstalledModel, folder: Path, count: int) -> dict[str, Any]:
     """What `edge-classify evaluate` says of one model: ``report`` and more, or ``error``."""
-    with (folder / "said").open("w+b") as said, (folder / "report").open("w+b") as report:
-        # Where it lies, as labels may lie beside it.
-        command = [sys.executable, "-m", "edge_classifier", "evaluate", str(model.path), _DATA]
-        # One processor is left to the pages; an accelerator belongs to the daemon.
-        command += ["--json", "--threads", "1", "--delegate", "cpu"]
-        limit_s = _START_S + _PICTURE_S * count
-        try:
-            done = subprocess.run(
-                command,
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=report,
-                stderr=said,
-                timeout=limit_s,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return {"error": f"{model.name} took longer than {limit_s:.0f} s"}
-        if done.returncode:
-            return {"error": _last_words(folder / "said").replace(f"{model.path.parent}/", "")}
-    return summary(json.loads((folder / "report").read_bytes()))
-
-
-def _last_words(path: Path) -> str:
-    """Why a command ended, without its own name before it."""
-    with path.open("rb") as file:
-        file.seek(max(0, os.fstat(file.fileno()).st_size - _UTTERED))
-        text = file.read().decode(errors="replace").strip()
-    lines = [line.removeprefix("edge-classify: ") for line in text.splitlines()]
-    return next((line for line in reversed(lines) if not line.startswith("note:")), "")
+    # By the path, as labels may lie beside it; one processor is left to the pages, and an
+    # accelerator belongs to the daemon.
+    arguments = (str(model.path), _DATA, "--json", "--threads", "1", "--delegate", "cpu")
+    done = child.run(
+        "edge_classifier",
+        "evaluate",
+        *arguments,
+        folder=folder,
+        time_limit_s=_START_S + _PICTURE_S * count,
+    )
+    if not done.problem:
+        return summary(json.loads(done.output))
+    # Without the command's own name before it.
+    lines = [line.removeprefix("edge-classify: ") for line in done.messages.splitlines()]
+    said = (line for line in reversed(lines) if not line.startswith("note:"))
+    own_words = next(said, "") if done.code and done.code > 0 else ""
+    error = own_words or f"{model.name} {done.problem}"
+    return {"error": error.replace(f"{model.path.parent}/", "")}
 
 
 def _keep(model: InstalledModel, result: Mapping[str, Any]) -> None:

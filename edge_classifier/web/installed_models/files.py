@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import edge_classifier
+from edge_classifier.files import replacing
 from edge_classifier.web.installed_models.uploaded_report import UploadedReport
 from edge_classifier.web.services import parts
 from edge_classifier.web.worker.protocol import Message
@@ -123,6 +124,5 @@ def facts_file(sha256: str) -> Path:
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """As a whole or not at all. Raises OSError."""
-    beside = path.with_suffix(".new")
-    beside.write_text(json.dumps(value, ensure_ascii=False), "utf-8")
-    beside.replace(path)
+    with replacing(path) as file:
+        file.write(json.dumps(value, ensure_ascii=False).encode())

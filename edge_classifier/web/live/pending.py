@@ -3,9 +3,9 @@
 import secrets
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from queue import SimpleQueue
+from queue import Full, Queue
 from typing import Any
 
 from edge_classifier.web.live import parsing as reading
@@ -18,8 +18,13 @@ class PendingRequest:
     device: str
     command: str
     transaction: str
-    # The response, or None when none can come any more.
-    answer: "SimpleQueue[dict[str, Any] | None]" = field(default_factory=SimpleQueue)
+    # The response, or None when none can come any more. Only the first one counts.
+    answer: "Queue[dict[str, Any] | None]" = field(default_factory=lambda: Queue(1))
+
+    def settle(self, answer: dict[str, Any] | None) -> None:
+        """Let whoever waits have ``answer``."""
+        with suppress(Full):
+            self.answer.put_nowait(answer)
 
 
 class PendingRequests:
@@ -48,13 +53,13 @@ class PendingRequests:
         with self._lock:
             ask = self._waiting.get(transaction) if isinstance(transaction, str) else None
         if ask and (ask.device, ask.command) == (device, command) and _is_response(found):
-            ask.answer.put(found)
+            ask.settle(found)
 
     def give_up(self) -> None:
         """The connection is lost, and what was sent with it."""
         with self._lock:
             for ask in self._waiting.values():
-                ask.answer.put(None)
+                ask.settle(None)
 
 
 def _is_response(found: dict[str, Any]) -> bool:

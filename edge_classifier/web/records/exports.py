@@ -34,11 +34,11 @@ of its own.
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import QuerySet
 
+from edge_classifier.files import utc_stamp
 from edge_classifier.web.models import Record
 from edge_classifier.web.records.keyset import NEWEST, Position, fetch, older
 
@@ -71,7 +71,7 @@ def row(record: Record, address: Callable[[Record], str]) -> dict[str, Any]:
         "source": record.source,
         "device": camera.device if camera else None,
         "camera": camera.name if camera else None,
-        "at": _stamp(record.at),
+        "at": utc_stamp(record.at.timestamp()),
         "label": record.label.name,
         "label_zh": record.label.chinese,
         "before": record.before,
@@ -83,14 +83,10 @@ def row(record: Record, address: Callable[[Record], str]) -> dict[str, Any]:
         "verdict": record.verdict,
         "truth": truth.name if truth else None,
         "reviewer": record.reviewer.get_username() if record.reviewer else None,
-        "reviewed_at": _stamp(record.reviewed_at) if record.reviewed_at else None,
+        "reviewed_at": utc_stamp(record.reviewed_at.timestamp()) if record.reviewed_at else None,
         "picture": picture.sha256 if picture else None,
         "address": address(record) if picture else None,
     }
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class _Line:

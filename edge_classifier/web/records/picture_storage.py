@@ -1,7 +1,6 @@
 """Pictures in storage, under the hash of their content: a folder, or S3 by django-storages."""
 
 import hashlib
-import os
 import secrets
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, default_storage
 
+from edge_classifier.files import replacing
 from edge_classifier.web.models import Picture
 
 
@@ -19,15 +19,9 @@ class AtomicFileStorage(FileSystemStorage):
         path = Path(self.path(name))
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        try:
-            with os.fdopen(
-                os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb"
-            ) as new:
-                for chunk in content.chunks():
-                    new.write(chunk)
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
+        with replacing(path, durable=False, mode=0o600, beside=beside) as file:
+            for chunk in content.chunks():
+                file.write(chunk)
         return name
 
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from edge_classifier import child
 from edge_classifier.errors import EdgeClassifierError, PictureError
 from edge_classifier.web.worker.protocol import Message, receive, send
 from edge_classifier.web.worker.results import Classified, classified_to, error_to, model_to
@@ -25,8 +26,10 @@ _FILE_LIMIT = 16_000_000
 def _main(memory_mb: int) -> None:
     with suppress(OSError):  # A sandbox may forbid it.
         os.nice(_NICENESS)
-    _limit(memory_mb << 20)
-    questions, answers = _pipes()
+    # A bomb, or a fault in a decoder, must not take the machine's memory and disk.
+    child.limit_memory(memory_mb << 20)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_LIMIT, _FILE_LIMIT))
+    questions, answers = _question_stream(), child.answer_stream()
     tasks = TaskRunner()
     while True:
         try:
@@ -36,24 +39,11 @@ def _main(memory_mb: int) -> None:
         send(answers, _answer(tasks, question))
 
 
-def _limit(memory: int) -> None:
-    """A bomb, or a fault in a decoder, must not take the machine's memory and disk.
-
-    The hard limit stays: a child's child that tries a model has a limit of its own.
-    """
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (memory, hard))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_LIMIT, _FILE_LIMIT))
-
-
-def _pipes() -> tuple[BinaryIO, BinaryIO]:
-    """The pipes under other numbers: a library that prints must not print into an answer."""
-    questions, answers = os.dup(0), os.dup(1)
-    nothing = os.open(os.devnull, os.O_RDONLY)
+def _question_stream() -> BinaryIO:
+    """Standard input by another number: no library may read what the page asks."""
+    questions, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
-    os.dup2(2, 1)
-    return os.fdopen(questions, "rb"), os.fdopen(answers, "wb")
+    return os.fdopen(questions, "rb")
 
 
 def _answer(tasks: "TaskRunner", question: Message) -> Message:
