@@ -16,6 +16,7 @@ from waitress.adjustments import Adjustments
 from waitress.server import create_server
 
 from edge_classifier.errors import UnavailableError
+from edge_classifier.modelfile.catalogue import load_catalogue
 from edge_classifier.web.accounts import first_run
 from edge_classifier.web.classify.upload_limits import request_limit
 from edge_classifier.web.configuration import Folders, make_folders
@@ -39,8 +40,11 @@ _SEND_BUFFER = 65_536
 def serve(settings: WebSettings, places: Folders, ready: Callable[[], object]) -> None:
     """Serve until SIGTERM or SIGINT. To be called after ``start.configure`` and ``migrate``.
 
-    ``ready`` is called when the page answers. Raises UnavailableError when the address is taken.
+    ``ready`` is called when the page answers. Raises UnavailableError when the address is taken,
+    MissingFileError and ContractError when the catalogue of models cannot be read.
     """
+    # Pages and the child process read it whenever they need it: said now, not to the first visitor.
+    load_catalogue()
     _log_less()
     _share_memory()
     _use_scratch(places)
@@ -100,7 +104,7 @@ def _parts(settings: WebSettings, places: Folders, stack: ExitStack) -> Services
     housekeeping = Housekeeping(settings.retention, places)
     housekeeping.start()
     stack.callback(housekeeping.stop)
-    return Services(settings, places, worker, live, recorder)
+    return Services(settings, places, worker, live, recorder, housekeeping)
 
 
 def _server(settings: WebSettings) -> Any:

@@ -8,6 +8,7 @@ from edge_classifier.web.settings import WebSettings
 
 if TYPE_CHECKING:  # Views may be imported without a broker or a child process about.
     from edge_classifier.web.live.live_view import LiveView
+    from edge_classifier.web.maintenance.housekeeping import Housekeeping
     from edge_classifier.web.recorder.recorder import Recorder
     from edge_classifier.web.worker.client import PictureWorker
 
@@ -21,6 +22,7 @@ class Services:
     worker: "PictureWorker"
     live: "LiveView | None" = None
     recorder: "Recorder | None" = None
+    housekeeping: "Housekeeping | None" = None
 
 
 _installed: list[Services] = []

@@ -13,7 +13,7 @@ import pytest
 from django.test import Client
 
 import edge_classifier.web
-from edge_classifier.web.installed_models import files as modelfiles
+from edge_classifier.modelfile.catalogue import load_catalogue
 from tests.web import making
 
 WEB = Path(edge_classifier.web.__file__).parent
@@ -113,7 +113,7 @@ def test_page_in_chinese_shows_no_english_text(path: str, administrator: Client)
     page = administrator.get(path, headers={"Accept-Language": "zh-CN"}).content.decode()
     assert '<html lang="zh-hans">' in page
     assert shown(page) & set(english()) == set()
-    titles = tuple(model["title"] for model in modelfiles.catalogue()["model"])
+    titles = tuple(entry.title for entry in load_catalogue().entries)
     sentences = {text for text in shown(page) if SENTENCE.search(text) and not CHINESE.search(text)}
     assert not [text for text in sentences if not text.startswith(titles)]
 

@@ -2,17 +2,16 @@
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import edge_classifier
 from edge_classifier.files import replacing
+from edge_classifier.modelfile.catalogue import Catalogue, load_catalogue
 from edge_classifier.web.installed_models.uploaded_report import UploadedReport
 from edge_classifier.web.services import parts
 from edge_classifier.web.worker.protocol import Message
@@ -34,7 +33,7 @@ class InstalledModel:
     path: Path
     size: int
     sha256: str
-    # Of those that came with the program.
+    # Of those of the catalogue.
     title: str = ""
     # Of uploaded ones.
     changed_at: datetime | None = None
@@ -47,7 +46,7 @@ class InstalledModel:
     @property
     def is_uploaded(self) -> bool:
         """Whether it lies in the folder of models, and may be deleted."""
-        return not self.title
+        return self.changed_at is not None
 
     @property
     def facts(self) -> ModelDescription | None:
@@ -68,32 +67,25 @@ class InstalledModel:
 
 
 def installed() -> list[InstalledModel]:
-    """All models that are here, those that came with the program first."""
-    embedded = list(_embedded())
-    names = {model.name for model in embedded}
-    # Where a file has the name of one that came with the program, that one is meant.
-    return [*embedded, *(model for model in _uploaded() if model.name not in names)]
+    """All models that are here: those of the catalogue first, embedded or pulled, then uploads.
+
+    The catalogue is the one that the child process reads, so that both mean the same by a name.
+    Raises MissingFileError and ContractError when it cannot be read.
+    """
+    known = load_catalogue()
+    # Where a file has a name of the catalogue, the catalogue's model is meant.
+    names = {entry.name for entry in known.entries}
+    uploads = [model for model in _uploaded() if model.name not in names]
+    return [*_catalogued(known), *uploads]
 
 
-def _embedded() -> Iterator[InstalledModel]:
-    folder = _embedded_folder()
-    for entry in catalogue()["model"]:
-        if entry.get("embedded"):
-            path = folder / entry["file"]
-            size = path.stat().st_size
-            yield InstalledModel(entry["name"], path, size, entry["sha256"], entry["title"])
-
-
-@cache
-def catalogue() -> dict[str, Any]:
-    """As text: the web process has nothing of the engine, which reads it otherwise."""
-    return tomllib.loads((_embedded_folder() / "catalogue.toml").read_text("utf-8"))
-
-
-def _embedded_folder() -> Path:
-    """In the package, or beside it in a checkout; as ``modelfile.catalogue`` has it."""
-    inside = Path(edge_classifier.__file__).parent / "models"
-    return inside if inside.is_dir() else inside.parent.parent / "models"
+def _catalogued(known: Catalogue) -> Iterator[InstalledModel]:
+    for entry in known.entries:
+        path = known.file(entry)
+        with suppress(OSError):  # It is not pulled, or not for us to read.
+            facts = path.stat()
+            sha256 = _sha256(path, facts.st_size, facts.st_mtime_ns)
+            yield InstalledModel(entry.name, path, facts.st_size, sha256, entry.title)
 
 
 def _uploaded() -> Iterator[InstalledModel]:

@@ -12,11 +12,11 @@ from pathlib import Path
 from django.utils.translation import gettext as _
 
 from edge_classifier.errors import MissingFileError, OutputError, UsageError
+from edge_classifier.modelfile.catalogue import load_catalogue
 from edge_classifier.web.installed_models.files import (
     DIGITS,
     SUFFIX,
     InstalledModel,
-    catalogue,
     facts_file,
     installed,
     report_file,
@@ -61,8 +61,11 @@ def chosen() -> str:
 
 
 def current() -> str:
-    """The name of the installed model that ``chosen`` means, or what it says."""
-    reference = chosen() or str(catalogue()["default"])
+    """The name of the installed model that ``chosen`` means, or what it says.
+
+    Raises MissingFileError and ContractError when the catalogue cannot be read.
+    """
+    reference = chosen() or load_catalogue().default
     return Path(reference).stem if reference.endswith(SUFFIX) else reference
 
 
@@ -112,7 +115,7 @@ def delete(name: str) -> None:
     """Delete an uploaded model. Raises MissingFileError and UsageError when it must stay."""
     model = find(name)
     if not model.is_uploaded:
-        raise UsageError(name, _("came with the program and stays"))
+        raise UsageError(name, _("is not an upload and stays"))
     if name in (current(), Path(parts().settings.classify.model).stem):
         raise UsageError(name, _("is the model for uploads; choose another one first"))
     if users := devices_with(model):

@@ -26,6 +26,7 @@ from edge_classifier.core.backoff import pause_s
 from edge_classifier.errors import EdgeClassifierError
 from edge_classifier.mqtt.connection import CONNECT_LIMIT_S, explained
 from edge_classifier.mqtt.tls import tls_context
+from edge_classifier.web.guarded_thread import GuardedThread
 from edge_classifier.web.live.parsing import MOST_JPEG
 from edge_classifier.web.settings import WebMqttSettings
 
@@ -33,6 +34,8 @@ _log = logging.getLogger(__name__)
 LONGEST_PAUSE_S = 30.0
 # A connection that broke sooner counts as a failure.
 _STEADY_S = 10.0
+# Seconds between two looks at whether paho's thread is still there.
+_LOOK_S = 5.0
 # Bytes of the largest packet that a broker may send us (MQTT 5).
 _MOST_PACKET = MOST_JPEG + 100_000
 
@@ -76,7 +79,13 @@ class LiveConnection:
         self._lost = threading.Event()
         self._reason = ""
         self._client: paho.Client | None = None
-        self._thread = threading.Thread(target=self._run, name="live-mqtt", daemon=True)
+        self._loop: threading.Thread | None = None
+        self._thread = GuardedThread("live-mqtt", self._run, random=chance)
+
+    @property
+    def problem(self) -> str:
+        """Why nobody tries for a connection; empty: all is well."""
+        return self._thread.problem
 
     def start(self) -> None:
         """Begin."""
@@ -86,6 +95,7 @@ class LiveConnection:
         """End. A name that is being looked up is not waited for longer than ``within_s``."""
         self._stopped.set()
         self._lost.set()
+        self._thread.end()
         self._thread.join(within_s)
 
     def publish(self, topic: str, payload: bytes, qos: int) -> bool:
@@ -105,17 +115,20 @@ class LiveConnection:
 
     def _attempt(self) -> None:
         """One connection, from beginning to end."""
+        self._loop = None
         client = self._client = self._made()
         try:
             self._dial(client)
+            while not (self._lost.wait(_LOOK_S) or self._stopped.is_set()):
+                if self._is_dead and not self._lost.is_set():
+                    self._reason = "the thread of the connection failed"
+                    break
         except (OSError, ValueError, RuntimeError, EdgeClassifierError) as error:
             # RuntimeError: the system gives no thread.
             self._reason = explained(error, self._where).removeprefix(f"{self._where}: ")
-            return
-        while not (self._lost.wait(60.0) or self._stopped.is_set()):
-            pass
-        self._client = None
-        _hang_up(client)
+        finally:
+            self._client = None
+            _hang_up(client)
 
     def _dial(self, client: paho.Client) -> None:
         mqtt = self._mqtt
@@ -144,6 +157,11 @@ class LiveConnection:
         return client
 
     @property
+    def _is_dead(self) -> bool:
+        """Whether paho's thread has ended; after an error in it that is told by nothing else."""
+        return self._loop is not None and not self._loop.is_alive()
+
+    @property
     def _where(self) -> str:
         return f"{self._mqtt.host}:{self._mqtt.port}"
 
@@ -153,6 +171,8 @@ class LiveConnection:
         if reason.is_failure:
             self._reason = f"the broker refuses: {reason}"
             return
+        if client is self._client:
+            self._loop = threading.current_thread()
         client.subscribe(self._topics)
         self._told(ConnectionState(True, ""))
 

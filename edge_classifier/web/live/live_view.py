@@ -11,6 +11,7 @@ from queue import Empty
 from typing import Any
 
 from edge_classifier.errors import UnavailableError
+from edge_classifier.web.guarded_thread import GuardedThread
 from edge_classifier.web.live.connection import ConnectionState, LiveConnection
 from edge_classifier.web.live.live_state import LiveState, Outline
 from edge_classifier.web.live.pending import PendingRequest, PendingRequests
@@ -63,7 +64,7 @@ class LiveView:
         self._asked_at = 0.0
         topics = [(f"{self._base}/{topic}", qos) for topic, qos in _TOPICS]
         self._connection = LiveConnection(settings.mqtt, topics, self._heard, self._told, chance)
-        self._tender = threading.Thread(target=self._tend, name="live-tend", daemon=True)
+        self._tender = GuardedThread("live-tend", self._tend, random=chance)
 
     def start(self) -> None:
         """Begin."""
@@ -74,6 +75,7 @@ class LiveView:
         """End; open streams end, too."""
         self.end_streams()
         self._connection.stop()
+        self._tender.end()
         self._tender.join(2 * _TEND_S)
 
     def end_streams(self) -> None:
@@ -86,6 +88,11 @@ class LiveView:
     def is_over(self) -> bool:
         """Whether there will be no more news."""
         return self._over.is_set()
+
+    @property
+    def problem(self) -> str:
+        """Why one of its threads does not do its work; empty: all is well."""
+        return self._connection.problem or self._tender.problem
 
     @property
     def broker(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 
 from edge_classifier.mqtt.reconnect import Reconnector
+from edge_classifier.web.guarded_thread import GuardedThread
 from edge_classifier.web.recorder import messages
 from edge_classifier.web.recorder.queue import DeliveryQueue
 from edge_classifier.web.recorder.session import (
@@ -70,10 +71,8 @@ class Recorder:
         self._deaf = ""
         self._is_behind = False
         self._ending = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._writer.run, name="recorder", daemon=True),
-            threading.Thread(target=self._listen, name="recorder-line", daemon=True),
-        ]
+        self._writing = GuardedThread("recorder", self._writer.run, random=random)
+        self._listening = GuardedThread("recorder-line", self._listen, random=random)
 
     @property
     def status(self) -> RecorderStatus:
@@ -86,25 +85,26 @@ class Recorder:
             repeated=writer.repeated,
             ignored=writer.ignored,
             waiting=len(self._inbox) + writer.in_hand,
-            trouble=writer.trouble,
+            trouble=writer.trouble or self._writing.problem or self._listening.problem,
         )
 
     def start(self) -> None:
         """Begin."""
         where, filters = f"{self._mqtt.host}:{self._mqtt.port}", ", ".join(self._session.filters)
         _log.info("recording %s from %s, as %s", filters, where, self._session.client_id)
-        for thread in self._threads:
-            thread.start()
+        self._writing.start()
+        self._listening.start()
 
     def stop(self, within_s: float = 5.0) -> None:
         """Write what waits, acknowledge it, disconnect; the session stays at the broker."""
         until = time.monotonic() + within_s - _HANG_UP_S
+        self._writing.end()
         self._writer.end()
-        writing, listening = self._threads
-        writing.join(max(0.0, until - time.monotonic()))
+        self._writing.join(max(0.0, until - time.monotonic()))
+        self._listening.end()
         self._ending.set()
         self._signals.put(None)
-        listening.join(_HANG_UP_S)
+        self._listening.join(_HANG_UP_S)
         _log.info("recording has ended: %d new events", self._writer.recorded)
 
     def _listen(self) -> None:
@@ -115,6 +115,10 @@ class Recorder:
             try:
                 signal = self._signals.get(timeout=min(_TURN_S, self._line.wait_s))
             except Empty:
+                link = self._line.link
+                # Whatever else ends a connection has put ``Lost`` into the queue before.
+                if link and link.is_dead and self._signals.empty():
+                    self._line.drop("the thread of the connection failed")
                 continue
             if signal and self._line.is_present(signal.link):
                 self._heed(signal)
@@ -138,8 +142,14 @@ class Recorder:
                 self._line.drop(signal.problem)
 
     def _renew(self) -> None:
-        """What had no room the broker brings again on a new connection, when there is room."""
-        if self._is_behind and not len(self._inbox) and not self._writer.in_hand:
+        """What had no room the broker brings again on a new connection, when there is room.
+
+        What the writer has lost by an error it brings again, too.
+        """
+        if self._writer.has_lost:
+            self._writer.has_lost = False
+            self._line.drop("messages were not written, and come again")
+        elif self._is_behind and not len(self._inbox) and not self._writer.in_hand:
             self._is_behind = False
             self._line.drop("there were more messages than could be written, and they come again")
 

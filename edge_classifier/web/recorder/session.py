@@ -109,6 +109,7 @@ class RecorderConnection:
         self._over = threading.Event()
         self._ended = threading.Event()
         self._is_accepted = self._is_full = False
+        self._loop: threading.Thread | None = None
         self._error = ""
         self._client = self._new_client()
         self._dialler = threading.Thread(target=self._dial, name="recorder-dial", daemon=True)
@@ -117,6 +118,11 @@ class RecorderConnection:
     def is_dialling(self) -> bool:
         """Whether it has neither connected nor failed."""
         return self._dialler.is_alive()
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether paho's thread has ended; after an error in it that is told by nothing else."""
+        return self._loop is not None and not self._loop.is_alive()
 
     def dial(self) -> None:
         """Begin to connect: name resolution alone may take many seconds, so in a thread."""
@@ -196,6 +202,7 @@ class RecorderConnection:
             self._tell(SessionLost(self.number, f"{self._where}: the broker refuses: {reason}"))
             return
         self._is_accepted = True
+        self._loop = threading.current_thread()
         if self._session.stale:
             client.unsubscribe(list(self._session.stale))
         client.subscribe([(name, _QOS) for name in self._session.filters])

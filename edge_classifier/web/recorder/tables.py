@@ -7,7 +7,6 @@ neither sees what the other has not committed. So after its commit each looks ag
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from operator import itemgetter
 from uuid import UUID
 
 from django.db import transaction
@@ -108,12 +107,11 @@ def _insert(records: list[Record]) -> None:
 def _keep(snapshots: Sequence[RecordedSnapshot]) -> None:
     """Store the pictures, and note which events they belong to: rows first, as ``store.put``."""
     names = [hashlib.sha256(snapshot.jpeg).hexdigest() for snapshot in snapshots]
-    named = dict(sorted(zip(names, snapshots, strict=True), key=itemgetter(0)))
+    named = dict(zip(names, snapshots, strict=True))
     rows = [Picture(sha256=name, size=len(snapshot.jpeg)) for name, snapshot in named.items()]
-    Picture.objects.bulk_create(rows, ignore_conflicts=True)
-    ids = dict(Picture.objects.filter(sha256__in=named).values_list("sha256", "id"))
+    pictures = store.reserve(rows)
     waiting = [
-        EventPicture(key=snapshot.key, picture_id=ids[name])
+        EventPicture(key=snapshot.key, picture=pictures[name])
         for name, snapshot in zip(names, snapshots, strict=True)
     ]
     EventPicture.objects.bulk_create(waiting, ignore_conflicts=True)

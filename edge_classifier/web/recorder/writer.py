@@ -65,6 +65,8 @@ class RecordWriter:
         self.ignored = 0
         # Why nothing can be written now.
         self.trouble = ""
+        # Whether messages were taken out of the queue, and neither written nor acknowledged.
+        self.has_lost = False
 
     def end(self) -> None:
         """Let ``run`` return when the inbox is empty, or cannot be written."""
@@ -72,27 +74,37 @@ class RecordWriter:
         self._ending.set()
 
     def run(self) -> None:
-        """The thread."""
-        while True:
-            deliveries = self._inbox.take(self._batch, wait_s=_TURN_S, linger_s=_LINGER_S)
-            if deliveries:
-                self._settle(deliveries)
-            elif self._inbox.is_closed:
-                break
-            self._tidy()
-        connection.close()
+        """Write until ``end``. May be called again after an error."""
+        try:
+            while True:
+                deliveries = self._inbox.take(self._batch, wait_s=_TURN_S, linger_s=_LINGER_S)
+                if deliveries:
+                    self._settle(deliveries)
+                elif self._inbox.is_closed:
+                    break
+                self._tidy()
+        finally:
+            connection.close()
 
     def _settle(self, deliveries: Sequence[Delivery]) -> None:
         self.in_hand = len(deliveries)
-        self._write_all([(delivery, self._understood(delivery)) for delivery in deliveries])
-        self.in_hand = 0
+        try:
+            self._write_all([(delivery, self._understood(delivery)) for delivery in deliveries])
+        except BaseException:
+            self.has_lost = True
+            raise
+        finally:
+            self.in_hand = 0
 
     def _understood(self, delivery: Delivery) -> RecordedEvent | RecordedSnapshot | None:
         try:
             return self._read(delivery.topic, delivery.payload)
         except ValueError as error:
             self._ignore(delivery, error)
-            return None
+        except Exception as error:  # noqa: BLE001 (it would come again, and fail again, for ever)
+            _log.exception("a message could not be read")
+            self._ignore(delivery, error)
+        return None
 
     def _ignore(self, delivery: Delivery, error: Exception) -> None:
         """Say so once in a while: who sends nonsense may send much of it."""
@@ -156,7 +168,9 @@ class RecordWriter:
             return
         self._tidy_at = self._clock() + _TIDY_S
         try:
-            drop_unmatched(timezone.now() - _UNMATCHED)
+            if drop_unmatched(timezone.now() - _UNMATCHED):
+                # There may be more of them than are deleted at once.
+                self._tidy_at = self._clock()
         except Exception as error:  # noqa: BLE001 (each kind of storage has errors of its own)
             _log.warning("pictures without events could not be deleted: %s", error)
             connection.close()

@@ -16,12 +16,13 @@ from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_safe
 
 from edge_classifier.errors import UsageError
-from edge_classifier.web.accounts.roles import Role, requires, visible
+from edge_classifier.web.accounts.roles import Role, requires, role_of, visible
 from edge_classifier.web.models import Label, Record
 from edge_classifier.web.records import exports, keyset
 from edge_classifier.web.records import history_chart as charts
 from edge_classifier.web.records.delete_views import delete
 from edge_classifier.web.records.filters import Filter, FilterForm
+from edge_classifier.web.services import parts
 
 __all__ = ["chart", "delete", "export_csv", "export_json", "page"]
 
@@ -38,6 +39,10 @@ def page(request: HttpRequest) -> HttpResponse:
     """A part of the list; 400 and what is wrong with the filter or the place."""
     form = FilterForm(request.GET)
     context = {"form": form, "labels": _labels(), "new": _new(request), "today": _today()}
+    housekeeping = parts().housekeeping
+    if housekeeping and role_of(request.user) >= Role.ADMINISTRATOR:
+        context["surplus"] = housekeeping.surplus
+        context["retention"] = parts().settings.retention
     try:
         places = {name: _place(request, name) for name in ("before", "after")}
     except UsageError:

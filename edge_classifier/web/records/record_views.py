@@ -4,6 +4,7 @@ from uuid import UUID
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.files.storage import default_storage
+from django.db import DatabaseError
 from django.db.models import QuerySet
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -58,7 +59,8 @@ def thumbnail(request: HttpRequest, key: UUID) -> HttpResponse:
             _make_thumbnail(found)
     except PictureError:
         return _placeholder(_AN_HOUR)
-    except (EdgeClassifierError, OSError):  # No worker, or no room, just now.
+    # No worker, no room, or a database that does not answer, just now.
+    except (EdgeClassifierError, OSError, DatabaseError):
         return _placeholder(_NOT_NOW)
     return _jpeg(name, f"{key}-small.jpg")
 
@@ -72,7 +74,7 @@ def _picture(request: HttpRequest, key: UUID) -> Picture:
 
 def _make_thumbnail(found: Picture) -> None:
     jpeg = store.read(store.picture_name(found.sha256))
-    store.put_file(store.thumbnail_name(found.sha256), parts().worker.thumbnail(jpeg))
+    store.put_thumbnail(found.sha256, parts().worker.thumbnail(jpeg))
 
 
 def _jpeg(name: str, shown_name: str) -> HttpResponse:
