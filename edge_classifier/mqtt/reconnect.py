@@ -14,6 +14,7 @@ _ACCEPT_LIMIT_S = 30.0
 # fast as they can connect.
 _STEADY_S = 10.0
 _MAX_PAUSE_S = 60.0
+NOT_CONNECTED_YET = "not connected yet"
 
 
 class ConnectionAttempt(Protocol):
@@ -73,7 +74,7 @@ class Reconnector(Generic[ConnectionT]):
         self._since = 0.0
         self._dial_at = clock()
         # Why there is no connection; empty while there is one.
-        self.reason = "not connected yet"
+        self.reason = NOT_CONNECTED_YET
         self._logged = ""
 
     @property
