@@ -204,8 +204,8 @@ def _recorded(seconds: float) -> int:
     """How many of the events that never stop coming the recorder's own thread writes."""
     from functools import partial
 
-    from edge_classifier.web.recorder.messages import read
     from edge_classifier.mqtt.connection import ReceivedMessage
+    from edge_classifier.web.recorder.messages import read
     from edge_classifier.web.recorder.queue import DeliveryQueue
     from edge_classifier.web.recorder.writer import RecordWriter
 

@@ -17,7 +17,8 @@ from edge_classifier.daemon.camera_pipeline import CameraPipeline
 from edge_classifier.daemon.frame_result import FrameResult
 from edge_classifier.mqtt.codec.camera import Names
 from edge_classifier.mqtt.codec.fields import encoded
-from edge_classifier.mqtt.publisher import Publisher, PublisherStatus
+from edge_classifier.mqtt.publisher import Publisher
+from edge_classifier.mqtt.publisher_thread import PublisherStatus
 from tests.fake_source import FakeClock
 from tests.running_daemon import model
 

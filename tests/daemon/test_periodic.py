@@ -17,7 +17,7 @@ from edge_classifier.daemon.meters import Meters
 from edge_classifier.daemon.notify import Notifier
 from edge_classifier.daemon.periodic import PeriodicTasks
 from edge_classifier.daemon.reporter import Reporter
-from edge_classifier.mqtt.publisher import PublisherStatus
+from edge_classifier.mqtt.publisher_thread import PublisherStatus
 from tests.fake_parts import CAMERA, ONLINE, Bench, Told, network
 from tests.fake_source import FakeClock
 

@@ -18,8 +18,8 @@ def test_inbox_hands_over_all_events_in_order_and_the_newest_of_the_rest() -> No
     inbox = PublisherInbox(10)
     done: list[str] = []
     for seq in (1, 2, 3):
-        update = {("state", "front"): lambda seq=seq: done.append(f"front {seq}")}
-        inbox.put_updates(update, change(seq))
+        states = {("state", "front"): lambda seq=seq: done.append(f"front {seq}")}
+        inbox.put_updates(states, change(seq))
     inbox.put_updates({("state", "back"): lambda: done.append("back")})
     inbox.put_updates({("health", "front"): lambda: done.append("health")})
     inbox.put_updates({("remember", "a"): lambda: done.append("a 1")})

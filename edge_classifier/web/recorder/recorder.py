@@ -139,10 +139,13 @@ class Recorder:
         if self._writer.has_lost:
             self._writer.has_lost = False
             self._reconnector.drop("messages were not written, and come again")
-        elif self._reconnector.is_current(self._full_connection):
-            if not len(self._queue) and not self._writer.in_hand:
-                problem = "there were more messages than could be written, and they come again"
-                self._reconnector.drop(problem)
+        elif (
+            self._reconnector.is_current(self._full_connection)
+            and not len(self._queue)
+            and not self._writer.in_hand
+        ):
+            problem = "there were more messages than could be written, and they come again"
+            self._reconnector.drop(problem)
 
     def _dial(self, number: int) -> BrokerConnection:
         connection = BrokerConnection(

@@ -19,7 +19,6 @@ from edge_classifier.web.recorder.messages import RecordedEvent, RecordedSnapsho
 from edge_classifier.web.records import picture_storage as store
 from edge_classifier.web.records.deletion import remove_unused
 
-
 # Unmatched pictures that are deleted in one go.
 _MAX_DROPPED = 500
 

@@ -17,8 +17,8 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from edge_classifier.config.settings import TlsSettings
-from edge_classifier.web.models import Camera, EventPicture, Label, Picture, Record
 from edge_classifier.mqtt.connection import ReceivedMessage
+from edge_classifier.web.models import Camera, EventPicture, Label, Picture, Record
 from edge_classifier.web.recorder import messages, tables
 from edge_classifier.web.recorder.queue import DeliveryQueue
 from edge_classifier.web.recorder.recorder import Recorder, connection_options

@@ -32,7 +32,7 @@ def test_queue_holds_no_more_than_its_bounds_or_one_message(
 
 
 def test_queue_gives_room_back_when_messages_are_taken() -> None:
-    queue = DeliveryQueue(most_bytes=10)
+    queue = DeliveryQueue(max_bytes=10)
     assert queue.put(message(10))
     assert not queue.put(message(1), patience_s=0)
     assert len(everything(queue)) == 1
@@ -40,7 +40,7 @@ def test_queue_gives_room_back_when_messages_are_taken() -> None:
 
 
 def test_queue_lets_who_brings_a_message_wait_for_room() -> None:
-    queue = DeliveryQueue(most=1)
+    queue = DeliveryQueue(max_messages=1)
     assert queue.put(message())
     outcomes: list[bool] = []
     thread = threading.Thread(target=lambda: outcomes.append(queue.put(message(), 20)))
@@ -63,7 +63,7 @@ def test_queue_waits_for_more_to_be_written_together_but_not_beyond_a_batch() ->
 
 
 def test_queue_that_is_closed_takes_nothing_in_and_gives_out_what_is_there() -> None:
-    queue = DeliveryQueue(most=1)
+    queue = DeliveryQueue(max_messages=1)
     queue.put(message())
     refused: list[bool] = []
     waiting = threading.Thread(target=lambda: refused.append(queue.put(message(), 20)))
