@@ -117,15 +117,18 @@ class Child:
 
 def _serve(folder: Path) -> int:
     """In the child: do what is asked."""
+    from django.apps import apps
+
     from edge_classifier.web import startup as start
-    from edge_classifier.web.services import Services, install
     from edge_classifier.web.settings import WebMqttSettings, WebSettings
 
     settings = WebSettings(state_folder=folder, mqtt=WebMqttSettings(enabled=False))
     places = start.configure(settings)
     start.migrate(places)
     worker: Any = None  # The history asks for nothing to be classified.
-    install(Services(settings, places, worker))
+    from edge_classifier.web.server import make_services  # Works only after Django has been set up.
+
+    apps.get_app_config("web").services = make_services(settings, places, worker)
     deeds = {"fill": _fill, "write": _write, "busy": _busy}
     for line in sys.stdin:
         what, amount = json.loads(line)

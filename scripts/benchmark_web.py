@@ -267,19 +267,17 @@ def log_in(role: str) -> str:
 
 def count_queries(page: Page, settings: WebSettings, places: Folders) -> int:
     """How often the page asks the database."""
+    from django.apps import apps
     from django.db import connection
     from django.test import Client
     from django.test.utils import CaptureQueriesContext
 
     from edge_classifier.web.models import User
-    from edge_classifier.web.services import Services, install
+    from edge_classifier.web.server import make_services
     from edge_classifier.web.worker.client import PictureWorker
 
-    install(
-        Services(
-            settings, places, PictureWorker(settings.classify, settings.uploads, places.models)
-        )
-    )
+    worker = PictureWorker(settings.classify, settings.uploads, places.models)
+    apps.get_app_config("web").services = make_services(settings, places, worker)
     client = Client(SERVER_NAME="localhost")
     if page.role:
         client.force_login(

@@ -109,13 +109,13 @@ def run(options: Namespace) -> ExitCode:
     writer = make_writer(options.format, model.name, sys.stdout)
     failure = ExitCode.OK
     try:
-        with progress(len(references)) as advance:
+        with progress(len(references)) as shown:
             for outcome in classify_all(references, load, classifiers):
                 failure = failure or _report(outcome)
                 writer.write(outcome)
                 drawn = _draw(drawing, outcome, contract)
                 failure = failure or drawn
-                advance()
+                shown.advance()
     finally:
         writer.close()
     drawing.close()

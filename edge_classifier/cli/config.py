@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from edge_classifier.cli.model_check import with_model
-from edge_classifier.config.locations import (
+from edge_classifier.config.settings import Settings
+from edge_classifier.config.sources import (
     FILE_VARIABLE,
     SYSTEM_FILE,
+    SettingsReport,
     SettingsSources,
     named_file,
     search_path,
 )
-from edge_classifier.config.problems import SettingsReport
 from edge_classifier.config.toml import Key
 from edge_classifier.core.text import escaped
 from edge_classifier.errors import ExitCode, OutputError, UsageError
@@ -88,7 +89,7 @@ def _add(
 
 
 def _init(options: Namespace) -> ExitCode:
-    from edge_classifier.config.render import commented_file
+    from edge_classifier.config.reference import commented_file
 
     if "://" in options.camera and "@" in options.camera:
         remedy = "Put USER:PASSWORD into a file, and its name into credentials_file."
@@ -144,7 +145,7 @@ def _check(options: Namespace) -> ExitCode:
     return ExitCode.OK if report.settings else ExitCode.CONFIGURATION
 
 
-def _as_text(report: SettingsReport) -> str:
+def _as_text(report: SettingsReport[Settings]) -> str:
     lines = [str(problem) for problem in report.problems]
     lines += [f"warning: {warning}" for warning in report.warnings]
     if report.settings is None:
@@ -155,7 +156,7 @@ def _as_text(report: SettingsReport) -> str:
     return "\n".join(map(escaped, lines))
 
 
-def _as_json(report: SettingsReport) -> str:
+def _as_json(report: SettingsReport[Settings]) -> str:
     facts = {
         "ok": report.settings is not None,
         "file": str(report.file) if report.file else None,
@@ -168,7 +169,7 @@ def _as_json(report: SettingsReport) -> str:
 
 def _show(options: Namespace) -> ExitCode:
     from edge_classifier.config.load import examine
-    from edge_classifier.config.render import merged
+    from edge_classifier.config.reference import merged
 
     report = examine(settings_sources(options))
     for problem in report.problems:

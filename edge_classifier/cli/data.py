@@ -69,8 +69,8 @@ def look_at(dataset: Dataset, validation: Dataset | None = None) -> dict[Path, P
     """Facts of all pictures, with a bar for a person who waits."""
     samples = dataset.samples + (validation.samples if validation else ())
     paths = [sample.path for sample in samples]
-    with progress(len(paths), "reading pictures") as advance:
-        return examine(paths, workers=os.cpu_count() or 1, progress=lambda _: advance())
+    with progress(len(paths), "reading pictures") as shown:
+        return examine(paths, workers=os.cpu_count() or 1, progress=lambda _: shown.advance())
 
 
 def show_findings(found: Findings, dataset: Dataset) -> None:

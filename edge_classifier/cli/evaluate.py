@@ -60,8 +60,8 @@ def run(options: Namespace) -> ExitCode:
     model = load_model(model_choice(options))
     say(model.notes)
     dataset = scan(options.data, other=options.other)
-    with progress(len(dataset.samples)) as advance:
-        scored = score_samples(model, dataset, threads=options.threads, progress=advance)
+    with progress(len(dataset.samples)) as shown:
+        scored = score_samples(model, dataset, threads=options.threads, progress=shown.advance)
     say(_left_out(scored))
     data = ReportData(
         title=f"{model.name} on {options.data.resolve().name}",

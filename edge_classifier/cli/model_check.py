@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from edge_classifier.config.problems import SettingProblem, SettingsReport
 from edge_classifier.config.settings import DecisionSettings, Settings
+from edge_classifier.config.sources import SettingProblem, SettingsReport
 from edge_classifier.config.toml import inline
 from edge_classifier.errors import EdgeClassifierError
 
@@ -14,7 +14,7 @@ _NOT_LOOKED_AT = SettingProblem("labels were not looked at: mend these first")
 _NOT_COMPARED = SettingProblem("label names were not compared with the model's; --labels does")
 
 
-def with_model(report: SettingsReport, *, labels: bool) -> SettingsReport:
+def with_model(report: SettingsReport[Settings], *, labels: bool) -> SettingsReport[Settings]:
     """``report`` with what is wrong about the model; with ``labels`` it is loaded for their sake.
 
     Nothing is looked up for settings that are wrong already.
@@ -28,16 +28,18 @@ def with_model(report: SettingsReport, *, labels: bool) -> SettingsReport:
     return _warned(report, _NOT_COMPARED) if _names_labels(report.settings) else report
 
 
-def _refused(report: SettingsReport, problems: Iterable[SettingProblem]) -> SettingsReport:
+def _refused(
+    report: SettingsReport[Settings], problems: Iterable[SettingProblem]
+) -> SettingsReport[Settings]:
     found = tuple(problems)
     return replace(report, problems=found, settings=None) if found else report
 
 
-def _warned(report: SettingsReport, warning: SettingProblem) -> SettingsReport:
+def _warned(report: SettingsReport[Settings], warning: SettingProblem) -> SettingsReport[Settings]:
     return replace(report, warnings=(*report.warnings, warning))
 
 
-def _with_place(report: SettingsReport, settings: Settings) -> SettingsReport:
+def _with_place(report: SettingsReport[Settings], settings: Settings) -> SettingsReport[Settings]:
     """``report`` after a look for the model's file, which needs no runtime."""
     from edge_classifier.engine.tflite import require_tflite
     from edge_classifier.modelfile.catalogue import load_catalogue

@@ -3,9 +3,7 @@
 import csv
 import json
 import math
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import Any, Protocol, TextIO
 
@@ -13,6 +11,7 @@ from edge_classifier.batch import BatchItem
 from edge_classifier.classifier import Classification
 from edge_classifier.core.scores import Prediction
 from edge_classifier.core.text import escaped
+from edge_classifier.progress import ProgressDisplay, Unit, show_bar
 
 # Fewer pictures are done before a bar could be read.
 _PROGRESS_FROM = 20
@@ -186,30 +185,6 @@ class _Terminal:
         """Nothing comes last."""
 
 
-@contextmanager
-def progress(count: int, title: str = "classifying") -> Iterator[Callable[[], None]]:
+def progress(count: int, title: str = "classifying") -> AbstractContextManager[ProgressDisplay]:
     """A bar on standard error for many pictures, if a person is watching it."""
-    if count < _PROGRESS_FROM or not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    bar = Progress(
-        TextColumn(title),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        redirect_stdout=sys.stdout.isatty(),
-        transient=True,
-    )
-    with bar:
-        task = bar.add_task("", total=count)
-        yield lambda: bar.advance(task)
+    return show_bar(title, count, Unit.COUNT, shown=count >= _PROGRESS_FROM)

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 
 from edge_classifier.cli.config import add_settings_arguments, settings_sources
 from edge_classifier.cli.log import start_log
-from edge_classifier.config.load_in_child import examine_apart
+from edge_classifier.config.load_in_child import examine_in_child
 from edge_classifier.config.settings import Settings
 from edge_classifier.daemon.camera_pipeline import CameraPipeline
 from edge_classifier.daemon.frame_result import FrameResult
@@ -35,7 +35,7 @@ def run(options: Namespace) -> ExitCode:
     start_log()
 
     def read_settings() -> Settings:
-        report = examine_apart(sources)
+        report = examine_in_child(sources)
         for warning in report.warnings:
             _log.warning("%s", warning)
         return report.require()

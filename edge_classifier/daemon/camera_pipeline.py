@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from edge_classifier.capture.frame_slot import CapturedFrame
 from edge_classifier.classifier import ScoredFrame
-from edge_classifier.config.settings import CameraSettings, DecisionSettings, quiet_minutes
+from edge_classifier.config.settings import CameraSettings, DecisionSettings
 from edge_classifier.core.events import CameraState, LabelChange, Moment
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.labels import UNKNOWN
-from edge_classifier.core.quiet_hours import is_quiet
+from edge_classifier.core.quiet_hours import is_quiet, quiet_minutes
 from edge_classifier.daemon.active_model import ActiveModel
 from edge_classifier.daemon.frame_result import CameraOverride, FrameResult, FrameSupply
 from edge_classifier.decision.reasons import Reason

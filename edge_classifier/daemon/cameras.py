@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 
 from edge_classifier.capture.camera import CameraCapture
 from edge_classifier.capture.reader import MakeSource
 from edge_classifier.capture.sources import source_for
-from edge_classifier.config.changes import EFFECTS, Effect
+from edge_classifier.config.changes import effect_of
+from edge_classifier.config.field_types import Effect
 from edge_classifier.config.secrets import read_secret
 from edge_classifier.config.settings import CameraSettings
 from edge_classifier.core.events import CameraState
@@ -16,7 +18,9 @@ from edge_classifier.daemon.frame_result import CameraOverride
 
 # Settings that reach the camera itself.
 _REOPENING = tuple(
-    key.removeprefix("cameras.*.") for key, effect in EFFECTS.items() if effect is Effect.REOPEN
+    item.name
+    for item in fields(CameraSettings)
+    if effect_of(("cameras", "NAME", item.name)) is Effect.REOPEN
 )
 
 

@@ -13,7 +13,7 @@ from edge_classifier import __version__
 from edge_classifier.config.changes import in_force
 from edge_classifier.config.secrets import presentable
 from edge_classifier.config.settings import Settings
-from edge_classifier.config.tree import as_tree
+from edge_classifier.config.toml import as_tree
 from edge_classifier.daemon.active_model import ActiveModel
 from edge_classifier.daemon.background import BackgroundWorker
 from edge_classifier.daemon.camera_pipeline import CameraPipeline

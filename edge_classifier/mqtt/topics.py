@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from edge_classifier.config.settings import NAME
+from edge_classifier.config.field_types import NAME
 
 ONLINE, OFFLINE = "online", "offline"
 # What follows the device's name where others have a camera's.

@@ -15,12 +15,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from edge_classifier.errors import ConfigurationError
 from edge_classifier.evaluation.contents import Epoch
+from edge_classifier.progress import ProgressDisplay
 from edge_classifier.training.checkpoints import Checkpoints
 from edge_classifier.training.devices import Team
 from edge_classifier.training.examples import network_input
 from edge_classifier.training.loading import Batches, Loader
 from edge_classifier.training.plan import History, Place, Plan, best_of
-from edge_classifier.training.progress import ProgressDisplay
 
 HELD_ACCURACY = "held_accuracy"
 # Forward and backward cost about three times what forward alone does.

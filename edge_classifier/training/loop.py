@@ -23,6 +23,7 @@ from pytorch_lightning.utilities.warnings import PossibleUserWarning
 from torch import distributed, nn
 
 from edge_classifier.errors import ConfigurationError, UnavailableError
+from edge_classifier.progress import show_progress
 from edge_classifier.training.checkpoints import AtomicCheckpointIO, Checkpoints
 from edge_classifier.training.devices import Hardware, Team, choose_hardware, join_team
 from edge_classifier.training.examples import Examples, network_input
@@ -30,7 +31,6 @@ from edge_classifier.training.learner import HELD_ACCURACY, TRAINING_COST, Learn
 from edge_classifier.training.loading import Batches, Loader, choose_workers
 from edge_classifier.training.memory import keep_freed_memory
 from edge_classifier.training.plan import History, Place, Plan
-from edge_classifier.training.progress import show_progress
 
 _LOGGERS = ("pytorch_lightning", "lightning_fabric")
 

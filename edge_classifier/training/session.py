@@ -8,13 +8,13 @@ from torch import distributed
 
 from edge_classifier.errors import EdgeClassifierError
 from edge_classifier.evaluation.report import Written, write_report
+from edge_classifier.progress import show_progress
 from edge_classifier.training import run_folder as run
 from edge_classifier.training.curve import learning_curve
 from edge_classifier.training.deliver import deliver, judge
 from edge_classifier.training.devices import Team, choose_hardware, join_team
 from edge_classifier.training.material import Material, find, gather
 from edge_classifier.training.plan import Place
-from edge_classifier.training.progress import show_progress
 from edge_classifier.training.run_report import summarize
 from edge_classifier.training.settings import TrainingSettings
 from edge_classifier.training.stages import Job, Tell, Trained, train

@@ -55,6 +55,11 @@ def framework(
     }
 
 
+def _folders(name: str) -> list[Path]:
+    """The folders of this name, of all subjects that have one. Django finds the page's own."""
+    return sorted(_FOLDER.glob(f"*/{name}"))
+
+
 _PARTS: Mapping[str, Any] = {
     "INSTALLED_APPS": [
         "edge_classifier.web.apps.Web",
@@ -69,7 +74,8 @@ _PARTS: Mapping[str, Any] = {
         "ninja",
     ],
     "MIDDLEWARE": [
-        # The outermost, so that every refusal below /api/ has the API's shape.
+        "edge_classifier.web.context.with_services",
+        # Outside of all that refuses, so that every refusal below /api/ has the API's shape.
         "edge_classifier.web.api.problems.one_shape",
         # Before the one that answers for static files, so that these get the headers, too.
         "django.middleware.security.SecurityMiddleware",
@@ -92,7 +98,7 @@ _PARTS: Mapping[str, Any] = {
     "TEMPLATES": [
         {
             "BACKEND": "django.template.backends.django.DjangoTemplates",
-            "DIRS": [str(_FOLDER / "templates")],
+            "DIRS": [str(folder) for folder in _folders("templates")],
             "OPTIONS": {
                 "context_processors": [
                     "django.template.context_processors.request",
@@ -113,7 +119,8 @@ _PARTS: Mapping[str, Any] = {
         }
     ],
     "STATIC_URL": "/static/",
-    "STATICFILES_DIRS": [str(_FOLDER / "static")],
+    # To browsers all lie in one folder, static/web/.
+    "STATICFILES_DIRS": [("web", str(folder)) for folder in _folders("static")],
     "STATICFILES_FINDERS": [
         "django.contrib.staticfiles.finders.FileSystemFinder",
         "django.contrib.staticfiles.finders.AppDirectoriesFinder",

@@ -8,8 +8,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template import loader
 
-from edge_classifier.web.services import parts
-
 _SOON_S = 30
 
 
@@ -21,7 +19,7 @@ def stale(request: HttpRequest, **_: str) -> HttpResponse:
 def misunderstood(request: HttpRequest, exception: Exception) -> HttpResponse:
     """A request that Django refuses; too many files are what people may send by mistake."""
     too_many = isinstance(exception, TooManyFilesSent)
-    context = {"most": parts().settings.uploads.at_once if too_many else None}
+    context = {"most": request.services.settings.uploads.at_once if too_many else None}
     return render(request, "400.html", context, status=400)
 
 

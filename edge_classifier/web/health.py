@@ -9,14 +9,13 @@ from django.views.decorators.http import require_safe
 
 from edge_classifier.web.live.live_view import LiveView
 from edge_classifier.web.recorder.recorder import Recorder
-from edge_classifier.web.services import parts
 
 
 @never_cache
 @require_safe
-def page(_request: HttpRequest) -> HttpResponse:
+def page(request: HttpRequest) -> HttpResponse:
     """200 and ``ok``, or 503 and ``trouble``: the database, or a thread that has to run."""
-    found = parts()
+    found = request.services
     database = _database()
     recorder = _recorder(found.recorder) if found.recorder else None
     live = _live(found.live) if found.live else None

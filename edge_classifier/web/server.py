@@ -11,20 +11,24 @@ from contextlib import ExitStack, suppress
 from types import FrameType
 from typing import Any
 
+from django.apps import apps
 from django.core.wsgi import get_wsgi_application
 from waitress.adjustments import Adjustments
 from waitress.server import create_server
 
 from edge_classifier.errors import UnavailableError
 from edge_classifier.modelfile.catalogue import load_catalogue
-from edge_classifier.web.accounts import first_run
+from edge_classifier.web.accounts.first_run import Invitation
+from edge_classifier.web.accounts.throttle import Throttle
+from edge_classifier.web.apps import Services
 from edge_classifier.web.classify.upload_limits import request_limit
+from edge_classifier.web.comparison.runner import ComparisonRunner
 from edge_classifier.web.configuration import Folders, make_folders
 from edge_classifier.web.hosts import addresses, bracketed, is_open
+from edge_classifier.web.installed_models.store import ModelStore
 from edge_classifier.web.live.live_view import LiveView
 from edge_classifier.web.maintenance.housekeeping import Housekeeping
 from edge_classifier.web.recorder.recorder import Recorder
-from edge_classifier.web.services import Services, install
 from edge_classifier.web.settings import ServerSettings, WebSettings
 from edge_classifier.web.worker.client import PictureWorker
 
@@ -52,10 +56,10 @@ def serve(settings: WebSettings, places: Folders, ready: Callable[[], object]) -
         # First, so that nothing is begun where the address is taken. Whoever asks already waits.
         server = _server(settings)
         stack.callback(server.close)
-        parts = _parts(settings, places, stack)
-        install(parts)
-        _tell(settings.server, first_run.link())
-        _end_on_signals(parts.live)
+        services = _start_services(settings, places, stack)
+        apps.get_app_config("web").services = services
+        _tell(settings.server, services.invitation.link())
+        _end_on_signals(services.live)
         ready()
         server.run()
 
@@ -88,8 +92,8 @@ def _use_scratch(places: Folders) -> None:
     tempfile.tempdir = str(places.scratch)
 
 
-def _parts(settings: WebSettings, places: Folders, stack: ExitStack) -> Services:
-    """All parts, started; ``stack`` ends them, the last one first."""
+def _start_services(settings: WebSettings, places: Folders, stack: ExitStack) -> Services:
+    """All services, started; ``stack`` ends them, the last one first."""
     worker = PictureWorker(settings.classify, settings.uploads, places.models)
     stack.callback(worker.close)
     live = recorder = None
@@ -104,7 +108,33 @@ def _parts(settings: WebSettings, places: Folders, stack: ExitStack) -> Services
     housekeeping = Housekeeping(settings.retention, places)
     housekeeping.start()
     stack.callback(housekeeping.stop)
-    return Services(settings, places, worker, live, recorder, housekeeping)
+    return make_services(
+        settings, places, worker, live=live, recorder=recorder, housekeeping=housekeeping
+    )
+
+
+def make_services(
+    settings: WebSettings,
+    places: Folders,
+    worker: PictureWorker,
+    *,
+    live: LiveView | None = None,
+    recorder: Recorder | None = None,
+    housekeeping: Housekeeping | None = None,
+) -> Services:
+    """What views use, with those that run beside them: ``worker``, and what has threads."""
+    return Services(
+        settings=settings,
+        places=places,
+        worker=worker,
+        models=ModelStore(settings.classify, places.models, worker, live),
+        comparisons=ComparisonRunner(places.scratch),
+        throttle=Throttle(settings.access),
+        invitation=Invitation(),
+        live=live,
+        recorder=recorder,
+        housekeeping=housekeeping,
+    )
 
 
 def _server(settings: WebSettings) -> Any:

@@ -9,7 +9,8 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Interval
 
-from edge_classifier.config.settings import STRICT, Broker, TlsSettings, Topic
+from edge_classifier.config.field_types import STRICT, Broker, Topic
+from edge_classifier.config.settings import TlsSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,9 +19,11 @@ RUNTIME_MODULE = f"{PACKAGE}.engine.runtime"
 PULL_MODULE = f"{PACKAGE}.modelfile.pull"
 CORE, ERRORS = f"{PACKAGE}.core", f"{PACKAGE}.errors"
 FILES, CHILD_PROCESS = f"{PACKAGE}.files", f"{PACKAGE}.child"
+PROGRESS = f"{PACKAGE}.progress"
 PROTOCOLS, VISION = f"{PACKAGE}.protocols", f"{PACKAGE}.vision"
 ENGINE, MODELFILE = f"{PACKAGE}.engine", f"{PACKAGE}.modelfile"
 CONFIG, SETTINGS = f"{PACKAGE}.config", f"{PACKAGE}.config.settings"
+FIELD_TYPES, QUIET_HOURS = f"{CONFIG}.field_types", f"{CORE}.quiet_hours"
 CAPTURE, DECISION = f"{PACKAGE}.capture", f"{PACKAGE}.decision"
 MQTT, DAEMON = f"{PACKAGE}.mqtt", f"{PACKAGE}.daemon"
 VALIDATION = (f"{CONFIG}.schema", f"{CONFIG}.validate")
@@ -41,11 +43,13 @@ ALLOWED = {
     ERRORS: (),
     FILES: (ERRORS,),
     CHILD_PROCESS: (),
+    PROGRESS: ("rich",),
     CORE: ("numpy", CORE),
     PROTOCOLS: (CORE,),
     VISION: ("numpy", "cv2", "PIL", CORE, ERRORS, PROTOCOLS, SETTINGS, VISION),
     CONFIG: ("annotated_types", "pydantic", "pydantic_core", CORE, ERRORS, CONFIG),
-    SETTINGS: ("annotated_types",),
+    SETTINGS: ("annotated_types", FIELD_TYPES),
+    FIELD_TYPES: ("annotated_types", QUIET_HOURS),
     CAPTURE: ("numpy", "cv2", CORE, ERRORS, PROTOCOLS, SETTINGS, VISION, CAPTURE),
     DECISION: ("numpy", CORE, SETTINGS, DECISION),
     MQTT: (
@@ -118,7 +122,7 @@ ALLOWED = {
     f"{PACKAGE}.batch": (ERRORS, PROTOCOLS, VISION, f"{PACKAGE}.classifier"),
 }
 # What has no effects; all others may write files and start children in the one way there is.
-PURE = (PACKAGE, ERRORS, CORE, PROTOCOLS, SETTINGS, DECISION)
+PURE = (PACKAGE, ERRORS, CORE, PROTOCOLS, SETTINGS, FIELD_TYPES, DECISION)
 ALLOWED_TO_THE_CHILD = (
     *(FILES, CHILD_PROCESS),
     *("numpy", "PIL", VISION, MODELFILE, ENGINE),
@@ -317,7 +321,7 @@ def within(package: str) -> list[str]:
 def test_rich_is_imported_late_and_by_what_people_watch_only() -> None:
     found = importers_of("rich")
     assert found, "the rule is for a library that is gone"
-    watched = f"{PACKAGE}.cli", TRAINING
+    watched = f"{PACKAGE}.cli", PROGRESS
     wrong = [one for one in found if not one.late or not is_within(one.importer, *watched)]
     assert [str(one) for one in wrong] == []
 

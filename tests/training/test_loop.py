@@ -19,13 +19,13 @@ import torch
 from torch import nn
 
 from edge_classifier.errors import ConfigurationError, ModelError, OutputError
+from edge_classifier.progress import LogProgress
 from edge_classifier.training import checkpoints
 from edge_classifier.training.devices import choose_hardware
 from edge_classifier.training.examples import FeatureExamples, PictureExamples
 from edge_classifier.training.learner import rate_factor
 from edge_classifier.training.loop import compute, fit
 from edge_classifier.training.plan import Place, Plan, best_of
-from edge_classifier.training.progress import LogProgress
 from edge_classifier.training.settings import Augment
 from tests.smalldisk import fill, tmpfs
 from tests.training.workshop import CONTRACT, draw_pictures, small_network, train, weights

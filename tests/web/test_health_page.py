@@ -7,10 +7,10 @@ import pytest
 from django.db import connection
 from django.test import Client
 
+from edge_classifier.web.apps import Services
 from edge_classifier.web.guarded_thread import GuardedThread
 from edge_classifier.web.live.live_view import LiveView
 from edge_classifier.web.recorder.recorder import Recorder
-from edge_classifier.web.services import Services
 from edge_classifier.web.settings import WebSettings
 from tests.web.live.test_live_page import StandingRecorder, state, tell
 

@@ -246,9 +246,9 @@ def test_server_imported_holds_nothing_that_belongs_into_its_child(tmp_path: Pat
     code = """
 import sys
 from pathlib import Path
-from edge_classifier.web import start
+from edge_classifier.web import startup
 from edge_classifier.web.settings import WebSettings
-start.configure(WebSettings(state_folder=Path(sys.argv[1])))
+startup.configure(WebSettings(state_folder=Path(sys.argv[1])))
 import edge_classifier.cli.web, edge_classifier.web.server
 from django.contrib import admin
 from django.urls import get_resolver

@@ -14,6 +14,7 @@ from django.test import Client
 
 import edge_classifier.web
 from edge_classifier.modelfile.catalogue import load_catalogue
+from edge_classifier.web.apps import Services
 from tests.web import making
 
 WEB = Path(edge_classifier.web.__file__).parent
@@ -107,14 +108,16 @@ def shown(html: str) -> set[str]:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_page_in_chinese_shows_no_english_text(path: str, administrator: Client) -> None:
+def test_page_in_chinese_shows_no_english_text(
+    path: str, administrator: Client, page: Services
+) -> None:
+    titles = tuple(entry.title for entry in load_catalogue().entries)
     making.event("cat", picture=making.jpeg())
     making.upload("dog", verdict="confirmed", truth=making.label("dog"))
-    page = administrator.get(path, headers={"Accept-Language": "zh-CN"}).content.decode()
-    assert '<html lang="zh-hans">' in page
-    assert shown(page) & set(english()) == set()
-    titles = tuple(entry.title for entry in load_catalogue().entries)
-    sentences = {text for text in shown(page) if SENTENCE.search(text) and not CHINESE.search(text)}
+    html = administrator.get(path, headers={"Accept-Language": "zh-CN"}).content.decode()
+    assert '<html lang="zh-hans">' in html
+    assert shown(html) & set(english()) == set()
+    sentences = {text for text in shown(html) if SENTENCE.search(text) and not CHINESE.search(text)}
     assert not [text for text in sentences if not text.startswith(titles)]
 
 

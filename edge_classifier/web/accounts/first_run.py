@@ -60,10 +60,6 @@ class Invitation:
             return form.save()
 
 
-invitation = Invitation()
-link = invitation.link
-
-
 def is_there() -> bool:
     """Whether there is an administrator who can log in."""
     return User.objects.filter(role=User.Role.ADMINISTRATOR, is_active=True).exists()

@@ -9,20 +9,17 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.core.cache import cache
 from django.http import HttpRequest
 
 from edge_classifier.web.models import User
-from edge_classifier.web.services import parts
+from edge_classifier.web.settings import AccessSettings
 
-Clock = Callable[[], float]
 GUESSES_PER_MINUTE = 10
 # Bits of an IPv6 address that one household has; the rest it may choose.
 _IPV6_HOME = 64
-# Between looking and counting, nobody else counts.
-_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +33,15 @@ class Window:
     name: str
     span_s: int
     step_s: int
+    # Between looking and counting, nobody else counts.
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def take(self, who: str, count: int, limit: int, now_s: float) -> int | None:
         """Count ``count`` more of ``who`` if that keeps to ``limit``; else seconds to wait.
 
         What can never be allowed, as ``count`` is above ``limit``, waits a whole span.
         """
-        with _lock:
+        with self._lock:
             counts = self._counts(who, now_s)
             wait_s = self.wait(counts, count, limit, now_s)
             if wait_s is None:
@@ -78,33 +77,33 @@ class Window:
         return f"{self.name}:{who}"
 
 
-_UPLOADS = Window("uploads", span_s=3600, step_s=60)
-_GUESSES = Window("guesses", span_s=60, step_s=1)
+class Throttle:
+    """Limits of uploads, by user or address, and of guesses at tokens, by address."""
 
+    def __init__(self, access: AccessSettings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._access = access
+        self._clock = clock
+        self._uploads = Window("uploads", span_s=3600, step_s=60)
+        self._guesses = Window("guesses", span_s=60, step_s=1)
 
-def allow_uploads(
-    request: HttpRequest, count: int, owner: User | None, clock: Clock = time.monotonic
-) -> int | None:
-    """Count ``count`` pictures of ``owner``, or of the address of a visitor without an account.
+    def allow_uploads(self, request: HttpRequest, count: int, owner: User | None) -> int | None:
+        """Count ``count`` pictures of ``owner``, or of the address of a visitor without an account.
 
-    None: go on. Else nothing was counted, and so many seconds have to pass.
-    """
-    access = parts().settings.access
-    if owner is None:
-        who, limit = f"address:{address(request)}", access.anonymous_uploads_per_hour
-    else:
-        who, limit = f"user:{owner.pk}", access.uploads_per_hour
-    return _UPLOADS.take(who, count, limit, clock())
+        None: go on. Else nothing was counted, and so many seconds have to pass.
+        """
+        if owner is None:
+            who, limit = f"address:{address(request)}", self._access.anonymous_uploads_per_hour
+        else:
+            who, limit = f"user:{owner.pk}", self._access.uploads_per_hour
+        return self._uploads.take(who, count, limit, self._clock())
 
+    def allow_guess(self, request: HttpRequest) -> int | None:
+        """Seconds until a token from this address is looked at; None: now."""
+        return self._guesses.peek(address(request), GUESSES_PER_MINUTE, self._clock())
 
-def allow_guess(request: HttpRequest, clock: Clock = time.monotonic) -> int | None:
-    """Seconds until a token from this address is looked at; None: now."""
-    return _GUESSES.peek(address(request), GUESSES_PER_MINUTE, clock())
-
-
-def count_guess(request: HttpRequest, clock: Clock = time.monotonic) -> None:
-    """A token from this address was wrong."""
-    _GUESSES.take(address(request), 1, GUESSES_PER_MINUTE, clock())
+    def count_guess(self, request: HttpRequest) -> None:
+        """A token from this address was wrong."""
+        self._guesses.take(address(request), 1, GUESSES_PER_MINUTE, self._clock())
 
 
 def address(request: HttpRequest) -> str:

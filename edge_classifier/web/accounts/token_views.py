@@ -56,4 +56,4 @@ def _shown(
 ) -> HttpResponse:
     known = request.user.tokens.order_by("-created_at", "-pk")
     context = {"form": form, "tokens": known, "made": made, "secret": secret}
-    return render(request, "web/tokens.html", context)
+    return render(request, "accounts/tokens.html", context)

@@ -18,7 +18,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from edge_classifier.web.accounts import throttle
-from edge_classifier.web.accounts.first_run import AdministratorForm, invitation
+from edge_classifier.web.accounts.first_run import AdministratorForm
 
 # Django would take a PUT for a POST.
 _METHODS = ("get", "head", "post")
@@ -28,7 +28,7 @@ _BACKEND = "django.contrib.auth.backends.ModelBackend"
 class LoginView(views.LoginView):
     """Name and password. Wrong ones are counted by django-axes, which asks ``locked``."""
 
-    template_name = "web/login.html"
+    template_name = "accounts/login.html"
     http_method_names = _METHODS
 
 
@@ -39,7 +39,7 @@ class LogoutView(views.LogoutView):
 class PasswordView(views.PasswordChangeView):
     """Another password, for whoever knows the present one; other sessions end."""
 
-    template_name = "web/password.html"
+    template_name = "accounts/password.html"
     http_method_names = _METHODS
     success_url = reverse_lazy("classify")
 
@@ -59,7 +59,7 @@ def locked(
 ) -> HttpResponse:
     """Whoever was wrong too often is told how long to wait."""
     wait_s = _wait_s((credentials or {}).get("username", ""), address(request), timezone.now())
-    page = render(request, "web/locked.html", {"minutes": math.ceil(wait_s / 60)}, status=429)
+    page = render(request, "accounts/locked.html", {"minutes": math.ceil(wait_s / 60)}, status=429)
     page["Retry-After"] = str(math.ceil(wait_s))
     return page
 
@@ -76,11 +76,12 @@ def _wait_s(username: str, ip_address: str, now: datetime) -> float:
 @require_http_methods(["GET", "POST"])
 def first_run(request: HttpRequest, token: str) -> HttpResponse:
     """Makes the first administrator, and logs them in."""
+    invitation = request.services.invitation
     if not invitation.is_valid(token):
         raise Http404
     form = AdministratorForm(request.POST or None)
     if request.method == "GET" or not form.is_valid():
-        return render(request, "web/first_run.html", {"form": form})
+        return render(request, "accounts/first_run.html", {"form": form})
     user = invitation.accept(token, form)
     if user is None:
         raise Http404

@@ -8,7 +8,7 @@ from ninja.errors import AuthenticationError, HttpError
 from ninja.security import HttpBearer
 from ninja.security.session import SessionAuth
 
-from edge_classifier.web.accounts import throttle, tokens
+from edge_classifier.web.accounts import tokens
 from edge_classifier.web.accounts.roles import Role, role_of
 from edge_classifier.web.api.problems import TooManyError
 from edge_classifier.web.models import User
@@ -21,12 +21,12 @@ class TokenAuth(HttpBearer):
 
     def authenticate(self, request: HttpRequest, token: str) -> User:
         """A wrong token is refused, even if a cookie would do."""
-        wait_s = throttle.allow_guess(request)
+        wait_s = request.services.throttle.allow_guess(request)
         if wait_s is not None:
             raise TooManyError("Too many wrong tokens from this address.", wait_s)
         user = tokens.user_of(token)
         if user is None:
-            throttle.count_guess(request)
+            request.services.throttle.count_guess(request)
             raise HttpError(HTTPStatus.UNAUTHORIZED, "This token is not known, or was revoked.")
         request.user = user
         return user

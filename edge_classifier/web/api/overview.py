@@ -11,8 +11,6 @@ from edge_classifier import __version__
 from edge_classifier.web import models
 from edge_classifier.web.accounts.roles import role_of
 from edge_classifier.web.api.problems import errors
-from edge_classifier.web.installed_models import store as modelstore
-from edge_classifier.web.services import parts
 
 router = Router(tags=["Facts"])
 _MOST_LABELS = 1000
@@ -77,10 +75,10 @@ class CamerasSchema(Schema):
 
 
 @router.get("/cameras", response={200: CamerasSchema, **errors()}, summary="Cameras")
-def cameras(request: HttpRequest) -> CamerasSchema:  # noqa: ARG001 (ninja finds it by its name)
+def cameras(request: HttpRequest) -> CamerasSchema:
     """Cameras whose events were recorded, or that were heard of since the page was started."""
     seen = {(one.device, one.name): one.first_seen for one in models.Camera.objects.all()}
-    now = _now()
+    now = _now(request)
     found = [
         CameraSchema(device=key[0], name=key[1], first_seen=seen.get(key), now=now.get(key))
         for key in sorted(seen.keys() | now.keys())
@@ -109,7 +107,7 @@ class ModelsSchema(Schema):
 
 
 @router.get("/models", response={200: ModelsSchema, **errors()}, summary="Models")
-def installed_models(request: HttpRequest) -> ModelsSchema:  # noqa: ARG001 (ninja finds it by its name)
+def installed_models(request: HttpRequest) -> ModelsSchema:
     """The models that are here, and the one that classifies what is sent."""
     found = [
         ModelSchema(
@@ -119,10 +117,10 @@ def installed_models(request: HttpRequest) -> ModelsSchema:  # noqa: ARG001 (nin
             size=one.size,
             uploaded_at=one.changed_at,
         )
-        for one in modelstore.installed()
+        for one in request.services.models.installed()
     ]
     # The settings may have a path, which is nobody's business.
-    return ModelsSchema(models=found, chosen=Path(modelstore.chosen()).stem)
+    return ModelsSchema(models=found, chosen=Path(request.services.models.chosen()).stem)
 
 
 class Broker(Schema):
@@ -157,7 +155,7 @@ class StatusSchema(Schema):
 @router.get("/status", response={200: StatusSchema, **errors()}, summary="Status")
 def status(request: HttpRequest) -> StatusSchema:
     """How the page goes, and what one may do. `/healthz` says whether it works at all."""
-    live, recorder = parts().live, parts().recorder
+    live, recorder = request.services.live, request.services.recorder
     return StatusSchema(
         version=__version__,
         user=request.user.get_username(),
@@ -167,9 +165,9 @@ def status(request: HttpRequest) -> StatusSchema:
     )
 
 
-def _now() -> dict[tuple[str, str], Now]:
+def _now(request: HttpRequest) -> dict[tuple[str, str], Now]:
     """What was heard last, by device and camera."""
-    live = parts().live
+    live = request.services.live
     devices = live.view()["devices"] if live else []
     heard = [camera for device in devices for camera in device["cameras"]]
     return {(one["device"], one["camera"]): Now(**one) for one in heard}

@@ -9,7 +9,6 @@ from ninja import Field, NinjaAPI, Schema
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from edge_classifier.errors import EdgeClassifierError, OutputError, PictureError, UsageError
-from edge_classifier.web.services import parts
 
 PROBLEM = "application/problem+json"
 _ROOT = "/api/"
@@ -107,8 +106,8 @@ def _failed(_: HttpRequest, error: EdgeClassifierError) -> HttpResponse:
     return _response(describe(status_of(error), str(error)))
 
 
-def _too_many_files(_: HttpRequest, _error: TooManyFilesSent) -> HttpResponse:
-    most = parts().settings.uploads.at_once
+def _too_many_files(request: HttpRequest, _error: TooManyFilesSent) -> HttpResponse:
+    most = request.services.settings.uploads.at_once
     return _response(describe(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"At most {most} at once."))
 
 

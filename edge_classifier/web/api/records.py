@@ -20,7 +20,7 @@ from edge_classifier.web.records import picture_storage as store
 from edge_classifier.web.records.filters import Filter
 from edge_classifier.web.review import verdicts as reviewing
 
-router = Router(tags=["RecordsSchema"])
+router = Router(tags=["Records"])
 _JPEG = {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}
 
 

@@ -5,7 +5,6 @@ from typing import Any
 from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import SkipFile, TemporaryFileUploadHandler
 
-from edge_classifier.web.services import parts
 from edge_classifier.web.settings import UploadSettings
 
 _MEGA = 1_000_000
@@ -33,7 +32,7 @@ class UploadLimitHandler(TemporaryFileUploadHandler):
         """One more file begins. Django would name the one on disk with the end of its name."""
         super().new_file(field_name, "upload", *args, **kwargs)
         self._given_name = file_name
-        self._limit = file_limit(parts().settings.uploads, self.request.path)
+        self._limit = file_limit(self.request.services.settings.uploads, self.request.path)
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         """Write what fits. ``start`` is the offset in this file."""

@@ -10,23 +10,23 @@ from django.db import transaction
 from django.utils import timezone
 
 from edge_classifier.errors import OutputError, PictureError
-from edge_classifier.web.installed_models import store as modelstore
+from edge_classifier.web.apps import Services
 from edge_classifier.web.models import Label, Picture, Record, User
 from edge_classifier.web.records import picture_storage as store
-from edge_classifier.web.services import parts
 from edge_classifier.web.worker.results import Classified, LabelScore
 
 # Characters of a label or a model that the tables take.
 _LONGEST_NAME = 200
 
 
-def classify_upload(file: UploadedFile) -> Classified:
+def classify_upload(file: UploadedFile, services: Services) -> Classified:
     """Classify one file of a request with the model that the administrator has chosen.
 
-    Raises the errors of ``Worker.classify``; PictureError has the file's own name.
+    Raises the errors of ``PictureWorker.classify``; PictureError has the file's own name.
     """
     try:
-        return parts().worker.classify(Path(file.temporary_file_path()), modelstore.chosen())
+        path = Path(file.temporary_file_path())
+        return services.worker.classify(path, services.models.chosen())
     except PictureError as error:
         raise PictureError(file.name or "", error.problem, error.remedy) from error
 

@@ -16,13 +16,11 @@ from django.utils.translation import gettext, gettext_noop, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from edge_classifier.errors import EdgeClassifierError, PictureError
-from edge_classifier.web.accounts import throttle
 from edge_classifier.web.accounts.roles import Role, remember_own, role_of
 from edge_classifier.web.classify import uploads
 from edge_classifier.web.models import Record, User
 from edge_classifier.web.records.display import shown
 from edge_classifier.web.records.record_views import with_relations
-from edge_classifier.web.services import parts
 
 _log = logging.getLogger(__name__)
 _FIELD = "pictures"
@@ -62,7 +60,7 @@ def upload(request: HttpRequest) -> HttpResponse:
     if not _may_upload(request):
         return redirect_to_login(reverse("classify"))
     files = request.FILES.getlist(_FIELD)
-    failures = [_too_large(name) for name in getattr(request, "too_large", [])]
+    failures = [_too_large(request, name) for name in getattr(request, "too_large", [])]
     if refusal := _refusal(request, files, failures):
         failures, files = [refusal], []
     records = []
@@ -76,7 +74,7 @@ def upload(request: HttpRequest) -> HttpResponse:
 
 
 def _may_upload(request: HttpRequest) -> bool:
-    allowed = parts().settings.access.allow_anonymous_uploads
+    allowed = request.services.settings.access.allow_anonymous_uploads
     return allowed or role_of(request.user) >= Role.VIEWER
 
 
@@ -86,7 +84,9 @@ def _refusal(
     """Why none of ``files`` is looked at."""
     if not files and not failures:
         return Failure("", gettext("Choose a picture first."), HTTPStatus.BAD_REQUEST)
-    wait_s = throttle.allow_uploads(request, len(files), _owner(request)) if files else None
+    if not files:
+        return None
+    wait_s = request.services.throttle.allow_uploads(request, len(files), _owner(request))
     if wait_s is None:
         return None
     minutes = -(-wait_s // 60)
@@ -98,8 +98,8 @@ def _refusal(
     return Failure("", text, HTTPStatus.TOO_MANY_REQUESTS, wait_s)
 
 
-def _too_large(name: str) -> Failure:
-    most = {"limit": f"{parts().settings.uploads.max_mb:g}"}
+def _too_large(request: HttpRequest, name: str) -> Failure:
+    most = {"limit": f"{request.services.settings.uploads.max_mb:g}"}
     text = gettext("This file is larger than %(limit)s MB.") % most
     return Failure(name, text, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
@@ -107,7 +107,7 @@ def _too_large(name: str) -> Failure:
 def _classified(request: HttpRequest, file: UploadedFile) -> Record | Failure:
     """What became of one file."""
     try:
-        found = uploads.classify_upload(file)
+        found = uploads.classify_upload(file, request.services)
         saved = uploads.save(found, source=_SOURCE, owner=_owner(request))
     except PictureError as error:
         what = {"problem": gettext(error.problem)}
@@ -141,20 +141,20 @@ def _answer(request: HttpRequest, records: list[Record], failures: list[Failure]
 
 
 def _fragment(request: HttpRequest, records: list[Record], failures: list[Failure]) -> HttpResponse:
-    response = render(request, "web/results.html", _results(records, failures))
+    response = render(request, "classify/results.html", _results(records, failures))
     response[_FRAGMENT] = "1"
     return _with_status(response, records, failures)
 
 
 def _page(request: HttpRequest, records: list[Record], failures: list[Failure]) -> HttpResponse:
-    settings = parts().settings
+    settings = request.services.settings
     context = {
         **_results(records, failures),
         "uploads": settings.uploads,
         "max_bytes": str(int(settings.uploads.max_mb * 1e6)),
         "per_hour": settings.access.anonymous_uploads_per_hour,
     }
-    return _with_status(render(request, "web/classify.html", context), records, failures)
+    return _with_status(render(request, "classify/classify.html", context), records, failures)
 
 
 def _results(records: list[Record], failures: list[Failure]) -> dict[str, object]:
@@ -175,7 +175,7 @@ def _with_status(
 def _records(request: HttpRequest, keys: str) -> list[Record]:
     """The records with these keys that whoever asks may see, in this order."""
     wanted = [key for text in keys.split(",") if (key := _uuid(text))]
-    wanted = list(dict.fromkeys(wanted))[: parts().settings.uploads.at_once]
+    wanted = list(dict.fromkeys(wanted))[: request.services.settings.uploads.at_once]
     if not wanted:
         return []
     found = with_relations(request).in_bulk(wanted, field_name="key")

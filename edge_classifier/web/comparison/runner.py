@@ -25,7 +25,6 @@ from edge_classifier.web.models import Comparison
 from edge_classifier.web.records import picture_storage as store
 from edge_classifier.web.review import datasets
 from edge_classifier.web.review.folder_names import NAMES_FILE
-from edge_classifier.web.services import parts
 
 _log = logging.getLogger(__name__)
 _PREFIX = "compare-"
@@ -58,7 +57,9 @@ class ComparisonProgress:
 class ComparisonRunner:
     """The comparison that runs, if one does. After a restart none does."""
 
-    def __init__(self) -> None:
+    def __init__(self, scratch: Path) -> None:
+        """``scratch``: a folder for what is gone when a comparison ends."""
+        self._scratch = scratch
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self.progress: ComparisonProgress | None = None
@@ -105,10 +106,9 @@ class ComparisonRunner:
             connection.close()
 
     def _compare(self, models: Sequence[InstalledModel], since: date | None) -> None:
-        scratch = parts().places.scratch
-        _remove_left(scratch)
+        _remove_left(self._scratch)
         run = secrets.token_hex(8)
-        with tempfile.TemporaryDirectory(dir=scratch, prefix=_PREFIX) as made:
+        with tempfile.TemporaryDirectory(dir=self._scratch, prefix=_PREFIX) as made:
             folder = Path(made)
             count = _lay_out(folder / _DATA, since)
             for number, model in enumerate(models):
@@ -116,10 +116,6 @@ class ComparisonRunner:
                     self.progress = replace(self.progress, done=number, pictures=count)
                 said = {"run": run, "since": since.isoformat() if since else ""}
                 _keep(model, {**said, **_measure(model, folder, count)})
-
-
-# Of this process, which is the only one that serves pages.
-comparing = ComparisonRunner()
 
 
 def _remove_left(scratch: Path) -> None:

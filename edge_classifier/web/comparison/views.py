@@ -15,8 +15,6 @@ from django.views.decorators.http import require_http_methods
 
 from edge_classifier.errors import UnavailableError
 from edge_classifier.web.accounts.roles import Role, requires
-from edge_classifier.web.comparison.runner import comparing
-from edge_classifier.web.installed_models import store as modelstore
 from edge_classifier.web.installed_models.uploaded_report import UploadedReport
 from edge_classifier.web.models import Comparison, Record
 from edge_classifier.web.review import datasets
@@ -72,19 +70,21 @@ def compare(request: HttpRequest) -> HttpResponse:
     listed = list(_listed()[:_LISTED])
     context = {
         "view": "compare",
-        "progress": comparing.progress,
-        "problem": comparing.problem,
-        "models": modelstore.installed(),
-        "current": modelstore.current(),
+        "progress": request.services.comparisons.progress,
+        "problem": request.services.comparisons.problem,
+        "models": request.services.models.installed(),
+        "current": request.services.models.current(),
         "listed": listed,
         "shown": [_shown(one) for one in _wanted(request, listed)],
     }
-    return render(request, "web/compare.html", context)
+    return render(request, "comparison/compare.html", context)
 
 
 def _start(request: HttpRequest) -> None:
     names = set(request.POST.getlist("model"))
-    chosen = [model for model in modelstore.installed() if model.name in names][:_AT_ONCE]
+    chosen = [model for model in request.services.models.installed() if model.name in names][
+        :_AT_ONCE
+    ]
     day = request.POST.get("since", "")
     since = _day(day)
     if not chosen:
@@ -96,7 +96,7 @@ def _start(request: HttpRequest) -> None:
         messages.error(request, text)
     else:
         try:
-            if not comparing.start(chosen, since):
+            if not request.services.comparisons.start(chosen, since):
                 messages.error(request, _("Another comparison is running."))
         except UnavailableError:
             messages.error(request, _("The comparison could not be started. Try again later."))

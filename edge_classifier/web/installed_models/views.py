@@ -14,10 +14,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from edge_classifier.core.text import escaped, is_printable
 from edge_classifier.errors import EdgeClassifierError, MissingFileError, UsageError
 from edge_classifier.web.accounts.roles import Role, requires
-from edge_classifier.web.installed_models import store as modelstore
 from edge_classifier.web.installed_models.store import InstalledModel
 from edge_classifier.web.installed_models.uploaded_report import MOST_BYTES
-from edge_classifier.web.services import parts
+from edge_classifier.web.live.live_view import LiveView
 from edge_classifier.web.templatetags.words import named
 
 _LONGEST_NAME = 200
@@ -29,28 +28,30 @@ _SHOWN_LABELS = 1000
 @requires(Role.VIEWER)
 def page(request: HttpRequest) -> HttpResponse:
     """All models. No child process is started: what is not known of one yet is left out."""
-    current, models = modelstore.current(), modelstore.installed()
+    services = request.services
+    models, settings = services.models, services.settings
+    current, installed = models.current(), models.installed()
     context = {
-        "models": [(model, modelstore.devices_with(model)) for model in models],
+        "models": [(model, models.devices_with(model)) for model in installed],
         "current": current,
-        "is_elsewhere": current not in {model.name for model in models},
-        "is_as_set": modelstore.chosen() == parts().settings.classify.model,
-        "most_mb": parts().settings.uploads.model_max_mb,
-        "folder": parts().places.models,
-        "has_broker": parts().live is not None,
-        "devices": _devices(),
+        "is_elsewhere": current not in {model.name for model in installed},
+        "is_as_set": models.chosen() == settings.classify.model,
+        "most_mb": settings.uploads.model_max_mb,
+        "folder": services.places.models,
+        "has_broker": services.live is not None,
+        "devices": _devices(services.live),
     }
-    return render(request, "web/models.html", context)
+    return render(request, "installed_models/models.html", context)
 
 
 @require_http_methods(["GET", "POST"])
 @requires(Role.VIEWER)
 def report(request: HttpRequest, name: str) -> HttpResponse:
     """One model: its card, labels and figures; POST asks the child process what is in it."""
-    model = _model(name)
+    model = _model(request, name)
     if request.method == "POST":
         with _telling(request):
-            modelstore.look(model)
+            request.services.models.describe(model)
         return redirect("models-report", name=name)
     facts = model.facts
     context = {
@@ -58,10 +59,10 @@ def report(request: HttpRequest, name: str) -> HttpResponse:
         "facts": facts,
         "labels": _labels(model)[:_SHOWN_LABELS],
         "report": model.report,
-        "devices": modelstore.devices_with(model),
-        "is_chosen": model.name == modelstore.current(),
+        "devices": request.services.models.devices_with(model),
+        "is_chosen": model.name == request.services.models.current(),
     }
-    return render(request, "web/model.html", context)
+    return render(request, "installed_models/model.html", context)
 
 
 @require_POST
@@ -76,10 +77,10 @@ def upload(request: HttpRequest) -> HttpResponse:
 
 
 def _added(request: HttpRequest) -> InstalledModel:
-    """The uploaded model. Raises UsageError and what ``modelstore.add`` raises."""
+    """The uploaded model. Raises UsageError and what ``ModelStore.add`` raises."""
     file: UploadedFile | None = request.FILES.get("model")
     if getattr(request, "too_large", []):  # Known once the files have been read.
-        most = parts().settings.uploads.model_max_mb
+        most = request.services.settings.uploads.model_max_mb
         raise UsageError("model", _("The file is larger than %g MB.") % most)
     if file is None:
         raise UsageError("model", _("Choose a .tflite file."))
@@ -87,7 +88,7 @@ def _added(request: HttpRequest) -> InstalledModel:
     if figures and figures.size > MOST_BYTES:
         raise UsageError("report.json", _("report.json is too large."))
     name = request.POST.get("name", "").strip() or file.name or ""
-    return modelstore.add(name, file.chunks(), figures.read() if figures else b"")
+    return request.services.models.add(name, file.chunks(), figures.read() if figures else b"")
 
 
 @require_POST
@@ -96,7 +97,7 @@ def choose(request: HttpRequest) -> HttpResponse:
     """Make one the model for uploads."""
     name = request.POST.get("model", "")
     with _telling(request):
-        modelstore.choose(name)
+        request.services.models.choose(name)
         messages.success(request, _("Uploads are classified by this model from now on."))
     return redirect("models")
 
@@ -106,7 +107,7 @@ def choose(request: HttpRequest) -> HttpResponse:
 def delete(request: HttpRequest, name: str) -> HttpResponse:
     """Delete an uploaded one."""
     with _telling(request):
-        modelstore.delete(name)
+        request.services.models.delete(name)
         messages.success(request, _("%s has been deleted.") % name)
     return redirect("models")
 
@@ -117,7 +118,7 @@ def switch(request: HttpRequest) -> HttpResponse:
     """Ask a daemon to change its model, and tell what it answers."""
     device = request.POST.get("device", "")
     with _telling(request):
-        answer = _asked(device, request.POST.get("model", "").strip())
+        answer = _asked(request.services.live, device, request.POST.get("model", "").strip())
         if answer.get("status") == "ok":
             data = answer.get("data")
             running = data.get("model") if isinstance(data, dict) else None
@@ -128,9 +129,8 @@ def switch(request: HttpRequest) -> HttpResponse:
     return redirect("models")
 
 
-def _asked(device: str, model: str) -> dict[str, Any]:
+def _asked(live: LiveView | None, device: str, model: str) -> dict[str, Any]:
     """A daemon's answer. Raises UsageError and UnavailableError."""
-    live = parts().live
     if live is None:
         raise UsageError("mqtt", _("This page does not listen to daemons: mqtt.enabled is false."))
     if device not in live.devices():
@@ -155,9 +155,9 @@ def _telling(request: HttpRequest) -> Iterator[None]:
         messages.error(request, text[:1].upper() + text[1:])
 
 
-def _model(name: str) -> InstalledModel:
+def _model(request: HttpRequest, name: str) -> InstalledModel:
     try:
-        return modelstore.find(name)
+        return request.services.models.find(name)
     except MissingFileError as error:
         raise Http404(error.problem) from error
 
@@ -170,7 +170,6 @@ def _labels(model: InstalledModel) -> list[str]:
     return [named(*both) for both in zip(facts.labels, chinese, strict=False)]
 
 
-def _devices() -> list[dict[str, Any]]:
-    live = parts().live
+def _devices(live: LiveView | None) -> list[dict[str, Any]]:
     told = [live.device(name) for name in live.devices()] if live else []
     return [device for device in told if device]

@@ -98,11 +98,11 @@ class Cards:
             "broker": {**broker, "since": _moment(broker["since"])},
             "recorder": self._recorder.status if self._recorder else None,
         }
-        return render_to_string("web/live_top.html", facts)
+        return render_to_string("live/top.html", facts)
 
     def whole(self) -> str:
         """All devices."""
-        return render_to_string("web/live_devices.html", {"devices": list(self._devices())})
+        return render_to_string("live/devices.html", {"devices": list(self._devices())})
 
     def _devices(self) -> Iterator[dict[str, Any]]:
         for device, version, cameras in self._live.outline().devices:
@@ -124,7 +124,7 @@ class Cards:
         device = self._live.device(name) or {"name": name}
         uptime_s = device.get("uptime_s")
         started = None if uptime_s is None else _moment(time.time() - uptime_s)
-        return render_to_string("web/live_device.html", {"device": device, "started": started})
+        return render_to_string("live/device.html", {"device": device, "started": started})
 
     def _draw_camera(self, device: str, name: str) -> str:
         camera = self._live.camera(device, name) or {"device": device, "camera": name}
@@ -143,7 +143,7 @@ class Cards:
             "height": HEIGHT,
             "half": HEIGHT // 2,
         }
-        return render_to_string("web/live_camera.html", facts)
+        return render_to_string("live/camera.html", facts)
 
     def _label(self, label: str, name: str) -> str:
         """``label`` in the page's language; ``name`` is in the device's."""

@@ -17,7 +17,6 @@ from edge_classifier.web.live.cards import Cards
 from edge_classifier.web.live.live_view import LiveView
 from edge_classifier.web.live.stream import Draw, Stream, seen
 from edge_classifier.web.recorder.recorder import Recorder
-from edge_classifier.web.services import parts
 
 _log = logging.getLogger(__name__)
 # Until a page for which there is no room may try again.
@@ -28,9 +27,9 @@ _AGAIN_S = 60
 @require_GET
 def page(request: HttpRequest) -> HttpResponse:
     """All cameras as they are now."""
-    found = parts()
+    found = request.services
     if found.live is None:
-        return render(request, "web/live.html", {"mqtt": found.settings.mqtt})
+        return render(request, "live/live.html", {"mqtt": found.settings.mqtt})
     cards = _cards(found.live, found.recorder)
     facts = {
         "mqtt": found.settings.mqtt,
@@ -40,14 +39,14 @@ def page(request: HttpRequest) -> HttpResponse:
         "has_devices": bool(found.live.devices()),
         "again_s": _AGAIN_S,
     }
-    return render(request, "web/live.html", facts)
+    return render(request, "live/live.html", facts)
 
 
 @requires(Role.VIEWER)
 @require_GET
 def stream(request: HttpRequest) -> HttpResponse:
     """Server-sent events: the whole first, then what has changed. ``?free`` only asks for room."""
-    found = parts()
+    found = request.services
     live = found.live
     if live is None:
         raise Http404
@@ -71,9 +70,9 @@ def stream(request: HttpRequest) -> HttpResponse:
 
 @requires(Role.VIEWER)
 @require_GET
-def frame(_request: HttpRequest, device: str, camera: str) -> HttpResponse:
+def frame(request: HttpRequest, device: str, camera: str) -> HttpResponse:
     """The last picture of a camera; its address has a number that changes with it."""
-    live = parts().live
+    live = request.services.live
     jpeg = live.frame(device, camera) if live else None
     if jpeg is None:
         raise Http404

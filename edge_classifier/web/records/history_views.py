@@ -22,7 +22,6 @@ from edge_classifier.web.records import exports, keyset
 from edge_classifier.web.records import history_chart as charts
 from edge_classifier.web.records.delete_views import delete
 from edge_classifier.web.records.filters import Filter, FilterForm
-from edge_classifier.web.services import parts
 
 __all__ = ["chart", "delete", "export_csv", "export_json", "page"]
 
@@ -39,23 +38,23 @@ def page(request: HttpRequest) -> HttpResponse:
     """A part of the list; 400 and what is wrong with the filter or the place."""
     form = FilterForm(request.GET)
     context = {"form": form, "labels": _labels(), "new": _new(request), "today": _today()}
-    housekeeping = parts().housekeeping
+    housekeeping = request.services.housekeeping
     if housekeeping and role_of(request.user) >= Role.ADMINISTRATOR:
         context["surplus"] = housekeeping.surplus
-        context["retention"] = parts().settings.retention
+        context["retention"] = request.services.settings.retention
     try:
         places = {name: _place(request, name) for name in ("before", "after")}
     except UsageError:
         context["wrong"] = gettext("This is no place in the list. Begin at its top.")
-        return render(request, "web/history.html", context, status=HTTPStatus.BAD_REQUEST)
+        return render(request, "records/history.html", context, status=HTTPStatus.BAD_REQUEST)
     if not form.is_valid():
         context["wrong"] = gettext("The filter cannot be used as it is.")
-        return render(request, "web/history.html", context, status=HTTPStatus.BAD_REQUEST)
+        return render(request, "records/history.html", context, status=HTTPStatus.BAD_REQUEST)
     chosen = form.filter()
     records, count = _counted(visible(request), chosen)
     context["count"] = _told(count)
     context["page"] = keyset.page(records, _SIZE, **places)
-    return render(request, "web/history.html", context)
+    return render(request, "records/history.html", context)
 
 
 @require_safe
@@ -71,7 +70,7 @@ def chart(request: HttpRequest) -> HttpResponse:
     chosen = form.filter()
     context = {"form": form, "chart": _chart(chosen.apply(visible(request)), chosen)}
     name = "history_chart" if "part" in request.GET else "history_chart_page"
-    return render(request, f"web/{name}.html", context)
+    return render(request, f"records/{name}.html", context)
 
 
 @require_safe

@@ -16,7 +16,6 @@ from edge_classifier.web.accounts.roles import visible
 from edge_classifier.web.models import Picture, Record
 from edge_classifier.web.records import picture_storage as store
 from edge_classifier.web.records.display import shown
-from edge_classifier.web.services import parts
 
 # What is at a picture's address never changes, and is nobody else's business.
 _FOR_EVER = "private, max-age=31536000, immutable"
@@ -39,7 +38,7 @@ def page(request: HttpRequest, key: UUID) -> HttpResponse:
         return redirect_to_login(request.get_full_path())
     if found is None:
         raise Http404
-    return render(request, "web/record.html", {"shown": shown(found)})
+    return render(request, "records/record.html", {"shown": shown(found)})
 
 
 @require_safe
@@ -56,7 +55,8 @@ def thumbnail(request: HttpRequest, key: UUID) -> HttpResponse:
     name = store.thumbnail_name(found.sha256)
     try:
         if not default_storage.exists(name):
-            _make_thumbnail(found)
+            jpeg = store.read(store.picture_name(found.sha256))
+            store.put_thumbnail(found.sha256, request.services.worker.thumbnail(jpeg))
     except PictureError:
         return _placeholder(_AN_HOUR)
     # No worker, no room, or a database that does not answer, just now.
@@ -70,11 +70,6 @@ def _picture(request: HttpRequest, key: UUID) -> Picture:
     if found is None or found.picture is None:
         raise Http404
     return found.picture
-
-
-def _make_thumbnail(found: Picture) -> None:
-    jpeg = store.read(store.picture_name(found.sha256))
-    store.put_thumbnail(found.sha256, parts().worker.thumbnail(jpeg))
 
 
 def _jpeg(name: str, shown_name: str) -> HttpResponse:

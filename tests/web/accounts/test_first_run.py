@@ -15,8 +15,8 @@ from django.test import Client
 
 from edge_classifier.errors import UsageError
 from edge_classifier.web.accounts import first_run
-from edge_classifier.web.accounts import views as account
 from edge_classifier.web.accounts.first_run import Invitation, create_administrator
+from edge_classifier.web.apps import Services
 from edge_classifier.web.models import User
 from tests.web.conftest import PASSWORD
 from tests.web.serving import web
@@ -41,11 +41,9 @@ FORM = {"username": "anna", **twice(PASSWORD)}
 
 
 @pytest.fixture
-def invitation(monkeypatch: pytest.MonkeyPatch) -> Invitation:
+def invitation(page: Services) -> Invitation:
     """That of a page which has just been started."""
-    made = Invitation()
-    monkeypatch.setattr(account, "invitation", made)
-    return made
+    return page.invitation
 
 
 def test_link_is_long_and_the_same_until_it_is_used(db: None, invitation: Invitation) -> None:

@@ -1,9 +1,8 @@
 """How much one may ask for: exactly the limit, whoever asks at once, and never more in any hour."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -12,20 +11,17 @@ from django.http import HttpRequest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_classifier.web.accounts import throttle
+from edge_classifier.web.accounts.throttle import GUESSES_PER_MINUTE, Throttle, Window
 from edge_classifier.web.models import User
-from edge_classifier.web.services import Services
 from edge_classifier.web.settings import AccessSettings
-from tests.web.conftest import SETTINGS
 
 HOUR_S = 3600
-LIMITS = replace(SETTINGS, access=AccessSettings(anonymous_uploads_per_hour=5, uploads_per_hour=8))
+LIMITS = AccessSettings(anonymous_uploads_per_hour=5, uploads_per_hour=8)
 
 
 @pytest.fixture(autouse=True)
-def _few(change: Callable[..., Services]) -> Iterator[None]:
+def _uncounted() -> Iterator[None]:
     cache.clear()
-    change(settings=LIMITS)
     yield
     cache.clear()
 
@@ -39,7 +35,8 @@ def from_address(address: str) -> HttpRequest:
 def uploads(
     number: int, now_s: float = 0, address: str = "192.0.2.7", owner: User | None = None
 ) -> int | None:
-    return throttle.allow_uploads(from_address(address), number, owner, lambda: now_s)
+    throttle = Throttle(LIMITS, lambda: now_s)
+    return throttle.allow_uploads(from_address(address), number, owner)
 
 
 def test_uploads_up_to_the_limit_are_allowed_and_the_next_waits_for_the_hour() -> None:
@@ -105,7 +102,7 @@ _names = count()
 
 @given(_steps)
 def test_uploads_of_any_hour_never_exceed_the_limit(steps: list[tuple[float, int]]) -> None:
-    window = throttle.Window(f"test-{next(_names)}", span_s=HOUR_S, step_s=60)
+    window = Window(f"test-{next(_names)}", span_s=HOUR_S, step_s=60)
     now_s, taken = 0.0, []
     for pause_s, number in steps:
         now_s += pause_s
@@ -120,11 +117,14 @@ def test_uploads_of_any_hour_never_exceed_the_limit(steps: list[tuple[float, int
 
 def test_wrong_tokens_of_an_address_make_it_wait() -> None:
     request, other = from_address("192.0.2.7"), from_address("192.0.2.8")
-    for _ in range(throttle.GUESSES_PER_MINUTE):
-        assert throttle.allow_guess(request, lambda: 100.0) is None
-        throttle.count_guess(request, lambda: 100.0)
-    wait_s = throttle.allow_guess(request, lambda: 100.0)
+    now_s = 100.0
+    throttle = Throttle(LIMITS, lambda: now_s)
+    for _ in range(GUESSES_PER_MINUTE):
+        assert throttle.allow_guess(request) is None
+        throttle.count_guess(request)
+    wait_s = throttle.allow_guess(request)
     assert wait_s is not None
     assert 60 <= wait_s <= 61
-    assert throttle.allow_guess(other, lambda: 100.0) is None
-    assert throttle.allow_guess(request, lambda: 100.0 + wait_s) is None
+    assert throttle.allow_guess(other) is None
+    now_s += wait_s
+    assert throttle.allow_guess(request) is None

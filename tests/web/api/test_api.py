@@ -1,6 +1,6 @@
 """Who may ask the API what, and how it refuses: each operation as everybody."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -9,6 +9,7 @@ from django.test import Client
 
 from edge_classifier.web.accounts import throttle
 from edge_classifier.web.api import api
+from edge_classifier.web.apps import Services
 from edge_classifier.web.models import Record, User
 from tests.web import making
 from tests.web.api_client import PROBLEM, ROLES, ROOT, Program, problem, program
@@ -201,14 +202,13 @@ def test_refusal_of_a_method_says_which_there_are(ann: Program) -> None:
 
 
 def test_failure_of_ours_is_a_problem_without_its_inside(
-    ann: Program, monkeypatch: pytest.MonkeyPatch
+    ann: Program, change: Callable[..., Services]
 ) -> None:
     client = Client(raise_request_exception=False, headers=ann.headers)
-    # The parts are gone, which cannot be: a bug.
-    monkeypatch.setattr("edge_classifier.web.services._installed", [])
+    change(live="no live view, which is a bug")
     answer = client.get(f"{ROOT}/status")
     assert problem(answer)["status"] == 500
-    assert "parts" not in answer.content.decode()
+    assert "broker" not in answer.content.decode()
 
 
 def test_page_outside_the_api_is_no_problem_of_its(visitor: Client) -> None:

@@ -11,8 +11,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from PIL import Image
 
 from edge_classifier.samples import CAT, CAT_LABELS, FOLDER
+from edge_classifier.web.apps import Services
 from edge_classifier.web.models import Record
-from edge_classifier.web.services import Services
 from edge_classifier.web.settings import AccessSettings, UploadSettings
 from edge_classifier.web.worker.client import PictureWorker
 from tests.web.api_client import Program, problem, program

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from edge_classifier import __version__
-from edge_classifier.web.installed_models import store as modelstore
+from edge_classifier.web.apps import Services
 from edge_classifier.web.live.live_view import LiveView
 from edge_classifier.web.recorder.recorder import Recorder
-from edge_classifier.web.services import Services
 from edge_classifier.web.settings import WebMqttSettings, WebSettings
 from tests.mosquitto import HOST, Broker
 from tests.waiting import eventually
@@ -103,11 +102,11 @@ def test_status_tells_who_one_is(ann: Program) -> None:
     }
 
 
-def test_models_are_those_that_can_be_chosen(ann: Program) -> None:
+def test_models_are_those_that_can_be_chosen(ann: Program, page: Services) -> None:
     told = ann.get("/models")
-    assert names(told["models"]) == [one.name for one in modelstore.installed()]
+    assert names(told["models"]) == [one.name for one in page.models.installed()]
     assert told["chosen"] == ""
-    modelstore.choose(told["models"][0]["name"])
+    page.models.choose(told["models"][0]["name"])
     assert ann.get("/models")["chosen"] == told["models"][0]["name"]
 
 

@@ -18,8 +18,8 @@ from playwright.sync_api import sync_playwright
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from edge_classifier.web.api import api
+from edge_classifier.web.apps import Services
 from edge_classifier.web.models import Record
-from edge_classifier.web.services import Services
 from edge_classifier.web.worker.client import PictureWorker
 from tests.web import making
 from tests.web.api_client import PROBLEM, ROOT, Program, program
@@ -90,7 +90,7 @@ def test_every_operation_describes_its_refusals_as_problems() -> None:
             kinds = {kind for refusal in refusals for kind in refusal["content"]}
             assert kinds == {PROBLEM}, (method, path)
             assert operation["description"]
-            assert operation["security"] == [{"Token": []}, {"Login": []}]
+            assert operation["security"] == [{"TokenAuth": []}, {"LoginAuth": []}]
 
 
 def test_page_of_the_api_works_in_a_browser(tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ from django.test import Client, override_settings
 from django.utils import timezone
 
 from edge_classifier.samples import CAT, CAT_LABELS
+from edge_classifier.web.apps import Services
 from edge_classifier.web.classify import uploads
 from edge_classifier.web.models import Label, Record, User
 from edge_classifier.web.records import picture_storage as store
-from edge_classifier.web.services import Services
 from edge_classifier.web.settings import AccessSettings, UploadSettings
 from edge_classifier.web.worker.client import PictureWorker
 from edge_classifier.web.worker.results import Classified, CropBox, LabelScore

@@ -23,9 +23,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from PIL import Image, ImageCms
 
+from edge_classifier.web.apps import Services
 from edge_classifier.web.models import Record
 from edge_classifier.web.records import picture_storage as store
-from edge_classifier.web.services import Services
 from edge_classifier.web.settings import UploadSettings
 from edge_classifier.web.worker.client import PictureWorker
 from tests.waiting import eventually

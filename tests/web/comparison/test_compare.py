@@ -8,12 +8,11 @@ import pytest
 from django.test import Client
 
 from edge_classifier.modelfile.bundle import LABELS_FILE, append_bundle
-from edge_classifier.web.comparison.runner import comparing
+from edge_classifier.web.apps import Services
+from edge_classifier.web.comparison.runner import ComparisonRunner
 from edge_classifier.web.comparison.views import _style
-from edge_classifier.web.installed_models import store as modelstore
 from edge_classifier.web.models import Comparison, Record, User
 from edge_classifier.web.review import verdicts as reviewing
-from edge_classifier.web.services import Services
 from tests import tiny
 from tests.web import making
 
@@ -24,11 +23,11 @@ pytestmark = pytest.mark.django_db(transaction=True)  # The thread has a connect
 
 
 @pytest.fixture(autouse=True)
-def _alone() -> Iterator[None]:
-    """No comparison outlives its test."""
-    yield
-    comparing.wait(60)
-    assert comparing.progress is None
+def comparisons(page: Services) -> Iterator[ComparisonRunner]:
+    """The page's; no comparison outlives its test."""
+    yield page.comparisons
+    page.comparisons.wait(60)
+    assert page.comparisons.progress is None
 
 
 @pytest.fixture(autouse=True)
@@ -47,18 +46,18 @@ def review(truth: str, colour: str, number: int = 0) -> Record:
     return reviewing.judge(record, "corrected", truth, ann)
 
 
-def compared(*names: str, since: date | None = None) -> list[Comparison]:
-    assert comparing.start([modelstore.find(name) for name in names], since)
-    comparing.wait(60)
-    assert comparing.problem == ""
+def compared(page: Services, *names: str, since: date | None = None) -> list[Comparison]:
+    assert page.comparisons.start([page.models.find(name) for name in names], since)
+    page.comparisons.wait(60)
+    assert page.comparisons.problem == ""
     return list(Comparison.objects.order_by("pk"))
 
 
-def test_comparison_measures_each_model_on_the_reviewed_pictures() -> None:
+def test_comparison_measures_each_model_on_the_reviewed_pictures(page: Services) -> None:
     for colour in COLOURS:
         review(colour, colour)
     wrong = review("red", "blue", 1)
-    (kept,) = compared("tiny")
+    (kept,) = compared(page, "tiny")
     assert kept.model.startswith("tiny@")
     assert (kept.hits, kept.pictures) == (3, 4)
     assert kept.result["mistakes"][0]["key"] == str(wrong.key)
@@ -66,11 +65,11 @@ def test_comparison_measures_each_model_on_the_reviewed_pictures() -> None:
     assert kept.result["confusion"]["counts"] == [[1, 0, 1], [0, 1, 0], [0, 0, 1]]
 
 
-def test_comparison_model_with_other_labels_says_so() -> None:
+def test_comparison_model_with_other_labels_says_so(page: Services) -> None:
     review("red", "red")
     review("blue", "blue")
     review("peony", "green")
-    matched, strange = compared("tiny", "flowers")
+    matched, strange = compared(page, "tiny", "flowers")
     assert matched.result["left_out"] == [["peony", 1]]
     assert "none of its 3 class folders is a label of flowers" in strange.result["error"]
     assert (strange.hits, strange.pictures) == (0, 0)
@@ -81,7 +80,7 @@ def test_comparison_label_that_could_not_be_a_folder_is_known_by_its_name(page: 
     append_bundle(tiny.build(path, tiny.Tiny()), {LABELS_FILE: "a/b\ngreen\nblue\n"})
     review("a/b", "red")
     review("green", "green")
-    (kept,) = compared("tiny")
+    (kept,) = compared(page, "tiny")
     assert (kept.hits, kept.pictures) == (2, 2)
 
 
@@ -91,7 +90,7 @@ def test_comparison_broken_model_is_told_without_paths(page: Services) -> None:
     broken = page.places.models / "broken.tflite"
     broken.write_bytes(b"\0\0\0\0TFL3" + bytes(2000))
     try:
-        (kept,) = compared("broken")
+        (kept,) = compared(page, "broken")
     finally:
         broken.unlink()
     assert kept.result["error"].startswith("broken.tflite: ")
@@ -102,18 +101,20 @@ def test_comparison_leaves_nothing_in_the_scratch_folder(page: Services) -> None
     left.mkdir()
     review("red", "red")
     review("blue", "blue")
-    compared("tiny")
+    compared(page, "tiny")
     assert list(page.places.scratch.glob("compare-*")) == []
 
 
-def test_comparison_is_started_shown_and_one_at_a_time(reviewer: Client) -> None:
+def test_comparison_is_started_shown_and_one_at_a_time(
+    reviewer: Client, comparisons: ComparisonRunner
+) -> None:
     record = review("red", "blue")
     review("blue", "blue")
     reviewer.post("/review/compare", {"model": ["tiny", "flowers"]})
     second = reviewer.post("/review/compare", {"model": "tiny"}, follow=True)
     assert "Another comparison is running" in second.content.decode()
     assert "Measuring" in second.content.decode()
-    comparing.wait(60)
+    comparisons.wait(60)
     page = reviewer.get("/review/compare").content.decode()
     assert "50.0 %" in page
     assert "1 of 2 pictures right" in page
@@ -122,7 +123,7 @@ def test_comparison_is_started_shown_and_one_at_a_time(reviewer: Client) -> None
 
 
 def test_comparison_for_which_the_system_has_no_thread_is_told_and_holds_up_no_other(
-    reviewer: Client, monkeypatch: pytest.MonkeyPatch
+    reviewer: Client, page: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     review("red", "red")
     review("blue", "blue")
@@ -132,9 +133,9 @@ def test_comparison_for_which_the_system_has_no_thread_is_told_and_holds_up_no_o
 
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", no_thread)
-        page = reviewer.post("/review/compare", {"model": "tiny"}, follow=True)
-    assert "could not be started" in page.content.decode()
-    assert compared("tiny")
+        answer = reviewer.post("/review/compare", {"model": "tiny"}, follow=True)
+    assert "could not be started" in answer.content.decode()
+    assert compared(page, "tiny")
 
 
 def test_comparison_ticked_ones_are_shown_side_by_side(reviewer: Client) -> None:
@@ -145,10 +146,10 @@ def test_comparison_ticked_ones_are_shown_side_by_side(reviewer: Client) -> None
     assert "why b" not in page
 
 
-def test_comparison_record_that_is_gone_is_not_linked(reviewer: Client) -> None:
+def test_comparison_record_that_is_gone_is_not_linked(reviewer: Client, page: Services) -> None:
     gone = review("red", "blue")
     review("blue", "blue")
-    compared("tiny")
+    compared(page, "tiny")
     gone.delete()
     assert str(gone.key) not in reviewer.get("/review/compare").content.decode()
 
@@ -163,11 +164,11 @@ def test_comparison_record_that_is_gone_is_not_linked(reviewer: Client) -> None:
     ],
 )
 def test_comparison_that_cannot_be_is_refused(
-    reviewer: Client, form: dict[str, str], problem: str
+    reviewer: Client, comparisons: ComparisonRunner, form: dict[str, str], problem: str
 ) -> None:
     page = reviewer.post("/review/compare", form, follow=True).content.decode()
     assert problem in page
-    assert comparing.progress is None
+    assert comparisons.progress is None
 
 
 @pytest.mark.parametrize(

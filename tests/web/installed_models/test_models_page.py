@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
@@ -19,8 +20,8 @@ from edge_classifier.modelfile.catalogue import (
     load_catalogue,
     sha256_of,
 )
-from edge_classifier.web.installed_models import store as modelstore
-from edge_classifier.web.services import Services, install, parts
+from edge_classifier.web.apps import Services
+from edge_classifier.web.installed_models.store import ModelStore
 from edge_classifier.web.settings import ClassifySettings, UploadSettings, WebSettings
 from edge_classifier.web.worker.client import PictureWorker
 from tests import tiny
@@ -56,9 +57,11 @@ def network(tmp_path: Path) -> bytes:
     return path.read_bytes()
 
 
-def also(**changed: Any) -> None:
-    """Other parts beside those that ``models`` has put in."""
-    install(replace(parts(), **changed))
+@pytest.fixture
+def store(models: Path) -> ModelStore:
+    """What the page has in ``models``."""
+    found: ModelStore = apps.get_app_config("web").services.models
+    return found
 
 
 class Daemons:
@@ -107,7 +110,7 @@ def report_of(sha256: str, **changed: Any) -> bytes:
 def test_installed_are_the_embedded_ones_of_the_catalogue(page: Services) -> None:
     catalogue = load_catalogue()
     embedded = [entry for entry in catalogue.entries if entry.embedded]
-    found = [model for model in modelstore.installed() if not model.is_uploaded]
+    found = [model for model in page.models.installed() if not model.is_uploaded]
     assert [(one.name, one.path, one.sha256) for one in found] == [
         (entry.name, catalogue.file(entry), entry.sha256) for entry in embedded
     ]
@@ -115,7 +118,7 @@ def test_installed_are_the_embedded_ones_of_the_catalogue(page: Services) -> Non
 
 
 def test_current_without_a_choice_is_the_catalogue_s_default(db: None, page: Services) -> None:
-    assert (modelstore.chosen(), modelstore.current()) == ("", load_catalogue().default)
+    assert (page.models.chosen(), page.models.current()) == ("", load_catalogue().default)
 
 
 @pytest.fixture
@@ -150,12 +153,12 @@ def test_models_are_those_of_the_catalogue_that_the_child_process_reads(
     picture = tmp_path / "picture.jpg"
     picture.write_bytes(making.jpeg((220, 20, 20)))
     with working(page.places.models) as worker:
-        change(worker=worker)
-        found = worker.classify(picture, modelstore.chosen())
-    (listed,) = modelstore.installed()
+        store = change(worker=worker).models
+        found = worker.classify(picture, store.chosen())
+    (listed,) = store.installed()
     assert (found.label, found.model) == ("red", listed.version)
     assert (listed.name, listed.title, listed.is_uploaded) == ("tiny", "Colours", False)
-    assert modelstore.current() == "tiny"
+    assert store.current() == "tiny"
     shown = administrator.get("/models").content.decode()
     assert "Colours" in shown
     assert "efficientnet" not in shown
@@ -168,22 +171,22 @@ def test_models_are_those_of_the_catalogue_that_the_child_process_reads(
 def test_chosen_is_the_administrator_s_then_the_settings(
     db: None, page: Services, change: Change
 ) -> None:
-    change(settings=WebSettings(classify=ClassifySettings(model="flowers")))
-    assert modelstore.chosen() == "flowers"
-    modelstore.choose("efficientnet-lite0")
-    assert modelstore.chosen() == "efficientnet-lite0"
-    modelstore.choose("")
-    assert modelstore.chosen() == "flowers"
+    store = change(settings=WebSettings(classify=ClassifySettings(model="flowers"))).models
+    assert store.chosen() == "flowers"
+    store.choose("efficientnet-lite0")
+    assert store.chosen() == "efficientnet-lite0"
+    store.choose("")
+    assert store.chosen() == "flowers"
     with pytest.raises(MissingFileError):
-        modelstore.choose("../../etc/passwd")
+        store.choose("../../etc/passwd")
 
 
 def test_upload_is_tried_and_kept_under_a_name_of_ours(
-    administrator: Client, models: Path, network: bytes
+    administrator: Client, models: Path, store: ModelStore, network: bytes
 ) -> None:
     page = uploaded(administrator, network, "My Gärden № 2/..")
     (path,) = models.glob("*.tflite")
-    model = modelstore.find(path.stem)
+    model = store.find(path.stem)
     assert path.name == f"my-garden-no-2-{model.sha256[:8]}.tflite"
     assert path.read_bytes() == network
     assert model.facts is not None
@@ -192,16 +195,16 @@ def test_upload_is_tried_and_kept_under_a_name_of_ours(
 
 
 def test_upload_is_what_the_child_process_finds_by_its_name(
-    administrator: Client, models: Path, network: bytes, tmp_path: Path
+    administrator: Client, models: Path, store: ModelStore, network: bytes, tmp_path: Path
 ) -> None:
     uploaded(administrator, network, "colours")
-    (model,) = (one for one in modelstore.installed() if one.is_uploaded)
-    modelstore.choose(model.name)
+    (model,) = (one for one in store.installed() if one.is_uploaded)
+    store.choose(model.name)
     picture = tmp_path / "blue.jpg"
     picture.write_bytes(making.jpeg((20, 20, 220)))
     child = PictureWorker(ClassifySettings(), UploadSettings(), models)
     try:
-        found = child.classify(picture, modelstore.chosen())
+        found = child.classify(picture, store.chosen())
     finally:
         child.close()
     assert (found.label, found.model) == ("blue", model.version)
@@ -220,9 +223,9 @@ def test_upload_that_is_no_model_is_refused_and_leaves_nothing(
 
 
 def test_upload_that_is_too_large_is_refused(
-    administrator: Client, models: Path, network: bytes
+    administrator: Client, models: Path, change: Change, network: bytes
 ) -> None:
-    also(settings=WebSettings(uploads=UploadSettings(model_max_mb=0.001)))
+    change(settings=WebSettings(uploads=UploadSettings(model_max_mb=0.001)))
     assert "larger than 0.001 MB" in uploaded(administrator, network)
 
 
@@ -273,7 +276,7 @@ def test_page_starts_no_child_process_until_it_is_asked(viewer: Client, page: Se
 
 def test_card_is_read_once(viewer: Client, models: Path, page: Services, change: Change) -> None:
     assert viewer.post("/models/flowers/report", follow=True).status_code == 200
-    change(places=replace(page.places, models=models))  # Again without a child process.
+    change(worker=page.worker)  # Again without a child process.
     shown = viewer.get("/models/flowers/report").content.decode()
     assert "held-out pictures" in shown
     assert "sunflower" in shown
@@ -287,18 +290,17 @@ def test_card_facts_that_are_damaged_are_read_again(viewer: Client, models: Path
 
 
 def test_delete_of_a_model_in_use_is_refused(
-    administrator: Client, models: Path, network: bytes
+    administrator: Client, models: Path, store: ModelStore, change: Change, network: bytes
 ) -> None:
     uploaded(administrator, network, "colours")
-    (model,) = (one for one in modelstore.installed() if one.is_uploaded)
-    modelstore.choose(model.name)
+    (model,) = (one for one in store.installed() if one.is_uploaded)
+    store.choose(model.name)
     with pytest.raises(UsageError, match="choose another one first"):
-        modelstore.delete(model.name)
-    modelstore.choose("")
-    also(live=Daemons({}, model.version))
+        store.delete(model.name)
+    store.choose("")
     with pytest.raises(UsageError, match="in use by pi"):
-        modelstore.delete(model.name)
-    also(live=None)
+        change(live=Daemons({}, model.version)).models.delete(model.name)
+    change(live=None)
     administrator.post(f"/models/{model.name}/delete")
     assert not [path for path in models.rglob("*") if path.is_file()]
 
@@ -306,7 +308,7 @@ def test_delete_of_a_model_in_use_is_refused(
 def test_delete_of_an_embedded_model_is_refused(administrator: Client, page: Services) -> None:
     shown = administrator.post("/models/flowers/delete", follow=True).content.decode()
     assert "is not an upload and stays" in shown.lower()
-    assert modelstore.find("flowers").path.is_file()
+    assert page.models.find("flowers").path.is_file()
 
 
 @pytest.mark.parametrize(

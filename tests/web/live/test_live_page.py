@@ -9,11 +9,11 @@ import pytest
 from django.http import StreamingHttpResponse
 from django.test import Client
 
+from edge_classifier.web.apps import Services
 from edge_classifier.web.live.live_view import LiveView
 from edge_classifier.web.live.views import may_watch
 from edge_classifier.web.models import Label, User
 from edge_classifier.web.recorder.recorder import RecorderStatus
-from edge_classifier.web.services import Services
 from edge_classifier.web.settings import ServerSettings, WebMqttSettings, WebSettings
 from tests.web.making import jpeg
 from tests.web.recording import event_payload

@@ -18,13 +18,13 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_classifier.web.apps import Services
 from edge_classifier.web.configuration import Folders
 from edge_classifier.web.maintenance import cleanup as chores
 from edge_classifier.web.maintenance import retention
 from edge_classifier.web.maintenance.housekeeping import Housekeeping
 from edge_classifier.web.models import EventPicture, Picture, Record, User
 from edge_classifier.web.records import picture_storage as store
-from edge_classifier.web.services import Services
 from edge_classifier.web.settings import RetentionSettings
 from tests.waiting import eventually
 from tests.web import making
