@@ -61,11 +61,11 @@ def _with_place(report: SettingsReport[Settings], settings: Settings) -> Setting
 
 def _label_problems(settings: Settings) -> tuple[SettingProblem, ...]:
     """Labels in the settings that the model does not have; a camera's are told once."""
-    from edge_classifier.daemon.active_model import load_network
+    from edge_classifier.daemon.active_model import load_active_model
     from edge_classifier.decision.label_map import UnknownLabelsError, label_map
 
     try:
-        labels = load_network(settings.model).labels
+        labels = load_active_model(settings.model).labels
     except EdgeClassifierError as error:
         return (SettingProblem(str(error), "model"),)
     found: dict[str, SettingProblem] = {}

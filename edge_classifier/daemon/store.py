@@ -4,15 +4,16 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from edge_classifier.config.settings import StoreSettings
+from edge_classifier.core.events import CameraState
 from edge_classifier.core.frame import Frame
-from edge_classifier.daemon.metrics import DaemonMetric, counter, gauge
+from edge_classifier.daemon.meters import DaemonMetric, counter, gauge
 from edge_classifier.daemon.picture_files import PictureFiles, clear, picture_name
 from edge_classifier.errors import OutputError
 from edge_classifier.files import utc_stamp
@@ -26,19 +27,19 @@ Why = Literal["uncertain", "changed", "requested"]
 _Outcome = Literal["kept", "duplicates", "failed"]
 
 # Frames that may wait for the disk: each is up to 6 MB.
-_WAITING = 2
+_MAX_WAITING = 2
 # Pictures of a camera that a new one is compared with.
 _RECENT = 256
 # Of JPEGs to learn from: an artefact should not become a feature.
 _QUALITY = 92
 # After an error, before the disk is tried again.
-_REST_S = 10.0
+_RETRY_S = 10.0
 _IDLE_S = 60.0
 _REMEDY = "Everything else goes on; free some room, or make store.max_bytes smaller"
 
 
 @dataclass(frozen=True, slots=True)
-class KeeperStatus:
+class StoreStatus:
     """Counted since the start, but for what the store holds."""
 
     pictures: int = 0
@@ -54,11 +55,11 @@ class KeeperStatus:
     # What is wrong with the disk now.
     trouble: str = ""
 
-    def facts(self) -> dict[str, object]:
+    def stats(self) -> dict[str, object]:
         """For the ``stats`` topic."""
         return asdict(self)
 
-    def figures(self) -> Iterator[DaemonMetric]:
+    def metrics(self) -> Iterator[DaemonMetric]:
         """For Prometheus."""
         yield gauge("store_pictures", "Pictures in the capture store.", self.pictures)
         yield gauge("store_bytes", "Of all pictures in the capture store.", self.bytes)
@@ -70,15 +71,16 @@ class KeeperStatus:
 
 @dataclass(frozen=True, slots=True)
 class _Offer:
-    camera: str
+    """A frame, why it is to be kept, and what its camera showed then."""
+
+    state: CameraState
     why: Why
     frame: Frame
-    utc_s: float
-    facts: Mapping[str, object]
+    captured_at: float
 
 
 class CaptureStore:
-    """The capture store. Any thread may call it; none of its calls but ``stop`` waits."""
+    """Any thread may call it; none of its calls but ``stop`` waits."""
 
     def __init__(
         self, store: StoreSettings, folder: Path, *, clock: Clock = time.monotonic
@@ -86,20 +88,20 @@ class CaptureStore:
         self._store = store
         self._folder = folder
         self._clock = clock
-        self._status = KeeperStatus()
+        self._status = StoreStatus()
         self._dropped = 0
-        self._album: PictureFiles | None = None
+        self._files: PictureFiles | None = None
         self._recent: dict[str, deque[int]] = {}
         self._uncertain_at: dict[str, float] = {}
-        self._rests_until = -float("inf")
+        self._retry_at = -float("inf")
         self._waiting: deque[_Offer] = deque()
         self._clear = self._stopping = False
         self._changed = threading.Condition()
         # A daemon thread: a disk that hangs must not keep the process from ending.
-        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="capture-store", daemon=True)
 
     @property
-    def status(self) -> KeeperStatus:
+    def status(self) -> StoreStatus:
         """As of now."""
         return replace(self._status, dropped=self._dropped)
 
@@ -122,7 +124,7 @@ class CaptureStore:
             self._waiting.clear()
             self._changed.notify()
 
-    def reconfigure(self, store: StoreSettings) -> None:
+    def configure(self, store: StoreSettings) -> None:
         """Take other settings; tighter bounds act when the next picture comes."""
         self._store = store
 
@@ -136,123 +138,114 @@ class CaptureStore:
         last_s = self._uncertain_at.get(camera, -float("inf"))
         return self._clock() - last_s >= store.min_interval_s
 
-    def offer(
-        self, camera: str, why: Why, frame: Frame, utc_s: float, facts: Mapping[str, object]
-    ) -> bool:
-        """Hand over a frame, captured at ``utc_s``; whether it was taken up.
+    def offer(self, state: CameraState, why: Why, frame: Frame, captured_at: float) -> bool:
+        """Hand over a frame, captured at this UTC second; whether it was taken up.
 
-        ``facts`` go into its line as JSON. The pixels must not change any more. A requested frame
-        is kept even if it looks like another.
+        ``state``: what its camera shows with it. The pixels must not change any more. A requested
+        frame is kept even if it looks like another.
         """
         store = self._store
         if not store.enabled or (why == "changed" and not store.changed):
             return False
         if why == "uncertain":
-            self._uncertain_at[camera] = self._clock()
+            self._uncertain_at[state.camera] = self._clock()
         with self._changed:
-            if len(self._waiting) >= _WAITING:
+            if len(self._waiting) >= _MAX_WAITING:
                 self._dropped += 1
                 return False
-            self._waiting.append(_Offer(camera, why, frame, utc_s, facts))
+            self._waiting.append(_Offer(state, why, frame, captured_at))
             self._changed.notify()
         return True
 
-    def _run(self) -> None:
-        if self._store.enabled:
-            self._guarded(self._open)
-        while task := self._next():
-            self._guarded(task)
+    # The store's own thread.
 
-    def _next(self) -> Callable[[], object] | None:
+    def _run(self) -> None:
+        task: Callable[[], object] | None = self._open if self._store.enabled else self._next_task()
+        while task:
+            try:
+                task()
+            except Exception as error:  # noqa: BLE001 (this thread must outlive any one picture)
+                self._report_failure(error)
+            task = self._next_task()
+
+    def _next_task(self) -> Callable[[], object] | None:
         """What is to be done now; None at the end."""
         with self._changed:
             while not (self._waiting or self._clear or self._stopping):
                 self._changed.wait(_IDLE_S)
             if self._clear:
                 self._clear = False
-                return self._empty
+                return self._remove_all
             return partial(self._keep, self._waiting.popleft()) if self._waiting else None
-
-    def _guarded(self, task: Callable[[], object]) -> None:
-        try:
-            task()
-        except Exception as error:  # noqa: BLE001 (this thread must outlive any one picture)
-            self._failed(error)
 
     def _keep(self, offer: _Offer) -> None:
         outcome: _Outcome = "failed"
         try:
-            if self._clock() >= self._rests_until:
-                outcome = self._kept(offer, self._album or self._open())
+            if self._clock() >= self._retry_at:
+                outcome = self._write(offer, self._files or self._open())
         finally:
-            self._count(outcome)
+            before = self._status
+            self._status = replace(before, **{outcome: getattr(before, outcome) + 1})
+            self._count_held()
 
-    def _kept(self, offer: _Offer, album: PictureFiles) -> _Outcome:
-        store, bits = self._store, perceptual_hash(offer.frame)
-        recent = self._recent.setdefault(offer.camera, deque(maxlen=_RECENT))
+    def _write(self, offer: _Offer, files: PictureFiles) -> _Outcome:
+        store, state, bits = self._store, offer.state, perceptual_hash(offer.frame)
+        recent = self._recent.setdefault(state.camera, deque(maxlen=_RECENT))
         alike = any(distance(bits, other) <= store.distance for other in recent)
         if alike and offer.why != "requested":
             return "duplicates"
-        album.add(
-            picture_name(offer.camera, offer.utc_s, bits),
+        facts = {
+            "camera": state.camera,
+            "why": offer.why,
+            "ts": utc_stamp(offer.captured_at),
+            "label": state.label,
+            "score": round(state.score, 4),
+            "margin": round(state.margin, 4),
+            "top": [[name, round(score, 4)] for name, score in state.top],
+            "model": state.model,
+            "width": offer.frame.width,
+            "height": offer.frame.height,
+            "hash": f"{bits:016x}",
+        }
+        files.add(
+            picture_name(state.camera, offer.captured_at, bits),
             jpeg_within(offer.frame, store.max_bytes, _QUALITY),
-            _facts(offer, bits),
+            facts,
             max_pictures=store.max_pictures,
             max_bytes=store.max_bytes,
         )
         recent.append(bits)
-        self._succeeded()
-        return "kept"
-
-    def _count(self, outcome: _Outcome) -> None:
-        before = self._status
-        self._status = replace(before, **{outcome: getattr(before, outcome) + 1})
-        self._look()
-
-    def _look(self) -> None:
-        if self._album:
-            held = self._album.pictures, self._album.bytes
-            self._status = replace(self._status, pictures=held[0], bytes=held[1])
-
-    def _open(self) -> PictureFiles:
-        self._recent = {}
-        album = PictureFiles(self._folder)
-        for camera, bits in album.hashes():
-            self._recent.setdefault(camera, deque(maxlen=_RECENT)).append(bits)
-        self._album = album
-        self._look()
-        return album
-
-    def _empty(self) -> None:
-        removed = clear(self._folder)
-        self._album = None
-        self._rests_until = -float("inf")
-        self._status = replace(self._status, pictures=0, bytes=0)
-        _log.info("%s: %d pictures removed", self._folder, removed)
-
-    def _succeeded(self) -> None:
         if self._status.trouble:
             self._status = replace(self._status, trouble="")
             _log.warning("%s: pictures are kept again", self._folder)
+        return "kept"
 
-    def _failed(self, error: Exception) -> None:
+    def _count_held(self) -> None:
+        if self._files:
+            pictures, held = self._files.pictures, self._files.bytes
+            self._status = replace(self._status, pictures=pictures, bytes=held)
+
+    def _open(self) -> PictureFiles:
+        self._recent = {}
+        files = PictureFiles(self._folder)
+        for camera, bits in files.hashes():
+            self._recent.setdefault(camera, deque(maxlen=_RECENT)).append(bits)
+        self._files = files
+        self._count_held()
+        return files
+
+    def _remove_all(self) -> None:
+        removed = clear(self._folder)
+        self._files = None
+        self._retry_at = -float("inf")
+        self._status = replace(self._status, pictures=0, bytes=0)
+        _log.info("%s: %d pictures removed", self._folder, removed)
+
+    def _report_failure(self, error: Exception) -> None:
         """Said once, until it works again. The next try begins by mending what is half done."""
-        self._album = None
-        self._rests_until = self._clock() + _REST_S
+        self._files = None
+        self._retry_at = self._clock() + _RETRY_S
         if not self._status.trouble:
             said = OutputError(str(self._folder), f"no pictures are kept: {error}", _REMEDY)
             _log.error("%s", said, exc_info=None if isinstance(error, OSError) else error)
         self._status = replace(self._status, trouble=str(error) or repr(error))
-
-
-def _facts(offer: _Offer, bits: int) -> dict[str, Any]:
-    """What a picture's line tells of it."""
-    return {
-        "camera": offer.camera,
-        "why": offer.why,
-        "ts": utc_stamp(offer.utc_s),
-        **offer.facts,
-        "width": offer.frame.width,
-        "height": offer.frame.height,
-        "hash": f"{bits:016x}",
-    }

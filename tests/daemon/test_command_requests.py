@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_classifier.daemon.requests import (
+from edge_classifier.daemon.commands import (
     COMMANDS,
     Request,
     RequestError,
