@@ -104,7 +104,6 @@ ALLOWED = {
     WEB: (
         "annotated_types",
         "dj_database_url",
-        "paho",
         *DJANGO,
         CORE,
         ERRORS,
@@ -112,7 +111,6 @@ ALLOWED = {
         f"{MQTT}.connection",
         f"{MQTT}.reconnect",
         f"{MQTT}.codec",
-        f"{MQTT}.tls",
         f"{MQTT}.topics",
         f"{MODELFILE}.catalogue",
         PACKAGE,
@@ -275,7 +273,7 @@ def test_pydantic_is_imported_by_validation_only(library: str) -> None:
 @pytest.mark.parametrize(
     ("package", "users"),
     [
-        ("paho", (f"{MQTT}.connection", f"{WEB}.live.connection", f"{WEB}.recorder.session")),
+        ("paho", (f"{MQTT}.connection",)),
         ("sqlite3", (f"{MQTT}.outbox_database", f"{MQTT}.outbox", f"{WEB}.startup")),
         ("prometheus_client", (PROMETHEUS,)),
         ("matplotlib", (f"{EVALUATION}.charts",)),

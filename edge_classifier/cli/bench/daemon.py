@@ -210,7 +210,7 @@ def _outage(folder: Path) -> BenchRow:
     )
     publisher.start()
     for seq in range(_OUTAGE_EVENTS):
-        publisher.changed(*_event(seq), None)
+        publisher.put_event(*_event(seq), None)
         if seq % 100 == 99:
             time.sleep(0.05)  # As many as the mailbox may hold would be dropped at once.
     publisher.stop(10)
