@@ -16,4 +16,4 @@ class Web(AppConfig):
 class Administration(AdminConfig):
     """Django's administration with the page's own login."""
 
-    default_site = "edge_classifier.web.accounts.admin_site.Site"
+    default_site = "edge_classifier.web.accounts.admin_site.PageAdminSite"

@@ -32,7 +32,7 @@ def framework(
         "TIME_ZONE": environment.get("TZ") or local_zone(),
         "DATA_UPLOAD_MAX_NUMBER_FILES": settings.uploads.at_once,
         "DATA_UPLOAD_MAX_MEMORY_SIZE": 2_500_000,
-        "FILE_UPLOAD_HANDLERS": ["edge_classifier.web.classify.upload_limits.Limit"],
+        "FILE_UPLOAD_HANDLERS": ["edge_classifier.web.classify.upload_limits.UploadLimitHandler"],
         "FILE_UPLOAD_TEMP_DIR": str(places.scratch),
         "FILE_UPLOAD_PERMISSIONS": 0o600,
         "LOGGING_CONFIG": None,
@@ -174,7 +174,7 @@ def pictures(settings: WebSettings, places: Folders) -> dict[str, Any]:
     if not storage.bucket:
         options: dict[str, Any] = {"location": str(places.pictures), "base_url": None}
         return {
-            "BACKEND": "edge_classifier.web.records.picture_storage.WholeFiles",
+            "BACKEND": "edge_classifier.web.records.picture_storage.AtomicFileStorage",
             "OPTIONS": options,
         }
     options = {

@@ -114,7 +114,7 @@ def test_source_for_a_camera_imports_only_what_it_needs(source: str, spared: set
 import sys
 import edge_classifier.capture.camera
 from edge_classifier.capture.sources import source_for
-from edge_classifier.config.settings import Camera
+from edge_classifier.config.settings import CameraSettings
 source_for(Camera(source={source!r}))()
 print(*sorted(name.partition(".")[0] for name in sys.modules))
 """

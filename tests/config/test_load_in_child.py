@@ -94,7 +94,7 @@ def test_settings_read_apart_leaves_pydantic_to_the_child(file: Path) -> None:
     code = f"""
 from pathlib import Path
 from edge_classifier.config.load_in_child import examine_apart
-from edge_classifier.config.locations import Sources
+from edge_classifier.config.locations import SettingsSources
 import edge_classifier.config.changes, edge_classifier.config.secrets
 assert examine_apart(Sources(Path({str(file)!r}))).require().cameras
 """

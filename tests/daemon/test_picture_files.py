@@ -221,7 +221,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from tests.daemon.test_picture_files import add
-from edge_classifier.daemon.picture_files import Album
+from edge_classifier.daemon.picture_files import PictureFiles
 album, number = Album(Path(sys.argv[1])), int(sys.argv[2])
 while True:
     add(album, number, 3000, 20)

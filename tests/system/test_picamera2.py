@@ -33,7 +33,7 @@ NEAR = 30
 SHOW = """
 import json, sys
 from edge_classifier.capture.picamera import PicameraSource
-from edge_classifier.config.settings import Camera
+from edge_classifier.config.settings import CameraSettings
 
 def look():
     source = PicameraSource(Camera(source="picamera2", read_timeout_s=20), 224)
@@ -52,7 +52,7 @@ json.dump([look(), look()], sys.stdout)
 MISSING = """
 import os
 from edge_classifier.capture.picamera import PicameraSource
-from edge_classifier.config.settings import Camera
+from edge_classifier.config.settings import CameraSettings
 from edge_classifier.errors import CameraError
 
 source = PicameraSource(Camera(source="picamera2:1"), 224)

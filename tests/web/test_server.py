@@ -238,7 +238,7 @@ def test_server_imported_holds_nothing_that_belongs_into_its_child(tmp_path: Pat
 import sys
 from pathlib import Path
 from edge_classifier.web import start
-from edge_classifier.web.settings import Settings
+from edge_classifier.web.settings import WebSettings
 start.configure(Settings(state_folder=Path(sys.argv[1])))
 import edge_classifier.cli.web, edge_classifier.web.server
 from django.contrib import admin

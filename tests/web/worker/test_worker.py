@@ -296,7 +296,7 @@ def test_worker_leaves_no_threads_behind(models: Path) -> None:
 def test_parent_imports_nothing_that_touches_pixels(models: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from edge_classifier.web import settings\n"
-        "from edge_classifier.web.worker.client import Worker\n"
+        "from edge_classifier.web.worker.client import PictureWorker\n"
         "worker = Worker(settings.Classify(), settings.Uploads(), Path(sys.argv[1]))\n"
         "print(worker.classify(Path(sys.argv[2])).label); worker.close()\n"
         f"print([name for name in {_HEAVY} if name in sys.modules])\n"
