@@ -55,6 +55,16 @@ def cannot_write(path: Path, error: OSError, remedy: str = "") -> OutputError:
     return OutputError(str(path), f"cannot be written ({error.strerror})", remedy)
 
 
+def may_be_there(path: Path) -> bool:
+    """Whether reading ``path`` would find something, or be refused."""
+    try:
+        return path.exists()
+    except PermissionError:
+        return True  # Reading it will say so; passing over it would be a riddle.
+    except OSError:
+        return False  # Such as a name that is too long.
+
+
 def utc_stamp(utc_s: float) -> str:
     """Seconds since 1970 as ISO 8601, in milliseconds: ``2026-07-26T10:56:42.123Z``."""
     moment = datetime.fromtimestamp(utc_s, UTC)

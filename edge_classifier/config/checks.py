@@ -7,10 +7,9 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from edge_classifier.config.layers import Draft
-from edge_classifier.config.locations import may_be_there
-from edge_classifier.config.problems import SettingProblem
 from edge_classifier.config.schema import SchemaNode
 from edge_classifier.config.secrets import SECRET_FILES, read_secret
+from edge_classifier.config.sources import SettingProblem
 from edge_classifier.config.toml import Key, dotted, leaves
 from edge_classifier.core.camera_address import (
     PICAMERA,
@@ -22,6 +21,7 @@ from edge_classifier.core.camera_address import (
     scheme_of,
 )
 from edge_classifier.errors import ConfigurationError
+from edge_classifier.files import may_be_there
 
 _EVERYBODY = 0o004
 _STATE_FOLDER = ("device", "state_folder")

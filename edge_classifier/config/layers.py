@@ -5,16 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edge_classifier.config.locations import PREFIX, SettingsSources
-from edge_classifier.config.problems import SettingProblem
 from edge_classifier.config.schema import SchemaNode
 from edge_classifier.config.secrets import presentable
+from edge_classifier.config.sources import SettingProblem, SettingsSources
 from edge_classifier.config.toml import Key, complaint, dotted, inline, key_lines, leaves, parse_key
 from edge_classifier.errors import MissingFileError, UsageError
 
 _LARGEST_FILE = 1_000_000
 _LONGEST_SHOWN = 80
-_HOW_TO_GET = "`edge-classify config init` writes one."
 
 
 class Draft:
@@ -82,7 +80,7 @@ class Draft:
         return table
 
 
-def put_file(draft: Draft, path: Path, remedy: str = _HOW_TO_GET) -> SettingProblem | None:
+def put_file(draft: Draft, path: Path, remedy: str) -> SettingProblem | None:
     """Add a file; what is wrong with it as a whole. Raises MissingFileError with ``remedy``."""
     text = ""
     try:
@@ -121,10 +119,10 @@ def _place(path: Path, line: int) -> str:
 
 
 def put_environment(
-    draft: Draft, sources: SettingsSources, root: SchemaNode, prefix: str = PREFIX
+    draft: Draft, sources: SettingsSources, root: SchemaNode
 ) -> list[SettingProblem]:
-    """Add the variables that begin with ``prefix``; what is wrong with them."""
-    problems = []
+    """Add the variables that begin with the prefix; what is wrong with them."""
+    problems, prefix = [], sources.prefix
     for variable, text in sorted(sources.environment.items()):
         if meant := _misspelt(variable, root, prefix):
             problems.append(SettingProblem(f"did you mean {meant}?", origin=f"${variable}"))
@@ -158,6 +156,12 @@ def put_assignments(
             raise UsageError("--set", "takes KEY=VALUE, such as mqtt.host=broker")
         problems += _put_text(draft, root, key, text, "--set")
     return problems
+
+
+def put_options(draft: Draft, sources: SettingsSources) -> None:
+    """Add values that options of their own have."""
+    for name, value in sources.options.items():
+        draft.put(parse_key(name), value, "option")
 
 
 def _put_text(

@@ -4,17 +4,17 @@ import pickle
 import sys
 
 from edge_classifier import child
-from edge_classifier.config.locations import SettingsSources
-from edge_classifier.config.problems import SettingsReport
+from edge_classifier.config.settings import Settings
+from edge_classifier.config.sources import SettingsReport, SettingsSources
 from edge_classifier.errors import EdgeClassifierError, UnavailableError
 
 # A Pi Zero takes a few seconds to import pydantic, and more while it is starting up.
 TIME_LIMIT_S = 60.0
 
 
-def examine_apart(
+def examine_in_child(
     sources: SettingsSources, *, time_limit_s: float = TIME_LIMIT_S
-) -> SettingsReport:
+) -> SettingsReport[Settings]:
     """``config.load.examine`` in a child. Raises what it raises.
 
     UnavailableError when the child does not answer, or dies: that is the machine's fault (no
@@ -24,13 +24,13 @@ def examine_apart(
     if done.problem:
         problem = f"cannot be read: the process for it {done.problem}"
         raise UnavailableError("settings", problem, "`edge-classify config check` may tell more.")
-    answer: SettingsReport | EdgeClassifierError = pickle.loads(done.output)  # noqa: S301 (our own)
+    answer: SettingsReport[Settings] | EdgeClassifierError = pickle.loads(done.output)  # noqa: S301 (our own)
     if isinstance(answer, EdgeClassifierError):
         raise answer
     return answer
 
 
-def _answer(sources: SettingsSources) -> SettingsReport | EdgeClassifierError:
+def _answer(sources: SettingsSources) -> SettingsReport[Settings] | EdgeClassifierError:
     """In the child."""
     from edge_classifier.config.load import examine  # Here, and never in the parent.
 

@@ -6,21 +6,21 @@ Only this module and ``config.load`` import pydantic, which is 9 MB that the dae
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from pydantic import TypeAdapter
 
 from edge_classifier.config.settings import Settings
+from edge_classifier.config.sources import Kind
 from edge_classifier.config.toml import Key, inline
 
 # Tables that each camera has, too, and takes what it does not set from.
 INHERITED = ("decision", "motion")
-Kind = TypeVar("Kind")
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def adapter(kind: type[Kind]) -> TypeAdapter[Kind]:
-    """Turns JSON into settings: the daemon's, or those of a training run."""
+    """Turns JSON into settings of ``kind``."""
     hashable: Any = kind  # mypy does not see that classes are.
     made: TypeAdapter[Kind] = _adapter(hashable)
     return made
@@ -46,7 +46,7 @@ class SchemaNode:
     definitions: Mapping[str, Any]
 
     @classmethod
-    def root(cls, kind: type[Any] = Settings) -> Self:
+    def root(cls, kind: type[Any]) -> Self:
         """The file as a whole."""
         schema = adapter(kind).json_schema()
         return cls(schema, schema["$defs"])

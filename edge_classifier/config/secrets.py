@@ -6,10 +6,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from edge_classifier.config.locations import may_be_there
 from edge_classifier.config.toml import Key
 from edge_classifier.core.camera_address import is_stream, mask
 from edge_classifier.errors import ConfigurationError
+from edge_classifier.files import may_be_there
 
 # Set by systemd: a folder that only this service can read.
 CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"

@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from edge_classifier.config.layers import Draft
-from edge_classifier.config.problems import SettingProblem
-from edge_classifier.config.schema import INHERITED, Kind, SchemaNode, adapter
+from edge_classifier.config.schema import INHERITED, SchemaNode, adapter
 from edge_classifier.config.secrets import SECRET_FILES
+from edge_classifier.config.sources import Kind, SettingProblem
 from edge_classifier.config.toml import Key, dotted
 
 # Ends pydantic's location of a name, rather than of what stands under it.

@@ -5,14 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edge_classifier.config.layers import Draft, put_assignments, put_file
-from edge_classifier.config.locations import SettingsSources
-from edge_classifier.config.problems import SettingProblem
-from edge_classifier.config.schema import SchemaNode
-from edge_classifier.config.toml import document, parse_key
-from edge_classifier.config.tree import as_tree
-from edge_classifier.config.validate import validate
-from edge_classifier.errors import ConfigurationError
+from edge_classifier.config.load import read_settings
+from edge_classifier.config.sources import SettingProblem, SettingsReport, SettingsSources
+from edge_classifier.config.toml import as_tree, document
 from edge_classifier.training import networks
 from edge_classifier.training.settings import TrainingSettings
 
@@ -28,18 +23,10 @@ def load(
     absolute: a run goes on from anywhere. Raises ConfigurationError with all problems,
     MissingFileError and UsageError.
     """
-    draft, root = Draft(), SchemaNode.root(TrainingSettings)
-    broken = put_file(draft, path, _HOW_TO_GET) if path else None
-    if broken:
-        raise _error(path, [broken])
-    problems = put_assignments(draft, SettingsSources(assignments=tuple(assignments)), root)
-    for key, value in options.items():
-        draft.put(parse_key(key), value, "option")
-    settings, wrong = validate(draft.tree, draft, root, TrainingSettings)
-    if settings is None or problems:
-        raise _error(path, [*problems, *wrong])
-    if contradictions := list(_contradictions(settings)):
-        raise _error(path, contradictions)
+    sources = SettingsSources(assignments=tuple(assignments), options=options)
+    settings = read_settings(TrainingSettings, path, sources, how_to_get=_HOW_TO_GET).require()
+    if contradictions := tuple(map(SettingProblem, _contradictions(settings))):
+        SettingsReport(path, problems=contradictions).require()
     return _located(settings)
 
 
@@ -71,9 +58,3 @@ def _located(settings: TrainingSettings) -> TrainingSettings:
 def as_toml(settings: TrainingSettings) -> str:
     """All settings as a file that ``load`` reads."""
     return document(as_tree(settings))
-
-
-def _error(path: Path | None, problems: Sequence[SettingProblem | str]) -> ConfigurationError:
-    subject = str(path) if path else "settings"
-    lines = (str(problem).removeprefix(f"{subject}: ") for problem in problems)
-    return ConfigurationError(subject, "\n".join(lines))

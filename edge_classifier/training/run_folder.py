@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_classifier import __version__
-from edge_classifier.config.tree import as_tree
+from edge_classifier.config.toml import as_tree
 from edge_classifier.errors import ConfigurationError, MissingFileError
 from edge_classifier.files import cannot_write, write_whole
 from edge_classifier.training import load_settings as configuration

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Interval
 
-from edge_classifier.config.settings import STRICT
+from edge_classifier.config.field_types import STRICT
 
 Fraction = Annotated[float, Interval(ge=0, le=1)]
 Epochs = Annotated[int, Interval(ge=0, le=10_000)]

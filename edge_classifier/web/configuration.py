@@ -6,13 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_classifier.config.layers import Draft, put_assignments, put_environment, put_file
-from edge_classifier.config.locations import SettingsSources, may_be_there
-from edge_classifier.config.problems import SettingProblem
-from edge_classifier.config.schema import SchemaNode
-from edge_classifier.config.validate import validate
-from edge_classifier.errors import ConfigurationError, OutputError
-from edge_classifier.files import replacing
+from edge_classifier.config.load import read_settings
+from edge_classifier.config.sources import SettingsSources
+from edge_classifier.errors import OutputError
+from edge_classifier.files import may_be_there, replacing
 from edge_classifier.web.settings import WebSettings
 
 SYSTEM_FILE = Path("/etc/edge-classifier/web.toml")
@@ -32,23 +29,10 @@ def load(
     problems, MissingFileError and UsageError.
     """
     path = path or (SYSTEM_FILE if may_be_there(SYSTEM_FILE) else None)
-    draft, root = Draft(), SchemaNode.root(WebSettings)
-    broken = put_file(draft, path, _HOW_TO_GET) if path else None
-    if broken:
-        raise _error(path, [broken])
-    sources = SettingsSources(environment=environment, assignments=tuple(assignments))
-    problems = put_environment(draft, sources, root, PREFIX)
-    problems += put_assignments(draft, sources, root)
-    settings, wrong = validate(draft.tree, draft, root, WebSettings)
-    if settings is None or problems:
-        raise _error(path, [*problems, *wrong])
-    return settings
-
-
-def _error(path: Path | None, problems: Sequence[SettingProblem]) -> ConfigurationError:
-    subject = str(path) if path else "settings"
-    lines = (str(problem).removeprefix(f"{subject}: ") for problem in problems)
-    return ConfigurationError(subject, "\n".join(lines))
+    sources = SettingsSources(
+        environment=environment, assignments=tuple(assignments), prefix=PREFIX
+    )
+    return read_settings(WebSettings, path, sources, how_to_get=_HOW_TO_GET).require()
 
 
 @dataclass(frozen=True, slots=True)

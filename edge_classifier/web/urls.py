@@ -5,8 +5,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from edge_classifier.web import health
-from edge_classifier.web.accounts import token_views as tokens
-from edge_classifier.web.accounts import views as account
+from edge_classifier.web.accounts import views as accounts
 from edge_classifier.web.api import api
 from edge_classifier.web.classify import views as classify
 from edge_classifier.web.installed_models import views as models
@@ -39,13 +38,13 @@ urlpatterns = [
     path("models/switch", models.switch, name="models-switch"),
     path("models/<str:name>/report", models.report, name="models-report"),
     path("models/<str:name>/delete", models.delete, name="models-delete"),
-    path("tokens", tokens.page, name="tokens"),
-    path("tokens/make", tokens.create, name="tokens-create"),
-    path("tokens/<int:number>/revoke", tokens.revoke, name="tokens-revoke"),
-    path("login", account.LoginView.as_view(), name="login"),
-    path("logout", account.LogoutView.as_view(), name="logout"),
-    path("password", account.PasswordView.as_view(), name="password"),
-    path("setup/<str:token>", account.first_run, name="first-run"),
+    path("tokens", accounts.token_list, name="tokens"),
+    path("tokens/make", accounts.create_token, name="tokens-create"),
+    path("tokens/<int:number>/revoke", accounts.revoke_token, name="tokens-revoke"),
+    path("login", accounts.LoginView.as_view(), name="login"),
+    path("logout", accounts.LogoutView.as_view(), name="logout"),
+    path("password", accounts.PasswordView.as_view(), name="password"),
+    path("setup/<str:token>", accounts.first_run, name="first-run"),
     path("healthz", health.page, name="health"),
     path("i18n/", include(language_urls)),
     path("api/v1/", api.urls),

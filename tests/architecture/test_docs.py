@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from edge_classifier.cli.main import CLASSIFY, COMMANDS, build_parser, load_command
+from edge_classifier.config import sources
+from edge_classifier.config.reference import with_tables
 from edge_classifier.core.contract import Contract
 from edge_classifier.errors import ExitCode
 from edge_classifier.modelfile.catalogue import CATALOGUE_VARIABLE, MODELS_VARIABLE, load_catalogue
-from edge_classifier.training import load_settings as configuration
-from edge_classifier.training import reference
+from edge_classifier.web import configuration as web
+from edge_classifier.web.django_settings import DATABASE_VARIABLE
 from tests.conftest import REPOSITORY
 
 CLI_TEXT = (REPOSITORY / "docs" / "cli.md").read_text("utf-8")
@@ -60,20 +62,26 @@ def test_every_contract_key_is_in_the_docs(key: str) -> None:
     assert f"`{key}`" in (REPOSITORY / "docs" / "contract.md").read_text("utf-8")
 
 
-def test_training_settings_page_is_the_one_that_the_settings_make() -> None:
-    page = (REPOSITORY / "docs" / "training-settings.md").read_text("utf-8")
-    remedy = "python -m edge_classifier.training.reference > docs/training-settings.md"
-    assert page == reference.reference(), remedy
-
-
-@pytest.mark.parametrize("name", ["training.md", "training-settings.md"])
-def test_examples_of_training_settings_are_valid(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["configuration.md", "training-settings.md", "web-settings.md"])
+def test_tables_of_settings_are_the_ones_that_the_classes_make(name: str) -> None:
     page = (REPOSITORY / "docs" / name).read_text("utf-8")
-    examples = re.findall(r"```toml\n# garden.toml\n(.*?)```", page, re.DOTALL)
-    assert examples
-    for example in examples:
-        (tmp_path / "garden.toml").write_text(example, "utf-8")
-        configuration.load(tmp_path / "garden.toml", [], {})
+    remedy = f"python -m edge_classifier.config.reference docs/{name}"
+    assert page == with_tables(page), remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "constant"),
+    [
+        ("configuration.md", sources.PREFIX),
+        ("configuration.md", sources.FILE_VARIABLE),
+        ("configuration.md", str(sources.SYSTEM_FILE)),
+        ("web-settings.md", web.PREFIX),
+        ("web-settings.md", str(web.SYSTEM_FILE)),
+        ("web-settings.md", DATABASE_VARIABLE),
+    ],
+)
+def test_pages_of_settings_tell_where_they_come_from(name: str, constant: str) -> None:
+    assert constant in (REPOSITORY / "docs" / name).read_text("utf-8")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
@@ -103,8 +111,10 @@ def test_the_wheel_takes_the_models_along() -> None:
     assert wheel["force-include"] == {"models": "edge_classifier/models"}
 
 
-def test_readme_names_the_two_commands_and_they_are_there() -> None:
-    text = (REPOSITORY / "README.md").read_text("utf-8")
-    for script in ("scripts/demo", "scripts/test"):
-        assert script in text
-        assert (REPOSITORY / script).stat().st_mode & 0o111
+@pytest.mark.parametrize("script", ["scripts/demo", "scripts/test"])
+def test_command_of_the_readme_is_there_and_ci_runs_it_as_it_stands(script: str) -> None:
+    assert f"\n{script}  " in (REPOSITORY / "README.md").read_text("utf-8")
+    assert (REPOSITORY / script).stat().st_mode & 0o111
+    ci = (REPOSITORY / ".ci" / "run").read_text("utf-8")
+    alone = rf"^\"\${{newcomer\[@\]}}\" {script}( </dev/null)?$"
+    assert re.search(alone, ci, re.MULTILINE)

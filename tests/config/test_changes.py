@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from edge_classifier.config.changes import EFFECTS, Effect, compare, effect_of, in_force
+from edge_classifier.config.changes import compare, effect_of, in_force
+from edge_classifier.config.field_types import Effect
 from edge_classifier.config.settings import (
     CameraSettings,
     DecisionSettings,
@@ -40,6 +41,12 @@ def every_key(kind: Any, above: Key = ()) -> Iterator[Key]:
 KEYS = tuple(every_key(Settings))
 
 
+@pytest.mark.parametrize("name", [item.name for item in fields(CameraSettings)])
+def test_every_setting_of_a_camera_states_its_own_effect(name: str) -> None:
+    hint = get_type_hints(CameraSettings, include_extras=True)[name]
+    assert any(isinstance(fact, Effect) for fact in get_args(hint))
+
+
 def test_every_key_is_seen() -> None:
     assert len(KEYS) > 80
     assert {("mqtt", "tls", "enabled"), ("cameras", "front", "region", "left")} < set(KEYS)
@@ -50,10 +57,24 @@ def test_every_setting_has_a_stated_effect(key: Key) -> None:
     assert effect_of(key) in Effect
 
 
-def test_every_stated_effect_is_of_a_setting() -> None:
-    exact = {".".join("*" if part == "front" else str(part) for part in key) for key in KEYS}
-    whole = {f"{key.rpartition('.')[0]}.*" for key in exact} | {"cameras.*"}
-    assert set(EFFECTS) <= exact | whole
+@pytest.mark.parametrize(
+    ("key", "effect"),
+    [
+        (("device", "name"), Effect.RESTART),
+        (("device", "language"), Effect.LIVE),
+        (("mqtt", "host"), Effect.RESTART),
+        (("mqtt", "stats_s"), Effect.LIVE),
+        (("mqtt", "tls", "ca_file"), Effect.RESTART),
+        (("cameras", "front"), Effect.LIVE),
+        (("cameras", "front", "source"), Effect.REOPEN),
+        (("cameras", "front", "region", "left"), Effect.LIVE),
+        (("cameras", "front", "decision", "enter"), Effect.LIVE),
+        (("decision", "labels"), Effect.LIVE),
+    ],
+    ids=str,
+)
+def test_effect_is_that_of_the_field_or_else_of_its_table(key: Key, effect: Effect) -> None:
+    assert effect_of(key) is effect
 
 
 @pytest.mark.parametrize("key", [("mqtt", "new"), ("cameras", "front", "new"), ("new",)])

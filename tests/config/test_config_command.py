@@ -9,15 +9,13 @@ from pathlib import Path
 import pytest
 
 from edge_classifier.cli.main import main
-from edge_classifier.config import locations as sources
-from edge_classifier.config import reference
+from edge_classifier.config import sources
 from edge_classifier.config.load import examine, load
-from edge_classifier.config.locations import SettingsSources
-from edge_classifier.config.render import commented_file, merged
+from edge_classifier.config.reference import commented_file, merged
 from edge_classifier.config.schema import SchemaNode
 from edge_classifier.config.settings import CameraSettings, Settings
-from edge_classifier.config.toml import Key, document
-from edge_classifier.config.tree import as_tree
+from edge_classifier.config.sources import SettingsSources
+from edge_classifier.config.toml import Key, as_tree, document
 from tests.conftest import REPOSITORY, Cli
 
 ONE = '[cameras.front]\nsource = "0"\n'
@@ -76,9 +74,11 @@ def test_init_file_has_every_key_once_with_its_text() -> None:
     lines = commented_file(CAMERA).splitlines()
     prose = " ".join(line.removeprefix("# ") for line in lines if line.startswith("# "))
     keys = [line.partition(" = ")[0].removeprefix("#") for line in lines if " = " in line[:30]]
-    expected = [name for key, table in SchemaNode.root().tables() if key for name in table.values()]
+    expected = [
+        name for key, table in SchemaNode.root(Settings).tables() if key for name in table.values()
+    ]
     assert [key for key in keys if not key.startswith(" ")] == expected
-    for key, table in SchemaNode.root().tables():
+    for key, table in SchemaNode.root(Settings).tables():
         for node in (table, *table.values().values()) if key else ():
             assert node.text in prose
     assert max(map(len, lines)) <= 100
@@ -316,12 +316,6 @@ def test_schema_is_json_schema_with_texts_and_ranges(cli: Cli) -> None:
     for table in schema["$defs"].values():
         assert table["additionalProperties"] is False
         assert all(key["description"] for key in table["properties"].values())
-
-
-def test_configuration_page_is_the_one_that_the_settings_make() -> None:
-    page = (REPOSITORY / "docs" / "configuration.md").read_text("utf-8")
-    remedy = "python -m edge_classifier.config.reference > docs/configuration.md"
-    assert page == reference.reference(), remedy
 
 
 def test_configuration_page_examples_are_valid(file: Path) -> None:

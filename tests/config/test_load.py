@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-from edge_classifier.config import locations as sources_module
+from edge_classifier.config import sources as sources_module
 from edge_classifier.config.load import examine, load
-from edge_classifier.config.locations import SettingsSources
-from edge_classifier.config.problems import SettingsReport
 from edge_classifier.config.schema import SchemaNode
 from edge_classifier.config.settings import CameraSettings, Settings, Thresholds
+from edge_classifier.config.sources import SettingsReport, SettingsSources
 from edge_classifier.config.toml import Key, dotted, inline
 from edge_classifier.errors import ConfigurationError, MissingFileError, UsageError
 
@@ -28,11 +27,11 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def read(path: Path | None, *assignments: str, **environment: str) -> SettingsReport:
+def read(path: Path | None, *assignments: str, **environment: str) -> SettingsReport[Settings]:
     return examine(SettingsSources(path, environment, assignments))
 
 
-def wrong(report: SettingsReport) -> dict[str, str]:
+def wrong(report: SettingsReport[Settings]) -> dict[str, str]:
     """Key to what is said about it."""
     assert len({problem.key for problem in report.problems}) == len(report.problems)
     assert (report.settings is None) == bool(report.problems)
@@ -45,7 +44,7 @@ def write(path: Path, text: str) -> Path:
 
 
 def every_value() -> Iterator[tuple[Key, SchemaNode]]:
-    for table, node in SchemaNode.root().tables():
+    for table, node in SchemaNode.root(Settings).tables():
         for name, value in node.values().items():
             yield tuple("front" if part == "NAME" else part for part in (*table, name)), value
 
@@ -245,7 +244,7 @@ def test_examine_number_beyond_its_range_is_refused_and_its_ends_are_not(
         assert dotted(key) not in wrong(examine_with(file, key, value))
 
 
-def examine_with(file: Path, key: Key, value: object) -> SettingsReport:
+def examine_with(file: Path, key: Key, value: object) -> SettingsReport[Settings]:
     """With one value in the file, not as an option, where ``1`` may stand for ``"1"``."""
     values = {("cameras", "front", "source"): "0", key: value}
     return read(write(file, "".join(f"{dotted(k)} = {inline(v)}\n" for k, v in values.items())))
@@ -653,5 +652,5 @@ def test_schema_has_a_text_for_every_key_and_a_range_for_every_number() -> None:
         if node.is_number:
             assert {"minimum", "exclusiveMinimum"} & node.facts.keys(), dotted(key)
             assert "maximum" in node.facts, dotted(key)
-    for key, node in SchemaNode.root().tables():
+    for key, node in SchemaNode.root(Settings).tables():
         assert not key or node.text, dotted(key)

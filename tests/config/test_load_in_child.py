@@ -10,8 +10,8 @@ import pytest
 
 from edge_classifier.config import load_in_child as child
 from edge_classifier.config.load import examine
-from edge_classifier.config.load_in_child import examine_apart
-from edge_classifier.config.locations import SettingsSources
+from edge_classifier.config.load_in_child import examine_in_child
+from edge_classifier.config.sources import SettingsSources
 from edge_classifier.errors import (
     ConfigurationError,
     MissingFileError,
@@ -31,7 +31,7 @@ def file(tmp_path: Path) -> Path:
 
 def test_settings_read_apart_are_what_load_gives(file: Path) -> None:
     sources = SettingsSources(file, {"EDGE_CLASSIFIER__MQTT__HOST": "broker"}, ("mqtt.port=1",))
-    report = examine_apart(sources)
+    report = examine_in_child(sources)
     assert report == examine(sources)
     assert report.settings
     assert (report.settings.mqtt.host, report.settings.mqtt.port) == ("broker", 1)
@@ -40,7 +40,7 @@ def test_settings_read_apart_are_what_load_gives(file: Path) -> None:
 
 def test_settings_read_apart_of_wrong_settings_tells_all_problems(file: Path) -> None:
     with pytest.raises(ConfigurationError) as error:
-        examine_apart(SettingsSources(file, {}, ("mqtt.port=0", "http.new=0"))).require()
+        examine_in_child(SettingsSources(file, {}, ("mqtt.port=0", "http.new=0"))).require()
     assert error.value.problem.splitlines() == [
         "http.new (--set): no such key",
         "mqtt.port = 0 (--set): must be a whole number from 1 to 65535",
@@ -51,16 +51,16 @@ def test_settings_read_apart_of_a_missing_file_or_wrong_option_is_the_same_error
     tmp_path: Path,
 ) -> None:
     with pytest.raises(MissingFileError):
-        examine_apart(SettingsSources(tmp_path / "none")).require()
+        examine_in_child(SettingsSources(tmp_path / "none")).require()
     with pytest.raises(UsageError):
-        examine_apart(SettingsSources(assignments=("x",))).require()
+        examine_in_child(SettingsSources(assignments=("x",))).require()
 
 
 def test_settings_read_apart_takes_only_the_environment_that_it_is_given(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EDGE_CLASSIFIER__MQTT__HOST", "other")
-    assert examine_apart(SettingsSources(file)).require().mqtt.host == "localhost"
+    assert examine_in_child(SettingsSources(file)).require().mqtt.host == "localhost"
 
 
 def test_settings_read_apart_of_a_file_that_never_ends_gives_up_in_time(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_settings_read_apart_of_a_file_that_never_ends_gives_up_in_time(tmp_path
     before = time.monotonic()
     # Not ConfigurationError: after its exit code the service is not started again.
     with pytest.raises(UnavailableError, match=r"longer than 1 s"):
-        examine_apart(SettingsSources(pipe), time_limit_s=1).require()
+        examine_in_child(SettingsSources(pipe), time_limit_s=1).require()
     assert time.monotonic() - before < 30
 
 
@@ -78,7 +78,7 @@ def test_settings_read_apart_with_a_broken_python_says_why(
 ) -> None:
     monkeypatch.setattr(child, "__name__", "edge_classifier.config.gone")
     with pytest.raises(UnavailableError, match=r"exit code 1: .*No module named"):
-        examine_apart(SettingsSources(file)).require()
+        examine_in_child(SettingsSources(file)).require()
 
 
 def loaded(code: str) -> set[str]:
@@ -93,10 +93,10 @@ def loaded(code: str) -> set[str]:
 def test_settings_read_apart_leaves_pydantic_to_the_child(file: Path) -> None:
     code = f"""
 from pathlib import Path
-from edge_classifier.config.load_in_child import examine_apart
-from edge_classifier.config.locations import SettingsSources
+from edge_classifier.config.load_in_child import examine_in_child
+from edge_classifier.config.sources import SettingsSources
 import edge_classifier.config.changes, edge_classifier.config.secrets
-assert examine_apart(SettingsSources(Path({str(file)!r}))).require().cameras
+assert examine_in_child(SettingsSources(Path({str(file)!r}))).require().cameras
 """
     assert loaded(code) & {"pydantic", "pydantic_core", "numpy", "cv2"} == set()
 

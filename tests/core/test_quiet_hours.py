@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_classifier.config.settings import quiet_minutes
-from edge_classifier.core.quiet_hours import is_quiet
+from edge_classifier.core.quiet_hours import is_quiet, quiet_minutes
 
 NIGHT = quiet_minutes("22:00-06:00")
 NOON = quiet_minutes("12:00-13:30")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_classifier.config.load import load
-from edge_classifier.config.locations import SettingsSources
+from edge_classifier.config.sources import SettingsSources
 from edge_classifier.evaluation.matching import NONE
 from edge_classifier.evaluation.measures import Share
 from edge_classifier.evaluation.thresholds import (

@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("torch")
-
 from edge_classifier.cli.main import main
 from edge_classifier.training.export import flatbuffer
 from tests.training.rehearsal import Rehearsal

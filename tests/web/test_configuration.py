@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from edge_classifier.errors import ConfigurationError, MissingFileError, OutputError
-from edge_classifier.web import reference
 from edge_classifier.web.configuration import load, make_folders, places, secret_key
 from edge_classifier.web.settings import WebSettings
 from tests.conftest import REPOSITORY
@@ -31,6 +30,12 @@ def test_settings_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     said = "\n".join(raised.value.lines)
     for key in ("server.port", "server.secret", "access.session_days", "uploads.max_mb"):
         assert key in said
+
+
+def test_settings_empty_path_takes_back_the_one_of_a_weaker_source(tmp_path: Path) -> None:
+    file = tmp_path / "web.toml"
+    file.write_text('state_folder = "/srv/web"\n')
+    assert load(file, ["state_folder="], {}).state_folder is None
 
 
 def test_settings_file_that_is_named_must_be_there(tmp_path: Path) -> None:
@@ -86,12 +91,6 @@ def test_secret_key_that_is_no_text_is_named(tmp_path: Path) -> None:
     found.secret_key.write_bytes(b"\xff")
     with pytest.raises(OutputError, match="made anew"):
         secret_key(found)
-
-
-def test_settings_page_is_the_one_that_the_settings_make() -> None:
-    page = (REPOSITORY / "docs" / "web-settings.md").read_text("utf-8")
-    remedy = "python -m edge_classifier.web.reference > docs/web-settings.md"
-    assert page == reference.reference(), remedy
 
 
 def test_example_of_settings_is_valid(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from tests.web.recording import Sender
 from tests.web.serving import PASSWORD, Page, hidden_token, web
 
 PAGE = (REPOSITORY / "docs" / "web.md").read_text("utf-8")
-TEMPLATES = REPOSITORY / "edge_classifier/web/templates/web"
+REVIEW = REPOSITORY / "edge_classifier/web/review/templates/review/review.html"
 # By which browsers reach the page in the examples.
 NAME = "pi.example.org"
 # Where the page is, in the examples.
@@ -183,7 +183,7 @@ def test_export_has_the_fields_that_the_page_says() -> None:
 
 
 def test_keys_of_the_page_are_those_of_the_review() -> None:
-    on_page = re.findall(r"<kbd>([^<]+)</kbd>", (TEMPLATES / "review.html").read_text("utf-8"))
+    on_page = re.findall(r"<kbd>([^<]+)</kbd>", REVIEW.read_text("utf-8"))
     told = [key for cells in rows("Review") for key in re.findall(r"<kbd>([^<]+)</kbd>", cells[0])]
     assert set(told) == set(on_page)
 

@@ -34,9 +34,10 @@ def classify_upload(file: UploadedFile, services: Services) -> Classified:
 def save(classified: Classified, *, source: Record.Source, owner: User | None) -> Record:
     """Keep the picture and what was found in it. Raises OutputError, and S3's own errors."""
     now = timezone.now()
-    picture = _put(classified)
     best, *others = classified.top
+    # One transaction for picture and record: a record with the same picture may be deleted now.
     with transaction.atomic():
+        picture = _put(classified)
         return Record.objects.create(
             source=source,
             owner=owner,

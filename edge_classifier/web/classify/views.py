@@ -141,7 +141,7 @@ def _answer(request: HttpRequest, records: list[Record], failures: list[Failure]
 
 
 def _fragment(request: HttpRequest, records: list[Record], failures: list[Failure]) -> HttpResponse:
-    response = render(request, "web/results.html", _results(records, failures))
+    response = render(request, "classify/results.html", _results(records, failures))
     response[_FRAGMENT] = "1"
     return _with_status(response, records, failures)
 
@@ -154,7 +154,7 @@ def _page(request: HttpRequest, records: list[Record], failures: list[Failure]) 
         "max_bytes": str(int(settings.uploads.max_mb * 1e6)),
         "per_hour": settings.access.anonymous_uploads_per_hour,
     }
-    return _with_status(render(request, "web/classify.html", context), records, failures)
+    return _with_status(render(request, "classify/classify.html", context), records, failures)
 
 
 def _results(records: list[Record], failures: list[Failure]) -> dict[str, object]:

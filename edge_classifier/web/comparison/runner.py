@@ -18,7 +18,7 @@ from django.core.files.storage import default_storage
 from django.db import DatabaseError, connection
 
 from edge_classifier import child
-from edge_classifier.errors import EdgeClassifierError
+from edge_classifier.errors import EdgeClassifierError, UnavailableError
 from edge_classifier.web.comparison.summary import summary
 from edge_classifier.web.installed_models.store import InstalledModel
 from edge_classifier.web.models import Comparison
@@ -67,17 +67,24 @@ class ComparisonRunner:
         self.problem = ""
 
     def start(self, models: Sequence[InstalledModel], since: date | None = None) -> bool:
-        """Compare ``models`` on the pictures since a day; False if another comparison runs."""
+        """Compare ``models`` on the pictures since a day; False if another comparison runs.
+
+        Raises UnavailableError when the system gives no thread.
+        """
         with self._lock:
             if self.progress:
                 return False
             names = tuple(model.name for model in models)
             self.progress, self.problem = ComparisonProgress(names, 0, 0, time.monotonic()), ""
         arguments = (tuple(models), since)
-        self._thread = threading.Thread(
-            target=self._run, args=arguments, name="compare", daemon=True
-        )
-        self._thread.start()
+        thread = threading.Thread(target=self._run, args=arguments, name="compare", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self.progress = None
+            problem = f"cannot be begun ({error})"
+            raise UnavailableError("the comparison", problem, "Try again later.") from error
+        self._thread = thread
         return True
 
     def wait(self, within_s: float) -> None:

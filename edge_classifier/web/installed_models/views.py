@@ -41,7 +41,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "has_broker": services.live is not None,
         "devices": _devices(services.live),
     }
-    return render(request, "web/models.html", context)
+    return render(request, "installed_models/models.html", context)
 
 
 @require_http_methods(["GET", "POST"])
@@ -62,7 +62,7 @@ def report(request: HttpRequest, name: str) -> HttpResponse:
         "devices": request.services.models.devices_with(model),
         "is_chosen": model.name == request.services.models.current(),
     }
-    return render(request, "web/model.html", context)
+    return render(request, "installed_models/model.html", context)
 
 
 @require_POST

@@ -11,13 +11,15 @@ from django.template.loader import render_to_string
 from django.utils.translation import get_language, gettext
 
 from edge_classifier.core.labels import UNKNOWN
-from edge_classifier.web.live.label_names import ChineseLabels
 from edge_classifier.web.live.live_view import LiveView
 from edge_classifier.web.live.score_history import HEIGHT, WIDTH
+from edge_classifier.web.models import Label
 from edge_classifier.web.recorder.recorder import Recorder
 
 # Pieces of a few kB.
 _MOST_KEPT = 800
+# Of Chinese names of labels: seconds that they are kept, and how many.
+_NAMES_KEPT_S, _MAX_NAMES = 60.0, 5000
 # Cameras of one device side by side; live.css has a class for each number.
 _MOST_COLUMNS = 4
 
@@ -42,6 +44,24 @@ class Fragments:
             while len(self._kept) > self._most:
                 self._kept.popitem(last=False)
         return drawn
+
+
+class ChineseLabels:
+    """The names in the database, looked up at most once a minute."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._read_at: float | None = None
+        self._names: dict[str, str] = {}
+
+    def of(self, label: str) -> str:
+        """The label's Chinese name; empty if there is none."""
+        now = self._clock()
+        if self._read_at is None or now - self._read_at > _NAMES_KEPT_S:
+            self._read_at = now
+            known = Label.objects.exclude(chinese="").values_list("name", "chinese")
+            self._names = dict(known[:_MAX_NAMES])
+        return self._names.get(label, "")
 
 
 class Cards:
@@ -78,11 +98,11 @@ class Cards:
             "broker": {**broker, "since": _moment(broker["since"])},
             "recorder": self._recorder.status if self._recorder else None,
         }
-        return render_to_string("web/live_top.html", facts)
+        return render_to_string("live/top.html", facts)
 
     def whole(self) -> str:
         """All devices."""
-        return render_to_string("web/live_devices.html", {"devices": list(self._devices())})
+        return render_to_string("live/devices.html", {"devices": list(self._devices())})
 
     def _devices(self) -> Iterator[dict[str, Any]]:
         for device, version, cameras in self._live.outline().devices:
@@ -104,7 +124,7 @@ class Cards:
         device = self._live.device(name) or {"name": name}
         uptime_s = device.get("uptime_s")
         started = None if uptime_s is None else _moment(time.time() - uptime_s)
-        return render_to_string("web/live_device.html", {"device": device, "started": started})
+        return render_to_string("live/device.html", {"device": device, "started": started})
 
     def _draw_camera(self, device: str, name: str) -> str:
         camera = self._live.camera(device, name) or {"device": device, "camera": name}
@@ -123,7 +143,7 @@ class Cards:
             "height": HEIGHT,
             "half": HEIGHT // 2,
         }
-        return render_to_string("web/live_camera.html", facts)
+        return render_to_string("live/camera.html", facts)
 
     def _label(self, label: str, name: str) -> str:
         """``label`` in the page's language; ``name`` is in the device's."""

@@ -29,7 +29,7 @@ def page(request: HttpRequest) -> HttpResponse:
     """All cameras as they are now."""
     found = request.services
     if found.live is None:
-        return render(request, "web/live.html", {"mqtt": found.settings.mqtt})
+        return render(request, "live/live.html", {"mqtt": found.settings.mqtt})
     cards = _cards(found.live, found.recorder)
     facts = {
         "mqtt": found.settings.mqtt,
@@ -39,7 +39,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "has_devices": bool(found.live.devices()),
         "again_s": _AGAIN_S,
     }
-    return render(request, "web/live.html", facts)
+    return render(request, "live/live.html", facts)
 
 
 @requires(Role.VIEWER)

@@ -9,6 +9,7 @@ from django.db import connections
 from django.utils import timezone
 
 from edge_classifier.web.configuration import Folders
+from edge_classifier.web.guarded_thread import GuardedThread
 from edge_classifier.web.maintenance import cleanup as chores
 from edge_classifier.web.maintenance import retention
 from edge_classifier.web.settings import RetentionSettings
@@ -35,7 +36,14 @@ class Housekeeping:
         self._period_s = period_s
         self._read_at: datetime | None = None
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+        self._thread = GuardedThread("housekeeping", self._run)
+        # What the last round had to leave above the limits.
+        self.surplus: retention.Surplus | None = None
+
+    @property
+    def problem(self) -> str:
+        """Why nothing is deleted; empty: all is well."""
+        return self._thread.problem
 
     def start(self) -> None:
         """Begin."""
@@ -44,6 +52,7 @@ class Housekeeping:
     def stop(self, within_s: float = 5.0) -> None:
         """End. A round that takes longer ends with the process: each of its steps is whole."""
         self._stopped.set()
+        self._thread.end()
         self._thread.join(within_s)
 
     def _run(self) -> None:
@@ -65,6 +74,18 @@ class Housekeeping:
             _log.info("housekeeping deleted %s", told)
         return done
 
+    def _records(self, now: datetime) -> int:
+        gone = retention.apply(self._settings, now)
+        self.surplus = found = retention.surplus(self._settings)
+        if found:
+            _log.warning(
+                "what retention may not delete is above its limits: %d reviewed records, %.2f GB"
+                " of pictures (0: within the limit)",
+                found.records,
+                found.picture_gb,
+            )
+        return gone
+
     def _files(self, now: datetime) -> int:
         """Once a day only, as it reads all folders."""
         if self._read_at is not None and now - self._read_at < _DAY:
@@ -74,7 +95,7 @@ class Housekeeping:
 
     def _chores(self, now: datetime) -> dict[str, Callable[[], int]]:
         return {
-            "records": lambda: retention.apply(self._settings, now),
+            "records": lambda: self._records(now),
             "pictures without a record": lambda: chores.pictures(now),
             "files": lambda: self._files(now),
             "sessions": chores.sessions,

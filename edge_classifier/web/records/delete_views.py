@@ -91,4 +91,4 @@ def _ask(
         "last": last,
         "back": back,
     }
-    return render(request, "web/history_delete.html", context)
+    return render(request, "records/history_delete.html", context)

@@ -16,7 +16,7 @@ from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_safe
 
 from edge_classifier.errors import UsageError
-from edge_classifier.web.accounts.roles import Role, requires, visible
+from edge_classifier.web.accounts.roles import Role, requires, role_of, visible
 from edge_classifier.web.models import Label, Record
 from edge_classifier.web.records import exports, keyset
 from edge_classifier.web.records import history_chart as charts
@@ -38,19 +38,23 @@ def page(request: HttpRequest) -> HttpResponse:
     """A part of the list; 400 and what is wrong with the filter or the place."""
     form = FilterForm(request.GET)
     context = {"form": form, "labels": _labels(), "new": _new(request), "today": _today()}
+    housekeeping = request.services.housekeeping
+    if housekeeping and role_of(request.user) >= Role.ADMINISTRATOR:
+        context["surplus"] = housekeeping.surplus
+        context["retention"] = request.services.settings.retention
     try:
         places = {name: _place(request, name) for name in ("before", "after")}
     except UsageError:
         context["wrong"] = gettext("This is no place in the list. Begin at its top.")
-        return render(request, "web/history.html", context, status=HTTPStatus.BAD_REQUEST)
+        return render(request, "records/history.html", context, status=HTTPStatus.BAD_REQUEST)
     if not form.is_valid():
         context["wrong"] = gettext("The filter cannot be used as it is.")
-        return render(request, "web/history.html", context, status=HTTPStatus.BAD_REQUEST)
+        return render(request, "records/history.html", context, status=HTTPStatus.BAD_REQUEST)
     chosen = form.filter()
     records, count = _counted(visible(request), chosen)
     context["count"] = _told(count)
     context["page"] = keyset.page(records, _SIZE, **places)
-    return render(request, "web/history.html", context)
+    return render(request, "records/history.html", context)
 
 
 @require_safe
@@ -66,7 +70,7 @@ def chart(request: HttpRequest) -> HttpResponse:
     chosen = form.filter()
     context = {"form": form, "chart": _chart(chosen.apply(visible(request)), chosen)}
     name = "history_chart" if "part" in request.GET else "history_chart_page"
-    return render(request, f"web/{name}.html", context)
+    return render(request, f"records/{name}.html", context)
 
 
 @require_safe

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.files.storage import default_storage
+from django.db import DatabaseError
 from django.db.models import QuerySet
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -37,7 +38,7 @@ def page(request: HttpRequest, key: UUID) -> HttpResponse:
         return redirect_to_login(request.get_full_path())
     if found is None:
         raise Http404
-    return render(request, "web/record.html", {"shown": shown(found)})
+    return render(request, "records/record.html", {"shown": shown(found)})
 
 
 @require_safe
@@ -55,10 +56,11 @@ def thumbnail(request: HttpRequest, key: UUID) -> HttpResponse:
     try:
         if not default_storage.exists(name):
             jpeg = store.read(store.picture_name(found.sha256))
-            store.put_file(name, request.services.worker.thumbnail(jpeg))
+            store.put_thumbnail(found.sha256, request.services.worker.thumbnail(jpeg))
     except PictureError:
         return _placeholder(_AN_HOUR)
-    except (EdgeClassifierError, OSError):  # No worker, or no room, just now.
+    # No worker, no room, or a database that does not answer, just now.
+    except (EdgeClassifierError, OSError, DatabaseError):
         return _placeholder(_NOT_NOW)
     return _jpeg(name, f"{key}-small.jpg")
 

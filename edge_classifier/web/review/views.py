@@ -53,9 +53,9 @@ def _one_by_one(request: HttpRequest) -> HttpResponse:
     records = [*_asked_for(request), *(reviewing.behind(wait, after) if after else wait)[:_AT_ONCE]]
     items = _items(records)
     if request.GET.get("part") == "items":
-        return render(request, "web/review_items.html", {"items": items, **_filters(request.GET)})
+        return render(request, "review/items.html", {"items": items, **_filters(request.GET)})
     context = {"items": items, "after": after, **_common(request, wait)}
-    return render(request, "web/review.html", context)
+    return render(request, "review/review.html", context)
 
 
 def _grid(request: HttpRequest) -> HttpResponse:
@@ -74,7 +74,7 @@ def _grid(request: HttpRequest) -> HttpResponse:
         "label": label,
         "order": "sure" if surest_first else "",
     }
-    return render(request, "web/review_grid.html", context)
+    return render(request, "review/grid.html", context)
 
 
 def _dataset_page(request: HttpRequest) -> HttpResponse:
@@ -87,7 +87,7 @@ def _dataset_page(request: HttpRequest) -> HttpResponse:
         "least": datasets.ENOUGH,
         "has_too_few": not all(one.has_enough for one in found),
     }
-    return render(request, "web/review_dataset.html", context)
+    return render(request, "review/dataset.html", context)
 
 
 @require_POST

@@ -130,7 +130,11 @@ class PictureWorker:
     def _start_idling(self) -> None:
         self._idle = threading.Timer(self._classify.idle_s, self._end_idle)
         self._idle.daemon = True
-        self._idle.start()
+        try:
+            self._idle.start()
+        except RuntimeError:
+            # The system gives no thread that would end the child later.
+            self._end()
 
     def _stop_idling(self) -> None:
         if self._idle:

@@ -47,7 +47,11 @@ class WorkerProcess:
         """Its answer. Raises UnavailableError when there is none; the child has ended then."""
         timer = threading.Timer(timeout_s, self._end_late)
         timer.daemon = True
-        timer.start()
+        try:
+            timer.start()
+        except RuntimeError as error:
+            # A child that nobody watches could take for ever.
+            raise UnavailableError(_NAME, f"cannot be watched ({error})", "Try again.") from error
         try:
             send(_pipe(self._process.stdin), question)
             return receive(_pipe(self._process.stdout))

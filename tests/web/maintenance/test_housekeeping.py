@@ -2,6 +2,8 @@
 
 import logging
 import os
+import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 from axes.models import AccessAttempt, AccessLog
 from django.contrib.sessions.models import Session
 from django.core.files.storage import default_storage
+from django.db.models import Sum
 from django.test import Client
 from django.utils import timezone
 from hypothesis import given
@@ -20,7 +23,7 @@ from edge_classifier.web.configuration import Folders
 from edge_classifier.web.maintenance import cleanup as chores
 from edge_classifier.web.maintenance import retention
 from edge_classifier.web.maintenance.housekeeping import Housekeeping
-from edge_classifier.web.models import Picture, Record
+from edge_classifier.web.models import EventPicture, Picture, Record, User
 from edge_classifier.web.records import picture_storage as store
 from edge_classifier.web.settings import RetentionSettings
 from tests.waiting import eventually
@@ -62,11 +65,12 @@ def records(db: None) -> int:
         (replace(NEVER, days=2.5), "bde"),
         (replace(NEVER, days=2.5, reviewed=True), "de"),
         (replace(NEVER, days=5), "abcde"),
-        (replace(NEVER, max_records=5), "abcde"),
-        (replace(NEVER, max_records=3), "bde"),
+        (replace(NEVER, max_records=4), "abcde"),
+        (replace(NEVER, max_records=3), "bcde"),
+        (replace(NEVER, max_records=2), "bde"),
         (replace(NEVER, max_records=3, reviewed=True), "cde"),
-        (replace(NEVER, max_records=1), "b"),
-        (replace(NEVER, days=3.5, max_records=2), "be"),
+        (replace(NEVER, max_records=1), "be"),
+        (replace(NEVER, days=3.5, max_records=1), "be"),
     ],
 )
 def test_retention_keeps_the_newest_and_the_reviewed(
@@ -78,7 +82,8 @@ def test_retention_keeps_the_newest_and_the_reviewed(
 
 
 @pytest.mark.parametrize(
-    ("pictures", "expected"), [(5, "abcde"), (4, "bcde"), (2.5, "be"), (0.5, "b")]
+    ("pictures", "expected"),
+    [(4, "abcde"), (3, "bcde"), (2.5, "bde"), (1.5, "be"), (0.5, "b")],
 )
 def test_retention_by_bytes_deletes_no_more_than_it_must(
     records: int, pictures: float, expected: str
@@ -103,12 +108,53 @@ def test_retention_by_bytes_leaves_records_without_a_picture(db: None) -> None:
     assert left() == "e"
 
 
-def test_retention_says_when_what_stays_is_too_much(
-    records: int, caplog: pytest.LogCaptureFixture
+@pytest.fixture
+def many_reviewed(records: int) -> int:
+    """Nine reviewed records, newer than those of ``records``; the bytes of a picture."""
+    for number in range(9):
+        picture = making.jpeg((0, 20 * number, 0))
+        making.event(model="r", at=NOW, verdict="confirmed", picture=picture)
+    return records
+
+
+def test_retention_keeps_what_is_not_reviewed_though_the_reviewed_alone_are_too_much(
+    many_reviewed: int,
 ) -> None:
-    retention.apply(replace(NEVER, max_gb=1e-9), NOW)
-    assert left() == "b"
-    assert "above retention.max_gb" in caplog.text
+    limits = replace(NEVER, max_records=4, max_gb=4 * many_reviewed / 1e9)
+    assert retention.apply(limits, NOW) == 0
+    making.event(model="n", at=NOW, picture=making.jpeg((0, 0, 200)))
+    assert retention.apply(limits, NOW) == 1
+    assert left() == "bcde" + 9 * "r" + "n"
+
+
+def test_retention_does_not_count_snapshots_whose_event_never_came(records: int) -> None:
+    for number in range(1, 10):
+        picture = store.put(making.jpeg((0, 20 * number, 0)))
+        EventPicture.objects.create(key=uuid.uuid4(), picture=picture)
+    limit = replace(NEVER, max_gb=4 * records / 1e9)
+    assert retention.apply(limit, NOW) == 0
+    stay = Picture.objects.exclude(record__verdict="")
+    used = stay.aggregate(all=Sum("size"))["all"]
+    assert stay.count() == 10
+    assert retention.surplus(limit) == retention.Surplus(0, used)
+
+
+def test_retention_by_bytes_spares_records_whose_picture_would_stay(db: None) -> None:
+    making.event(model="s", at=days_ago(3), picture=making.jpeg((1, 0, 0)))
+    making.event(model="r", at=NOW, picture=making.jpeg((1, 0, 0)), verdict="confirmed")
+    making.event(model="o", at=days_ago(2), picture=making.jpeg((90, 0, 0)))
+    new = making.event(model="n", at=days_ago(1), picture=making.jpeg((200, 0, 0)))
+    retention.apply(replace(NEVER, max_gb=new.picture.size / 1e9), NOW)
+    assert left() == "snr"
+
+
+def test_retention_says_what_stays_above_the_limits(many_reviewed: int) -> None:
+    size = Picture.objects.filter(record__verdict="confirmed").aggregate(all=Sum("size"))["all"]
+    policy = replace(NEVER, max_records=9, max_gb=size / 2e9)
+    assert retention.surplus(policy) == retention.Surplus(10, size)
+    assert retention.surplus(replace(policy, max_records=10, max_gb=size / 1e9)) is None
+    assert retention.surplus(replace(policy, reviewed=True)) is None
+    assert retention.surplus(NEVER) is None
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 9)), max_size=20), st.integers(1, 60))
@@ -203,6 +249,49 @@ def test_housekeeping_works_after_the_start_and_again(
     finally:
         keeper.stop()
     assert "housekeeping deleted" in caplog.text
+
+
+def test_housekeeping_whose_thread_fails_as_nobody_foresaw_goes_on(
+    transactional_db: None, page: Services
+) -> None:
+    failures = iter([True])
+
+    def now() -> datetime:
+        if next(failures, False):
+            raise KeyError("unforeseen")
+        return NOW
+
+    making.event(at=days_ago(100))
+    keeper = Housekeeping(RetentionSettings(), page.places, now=now, period_s=0.05)
+    keeper.start()
+    try:
+        eventually(lambda: "unforeseen" in keeper.problem)
+        eventually(lambda: not Record.objects.exists())
+    finally:
+        keeper.stop()
+
+
+def test_history_tells_administrators_what_stays_above_the_limits(
+    many_reviewed: int, page: Services, change: Callable[..., Services], administrator: Client
+) -> None:
+    limits = replace(NEVER, max_records=9, max_gb=many_reviewed / 1e9)
+    keeper = Housekeeping(limits, page.places, now=lambda: NOW)
+    change(housekeeping=keeper, settings=replace(page.settings, retention=limits))
+
+    def shown(client: Client, language: str = "en") -> str:
+        answer = client.get("/history", headers={"Accept-Language": language})
+        return str(answer.content.decode())
+
+    assert "retention.max" not in shown(administrator)
+    keeper.once()
+    text = shown(administrator)
+    assert "There are 10 reviewed records" in text
+    assert "pictures that wait for their event, take" in text
+    assert "已审核的记录有 10 条" in shown(administrator, "zh-CN")
+    administrator.logout()
+    user = User.objects.create_user("anna", role="reviewer")
+    administrator.force_login(user)
+    assert "retention.max" not in shown(administrator)
 
 
 def test_housekeeping_goes_on_after_a_failure(
