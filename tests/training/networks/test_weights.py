@@ -19,7 +19,7 @@ from edge_classifier.training import settings
 from edge_classifier.training.networks import base, build, weights
 from edge_classifier.training.networks.blocks import TORCH_EPS, Padding
 from edge_classifier.training.networks.mobilenet_v2 import MobileNetV2
-from tests.training.timm_like import timm_like, timm_logits
+from tests.training.networks.timm_like import timm_like, timm_logits
 
 WIDTH, CLASSES = 0.35, 5
 State = dict[str, Tensor]
