@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
+from warnings import catch_warnings, filterwarnings
 
 import numpy as np
 import torch
@@ -118,7 +119,9 @@ class _Trainer:
         epoch_cost = _TRAINING_COST * len(order) + len(measured)
         title, done = plan.stage, epoch_cost * len(history)
         shown = show_progress(title, epoch_cost * plan.epochs, done=done, shown=team.rank == 0)
-        with shown as progress, _curves(place, plan, team) as write_curves:
+        with shown as progress, _curves(place, plan, team) as write_curves, catch_warnings():
+            # Of 1 x 1 kernels, whose two memory formats are the same; they come from a quantizer.
+            filterwarnings("ignore", "Grad strides do not match bucket", UserWarning)
             while not plan.is_over(history):
                 start = clock()
                 order.epoch = len(history)
