@@ -110,7 +110,7 @@ def run(options: Namespace) -> ExitCode:
         options.out,
         resume=options.resume,
         export=not options.no_export,
-        tell=tell,
+        log=tell,
     )
     if written:
         announce(options.out, written.page or written.json)

@@ -11,49 +11,49 @@ from edge_classifier.evaluation.report import Written, write_report
 from edge_classifier.progress import show_progress
 from edge_classifier.training import run_folder as run
 from edge_classifier.training.data.material import Material, find, gather
-from edge_classifier.training.export.deliver import deliver, judge
+from edge_classifier.training.export.model_files import predict_held_out, write_model_files
 from edge_classifier.training.report.learning_curve import learning_curve
 from edge_classifier.training.report.run_report import summarize
 from edge_classifier.training.settings import TrainingSettings
-from edge_classifier.training.train.devices import Team, choose_hardware, join_team
-from edge_classifier.training.train.plan import Place
-from edge_classifier.training.train.stages import Job, Tell, Trained, train
+from edge_classifier.training.train.devices import World, choose_hardware, join_world
+from edge_classifier.training.train.plan import RunOptions
+from edge_classifier.training.train.stages import Job, Log, Trained, train
 
 Result = TypeVar("Result")
 
 
 def run_all(
-    settings: TrainingSettings, folder: Path, *, resume: bool, export: bool = True, tell: Tell
+    settings: TrainingSettings, folder: Path, *, resume: bool, export: bool = True, log: Log
 ) -> Written | None:
     """Check the pictures, train, and with ``export`` write and measure the model file.
 
     What ``folder`` holds of the same run already is read and not done again, if it is to be
     resumed. None without an export, and in the processes that do not write.
     """
-    team = join_team(choose_hardware(settings.machine.device, "full").device)
-    if team.rank:
-        tell = _say_nothing
-    material = _once(team, lambda: _begin(settings, folder, resume=resume, tell=tell))
-    job = Job(settings, material, _place(settings, folder, resume=resume), tell)
+    world = join_world(choose_hardware(settings.machine.device, "full").device)
+    if world.rank:
+        log = _say_nothing
+    material = _once(world, lambda: _begin(settings, folder, resume=resume, log=log))
+    job = Job(settings, material, _run_options(settings, folder, resume=resume), log)
     trained = train(job)
-    return _deliver(job, trained, team, folder) if export else None
+    return _deliver(job, trained, world, folder) if export else None
 
 
-def _begin(settings: TrainingSettings, folder: Path, *, resume: bool, tell: Tell) -> Material:
+def _begin(settings: TrainingSettings, folder: Path, *, resume: bool, log: Log) -> Material:
     """The pictures, and the folder that says what is run on them."""
     found = find(settings.data)
     with show_progress("checking pictures", len(found.paths)) as progress:
         material = gather(found, settings, lambda _: progress.advance(1))
     run.begin(folder, settings, material.fingerprint, resume=resume)
     for line in material.findings.lines():
-        tell(line)
-    tell(f"{len(material.learn.samples)} pictures to learn from, {len(material.held.samples)} held")
+        log(line)
+    log(f"{len(material.learn.samples)} pictures to learn from, {len(material.held.samples)} held")
     return material
 
 
-def _place(settings: TrainingSettings, folder: Path, *, resume: bool) -> Place:
+def _run_options(settings: TrainingSettings, folder: Path, *, resume: bool) -> RunOptions:
     machine = settings.machine
-    return Place(
+    return RunOptions(
         folder=folder,
         device=machine.device,
         precision=machine.precision,
@@ -64,23 +64,23 @@ def _place(settings: TrainingSettings, folder: Path, *, resume: bool) -> Place:
     )
 
 
-def _deliver(job: Job, trained: Trained, team: Team, folder: Path) -> Written | None:
-    job.tell("export: int8 as trained, and quantized after training to compare with")
-    verdicts = judge(job, trained)
+def _deliver(job: Job, trained: Trained, world: World, folder: Path) -> Written | None:
+    job.log("export: int8 as trained, and quantized after training to compare with")
+    predictions = predict_held_out(job, trained)
     curve = learning_curve(job) if job.settings.learning_curve else ()
-    if team.rank:
+    if world.rank:
         return None
-    delivered = deliver(job, trained, verdicts, folder)
-    job.tell("evaluate: the files, as the device runs them")
-    return write_report(folder, summarize(job, trained.history, verdicts, delivered, curve, folder))
+    files = write_model_files(job, trained, predictions, folder)
+    job.log("evaluate: the files, as the device runs them")
+    return write_report(folder, summarize(job, trained.history, predictions, files, curve, folder))
 
 
-def _once(team: Team, work: Callable[[], Result]) -> Result:
+def _once(world: World, work: Callable[[], Result]) -> Result:
     """Done by the first process; every one gets its result, or its error."""
-    if team.size == 1:
+    if world.size == 1:
         return work()
     shared: list[Any] = [None]
-    if team.rank == 0:
+    if world.rank == 0:
         try:
             shared[0] = work()
         except EdgeClassifierError as error:

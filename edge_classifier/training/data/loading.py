@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, default_collate
 from edge_classifier.core.text import escaped
 from edge_classifier.errors import ConfigurationError, EdgeClassifierError, UnavailableError
 from edge_classifier.training.data.examples import Example, Examples, FeatureExamples, Key, rng_for
-from edge_classifier.training.train.devices import Team
+from edge_classifier.training.train.devices import World
 from edge_classifier.vision.preprocess import limit_opencv_threads
 
 
@@ -29,17 +29,17 @@ class Batches:
     the processes.
     """
 
-    def __init__(self, count: int, batch: int, team: Team, seed: int | None = None) -> None:
-        if count < team.size:
+    def __init__(self, count: int, batch: int, world: World, seed: int | None = None) -> None:
+        if count < world.size:
             raise ConfigurationError(
                 "torchrun --nproc-per-node",
-                f"{count} pictures cannot be shared among {team.size} processes",
+                f"{count} pictures cannot be shared among {world.size} processes",
                 "Start fewer processes.",
             )
-        self._team, self._seed = team, seed
+        self._world, self._seed = world, seed
         # The number of the epoch that is begun next.
         self.epoch = 0
-        pieces = min(math.ceil(count / batch), count // team.size)
+        pieces = min(math.ceil(count / batch), count // world.size)
         small, larger = divmod(count, pieces)
         # Examples in each batch, over all processes together.
         self.sizes = (small + 1,) * larger + (small,) * (pieces - larger)
@@ -53,7 +53,7 @@ class Batches:
         if self._seed is not None:
             order = rng_for(self._seed, epoch).permutation(order)
         for batch in np.array_split(order, len(self)):
-            yield [(epoch, int(index)) for index in batch[self._team.rank :: self._team.size]]
+            yield [(epoch, int(index)) for index in batch[self._world.rank :: self._world.size]]
 
 
 class Loader(DataLoader):
@@ -143,7 +143,7 @@ def _prepare_worker(_number: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def choose_workers(wanted: int, examples: Examples, device: str, team: Team) -> int:
+def choose_workers(wanted: int, examples: Examples, device: str, world: World) -> int:
     """``wanted`` or, if that is -1, what fits this machine.
 
     A CPU that trains has nothing to spare for them but the moments in which it would wait.
@@ -152,7 +152,7 @@ def choose_workers(wanted: int, examples: Examples, device: str, team: Team) -> 
         return 0
     if wanted >= 0:
         return wanted
-    cores = _cores() * team.machines // team.size
+    cores = _cores() * world.machines // world.size
     return max(0, min(8, cores - 1)) if device != "cpu" else min(4, cores // 4)
 
 

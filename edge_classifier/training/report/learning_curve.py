@@ -30,10 +30,10 @@ def learning_curve(job: Job) -> tuple[CurvePoint, ...]:
     for part in PARTS:
         drawn = _drawn(job, part)
         some = FeatureExamples(values[drawn], labels[drawn])
-        job.tell(f"learning curve: the head on {len(some)} pictures")
-        folder = job.place.folder / "learning-curve" / f"{part:g}"
-        place = replace(job.place, folder=folder, resume=False)
-        history = fit(copy.deepcopy(network.classifier), head_plan(job), some, held, place)
+        job.log(f"learning curve: the head on {len(some)} pictures")
+        folder = job.options.folder / "learning-curve" / f"{part:g}"
+        options = replace(job.options, folder=folder, resume=False)
+        history = fit(copy.deepcopy(network.classifier), head_plan(job), some, held, options)
         points.append(_point(part, len(some), best_of(history).held_accuracy, held))
     return tuple(points)
 

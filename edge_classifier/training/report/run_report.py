@@ -18,7 +18,7 @@ from edge_classifier.training import load_settings as configuration
 from edge_classifier.training import run_folder as run
 from edge_classifier.training.data.examples import PictureExamples
 from edge_classifier.training.export import edgetpu
-from edge_classifier.training.export.deliver import Delivered, Judged, Verdicts
+from edge_classifier.training.export.model_files import HeldOutPredictions, ModelFiles, Predictions
 from edge_classifier.training.train.plan import History
 from edge_classifier.training.train.stages import Job
 from edge_classifier.vision.draw import ContactSheet, save
@@ -32,17 +32,17 @@ _MANY = 101
 def summarize(
     job: Job,
     history: History,
-    verdicts: Verdicts,
-    delivered: Delivered,
+    predictions: HeldOutPredictions,
+    files: ModelFiles,
     curve: Sequence[CurvePoint],
     folder: Path,
 ) -> ReportData:
     """Measure the files on the held-out pictures. Raises OutputError, as ``score_samples`` does."""
     settings, material = job.settings, job.material
-    model = _load(delivered.model)
+    model = _load(files.model)
     default = load_model(ModelChoice(delegate="cpu"))
     scored = score_samples(model, material.held)
-    rounded = verdicts.rounded
+    rounded = predictions.rounded
     picture = folder / AUGMENTATION_FILE
     save(augmentation_picture(job.varied), picture)
     return ReportData(
@@ -51,13 +51,13 @@ def summarize(
         scored=scored,
         wanted_precision=settings.scores.precision,
         chosen_on=True,
-        stages=_stages(verdicts, delivered, scored, material.held),
+        stages=_stages(predictions, files, scored, material.held),
         agreement=_agreement(scored, rounded, material.held) if rounded else None,
-        before=verdicts.last.reliability,
-        temperature=delivered.temperature,
+        before=predictions.last.reliability,
+        temperature=files.temperature,
         history=history,
         latency=interleaved(model.engine, default.engine, default.name),
-        edgetpu=edgetpu.compiled_or_checked(delivered.model, folder),
+        edgetpu=edgetpu.compiled_or_checked(files.model, folder),
         learning_curve=tuple(curve),
         augmentation=picture,
         findings=tuple(material.findings.lines()),
@@ -73,13 +73,13 @@ def _load(path: Path) -> LoadedModel:
 
 
 def _stages(
-    verdicts: Verdicts, delivered: Delivered, scored: ScoredSamples, held: Dataset
+    predictions: HeldOutPredictions, files: ModelFiles, scored: ScoredSamples, held: Dataset
 ) -> tuple[Stage, ...]:
-    as_float, file = Stage("float", verdicts.as_float.share), Stage("int8", _share(scored))
-    if verdicts.rounded is None:
+    as_float, file = Stage("float", predictions.as_float.share), Stage("int8", _share(scored))
+    if predictions.rounded is None:
         return as_float, file
-    rounded = Stage("QAT", verdicts.rounded.share, "in torch, rounded as int8 rounds")
-    after = score_samples(_load(delivered.ptq), held)
+    rounded = Stage("QAT", predictions.rounded.share, "in torch, rounded as int8 rounds")
+    after = score_samples(_load(files.ptq), held)
     ptq = Stage("PTQ", _share(after), "the float network, quantized after training")
     return as_float, rounded, file, ptq
 
@@ -88,7 +88,7 @@ def _share(scored: ScoredSamples) -> Share:
     return Share(int((scored.predicted == scored.truth).sum()), len(scored.truth))
 
 
-def _agreement(scored: ScoredSamples, rounded: Judged, held: Dataset) -> Share:
+def _agreement(scored: ScoredSamples, rounded: Predictions, held: Dataset) -> Share:
     """To how many pictures the file and the network that it comes from give the same label."""
     paths = (sample.path for sample in held.samples)
     said = dict(zip(paths, rounded.predicted.tolist(), strict=True))

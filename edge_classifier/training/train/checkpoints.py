@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from edge_classifier.errors import ConfigurationError, MissingFileError, ModelError, OutputError
 from edge_classifier.evaluation.contents import Epoch
 from edge_classifier.files import replacing
-from edge_classifier.training.train.plan import History, Place, Stage
+from edge_classifier.training.train.plan import History, RunOptions, Stage
 
 # The key of what belongs to this program, beside what torch needs.
 _OURS = "edge_classifier"
@@ -47,15 +47,15 @@ class SavedCheckpoint:
 
 
 class Checkpoints:
-    """The two files of one stage. ``network`` and the place's signature must fit to go on."""
+    """The two files of one stage. ``network`` and the signature must fit to go on."""
 
-    def __init__(self, place: Place, stage: Stage, network: nn.Module) -> None:
-        folder = place.folder / "checkpoints"
+    def __init__(self, options: RunOptions, stage: Stage, network: nn.Module) -> None:
+        folder = options.folder / "checkpoints"
         self.best, self.last = folder / f"{stage}-best.ckpt", folder / f"{stage}-last.ckpt"
         self._marks = {
             "stage": stage,
             "network": _shapes(network),
-            "signature": place.signature,
+            "signature": options.signature,
         }
 
     def clear(self) -> None:

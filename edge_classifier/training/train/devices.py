@@ -25,7 +25,7 @@ class Hardware:
 
 
 @dataclass(frozen=True, slots=True)
-class Team:
+class World:
     """The processes that train together, one a GPU; started by torchrun."""
 
     # This one's number.
@@ -79,17 +79,17 @@ def _own_gpu() -> torch.device:
     return torch.device("cuda", local)
 
 
-def join_team(device: torch.device) -> Team:
+def join_world(device: torch.device) -> World:
     """Meet the other processes if torchrun started this one. A second call is free."""
     size = _variable("WORLD_SIZE", 1)
     if size == 1:
-        return Team()
+        return World()
     if not distributed.is_initialized():
         if device.type == "cuda":
             torch.cuda.set_device(device)
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
         atexit.register(_leave)
-    return Team(_variable("RANK", 0), size, size // _variable("LOCAL_WORLD_SIZE", size))
+    return World(_variable("RANK", 0), size, size // _variable("LOCAL_WORLD_SIZE", size))
 
 
 def _leave() -> None:

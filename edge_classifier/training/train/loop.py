@@ -7,7 +7,6 @@ epoch needs. So a run that was killed, or that several processes share, ends as 
 import math
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 from warnings import catch_warnings, filterwarnings
@@ -28,18 +27,16 @@ from edge_classifier.training.data.loading import Batches, Loader, choose_worker
 from edge_classifier.training.train.checkpoints import Checkpoints, SavedCheckpoint
 from edge_classifier.training.train.devices import (
     Hardware,
-    Team,
+    World,
     choose_hardware,
-    join_team,
+    join_world,
     keep_freed_memory,
 )
-from edge_classifier.training.train.plan import History, Place, Plan, best_of
+from edge_classifier.training.train.optimizer import make_optimizer, rate_factor
+from edge_classifier.training.train.plan import History, Plan, RunOptions, best_of
 
 # Forward and backward cost about three times what forward alone does.
 _TRAINING_COST = 3
-_MOMENTUM = 0.9
-# Steps of warm-up, if there is any; but no more than a quarter of all.
-_LEAST_RISE = 10
 
 
 def fit(
@@ -47,7 +44,7 @@ def fit(
     plan: Plan,
     train: Examples,
     held: Examples,
-    place: Place,
+    options: RunOptions,
     *,
     clock: Callable[[], float] = monotonic,
 ) -> History:
@@ -59,84 +56,86 @@ def fit(
     if not plan.epochs:
         return ()
     # bfloat16 has no more digits than int8: it would round what stands for rounding.
-    precision = "full" if plan.stage == "quantize" else place.precision
-    hardware = choose_hardware(place.device, precision)
-    team = join_team(hardware.device)
-    if team.size > 1 and plan.batch_norm == "trained":
+    precision = "full" if plan.stage == "quantize" else options.precision
+    hardware = choose_hardware(options.device, precision)
+    world = join_world(hardware.device)
+    if world.size > 1 and plan.batch_norm == "trained":
         raise ConfigurationError(
             "batch_norm = trained",
             "each process would keep statistics of its own",
             "Use one process, or batch_norm = frozen.",
         )
-    checkpoints = Checkpoints(place, plan.stage, network)
-    saved = checkpoints.saved() if place.resume else None
-    if not saved and team.rank == 0:
+    checkpoints = Checkpoints(options, plan.stage, network)
+    saved = checkpoints.saved() if options.resume else None
+    if not saved and world.rank == 0:
         checkpoints.clear()
     history = saved.history if saved else ()
     if not plan.is_over(history):
-        trainer = _Trainer(network, plan, place, hardware, team)
         with _explained():
-            history = trainer.run(train, held, checkpoints, saved, clock)
+            trainer = _Trainer(network, plan, options, hardware, world, (train, held))
+            history = trainer.run(checkpoints, saved, clock)
     checkpoints.load_best(network)
     network.eval()
     return history
 
 
-@dataclass
 class _Trainer:
-    """What stays the same as long as a stage trains."""
+    """One stage: the network, and all that changes with it from step to step."""
 
-    network: nn.Module
-    plan: Plan
-    place: Place
-    hardware: Hardware
-    team: Team
+    def __init__(
+        self,
+        network: nn.Module,
+        plan: Plan,
+        options: RunOptions,
+        hardware: Hardware,
+        world: World,
+        examples: tuple[Examples, Examples],
+    ) -> None:
+        self.network, self.plan, self.options = network, plan, options
+        self.hardware, self.world = hardware, world
+        train, held = examples
+        self.order = Batches(len(train), plan.batch, world, options.seed)
+        self.learned = _loader(train, self.order, options, hardware, world)
+        order = Batches(len(held), plan.batch, world)
+        self.measured = _loader(held, order, options, hardware, world)
+        keep_freed_memory()
+        network.to(hardware.device, memory_format=torch.channels_last)
+        self.optimizer = make_optimizer(network, plan)
+        # float16 has few exponents: small gradients would be zero in it. Otherwise it does nothing.
+        is_half = hardware.autocast is torch.float16
+        self.scaler = torch.amp.GradScaler(hardware.device.type, enabled=is_half)
 
     def run(
         self,
-        train: Examples,
-        held: Examples,
         checkpoints: Checkpoints,
         saved: SavedCheckpoint | None,
         clock: Callable[[], float],
     ) -> History:
-        """Train until the stage is over, on from ``saved``; what it knows is saved each epoch."""
-        network, plan, place, team = self.network, self.plan, self.place, self.team
-        order = Batches(len(train), plan.batch, team, place.seed)
-        learned = _loader(train, order, place, self.hardware, team)
-        measured = _loader(held, Batches(len(held), plan.batch, team), place, self.hardware, team)
-        keep_freed_memory()
-        network.to(self.hardware.device, memory_format=torch.channels_last)
-        optimizer = _optimizer(network, plan)
-        # float16 has few exponents: small gradients would be zero in it. Otherwise it does nothing.
-        scaler = torch.amp.GradScaler(
-            self.hardware.device.type, enabled=self.hardware.autocast is torch.float16
-        )
+        """Train until the stage is over, on from ``saved``, with a checkpoint an epoch."""
+        plan, options, world = self.plan, self.options, self.world
         history = saved.history if saved else ()
         if saved:
-            saved.restore(network, optimizer, scaler)
+            saved.restore(self.network, self.optimizer, self.scaler)
         forward = self._shared_network()
-        epoch_cost = _TRAINING_COST * len(order) + len(measured)
-        title, done = plan.stage, epoch_cost * len(history)
-        shown = show_progress(title, epoch_cost * plan.epochs, done=done, shown=team.rank == 0)
-        with shown as progress, _curves(place, plan, team) as write_curves, catch_warnings():
+        epoch_cost = _TRAINING_COST * len(self.order) + len(self.measured)
+        done, total = epoch_cost * len(history), epoch_cost * plan.epochs
+        shown = show_progress(plan.stage, total, done=done, shown=world.rank == 0)
+        with shown as progress, _curves(options, plan, world) as write_curves, catch_warnings():
             # Of 1 x 1 kernels, whose two memory formats are the same; they come from a quantizer.
             filterwarnings("ignore", "Grad strides do not match bucket", UserWarning)
             while not plan.is_over(history):
                 start = clock()
-                order.epoch = len(history)
+                self.order.epoch = len(history)
                 # Dropout draws from torch's own generator: it too follows from seed and epoch.
                 # A prime: no two of a run's processes and epochs share a seed.
-                torch.manual_seed(place.seed + 1_000_003 * (1 + len(history)) + team.rank)
-                train_loss, train_accuracy = self._train(
-                    forward, learned, order, optimizer, scaler, progress
-                )
-                held_loss, held_accuracy = self._measure(measured, progress)
+                torch.manual_seed(options.seed + 1_000_003 * (1 + len(history)) + world.rank)
+                train_loss, train_accuracy = self._train(forward, progress)
+                held_loss, held_accuracy = self._measure(progress)
                 epoch = Epoch(
                     stage=plan.stage,
                     number=len(history) + 1,
                     seconds=clock() - start,
-                    rate=optimizer.param_groups[0]["lr"],
+                    rate=self.optimizer.param_groups[0]["lr"],
                     train_loss=train_loss,
                     train_accuracy=train_accuracy,
                     held_loss=held_loss,
@@ -146,37 +145,29 @@ class _Trainer:
                 is_best = best_of(history) is epoch
                 progress.say(_line(epoch, plan.epochs, is_best=is_best))
                 write_curves(epoch)
-                if team.rank == 0:
+                if world.rank == 0:
                     # The best first: a kill between the two repeats an epoch and loses none.
                     if is_best:
-                        checkpoints.keep_best(network, history)
-                    checkpoints.keep_last(network, optimizer, scaler, history)
-        if team.size > 1:
+                        checkpoints.keep_best(self.network, history)
+                    checkpoints.keep_last(self.network, self.optimizer, self.scaler, history)
+        if world.size > 1:
             # The others read what the first process has written.
             cuda = self.hardware.device.type == "cuda"
             distributed.barrier(device_ids=[self.hardware.device.index] if cuda else None)
-        network.cpu()
+        self.network.cpu()
         return history
 
     def _shared_network(self) -> nn.Module:
         """The network whose gradients are the mean of those of all processes."""
-        if self.team.size == 1:
+        if self.world.size == 1:
             return self.network
         gpu = [self.hardware.device] if self.hardware.device.type == "cuda" else None
         # Buffers are the same everywhere.
         return DistributedDataParallel(self.network, device_ids=gpu, forward_sync_buffers=False)
 
-    def _train(
-        self,
-        forward: nn.Module,
-        batches: Loader,
-        order: Batches,
-        optimizer: torch.optim.Optimizer,
-        scaler: torch.amp.GradScaler,
-        progress: ProgressDisplay,
-    ) -> tuple[float, float]:
+    def _train(self, forward: nn.Module, progress: ProgressDisplay) -> tuple[float, float]:
         """One epoch. Loss and accuracy; raises ConfigurationError where the loss is not finite."""
-        plan, device = self.plan, self.hardware.device
+        plan, device, order = self.plan, self.hardware.device, self.order
         weights = torch.tensor(plan.class_weights, device=device) if plan.class_weights else None
         steps, step = plan.epochs * len(order), order.epoch * len(order)
         self.network.train()
@@ -187,21 +178,21 @@ class _Trainer:
             ):
                 module.eval()
         sums = []
-        for size, batch in zip(order.sizes, batches, strict=True):
+        for size, batch in zip(order.sizes, self.learned, strict=True):
             if plan.on_step:
                 plan.on_step(step / steps)
-            for group in optimizer.param_groups:
+            for group in self.optimizer.param_groups:
                 group["lr"] = group["peak"] * rate_factor(step, steps, plan.warm_up)
             logits, truth = self._logits(forward, batch)
             losses = functional.cross_entropy(
                 logits, truth, weights, label_smoothing=plan.label_smoothing, reduction="none"
             )
             # Its mean over processes is the mean over the batch's pictures.
-            loss = losses.sum() * (self.team.size / size)
-            optimizer.zero_grad()
-            scaler.scale(loss).backward()
-            scaler.step(optimizer)
-            scaler.update()
+            loss = losses.sum() * (self.world.size / size)
+            self.optimizer.zero_grad()
+            self.scaler.scale(loss).backward()
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
             sums.append(_sums(losses, logits, truth))
             progress.advance(_TRAINING_COST)
             step += 1
@@ -215,15 +206,14 @@ class _Trainer:
         return means
 
     @torch.inference_mode()
-    def _measure(self, batches: Loader, progress: ProgressDisplay) -> tuple[float, float]:
+    def _measure(self, progress: ProgressDisplay) -> tuple[float, float]:
         """Plain cross-entropy of held-out pictures, and accuracy."""
         self.network.eval()
         sums = []
-        for batch in batches:
+        for batch in self.measured:
             logits, truth = self._logits(self.network, batch)
-            sums.append(
-                _sums(functional.cross_entropy(logits, truth, reduction="none"), logits, truth)
-            )
+            losses = functional.cross_entropy(logits, truth, reduction="none")
+            sums.append(_sums(losses, logits, truth))
             progress.advance(1)
         return self._means(sums)
 
@@ -237,42 +227,11 @@ class _Trainer:
     def _means(self, sums: list[Tensor]) -> tuple[float, float]:
         """Loss and accuracy over all examples of all processes."""
         total = torch.stack(sums).cpu().double().sum(0)
-        if self.team.size > 1:
+        if self.world.size > 1:
             total = total.to(self.hardware.device)
             distributed.all_reduce(total)
         loss, right, count = total.tolist()
         return loss / count, right / count
-
-
-def rate_factor(step: int, steps: int, warm_up: float) -> float:
-    """Share of the peak rate at ``step`` of ``steps``: a straight rise, then half a cosine.
-
-    Loshchilov & Hutter, "SGDR", 2017, equation 5, without restarts.
-    """
-    # Of few steps a small share is none at all, and the first ones would do most harm.
-    rise = max(round(warm_up * steps), min(_LEAST_RISE, steps // 4)) if warm_up else 0
-    if step < rise:
-        return (step + 1) / rise
-    return (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, steps - rise)))) / 2
-
-
-def _optimizer(network: nn.Module, plan: Plan) -> torch.optim.Optimizer:
-    """Over the body's and the head's trained parameters, those with and without weight decay.
-
-    ``peak`` of each group is what its rate is the share ``rate_factor`` of.
-    """
-    classifier = getattr(network, "classifier", None)
-    head = {id(p) for p in classifier.parameters()} if isinstance(classifier, nn.Module) else set()
-    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": chosen, "peak": plan.rate * factor, "weight_decay": decay}
-        for in_head, factor in ((False, 1.0), (True, plan.head_factor))
-        for wide, decay in ((True, plan.weight_decay), (False, 0.0))
-        if (chosen := [p for p in trained if (id(p) in head) == in_head and (p.ndim > 1) == wide])
-    ]
-    if plan.optimizer == "adam":
-        return torch.optim.AdamW(groups, plan.rate)
-    return torch.optim.SGD(groups, plan.rate, momentum=_MOMENTUM)
 
 
 def _sums(losses: Tensor, logits: Tensor, truth: Tensor) -> Tensor:
@@ -292,9 +251,9 @@ def _line(epoch: Epoch, epochs: int, *, is_best: bool) -> str:
 
 
 @contextmanager
-def _curves(place: Place, plan: Plan, team: Team) -> Iterator[Callable[[Epoch], None]]:
+def _curves(options: RunOptions, plan: Plan, world: World) -> Iterator[Callable[[Epoch], None]]:
     """Writes an epoch's figures for TensorBoard, if that is wanted."""
-    if team.rank or not place.tensorboard:
+    if world.rank or not options.tensorboard:
         yield lambda _: None
         return
     try:
@@ -315,25 +274,25 @@ def _curves(place: Place, plan: Plan, team: Team) -> Iterator[Callable[[Epoch], 
         for name, value in figures.items():
             writer.add_scalar(name, value, epoch.number)
 
-    with closing(SummaryWriter(str(place.folder / "tensorboard" / plan.stage))) as writer:
+    with closing(SummaryWriter(str(options.folder / "tensorboard" / plan.stage))) as writer:
         yield write
 
 
 def compute(
-    network: nn.Module, examples: Examples, batch: int, place: Place
+    network: nn.Module, examples: Examples, batch: int, options: RunOptions
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Outputs (N, K) of the evaluating network for all examples in order, and their labels (N,).
 
     In full precision. Raises as ``fit``.
     """
     keep_freed_memory()
-    hardware = choose_hardware(place.device, "full")
-    team = join_team(hardware.device)
-    batches = Batches(len(examples), batch, team)
-    loader = _loader(examples, batches, place, hardware, team)
+    hardware = choose_hardware(options.device, "full")
+    world = join_world(hardware.device)
+    batches = Batches(len(examples), batch, world)
+    loader = _loader(examples, batches, options, hardware, world)
     network.to(hardware.device, memory_format=torch.channels_last).eval()
     found = []
-    shown = show_progress("computing", len(batches), shown=team.rank == 0)
+    shown = show_progress("computing", len(batches), shown=world.rank == 0)
     with _explained(), torch.inference_mode(), shown as progress:
         for inputs, labels in loader:
             outputs = network(network_input(inputs.to(hardware.device)))
@@ -342,9 +301,9 @@ def compute(
     network.cpu()
     indexes = np.array([index for keys in batches for _, index in keys])
     outputs, labels = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    if team.size > 1:
+    if world.size > 1:
         # Each process has a share of every batch.
-        shares: list[Any] = [None] * team.size
+        shares: list[Any] = [None] * world.size
         distributed.all_gather_object(shares, (indexes, outputs, labels))
         indexes, outputs, labels = (np.concatenate(parts) for parts in zip(*shares, strict=True))
     order = np.argsort(indexes)
@@ -352,10 +311,10 @@ def compute(
 
 
 def _loader(
-    examples: Examples, batches: Batches, place: Place, hardware: Hardware, team: Team
+    examples: Examples, batches: Batches, options: RunOptions, hardware: Hardware, world: World
 ) -> Loader:
     kind = hardware.device.type
-    workers = choose_workers(place.workers, examples, kind, team)
+    workers = choose_workers(options.workers, examples, kind, world)
     return Loader(examples, batches, workers=workers, pinned=kind == "cuda")
 
 

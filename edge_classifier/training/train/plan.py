@@ -45,7 +45,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class RunOptions:
     """Where a stage runs and what it leaves behind."""
 
     # The run's own. Several processes see the same one.

@@ -26,9 +26,9 @@ from edge_classifier.training.quantize.qat import fold, freeze_ranges, observe_o
 from edge_classifier.training.run_folder import signature
 from edge_classifier.training.settings import TrainingSettings
 from edge_classifier.training.train.loop import compute, fit
-from edge_classifier.training.train.plan import History, Place, Plan, Stage, best_of
+from edge_classifier.training.train.plan import History, Plan, RunOptions, Stage, best_of
 
-Tell = Callable[[str], None]
+Log = Callable[[str], None]
 # Pictures; more take memory and no less time.
 _COMPUTED_AT_ONCE = 32
 
@@ -39,9 +39,9 @@ class Job:
 
     settings: TrainingSettings
     material: Material
-    place: Place
+    options: RunOptions
     # Told what begins.
-    tell: Tell = field(repr=False)
+    log: Log = field(repr=False)
 
     @property
     def contract(self) -> Contract:
@@ -73,10 +73,10 @@ class Job:
         """What rare classes count."""
         return self.material.class_weights() if self.settings.class_weights else None
 
-    def place_of(self, stage: Stage) -> Place:
+    def options_of(self, stage: Stage) -> RunOptions:
         """Where the stage runs; its checkpoints are good for these data and settings only."""
         mark = signature(stage, self.settings, self.material.fingerprint)
-        return replace(self.place, signature=mark)
+        return replace(self.options, signature=mark)
 
 
 class Trained(NamedTuple):
@@ -95,8 +95,8 @@ class Features(FeatureExamples):
     ``fit`` wants them before its first step, and not at all for a stage that has ended.
     """
 
-    def __init__(self, network: Convnet, pictures: PictureExamples, place: Place) -> None:
-        self._network, self._pictures, self._place = network, pictures, place
+    def __init__(self, network: Convnet, pictures: PictureExamples, options: RunOptions) -> None:
+        self._network, self._pictures, self._run_options = network, pictures, options
         self.problems = []
 
     @cached_property
@@ -104,7 +104,7 @@ class Features(FeatureExamples):
         """All of them (N, F), and the labels (N,)."""
         head, self._network.classifier = self._network.classifier, nn.Identity()
         try:
-            return compute(self._network, self._pictures, _COMPUTED_AT_ONCE, self._place)
+            return compute(self._network, self._pictures, _COMPUTED_AT_ONCE, self._run_options)
         finally:
             self._network.classifier = head
 
@@ -122,7 +122,7 @@ class Features(FeatureExamples):
 def train(job: Job) -> Trained:
     """All stages, each from where it was left. Raises what building and ``fit`` raise."""
     network = networks.build(
-        job.settings.network, len(job.material.labels), seed=job.settings.seed, tell=job.tell
+        job.settings.network, len(job.material.labels), seed=job.settings.seed, log=job.log
     )
     history = train_head(job, network)
     if job.settings.finetune.batch_norm == "frozen":
@@ -138,14 +138,14 @@ def train(job: Job) -> Trained:
 
 def train_head(job: Job, network: Convnet) -> History:
     """The head alone, on features of plain pictures."""
-    job.tell("head: features of all pictures, then the head on them")
+    job.log("head: features of all pictures, then the head on them")
     learn, held = features(job, network)
-    return fit(network.classifier, head_plan(job), learn, held, job.place_of("head"))
+    return fit(network.classifier, head_plan(job), learn, held, job.options_of("head"))
 
 
 def features(job: Job, network: Convnet) -> tuple[Features, Features]:
     """Of what is learned from and of what is measured on."""
-    return Features(network, job.plain, job.place), Features(network, job.held, job.place)
+    return Features(network, job.plain, job.options), Features(network, job.held, job.options)
 
 
 def head_plan(job: Job) -> Plan:
@@ -170,7 +170,7 @@ def finetune(job: Job, network: Convnet, before: History) -> History:
     settings = job.settings.finetune
     if not settings.epochs:
         return ()
-    job.tell(f"finetune: up to {settings.epochs} times all pictures")
+    job.log(f"finetune: up to {settings.epochs} times all pictures")
     _unfreeze(network, settings.unfreeze)
     plan = Plan(
         stage="finetune",
@@ -187,10 +187,10 @@ def finetune(job: Job, network: Convnet, before: History) -> History:
         class_weights=job.class_weights,
     )
     untouched = copy.deepcopy(network.state_dict())
-    history = fit(network, plan, job.varied, job.held, job.place_of("finetune"))
+    history = fit(network, plan, job.varied, job.held, job.options_of("finetune"))
     if before and best_of(history).held_accuracy < best_of(before).held_accuracy:
         network.load_state_dict(untouched)
-        job.tell("finetune: made it worse, so the network stays as it was; try a lower rate")
+        job.log("finetune: made it worse, so the network stays as it was; try a lower rate")
     return history
 
 
@@ -205,7 +205,7 @@ def _unfreeze(network: Convnet, count: int) -> None:
 def quantize(job: Job, network: Convnet) -> tuple[nn.Module, History]:
     """A copy of ``network`` that rounds as int8 does, trained to put up with it."""
     settings = job.settings.quantize
-    job.tell(f"quantize: {settings.epochs} times all pictures, rounded as int8 rounds")
+    job.log(f"quantize: {settings.epochs} times all pictures, rounded as int8 rounds")
     prepared = prepare(fold(network))
     prepared.requires_grad_(True)
     _observe(job, prepared)
@@ -222,7 +222,7 @@ def quantize(job: Job, network: Convnet) -> tuple[nn.Module, History]:
         class_weights=job.class_weights,
         on_step=freeze,
     )
-    return prepared, fit(prepared, plan, job.varied, job.held, job.place_of("quantize"))
+    return prepared, fit(prepared, plan, job.varied, job.held, job.options_of("quantize"))
 
 
 def _observe(job: Job, prepared: nn.Module) -> None:

@@ -19,12 +19,12 @@ from edge_classifier.errors import ConfigurationError, PictureError, Unavailable
 from edge_classifier.training.data.examples import FeatureExamples, PictureExamples, network_input
 from edge_classifier.training.data.loading import Batches, Loader, choose_workers
 from edge_classifier.training.settings import Augment
-from edge_classifier.training.train.devices import Team
+from edge_classifier.training.train.devices import World
 from edge_classifier.vision.pictures import load_picture
 from edge_classifier.vision.preprocess import limit_opencv_threads
 from tests.training.workshop import CONTRACT, draw_pictures
 
-ALONE = Team()
+ALONE = World()
 
 
 class Lethal(FeatureExamples):
@@ -55,7 +55,7 @@ def test_batches_hold_each_example_once_in_nearly_equal_shares(
 ) -> None:
     if count < size:
         return
-    shares = [Batches(count, batch, Team(rank, size), seed=5) for rank in range(size)]
+    shares = [Batches(count, batch, World(rank, size), seed=5) for rank in range(size)]
     for share in shares:
         share.epoch = epoch
     steps = list(zip(*shares, strict=True))
@@ -71,7 +71,9 @@ def test_batches_hold_each_example_once_in_nearly_equal_shares(
 @given(count=st.integers(8, 200), batch=st.integers(8, 64), size=st.integers(1, 8))
 def test_batches_of_several_processes_are_those_of_one(count: int, batch: int, size: int) -> None:
     one = [set(keys) for keys in Batches(count, batch, ALONE, seed=1)]
-    several = zip(*(Batches(count, batch, Team(r, size), seed=1) for r in range(size)), strict=True)
+    several = zip(
+        *(Batches(count, batch, World(r, size), seed=1) for r in range(size)), strict=True
+    )
     together = [{key for share in step for key in share} for step in several]
     # Where a batch has fewer pictures than there are processes, there are fewer batches.
     assert together == one or count // size < len(one)
@@ -93,7 +95,7 @@ def test_batches_without_a_seed_come_in_order() -> None:
 
 def test_fewer_examples_than_processes_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="3 pictures cannot be shared among 4"):
-        Batches(3, 8, Team(0, 4))
+        Batches(3, 8, World(0, 4))
 
 
 def test_training_picture_depends_on_seed_epoch_and_index_only(samples: list[Sample]) -> None:

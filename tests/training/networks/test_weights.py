@@ -155,7 +155,7 @@ def test_build_a_timm_checkpoint_is_read_by_name_and_not_by_order(tmp_path: Path
         ("features.0.1.bias", "bn1.bias"),
     ):
         assert torch.equal(read.tensors[name], state[stem])
-    built = build(chosen(tmp_path / "a.pth"), CLASSES, tell=fail).eval()
+    built = build(chosen(tmp_path / "a.pth"), CLASSES, log=fail).eval()
     x = torch.rand(1, 16, 48, 48)
     source["conv_stem"] = source["bn1"] = nn.Identity()  # Only what follows is run.
     with torch.inference_mode():
@@ -259,7 +259,7 @@ def test_build_a_keras_checkpoint_sees_pixels_as_keras_does(tmp_path: Path) -> N
     source.classifier = base.linear_head(source.outputs, CLASSES)
     trained(source)
     write_keras_2(keras_layers(source), tmp_path / "a.h5")
-    built = build(chosen(tmp_path / "a.h5"), CLASSES, tell=fail).eval()
+    built = build(chosen(tmp_path / "a.h5"), CLASSES, log=fail).eval()
     assert_sees_alike(built, source, pixels() / 127.5 - 1)
 
 
@@ -287,7 +287,7 @@ def test_build_a_head_of_another_number_of_classes_is_left_out_with_a_word(
 ) -> None:
     source, said = torchvision_like(classes=7), list[str]()
     torch.save(source.state_dict(), tmp_path / "a.pth")
-    built = build(chosen(tmp_path / "a.pth"), CLASSES, tell=said.append)
+    built = build(chosen(tmp_path / "a.pth"), CLASSES, log=said.append)
     assert built.classifier[1].out_features == CLASSES
     assert len(said) == 1
     assert "head for 7 classes is left out" in said[0]
@@ -298,7 +298,7 @@ def test_build_a_head_of_another_number_of_classes_is_left_out_with_a_word(
 def test_build_a_head_of_as_many_classes_is_kept_without_a_word(tmp_path: Path) -> None:
     source = torchvision_like()
     torch.save(source.state_dict(), tmp_path / "a.pth")
-    built = build(chosen(tmp_path / "a.pth"), CLASSES, tell=fail)
+    built = build(chosen(tmp_path / "a.pth"), CLASSES, log=fail)
     assert torch.equal(built.classifier[1].weight, source.classifier[1].weight)
 
 

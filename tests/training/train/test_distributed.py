@@ -24,7 +24,7 @@ JOB: dict[str, Any] = {
         "class_weights": (1.0, 2.0, 0.5),
         "label_smoothing": 0.1,
     },
-    "place": {"device": "cpu", "workers": 0},
+    "options": {"device": "cpu", "workers": 0},
     "dropout": 0.0,
     # Each step makes differences of rounding larger: in 24 bits they reach the fourth digit on some
     # processors, where they could hide a mistake.

@@ -20,8 +20,9 @@ from edge_classifier.training.data.examples import FeatureExamples, PictureExamp
 from edge_classifier.training.settings import Augment
 from edge_classifier.training.train import checkpoints
 from edge_classifier.training.train.devices import choose_hardware
-from edge_classifier.training.train.loop import compute, fit, rate_factor
-from edge_classifier.training.train.plan import Place, Plan, best_of
+from edge_classifier.training.train.loop import compute, fit
+from edge_classifier.training.train.optimizer import rate_factor
+from edge_classifier.training.train.plan import Plan, RunOptions, best_of
 from tests.smalldisk import fill, tmpfs
 from tests.training.workshop import CONTRACT, draw_pictures, small_network, train, weights
 
@@ -30,8 +31,8 @@ FINETUNE = Plan(stage="finetune", epochs=2, batch=8, rate=1e-3)
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(folder=tmp_path / "run", device="cpu", workers=0)
+def options(tmp_path: Path) -> RunOptions:
+    return RunOptions(folder=tmp_path / "run", device="cpu", workers=0)
 
 
 def separable(count: int = 30) -> FeatureExamples:
@@ -48,19 +49,19 @@ def linear() -> nn.Linear:
     return layer
 
 
-def test_head_on_features_learns_and_its_history_is_told(place: Place) -> None:
+def test_head_on_features_learns_and_its_history_is_told(options: RunOptions) -> None:
     head = linear()
-    history = fit(head, HEAD, separable(), separable(12), place)
+    history = fit(head, HEAD, separable(), separable(12), options)
     assert [epoch.number for epoch in history] == [1, 2, 3, 4]
     assert {epoch.stage for epoch in history} == {"head"}
     assert history[-1].held_accuracy == 1
     assert history[-1].train_loss < history[0].train_loss < math.log(3)
-    outputs, labels = compute(head, separable(12), 5, place)
+    outputs, labels = compute(head, separable(12), 5, options)
     assert (outputs.argmax(1) == labels).all()
     assert not head.training
 
 
-def test_network_has_the_weights_of_the_best_epoch_not_of_the_last(place: Place) -> None:
+def test_network_has_the_weights_of_the_best_epoch_not_of_the_last(options: RunOptions) -> None:
     head = linear()
     nn.init.eye_(head.weight)
     # Everything is relabelled: each epoch, which here is one step, unlearns what it knew.
@@ -76,34 +77,34 @@ def test_network_has_the_weights_of_the_best_epoch_not_of_the_last(place: Place)
         optimizer="sgd",
         on_step=lambda _: seen.append(weights(head)),
     )
-    history = fit(head, plan, wrong, separable(), place)
+    history = fit(head, plan, wrong, separable(), options)
     best = best_of(history)
     assert history[-1].held_accuracy < best.held_accuracy
     assert 1 <= best.number < 6
     torch.testing.assert_close(weights(head), seen[best.number], rtol=0, atol=0)
 
 
-def test_best_epoch_is_the_first_of_equals(place: Place) -> None:
-    history = fit(linear(), HEAD, separable(), separable(12), place)
+def test_best_epoch_is_the_first_of_equals(options: RunOptions) -> None:
+    history = fit(linear(), HEAD, separable(), separable(12), options)
     assert [epoch.held_accuracy for epoch in history] == [1.0] * 4
     assert best_of(history).number == 1
 
 
-def test_stage_of_no_epochs_changes_nothing(place: Place) -> None:
+def test_stage_of_no_epochs_changes_nothing(options: RunOptions) -> None:
     head = linear()
-    assert fit(head, replace(HEAD, epochs=0), separable(), separable(), place) == ()
-    assert not place.folder.exists()
+    assert fit(head, replace(HEAD, epochs=0), separable(), separable(), options) == ()
+    assert not options.folder.exists()
 
 
-def test_stage_without_progress_ends_when_patience_does(place: Place) -> None:
-    history = fit(linear(), replace(HEAD, epochs=9, patience=2), separable(), separable(), place)
+def test_stage_without_progress_ends_when_patience_does(options: RunOptions) -> None:
+    history = fit(linear(), replace(HEAD, epochs=9, patience=2), separable(), separable(), options)
     assert [epoch.held_accuracy for epoch in history] == [1.0] * 3
 
 
-def test_steps_are_told_how_much_is_done_and_rates_rise_then_fall(place: Place) -> None:
+def test_steps_are_told_how_much_is_done_and_rates_rise_then_fall(options: RunOptions) -> None:
     done: list[float] = []
     plan = replace(HEAD, warm_up=0.25, on_step=done.append)
-    history = fit(linear(), plan, separable(), separable(), place)
+    history = fit(linear(), plan, separable(), separable(), options)
     np.testing.assert_allclose(done, np.arange(16) / 16)
     rates = [epoch.rate for epoch in history]
     assert rates[0] == pytest.approx(0.05)
@@ -118,7 +119,7 @@ def test_rate_factor_is_a_rise_and_half_a_cosine(step: int, expected: float) -> 
 
 
 def test_frozen_blocks_and_statistics_stay_and_the_rest_is_trained(
-    place: Place, tmp_path: Path
+    options: RunOptions, tmp_path: Path
 ) -> None:
     network = small_network()
     network.train()
@@ -127,7 +128,7 @@ def test_frozen_blocks_and_statistics_stay_and_the_rest_is_trained(
     modes: list[bool] = []
     dropout = network.classifier[0]
     plan = replace(FINETUNE, on_step=lambda _: modes.append(dropout.training))
-    train(network, plan, place, tmp_path / "pictures", count=9)
+    train(network, plan, options, tmp_path / "pictures", count=9)
     after = weights(network)
     assert modes == [True] * 4
     changed = {name for name, values in after.items() if not torch.equal(values, before[name])}
@@ -137,13 +138,13 @@ def test_frozen_blocks_and_statistics_stay_and_the_rest_is_trained(
 
 
 def test_trained_batch_norm_updates_statistics_of_trained_blocks_only(
-    place: Place, tmp_path: Path
+    options: RunOptions, tmp_path: Path
 ) -> None:
     network = small_network()
     network.blocks()[0].requires_grad_(False)
     before = weights(network)
     plan = replace(FINETUNE, epochs=1, batch_norm="trained")
-    train(network, plan, place, tmp_path / "pictures", count=9)
+    train(network, plan, options, tmp_path / "pictures", count=9)
     after = weights(network)
     assert torch.equal(after["features.0.1.running_mean"], before["features.0.1.running_mean"])
     assert not torch.equal(
@@ -151,7 +152,7 @@ def test_trained_batch_norm_updates_statistics_of_trained_blocks_only(
     )
 
 
-def test_head_factor_and_weight_decay_reach_the_right_parameters(place: Place) -> None:
+def test_head_factor_and_weight_decay_reach_the_right_parameters(options: RunOptions) -> None:
     """One step of SGD: the difference is rate times gradient, and decay where it belongs."""
 
     def two() -> nn.Module:
@@ -165,7 +166,7 @@ def test_head_factor_and_weight_decay_reach_the_right_parameters(place: Place) -
     def moved(plan: Plan) -> dict[str, float]:
         network = two()
         start = weights(network)
-        fit(network, plan, separable(), separable(), place)
+        fit(network, plan, separable(), separable(), options)
         return {name: float((v - start[name]).norm()) for name, v in weights(network).items()}
 
     plan = Plan(stage="finetune", epochs=1, batch=30, rate=0.1, optimizer="sgd")
@@ -177,34 +178,36 @@ def test_head_factor_and_weight_decay_reach_the_right_parameters(place: Place) -
     assert decayed["body.bias"] == pytest.approx(plain["body.bias"])
 
 
-def test_class_weights_make_the_rare_class_count_as_its_weight_says(place: Place) -> None:
+def test_class_weights_make_the_rare_class_count_as_its_weight_says(options: RunOptions) -> None:
     labels = np.array([0] * 27 + [1] * 3)
     examples = FeatureExamples(np.ones((30, 4), np.float32), labels)
     plan = Plan(stage="head", epochs=1, batch=30, rate=0.1, class_weights=(1.0, 18.0, 1.0))
-    history = fit(linear(), plan, examples, examples, place)
+    history = fit(linear(), plan, examples, examples, options)
     assert history[0].train_loss == pytest.approx(math.log(3) * (27 + 3 * 18) / 30)
     assert history[0].train_accuracy == pytest.approx(27 / 30)
 
 
-def test_soft_labels_train_like_hard_ones(place: Place, tmp_path: Path) -> None:
+def test_soft_labels_train_like_hard_ones(options: RunOptions, tmp_path: Path) -> None:
     samples = draw_pictures(tmp_path / "pictures", 12)
     mixed = PictureExamples(samples, CONTRACT, Augment(mixup=0.3))
     plan = replace(FINETUNE, epochs=1, class_weights=(1.0, 2.0, 1.0), label_smoothing=0.1)
-    history = fit(small_network(), plan, mixed, PictureExamples(samples, CONTRACT), place)
+    history = fit(small_network(), plan, mixed, PictureExamples(samples, CONTRACT), options)
     assert math.isfinite(history[0].train_loss)
     assert 0 <= history[0].train_accuracy <= 1
 
 
-def test_loss_that_is_no_number_ends_with_advice(place: Place) -> None:
+def test_loss_that_is_no_number_ends_with_advice(options: RunOptions) -> None:
     broken = FeatureExamples(np.full((6, 4), np.nan, np.float32), np.arange(6) % 3)
     with pytest.raises(ConfigurationError, match="Lower it"):
-        fit(linear(), HEAD, broken, separable(), place)
+        fit(linear(), HEAD, broken, separable(), options)
 
 
-def test_compute_gives_outputs_in_order_with_their_labels(place: Place, tmp_path: Path) -> None:
+def test_compute_gives_outputs_in_order_with_their_labels(
+    options: RunOptions, tmp_path: Path
+) -> None:
     network = small_network()
     examples = PictureExamples(draw_pictures(tmp_path / "pictures", 11), CONTRACT)
-    outputs, labels = compute(network, examples, 4, place)
+    outputs, labels = compute(network, examples, 4, options)
     pictures = torch.stack([examples[0, index][0] for index in range(11)])
     with torch.no_grad():
         expected = network((pictures.permute(0, 3, 1, 2).float() - 128) / 128)
@@ -214,12 +217,12 @@ def test_compute_gives_outputs_in_order_with_their_labels(place: Place, tmp_path
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])
 def test_device_that_is_not_there_is_refused_by_name(
-    device: Literal["cuda", "mps"], place: Place, monkeypatch: pytest.MonkeyPatch
+    device: Literal["cuda", "mps"], options: RunOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for backend in (torch.cuda, torch.backends.mps):
         monkeypatch.setattr(backend, "is_available", lambda: False)
     with pytest.raises(ConfigurationError, match=f"device = {device}: .*Choose auto or cpu"):
-        fit(linear(), HEAD, separable(), separable(), replace(place, device=device))
+        fit(linear(), HEAD, separable(), separable(), replace(options, device=device))
 
 
 def test_device_auto_takes_what_is_there_in_full_precision_on_a_cpu() -> None:
@@ -228,28 +231,28 @@ def test_device_auto_takes_what_is_there_in_full_precision_on_a_cpu() -> None:
         assert (chosen.device.type, chosen.autocast) == ("cpu", None)
 
 
-def test_interrupt_reaches_the_caller_and_ctrl_c_works_again(place: Place) -> None:
+def test_interrupt_reaches_the_caller_and_ctrl_c_works_again(options: RunOptions) -> None:
     def interrupt(_: float) -> None:
         raise KeyboardInterrupt
 
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        fit(linear(), replace(HEAD, on_step=interrupt), separable(), separable(), place)
+        fit(linear(), replace(HEAD, on_step=interrupt), separable(), separable(), options)
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_sigterm_keeps_its_handler_while_training(place: Place) -> None:
+def test_sigterm_keeps_its_handler_while_training(options: RunOptions) -> None:
     before = signal.getsignal(signal.SIGTERM)
     seen: list[object] = []
     plan = replace(HEAD, on_step=lambda _: seen.append(signal.getsignal(signal.SIGTERM)))
-    fit(linear(), plan, separable(), separable(), place)
+    fit(linear(), plan, separable(), separable(), options)
     assert set(seen) == {before}
 
 
 def test_log_has_a_line_an_epoch_and_nothing_else(
-    place: Place, capfd: pytest.CaptureFixture[str]
+    options: RunOptions, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    fit(linear(), HEAD, separable(), separable(12), place)
+    fit(linear(), HEAD, separable(), separable(12), options)
     out, err = capfd.readouterr()
     assert out == ""
     lines = err.splitlines()
@@ -272,15 +275,15 @@ def test_log_of_long_work_says_each_minute_how_far_it_is(
     ]
 
 
-def test_tensorboard_gets_curves_where_it_is_wanted(place: Place) -> None:
-    fit(linear(), HEAD, separable(), separable(), replace(place, tensorboard=True))
-    assert list((place.folder / "tensorboard" / "head").glob("events.out.*"))
+def test_tensorboard_gets_curves_where_it_is_wanted(options: RunOptions) -> None:
+    fit(linear(), HEAD, separable(), separable(), replace(options, tensorboard=True))
+    assert list((options.folder / "tensorboard" / "head").glob("events.out.*"))
 
 
 def test_full_disk_is_an_output_error_and_the_older_checkpoint_stays(tmp_path: Path) -> None:
     with tmpfs(tmp_path / "disk", "1m") as disk:
-        place = Place(folder=disk, device="cpu", workers=0)
-        marks = checkpoints.Checkpoints(place, "head", linear())
+        options = RunOptions(folder=disk, device="cpu", workers=0)
+        marks = checkpoints.Checkpoints(options, "head", linear())
 
         def fill_after_two_epochs(done: float) -> None:
             if done >= 0.5 and not (disk / "filler").exists():
@@ -288,13 +291,13 @@ def test_full_disk_is_an_output_error_and_the_older_checkpoint_stays(tmp_path: P
 
         plan = replace(HEAD, on_step=fill_after_two_epochs)
         with pytest.raises(OutputError, match=r"checkpoints: .*No space.*Make room there"):
-            fit(linear(), plan, separable(), separable(), place)
+            fit(linear(), plan, separable(), separable(), options)
         (disk / "filler").unlink()
         saved = marks.saved()
         assert saved is not None
         assert len(saved.history) == 2
         assert not list(marks.last.parent.glob(".*"))
-        history = fit(linear(), HEAD, separable(), separable(), replace(place, resume=True))
+        history = fit(linear(), HEAD, separable(), separable(), replace(options, resume=True))
         assert len(history) == 4
 
 
@@ -323,12 +326,12 @@ def damage_numbers(path: Path) -> None:
     ids=["empty", "cut", "text", "middle", "numbers", "foreign", "list"],
 )
 def test_damaged_checkpoint_is_refused_with_a_way_out(
-    damage: Callable[[Path], object], place: Place
+    damage: Callable[[Path], object], options: RunOptions
 ) -> None:
-    fit(linear(), HEAD, separable(), separable(), place)
-    damage(place.folder / "checkpoints" / "head-last.ckpt")
+    fit(linear(), HEAD, separable(), separable(), options)
+    damage(options.folder / "checkpoints" / "head-last.ckpt")
     with pytest.raises(ModelError, match=r"head-last.ckpt: .*Name another --out"):
-        fit(linear(), HEAD, separable(), separable(), replace(place, resume=True))
+        fit(linear(), HEAD, separable(), separable(), replace(options, resume=True))
 
 
 @pytest.mark.parametrize(
@@ -336,40 +339,42 @@ def test_damaged_checkpoint_is_refused_with_a_way_out(
     [(nn.Linear(4, 5), "", "another network"), (linear(), "other", "other data or settings")],
 )
 def test_checkpoint_of_something_else_is_refused(
-    head: nn.Module, signature: str, said: str, place: Place
+    head: nn.Module, signature: str, said: str, options: RunOptions
 ) -> None:
-    fit(linear(), HEAD, separable(), separable(), place)
-    resumed = replace(place, resume=True, signature=signature)
+    fit(linear(), HEAD, separable(), separable(), options)
+    resumed = replace(options, resume=True, signature=signature)
     with pytest.raises(ConfigurationError, match=said):
         fit(head, HEAD, separable(), separable(), resumed)
 
 
-def test_checkpoint_of_another_stage_is_refused(place: Place) -> None:
-    fit(linear(), HEAD, separable(), separable(), place)
-    folder = place.folder / "checkpoints"
+def test_checkpoint_of_another_stage_is_refused(options: RunOptions) -> None:
+    fit(linear(), HEAD, separable(), separable(), options)
+    folder = options.folder / "checkpoints"
     (folder / "head-last.ckpt").rename(folder / "finetune-last.ckpt")
     with pytest.raises(ConfigurationError, match="another stage"):
-        fit(linear(), FINETUNE, separable(), separable(), replace(place, resume=True))
+        fit(linear(), FINETUNE, separable(), separable(), replace(options, resume=True))
 
 
-def test_checkpoint_of_an_older_version_is_refused_unless_its_stage_has_ended(place: Place) -> None:
-    fit(linear(), HEAD, separable(), separable(), place)
-    path = place.folder / "checkpoints" / "head-last.ckpt"
+def test_checkpoint_of_an_older_version_is_refused_unless_its_stage_has_ended(
+    options: RunOptions,
+) -> None:
+    fit(linear(), HEAD, separable(), separable(), options)
+    path = options.folder / "checkpoints" / "head-last.ckpt"
     content = torch.load(path, weights_only=True)
     del content["optimizer"]
     torch.save(content, path)
-    resumed = replace(place, resume=True)
+    resumed = replace(options, resume=True)
     assert len(fit(linear(), HEAD, separable(), separable(), resumed)) == 4
     with pytest.raises(ConfigurationError, match="by an older version of this program"):
         fit(linear(), replace(HEAD, epochs=5), separable(), separable(), resumed)
 
 
-def test_run_that_is_not_resumed_leaves_no_older_checkpoint(place: Place) -> None:
-    fit(linear(), HEAD, separable(), separable(), place)
+def test_run_that_is_not_resumed_leaves_no_older_checkpoint(options: RunOptions) -> None:
+    fit(linear(), HEAD, separable(), separable(), options)
 
     def stop(_: float) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(linear(), replace(HEAD, on_step=stop), separable(), separable(), place)
-    assert not list((place.folder / "checkpoints").iterdir())
+        fit(linear(), replace(HEAD, on_step=stop), separable(), separable(), options)
+    assert not list((options.folder / "checkpoints").iterdir())

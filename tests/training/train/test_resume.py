@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from edge_classifier.training.train.plan import Place, Plan
+from edge_classifier.training.train.plan import Plan, RunOptions
 from tests.conftest import REPOSITORY
 from tests.training.workshop import WAITING, small_network, train, weights, write_job
 from tests.waiting import eventually
@@ -49,8 +49,8 @@ def test_run_killed_in_its_second_epoch_resumes_to_equal_weights(
 ) -> None:
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     killed.mkdir()
-    place = Place(folder=killed, device="cpu", workers=workers)
-    with job_that_waits(killed, place={"device": "cpu", "workers": workers}) as process:
+    options = RunOptions(folder=killed, device="cpu", workers=workers)
+    with job_that_waits(killed, options={"device": "cpu", "workers": workers}) as process:
         process.kill()
         assert process.wait(60) == -signal.SIGKILL
     left = sorted(path.name for path in (killed / "checkpoints").iterdir())
@@ -63,10 +63,10 @@ def test_run_killed_in_its_second_epoch_resumes_to_equal_weights(
     history = train(
         resumed,
         replace(plan, on_step=steps.append),
-        replace(place, resume=True),
+        replace(options, resume=True),
         killed / "pictures",
     )
-    expected = train(alone, plan, replace(place, folder=whole), killed / "pictures")
+    expected = train(alone, plan, replace(options, folder=whole), killed / "pictures")
 
     assert steps[0] == pytest.approx(1 / 3), "the first epoch is not repeated"
     assert [replace(epoch, seconds=0) for epoch in history] == [
@@ -81,15 +81,15 @@ def test_run_killed_in_its_second_epoch_resumes_to_equal_weights(
 
 
 def test_stage_that_has_ended_is_not_trained_again(tmp_path: Path) -> None:
-    place = Place(folder=tmp_path, device="cpu", workers=0)
+    options = RunOptions(folder=tmp_path, device="cpu", workers=0)
     plan = Plan(**{**PLAN, "epochs": 1})
     trained, resumed = small_network(), small_network(seed=1)
-    history = train(trained, plan, place, tmp_path / "pictures", count=9)
+    history = train(trained, plan, options, tmp_path / "pictures", count=9)
     steps: list[float] = []
     again = train(
         resumed,
         replace(plan, on_step=steps.append),
-        replace(place, resume=True),
+        replace(options, resume=True),
         tmp_path / "pictures",
         count=9,
     )
@@ -99,7 +99,7 @@ def test_stage_that_has_ended_is_not_trained_again(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_ends_training_and_its_workers_at_once_without_tracebacks(tmp_path: Path) -> None:
-    with job_that_waits(tmp_path, place={"device": "cpu", "workers": 2}) as process:
+    with job_that_waits(tmp_path, options={"device": "cpu", "workers": 2}) as process:
         os.killpg(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130

@@ -14,7 +14,11 @@ from edge_classifier.evaluation.contents import Epoch
 from edge_classifier.training import networks
 from edge_classifier.training.data.examples import network_input
 from edge_classifier.training.data.material import Material, find, gather
-from edge_classifier.training.export.deliver import Judged, Verdicts, judge
+from edge_classifier.training.export.model_files import (
+    HeldOutPredictions,
+    Predictions,
+    predict_held_out,
+)
 from edge_classifier.training.networks.base import Convnet
 from edge_classifier.training.quantize.qat import learned_ranges
 from edge_classifier.training.report.learning_curve import PARTS, learning_curve
@@ -28,7 +32,7 @@ from edge_classifier.training.settings import (
     TrainingSettings,
 )
 from edge_classifier.training.train import stages
-from edge_classifier.training.train.plan import Place
+from edge_classifier.training.train.plan import RunOptions
 from tests.training.rehearsal import Rehearsal
 from tests.training.shapes import SIDE, WIDTH, draw_classes, draw_other, one_thread
 
@@ -62,9 +66,9 @@ class Stages:
 
     def job(self, *, resume: bool = False, **settings: Any) -> stages.Job:
         network = NetworkSettings(width=WIDTH, size=SIDE, pretrained=str(self._weights))
-        place = Place(folder=self._folder, device="cpu", workers=0, resume=resume)
+        options = RunOptions(folder=self._folder, device="cpu", workers=0, resume=resume)
         whole = TrainingSettings(network=network, machine=CPU, **settings)
-        return stages.Job(whole, self._material, place, self.told.append)
+        return stages.Job(whole, self._material, options, self.told.append)
 
 
 @pytest.fixture
@@ -91,7 +95,7 @@ def test_head_learns_and_the_rest_of_the_network_stays(some: Stages) -> None:
     history = stages.train_head(job, network)
     assert [epoch.number for epoch in history] == [1, 2]
     assert changed(network, before) == {"classifier.1.weight", "classifier.1.bias"}
-    assert (job.place.folder / "checkpoints/head-best.ckpt").exists()
+    assert (job.options.folder / "checkpoints/head-best.ckpt").exists()
 
 
 def test_features_are_what_the_head_is_given_of_each_picture(some: Stages) -> None:
@@ -177,9 +181,9 @@ def test_training_without_the_third_stage_prepares_nothing(some: Stages) -> None
     trained = stages.train(job)
     assert trained.prepared is None
     assert [epoch.stage for epoch in trained.history] == ["head"]
-    verdicts = judge(job, trained)
-    assert verdicts.rounded is None
-    assert verdicts.last is verdicts.as_float
+    predictions = predict_held_out(job, trained)
+    assert predictions.rounded is None
+    assert predictions.last is predictions.as_float
 
 
 def test_same_seed_trains_the_same_network_and_another_one_does_not(
@@ -193,8 +197,8 @@ def test_same_seed_trains_the_same_network_and_another_one_does_not(
             finetune=Finetune(epochs=1),
             quantize=Quantize(epochs=0),
         )
-        place = replace(job.place, folder=tmp_path / str(number), seed=seed)
-        found.append(state(stages.train(replace(job, place=place)).network))
+        options = replace(job.options, folder=tmp_path / str(number), seed=seed)
+        found.append(state(stages.train(replace(job, options=options)).network))
     torch.testing.assert_close(found[0], found[1], rtol=0, atol=0)
     assert not found[0]["classifier.1.weight"].equal(found[2]["classifier.1.weight"])
 
@@ -214,10 +218,10 @@ def test_learning_curve_has_ever_more_pictures_of_every_class(some: Stages) -> N
 
 def test_judged_counts_what_is_right() -> None:
     logits = np.array([[2, 1, 0], [0, 3, 1], [5, 0, 0], [1, 0, 4]], np.float32)
-    one = Judged(logits, np.array([0, 1, 1, 2]))
+    one = Predictions(logits, np.array([0, 1, 1, 2]))
     assert one.predicted.tolist() == [0, 1, 0, 2]
     assert (one.share.hits, one.share.count) == (3, 4)
     assert 0 < one.reliability.expected_error < 1
-    other = Judged(logits, np.array([0, 1, 0, 2]))
-    assert Verdicts(one, None).last is one
-    assert Verdicts(one, other).last is other
+    other = Predictions(logits, np.array([0, 1, 0, 2]))
+    assert HeldOutPredictions(one, None).last is one
+    assert HeldOutPredictions(one, other).last is other

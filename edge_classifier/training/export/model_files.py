@@ -32,7 +32,7 @@ _ENOUGH = 50
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judged:
+class Predictions:
     """What a network in torch says of the held-out pictures."""
 
     # (N, C).
@@ -56,21 +56,21 @@ class Judged:
         return reliability(confidence, self.predicted == self.truth)
 
 
-class Verdicts(NamedTuple):
+class HeldOutPredictions(NamedTuple):
     """Of the networks that the files come from."""
 
-    as_float: Judged
+    as_float: Predictions
     # As int8 rounds; None: not trained for that.
-    rounded: Judged | None
+    rounded: Predictions | None
 
     @property
-    def last(self) -> Judged:
+    def last(self) -> Predictions:
         """Of the network that the model is made from."""
         return self.rounded or self.as_float
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered:
+class ModelFiles:
     """The files."""
 
     model: Path
@@ -80,32 +80,36 @@ class Delivered:
     temperature: float
 
 
-def judge(job: Job, trained: Trained) -> Verdicts:
+def predict_held_out(job: Job, trained: Trained) -> HeldOutPredictions:
     """What the networks say of the held-out pictures; all processes together."""
-    as_float = Judged(*compute(trained.network, job.held, _BATCH, job.place))
+    as_float = Predictions(*compute(trained.network, job.held, _BATCH, job.options))
     if trained.prepared is None:
-        return Verdicts(as_float, None)
-    return Verdicts(as_float, Judged(*compute(trained.prepared, job.held, _BATCH, job.place)))
+        return HeldOutPredictions(as_float, None)
+    return HeldOutPredictions(
+        as_float, Predictions(*compute(trained.prepared, job.held, _BATCH, job.options))
+    )
 
 
-def deliver(job: Job, trained: Trained, verdicts: Verdicts, folder: Path) -> Delivered:
+def write_model_files(
+    job: Job, trained: Trained, predictions: HeldOutPredictions, folder: Path
+) -> ModelFiles:
     """Write ``model.tflite`` and ``ptq.tflite`` into ``folder``, each whole or not at all.
 
     Raises ModelError, OutputError, PictureError.
     """
-    told, temperature = verdicts.last, 1.0
-    if job.settings.scores.calibrate and len(told.truth) >= _ENOUGH:
-        temperature = fit_temperature(told.logits, told.truth)
+    last, temperature = predictions.last, 1.0
+    if job.settings.scores.calibrate and len(last.truth) >= _ENOUGH:
+        temperature = fit_temperature(last.logits, last.truth)
     elif job.settings.scores.calibrate:
-        job.tell(f"scores stay as they are: {len(told.truth)} pictures are too few to tell better")
-    text = card(job, told.share, temperature)
+        job.log(f"scores stay as they are: {len(last.truth)} pictures are too few to tell better")
+    text = card(job, last.share, temperature)
     model, ptq = folder / MODEL_FILE, folder / PTQ_FILE
     quantized = _quantized_after_training(job, trained.network, temperature)
     convert.pack(quantized, ptq, job.contract, text)
     if trained.prepared:
         quantized = _quantized(job, convert.sharpen(trained.prepared, temperature))
     convert.pack(quantized, model, job.contract, text)
-    return Delivered(model, ptq, temperature)
+    return ModelFiles(model, ptq, temperature)
 
 
 def _quantized(job: Job, prepared: nn.Module) -> bytes:
