@@ -17,7 +17,7 @@ from edge_classifier.training.report.run_report import summarize
 from edge_classifier.training.settings import TrainingSettings
 from edge_classifier.training.train.devices import World, choose_hardware, join_world
 from edge_classifier.training.train.plan import RunOptions
-from edge_classifier.training.train.stages import Job, Log, Trained, train
+from edge_classifier.training.train.stages import Job, Log, train
 
 Result = TypeVar("Result")
 
@@ -30,13 +30,32 @@ def run_all(
     What ``folder`` holds of the same run already is read and not done again, if it is to be
     resumed. None without an export, and in the processes that do not write.
     """
-    world = join_world(choose_hardware(settings.machine.device, "full").device)
-    if world.rank:
-        log = _say_nothing
+    machine = settings.machine
+    world = join_world(choose_hardware(machine.device, "full").device)
+    # One process speaks for all.
+    log = log if world.rank == 0 else lambda _: None
     material = _once(world, lambda: _begin(settings, folder, resume=resume, log=log))
-    job = Job(settings, material, _run_options(settings, folder, resume=resume), log)
+    options = RunOptions(
+        folder=folder,
+        device=machine.device,
+        precision=machine.precision,
+        workers=machine.workers,
+        seed=settings.seed,
+        tensorboard=machine.tensorboard,
+        resume=resume,
+    )
+    job = Job(settings, material, options, log)
     trained = train(job)
-    return _deliver(job, trained, world, folder) if export else None
+    if not export:
+        return None
+    log("export: int8 as trained, and quantized after training to compare with")
+    predictions = predict_held_out(job, trained)
+    curve = learning_curve(job) if settings.learning_curve else ()
+    if world.rank:
+        return None
+    files = write_model_files(job, trained, predictions, folder)
+    log("evaluate: the files, as the device runs them")
+    return write_report(folder, summarize(job, trained.history, predictions, files, curve, folder))
 
 
 def _begin(settings: TrainingSettings, folder: Path, *, resume: bool, log: Log) -> Material:
@@ -49,30 +68,6 @@ def _begin(settings: TrainingSettings, folder: Path, *, resume: bool, log: Log) 
         log(line)
     log(f"{len(material.learn.samples)} pictures to learn from, {len(material.held.samples)} held")
     return material
-
-
-def _run_options(settings: TrainingSettings, folder: Path, *, resume: bool) -> RunOptions:
-    machine = settings.machine
-    return RunOptions(
-        folder=folder,
-        device=machine.device,
-        precision=machine.precision,
-        workers=machine.workers,
-        seed=settings.seed,
-        tensorboard=machine.tensorboard,
-        resume=resume,
-    )
-
-
-def _deliver(job: Job, trained: Trained, world: World, folder: Path) -> Written | None:
-    job.log("export: int8 as trained, and quantized after training to compare with")
-    predictions = predict_held_out(job, trained)
-    curve = learning_curve(job) if job.settings.learning_curve else ()
-    if world.rank:
-        return None
-    files = write_model_files(job, trained, predictions, folder)
-    job.log("evaluate: the files, as the device runs them")
-    return write_report(folder, summarize(job, trained.history, predictions, files, curve, folder))
 
 
 def _once(world: World, work: Callable[[], Result]) -> Result:
@@ -90,7 +85,3 @@ def _once(world: World, work: Callable[[], Result]) -> Result:
         raise shared[0]
     result: Result = shared[0]
     return result
-
-
-def _say_nothing(_: str) -> None:
-    """One process speaks for all."""

@@ -96,7 +96,7 @@ class Features(FeatureExamples):
     """
 
     def __init__(self, network: Convnet, pictures: PictureExamples, options: RunOptions) -> None:
-        self._network, self._pictures, self._run_options = network, pictures, options
+        self._network, self._pictures, self._options = network, pictures, options
         self.problems = []
 
     @cached_property
@@ -104,7 +104,7 @@ class Features(FeatureExamples):
         """All of them (N, F), and the labels (N,)."""
         head, self._network.classifier = self._network.classifier, nn.Identity()
         try:
-            return compute(self._network, self._pictures, _COMPUTED_AT_ONCE, self._run_options)
+            return compute(self._network, self._pictures, _COMPUTED_AT_ONCE, self._options)
         finally:
             self._network.classifier = head
 
