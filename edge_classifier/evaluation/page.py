@@ -1,7 +1,7 @@
 """The report as one HTML file that needs nothing else: no network, no script, no font."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,11 @@ TABLE_LIMIT = 16
 # Labels up to which all have a line at once; else the weakest have, and the rest on demand.
 LIST_LIMIT = 25
 
+# Pictures that are shown: the worst mistakes, and some of all.
+WORST, GRID = 24, 36
+_DECODED_PX = (200, 200)
+_QUALITY = 80
+
 _HERE = Path(__file__).parent
 
 
@@ -49,8 +54,11 @@ def render(facts: Mapping[str, Any], data: ReportData) -> str:
         worst=worst_tiles(data.scored),
         examples=example_tiles(data.scored, data.seed or 0),
         augmentation=data_uri(data.augmentation.read_bytes()) if data.augmentation else "",
-        names=_names(facts["labels"]),
-        weakest_first=_weakest_first(facts["labels"]),
+        names={
+            one["label"]: {tag: name for tag, name in one["names"].items() if name != one["label"]}
+            for one in facts["labels"]
+        },
+        weakest_first=sorted(facts["labels"], key=lambda one: (one["f1"] or 0.0, one["label"])),
         few=FEW,
         table_limit=TABLE_LIMIT,
         list_limit=LIST_LIMIT,
@@ -69,24 +77,6 @@ def _charts(facts: Mapping[str, Any]) -> dict[str, Markup]:
     if points := facts["learning_curve"]:
         found["learning"] = charts.learning_curve(points)
     return {name: Markup(svg) for name, svg in found.items()}  # noqa: S704 (no text of users in it)
-
-
-def _names(labels: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
-    """Label to language to name, where that is another text."""
-    return {
-        one["label"]: {tag: name for tag, name in one["names"].items() if name != one["label"]}
-        for one in labels
-    }
-
-
-def _weakest_first(labels: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return sorted(labels, key=lambda one: (one["f1"] or 0.0, one["label"]))
-
-
-WORST = 24
-GRID = 36
-_DECODED_PX = (200, 200)
-_QUALITY = 80
 
 
 @dataclass(frozen=True, slots=True)

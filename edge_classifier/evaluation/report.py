@@ -1,4 +1,4 @@
-"""The files of a report: report.json, report.html and thresholds.toml."""
+"""A report: every figure as plain values, and its files for programs, people and the daemon."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ import numpy as np
 
 from edge_classifier.errors import OutputError
 from edge_classifier.evaluation.calibration import reliability
-from edge_classifier.evaluation.contents import CurvePoint, EdgeTpu, ReportData, Stage
+from edge_classifier.evaluation.contents import ReportData
 from edge_classifier.evaluation.matching import NONE, says_nothing, says_unknown
 from edge_classifier.evaluation.measures import (
     Share,
@@ -21,7 +21,7 @@ from edge_classifier.evaluation.measures import (
     rounded,
     top_k_hits,
 )
-from edge_classifier.evaluation.score import ScoredSamples, Subject
+from edge_classifier.evaluation.score import ScoredSamples
 from edge_classifier.evaluation.thresholds import (
     DEFAULT_ENTER,
     enter_of,
@@ -38,35 +38,99 @@ FORMAT = 1
 # Where a model has more than twice as many labels, it is also asked for its best five.
 TOP_K = 5
 PAIRS = 20
+# What the page needs; the extra ``report`` brings them.
+PAGE_LIBRARIES = ("jinja2", "matplotlib")
+PAGE_REMEDY = "pip install 'edge-classifier[report]'"
+_NOWHERE = logging.NullHandler()
+
+
+class Written(NamedTuple):
+    """The files of a report."""
+
+    json: Path
+    thresholds: Path
+    # None: the libraries that make it are not installed.
+    page: Path | None
+
+
+def write_report(folder: Path, data: ReportData) -> Written:
+    """Write a report's files into ``folder``, each whole or not at all. Raises OutputError."""
+    facts = figures(data)
+    suggestions = suggest_thresholds(
+        data.scored.probabilities, data.scored.truth, data.scored.labels, data.wanted_precision
+    )
+    source = f"{data.title}, {len(data.scored.paths)} pictures, {data.made}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(str(folder), f"cannot be made ({error.strerror})") from error
+    json_file, thresholds_file = folder / "report.json", folder / "thresholds.toml"
+    write_whole(json_file, as_json(facts))
+    write_whole(thresholds_file, thresholds_toml(suggestions, data.wanted_precision, source))
+    return Written(json_file, thresholds_file, _write_page(folder / "report.html", facts, data))
+
+
+def as_json(facts: Mapping[str, Any]) -> str:
+    """One line a part: a matrix or ten thousand pictures would be a column of numbers."""
+    lines = (f"{json.dumps(key)}: {json.dumps(facts[key], ensure_ascii=False)}" for key in facts)
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _write_page(path: Path, facts: Mapping[str, Any], data: ReportData) -> Path | None:
+    # Without a home matplotlib writes its cache elsewhere, and says so when it is imported.
+    logging.getLogger("matplotlib").addHandler(_NOWHERE)
+    try:
+        from edge_classifier.evaluation.page import render  # Its libraries are an extra.
+    except ModuleNotFoundError as error:
+        if error.name not in PAGE_LIBRARIES:
+            raise
+        return None
+    write_whole(path, render(facts, data))
+    return path
 
 
 def figures(data: ReportData) -> dict[str, Any]:
     """All figures; what there are no data for is None or empty."""
-    scored = data.scored
+    scored, edgetpu = data.scored, data.edgetpu
     facts: dict[str, Any] = {
         "format": FORMAT,
         "title": data.title,
         "made": data.made,
-        "model": _model(scored.model),
+        "model": {
+            **asdict(scored.model),
+            "file": str(scored.model.file),
+            "notes": list(scored.model.notes),
+        },
         "data": _data(data),
         "accuracy": _accuracy(scored),
-        "stages": [_stage(one) for one in data.stages],
+        "stages": [
+            {"name": one.name, "note": one.note, **one.share.as_dict()} for one in data.stages
+        ],
         "agreement": data.agreement.as_dict() if data.agreement else None,
         **_by_label(scored),
         "calibration": _calibration(data),
         **_decisions(scored, data.wanted_precision),
         "latency": data.latency.as_dict() if data.latency else None,
-        "edgetpu": _edgetpu(data.edgetpu),
-        "learning_curve": [_point(one) for one in data.learning_curve],
+        "edgetpu": {"compiled": edgetpu.compiled, "lines": list(edgetpu.lines)}
+        if edgetpu
+        else None,
+        "learning_curve": [
+            {
+                "part": rounded(one.part),
+                "training_pictures": one.pictures,
+                **one.share.as_dict(),
+            }
+            for one in data.learning_curve
+        ],
         "history": [asdict(epoch) for epoch in data.history],
-        "run": _run(data),
+        "run": {
+            "seed": data.seed,
+            "versions": dict(data.versions),
+            "settings": data.settings,
+        },
         "pictures": _pictures(scored),
     }
     return {"format": FORMAT, "verdict": verdict(facts), **facts}
-
-
-def _model(subject: Subject) -> dict[str, Any]:
-    return {**asdict(subject), "file": str(subject.file), "notes": list(subject.notes)}
 
 
 def _data(data: ReportData) -> dict[str, Any]:
@@ -99,22 +163,6 @@ def _accuracy(scored: ScoredSamples) -> dict[str, Any]:
         "top1": Share(hits, len(truth)).as_dict(),
         "top5": top5.as_dict() if top5 else None,
     }
-
-
-def _stage(stage: Stage) -> dict[str, Any]:
-    return {"name": stage.name, "note": stage.note, **stage.share.as_dict()}
-
-
-def _point(point: CurvePoint) -> dict[str, Any]:
-    return {
-        "part": rounded(point.part),
-        "training_pictures": point.pictures,
-        **point.share.as_dict(),
-    }
-
-
-def _edgetpu(found: EdgeTpu | None) -> dict[str, Any] | None:
-    return {"compiled": found.compiled, "lines": list(found.lines)} if found else None
 
 
 def _by_label(scored: ScoredSamples) -> dict[str, Any]:
@@ -172,7 +220,9 @@ def _decisions(scored: ScoredSamples, wanted: float) -> dict[str, Any]:
         "default": np.full(len(scored.labels), DEFAULT_ENTER),
         "suggested": enter_of(suggestions, scored.labels),
     }
-    others = _others(scored)
+    # Pictures that show none of the labels that are decided on.
+    nothing = np.array([says_nothing(label) for label in scored.labels])
+    others = int(np.count_nonzero(~scored.known | nothing[scored.truth]))
     return {
         "thresholds": threshold_facts(suggestions, wanted),
         "other_pictures": {
@@ -184,16 +234,6 @@ def _decisions(scored: ScoredSamples, wanted: float) -> dict[str, Any]:
         if others
         else None,
     }
-
-
-def _others(scored: ScoredSamples) -> int:
-    """Pictures that show none of the labels that are decided on."""
-    nothing = np.array([says_nothing(label) for label in scored.labels])
-    return int(np.count_nonzero(~scored.known | nothing[scored.truth]))
-
-
-def _run(data: ReportData) -> dict[str, Any]:
-    return {"seed": data.seed, "versions": dict(data.versions), "settings": data.settings}
 
 
 def _pictures(scored: ScoredSamples) -> list[dict[str, Any]]:
@@ -217,68 +257,3 @@ def worst_first(scored: ScoredSamples) -> Sequence[int]:
     wrong = np.flatnonzero(scored.predicted != scored.truth)
     order = np.argsort(-scored.probabilities.max(axis=1)[wrong], kind="stable")
     return [int(number) for number in wrong[order]]
-
-
-# What the page needs; the extra ``report`` brings them.
-PAGE_LIBRARIES = ("jinja2", "matplotlib")
-PAGE_REMEDY = "pip install 'edge-classifier[report]'"
-
-
-_NOWHERE = logging.NullHandler()
-
-
-class Written(NamedTuple):
-    """The files of a report."""
-
-    json: Path
-    thresholds: Path
-    # None: the libraries that make it are not installed.
-    page: Path | None
-
-
-def write_report(folder: Path, data: ReportData) -> Written:
-    """Write a report's files into ``folder``, each whole or not at all. Raises OutputError."""
-    facts = figures(data)
-    suggestions = suggest_thresholds(
-        data.scored.probabilities, data.scored.truth, data.scored.labels, data.wanted_precision
-    )
-    source = f"{data.title}, {len(data.scored.paths)} pictures, {data.made}"
-    _make(folder)
-    return Written(
-        _write(folder / "report.json", as_json(facts)),
-        _write(
-            folder / "thresholds.toml",
-            thresholds_toml(suggestions, data.wanted_precision, source),
-        ),
-        _write_page(folder / "report.html", facts, data),
-    )
-
-
-def as_json(facts: Mapping[str, Any]) -> str:
-    """One line a part: a matrix or ten thousand pictures would be a column of numbers."""
-    lines = (f"{json.dumps(key)}: {json.dumps(facts[key], ensure_ascii=False)}" for key in facts)
-    return "{\n" + ",\n".join(lines) + "\n}\n"
-
-
-def _write_page(path: Path, facts: Mapping[str, Any], data: ReportData) -> Path | None:
-    # Without a home matplotlib writes its cache elsewhere, and says so when it is imported.
-    logging.getLogger("matplotlib").addHandler(_NOWHERE)
-    try:
-        from edge_classifier.evaluation.page import render  # Its libraries are an extra.
-    except ModuleNotFoundError as error:
-        if error.name not in PAGE_LIBRARIES:
-            raise
-        return None
-    return _write(path, render(facts, data))
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(str(folder), f"cannot be made ({error.strerror})") from error
-
-
-def _write(path: Path, text: str) -> Path:
-    write_whole(path, text)
-    return path

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from edge_classifier.core.contract import Contract
 from edge_classifier.core.labels import UNKNOWN
 from edge_classifier.dataset.alike import duplicate_groups
 from edge_classifier.dataset.check import Findings, findings
-from edge_classifier.dataset.facts import PictureFacts, examine, fingerprint, readable
+from edge_classifier.dataset.facts import examine, fingerprint, readable
 from edge_classifier.dataset.folder import Dataset, Sample, scan, scan_like
 from edge_classifier.dataset.split import split
 from edge_classifier.errors import ConfigurationError
@@ -93,11 +93,13 @@ def gather(found: Found, settings: TrainingSettings, progress: Callable[[int], N
         held = (*measured, *held_others)
     else:
         learn, held = split(good, groups, share, seed)
+    # Stands for the pictures and for how they are split.
+    parts = [fingerprint(dataset, facts), fingerprint(own, facts) if own else str(share)]
     return Material(
         replace(dataset, samples=learn),
         replace(own or dataset, samples=held),
         checked,
-        _mark(dataset, own, facts, settings.data.held_out),
+        hashlib.sha256(" ".join(parts).encode()).hexdigest(),
     )
 
 
@@ -112,11 +114,3 @@ def _without_their_like(
     if dataset.labels[last] != UNKNOWN or any(sample.label == last for sample in held):
         return ()
     return tuple(sample for sample in learn if sample.label == last)
-
-
-def _mark(
-    dataset: Dataset, own: Dataset | None, facts: Mapping[Path, PictureFacts], held_out: float
-) -> str:
-    """Stands for the pictures and for how they are split."""
-    parts = [fingerprint(dataset, facts), fingerprint(own, facts) if own else str(held_out)]
-    return hashlib.sha256(" ".join(parts).encode()).hexdigest()

@@ -233,21 +233,20 @@ def qualifies(path: Path) -> list[str]:
     """
     require_tflite(path)
     model = flatbuffer.read(path.read_bytes())
+    tensors = model.subgraphs[0].tensors
     found = []
     for place, operator in enumerate(model.subgraphs[0].operators):
         name = flatbuffer.operator_name(model, operator)
-        node = _node(model, operator)
+        inputs = tuple(tensors[index] for index in operator.inputs if index >= 0)
+        node = _Node(
+            inputs,
+            outputs=tuple(tensors[index] for index in operator.outputs),
+            options=operator.builtinOptions,
+            constants=tuple(_constant(model, tensor) for tensor in inputs),
+        )
         wrong = dict.fromkeys((*_operator_problems(name, node), *_tensor_problems(node)))
         found += [f"operator {place}, {name}: {problem}" for problem in wrong]
     return found
-
-
-def _node(model: Any, operator: Any) -> _Node:
-    tensors = model.subgraphs[0].tensors
-    inputs = tuple(tensors[index] for index in operator.inputs if index >= 0)
-    outputs = tuple(tensors[index] for index in operator.outputs)
-    constants = tuple(_constant(model, tensor) for tensor in inputs)
-    return _Node(inputs, outputs, operator.builtinOptions, constants)
 
 
 def _constant(model: Any, tensor: Any) -> np.ndarray[Any, Any] | None:

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from edge_classifier.evaluation.calibration import (
     Reliability,
@@ -104,23 +103,18 @@ def write_model_files(
         job.log(f"scores stay as they are: {len(last.truth)} pictures are too few to tell better")
     text = card(job, last.share, temperature)
     model, ptq = folder / MODEL_FILE, folder / PTQ_FILE
-    quantized = _quantized_after_training(job, trained.network, temperature)
+    original = convert.convert(convert.sharpen(fold(trained.network), temperature), job.contract)
+    ranges = convert.calibrate(original, _calibration_inputs(job))
+    quantized = convert.quantize(original, ranges)
     convert.pack(quantized, ptq, job.contract, text)
     if trained.prepared:
-        quantized = _quantized(job, convert.sharpen(trained.prepared, temperature))
+        # It was trained to be rounded, and learned its ranges then.
+        prepared = convert.sharpen(trained.prepared, temperature)
+        original = convert.convert(strip(prepared), job.contract)
+        ranges = ranges_by_name(original, learned_ranges(prepared))
+        quantized = convert.quantize(original, ranges)
     convert.pack(quantized, model, job.contract, text)
     return ModelFiles(model, ptq, temperature)
-
-
-def _quantized(job: Job, prepared: nn.Module) -> bytes:
-    """What was trained to be rounded, with the ranges that it learned."""
-    original = convert.convert(strip(prepared), job.contract)
-    return convert.quantize(original, ranges_by_name(original, learned_ranges(prepared)))
-
-
-def _quantized_after_training(job: Job, network: nn.Module, temperature: float) -> bytes:
-    original = convert.convert(convert.sharpen(fold(network), temperature), job.contract)
-    return convert.quantize(original, convert.calibrate(original, _calibration_inputs(job)))
 
 
 def _calibration_inputs(job: Job) -> Iterator[convert.Reals]:

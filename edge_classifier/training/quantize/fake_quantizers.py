@@ -57,7 +57,10 @@ class ActivationQuantizer(nn.Module):
         """``x`` of any shape, rounded; float32 even if ``x`` is of mixed precision."""
         if self.observing and (self.training or not self.rounding):
             self._observe(x.detach().float())
-        return self._rounded(x.float()) if self.rounding else x
+        if not self.rounding:
+            return x
+        self._require_range()
+        return torch.fake_quantize_per_tensor_affine(x.float(), *self.grid(), _LEAST, _GREATEST)
 
     def grid(self) -> tuple[Tensor, Tensor]:
         """Scale (float32) and zero point (int32); the range is widened to contain 0."""
@@ -80,10 +83,6 @@ class ActivationQuantizer(nn.Module):
         first = self.low > self.high
         self.low.copy_(torch.where(first, low, self.low + _AVERAGING * (low - self.low)))
         self.high.copy_(torch.where(first, high, self.high + _AVERAGING * (high - self.high)))
-
-    def _rounded(self, x: Tensor) -> Tensor:
-        self._require_range()
-        return torch.fake_quantize_per_tensor_affine(x, *self.grid(), _LEAST, _GREATEST)
 
     def _require_range(self) -> None:
         if not torch.isfinite(self.high - self.low):

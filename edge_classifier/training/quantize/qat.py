@@ -81,7 +81,9 @@ def prepare(folded: nn.Module) -> nn.Module:
     quantizers[order[0]].fix(*INPUT_RANGE)
     for parent in list(prepared.modules()):
         for name, child in list(parent.named_children()):
-            setattr(parent, name, _wrapped(child, quantizers.get(child)))
+            value = Rounded(child) if isinstance(child, nn.Conv2d | nn.Linear) else child
+            quantizer = quantizers.get(child)
+            setattr(parent, name, Stored(value, quantizer) if quantizer else value)
     return prepared.eval().to(_device(folded))
 
 
@@ -120,18 +122,9 @@ def strip(prepared: nn.Module) -> nn.Module:
     plain = copy.deepcopy(prepared).eval()
     for parent in list(plain.modules()):
         for name, child in list(parent.named_children()):
-            setattr(parent, name, _unwrapped(child))
+            value = child.value if isinstance(child, Stored) else child
+            setattr(parent, name, value.layer if isinstance(value, Rounded) else value)
     return plain
-
-
-def _wrapped(module: nn.Module, quantizer: ActivationQuantizer | None) -> nn.Module:
-    value = Rounded(module) if isinstance(module, nn.Conv2d | nn.Linear) else module
-    return Stored(value, quantizer) if quantizer else value
-
-
-def _unwrapped(module: nn.Module) -> nn.Module:
-    value = module.value if isinstance(module, Stored) else module
-    return value.layer if isinstance(value, Rounded) else value
 
 
 def _stored_modules(network: nn.Module) -> Iterator[nn.Module]:

@@ -12,7 +12,7 @@ from edge_classifier.training import networks
 from edge_classifier.training.data.examples import FeatureExamples
 from edge_classifier.training.train.loop import fit
 from edge_classifier.training.train.plan import best_of
-from edge_classifier.training.train.stages import Features, Job, features, head_plan
+from edge_classifier.training.train.stages import Job, features, head_plan
 
 PARTS = (0.1, 0.25, 0.5, 1.0)
 
@@ -34,7 +34,8 @@ def learning_curve(job: Job) -> tuple[CurvePoint, ...]:
         folder = job.options.folder / "learning-curve" / f"{part:g}"
         options = replace(job.options, folder=folder, resume=False)
         history = fit(copy.deepcopy(network.classifier), head_plan(job), some, held, options)
-        points.append(_point(part, len(some), best_of(history).held_accuracy, held))
+        hits = round(best_of(history).held_accuracy * len(held))
+        points.append(CurvePoint(part, len(some), Share(hits, len(held))))
     return tuple(points)
 
 
@@ -45,7 +46,3 @@ def _drawn(job: Job, part: float) -> list[int]:
     shuffled = (random.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels))
     chosen = [indexes[: math.ceil(part * len(indexes))] for indexes in shuffled]
     return sorted(np.concatenate(chosen).tolist())
-
-
-def _point(part: float, pictures: int, accuracy: float, held: Features) -> CurvePoint:
-    return CurvePoint(part, pictures, Share(round(accuracy * len(held)), len(held)))
