@@ -20,9 +20,12 @@ ALIKE_BITS = 6
 # photographs blurred beyond recognition three pairs in four would be alike without it.
 _TELLING_BITS = 12
 _HASH_BITS = 64
+# Pictures of a group that are named.
+_SHOWN_OF_GROUP = 4
 
 Hashes = NDArray[np.uint64]
 Numbers = NDArray[np.int64]
+Group = tuple[Path, ...]
 
 
 def duplicate_groups(
@@ -54,7 +57,7 @@ def alike(paths: Iterable[Path], facts: Mapping[Path, PictureFacts], bits: int) 
     hashes = {facts[path].sha256: facts[path].hash for path in every}
     group = {content: content for content in hashes}
     if bits >= 0:
-        telling = sorted(key for key, value in hashes.items() if _tells(value))
+        telling = sorted(key for key, value in hashes.items() if value.bit_count() >= _TELLING_BITS)
         first = _linked(np.array([hashes[key] for key in telling], np.uint64), bits)
         group |= {key: telling[number] for key, number in zip(telling, first, strict=True)}
     return {path: group[facts[path].sha256] for path in every}
@@ -78,10 +81,6 @@ def members(groups: Mapping[Path, str]) -> list[tuple[Path, ...]]:
     for path, key in groups.items():
         found[key].append(path)
     return [tuple(paths) for paths in found.values() if len(paths) > 1]
-
-
-def _tells(bits: int) -> bool:
-    return bits.bit_count() >= _TELLING_BITS
 
 
 def _linked(hashes: Hashes, bits: int) -> list[int]:
@@ -130,11 +129,6 @@ def _within(differing: Hashes, bits: int) -> NDArray[np.bool_]:
     for _ in range(bits):
         differing = differing & (differing - np.uint64(1))
     return np.equal(differing, 0)
-
-
-_SHOWN_OF_GROUP = 4
-
-Group = tuple[Path, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,18 +140,14 @@ def _missing(view: View) -> Iterator[Finding]:
         elif len(contents[number]) < 2 and not view.validation:
             text = f"{label} has no two pictures that differ: one is needed to measure on"
             yield Finding("too_few", Severity.FATAL, text)
-    if view.validation:
-        yield from _missing_there(view, view.validation)
-
-
-def _missing_there(view: View, validation: Dataset) -> Iterator[Finding]:
-    seen = {sample.label for sample in readable(validation.samples, view.facts)}
-    none = tuple(label for n, label in enumerate(validation.labels) if n not in seen)
+    if not view.validation:
+        return
+    seen = {sample.label for sample in readable(view.validation.samples, view.facts)}
+    none = tuple(label for n, label in enumerate(view.validation.labels) if n not in seen)
     if none:
         severity = Severity.WARNING if seen else Severity.FATAL
-        text = (
-            f"{_are(len(none), 'class', 'has have')} no picture to measure on in {validation.root}"
-        )
+        where, classes = view.validation.root, _are(len(none), "class", "has have")
+        text = f"{classes} no picture to measure on in {where}"
         yield Finding("not_measured", severity, text, none)
 
 

@@ -1,4 +1,7 @@
-"""A folder of pictures, one sub-folder a class, as samples with a label each."""
+"""A folder of pictures, one sub-folder a class, as samples with a label each.
+
+``names.toml`` beside the class folders says what classes are called in other languages.
+"""
 
 import os
 import tomllib
@@ -21,6 +24,11 @@ UNSURE = "unsure"
 UNDECODED = frozenset((".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw"))
 # The last three are left by archivers, network disks and file systems.
 _NOT_CLASSES = frozenset((UNSURE, "__macosx", "@eadir", "lost+found"))
+# What classes are called in other languages.
+NAMES_FILE = "names.toml"
+_NAMES_REMEDY = (
+    'Write e.g. daisy = {zh = "雏菊", en = "Daisy"}; labels with other than a-z are quoted.'
+)
 _PARTS = frozenset(("train", "training", "val", "valid", "validation", "test", "testing"))
 
 
@@ -60,11 +68,14 @@ def scan(root: Path, *, other: Path | None = None) -> Dataset:
     ``other`` is a folder of pictures of anything else: with a class folder called ``unknown`` (in
     any case) they are the last class. Raises MissingFileError for a folder that is not there, and
     ConfigurationError with all that is wrong: pictures in the root, a class without pictures,
-    fewer than two classes, names that a model cannot keep, and what ``names.read_names`` refuses.
+    fewer than two classes, names that a model cannot keep, and what ``read_names`` refuses.
     """
     problems = _root_problems(root)
     folders = _class_folders(root, problems, other)
-    sources = [(label, folders[label]) for label in sorted(folders, key=_place_of_label)]
+    sources = [
+        (label, folders[label])
+        for label in sorted(folders, key=lambda label: (label == UNKNOWN, label))
+    ]
     if other:
         _require_folder(other)
         sources.append((UNKNOWN, other))
@@ -170,12 +181,12 @@ def _pictures(folder: Path) -> list[Path]:
         found = [Path(name) for name in find_pictures([str(folder)])]
     except MissingFileError:
         return []
-    kept = (path for path in found if not _is_foreign(path.relative_to(folder)))
+    kept = (
+        path
+        for path in found
+        if not any(part.lower() in _NOT_CLASSES for part in path.relative_to(folder).parts[:-1])
+    )
     return sorted(kept, key=lambda path: path.relative_to(folder).as_posix())
-
-
-def _is_foreign(path: Path) -> bool:
-    return any(part.lower() in _NOT_CLASSES for part in path.parts[:-1])
 
 
 def _instead(folder: Path) -> str:
@@ -227,44 +238,38 @@ def _key(label: str) -> str:
     return unicodedata.normalize("NFC", label.casefold())
 
 
-def _place_of_label(label: str) -> tuple[bool, str]:
-    return label == UNKNOWN, label
-
-
-NAMES_FILE = "names.toml"
-_REMEDY = 'Write e.g. daisy = {zh = "雏菊", en = "Daisy"}; labels with other than a-z are quoted.'
-
-
 def read_names(path: Path, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Language to one name a label, for each language that ``path`` has; none without the file.
 
     What is not named keeps its label. Raises ConfigurationError with everything that is wrong.
     """
-    table = _parsed(path)
-    problems = [problem for label in table for problem in _problems(label, table[label], labels)]
-    names = {} if problems else _by_language(table, labels)
+    table = _read_names_toml(path)
+    problems = [
+        problem for label in table for problem in _name_problems(label, table[label], labels)
+    ]
+    names = {} if problems else _names_by_language(table, labels)
     problems += Contract(1, 1, labels=tuple(labels), names=names).problems()
     if problems:
         raise ConfigurationError(str(path), "\n".join(problems))
     return names
 
 
-def _parsed(path: Path) -> dict[str, Any]:
+def _read_names_toml(path: Path) -> dict[str, Any]:
     try:
         table = tomllib.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise ConfigurationError(str(path), f"cannot be read ({error})", _REMEDY) from error
+        raise ConfigurationError(str(path), f"cannot be read ({error})", _NAMES_REMEDY) from error
     # As the folders' names are: editors and file systems disagree on how to write an é.
     return {unicodedata.normalize("NFC", label): names for label, names in table.items()}
 
 
-def _problems(label: str, value: object, labels: Sequence[str]) -> list[str]:
+def _name_problems(label: str, value: object, labels: Sequence[str]) -> list[str]:
     # The same file serves with and without pictures of anything else.
     wrong = [] if label in labels or label == UNKNOWN else [f"{label!r} is no class folder"]
     if not isinstance(value, dict):
-        return [*wrong, f"{label} is {value!r}. {_REMEDY}"]
+        return [*wrong, f"{label} is {value!r}. {_NAMES_REMEDY}"]
     return wrong + [
         f"{label}.{language} is {name!r}; a text is expected"
         for language, name in value.items()
@@ -272,15 +277,16 @@ def _problems(label: str, value: object, labels: Sequence[str]) -> list[str]:
     ]
 
 
-def _by_language(
+def _names_by_language(
     table: Mapping[str, Mapping[str, str]], labels: Sequence[str]
 ) -> dict[str, tuple[str, ...]]:
     languages = sorted({language for names in table.values() for language in names})
     return {
-        language: tuple(_name(table.get(label, {}), label, language) for label in labels)
+        language: tuple(
+            table.get(label, {}).get(
+                language, unknown_name(language) if label == UNKNOWN else label
+            )
+            for label in labels
+        )
         for language in languages
     }
-
-
-def _name(names: Mapping[str, str], label: str, language: str) -> str:
-    return names.get(language, unknown_name(language) if label == UNKNOWN else label)

@@ -5,7 +5,7 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from multiprocessing import get_context
 from typing import Any
 
@@ -65,12 +65,16 @@ class Loader(DataLoader):
         limit_opencv_threads(1)
         reader = _Reader(examples)
         self._said: set[str] = set()
+        # Workers are copies of a clean process that has imported what they need: copies of this one
+        # would hold locks of threads that they do not have.
+        processes = get_context("forkserver")
+        processes.set_forkserver_preload([__name__])
         super().__init__(
             reader,
             batch_sampler=batches,
             collate_fn=reader.batch,
             num_workers=workers,
-            multiprocessing_context=_processes() if workers else None,
+            multiprocessing_context=processes if workers else None,
             worker_init_fn=_prepare_worker,
             persistent_workers=workers > 0,
             pin_memory=pinned,
@@ -83,7 +87,13 @@ class Loader(DataLoader):
         """Inputs and classes. Raises what reading raised, UnavailableError for a dead worker."""
         try:
             for batch, problems in super().__iter__():
-                self._say(problems)
+                for problem in problems:
+                    if problem not in self._said:
+                        self._said.add(problem)
+                        text = (
+                            f"edge-classify: {escaped(problem)} (the next picture takes its place)"
+                        )
+                        print(text, file=sys.stderr, flush=True)
                 if isinstance(batch, EdgeClassifierError):
                     raise batch
                 yield batch
@@ -95,13 +105,6 @@ class Loader(DataLoader):
                 f"a process ended ({error})",
                 "Memory may be short: --workers 0 does without.",
             ) from error
-
-    def _say(self, problems: Iterable[str]) -> None:
-        for problem in problems:
-            if problem not in self._said:
-                self._said.add(problem)
-                text = f"edge-classify: {escaped(problem)} (the next picture takes its place)"
-                print(text, file=sys.stderr, flush=True)
 
 
 class _Reader:
@@ -127,16 +130,6 @@ class _Reader:
         return error or default_collate(items), problems
 
 
-def _processes() -> Any:
-    """How workers start: as copies of a clean process that has imported what they need.
-
-    Copies of this one would hold locks of threads that they do not have.
-    """
-    context = get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    return context
-
-
 def _prepare_worker(_number: int) -> None:
     limit_opencv_threads(1)
     # Ctrl-C is for who started them, and ends them.
@@ -152,12 +145,9 @@ def choose_workers(wanted: int, examples: Examples, device: str, world: World) -
         return 0
     if wanted >= 0:
         return wanted
-    cores = _cores() * world.machines // world.size
+    available = os.cpu_count() or 1
+    # In a container they are fewer than there are; macOS has no such call.
+    with contextlib.suppress(AttributeError):
+        available = len(os.sched_getaffinity(0))
+    cores = available * world.machines // world.size
     return max(0, min(8, cores - 1)) if device != "cpu" else min(4, cores // 4)
-
-
-def _cores() -> int:
-    """Processors that this process may use, which in a container are fewer than there are."""
-    with contextlib.suppress(AttributeError):  # macOS has no such call.
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
