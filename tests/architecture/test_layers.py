@@ -269,7 +269,7 @@ def test_tests_import_what_the_workstation_alone_has_late_or_in_a_folder_of_thei
     wrong = [
         str(found)
         for path in sorted(TESTS.rglob("*.py"))
-        if path.parent != TESTS / "training"
+        if TESTS / "training" not in path.parents
         for found in imports_in(str(path), ast.parse(path.read_text("utf-8")))
         if not found.late and is_within(found.module, TRAINING, "tests.training", *WORKSHOP)
     ]
