@@ -35,8 +35,7 @@ from edge_classifier.mqtt.publisher import Publisher
 from edge_classifier.protocols import Clock
 from edge_classifier.vision.jpeg import jpeg_within
 from edge_classifier.vision.motion import MotionGate
-from edge_classifier.vision.prepare import Preparer
-from edge_classifier.vision.region import region_of
+from edge_classifier.vision.prepare import Preparer, region_of
 
 _log = logging.getLogger(__name__)
 

@@ -116,7 +116,6 @@ ALLOWED = {
         PACKAGE,
         WEB,
     ),
-    f"{PACKAGE}.bench": ("numpy", CORE, PROTOCOLS, f"{PACKAGE}.classifier"),
     f"{PACKAGE}.assembly": (VISION, ENGINE, MODELFILE, f"{PACKAGE}.classifier"),
     f"{PACKAGE}.classifier": ("numpy", CORE, PROTOCOLS, VISION),
     f"{PACKAGE}.batch": (ERRORS, PROTOCOLS, VISION, f"{PACKAGE}.classifier"),
