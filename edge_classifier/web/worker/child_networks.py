@@ -19,8 +19,13 @@ from edge_classifier.errors import MissingFileError
 from edge_classifier.modelfile.catalogue import Catalogue, load_catalogue
 from edge_classifier.vision.pictures import load_picture
 from edge_classifier.web.worker.child_pictures import encoded, shrunk, thumbnail
-from edge_classifier.web.worker.results import Classified, CropBox, LabelScore, ModelDescription
-from edge_classifier.web.worker.tasks import ClassifyTask
+from edge_classifier.web.worker.messages import (
+    Classified,
+    ClassifyTask,
+    CropBox,
+    LabelScore,
+    ModelDescription,
+)
 
 
 @dataclass(frozen=True, slots=True)
