@@ -103,7 +103,7 @@ def _left_out(scored: ScoredSamples) -> list[str]:
         count = len(scored.unreadable)
         notes.append(f"pictures left out that cannot be read: {count}, e.g. {place}: {why}")
     for suffix, count in scored.not_pictures.items():
-        notes.append(f"files left out that are no pictures: {suffix} ({count})")
+        notes.append(f"files left out that are not pictures: {suffix} ({count})")
     return notes
 
 

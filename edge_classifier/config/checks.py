@@ -108,7 +108,7 @@ def _paths(draft: Draft, root: SchemaNode) -> Iterator[tuple[Key, Path]]:
 
 
 def _sources(draft: Draft) -> Iterator[tuple[str, str]]:
-    """Names and sources of all cameras; an empty one where it is no text."""
+    """Names and sources of all cameras; an empty source where it is not text."""
     cameras = draft.get(("cameras",))
     for name in cameras if isinstance(cameras, dict) else ():
         source = draft.get(("cameras", name, "source"))

@@ -52,7 +52,7 @@ def pull(catalogue: Catalogue, entry: Entry, progress: Progress) -> Path:
         )
         raise DownloadError(entry.name, f"cannot be fetched ({reason})", by_hand) from error
     installed = Path(path)
-    installed.chmod(0o644)  # A model is no secret, and a service may run as another user.
+    installed.chmod(0o644)  # A model is not a secret, and a service may run as another user.
     return installed
 
 

@@ -67,7 +67,7 @@ def find_pictures(references: Iterable[str]) -> Iterator[str]:
     """
     for reference in references:
         if not reference:
-            raise MissingFileError("''", "an empty name is no file or folder")
+            raise MissingFileError("''", "an empty name is not a file or folder")
         mode = _mode(reference)
         if reference == STANDARD_INPUT or stat.S_ISREG(mode or 0):
             yield reference
@@ -78,7 +78,7 @@ def find_pictures(references: Iterable[str]) -> Iterator[str]:
             files = (name for name in found if stat.S_ISREG(_mode(name) or 0))
             yield from _or_none(reference, files, "matches no file")
         else:
-            # A device or pipe is no regular file and can still be read.
+            # A device or pipe is not a regular file, and can still be read.
             if mode is None:
                 raise MissingFileError(reference, "no such file or folder")
             yield reference
