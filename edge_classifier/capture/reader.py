@@ -12,14 +12,14 @@ from edge_classifier.core.backoff import pause_s
 from edge_classifier.core.events import Moment
 from edge_classifier.core.frame import Frame
 from edge_classifier.errors import CameraError, EndOfFrames
-from edge_classifier.protocols import Clock, Source
+from edge_classifier.protocols import Clock, FrameSource
 
 # Seconds above its time limit after which a driver call counts as hung: most drivers keep time
 # limits of their own, and then say what is wrong.
 GRACE_S = 3.0
 CLOSE_S = 5.0
 
-MakeSource = Callable[[], Source]
+MakeSource = Callable[[], FrameSource]
 Result = TypeVar("Result")
 _log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class CameraReader:
         finally:
             self._call_driver("closing", source.close, CLOSE_S)
 
-    def _read_frame(self, source: Source) -> None:
+    def _read_frame(self, source: FrameSource) -> None:
         """Wait for a frame, and pass it on if it is wanted, whole and not black."""
         self._call_driver("reading", source.grab, self._camera.read_timeout_s)
         at = Moment(self._utc(), self._clock())
@@ -119,7 +119,7 @@ class CameraReader:
             self._slot.wait_until_taken(self._number)
         self._slot.put_frame(self._number, frame, at if source.live else None, prepared)
 
-    def _decode(self, source: Source) -> Frame | None:
+    def _decode(self, source: FrameSource) -> Frame | None:
         """None for a damaged frame: some cameras send one now and then."""
         try:
             frame = self._call_driver("reading", source.retrieve, self._camera.read_timeout_s)

@@ -14,12 +14,12 @@ from edge_classifier.core.camera_address import (
     with_login,
 )
 from edge_classifier.errors import ConfigurationError
-from edge_classifier.protocols import Source
+from edge_classifier.protocols import FrameSource
 
 
 def source_for(
     camera: CameraSettings, credentials: str | None = None, *, near_px: int = 224
-) -> Callable[[], Source]:
+) -> Callable[[], FrameSource]:
     """What makes ``camera``'s source, a fresh one for each time it is opened.
 
     ``credentials`` is USER:PASSWORD for a stream; ``near_px`` the model's shorter side, for
@@ -36,7 +36,7 @@ def source_for(
     url = with_login(camera.source, credentials) if is_url and credentials else camera.source
 
     # Libraries are imported when the source is made, and only those it needs.
-    def make() -> Source:
+    def make() -> FrameSource:
         if is_url:
             from edge_classifier.capture.opencv import StreamSource
 

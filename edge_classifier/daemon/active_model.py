@@ -63,7 +63,7 @@ def load_active_model(settings: ModelSettings) -> ActiveModel:
     classifier = loaded.classifier(Answer())
     _, height, width, _ = loaded.engine.input.shape
     classifier.score(Frame(np.zeros((height, width, 3), np.uint8)))
-    give_back(loaded.seat.model)
+    give_back(loaded.placement.model)
     return ActiveModel(loaded, classifier)
 
 

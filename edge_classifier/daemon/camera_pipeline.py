@@ -34,8 +34,7 @@ from edge_classifier.mqtt.publisher import Publisher
 from edge_classifier.protocols import Clock
 from edge_classifier.vision.jpeg import jpeg_with_comment, jpeg_within
 from edge_classifier.vision.motion import MotionGate
-from edge_classifier.vision.prepare import Preparer
-from edge_classifier.vision.region import region_of
+from edge_classifier.vision.prepare import Preparer, region_of
 
 _log = logging.getLogger(__name__)
 
@@ -151,7 +150,7 @@ class CameraPipeline:
         self.set_override(self.override)
         if not snapshots.enabled:
             # The broker would go on showing the last one to everybody, for ever.
-            self._outputs.publisher.snapshot(self.name, bytes)
+            self._outputs.publisher.put_snapshot(self.name, bytes)
 
     def set_override(self, override: CameraOverride) -> None:
         """Take what was set over MQTT."""
@@ -281,7 +280,7 @@ class CameraPipeline:
             self.publish_health()
             jpeg = partial(jpeg_with_comment, frame, max_bytes, event_comment(result.change.id))
             self._state_published_at = self._clock()
-            out.publisher.changed(
+            out.publisher.put_event(
                 result.change, self.state(), jpeg if self._snapshots.enabled else None
             )
             self._keep(result, "changed")
@@ -294,7 +293,7 @@ class CameraPipeline:
         if self._snapshot_requested:
             # Whatever the configuration says of snapshots with events.
             self._snapshot_requested = False
-            out.publisher.snapshot(self.name, partial(jpeg_within, frame, max_bytes))
+            out.publisher.put_snapshot(self.name, partial(jpeg_within, frame, max_bytes))
             self._keep(result, "requested")
         if out.explain:
             out.explain(self, result)
@@ -330,7 +329,7 @@ class CameraPipeline:
         now_s = self._clock()
         if now_s - self._state_published_at >= unless_within_s:
             self._state_published_at = now_s
-            self._outputs.publisher.state(self.state())
+            self._outputs.publisher.put_state(self.state())
 
     def publish_health(self) -> None:
         """Let subscribers and the log know how the camera is, if they do not yet."""
@@ -344,7 +343,9 @@ class CameraPipeline:
         elif status.failures:
             # Else it has not had its first chance.
             _log.warning("camera %s is offline: %s", self.name, status.reason)
-        self._outputs.publisher.camera(self.name, online=status.online, reason=status.reason)
+        self._outputs.publisher.put_camera_health(
+            self.name, online=status.online, reason=status.reason
+        )
 
 
 def _local_minute() -> int:

@@ -14,6 +14,7 @@ from typing import Any
 from edge_classifier.daemon.camera_pipeline import DaemonOutputs
 from edge_classifier.daemon.cameras import Cameras
 from edge_classifier.daemon.reload import ActiveConfiguration, Done
+from edge_classifier.mqtt.codec.device import response_payload
 
 _log = logging.getLogger(__name__)
 
@@ -89,13 +90,8 @@ def parse_request(command: str, payload: bytes, cameras: tuple[str, ...]) -> Req
 
 def answer(request_or_error: Request | RequestError, data: Mapping[str, Any]) -> dict[str, Any]:
     """The response's payload: status ok with ``data``, or status error with the reason."""
-    failed = isinstance(request_or_error, RequestError)
-    return {
-        "status": "error" if failed else "ok",
-        "data": dict(data),
-        "error": str(request_or_error) if failed else None,
-        "transaction": request_or_error.transaction,
-    }
+    error = str(request_or_error) if isinstance(request_or_error, RequestError) else None
+    return response_payload(data, error=error, transaction=request_or_error.transaction)
 
 
 def _json_object(payload: bytes) -> dict[str, Any]:
@@ -190,7 +186,7 @@ class CommandHandler:
             self._handlers[command](request, partial(self._respond, request))
         except RequestError as error:
             _log.warning("request %s refused: %s", command, error)
-            self._publisher.respond(command, answer(error, {}))
+            self._publisher.put_response(command, answer(error, {}))
         except Exception:  # noqa: BLE001 (whoever may publish must not be able to end the daemon)
             _log.exception("request %s failed", command)
 
@@ -199,10 +195,10 @@ class CommandHandler:
         if isinstance(outcome, Exception):
             _log.warning("request %s failed: %s", request.command, outcome)
             error = RequestError(str(outcome), request.transaction)
-            self._publisher.respond(request.command, answer(error, {}))
+            self._publisher.put_response(request.command, answer(error, {}))
         else:
             _log.info("request %s done: %s", request.command, dict(outcome))
-            self._publisher.respond(request.command, answer(request, outcome))
+            self._publisher.put_response(request.command, answer(request, outcome))
 
     def _enable(self, request: Request, done: Done) -> None:
         self._override(request, enabled=request.enabled)
@@ -227,7 +223,7 @@ class CommandHandler:
 
     def _clear(self, request: Request, done: Done) -> None:
         if request.what == "outbox":
-            self._publisher.clear()
+            self._publisher.clear_outbox()
         elif request.what == "store":
             self._store.clear()
         elif request.what == "overrides":

@@ -24,6 +24,7 @@ from edge_classifier.daemon.cameras import Cameras
 from edge_classifier.decision.label_map import UnknownLabelsError
 from edge_classifier.decision.rules import rules_for
 from edge_classifier.errors import ConfigurationError, EdgeClassifierError, UnavailableError
+from edge_classifier.mqtt.codec.device import info_payload
 
 _log = logging.getLogger(__name__)
 
@@ -216,7 +217,7 @@ class ActiveConfiguration:
         self.settings, self.model = settings, model
         self._publish_configuration()
         names = ", ".join(self._cameras.pipelines)
-        _log.info("model %s, %s; cameras %s", model.id, model.loaded.seat.note, names)
+        _log.info("model %s, %s; cameras %s", model.id, model.loaded.placement.note, names)
         for note in model.loaded.notes:
             _log.warning("%s", note)
 
@@ -225,21 +226,21 @@ class ActiveConfiguration:
         settings, model, pipelines = self.settings, self.model, self._cameras.pipelines.values()
         labels = tuple(dict.fromkeys(name for one in pipelines for name in one.rules.labels.names))
         names = model.names(settings.device.language)
-        self._publisher.follow(camera_titles(settings))
-        self._publisher.describe(
+        self._publisher.follow_cameras(camera_titles(settings))
+        self._publisher.describe_model(
             labels, lambda label: names.get(label, label), model.id, stats_s=settings.mqtt.stats_s
         )
         runtime, loaded = model.loaded.runtime, model.loaded
-        self._publisher.info(
-            {
-                "version": __version__,
-                "model": model.id,
-                "runtime": f"{runtime.name} {runtime.version}",
-                "delegate": loaded.seat.note,
-                "notes": list(loaded.notes),
-                "labels": list(labels),
-                "configuration": presentable((), as_tree(in_force(self._started_with, settings))),
-            }
+        self._publisher.put_info(
+            info_payload(
+                version=__version__,
+                model=model.id,
+                runtime=f"{runtime.name} {runtime.version}",
+                delegate=loaded.placement.note,
+                notes=list(loaded.notes),
+                labels=list(labels),
+                configuration=presentable((), as_tree(in_force(self._started_with, settings))),
+            )
         )
         for pipeline in pipelines:
             pipeline.publish_state()

@@ -8,10 +8,10 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_classifier.config.secrets import read_secret
 from edge_classifier.config.settings import DeviceSettings, Settings
 from edge_classifier.daemon.active_model import ModelFiles
 from edge_classifier.daemon.camera_pipeline import (
@@ -34,6 +34,7 @@ from edge_classifier.daemon.reload import (
 from edge_classifier.daemon.status import HealthReport, StatusReporter
 from edge_classifier.daemon.store import CaptureStore
 from edge_classifier.errors import EdgeClassifierError, ExitCode, OutputError
+from edge_classifier.mqtt.connection import broker_password
 from edge_classifier.mqtt.publisher import Publisher
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Service:
             folder / "outbox.db",
             node=node_name(settings.device),
             cameras=camera_titles(settings),
-            password=self._password,
+            password=partial(broker_password, settings.mqtt.password_file),
             on_request=self._receive_request,
             on_published=meters.count_published,
         )
@@ -188,10 +189,6 @@ class Service:
     def _progress(self) -> None:
         self._progressed_at = time.monotonic()
         self._watchdog.progress()
-
-    def _password(self) -> str | None:
-        secret = read_secret(self._started_with.mqtt.password_file, "mqtt-password")
-        return secret.reveal() if secret else None
 
     def _serve_http(self) -> None:
         http = self._started_with.http

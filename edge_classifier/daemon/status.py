@@ -11,6 +11,7 @@ from edge_classifier.daemon.cameras import Cameras
 from edge_classifier.daemon.host import Host
 from edge_classifier.daemon.meters import DaemonMetric, MetricSample, counter, gauge
 from edge_classifier.daemon.notify import Notifier
+from edge_classifier.mqtt.codec.device import stats_payload
 from edge_classifier.protocols import Clock
 
 _log = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ class StatusReporter:
             self._notifier.status(status_line)
         if self._clock() - self._stats_at >= self._mqtt().stats_s:
             self._stats_at = self._clock()
-            self._publisher.stats(self.stats())
+            self._publisher.put_stats(self.stats())
 
     def stats(self) -> dict[str, object]:
         """What the ``stats`` topic says."""
@@ -106,12 +107,12 @@ class StatusReporter:
                 "dropped": status.dropped,
                 "hung": status.hung,
             }
-        return {
-            **self._meters.stats(cameras),
-            "publisher": asdict(self._publisher.status),
-            "store": self._store.status.stats(),
-            "host": self._host.status().stats(),
-        }
+        return stats_payload(
+            self._meters.stats(cameras),
+            publisher=asdict(self._publisher.status),
+            store=self._store.status.stats(),
+            host=self._host.status().stats(),
+        )
 
     def metrics(self) -> Iterator[DaemonMetric]:
         """Everything for Prometheus. Any thread."""

@@ -22,9 +22,10 @@ from edge_classifier.daemon.active_model import ActiveModel, load_active_model
 from edge_classifier.daemon.camera_pipeline import CameraPipeline, DaemonOutputs, FrameResult
 from edge_classifier.daemon.meters import Meters
 from edge_classifier.daemon.store import CaptureStore
-from edge_classifier.mqtt.codec import Names, encoded
+from edge_classifier.mqtt.codec.camera import Names
+from edge_classifier.mqtt.codec.fields import encoded
 from edge_classifier.mqtt.publisher import Publisher
-from edge_classifier.mqtt.status import PublisherStatus
+from edge_classifier.mqtt.publisher_thread import PublisherStatus
 from tests.fake_source import FakeClock
 from tests.running_daemon import model
 
@@ -98,46 +99,48 @@ class RecordingPublisher(Publisher):
     def status(self) -> PublisherStatus:
         return self.now
 
-    def changed(
+    def put_event(
         self, event: LabelChange, state: CameraState, jpeg: Callable[[], bytes | None] | None
     ) -> None:
         self.calls.append("changed")
         self.events.append(event)
-        self.state(state)
+        self.put_state(state)
         if jpeg:
             self.pictures.append((event.camera, jpeg()))
 
-    def state(self, state: CameraState) -> None:
+    def put_state(self, state: CameraState) -> None:
         self.states.setdefault(state.camera, []).append(state)
 
-    def snapshot(self, camera: str, jpeg: Callable[[], bytes | None]) -> None:
+    def put_snapshot(self, camera: str, jpeg: Callable[[], bytes | None]) -> None:
         self.pictures.append((camera, jpeg()))
 
-    def camera(self, name: str, *, online: bool, reason: str = "") -> None:
+    def put_camera_health(self, camera: str, *, online: bool, reason: str = "") -> None:
         self.calls.append("camera")
-        self.health.append((name, online, reason))
+        self.health.append((camera, online, reason))
 
-    def stats(self, figures: Mapping[str, Any]) -> None:
-        self.statistics.append(figures)
+    def put_stats(self, stats: Mapping[str, Any]) -> None:
+        self.statistics.append(stats)
 
-    def follow(self, cameras: Mapping[str, str]) -> None:
+    def follow_cameras(self, cameras: Mapping[str, str]) -> None:
         self.titles = cameras
 
-    def describe(self, labels: Sequence[str], name: Names, model: str, *, stats_s: float) -> None:
+    def describe_model(
+        self, labels: Sequence[str], name: Names, model: str, *, stats_s: float
+    ) -> None:
         self.described = labels, name, model, stats_s
 
-    def info(self, facts: Mapping[str, Any]) -> None:
-        encoded(facts)
-        self.infos.append(facts)
+    def put_info(self, info: Mapping[str, Any]) -> None:
+        encoded(info)
+        self.infos.append(info)
 
-    def respond(self, command: str, payload: Mapping[str, Any]) -> None:
+    def put_response(self, command: str, payload: Mapping[str, Any]) -> None:
         encoded(payload)  # As the real one does at once.
         self.responses.append((command, payload))
 
     def remember(self, key: str, value: Mapping[str, Any] | None) -> None:
         self.remembered_values[key] = value
 
-    def clear(self) -> None:
+    def clear_outbox(self) -> None:
         self.cleared += 1
 
 

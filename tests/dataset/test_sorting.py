@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge_classifier.core.text import is_printable
-from edge_classifier.daemon import picture_files as picture_files
+from edge_classifier.daemon import picture_files
 from edge_classifier.dataset.folder import UNSURE, scan
 from edge_classifier.dataset.sorting import DONE, INDEX, Sorted, sort_store
 from edge_classifier.errors import MissingFileError, OutputError

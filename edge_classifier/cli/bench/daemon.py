@@ -13,7 +13,7 @@ import cv2
 
 from edge_classifier import samples
 from edge_classifier.assembly import LoadedModel, ModelChoice, load_model
-from edge_classifier.cli.daemon_trial import DaemonTrial, MjpegCamera, mjpeg_camera
+from edge_classifier.cli.bench.daemon_trial import DaemonTrial, MjpegCamera, mjpeg_camera
 from edge_classifier.config.settings import MqttSettings, OutboxSettings
 from edge_classifier.core.events import CameraState, LabelChange, Moment
 from edge_classifier.mqtt.publisher import Publisher
@@ -111,7 +111,7 @@ def _script_mb(model: LoadedModel, picture: Path) -> float:
     starts another into the other's peak.
     """
     script = TEN_LINES.format(module=model.runtime.module.__name__)
-    command = [sys.executable, "-c", script, str(model.seat.model), str(picture)]
+    command = [sys.executable, "-c", script, str(model.placement.model), str(picture)]
     measured = [sys.executable, "-S", "-c", _PEAK, *command]
     done = subprocess.run(measured, capture_output=True, text=True, check=True)
     return int(done.stdout) / 1024
@@ -210,7 +210,7 @@ def _outage(folder: Path) -> BenchRow:
     )
     publisher.start()
     for seq in range(_OUTAGE_EVENTS):
-        publisher.changed(*_event(seq), None)
+        publisher.put_event(*_event(seq), None)
         if seq % 100 == 99:
             time.sleep(0.05)  # As many as the mailbox may hold would be dropped at once.
     publisher.stop(10)

@@ -3,18 +3,13 @@
 import csv
 import json
 import math
-from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import Any, Protocol, TextIO
 
 from edge_classifier.batch import BatchItem
 from edge_classifier.classifier import Classification
 from edge_classifier.core.scores import Prediction
-from edge_classifier.core.text import escaped
-from edge_classifier.progress import ProgressDisplay, Unit, show_bar
-
-# Fewer pictures are done before a bar could be read.
-_PROGRESS_FROM = 20
+from edge_classifier.core.text import escaped, writable
 
 
 class Format(StrEnum):
@@ -64,11 +59,6 @@ def as_record(outcome: BatchItem, model: str) -> dict[str, Any]:
 def _number(score: float) -> float | None:
     """A score as JSON has it: there is no NaN, which a broken float network gives."""
     return None if math.isnan(score) else round(score, 6)
-
-
-def writable(text: str) -> str:
-    """``text`` with ``?`` for what UTF-8 cannot hold; file names need not be UTF-8."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def worth_showing(found: Classification) -> list[Prediction]:
@@ -183,8 +173,3 @@ class _Terminal:
 
     def close(self) -> None:
         """Nothing comes last."""
-
-
-def progress(count: int, title: str = "classifying") -> AbstractContextManager[ProgressDisplay]:
-    """A bar on standard error for many pictures, if a person is watching it."""
-    return show_bar(title, count, Unit.COUNT, shown=count >= _PROGRESS_FROM)

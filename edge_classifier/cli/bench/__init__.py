@@ -4,15 +4,16 @@ import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 
 import cv2
 import numpy as np
 
 from edge_classifier import samples
 from edge_classifier.assembly import ModelChoice, load_model
-from edge_classifier.bench import BenchResult, measure
 from edge_classifier.classifier import Answer
-from edge_classifier.cli.shared_options import add_model_arguments, model_choice, say, whole_number
+from edge_classifier.cli.bench.pipeline import BenchResult, measure
+from edge_classifier.cli.common import add_model_arguments, model_choice, print_notes, whole_number
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
 from edge_classifier.errors import ExitCode, UsageError
@@ -50,7 +51,7 @@ def run(options: Namespace) -> ExitCode:
     if options.daemon:
         return _run_daemon(options)
     model = load_model(model_choice(options), threads=options.threads)
-    say(model.notes)
+    print_notes(model.notes)
     classifier = model.classifier(Answer())
     reports = [
         measure(name, decode, classifier, options.rounds)
@@ -59,7 +60,7 @@ def run(options: Namespace) -> ExitCode:
     facts = {
         "model": model.name,
         "runtime": f"{model.runtime.name} {model.runtime.version}",
-        "delegate": model.seat.note,
+        "delegate": model.placement.note,
         "threads": options.threads,
         "frames": [asdict(report) for report in reports],
     }
@@ -74,7 +75,7 @@ def _run_daemon(options: Namespace) -> ExitCode:
     if options.image or model_choice(options) != ModelChoice():
         remedy = "It measures the embedded model on a picture of its own."
         raise UsageError("--daemon", "takes neither a model nor a picture", remedy)
-    from edge_classifier.cli.bench_daemon import measure_daemon
+    from edge_classifier.cli.bench.daemon import measure_daemon
 
     rows = []
     for row in measure_daemon(_ROUNDS, options.minutes):
@@ -89,10 +90,10 @@ def _run_daemon(options: Namespace) -> ExitCode:
 
 
 # The size in words, and what decodes a frame anew.
-Source = tuple[str, Callable[[], Frame]]
+FrameMaker = tuple[str, Callable[[], Frame]]
 
 
-def _sources(image: str | None) -> list[Source]:
+def _sources(image: str | None) -> list[FrameMaker]:
     """The user's picture, or camera frames."""
     if image is None:
         return list(camera_frames())
@@ -100,23 +101,17 @@ def _sources(image: str | None) -> list[Source]:
     return [(f"{frame.width}x{frame.height}", lambda: load_picture(image).frame)]
 
 
-def camera_frames() -> Iterator[Source]:
+def camera_frames() -> Iterator[FrameMaker]:
     """Frames as of a camera, made of a bundled photograph."""
     photograph = load_picture(str(samples.CAT)).frame.pixels
     for width, height in _CAMERA_SIZES:
         pixels = cv2.resize(photograph, (width, height), interpolation=cv2.INTER_CUBIC)
-        yield f"{width}x{height}", _Mjpeg(cv2.imencode(".jpg", pixels)[1])
+        yield f"{width}x{height}", partial(_decoded, cv2.imencode(".jpg", pixels)[1])
 
 
-class _Mjpeg:
-    """Decodes one frame of a camera's motion JPEG, to the colour order that the model wants."""
-
-    def __init__(self, data: np.ndarray) -> None:
-        self._data = data
-
-    def __call__(self) -> Frame:
-        pixels = np.asarray(cv2.imdecode(self._data, cv2.IMREAD_COLOR_RGB), np.uint8)
-        return Frame(pixels, ColourOrder.RGB)
+def _decoded(jpeg: np.ndarray) -> Frame:
+    """One frame of a camera's motion JPEG, in the colour order that the model wants."""
+    return Frame(np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR_RGB), np.uint8), ColourOrder.RGB)
 
 
 def _print(facts: dict[str, object], reports: list[BenchResult]) -> None:

@@ -9,14 +9,15 @@ from pathlib import Path
 from edge_classifier.assembly import LoadedModel, load_model
 from edge_classifier.batch import BatchItem, classify_all
 from edge_classifier.classifier import Answer, Classifier
-from edge_classifier.cli.drawing import Drawing
-from edge_classifier.cli.output import Format, make_writer, progress
-from edge_classifier.cli.shared_options import (
+from edge_classifier.cli.classify.drawing import Drawing
+from edge_classifier.cli.classify.output import Format, make_writer
+from edge_classifier.cli.common import (
     add_model_arguments,
     fraction,
     model_choice,
     one_of,
-    say,
+    print_notes,
+    progress,
     whole_number,
 )
 from edge_classifier.core.contract import Contract
@@ -97,7 +98,7 @@ def run(options: Namespace) -> ExitCode:
     drawing = Drawing(options, references)
     single = len(references) == 1
     model = load_model(model_choice(options), threads=options.threads if single else 1)
-    say([*model.notes, *_language_note(model.resolved.contract, options.lang)])
+    print_notes([*model.notes, *_language_note(model.resolved.contract, options.lang)])
     answer = Answer(options.top_k, options.threshold, options.lang)
     classifiers = _classifiers(model, answer, min(options.threads, len(references)))
     contract = model.resolved.contract
@@ -142,7 +143,7 @@ def _language_note(contract: Contract, language: str) -> list[str]:
 
 def _classifiers(model: LoadedModel, answer: Answer, count: int) -> list[Classifier]:
     """One engine a thread on the CPU; an accelerator is one engine whatever is asked."""
-    others = count - 1 if model.seat.delegate is None else 0
+    others = count - 1 if model.placement.delegate is None else 0
     return [model.classifier(answer), *(model.another(answer) for _ in range(others))]
 
 
@@ -164,5 +165,5 @@ def _report(outcome: BatchItem) -> ExitCode:
         print(f"edge-classify: {escaped(str(outcome.error))}", file=sys.stderr)
         return outcome.error.exit_code
     if outcome.picture and outcome.picture.note:
-        say([f"{outcome.reference}: {outcome.picture.note}"])
+        print_notes([f"{outcome.reference}: {outcome.picture.note}"])
     return ExitCode.OK

@@ -1,19 +1,47 @@
-"""Options that several commands share, and what they are turned into."""
+"""What several commands share: options and what they are turned into, notes, progress, the log.
 
+Light: nothing here loads numpy before it must.
+"""
+
+import logging
 import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from edge_classifier.assembly import ModelChoice
 from edge_classifier.core.contract import Crop
 from edge_classifier.core.text import escaped
-from edge_classifier.modelfile.resolve import ContractOverrides
+from edge_classifier.errors import ExitCode
+from edge_classifier.progress import ProgressDisplay, Unit, show_bar
+
+if TYPE_CHECKING:
+    from edge_classifier.assembly import ModelChoice
 
 Choice = TypeVar("Choice", bound=StrEnum)
+# What does a sub-command's work.
+Action = Callable[..., ExitCode]
+# Fewer pictures are done before a bar could be read.
+_PROGRESS_FROM = 20
+# Priorities that the journal takes from the begin of a line, see sd-daemon(3).
+_JOURNAL = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
+
+
+def add_action(
+    actions: Any, name: str, action: Action, help_: str, *, json_: bool = False
+) -> ArgumentParser:
+    """A parser whose options have ``action``, for ``run`` of the command's module."""
+    parser: ArgumentParser = actions.add_parser(
+        name, help=help_, description=help_, allow_abbrev=False
+    )
+    parser.set_defaults(action=action)
+    parser.add_argument("--debug", action="store_true", help="show where an error comes from")
+    if json_:
+        parser.add_argument("--json", action="store_true", help="print JSON")
+    return parser
 
 
 def add_model_arguments(parser: ArgumentParser) -> None:
@@ -52,8 +80,11 @@ def add_running_arguments(group: Any) -> None:
     )
 
 
-def model_choice(options: Namespace) -> ModelChoice:
+def model_choice(options: Namespace) -> "ModelChoice":
     """The choice that these options make."""
+    from edge_classifier.assembly import ModelChoice
+    from edge_classifier.modelfile.resolve import ContractOverrides
+
     overrides = ContractOverrides(labels=options.labels, crop=options.crop)
     return ModelChoice(options.model, options.delegate, overrides)
 
@@ -96,7 +127,30 @@ def fraction(text: str) -> float:
     return value
 
 
-def say(notes: Iterable[str]) -> None:
+def print_notes(notes: Iterable[str]) -> None:
     """Print notes for people to standard error, where they spoil no output."""
     for note in notes:
         print(f"edge-classify: note: {escaped(note)}", file=sys.stderr)
+
+
+def progress(count: int, title: str = "classifying") -> AbstractContextManager[ProgressDisplay]:
+    """A bar on standard error for many pictures, if a person is watching it."""
+    return show_bar(title, count, Unit.COUNT, shown=count >= _PROGRESS_FROM)
+
+
+class _Journal(logging.Formatter):
+    """One line a message, with the priority that the journal understands."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record).replace("\n", " | ")
+        return f"<{_JOURNAL.get(record.levelname, 6)}>{text}"
+
+
+def start_log() -> None:
+    """Log to standard error, in the journal's manner where that is where it goes."""
+    handler = logging.StreamHandler(sys.stderr)
+    if "JOURNAL_STREAM" in os.environ:
+        handler.setFormatter(_Journal("%(name)s: %(message)s"))
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge_classifier.batch import BatchItem
-from edge_classifier.cli.shared_options import say
+from edge_classifier.cli.common import print_notes
 from edge_classifier.core.contract import Contract
 from edge_classifier.core.geometry import place
 from edge_classifier.errors import OutputError, UsageError
@@ -33,7 +33,9 @@ class Drawing:
             self._draw = draw
         self._sheet = self._draw.ContactSheet(len(references)) if self._sheet_path else None
         if self._sheet and len(references) > self._draw.SHEET_LIMIT:
-            say([f"the contact sheet shows the first {self._draw.SHEET_LIMIT} pictures only"])
+            print_notes(
+                [f"the contact sheet shows the first {self._draw.SHEET_LIMIT} pictures only"]
+            )
 
     def add(self, outcome: BatchItem, contract: Contract) -> None:
         """Draw one outcome; they come in the order of the references. Raises OutputError."""
