@@ -10,24 +10,23 @@ from edge_classifier.web.api import api
 from edge_classifier.web.classify import views as classify
 from edge_classifier.web.installed_models import views as models
 from edge_classifier.web.live import views as live
-from edge_classifier.web.records import history_views as history
-from edge_classifier.web.records import record_views as records
+from edge_classifier.web.records import views as records
 from edge_classifier.web.review import views as review
 
 urlpatterns = [
     path("", classify.page, name="classify"),
     path("classify", classify.upload, name="upload"),
-    path("records/<uuid:key>", records.page, name="record"),
+    path("records/<uuid:key>", records.record, name="record"),
     path("pictures/<uuid:key>.jpg", records.picture, name="picture"),
     path("thumbnails/<uuid:key>.jpg", records.thumbnail, name="thumbnail"),
     path("live", live.page, name="live"),
     path("live/stream", live.stream, name="live-stream"),
     path("live/<str:device>/<str:camera>.jpg", live.frame, name="live-frame"),
-    path("history", history.page, name="history"),
-    path("history/chart", history.chart, name="history-chart"),
-    path("history/export.csv", history.export_csv, name="history-csv"),
-    path("history/export.json", history.export_json, name="history-json"),
-    path("history/delete", history.delete, name="history-delete"),
+    path("history", records.history, name="history"),
+    path("history/chart", records.chart, name="history-chart"),
+    path("history/export.csv", records.export_csv, name="history-csv"),
+    path("history/export.json", records.export_json, name="history-json"),
+    path("history/delete", records.delete, name="history-delete"),
     path("review", review.page, name="review"),
     path("review/dataset.zip", review.dataset, name="review-dataset"),
     path("review/compare", review.compare, name="review-compare"),

@@ -13,7 +13,7 @@ from edge_classifier.errors import OutputError, PictureError
 from edge_classifier.web.apps import Services
 from edge_classifier.web.models import Label, Picture, Record, User
 from edge_classifier.web.records import picture_storage as store
-from edge_classifier.web.worker.results import Classified, LabelScore
+from edge_classifier.web.worker.messages import Classified, LabelScore
 
 # Characters of a label or a model that the tables take.
 _LONGEST_NAME = 200

@@ -24,8 +24,12 @@ from edge_classifier.web.live.live_view import LiveView
 from edge_classifier.web.models import Preference
 from edge_classifier.web.settings import ClassifySettings
 from edge_classifier.web.worker.client import PictureWorker
-from edge_classifier.web.worker.protocol import Message
-from edge_classifier.web.worker.results import ModelDescription, model_from, model_to
+from edge_classifier.web.worker.messages import (
+    Message,
+    ModelDescription,
+    model_from_message,
+    model_to_message,
+)
 
 SUFFIX = ".tflite"
 # Of a hash, in names.
@@ -68,7 +72,7 @@ class InstalledModel:
     def facts(self) -> ModelDescription | None:
         """What the child process said of it; None: it has not been asked yet."""
         try:
-            return model_from(Message(json.loads(self.facts_file.read_text("utf-8"))))
+            return model_from_message(Message(json.loads(self.facts_file.read_text("utf-8"))))
         except (OSError, ValueError, KeyError, TypeError):
             return None  # Absent, broken, or of another version: it is made again.
 
@@ -228,7 +232,7 @@ class ModelStore:
         # Without them the child process is asked again, nothing else.
         with suppress(OSError):
             path.parent.mkdir(exist_ok=True)
-            _write_json(path, model_to(facts).header)
+            _write_json(path, model_to_message(facts).header)
 
 
 def _sha256(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001 (they are the key)

@@ -20,8 +20,7 @@ from hypothesis import strategies as st
 
 from edge_classifier.web.apps import Services
 from edge_classifier.web.configuration import Folders
-from edge_classifier.web.maintenance import cleanup as chores
-from edge_classifier.web.maintenance import retention
+from edge_classifier.web.maintenance import cleanup, retention
 from edge_classifier.web.maintenance.housekeeping import Housekeeping
 from edge_classifier.web.models import EventPicture, Picture, Record, User
 from edge_classifier.web.records import picture_storage as store
@@ -173,12 +172,12 @@ def test_enough_frees_what_it_must_with_as_few_as_can_be(
     assert not count or freed(count - 1) < excess
 
 
-def test_chores_delete_pictures_that_lost_their_record_yesterday(db: None) -> None:
+def test_cleanup_delete_pictures_that_lost_their_record_yesterday(db: None) -> None:
     lost, fresh = store.put(making.jpeg((1, 1, 1))), store.put(making.jpeg((2, 2, 2)))
     used = making.upload(picture=making.jpeg((3, 3, 3))).picture
     Picture.objects.exclude(id=fresh.id).update(created_at=days_ago(1.1))
     Picture.objects.filter(id=fresh.id).update(created_at=days_ago(0.9))
-    assert chores.pictures(NOW) == 1
+    assert cleanup.delete_unused_pictures(NOW) == 1
     assert set(Picture.objects.all()) == {fresh, used}
     assert not default_storage.exists(store.picture_name(lost.sha256))
 
@@ -198,7 +197,7 @@ def put(file: Path, age_days: float) -> Path:
     return file
 
 
-def test_chores_delete_old_halves_of_files_and_nothing_else(db: None, places: Folders) -> None:
+def test_cleanup_delete_old_halves_of_files_and_nothing_else(db: None, places: Folders) -> None:
     known = making.upload().picture.sha256
     gone = [put(places.scratch / "upload", 2), put(places.pictures / "ab/.abc.jpg.1234", 2)]
     kept = [
@@ -207,30 +206,30 @@ def test_chores_delete_old_halves_of_files_and_nothing_else(db: None, places: Fo
         put(places.pictures / f"{known[:2]}/{known}.jpg", 9),
         put(places.pictures / "README", 9),
     ]
-    assert chores.files(places, NOW) == 2
+    assert cleanup.delete_unfinished_files(places, NOW) == 2
     assert not any(file.exists() for file in gone)
     assert all(file.exists() for file in kept)
     assert Picture.objects.count() == 1
 
 
-def test_chores_note_pictures_that_are_in_no_table(db: None, places: Folders) -> None:
+def test_cleanup_note_pictures_that_are_in_no_table(db: None, places: Folders) -> None:
     lost, fresh, small = "ab" * 32, "cd" * 32, "ef" * 32
     put(places.pictures / f"ab/{lost}.jpg", 2)
     put(places.pictures / f"cd/{fresh}.jpg", 0.5)
     put(places.pictures / f"thumbnails/ef/{small}.jpg", 2)
-    chores.files(places, NOW)
+    cleanup.delete_unfinished_files(places, NOW)
     assert set(Picture.objects.values_list("sha256", flat=True)) == {lost, small}
 
 
-def test_chores_forget_expired_sessions_and_old_logins(viewer: Client) -> None:
+def test_cleanup_forget_expired_sessions_and_old_logins(viewer: Client) -> None:
     Session.objects.create(session_key="old", expire_date=timezone.now() - timedelta(days=1))
     for table in (AccessAttempt, AccessLog):
         facts = {"failures_since_start": 1} if table is AccessAttempt else {}
         for age in (29, 31):
             made = table.objects.create(username=f"u{age}", **facts)
             table.objects.filter(pk=made.pk).update(attempt_time=days_ago(age))
-    assert chores.sessions() == 1
-    assert chores.logins(NOW) == 2
+    assert cleanup.delete_expired_sessions() == 1
+    assert cleanup.delete_old_logins(NOW) == 2
     assert viewer.get("/history").status_code == 200
     assert AccessAttempt.objects.get().username == "u29"
 
@@ -283,7 +282,7 @@ def test_history_tells_administrators_what_stays_above_the_limits(
         return str(answer.content.decode())
 
     assert "retention.max" not in shown(administrator)
-    keeper.once()
+    keeper.run_once()
     text = shown(administrator)
     assert "There are 10 reviewed records" in text
     assert "pictures that wait for their event, take" in text
@@ -300,7 +299,7 @@ def test_housekeeping_goes_on_after_a_failure(
     now = timezone.now()
     Session.objects.create(session_key="old", expire_date=now - timedelta(days=1))
     broken = replace(RetentionSettings(), days=1e12)  # More than a date can go back.
-    done = Housekeeping(broken, page.places, now=lambda: now).once()
+    done = Housekeeping(broken, page.places, now=lambda: now).run_once()
     assert "could not clear records" in caplog.text
     assert done["sessions"] == 1
 
@@ -313,5 +312,5 @@ def test_housekeeping_reads_the_folders_once_a_day(
     deleted = []
     for _ in range(3):
         put(places.scratch / "half", 9)
-        deleted.append(keeper.once()["files"])
+        deleted.append(keeper.run_once()["files"])
     assert deleted == [1, 0, 1]

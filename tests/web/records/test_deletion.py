@@ -14,7 +14,7 @@ from edge_classifier.web.classify import uploads
 from edge_classifier.web.models import EventPicture, Picture, Record, User
 from edge_classifier.web.records import deletion
 from edge_classifier.web.records import picture_storage as store
-from edge_classifier.web.worker.results import Classified, CropBox, LabelScore
+from edge_classifier.web.worker.messages import Classified, CropBox, LabelScore
 from tests.web import making
 
 

@@ -25,7 +25,7 @@ from edge_classifier.errors import (
 from edge_classifier.samples import CAT, CAT_LABELS
 from edge_classifier.web.settings import UploadSettings
 from edge_classifier.web.worker.client import PictureWorker
-from edge_classifier.web.worker.protocol import Message, receive, send
+from edge_classifier.web.worker.messages import Message, receive, send
 from tests import tiny
 from tests.waiting import eventually
 from tests.web.working import decoded, encoded, image, is_running, working
