@@ -134,11 +134,7 @@ def _table(
     """Run the model on every picture; the next ones are decoded meanwhile."""
     contract = model.resolved.contract
     answer = Answer(top_k=len(contract.labels))
-    others = threads - 1 if model.placement.delegate is None else 0
-    classifiers = [
-        model.classifier(answer),
-        *(model.classifier_on_new_engine(answer) for _ in range(others)),
-    ]
+    classifiers = model.classifiers(answer, threads)
     load = partial(load_picture, at_least=least_size(contract))
     table = _Table(_classes(contract, merged), len(merged.labels), len(paths))
     for number, outcome in enumerate(classify_all([str(p) for p in paths], load, classifiers)):
