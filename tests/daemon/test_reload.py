@@ -198,6 +198,8 @@ def test_configuration_reloading_a_camera_that_was_away_counts_on(daemon: InProc
     assert daemon.state("yard").seq >= max(before.seq, gone.seq) > 0
     assert daemon.state("yard").threshold == 0.9
     daemon.goes_on()
+    # Its retained messages went when it was removed.
+    assert daemon.publisher.health.count(("yard", True, "")) == 2
     seqs = [event.seq for event in daemon.publisher.events if event.camera == "yard"]
     assert seqs == list(range(1, len(seqs) + 1))
 
