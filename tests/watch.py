@@ -15,7 +15,7 @@ READ_S, OPEN_S = 1.5, 3.0
 
 
 class Watch:
-    """A grabber that is looked after as the pipeline would, from a thread of its own."""
+    """A capture that is looked after as the pipeline would, from a thread of its own."""
 
     def __init__(self, source: str, credentials: str | None = None, black_s: float = 0) -> None:
         settings = CameraSettings(
@@ -30,13 +30,13 @@ class Watch:
         self.latest: CapturedFrame | None = None
         self.woken = threading.Event()
         self.ending = False
-        self.grabber = CameraCapture(
+        self.capture = CameraCapture(
             "door", source_for(settings, credentials), settings, wake=self._wake
         )
         self.thread = threading.Thread(target=self._look_after)
 
     def _wake(self) -> None:
-        online = self.grabber.status.online
+        online = self.capture.status.online
         if self.onlines[-1:] != [online]:
             self.onlines.append(online)
         self.woken.set()
@@ -45,17 +45,17 @@ class Watch:
         while not self.ending:
             self.woken.wait(0.5)
             self.woken.clear()
-            self.grabber.check()
-            self.latest = self.grabber.take() or self.latest
+            self.capture.check()
+            self.latest = self.capture.take_frame() or self.latest
 
     def is_online(self) -> bool:
-        return self.grabber.status.online
+        return self.capture.status.online
 
     def is_offline(self) -> bool:
-        return not self.grabber.status.online
+        return not self.capture.status.online
 
     def has_failed(self) -> bool:
-        return self.grabber.status.failures > 1
+        return self.capture.status.failures > 1
 
     @property
     def number(self) -> int:
@@ -71,11 +71,11 @@ class Watch:
         return bool(np.abs(self.latest.frame.pixels[50, 50].astype(int) - colour).max() < 8)
 
     def __enter__(self) -> Self:
-        self.grabber.start()
+        self.capture.start()
         self.thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.ending = True
         self.thread.join()
-        assert self.grabber.stop(20), "a thread is left"
+        assert self.capture.stop(20), "a thread is left"

@@ -27,7 +27,7 @@ FIELD_TYPES, QUIET_HOURS = f"{CONFIG}.field_types", f"{CORE}.quiet_hours"
 CAPTURE, DECISION = f"{PACKAGE}.capture", f"{PACKAGE}.decision"
 MQTT, DAEMON = f"{PACKAGE}.mqtt", f"{PACKAGE}.daemon"
 VALIDATION = (f"{CONFIG}.schema", f"{CONFIG}.validate")
-PROMETHEUS = f"{DAEMON}.prometheus"
+PROMETHEUS = f"{DAEMON}.http"
 DATASET, EVALUATION = f"{PACKAGE}.dataset", f"{PACKAGE}.evaluation"
 TRAINING = f"{PACKAGE}.training"
 WEB = f"{PACKAGE}.web"
@@ -104,7 +104,6 @@ ALLOWED = {
     WEB: (
         "annotated_types",
         "dj_database_url",
-        "paho",
         *DJANGO,
         CORE,
         ERRORS,
@@ -112,13 +111,11 @@ ALLOWED = {
         f"{MQTT}.connection",
         f"{MQTT}.reconnect",
         f"{MQTT}.codec",
-        f"{MQTT}.tls",
         f"{MQTT}.topics",
         f"{MODELFILE}.catalogue",
         PACKAGE,
         WEB,
     ),
-    f"{PACKAGE}.bench": ("numpy", CORE, PROTOCOLS, f"{PACKAGE}.classifier"),
     f"{PACKAGE}.assembly": (VISION, ENGINE, MODELFILE, f"{PACKAGE}.classifier"),
     f"{PACKAGE}.classifier": ("numpy", CORE, PROTOCOLS, VISION),
     f"{PACKAGE}.batch": (ERRORS, PROTOCOLS, VISION, f"{PACKAGE}.classifier"),
@@ -276,7 +273,7 @@ def test_pydantic_is_imported_by_validation_only(library: str) -> None:
 @pytest.mark.parametrize(
     ("package", "users"),
     [
-        ("paho", (f"{MQTT}.connection", f"{WEB}.live.connection", f"{WEB}.recorder.session")),
+        ("paho", (f"{MQTT}.connection",)),
         ("sqlite3", (f"{MQTT}.outbox_database", f"{MQTT}.outbox", f"{WEB}.startup")),
         ("prometheus_client", (PROMETHEUS,)),
         ("matplotlib", (f"{EVALUATION}.charts",)),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_classifier.daemon.model_files import UPLOADS_VARIABLE
+from edge_classifier.daemon.active_model import UPLOADS_VARIABLE
 from edge_classifier.web.configuration import Folders
 from edge_classifier.web.django_settings import django_options
 from edge_classifier.web.settings import ServerSettings, WebSettings

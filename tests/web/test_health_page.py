@@ -82,7 +82,7 @@ def test_health_is_that_of_the_threads(
     assert "secret" not in answer.content.decode()
 
 
-@pytest.mark.parametrize("thread", ["_writing", "_listening"])
+@pytest.mark.parametrize("thread", ["_writing", "_receiving"])
 def test_recorder_whose_thread_has_ended_is_in_trouble(thread: str) -> None:
     recorder = Recorder(WebSettings())
     recorder.start()
@@ -92,7 +92,7 @@ def test_recorder_whose_thread_has_ended_is_in_trouble(thread: str) -> None:
         ended.end()
         recorder._ending.set()
         recorder._writer.end()
-        recorder._signals.put(None)
+        recorder._events.put(None)
         ended.join(20)
         assert "does not run" in recorder.status.trouble
     finally:

@@ -11,8 +11,7 @@ import pytest
 from paho.mqtt import client as paho
 
 from edge_classifier.errors import UnavailableError
-from edge_classifier.web.live import connection
-from edge_classifier.web.live.connection import ConnectionState
+from edge_classifier.mqtt.connection import ReceivedMessage
 from edge_classifier.web.live.live_state import LiveState
 from edge_classifier.web.live.live_view import LiveView
 from edge_classifier.web.live.stream import Stream
@@ -117,22 +116,19 @@ def test_connection_whose_thread_has_failed_is_replaced(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """paho's thread ends with the error, and tells nobody."""
-    told, failures = LiveView._told, iter([True])
+    receive, failures = LiveView._on_message, iter([True])
 
-    def failing(self: LiveView, link: ConnectionState) -> None:
+    def failing(self: LiveView, message: ReceivedMessage) -> None:
         if next(failures, False):
             raise KeyError("unforeseen")
-        told(self, link)
+        receive(self, message)
 
-    monkeypatch.setattr(LiveView, "_told", failing)
-    monkeypatch.setattr(connection, "_LOOK_S", 0.05)
+    monkeypatch.setattr(LiveView, "_on_message", failing)
     with Daemon(broker.port), following(broker.port) as live:
         eventually(lambda: live.broker["connected"] and knows(live))
 
 
-@pytest.mark.parametrize(
-    ("owner", "step"), [(connection.LiveConnection, "_made"), (LiveState, "sweep")]
-)
+@pytest.mark.parametrize(("owner", "step"), [(LiveView, "_dial"), (LiveState, "sweep")])
 def test_thread_that_fails_as_nobody_foresaw_goes_on_and_is_a_problem_meanwhile(
     broker: Broker, monkeypatch: pytest.MonkeyPatch, owner: type, step: str
 ) -> None:

@@ -17,10 +17,11 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from edge_classifier.config.settings import TlsSettings
+from edge_classifier.mqtt.connection import ReceivedMessage
 from edge_classifier.web.models import Camera, EventPicture, Label, Picture, Record
-from edge_classifier.web.recorder import messages, unmatched
-from edge_classifier.web.recorder.queue import Delivery, DeliveryQueue
-from edge_classifier.web.recorder.recorder import Recorder, session
+from edge_classifier.web.recorder import messages, tables
+from edge_classifier.web.recorder.queue import DeliveryQueue
+from edge_classifier.web.recorder.recorder import Recorder, connection_options
 from edge_classifier.web.recorder.writer import RecordWriter
 from edge_classifier.web.records import picture_storage as store
 from edge_classifier.web.settings import RecordingSettings as RecordSettings
@@ -67,7 +68,7 @@ def recording(broker: Broker, **chosen: Any) -> Iterator[Recorder]:
     mqtt = WebMqttSettings(host=HOST, port=broker.port, **line)
     settings = replace(SETTINGS, mqtt=mqtt, record=RecordSettings(**chosen))
     recorder = Recorder(settings, random=lambda: SOON)
-    name = session(settings).client_id
+    name = connection_options(settings).client_id
     # Where messages were still on their way to us, the socket's end overtakes our farewell.
     left = re.compile(f"Received DISCONNECT from {name}|Client {name} closed its connection")
     asked = f"Received SUBSCRIBE from {name}"
@@ -236,7 +237,7 @@ def test_pictures_whose_events_never_came_go_after_a_day(broker: Broker, sender:
 def test_pictures_whose_events_never_came_go_however_many_they_are(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unmatched, "_AT_ONCE", 1)
+    monkeypatch.setattr(tables, "_MAX_DROPPED", 1)
     for number in range(3):
         with transaction.atomic():
             picture = store.put(snapshot_payload(number))
@@ -379,15 +380,15 @@ def test_recorder_whose_writer_fails_as_nobody_foresaw_goes_on_and_loses_nothing
     broker: Broker, sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it had taken and not written the broker brings again."""
-    settle, failures = RecordWriter._settle, iter([True, True])
+    write, failures = RecordWriter._write_batch, iter([True, True])
 
-    def failing(self: RecordWriter, deliveries: Sequence[Delivery]) -> None:
+    def failing(self: RecordWriter, batch: Sequence[ReceivedMessage]) -> None:
         with monkeypatch.context() as patch:
             if next(failures, False):
-                patch.setattr(RecordWriter, "_understood", unforeseen)
-            settle(self, deliveries)
+                patch.setattr(RecordWriter, "_content", unforeseen)
+            write(self, batch)
 
-    monkeypatch.setattr(RecordWriter, "_settle", failing)
+    monkeypatch.setattr(RecordWriter, "_write_batch", failing)
     with recording(broker) as recorder:
         sender.events(1, 2, 3)
         eventually(lambda: recorded() == [1, 2, 3])
@@ -443,10 +444,10 @@ def test_connection_whose_thread_has_failed_is_replaced(
     """paho's thread ends with the error, and tells nobody."""
     put, failures = DeliveryQueue.put, iter([True])
 
-    def failing(self: DeliveryQueue, delivery: Delivery) -> bool:
+    def failing(self: DeliveryQueue, message: ReceivedMessage) -> bool:
         if next(failures, False):
             raise KeyError("unforeseen")
-        return put(self, delivery)
+        return put(self, message)
 
     monkeypatch.setattr(DeliveryQueue, "put", failing)
     with recording(broker):
