@@ -106,7 +106,7 @@ class UnavailableError(EdgeClassifierError):
 
 
 class DelegateError(UnavailableError):
-    """An accelerator's library crashed, hung, or is no delegate."""
+    """An accelerator's library crashed, hung, or is not a delegate."""
 
 
 class DownloadError(UnavailableError):

@@ -41,7 +41,21 @@ def run(options: Namespace) -> ExitCode:
 
 
 def _list(options: Namespace, catalogue: Catalogue) -> ExitCode:
-    rows = [_row(entry, catalogue) for entry in catalogue.entries]
+    rows: list[dict[str, Any]] = [
+        {
+            "name": entry.name,
+            "default": entry.name == catalogue.default,
+            "state": _state(entry, catalogue),
+            "input": list(entry.input),
+            "labels": entry.labels,
+            "licence": entry.licence,
+            "title": entry.title,
+            "source": entry.source,
+            "sha256": entry.sha256,
+            "path": str(catalogue.file(entry)),
+        }
+        for entry in catalogue.entries
+    ]
     if options.json:
         print(json.dumps(rows, indent=1))
         return ExitCode.OK
@@ -53,28 +67,13 @@ def _list(options: Namespace, catalogue: Catalogue) -> ExitCode:
         table.add_column(column, no_wrap=column == "name")
     for row in rows:
         name = f"{row['name']} *" if row["default"] else row["name"]
-        size = f"{row['input'][0]} x {row['input'][1]}"
+        size = "{} x {}".format(*row["input"])
         labels = str(row["labels"] or "?")
         table.add_row(name, size, labels, row["state"], row["licence"], row["title"])
     width = None if sys.stdout.isatty() else 200
     console = Console(highlight=False, width=width)
     console.print(table, "* the default", sep="\n")
     return ExitCode.OK
-
-
-def _row(entry: Entry, catalogue: Catalogue) -> dict[str, Any]:
-    return {
-        "name": entry.name,
-        "default": entry.name == catalogue.default,
-        "state": _state(entry, catalogue),
-        "input": list(entry.input),
-        "labels": entry.labels,
-        "licence": entry.licence,
-        "title": entry.title,
-        "source": entry.source,
-        "sha256": entry.sha256,
-        "path": str(catalogue.file(entry)),
-    }
 
 
 def _state(entry: Entry, catalogue: Catalogue) -> str:

@@ -51,7 +51,10 @@ def add_common_arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> ExitCode:
     """Serve, or do what was asked for instead."""
     start_log()
-    settings, places = prepare(options, _assignments(options))
+    # Options of their own are settings, too; they win.
+    given = {"server.host": options.host, "server.port": options.port}
+    own = [f"{key}={value}" for key, value in given.items() if value is not None]
+    settings, places = prepare(options, [*options.assignments, *own])
     if options.action == "createadmin":
         from edge_classifier.web.accounts.first_run import (
             create_administrator,  # Needs Django's settings.
@@ -83,10 +86,3 @@ def prepare(options: Namespace, assignments: Sequence[str]) -> "tuple[WebSetting
     places = start.configure(settings)
     start.migrate(places)
     return settings, places
-
-
-def _assignments(options: Namespace) -> list[str]:
-    """Options of their own are settings, too; they win."""
-    given = {"server.host": options.host, "server.port": options.port}
-    own = [f"{key}={value}" for key, value in given.items() if value is not None]
-    return [*options.assignments, *own]

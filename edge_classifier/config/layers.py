@@ -1,7 +1,6 @@
 """File, variables and options put on top of each other, each value with its origin."""
 
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +83,11 @@ def put_file(draft: Draft, path: Path, remedy: str) -> SettingProblem | None:
     """Add a file; what is wrong with it as a whole. Raises MissingFileError with ``remedy``."""
     text = ""
     try:
-        text = _read(path)
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_FILE + 1)
+        if len(content) > _LARGEST_FILE:
+            return SettingProblem(f"is larger than {_LARGEST_FILE} bytes", origin=str(path))
+        text = content.decode("utf-8")
         tree = tomllib.loads(text)
     except FileNotFoundError as error:
         raise MissingFileError(str(path), "there is no such file of settings", remedy) from error
@@ -96,22 +99,12 @@ def put_file(draft: Draft, path: Path, remedy: str) -> SettingProblem | None:
         return SettingProblem(f"is not valid TOML: {complaint(text, error)}", origin=str(path))
     lines = key_lines(text)
     for key, value in leaves(tree):
-        draft.put(key, value, _place(path, _line(lines, key)))
+        # Of an item in a list or an inline table, the line of what is around it.
+        around = (lines[key[:end]] for end in range(len(key), 0, -1) if key[:end] in lines)
+        draft.put(key, value, _place(path, next(around, 0)))
     for key, line in lines.items():
         draft.origins.setdefault(key, _place(path, line))
     return None
-
-
-def _read(path: Path) -> str:
-    with path.open("rb") as file:
-        content = file.read(_LARGEST_FILE + 1)
-    if len(content) > _LARGEST_FILE:
-        raise ValueError(f"it is larger than {_LARGEST_FILE} bytes")
-    return content.decode("utf-8")
-
-
-def _line(lines: dict[Key, int], key: Key) -> int:
-    return next((lines[key[:end]] for end in range(len(key), 0, -1) if key[:end] in lines), 0)
 
 
 def _place(path: Path, line: int) -> str:
@@ -124,20 +117,16 @@ def put_environment(
     """Add the variables that begin with the prefix; what is wrong with them."""
     problems, prefix = [], sources.prefix
     for variable, text in sorted(sources.environment.items()):
-        if meant := _misspelt(variable, root, prefix):
-            problems.append(SettingProblem(f"did you mean {meant}?", origin=f"${variable}"))
+        # With one underscore for two behind the program's name.
+        before, _, rest = variable.partition(prefix.removesuffix("_"))
+        table, separator, _ = rest.partition("__")
+        if not before and separator and table.lower() in root.children:
+            meant = f"did you mean {prefix}{rest}?"
+            problems.append(SettingProblem(meant, origin=f"${variable}"))
         elif variable.startswith(prefix):
             key = _key_of(variable.removeprefix(prefix), draft, root)
             problems += _put_text(draft, root, key, text, f"${variable}")
     return problems
-
-
-def _misspelt(variable: str, root: SchemaNode, prefix: str) -> str:
-    """What was meant by a variable with one underscore for two at its begin; else nothing."""
-    before, _, rest = variable.partition(prefix.removesuffix("_"))
-    table, separator, _ = rest.partition("__")
-    is_misspelt = not before and separator and table.lower() in root.children
-    return prefix + rest if is_misspelt else ""
 
 
 def put_assignments(
@@ -195,12 +184,10 @@ def _key_of(variable: str, draft: Draft, root: SchemaNode) -> Key:
     for part in variable.split("__"):
         name, node = part.lower(), root.at(key)
         if node and node.each:
-            there = draft.get(key)
-            name = next(filter(_alike(name), there if isinstance(there, dict) else ()), name)
+            # A variable has neither small letters nor hyphens.
+            table = draft.get(key)
+            there = table if isinstance(table, dict) else {}
+            alike = {other.lower().replace("-", "_"): other for other in reversed(there)}
+            name = alike.get(name.replace("-", "_"), name)
         key = (*key, name)
     return key
-
-
-def _alike(name: str) -> Callable[[str], bool]:
-    """A variable has neither small letters nor hyphens."""
-    return lambda other: other.lower().replace("-", "_") == name.replace("-", "_")

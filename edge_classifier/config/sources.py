@@ -85,7 +85,7 @@ class SettingsReport(Generic[Kind]):
     problems: tuple[SettingProblem, ...] = ()
     # What is allowed and probably not meant.
     warnings: tuple[SettingProblem, ...] = ()
-    # Where each value that is no default was set.
+    # Where each value was set that is not a default.
     origins: dict[Key, str] = field(default_factory=dict)
 
     def require(self) -> Kind:

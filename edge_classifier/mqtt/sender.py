@@ -98,7 +98,11 @@ class Sender:
         if sent is None:
             return
         if problem:
-            self._note_refusal(sent.topic, problem)
+            self.refused += 1
+        # Where one topic is refused, others are: the first says it all.
+        if problem and not self.problem:
+            self.problem = f"the broker refuses {sent.topic}: {problem}"
+            _log.warning("%s", self.problem)
         if sent.message:
             self._retained.confirmed(sent.topic, accepted=not problem)
         if sent.event and problem:
@@ -133,14 +137,8 @@ class Sender:
         """Whether the broker has been silent about a message for too long."""
         now_s = self._clock()
         # A picture of QoS 0 is acknowledged by nobody and may take its time on a slow line.
-        asked = (sent.sent_at_s for sent in self._in_flight.values() if sent.qos)
-        return now_s >= min(asked, default=now_s) + _ACK_LIMIT_S
-
-    def _note_refusal(self, topic: str, problem: str) -> None:
-        self.refused += 1
-        if not self.problem:  # Where one topic is refused, others are: the first says it all.
-            self.problem = f"the broker refuses {topic}: {problem}"
-            _log.warning("%s", self.problem)
+        open_ = (sent.sent_at_s for sent in self._in_flight.values() if sent.qos)
+        return now_s >= min(open_, default=now_s) + _ACK_LIMIT_S
 
     def _hold(self, event: QueuedEvent) -> None:
         """Keep a camera's events in order: none of them goes before the refused one."""

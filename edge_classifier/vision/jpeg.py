@@ -44,7 +44,10 @@ def jpeg_within(frame: Frame, max_bytes: int, best: int = BEST) -> bytes:
         if halved:
             if max(frame.width, frame.height) == 1:
                 break
-            frame, unit = _half(frame), unit * _HALVED
+            size = max(1, frame.width // 2), max(1, frame.height // 2)
+            pixels = cv2.resize(frame.pixels, size, interpolation=cv2.INTER_AREA)
+            frame = Frame(pixels, frame.order)  # type: ignore[arg-type]
+            unit *= _HALVED
         if unit * share <= _HOPEFUL * max_bytes:
             encoded = jpeg(frame, quality)
             unit = len(encoded) / share
@@ -57,9 +60,3 @@ def _steps() -> Iterator[tuple[int, float, bool]]:
     while True:
         yield BEST, 1.0, True
         yield from ((quality, share, False) for quality, share in _LESS)
-
-
-def _half(frame: Frame) -> Frame:
-    size = max(1, frame.width // 2), max(1, frame.height // 2)
-    pixels = cv2.resize(frame.pixels, size, interpolation=cv2.INTER_AREA)
-    return Frame(pixels, frame.order)  # type: ignore[arg-type]

@@ -53,5 +53,5 @@ def _live(live: LiveView) -> dict[str, Any]:
         "ok": not live.problem,
         "connected": live.broker["connected"],
         "devices": len(live.devices()),
-        "streams": len(live.seats),
+        "streams": len(live.slots),
     }

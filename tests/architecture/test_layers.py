@@ -14,6 +14,7 @@ import edge_classifier
 
 PACKAGE = "edge_classifier"
 FOLDER = Path(edge_classifier.__file__).parent
+TESTS = Path(__file__).parent.parent
 RUNTIMES = ("ai_edge_litert", "tflite_runtime", "tensorflow")
 RUNTIME_MODULE = f"{PACKAGE}.engine.runtime"
 PULL_MODULE = f"{PACKAGE}.modelfile.pull"
@@ -261,6 +262,18 @@ def test_training_is_imported_late_and_by_the_command_line_only() -> None:
     assert found, "the rule is for a command that is gone"
     wrong = [one for one in found if not one.late or not is_within(one.importer, f"{PACKAGE}.cli")]
     assert [str(one) for one in wrong] == []
+
+
+def test_tests_import_what_the_workstation_alone_has_late_or_in_a_folder_of_their_own() -> None:
+    # Where the extra `train` is not installed, one such import ends the collection of all tests.
+    wrong = [
+        str(found)
+        for path in sorted(TESTS.rglob("*.py"))
+        if path.parent != TESTS / "training"
+        for found in imports_in(str(path), ast.parse(path.read_text("utf-8")))
+        if not found.late and is_within(found.module, TRAINING, "tests.training", *WORKSHOP)
+    ]
+    assert wrong == []
 
 
 @pytest.mark.parametrize("library", ["pydantic", "pydantic_core"])

@@ -65,7 +65,7 @@ class Standing:
     def __init__(self, problem: str) -> None:
         self.problem = problem
         self.broker = {"connected": True}
-        self.seats: list[object] = []
+        self.slots: list[object] = []
 
     def devices(self) -> list[str]:
         return []

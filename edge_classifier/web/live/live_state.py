@@ -258,10 +258,10 @@ class LiveState:
                 self._touch(camera)
                 self._put_camera(camera, news, now)
             return camera is not None
-        told = _OF_DEVICE[about.kind](payload)
+        of_device = _OF_DEVICE[about.kind](payload)
         device = self._device(about.device)
         if device is not None:
-            self._put_device(device, told)
+            self._put_device(device, of_device)
         return device is not None
 
     def _put_device(self, device: DeviceNow, news: bool | StatsMessage | InfoMessage) -> None:

@@ -284,11 +284,11 @@ def test_pictures_are_asked_for_only_while_somebody_watches(broker: Broker) -> N
     with Daemon(broker.port) as daemon, following(broker.port) as live:
         daemon.publish("edge-classifier/away/availability", "offline", retain=True)
         eventually(lambda: knows(live) and "away" in live.devices())
-        stream = Stream(live, lambda _: (0, {}), live.seats, lambda: True, lambda: False)
+        stream = Stream(live, lambda _: (0, {}), live.slots, lambda: True, lambda: False)
         seen = live.outline().version
         threading.Event().wait(1.5)  # A look at who watches takes place once a second.
         assert daemon.messages == []
-        assert live.seats.take(stream)
+        assert live.slots.take(stream)
         eventually(lambda: daemon.of("/request/snapshot"))
         assert [one.topic for one in daemon.messages] == [f"{ROOT}/request/snapshot"]
         assert live.outline().version == seen

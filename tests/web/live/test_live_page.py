@@ -178,13 +178,13 @@ def test_visitor_sees_nothing(visitor: Client, live: LiveView, path: str) -> Non
     tell_all(live)
     answer = visitor.get(path)
     assert (answer.status_code, answer.headers["Location"]) == (302, f"/login?next={path}")
-    assert len(live.seats) == 0
+    assert len(live.slots) == 0
 
 
 @pytest.mark.parametrize("method", ["post", "put", "delete", "head"])
 def test_stream_is_only_read(viewer: Client, live: LiveView, method: str) -> None:
     assert getattr(viewer, method)("/live/stream").status_code == 405
-    assert len(live.seats) == 0
+    assert len(live.slots) == 0
 
 
 def first_event(client: Client) -> dict[str, str]:
@@ -223,7 +223,7 @@ def test_stream_tells_the_whole_and_then_the_camera_that_has_changed(
     assert list(news["parts"]) == ["pi/front"]
     assert "espresso" in news["parts"]["pi/front"]
     answer.close()
-    assert len(live.seats) == 0
+    assert len(live.slots) == 0
 
 
 def data(chunk: bytes) -> dict[str, Any]:
@@ -276,7 +276,7 @@ def test_stream_for_which_there_is_no_room_is_told_to_come_again(
     assert viewer.get("/live/stream?free").status_code == 503
     answers[0].close()
     assert viewer.get("/live/stream?free").status_code == 204
-    assert len(live.seats) == 1
+    assert len(live.slots) == 1
     opened(viewer).close()
     answers[1].close()
 
@@ -286,7 +286,7 @@ def test_streams_end_when_the_server_ends(viewer: Client, live: LiveView) -> Non
     next(answer.streaming_content)
     live.end_streams()
     assert list(answer.streaming_content) == []
-    assert len(live.seats) == 0
+    assert len(live.slots) == 0
 
 
 @pytest.mark.parametrize("what", ["nothing", "logout", "inactive", "deleted", "password"])

@@ -127,7 +127,7 @@ def test_all_streams_at_once_leave_threads_for_pages_and_get_each_change(
     site.await_streams(0)
 
 
-def test_clients_that_vanish_free_their_seats(site: Site, camera: Listener) -> None:
+def test_clients_that_vanish_free_their_slots(site: Site, camera: Listener) -> None:
     with ExitStack() as stack:
         watchers = [stack.enter_context(Watcher(site)) for _ in range(4)]
         for watcher in watchers:
