@@ -15,7 +15,7 @@ from edge_classifier.web.apps import Services
 from edge_classifier.web.models import Record
 from edge_classifier.web.settings import AccessSettings, UploadSettings
 from edge_classifier.web.worker.client import PictureWorker
-from tests.web.api_client import Program, problem, program
+from tests.web.api.client import Program, problem, program
 from tests.web.conftest import PLACES, SETTINGS
 from tests.web.making import jpeg
 from tests.web.working import working

@@ -22,7 +22,7 @@ from edge_classifier.web.apps import Services
 from edge_classifier.web.models import Record
 from edge_classifier.web.worker.client import PictureWorker
 from tests.web import making
-from tests.web.api_client import PROBLEM, ROOT, Program, program
+from tests.web.api.client import PROBLEM, ROOT, Program, program
 from tests.web.conftest import PLACES
 from tests.web.serving import PASSWORD, Page, web
 from tests.web.working import working
