@@ -11,11 +11,10 @@ from functools import partial
 from math import isfinite
 from typing import Any
 
+from edge_classifier.daemon.camera_pipeline import DaemonOutputs
 from edge_classifier.daemon.cameras import Cameras
 from edge_classifier.daemon.reload import ActiveConfiguration, Done
-from edge_classifier.daemon.store import CaptureStore
 from edge_classifier.mqtt.codec.device import response_payload
-from edge_classifier.mqtt.publisher import Publisher
 
 _log = logging.getLogger(__name__)
 
@@ -160,15 +159,13 @@ class CommandHandler:
         post: Callable[[Callable[[], None]], bool],
         configuration: ActiveConfiguration,
         cameras: Cameras,
-        publisher: Publisher,
-        store: CaptureStore,
+        outputs: DaemonOutputs,
     ) -> None:
         """``post`` has something done in the main loop; False when too much is waiting there."""
         self._post = post
         self._configuration = configuration
         self._cameras = cameras
-        self._publisher = publisher
-        self._store = store
+        self._publisher, self._store = outputs.publisher, outputs.store
         self._handlers: Mapping[str, Callable[[Request, Done], None]] = {
             "enable": self._enable,
             "threshold": self._set_threshold,

@@ -31,7 +31,7 @@ class Throttling:
 
 @dataclass(frozen=True, slots=True)
 class HostStatus:
-    """One look at the machine; None: this machine does not tell."""
+    """One look at the machine; None: not known on this machine."""
 
     soc_celsius: float | None
     throttling: Throttling | None

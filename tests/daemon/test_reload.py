@@ -15,7 +15,7 @@ from edge_classifier.config.settings import (
     ModelSettings,
 )
 from edge_classifier.daemon.camera_pipeline import CameraPipeline
-from edge_classifier.daemon.reload import log_reload
+from edge_classifier.daemon.reload import MAX_WAITING, log_reload
 from edge_classifier.errors import ConfigurationError, MissingFileError
 from tests.daemon.in_process import InProcessDaemon
 from tests.daemon.parts import AT_ONCE
@@ -290,15 +290,16 @@ def test_configuration_whose_background_thread_is_busy_asks_to_try_again(
 ) -> None:
     busy, let_go = threading.Event(), threading.Event()
 
-    def job() -> None:
+    def hang() -> None:
         busy.set()
         assert let_go.wait(60)
 
+    daemon.before_reading = hang
     try:
-        daemon.background.submit(job)
-        assert busy.wait(20)
-        while daemon.background.submit(job):
-            pass
+        daemon.commands.receive("reload", b"")
+        daemon.turn_until(busy.is_set)
+        for _ in range(MAX_WAITING):
+            daemon.commands.receive("reload", b"")
         assert "too many changes are under way" in daemon.refused("model", model="german")
         assert "too many changes are under way" in daemon.refused("reload")
     finally:
