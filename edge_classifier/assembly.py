@@ -49,7 +49,7 @@ class LoadedModel:
         """A classifier on the engine that is loaded already."""
         return Classifier(self.engine, self.resolved.contract, answer)
 
-    def another(self, answer: Answer) -> Classifier:
+    def classifier_on_new_engine(self, answer: Answer) -> Classifier:
         """A classifier on an engine of its own, for another thread. CPU only."""
         engine = TfliteEngine(self.placement.model, self.runtime, threads=1)
         return Classifier(engine, self.resolved.contract, answer)

@@ -41,7 +41,7 @@ _ARENAS = 2
 _SEND_BUFFER = 65_536
 
 
-def serve(settings: WebSettings, places: Folders, ready: Callable[[], object]) -> None:
+def serve(settings: WebSettings, folders: Folders, ready: Callable[[], object]) -> None:
     """Serve until SIGTERM or SIGINT. To be called after ``startup.configure`` and ``migrate``.
 
     ``ready`` is called when the page answers. Raises UnavailableError when the address is taken,
@@ -54,14 +54,14 @@ def serve(settings: WebSettings, places: Folders, ready: Callable[[], object]) -
     with suppress(AttributeError):  # Another C library, which has no such call.
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
     # Large requests wait on the disk, not in a /tmp of memory; those of a killed server go.
-    shutil.rmtree(places.scratch, ignore_errors=True)
-    make_folders(places)
-    tempfile.tempdir = str(places.scratch)
+    shutil.rmtree(folders.scratch, ignore_errors=True)
+    make_folders(folders)
+    tempfile.tempdir = str(folders.scratch)
     with ExitStack() as stack:
         # First, so that nothing is begun where the address is taken. Whoever asks already waits.
         server = _listen(settings)
         stack.callback(server.close)
-        services = _start_services(settings, places, stack)
+        services = _start_services(settings, folders, stack)
         apps.get_app_config("web").services = services
         _print_addresses(settings.server, services.invitation.link())
 
@@ -92,9 +92,9 @@ def _quiet_loggers() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _start_services(settings: WebSettings, places: Folders, stack: ExitStack) -> Services:
+def _start_services(settings: WebSettings, folders: Folders, stack: ExitStack) -> Services:
     """All services, started; ``stack`` ends them, the last one first."""
-    worker = PictureWorker(settings.classify, settings.uploads, places.models)
+    worker = PictureWorker(settings.classify, settings.uploads, folders.models)
     stack.callback(worker.close)
     live = recorder = None
     if settings.mqtt.enabled:
@@ -105,17 +105,17 @@ def _start_services(settings: WebSettings, places: Folders, stack: ExitStack) ->
         recorder = Recorder(settings)
         recorder.start()
         stack.callback(recorder.stop)
-    housekeeping = Housekeeping(settings.retention, places)
+    housekeeping = Housekeeping(settings.retention, folders)
     housekeeping.start()
     stack.callback(housekeeping.stop)
     return make_services(
-        settings, places, worker, live=live, recorder=recorder, housekeeping=housekeeping
+        settings, folders, worker, live=live, recorder=recorder, housekeeping=housekeeping
     )
 
 
 def make_services(
     settings: WebSettings,
-    places: Folders,
+    folders: Folders,
     worker: PictureWorker,
     *,
     live: LiveView | None = None,
@@ -125,10 +125,10 @@ def make_services(
     """What views use, with those that run beside them: ``worker``, and what has threads."""
     return Services(
         settings=settings,
-        places=places,
+        folders=folders,
         worker=worker,
-        models=ModelStore(settings.classify, places.models, worker, live),
-        comparisons=ComparisonRunner(places.scratch),
+        models=ModelStore(settings.classify, folders.models, worker, live),
+        comparisons=ComparisonRunner(folders.scratch),
         throttle=Throttle(settings.access),
         invitation=Invitation(),
         live=live,

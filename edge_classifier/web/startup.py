@@ -14,7 +14,7 @@ from django.conf import settings as django_settings
 
 from edge_classifier.errors import EdgeClassifierError, OutputError, UnavailableError
 from edge_classifier.files import name_stamp
-from edge_classifier.web.configuration import Folders, make_folders, places
+from edge_classifier.web.configuration import Folders, folders_of, make_folders
 from edge_classifier.web.django_settings import django_options
 from edge_classifier.web.settings import WebSettings
 
@@ -29,7 +29,7 @@ _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 def configure(settings: WebSettings) -> Folders:
     """Make Django ready, once a process. Raises OutputError and ConfigurationError."""
-    found = places(settings)
+    found = folders_of(settings)
     make_folders(found)
     with _one_process_at_a_time(found):
         django_settings.configure(**django_options(settings, found))

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from edge_classifier.core.text import escaped, is_printable
 from edge_classifier.errors import EdgeClassifierError, MissingFileError, UsageError
 from edge_classifier.web.accounts.roles import Role, requires
+from edge_classifier.web.installed_models.store import InstalledModel
 from edge_classifier.web.installed_models.uploaded_report import MOST_BYTES
 from edge_classifier.web.live.live_view import LiveView
 from edge_classifier.web.templatetags.words import named
@@ -36,7 +37,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "is_elsewhere": current not in {model.name for model in installed},
         "is_as_set": models.chosen() == settings.classify.model,
         "most_mb": settings.uploads.model_max_mb,
-        "folder": services.places.models,
+        "folder": services.folders.models,
         "has_broker": live is not None,
         "devices": [device for device in devices if device],
     }
@@ -75,6 +76,7 @@ def report(request: HttpRequest, name: str) -> HttpResponse:
 @requires(Role.ADMINISTRATOR)
 def upload(request: HttpRequest) -> HttpResponse:
     """Take a model, once a child process has run it."""
+    added: InstalledModel | None = None
     with _errors_as_messages(request):
         file: UploadedFile | None = request.FILES.get("model")
         if getattr(request, "too_large", []):  # Known once the files have been read.
@@ -89,8 +91,7 @@ def upload(request: HttpRequest) -> HttpResponse:
         report_json = figures.read() if figures else b""
         added = request.services.models.add(name, file.chunks(), report_json)
         messages.success(request, _("%s has been tried, and is installed.") % added.name)
-        return redirect("models-report", name=added.name)
-    return redirect("models")
+    return redirect("models-report", name=added.name) if added else redirect("models")
 
 
 @require_POST
