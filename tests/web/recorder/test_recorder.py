@@ -64,8 +64,8 @@ _SUBSCRIBED = "Received SUBSCRIBE from"
 @contextmanager
 def recording(broker: Broker, **chosen: Any) -> Iterator[Recorder]:
     """A recorder of this process that is connected."""
-    line = {key: chosen.pop(key) for key in ("protocol", "keepalive_s") if key in chosen}
-    mqtt = WebMqttSettings(host=HOST, port=broker.port, **line)
+    options = {key: chosen.pop(key) for key in ("protocol", "keepalive_s") if key in chosen}
+    mqtt = WebMqttSettings(host=HOST, port=broker.port, **options)
     settings = replace(SETTINGS, mqtt=mqtt, record=RecordSettings(**chosen))
     recorder = Recorder(settings, random=lambda: SOON)
     name = connection_options(settings).client_id
