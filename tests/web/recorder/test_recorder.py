@@ -30,7 +30,7 @@ from edge_classifier.web.settings import WebMqttSettings
 from tests.mosquitto import HOST, Broker, authority, password_file
 from tests.smalldisk import fill, tmpfs
 from tests.waiting import eventually
-from tests.web.conftest import PLACES, SETTINGS
+from tests.web.conftest import FOLDERS, SETTINGS
 from tests.web.recording import (
     EVENT,
     SNAPSHOT,
@@ -357,23 +357,23 @@ def test_message_that_the_database_refuses_holds_nothing_up(
 def test_recorder_waits_for_a_storage_that_is_away_and_goes_on(
     broker: Broker, sender: Sender, caplog: pytest.LogCaptureFixture
 ) -> None:
-    away = PLACES.pictures.with_name("away")
-    PLACES.pictures.rename(away)
-    PLACES.pictures.touch()
+    away = FOLDERS.pictures.with_name("away")
+    FOLDERS.pictures.rename(away)
+    FOLDERS.pictures.touch()
     try:
         with recording(broker) as recorder:
             sender.events(1)
             sender.snapshots(1)
             eventually(lambda: "pictures: cannot be stored" in recorder.status.trouble)
             assert acknowledged(broker) <= 1
-            PLACES.pictures.unlink()
-            away.rename(PLACES.pictures)
+            FOLDERS.pictures.unlink()
+            away.rename(FOLDERS.pictures)
             eventually(lambda: Record.objects.exclude(picture=None).count() == 1)
             eventually(lambda: recorder.status.trouble == "")
     finally:
         if away.exists():
-            PLACES.pictures.unlink(missing_ok=True)
-            away.rename(PLACES.pictures)
+            FOLDERS.pictures.unlink(missing_ok=True)
+            away.rename(FOLDERS.pictures)
     assert caplog.text.count("nothing can be recorded") == caplog.text.count("goes on") == 1
 
 
