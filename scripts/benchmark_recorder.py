@@ -123,12 +123,12 @@ def _serve(folder: Path) -> int:
     from edge_classifier.web.settings import WebMqttSettings, WebSettings
 
     settings = WebSettings(state_folder=folder, mqtt=WebMqttSettings(enabled=False))
-    places = start.configure(settings)
-    start.migrate(places)
+    folders = start.configure(settings)
+    start.migrate(folders)
     worker: Any = None  # The history asks for nothing to be classified.
     from edge_classifier.web.server import make_services  # Works only after Django has been set up.
 
-    apps.get_app_config("web").services = make_services(settings, places, worker)
+    apps.get_app_config("web").services = make_services(settings, folders, worker)
     deeds = {"fill": _fill, "write": _write, "busy": _busy}
     for line in sys.stdin:
         what, amount = json.loads(line)
@@ -167,7 +167,7 @@ def _write(batches: int) -> float:
 
 
 def _events(amount: int) -> Iterator[Any]:
-    from edge_classifier.web.recorder.messages import read
+    from edge_classifier.web.recorder.recorded import read
 
     for number in range(amount):
         topic = f"edge-classifier/pi/camera-{number % _CAMERAS}/event"
@@ -208,8 +208,8 @@ def _recorded(seconds: float) -> int:
     from functools import partial
 
     from edge_classifier.mqtt.connection import ReceivedMessage
-    from edge_classifier.web.recorder.messages import read
     from edge_classifier.web.recorder.queue import DeliveryQueue
+    from edge_classifier.web.recorder.recorded import read
     from edge_classifier.web.recorder.writer import RecordWriter
 
     inbox = DeliveryQueue(2 * _BATCH)
