@@ -54,7 +54,7 @@ def run(options: Namespace) -> ExitCode:
     # Options of their own are settings, too; they win.
     given = {"server.host": options.host, "server.port": options.port}
     own = [f"{key}={value}" for key, value in given.items() if value is not None]
-    settings, places = prepare(options, [*options.assignments, *own])
+    settings, folders = prepare(options, [*options.assignments, *own])
     if options.action == "createadmin":
         from edge_classifier.web.accounts.first_run import (
             create_administrator,  # Needs Django's settings.
@@ -70,7 +70,7 @@ def run(options: Namespace) -> ExitCode:
         return ExitCode.OK
     from edge_classifier.web.server import serve  # Needs Django's settings.
 
-    serve(settings, places, Notifier.from_environment().ready)
+    serve(settings, folders, Notifier.from_environment().ready)
     return ExitCode.OK
 
 
@@ -83,6 +83,6 @@ def prepare(options: Namespace, assignments: Sequence[str]) -> "tuple[WebSetting
     from edge_classifier.web.configuration import load
 
     settings = load(options.config, assignments)
-    places = start.configure(settings)
-    start.migrate(places)
-    return settings, places
+    folders = start.configure(settings)
+    start.migrate(folders)
+    return settings, folders

@@ -136,11 +136,7 @@ def _scores(
     """
     contract = model.resolved.contract
     answer = Answer(top_k=len(contract.labels))
-    others = threads - 1 if model.placement.delegate is None else 0
-    classifiers = [
-        model.classifier(answer),
-        *(model.classifier_on_new_engine(answer) for _ in range(others)),
-    ]
+    classifiers = model.classifiers(answer, threads)
     load = partial(load_picture, at_least=least_size(contract))
     position = {label: number for number, label in enumerate(merged.labels)}
     labels_of_outputs = np.array([position[label] for label in contract.labels], np.int64)

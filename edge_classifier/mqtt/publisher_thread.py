@@ -22,7 +22,7 @@ from edge_classifier.mqtt.connection import (
     SubscriptionRefused,
 )
 from edge_classifier.mqtt.inbox import Action, Batch, PublisherInbox
-from edge_classifier.mqtt.messages import MessageWriter, RetainedTopics
+from edge_classifier.mqtt.message_writer import MessageWriter, RetainedTopics
 from edge_classifier.mqtt.outbox import Outbox
 from edge_classifier.mqtt.reconnect import Reconnector
 from edge_classifier.mqtt.sender import Sender
