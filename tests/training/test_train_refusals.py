@@ -77,7 +77,7 @@ def name_a_class_that_is_not_there(root: Path) -> None:
     ("spoil", "code", "expected"),
     [
         (shutil.rmtree, 66, "data: no such folder"),
-        (remove_classes, 78, "there is no class folder in it: make one a class"),
+        (remove_classes, 78, "there is not a class folder in it: make one a class"),
         (lambda root: shutil.rmtree(root / "disc"), 78, "there is only one class, 方块: two are"),
         (empty_class, 78, "empty has no picture in it"),
         (
@@ -87,7 +87,7 @@ def name_a_class_that_is_not_there(root: Path) -> None:
         ),
         (spoil_class, 78, "error: disc has no picture that can be read"),
         (keep_one, 78, "error: 方块 has no two pictures that differ"),
-        (name_a_class_that_is_not_there, 78, "'tulip' is no class folder"),
+        (name_a_class_that_is_not_there, 78, "'tulip' is not a class folder"),
     ],
 )
 def test_data_that_cannot_be_learned_from_are_refused(
@@ -174,7 +174,7 @@ def test_checkpoint_of_another_architecture_is_refused_and_the_folder_stays_free
     for _ in range(2):
         code = said.train(data, "--out", tmp_path / "run", "--pretrained", foreign)
         assert code == 65
-        assert f"{foreign}: is no MobileNetV2" in said.last
+        assert f"{foreign}: is not a MobileNetV2" in said.last
 
 
 def test_checkpoint_of_another_width_is_refused(

@@ -323,7 +323,7 @@ def test_build_a_checkpoint_of_another_architecture_says_what_it_looks_like(
     with pytest.raises(ModelError) as caught:
         build(chosen(tmp_path / "a.pth"), CLASSES)
     assert said in caught.value.problem
-    assert "is no MobileNetV2" in caught.value.problem
+    assert "is not a MobileNetV2" in caught.value.problem
     assert "MobileNetV2 of width 0.35 is wanted" in str(caught.value)
 
 
