@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # Django reads this file before the tables, which these need.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What views use beside the database: the server makes it, each request has it."""
+    """What views use besides the database. The server makes it; each request has it."""
 
     settings: WebSettings
     folders: Folders

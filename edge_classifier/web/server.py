@@ -1,4 +1,4 @@
-"""The composition root of the page: builds its parts, starts them, serves, ends them."""
+"""The composition root of the page: builds and starts its services, serves, ends them."""
 
 import ctypes
 import logging
@@ -78,7 +78,7 @@ def serve(settings: WebSettings, folders: Folders, ready: Callable[[], object]) 
 
 
 def _quiet_loggers() -> None:
-    """What anybody in the network may cause is no line, or a short one: a card wears out."""
+    """No lines, or short ones, for what anybody in the network can cause: a card wears out."""
 
     def without_traceback(record: logging.LogRecord) -> bool:
         record.exc_info = None

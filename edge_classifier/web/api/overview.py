@@ -1,4 +1,4 @@
-"""What there is: labels, cameras, models; and how the page itself goes."""
+"""Labels, cameras, models, and the status of the page."""
 
 from dataclasses import asdict
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What is too old or too much is deleted, in a thread of its own."""
+"""A thread that applies the retention and cleans up, every hour."""
 
 import logging
 import threading

@@ -1,4 +1,4 @@
-"""What a reviewer says of a record, and which records wait for it."""
+"""Verdicts of reviewers, and the queue of records that wait for one."""
 
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -25,7 +25,7 @@ _UNKNOWNS = frozenset(UNKNOWN_NAMES.values())
 
 
 def judge(record: Record, verdict: str, truth: str | None, reviewer: User) -> Record:
-    """Write down what ``reviewer`` says of ``record``; the verdict ``""`` takes it back.
+    """Store the verdict of ``reviewer`` on ``record``; ``""`` takes it back.
 
     A corrected record needs ``truth``, the name of a label, which is made if there is none; where
     that is the predicted one, the record is confirmed. Raises UsageError for anything else.
@@ -45,7 +45,7 @@ def judge(record: Record, verdict: str, truth: str | None, reviewer: User) -> Re
 
 @transaction.atomic
 def judge_all(records: Iterable[Record], verdict: str, truth: str | None, reviewer: User) -> int:
-    """Say the same of all of them, or of none. Returns how many. Raises UsageError."""
+    """Store one verdict on all of them, or on none; return how many. Raises UsageError."""
     return len([judge(record, verdict, truth, reviewer) for record in records])
 
 
@@ -95,7 +95,7 @@ def queue(
 
 
 def behind(wait: QuerySet[Record], record: Record) -> QuerySet[Record]:
-    """Those that come after ``record`` where the most uncertain ones are first."""
+    """Those that come after ``record`` in the order of the queue."""
     # The first condition alone lets the index on margins begin at the right place.
     later = Q(margin__gt=record.margin) | Q(id__gt=record.pk)
     return wait.filter(Q(margin__gte=record.margin), later)
@@ -127,7 +127,7 @@ def choices(records: Sequence[Record]) -> list[list[Choice]]:
 
 
 def _top(record: Record) -> dict[str, float]:
-    """The labels that the model told, best first; the predicted one leads in any case."""
+    """The model's best labels, the predicted one first in any case."""
     return {record.label.name: record.score, **dict(record.top)}
 
 
@@ -146,5 +146,5 @@ def reviewed_today(reviewer: User) -> int:
 
 
 def up_to(wait: QuerySet[Record], most: int) -> int:
-    """How many wait; ``most`` is where counting ends, as nobody needs to know exactly."""
+    """How many wait; counting ends at ``most``, as nobody needs to know exactly."""
     return int(wait.order_by().values("pk")[:most].count())
