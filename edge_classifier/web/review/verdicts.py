@@ -112,8 +112,12 @@ class Choice(NamedTuple):
 
 def choices(records: Sequence[Record]) -> list[list[Choice]]:
     """For each record what it may show: the model's best labels, then those most used."""
-    used = {label.name: label.chinese for label in _most_used()}
-    tops = [_top(record) for record in records]
+    counts = Record.objects.filter(truth__isnull=False).order_by().values("truth")
+    most_used = counts.annotate(times=Count("pk")).order_by("-times", "truth")[:MOST_CHOICES]
+    truths = Label.objects.in_bulk([row["truth"] for row in most_used])
+    used = {(label := truths[row["truth"]]).name: label.chinese for row in most_used}
+    # The model's best labels, the predicted one first in any case.
+    tops = [{record.label.name: record.score, **dict(record.top)} for record in records]
     missing = {name for top in tops for name in top} - used.keys()
     named = Label.objects.filter(name__in=missing).values_list("name", "chinese")
     chinese = {**used, **dict(named)}
@@ -124,19 +128,6 @@ def choices(records: Sequence[Record]) -> list[list[Choice]]:
         ]
         for top, told in zip(tops, (one.detail.get("chinese", {}) for one in records), strict=True)
     ]
-
-
-def _top(record: Record) -> dict[str, float]:
-    """The model's best labels, the predicted one first in any case."""
-    return {record.label.name: record.score, **dict(record.top)}
-
-
-def _most_used() -> Iterable[Label]:
-    """The labels that reviewers chose most often."""
-    counts = Record.objects.filter(truth__isnull=False).order_by().values("truth")
-    most = counts.annotate(times=Count("pk")).order_by("-times", "truth")[:MOST_CHOICES]
-    found = Label.objects.in_bulk([row["truth"] for row in most])
-    return [found[row["truth"]] for row in most]
 
 
 def reviewed_today(reviewer: User) -> int:
