@@ -31,7 +31,7 @@ def judge(record: Record, verdict: str, truth: str | None, reviewer: User) -> Re
     that is the predicted one, the record is confirmed. Raises UsageError for anything else.
     """
     if verdict not in Record.Verdict.values:
-        raise UsageError("verdict", _("%(word)r is no verdict") % {"word": verdict})
+        raise UsageError("verdict", _("%(word)r is not a verdict") % {"word": verdict})
     label = _label_called(truth or "") if verdict == CORRECTED else None
     if label and label.pk == record.label_id:
         verdict = CONFIRMED
