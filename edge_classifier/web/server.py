@@ -26,6 +26,7 @@ from edge_classifier.web.comparison.runner import ComparisonRunner
 from edge_classifier.web.configuration import Folders, make_folders
 from edge_classifier.web.hosts import addresses, bracketed, is_open
 from edge_classifier.web.installed_models.store import ModelStore
+from edge_classifier.web.live.cards import Cards
 from edge_classifier.web.live.live_view import LiveView
 from edge_classifier.web.maintenance.housekeeping import Housekeeping
 from edge_classifier.web.recorder.recorder import Recorder
@@ -132,6 +133,7 @@ def make_services(
         throttle=Throttle(settings.access),
         invitation=Invitation(),
         live=live,
+        cards=Cards(live, recorder) if live else None,
         recorder=recorder,
         housekeeping=housekeeping,
     )
