@@ -167,7 +167,7 @@ def _write(batches: int) -> float:
 
 
 def _events(amount: int) -> Iterator[Any]:
-    from edge_classifier.web.recorder.messages import read
+    from edge_classifier.web.recorder.recorded import read
 
     for number in range(amount):
         topic = f"edge-classifier/pi/camera-{number % _CAMERAS}/event"
@@ -208,8 +208,8 @@ def _recorded(seconds: float) -> int:
     from functools import partial
 
     from edge_classifier.mqtt.connection import ReceivedMessage
-    from edge_classifier.web.recorder.messages import read
     from edge_classifier.web.recorder.queue import DeliveryQueue
+    from edge_classifier.web.recorder.recorded import read
     from edge_classifier.web.recorder.writer import RecordWriter
 
     inbox = DeliveryQueue(2 * _BATCH)

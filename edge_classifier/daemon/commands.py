@@ -14,7 +14,7 @@ from typing import Any
 from edge_classifier.daemon.camera_pipeline import DaemonOutputs
 from edge_classifier.daemon.cameras import Cameras
 from edge_classifier.daemon.reload import ActiveConfiguration, Done
-from edge_classifier.mqtt.codec.device import response_payload
+from edge_classifier.mqtt.codec.device_payloads import response_payload
 
 _log = logging.getLogger(__name__)
 

@@ -67,8 +67,16 @@ class PictureFiles:
         ):
             self._drop_oldest()
         if self._oldest > self._end / 2:
-            self._compact()
-        _check_reserve(self._folder, len(jpeg))
+            # Only now and then: the index is written anew.
+            with self._index.open("rb") as index, _replacing(self._index) as compact:
+                index.seek(self._oldest)
+                shutil.copyfileobj(index, compact)
+            self._end -= self._oldest
+            self._oldest = 0
+        disk = os.statvfs(self._folder)
+        reserve = min(_RESERVE_BYTES, _RESERVE_SHARE * disk.f_blocks * disk.f_frsize)
+        if disk.f_bavail * disk.f_frsize < reserve + len(jpeg):
+            raise _full(self._folder)
         self._write(self._folder / picture, jpeg, _line(picture, facts, len(jpeg)))
         self.pictures += 1
         self.bytes += len(jpeg)
@@ -103,13 +111,6 @@ class PictureFiles:
             path.unlink(missing_ok=True)
             raise
         self._end += len(line)
-
-    def _compact(self) -> None:
-        with self._index.open("rb") as index, _replacing(self._index) as compact:
-            index.seek(self._oldest)
-            shutil.copyfileobj(index, compact)
-        self._end -= self._oldest
-        self._oldest = 0
 
     def _mend(self) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -266,13 +267,6 @@ def _parse_line(line: bytes) -> dict[str, Any] | None:
         return None
     whole = line.endswith(b"\n") and isinstance(facts, dict)
     return facts if whole and isinstance(facts.get("file"), str) else None
-
-
-def _check_reserve(folder: Path, size: int) -> None:
-    disk = os.statvfs(folder)
-    reserve = min(_RESERVE_BYTES, _RESERVE_SHARE * disk.f_blocks * disk.f_frsize)
-    if disk.f_bavail * disk.f_frsize < reserve + size:
-        raise _full(folder)
 
 
 def _full(path: Path) -> OSError:

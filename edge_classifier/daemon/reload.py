@@ -24,7 +24,7 @@ from edge_classifier.daemon.cameras import Cameras
 from edge_classifier.decision.label_map import UnknownLabelsError
 from edge_classifier.decision.rules import rules_for
 from edge_classifier.errors import ConfigurationError, EdgeClassifierError, UnavailableError
-from edge_classifier.mqtt.codec.device import info_payload
+from edge_classifier.mqtt.codec.device_payloads import info_payload
 
 _log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from edge_classifier.daemon.cameras import Cameras
 from edge_classifier.daemon.host import Host
 from edge_classifier.daemon.meters import DaemonMetric, MetricSample, counter, gauge
 from edge_classifier.daemon.notify import Notifier
-from edge_classifier.mqtt.codec.device import stats_payload
+from edge_classifier.mqtt.codec.device_payloads import stats_payload
 from edge_classifier.protocols import Clock
 
 _log = logging.getLogger(__name__)

@@ -35,7 +35,7 @@ class Outbox:
     """A bounded queue that survives power cuts. Used by one thread at a time.
 
     Events wait on disk, in order; where writing fails, in memory behind those on disk. One that
-    ``next`` has given out is under way until it is acknowledged or refused, or all are rewound.
+    ``next`` has given out is under way until it is acknowledged or put back, or all are rewound.
     """
 
     def __init__(
@@ -118,11 +118,11 @@ class Outbox:
         self.acknowledge(event)
         self.dropped += 1
 
-    def refuse(self, event: QueuedEvent) -> None:
-        """The broker does not want it now; ``again`` lets it be given out once more."""
+    def put_back(self, event: QueuedEvent) -> None:
+        """The broker does not take it now; ``start_over`` lets it be given out once more."""
         self._under_way.pop(event.event_id, None)
 
-    def again(self) -> None:
+    def start_over(self) -> None:
         """Begin from the oldest, leaving out what is under way."""
         self._row = 0
 

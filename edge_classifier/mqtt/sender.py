@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edge_classifier.core.events import Moment
-from edge_classifier.mqtt.codec.camera import delay_ms, with_delay
+from edge_classifier.mqtt.codec.camera_payloads import delay_ms, with_delay
 from edge_classifier.mqtt.connection import BrokerConnection
-from edge_classifier.mqtt.messages import RetainedTopics, TopicMessage
+from edge_classifier.mqtt.message_writer import RetainedTopics, TopicMessage
 from edge_classifier.mqtt.outbox import Outbox
 from edge_classifier.mqtt.outbox_database import QueuedEvent
 from edge_classifier.mqtt.topics import Topics
@@ -119,7 +119,7 @@ class Sender:
             return
         if self._held and self._clock() >= self._again_at:
             self._held.clear()
-            self._outbox.again()
+            self._outbox.start_over()
             self.problem = ""
         self._send_events(self._connection)
         while self._responses and self._under_way < self._window:
@@ -145,7 +145,7 @@ class Sender:
         if not self._held:
             self._again_at = self._clock() + _REFUSED_S
         self._held.add(event.camera)
-        self._outbox.refuse(event)
+        self._outbox.put_back(event)
 
     def _delay_ms(self, event: QueuedEvent) -> float:
         """From its capture until now."""

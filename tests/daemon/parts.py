@@ -22,8 +22,8 @@ from edge_classifier.daemon.active_model import ActiveModel, load_active_model
 from edge_classifier.daemon.camera_pipeline import CameraPipeline, DaemonOutputs, FrameResult
 from edge_classifier.daemon.meters import Meters
 from edge_classifier.daemon.store import CaptureStore
-from edge_classifier.mqtt.codec.camera import Names
-from edge_classifier.mqtt.codec.fields import encoded
+from edge_classifier.mqtt.codec.camera_payloads import Names
+from edge_classifier.mqtt.codec.json_fields import encoded
 from edge_classifier.mqtt.publisher import Publisher
 from edge_classifier.mqtt.publisher_thread import PublisherStatus
 from tests.fake_source import FakeClock

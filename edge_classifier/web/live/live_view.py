@@ -11,7 +11,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from edge_classifier.errors import UnavailableError
-from edge_classifier.mqtt.codec.device import request_payload
+from edge_classifier.mqtt.codec.device_payloads import request_payload
 from edge_classifier.mqtt.connection import (
     BrokerConnection,
     Connected,
