@@ -56,11 +56,11 @@ def main() -> int:
         return _serve(options.child)
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         small, large = Child(Path(folder, "small")), Child(Path(folder, "large"))
-        _tell("filling the tables ...")
+        _report("filling the tables ...")
         small.ask("fill", _FEW)
         large.ask("fill", options.rows)
         costs = _alternating(small, large, options.rounds)
-        _tell("writing while pages are read ...")
+        _report("writing while pages are read ...")
         busy = large.ask("busy", _BUSY_S)
         _print(costs, busy, options.rows)
         for child in (small, large):
@@ -74,7 +74,7 @@ def _alternating(small: "Child", large: "Child", rounds: int) -> list[tuple[floa
     for number in range(rounds + 3):
         costs.append((small.ask("write", _BATCHES), large.ask("write", _BATCHES)))
         if number % 20 == 0:
-            _tell(f"turn {number} of {rounds} ...")
+            _report(f"turn {number} of {rounds} ...")
     return costs[3:]
 
 
@@ -88,7 +88,7 @@ def _print(costs: list[tuple[float, float]], busy: dict[str, float], rows: int) 
     print(f"{'pages a second meanwhile':44}{busy['pages']:10.0f}")
 
 
-def _tell(text: str) -> None:
+def _report(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
@@ -148,7 +148,7 @@ def _fill(rows: int) -> int:
         with connection.cursor() as cursor:
             cursor.execute(_FILL % figures)
         if rows > _FEW:
-            _tell(f"{end:,} of {rows:,} rows")
+            _report(f"{end:,} of {rows:,} rows")
     return rows
 
 

@@ -69,7 +69,7 @@ def read_settings(
 ) -> SettingsReport[Kind]:
     """Settings of any ``kind`` from ``file`` and ``sources``, or everything that is wrong.
 
-    ``how_to_get``: a remedy for whoever names a file that is not there. ``completed`` adds what
+    ``how_to_get``: the remedy where the file is named and not there. ``completed`` adds what
     one table takes from another. Raises MissingFileError, UsageError.
     """
     draft, root = Draft(), SchemaNode.root(kind)

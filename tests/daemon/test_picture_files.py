@@ -49,7 +49,7 @@ def check(files: PictureFiles, folder: Path) -> None:
     assert len(list(files.hashes())) == len(there)
 
 
-def test_picture_files_tells_of_a_picture_in_one_line(tmp_path: Path) -> None:
+def test_picture_files_describe_a_picture_in_one_line(tmp_path: Path) -> None:
     files = PictureFiles(tmp_path / "store")
     files.add(
         picture_name("door", BEGIN + 0.123456, 0xABC),

@@ -61,7 +61,7 @@ def _assert_states_follow_events(remote: Remote) -> None:
     assert shown[-1] == max(told)
 
 
-def test_service_retains_what_is_and_tells_figures_and_pictures(site: DaemonSite) -> None:
+def test_service_retains_states_and_publishes_statistics_and_pictures(site: DaemonSite) -> None:
     remote = site.remote
     camera = site.slides("red", "green", title="Front door")
     with site.daemon({"door": camera}).running() as daemon:
@@ -198,7 +198,7 @@ def test_service_killed_shows_its_last_state_before_the_first_frame(
 
 
 @pytest.mark.parametrize("way", ["connected", "broker away", "camera hangs"])
-def test_service_told_to_end_says_offline_and_ends_well(site: DaemonSite, way: str) -> None:
+def test_service_that_is_ended_publishes_offline_and_ends_well(site: DaemonSite, way: str) -> None:
     with socket.socket() as silent, ExitStack() as caller:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -222,7 +222,7 @@ def test_service_told_to_end_says_offline_and_ends_well(site: DaemonSite, way: s
 
 
 @pytest.mark.parametrize("after", ["", "INFO", "INFO model", "http://"])
-def test_service_told_to_end_while_it_starts_ends_soon(site: DaemonSite, after: str) -> None:
+def test_service_that_is_ended_while_it_starts_ends_soon(site: DaemonSite, after: str) -> None:
     with site.daemon({"door": site.slides("red", "green")}).launched() as daemon:
         while after not in daemon.log:
             daemon.until(lambda: True)

@@ -51,7 +51,7 @@ def test_service_on_a_full_disk_publishes_says_so_once_and_recovers(
     assert seqs(events) == gapless(len(events))
 
 
-def test_service_tells_nobody_a_secret(site: DaemonSite, tmp_path: Path, cli: Cli) -> None:
+def test_service_shows_no_secret_anywhere(site: DaemonSite, tmp_path: Path, cli: Cli) -> None:
     secrets = ("broker-pa55", "yard-pa55", "pond-pa55", "roof-pa55")
     lines = ("allow_anonymous false", f"password_file {password_file(tmp_path, camera=secrets[0])}")
     password = tmp_path / "password"

@@ -87,7 +87,7 @@ def bench(rgb: ActiveModel, tmp_path: Path) -> Iterator[StatusBench]:
         made.notifier.close()
 
 
-def test_status_tells_each_cameras_health_when_it_changes(bench: StatusBench) -> None:
+def test_status_publishes_each_cameras_health_when_it_changes(bench: StatusBench) -> None:
     bench.report(3)
     bench.turn("yard", online=True)
     bench.report(3)
@@ -124,7 +124,7 @@ def test_status_publishes_statistics_at_their_interval_with_all_parts(bench: Sta
     assert stats["host"].keys()
 
 
-def test_status_tells_the_service_manager_in_one_line_when_it_changes(bench: StatusBench) -> None:
+def test_status_informs_the_service_manager_in_one_line_when_it_changes(bench: StatusBench) -> None:
     bench.report(3)
     bench.turn("door", online=True)
     bench.report(3)

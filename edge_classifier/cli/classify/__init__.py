@@ -103,12 +103,7 @@ def run(options: Namespace) -> ExitCode:
         known = ", ".join([ENGLISH, *contract.names])
         print_notes([f"the model has no names for --lang {options.lang}, only for {known}"])
     answer = Answer(options.top_k, options.threshold, options.lang)
-    # One engine a thread on the CPU; an accelerator is one engine whatever is asked.
-    engines = 1 if model.placement.delegate else min(options.threads, len(references))
-    classifiers = [
-        model.classifier(answer),
-        *(model.classifier_on_new_engine(answer) for _ in range(engines - 1)),
-    ]
+    classifiers = model.classifiers(answer, min(options.threads, len(references)))
     load = partial(
         _load,
         at_least=least_size(contract),
