@@ -258,7 +258,9 @@ def _from_url(url: str) -> dict[str, Any]:
     except (ValueError, dj_database_url.ParseError) as error:
         # Its text would show the password.
         remedy = "Write postgresql://USER:PASSWORD@HOST/DATABASE."
-        raise ConfigurationError(DATABASE_VARIABLE, "is no database's address", remedy) from error
+        raise ConfigurationError(
+            DATABASE_VARIABLE, "is not the address of a database", remedy
+        ) from error
     return dict(found)
 
 

@@ -1,4 +1,4 @@
-"""Which address is answered where."""
+"""Addresses and their views."""
 
 from django.conf.urls.i18n import urlpatterns as language_urls
 from django.contrib import admin

@@ -1,4 +1,4 @@
-"""The first administrator: a link that the log tells, as long as there is none; or a command."""
+"""The first administrator: made by a link in the log, as long as there is none, or by a command."""
 
 import getpass
 import secrets
@@ -20,7 +20,7 @@ class AdministratorForm(UserCreationForm):
     """A name and, twice, a password that Django's validators find good enough."""
 
     class Meta:
-        """What is asked for."""
+        """The fields of the form."""
 
         model = User
         fields = ("username",)
@@ -39,7 +39,7 @@ class Invitation:
         self._lock = threading.Lock()
 
     def link(self) -> str:
-        """The path of the page for it, without the first slash; empty when nobody is wanted."""
+        """The path of that page, without the first slash; empty when there is an administrator."""
         if is_there():
             return ""
         with self._lock:
@@ -47,12 +47,12 @@ class Invitation:
             return reverse("first-run", args=[self._token]).removeprefix("/")
 
     def is_valid(self, token: str) -> bool:
-        """Whether ``token`` is the one of the link, and still good for something."""
+        """Whether ``token`` is that of the link, and there is still no administrator."""
         same = secrets.compare_digest(self._token.encode(), token.encode())
         return bool(self._token) and same and not is_there()
 
     def accept(self, token: str, form: AdministratorForm) -> User | None:
-        """Make the administrator of a valid ``form``; None if ``token`` is no longer good."""
+        """Make the administrator of a valid ``form``; None if ``token`` is not valid any more."""
         with self._lock, transaction.atomic():
             if not self.is_valid(token):
                 return None

@@ -1,4 +1,4 @@
-"""The API's description: OpenAPI, and a page that shows it and tries it out."""
+"""The API's description in OpenAPI, and who may read it."""
 
 from collections.abc import Callable
 from functools import cached_property, wraps
@@ -19,13 +19,13 @@ _HTML = "text/html"
 
 
 class JsonRenderer(JSONRenderer):
-    """JSON in which Chinese is Chinese."""
+    """JSON with Chinese characters as they are, not escaped."""
 
     json_dumps_params: ClassVar = {"ensure_ascii": False}
 
 
 class DocumentedApi(NinjaAPI):
-    """Ninja's, with problems as what they are."""
+    """Ninja's API, whose description has the content type of problems."""
 
     def get_openapi_operation_id(self, operation: Operation) -> str:
         """The name of its function: clients that are generated have short names."""
@@ -46,7 +46,7 @@ class DocumentedApi(NinjaAPI):
 
 
 def _correct(operation: dict[str, Any]) -> None:
-    """What ninja tells of an operation, as it is."""
+    """Mend what ninja writes about an operation."""
     for status, response in operation["responses"].items():
         if int(status) >= 400:
             response["content"] = {PROBLEM: response["content"].pop(_JSON)}
@@ -56,7 +56,7 @@ def _correct(operation: dict[str, Any]) -> None:
 
 
 def guarded(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """For those who may use the API: programs with a token, and people, who may log in."""
+    """Decorator for the description: needs a token or a login; browsers are sent to the login."""
 
     @wraps(view)
     def answer(request: HttpRequest, **kwargs: Any) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""Errors of the API, all in one shape: problem details for HTTP (RFC 9457)."""
+"""Errors of the API: problem details for HTTP (RFC 9457)."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -46,7 +46,7 @@ def describe(status: int, detail: str, errors: list[InvalidField] | None = None)
 
 
 def status_of(error: EdgeClassifierError) -> HTTPStatus:
-    """Whether the request is wrong, or something here does not work."""
+    """The status for ``error``: 422 for a wrong request, 507 for a full disk, else 503."""
     if isinstance(error, PictureError | UsageError):
         return HTTPStatus.UNPROCESSABLE_ENTITY
     if isinstance(error, OutputError):
@@ -55,7 +55,7 @@ def status_of(error: EdgeClassifierError) -> HTTPStatus:
 
 
 def errors(*statuses: int) -> dict[int, type[ProblemDetails]]:
-    """What an operation may answer besides its result, for its description."""
+    """The responses besides 200 that an operation declares; 401 and 429 always."""
     return dict.fromkeys(sorted({401, 429, *statuses}), ProblemDetails)
 
 

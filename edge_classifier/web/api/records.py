@@ -1,4 +1,4 @@
-"""What was seen: reading, deleting, reviewing."""
+"""Records: reading, deleting, reviewing."""
 
 from http import HTTPStatus
 from typing import Literal

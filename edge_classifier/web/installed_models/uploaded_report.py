@@ -75,7 +75,7 @@ class UploadedReport:
             of = facts["model"]["sha256"]
             found = report_of(facts)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            problem = _("is no report of edge-classify train or evaluate")
+            problem = _("is not a report of edge-classify train or evaluate")
             raise UsageError(_FILE, problem) from error
         if of != sha256:
             raise UsageError(_FILE, _("is the report of another model"))
@@ -133,5 +133,5 @@ def _share(one: dict[str, Any]) -> CountedShare:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{value!r} is not a text")
     return value[:_LONGEST]

@@ -61,23 +61,18 @@ def _is_name(text: str) -> bool:
 
 def _safe(label: str) -> str:
     """``label`` as a folder's name, alike or not."""
-    kept = "".join("_" if _is_unfit(c) else c for c in unicodedata.normalize("NFC", label))
-    name = _cut(" ".join(kept.split()).lstrip(". "))
+    fit = (
+        # White space becomes one blank.
+        c if c.isspace() or (is_printable(c) and c not in _SEPARATORS) else "_"
+        for c in unicodedata.normalize("NFC", label)
+    )
+    name = " ".join("".join(fit).split()).lstrip(". ")
+    # Windows drops dots and blanks at the end.
+    name = name.encode()[:_MOST_BYTES].decode(errors="ignore").rstrip(". ")
     if not name:
         return "label"
     reserved = name.lower() in _NOT_CLASSES or name.lower().split(".")[0].strip() in _DEVICES
     return f"_{name}" if reserved else name
-
-
-def _is_unfit(character: str) -> bool:
-    if character.isspace():
-        return False  # Becomes one blank.
-    return character in _SEPARATORS or not is_printable(character)
-
-
-def _cut(name: str) -> str:
-    """Windows drops dots and blanks at the end."""
-    return name.encode()[:_MOST_BYTES].decode(errors="ignore").rstrip(". ")
 
 
 def _free(name: str, taken: set[str]) -> str:

@@ -1,4 +1,4 @@
-"""Pictures made smaller and written anew, with Pillow alone."""
+"""Shrinking and encoding pictures, with Pillow alone."""
 
 import io
 

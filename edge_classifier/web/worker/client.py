@@ -211,7 +211,7 @@ class WorkerProcess:
         self.kill()
 
     def kill(self) -> None:
-        """End it and what it has started; whoever waits for an answer hears of it at once."""
+        """Kill it and what it has started; ``ask`` then raises at once."""
         with self._lock:
             if self._process.poll() is None:
                 os.killpg(self._process.pid, signal.SIGKILL)
