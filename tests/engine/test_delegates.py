@@ -199,7 +199,7 @@ def test_delegate_that_leaves_a_process_behind_does_not_hold_the_trial_up(
 
 
 def test_missing_delegate_library_fails_its_trial(model: Path, tmp_path: Path) -> None:
-    with pytest.raises(DelegateError, match="no TFLite delegate"):
+    with pytest.raises(DelegateError, match="not a TFLite delegate"):
         quick_check(tmp_path / "libnone.so", model)
 
 
