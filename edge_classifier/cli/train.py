@@ -13,7 +13,7 @@ from edge_classifier.errors import ConfigurationError, ExitCode, UnavailableErro
 DESCRIPTION = """Learns to tell pictures apart: one folder a class. Writes RUN/model.tflite, which
 `edge-classify --model` and the daemon run, and RUN/report.html, which says how good it is."""
 # What the extra brings that nothing else does.
-LIBRARIES = ("torch", "pytorch_lightning", "litert_torch", "litert_quantizer", "safetensors")
+LIBRARIES = ("torch", "litert_torch", "litert_quantizer", "safetensors")
 # Option to the key that it sets.
 _OPTIONS = {
     "data": "data.folder",
@@ -104,7 +104,7 @@ def run(options: Namespace) -> ExitCode:
         options.out,
         resume=options.resume,
         export=not options.no_export,
-        tell=print_line,
+        log=print_line,
     )
     if written:
         announce(options.out, written.page or written.json)
