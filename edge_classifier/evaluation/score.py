@@ -202,8 +202,8 @@ def subject(model: LoadedModel) -> Subject:
     spec = engine.input
     return Subject(
         name=model.name,
-        file=model.placement.model,
-        bytes=model.placement.model.stat().st_size,
+        file=model.delegate_choice.model,
+        bytes=model.delegate_choice.model.stat().st_size,
         sha256=model.sha256,
         input=f"{spec.shape[2]} x {spec.shape[1]} pixels, {spec.dtype.name}",
         operators=dict(Counter(one.name for one in operators).most_common()),

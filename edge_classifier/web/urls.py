@@ -50,5 +50,5 @@ urlpatterns = [
     path("api/v1/", api.urls),
     path("admin/", admin.site.urls),
 ]
-handler400 = "edge_classifier.web.error_views.misunderstood"
-handler500 = "edge_classifier.web.error_views.broken"
+handler400 = "edge_classifier.web.error_views.bad_request"
+handler500 = "edge_classifier.web.error_views.server_error"

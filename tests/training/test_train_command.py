@@ -70,7 +70,7 @@ def test_command_prints_what_it_made_and_says_what_it_does(finished: SmallRun) -
 
 
 def test_model_is_all_int8_with_the_contract_labels_and_names(model: LoadedModel) -> None:
-    assert convert.problems(model.placement.model) == []
+    assert convert.problems(model.delegate_choice.model) == []
     assert model.engine.input.shape == (1, SIDE, SIDE, 3)
     contract = model.resolved.contract
     assert contract.labels == LABELS
@@ -207,7 +207,7 @@ def test_network_quantized_after_training_is_another_one_of_the_same_kind(
 ) -> None:
     after = load_model(ModelChoice(str(finished.run / PTQ_FILE), "cpu"))
     assert after.resolved.contract == model.resolved.contract
-    assert convert.problems(after.placement.model) == []
+    assert convert.problems(after.delegate_choice.model) == []
     pictures = scan(finished.data, other=finished.other)
     trained, quantized = (score_samples(one, pictures).probabilities for one in (model, after))
     assert not np.array_equal(trained, quantized)

@@ -40,7 +40,7 @@ class Invitation:
 
     def link(self) -> str:
         """The path of that page, without the first slash; empty when there is an administrator."""
-        if is_there():
+        if administrator_exists():
             return ""
         with self._lock:
             self._token = self._token or secrets.token_urlsafe(_TOKEN_BYTES)
@@ -49,7 +49,7 @@ class Invitation:
     def is_valid(self, token: str) -> bool:
         """Whether ``token`` is that of the link, and there is still no administrator."""
         same = secrets.compare_digest(self._token.encode(), token.encode())
-        return bool(self._token) and same and not is_there()
+        return bool(self._token) and same and not administrator_exists()
 
     def accept(self, token: str, form: AdministratorForm) -> User | None:
         """Make the administrator of a valid ``form``; None if ``token`` is not valid any more."""
@@ -60,7 +60,7 @@ class Invitation:
             return form.save()
 
 
-def is_there() -> bool:
+def administrator_exists() -> bool:
     """Whether there is an administrator who can log in."""
     return User.objects.filter(role=User.Role.ADMINISTRATOR, is_active=True).exists()
 

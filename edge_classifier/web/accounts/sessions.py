@@ -14,7 +14,7 @@ _SHARE = 0.1
 View = Callable[[HttpRequest], HttpResponse]
 
 
-def renewed(get_response: View) -> View:
+def renew_sessions(get_response: View) -> View:
     """Middleware that puts off the end of a session in use; once a day, as it is a write."""
 
     def middleware(request: HttpRequest) -> HttpResponse:

@@ -54,7 +54,7 @@ def authenticate(request: HttpRequest) -> None:
         raise AuthenticationError
 
 
-def demand(request: HttpRequest, least: Role) -> None:
+def require_role(request: HttpRequest, least: Role) -> None:
     """Raise HttpError (403) for users below ``least``."""
     if role_of(request.user) < least:
         raise HttpError(HTTPStatus.FORBIDDEN, f"Only a {least.name.lower()} may do this.")

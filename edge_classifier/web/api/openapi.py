@@ -37,22 +37,18 @@ class DocumentedApi(NinjaAPI):
         schema: dict[str, Any] = super().get_openapi_schema()
         for operations in schema["paths"].values():
             for operation in operations.values():
-                _correct(operation)
+                for status, response in operation["responses"].items():
+                    if int(status) >= 400:
+                        response["content"] = {PROBLEM: response["content"].pop(_JSON)}
+                for parameter in operation["parameters"]:
+                    # A list, which a schema may have, and has; OpenAPI wants names for those of a
+                    # parameter.
+                    parameter.pop("examples", None)
         return schema
 
     def get_openapi_schema(self, **_: Any) -> dict[str, Any]:
         """The same; ninja asks for it."""
         return self.openapi
-
-
-def _correct(operation: dict[str, Any]) -> None:
-    """Mend what ninja writes about an operation."""
-    for status, response in operation["responses"].items():
-        if int(status) >= 400:
-            response["content"] = {PROBLEM: response["content"].pop(_JSON)}
-    for parameter in operation["parameters"]:
-        # A list, which a schema may have, and has; OpenAPI wants names for those of a parameter.
-        parameter.pop("examples", None)
 
 
 def guarded(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:

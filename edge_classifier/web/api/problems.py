@@ -70,12 +70,12 @@ def refused(_: HttpRequest, error: HttpError) -> HttpResponse:
 
 
 def handle_problems(api: NinjaAPI) -> None:
-    """Answer exceptions with problems. What is not named here is Django's, and `one_shape`'s."""
+    """Answer exceptions with problems; those not named here are left to the middleware."""
     for kind, handler in _HANDLERS.items():
         api.add_exception_handler(kind, handler)
 
 
-def one_shape(
+def problem_details_middleware(
     get_response: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponse]:
     """Middleware: errors of Django and of ninja's own routes get the shape of the API's, too."""

@@ -109,18 +109,19 @@ def report_of(facts: Mapping[str, Any]) -> UploadedReport:
         title=_text(facts["title"]),
         made=_text(facts["made"]),
         accuracy=_share(facts["accuracy"]["top1"]),
-        labels=tuple(_label(one) for one in facts["labels"][:_MOST_LABELS]),
+        labels=tuple(
+            LabelFigures(
+                _text(one["label"]),
+                _text(one.get("names", {}).get("zh", "")),
+                _share(one["recall"]),
+                _share(one["precision"]),
+            )
+            for one in facts["labels"][:_MOST_LABELS]
+        ),
         pairs=tuple(
             ReportedPair(_text(one["truth"]), _text(one["predicted"]), _share(one))
             for one in facts["confused_pairs"][:_MOST_PAIRS]
         ),
-    )
-
-
-def _label(one: dict[str, Any]) -> LabelFigures:
-    chinese = _text(one.get("names", {}).get("zh", ""))
-    return LabelFigures(
-        _text(one["label"]), chinese, _share(one["recall"]), _share(one["precision"])
     )
 
 

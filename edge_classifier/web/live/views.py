@@ -16,7 +16,7 @@ from edge_classifier.web.live.cards import Cards
 from edge_classifier.web.live.stream import Draw, Stream, last_version
 
 _log = logging.getLogger(__name__)
-# Until a page for which there is no room may try again.
+# Seconds until a page may try again for which there was no room.
 _AGAIN_S = 60
 
 

@@ -46,17 +46,14 @@ def names_table(
     ones only if a folder could not be named as its label.
     """
     own = {label: folder for label, folder in folders.items() if folder != UNKNOWN}
+    named = [chinese.get(label, "") for label in own]
     table: dict[str, dict[str, str]] = {folder: {} for folder in own.values()}
     for label, folder in own.items():
         if any(label != folder for label, folder in own.items()):
             table[folder]["en"] = label if is_printable(label) and label.strip() else folder
-        if all(_is_name(chinese.get(label, "")) for label in own):
+        if all(name.strip() and is_printable(name) for name in named):
             table[folder]["zh"] = chinese[label]
     return {folder: names for folder, names in table.items() if names}
-
-
-def _is_name(text: str) -> bool:
-    return bool(text.strip()) and is_printable(text)
 
 
 def _safe(label: str) -> str:

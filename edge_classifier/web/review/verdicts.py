@@ -94,7 +94,7 @@ def queue(
     return wait.select_related("label", "camera", "picture").order_by(*order)
 
 
-def behind(wait: QuerySet[Record], record: Record) -> QuerySet[Record]:
+def queue_after(wait: QuerySet[Record], record: Record) -> QuerySet[Record]:
     """Those that come after ``record`` in the order of the queue."""
     # The first condition alone lets the index on margins begin at the right place.
     later = Q(margin__gt=record.margin) | Q(id__gt=record.pk)
@@ -136,6 +136,6 @@ def reviewed_today(reviewer: User) -> int:
     return int(Record.objects.filter(reviewer=reviewer, reviewed_at__gte=midnight).count())
 
 
-def up_to(wait: QuerySet[Record], most: int) -> int:
+def count_up_to(wait: QuerySet[Record], most: int) -> int:
     """How many wait; counting ends at ``most``, as nobody needs to know exactly."""
     return int(wait.order_by().values("pk")[:most].count())

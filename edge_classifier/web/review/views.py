@@ -45,7 +45,7 @@ def page(request: HttpRequest) -> HttpResponse:
     after, linked = _record(request, "after"), _record(request, "record")
     # The record that a link leads to comes first, reviewed or not.
     first = [linked] if linked and linked.picture_id else []
-    records = [*first, *(reviewing.behind(wait, after) if after else wait)[:_AT_ONCE]]
+    records = [*first, *(reviewing.queue_after(wait, after) if after else wait)[:_AT_ONCE]]
     items = [
         {"record": record, "choices": choices}
         for record, choices in zip(records, reviewing.choices(records), strict=True)
@@ -157,7 +157,7 @@ def _filters(given: Mapping[str, str]) -> dict[str, str]:
 
 def _common(request: HttpRequest, wait: Any) -> dict[str, Any]:
     """What both ways of reviewing show around the pictures. ``wait``: the queue."""
-    to_go = reviewing.up_to(wait, _COUNTED + 1)
+    to_go = reviewing.count_up_to(wait, _COUNTED + 1)
     return {
         **_filters(request.GET),
         "to_go": min(to_go, _COUNTED),
