@@ -101,7 +101,7 @@ def scan_like(root: Path, labels: Sequence[str]) -> Dataset:
     if strange:
         problems.append(f"no classes of this name: {', '.join(strange)}")
     if not folders:
-        problems.append("there is not a class folder in it")
+        problems.append("there is no class folder in it")
     known = {label: numbers[_key(label)] for label in folders if _key(label) in numbers}
     sources = [(label, folders[label]) for label in sorted(known, key=known.__getitem__)]
     samples = _samples(sources, known, problems)
@@ -156,7 +156,7 @@ def _class_problems(root: Path, labels: tuple[str, ...], folders: Mapping[str, P
         example = root / next(iter(folders))
         return [f"{', '.join(folders)} are not classes: name {example}, and --validation"]
     if not labels:
-        return ["there is not a class folder in it: make one a class, and put its pictures there"]
+        return ["there is no class folder in it: make one a class, and put its pictures there"]
     if len(labels) == 1:
         return [f"there is only one class, {labels[0]}: two are needed to tell them apart"]
     if parse_labels("\n".join(labels)) != labels:
