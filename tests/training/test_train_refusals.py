@@ -77,7 +77,7 @@ def name_a_class_that_is_not_there(root: Path) -> None:
     ("spoil", "code", "expected"),
     [
         (shutil.rmtree, 66, "data: no such folder"),
-        (remove_classes, 78, "there is not a class folder in it: make one a class"),
+        (remove_classes, 78, "there is no class folder in it: make one a class"),
         (lambda root: shutil.rmtree(root / "disc"), 78, "there is only one class, 方块: two are"),
         (empty_class, 78, "empty has no picture in it"),
         (
