@@ -102,7 +102,8 @@ def test_grabber_that_was_started_takes_frames_and_is_online(bench: Bench) -> No
     bench.camera.shoot(plain(90))
     assert bench.taken().number == 1
     assert bench.is_online()
-    assert bench.woken == 1
+    # The frame is there a moment before anybody is told.
+    eventually(lambda: bench.woken == 1)
     assert bench.grabber.take() is None, "a frame is taken once"
 
 
@@ -255,7 +256,6 @@ def test_hung_call_that_returns_late_closes_its_source_and_touches_nothing(bench
 
 
 def test_driver_that_always_hangs_takes_no_more_than_its_threads(bench: Bench) -> None:
-    before = threading.active_count()
     bench.camera.on_open = bench.hang
     bench.hangs = 99
     bench.grabber.start()
@@ -265,7 +265,8 @@ def test_driver_that_always_hangs_takes_no_more_than_its_threads(bench: Bench) -
         bench.clock.add(AN_HOUR)
         bench.grabber.check()
     status = bench.grabber.status
-    assert threading.active_count() - before == HUNG_MOST
+    readers = [thread for thread in threading.enumerate() if thread.name == "camera-door"]
+    assert len(readers) == HUNG_MOST
     assert (status.hung, status.failures) == (HUNG_MOST, HUNG_MOST)
     assert f"{HUNG_MOST} calls into its driver hang" in status.reason
 
@@ -284,8 +285,9 @@ def test_driver_that_hung_and_lets_go_is_used_again(bench: Bench) -> None:
         bench.grabber.check()
         return bench.is_online()
 
+    # The camera is tried again when the first of the threads has let go; the last may take longer.
     eventually(is_back)
-    assert bench.grabber.status.hung == 0
+    eventually(lambda: bench.grabber.status.hung == 0)
 
 
 def test_check_of_a_healthy_camera_leaves_it_alone(bench: Bench) -> None:
