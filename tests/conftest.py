@@ -6,11 +6,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 SHARED_VARIABLE = "EDGE_CLASSIFIER_SHARED"
 REPOSITORY = Path(__file__).parent.parent
+
+# Their fixture ``pi`` takes a minute to install and boot.
+ON_ONE_MACHINE = [f"tests/system/test_{name}.py" for name in ("install", "service", "web_service")]
 
 Completed = subprocess.CompletedProcess[bytes]
 Cli = Callable[..., Completed]
@@ -33,6 +37,30 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     skipped = len(reporter.stats.get("skipped", ())) if reporter else 0
     if session.config.getoption("--no-skips") and skipped and not session.exitstatus:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One for each core, up to four; none where few tests are meant or output is to be seen."""
+    option = config.option
+    is_of_files = any(".py" in argument for argument in config.args)
+    if is_of_files or option.keyword or option.capture == "no" or option.collectonly:
+        return 0
+    return min(4, len(os.sched_getaffinity(0)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Each process takes whole files, and those that share a booted machine together."""
+    from xdist.scheduler import LoadScopeScheduling  # Only those who ask for it must have it.
+
+    class ByMachineOrFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return "the machine" if path in ON_ONE_MACHINE else path
+
+    config.option.loadscopereorder = False
+    return ByMachineOrFile(config, log)
 
 
 @pytest.fixture(scope="session")
