@@ -54,13 +54,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Each process takes whole files, and those that share a booted machine together."""
     from xdist.scheduler import LoadScopeScheduling  # Only those who ask for it must have it.
 
-    class ByMachineOrFile(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            path = nodeid.partition("::")[0]
-            return "the machine" if path in ON_ONE_MACHINE else path
+    def unit_of(nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return "the machine" if path in ON_ONE_MACHINE else path
 
     config.option.loadscopereorder = False
-    return ByMachineOrFile(config, log)
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = unit_of
+    return scheduler
 
 
 @pytest.fixture(scope="session")

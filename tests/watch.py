@@ -12,16 +12,24 @@ from edge_classifier.config.settings import Camera
 from tests.mjpeg import Colour
 
 READ_S, OPEN_S = 1.5, 3.0
+# So long that a camera whose loss is seen within ``eventually`` was not given up for its silence.
+PATIENT_S = 60.0
 
 
 class Watch:
     """A grabber that is looked after as the pipeline would, from a thread of its own."""
 
-    def __init__(self, source: str, credentials: str | None = None, black_s: float = 0) -> None:
+    def __init__(
+        self,
+        source: str,
+        credentials: str | None = None,
+        black_s: float = 0,
+        read_timeout_s: float = READ_S,
+    ) -> None:
         settings = Camera(
             source=source,
             open_timeout_s=OPEN_S,
-            read_timeout_s=READ_S,
+            read_timeout_s=read_timeout_s,
             black_s=black_s,
             retry_max_s=0.2,
         )
