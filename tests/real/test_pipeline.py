@@ -176,6 +176,7 @@ def test_pipeline_that_sleeps_is_woken_by_a_frame_and_by_a_post(
             eventually(lambda: len(watched.happened) == 2 * number - 1)  # noqa: B023 (called here)
             watched.pipeline.post(partial(watched.happened.append, "post"))
             eventually(lambda: len(watched.happened) == 2 * number)  # noqa: B023
+        watched.pipeline.post(watched.pipeline.stop)
 
 
 def test_pipeline_told_to_stop_finishes_the_frame_and_ends(rgb: Network) -> None:

@@ -146,23 +146,22 @@ def test_an_interrupt_ends_a_read_that_never_comes(
     tmp_path: Path, tiny: Path, reference: str
 ) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
-    child = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "edge_classifier", "--image", reference, "--model", str(tiny)],
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=tmp_path,
-    )
-    assert child.stdin
-    assert child.stderr
-    # Opened when the other side has opened it, too.
-    with child.stdin if reference == "-" else (tmp_path / "pipe.jpg").open("wb") as writer:
-        writer.write(b"\xff")
-        writer.flush()
-        # It is in the midst of its read when the first byte is gone.
-        eventually(lambda: not unread(writer.fileno()), 60)
-        child.send_signal(signal.SIGINT)
-        assert child.wait(60) == 130
-    with child.stderr:
+    ) as child:
+        assert child.stdin
+        assert child.stderr
+        # Opened when the other side has opened it, too.
+        with child.stdin if reference == "-" else (tmp_path / "pipe.jpg").open("wb") as writer:
+            writer.write(b"\xff")
+            writer.flush()
+            # It is in the midst of its read when the first byte is gone.
+            eventually(lambda: not unread(writer.fileno()), 60)
+            child.send_signal(signal.SIGINT)
+            assert child.wait(60) == 130
         error = child.stderr.read()
     assert b"interrupted" in error
     assert b"Fatal" not in error
