@@ -427,7 +427,7 @@ def test_process_says_when_it_is_connected_and_what_it_did(
         assert process.stop(within_s=5) == 0
         assert "connected to the broker" in process.log
         assert "recording has ended: 2 new events" in process.log
-    assert f"Received DISCONNECT from {process.client_id}" in broker.log
+    eventually(lambda: f"Received DISCONNECT from {process.client_id}" in broker.log)
 
 
 def test_process_that_is_killed_again_and_again_loses_nothing(
@@ -488,7 +488,7 @@ def test_process_on_a_full_disk_acknowledges_nothing_and_goes_on_when_there_is_r
             (disk / "filler").unlink()
             process.until(lambda: process.has(1100), within_s=60)
             process.until(lambda: process.rows(PICTURED) == [50])
-            assert "recording goes on" in process.log
+            process.until(lambda: "recording goes on" in process.log)
             assert process.log.count("nothing can be recorded") == 1
             assert process.rows() == list(range(1100))
 
