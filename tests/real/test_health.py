@@ -15,6 +15,7 @@ from edge_classifier.config.settings import Http
 from edge_classifier.daemon.figures import Figure, gauge
 from edge_classifier.daemon.health import Health, HealthServer, judge
 from edge_classifier.errors import UnavailableError
+from tests.mosquitto import free_port
 from tests.waiting import eventually
 
 WELL = Health()
@@ -26,10 +27,11 @@ class Daemon:
 
     health: Health = WELL
     bug: bool = False
+    port: int = field(default_factory=free_port)
     server: HealthServer = field(init=False)
 
     def __post_init__(self) -> None:
-        http = Http(port=0)
+        http = Http(port=self.port)
         self.server = HealthServer(http, self._figures, lambda: self.health, patience_s=1.0)
 
     def _figures(self) -> tuple[Figure, ...]:
@@ -199,15 +201,13 @@ def test_address_of_nobody_here_is_a_clear_error(host: str) -> None:
 
 
 def test_server_that_was_stopped_can_be_followed_by_another_at_once() -> None:
-    first = Daemon()
-    first.server.start()
-    assert first.ask("/healthz")[0].status == 200
-    port = first.server.port
-    first.server.stop()
-    second = HealthServer(Http(port=port), tuple, Health)
-    second.start()
-    assert second.port == port
-    second.stop()
+    daemon = Daemon()
+    for _ in range(2):
+        daemon.server = HealthServer(Http(port=daemon.port), tuple, Health)
+        daemon.server.start()
+        assert daemon.ask("/healthz")[0].status == 200
+        assert daemon.server.port == daemon.port
+        daemon.server.stop()
 
 
 def no_camera() -> dict[str, str]:
