@@ -9,7 +9,7 @@ from typing import Self
 import cv2
 import numpy as np
 
-from tests.mosquitto import free_port
+from tests.ports import free_port
 from tests.waiting import eventually
 
 Colour = tuple[int, int, int]

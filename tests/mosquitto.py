@@ -1,7 +1,6 @@
 """A real MQTT broker on a loopback port, and someone who listens to it."""
 
 import os
-import secrets
 import shutil
 import signal
 import socket
@@ -17,12 +16,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from tests.ports import HOST, free_port
 from tests.waiting import eventually
 
-HOST = "127.0.0.1"
-# Below those that Linux gives to connections: one of them could take a port before its server, and
-# who dials a port of that range where nothing listens may even reach himself.
-_PORTS = range(20_000, 32_768)
 _SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
 
 
@@ -32,23 +28,6 @@ def mosquitto() -> str:
     if not found:
         pytest.skip("mosquitto is not installed (apt install mosquitto)")
     return found
-
-
-def free_port() -> int:
-    """A port that stays free until somebody of this process listens there."""
-    while True:
-        port = secrets.choice(_PORTS)
-        # The name, which the kernel frees when this process ends, keeps other processes off it.
-        claim = socket.socket(socket.AF_UNIX)
-        try:
-            claim.bind(f"\0edge-classifier-test-port-{port}")
-            with socket.socket() as probe:
-                probe.bind((HOST, port))
-        except OSError:
-            claim.close()
-        else:
-            claim.detach()
-            return port
 
 
 @dataclass

@@ -21,7 +21,8 @@ from edge_classifier.daemon.requests import CLEARABLE, COMMANDS
 from edge_classifier.decision.reasons import Reason
 from tests.conftest import REPOSITORY
 from tests.daemon import HASTY, ROOT, Daemon, Tree, merged
-from tests.mosquitto import HOST, Broker, Listener, Message, password_file
+from tests.mosquitto import Broker, Listener, Message, password_file
+from tests.ports import HOST
 from tests.waiting import eventually
 
 PAGE = (REPOSITORY / "docs" / "mqtt.md").read_text("utf-8")

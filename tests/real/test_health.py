@@ -15,7 +15,7 @@ from edge_classifier.config.settings import Http
 from edge_classifier.daemon.figures import Figure, gauge
 from edge_classifier.daemon.health import Health, HealthServer, judge
 from edge_classifier.errors import UnavailableError
-from tests.mosquitto import free_port
+from tests.ports import free_port
 from tests.waiting import eventually
 
 WELL = Health()

@@ -20,14 +20,8 @@ from paho.mqtt import client as paho
 from edge_classifier.config.settings import Mqtt, Tls
 from edge_classifier.publish.publisher import Publisher
 from tests.emitter import CAMERA, ROOT, change, publisher, state
-from tests.mosquitto import (
-    HOST,
-    Authority,
-    Broker,
-    Listener,
-    authority,
-    password_file,
-)
+from tests.mosquitto import Authority, Broker, Listener, authority, password_file
+from tests.ports import HOST
 from tests.smalldisk import fill, tmpfs
 from tests.waiting import eventually
 

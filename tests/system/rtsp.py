@@ -9,7 +9,7 @@ from typing import Self
 import pytest
 
 from tests.mjpeg import Colour
-from tests.mosquitto import free_port
+from tests.ports import free_port
 from tests.system.machine import REMEDY
 
 H264 = (

@@ -29,7 +29,8 @@ from edge_classifier import samples
 from tests import browsing
 from tests.conftest import REPOSITORY
 from tests.daemon import HASTY, Daemon
-from tests.mosquitto import HOST, Broker
+from tests.mosquitto import Broker
+from tests.ports import HOST
 from tests.waiting import eventually
 from tests.web.serving import PASSWORD, Page, edge_classify
 

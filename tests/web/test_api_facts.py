@@ -13,7 +13,8 @@ from edge_classifier.web.live.live import Live
 from edge_classifier.web.parts import Parts
 from edge_classifier.web.recorder.recorder import Recorder
 from edge_classifier.web.settings import Mqtt, Settings
-from tests.mosquitto import HOST, Broker
+from tests.mosquitto import Broker
+from tests.ports import HOST
 from tests.waiting import eventually
 from tests.web import making
 from tests.web.api import Program, program

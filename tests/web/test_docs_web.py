@@ -23,7 +23,8 @@ from edge_classifier.web.limits import request_limit
 from edge_classifier.web.models import Record
 from edge_classifier.web.settings import Settings
 from tests.conftest import REPOSITORY
-from tests.mosquitto import HOST, Broker, free_port, password_file
+from tests.mosquitto import Broker, password_file
+from tests.ports import HOST, free_port
 from tests.waiting import eventually
 from tests.web import making
 from tests.web.recording import Sender

@@ -14,7 +14,8 @@ from edge_classifier.errors import UnavailableError
 from edge_classifier.web.live.live import Live
 from edge_classifier.web.live.stream import Stream
 from edge_classifier.web.settings import Mqtt, Server, Settings
-from tests.mosquitto import HOST, Broker, Listener, free_port, password_file
+from tests.mosquitto import Broker, Listener, password_file
+from tests.ports import HOST, free_port
 from tests.waiting import eventually
 
 ROOT = "edge-classifier/pi"

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from tests.daemon import HASTY, Daemon, colours, model
-from tests.mosquitto import HOST, Broker, Listener
+from tests.mosquitto import Broker, Listener
+from tests.ports import HOST
 from tests.waiting import eventually
 from tests.web.making import jpeg
 from tests.web.serving import PASSWORD, Page, web

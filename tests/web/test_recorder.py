@@ -21,7 +21,8 @@ from edge_classifier.web.models import Camera, EventPicture, Label, Picture, Rec
 from edge_classifier.web.recorder.recorder import Recorder, session
 from edge_classifier.web.settings import Mqtt
 from edge_classifier.web.settings import Record as RecordSettings
-from tests.mosquitto import HOST, Broker, authority, password_file
+from tests.mosquitto import Broker, authority, password_file
+from tests.ports import HOST
 from tests.smalldisk import fill, tmpfs
 from tests.waiting import eventually
 from tests.web.conftest import PLACES, SETTINGS

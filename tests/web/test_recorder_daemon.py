@@ -10,7 +10,8 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tests.daemon import HASTY, Daemon, Remote, colours, model
-from tests.mosquitto import Broker, Listener, free_port
+from tests.mosquitto import Broker, Listener
+from tests.ports import free_port
 from tests.web.recording import Process, Sender
 
 PICTURED = "SELECT count(*) FROM web_record WHERE picture_id IS NOT NULL"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.mosquitto import Broker, free_port
+from tests.mosquitto import Broker
+from tests.ports import free_port
 from tests.waiting import eventually
 from tests.web.serving import PASSWORD, Page, hidden_token, web
 
