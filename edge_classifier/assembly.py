@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_classifier.classifier import Answer, Classifier
-from edge_classifier.engine.delegates import AUTO, Seat, choose
+from edge_classifier.engine.delegates import AUTO, DelegateChoice, choose
 from edge_classifier.engine.probe import check_model
 from edge_classifier.engine.runtime import Runtime, load_runtime
 from edge_classifier.engine.tflite import TfliteEngine, require_tflite
 from edge_classifier.modelfile.catalogue import Catalogue, cache_folder, load_catalogue, sha256_of
-from edge_classifier.modelfile.resolve import ModelFacts, Overrides, Resolved, resolve
+from edge_classifier.modelfile.resolve import ContractOverrides, ModelFacts, Resolved, resolve
 from edge_classifier.vision.preprocess import limit_opencv_threads
 
 
@@ -19,10 +19,10 @@ from edge_classifier.vision.preprocess import limit_opencv_threads
 class ModelChoice:
     """Which model, and how it is to be run."""
 
+    # A catalogue name or a path; empty: the catalogue's default.
     reference: str = ""
-    """A catalogue name or a path; empty: the catalogue's default."""
     delegate: str = AUTO
-    overrides: Overrides = field(default_factory=Overrides)
+    overrides: ContractOverrides = field(default_factory=ContractOverrides)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +30,13 @@ class LoadedModel:
     """A model that has been found, tried, loaded once and understood."""
 
     name: str
-    seat: Seat
+    seat: DelegateChoice
     sha256: str
     runtime: Runtime
     engine: TfliteEngine
     resolved: Resolved
+    # Said when a file is not the one that the catalogue promises under its name.
     changed: str = ""
-    """Said when a file is not the one that the catalogue promises under its name."""
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -11,31 +11,31 @@ from dataclasses import dataclass
 from edge_classifier.classifier import Classification, Classifier
 from edge_classifier.errors import EdgeClassifierError
 from edge_classifier.protocols import Clock
-from edge_classifier.vision.pictures import Picture
+from edge_classifier.vision.pictures import LoadedPicture
 
 _WAITING_PER_WORKER = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class BatchItem:
     """What became of one picture: ``error``, or all the rest."""
 
     reference: str
     error: EdgeClassifierError | None = None
-    picture: Picture | None = None
+    picture: LoadedPicture | None = None
     classification: Classification | None = None
     decode_ms: float = 0.0
+    # Decoding, preprocessing and inference; waiting for a free engine is not in it.
     total_ms: float = 0.0
-    """Decoding, preprocessing and inference; waiting for a free engine is not in it."""
 
 
 def classify_all(
     references: Sequence[str],
-    load: Callable[[str], Picture],
+    load: Callable[[str], LoadedPicture],
     classifiers: Sequence[Classifier],
     *,
     clock: Clock = time.perf_counter,
-) -> Iterator[Outcome]:
+) -> Iterator[BatchItem]:
     """Outcomes in the order of ``references``.
 
     Each of ``classifiers`` serves one picture at a time, while the next ones are decoded. A bounded
@@ -45,7 +45,7 @@ def classify_all(
     for classifier in classifiers:
         free.put(classifier)
 
-    def work(reference: str) -> Outcome:
+    def work(reference: str) -> BatchItem:
         try:
             started = clock()
             picture = load(reference)
@@ -56,14 +56,14 @@ def classify_all(
             finally:
                 free.put(classifier)
         except EdgeClassifierError as error:
-            return Outcome(reference, error)
+            return BatchItem(reference, error)
         total_ms = decode_ms + found.preprocess_ms + found.inference_ms
-        return Outcome(reference, None, picture, found, decode_ms, total_ms)
+        return BatchItem(reference, None, picture, found, decode_ms, total_ms)
 
     # Two for a single engine, so that it never waits for a file; more than engines only contend.
     workers = max(2, len(classifiers))
     pool = ThreadPoolExecutor(workers, "picture")
-    waiting: deque[Future[Outcome]] = deque()
+    waiting: deque[Future[BatchItem]] = deque()
     try:
         for reference in references:
             waiting.append(pool.submit(work, reference))

@@ -24,7 +24,7 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class BenchResult:
     """One frame size on one model."""
 
     frame: str
@@ -32,11 +32,11 @@ class Report:
     decode_ms: Spread
     preprocess_ms: Spread
     inference_ms: Spread
+    # Preprocessing and inference, from frame to labels; decoding is not in it.
     total_ms: Spread
-    """Preprocessing and inference, from frame to labels; decoding is not in it."""
     bare_invoke_ms: Spread
+    # Median over rounds of total over the bare invoke of the same round.
     ratio_to_bare_invoke: float
-    """Median over rounds of total over the bare invoke of the same round."""
 
 
 def measure(
@@ -46,7 +46,7 @@ def measure(
     rounds: int,
     *,
     clock: Clock = time.perf_counter,
-) -> Report:
+) -> BenchResult:
     """Decode and classify, decode and invoke, by turns for ``rounds`` rounds.
 
     The frame is fresh from its decoder, as a camera's is. The bare network runs after a decoder,
@@ -71,7 +71,7 @@ def measure(
         bare[number] = done - ready
         pre[number] = found.preprocess_ms / 1e3
         inference[number] = found.inference_ms / 1e3
-    return Report(
+    return BenchResult(
         frame=name,
         rounds=rounds,
         decode_ms=_spread(decodes),

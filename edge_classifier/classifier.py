@@ -20,26 +20,26 @@ class Answer:
     """How predictions are to be given."""
 
     top_k: int = 5
+    # Scores below it are left out; when none is left the label is ``unknown``.
     threshold: float | None = None
-    """Scores below it are left out; when none is left the label is ``unknown``."""
     language: str = "en"
 
 
 class Classification(NamedTuple):
     """What the network made of one frame."""
 
+    # Best first.
     predictions: tuple[Prediction, ...]
-    """Best first."""
     preprocess_ms: float
+    # Running the network and reading its scores.
     inference_ms: float
-    """Running the network and reading its scores."""
 
 
-class Scored(NamedTuple):
+class ScoredFrame(NamedTuple):
     """The scores of one frame."""
 
+    # Shape (classes,), in [0, 1]; the caller's own.
     scores: NDArray[np.float32]
-    """Shape (classes,), in [0, 1]; the caller's own."""
     preprocess_ms: float
     inference_ms: float
 
@@ -81,21 +81,21 @@ class Classifier:
         done = self._clock()
         return Classification(predictions, 1e3 * (filled - started), 1e3 * (done - filled))
 
-    def score(self, frame: Frame) -> Scored:
+    def score(self, frame: Frame) -> ScoredFrame:
         """The scores of all classes, for whoever smooths them over time."""
         started = self._clock()
         self._preprocessor.write(frame)
         return self._scored(1e3 * (self._clock() - started))
 
-    def score_prepared(self, prepared: Prepared) -> Scored:
+    def score_prepared(self, prepared: Prepared) -> ScoredFrame:
         """The same for a frame that was prepared for this very network."""
         # numpy would let go of the interpreter's lock meanwhile, and the camera's thread, which has
         # just been told that its frame was taken, would get it before the network runs.
         self._picture[:] = prepared.picture.data.cast("B")
         return self._scored(prepared.preprocess_ms)
 
-    def _scored(self, preprocess_ms: float) -> Scored:
+    def _scored(self, preprocess_ms: float) -> ScoredFrame:
         started = self._clock()
         self.engine.invoke()
         scores = self._reader.read(self.engine.scores)
-        return Scored(scores, preprocess_ms, 1e3 * (self._clock() - started))
+        return ScoredFrame(scores, preprocess_ms, 1e3 * (self._clock() - started))

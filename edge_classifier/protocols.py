@@ -6,8 +6,8 @@ from typing import Protocol
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.quantization import Array, TensorSpec
 
+# Monotonic seconds, as ``time.perf_counter``.
 Clock = Callable[[], float]
-"""Monotonic seconds, as ``time.perf_counter``."""
 
 
 class Engine(Protocol):

@@ -26,6 +26,8 @@ from edge_classifier.cli.bench_daemon import TEN_LINES
 from edge_classifier.core.contract import Interpolation
 from edge_classifier.vision.pictures import load_picture
 
+# A small process between this one and the measured one: Linux counts the memory of the process that
+# starts another into the other's peak.
 MEASURE = """
 import resource, subprocess, sys, time
 started = time.perf_counter()
@@ -34,8 +36,6 @@ seconds = time.perf_counter() - started
 print(seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 sys.exit(code)
 """
-"""A small process between this one and the measured one: Linux counts the memory of the process
-that starts another into the other's peak."""
 
 
 @dataclass(frozen=True)

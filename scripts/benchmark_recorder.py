@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any
 
 _FEW = 1_000
+# Events in one transaction: about what comes within its 50 ms on a busy day.
 _BATCH = 20
-"""Events in one transaction: about what comes within its 50 ms on a busy day."""
+# Transactions in one turn.
 _BATCHES = 5
-"""Transactions in one turn."""
 _READERS = 2
 _BUSY_S = 10.0
 _STEP = 50_000
@@ -117,15 +117,18 @@ class Child:
 
 def _serve(folder: Path) -> int:
     """In the child: do what is asked."""
-    from edge_classifier.web import start
-    from edge_classifier.web.parts import Parts, install
-    from edge_classifier.web.settings import Mqtt, Settings
+    from django.apps import apps
 
-    settings = Settings(state_folder=folder, mqtt=Mqtt(enabled=False))
+    from edge_classifier.web import startup as start
+    from edge_classifier.web.settings import WebMqttSettings, WebSettings
+
+    settings = WebSettings(state_folder=folder, mqtt=WebMqttSettings(enabled=False))
     places = start.configure(settings)
     start.migrate(places)
     worker: Any = None  # The history asks for nothing to be classified.
-    install(Parts(settings, places, worker))
+    from edge_classifier.web.server import make_services  # Works only after Django has been set up.
+
+    apps.get_app_config("web").services = make_services(settings, places, worker)
     deeds = {"fill": _fill, "write": _write, "busy": _busy}
     for line in sys.stdin:
         what, amount = json.loads(line)
@@ -136,7 +139,7 @@ def _serve(folder: Path) -> int:
 def _fill(rows: int) -> int:
     from django.db import connection
 
-    from edge_classifier.web.recorder import book
+    from edge_classifier.web.recorder import tables as book
 
     book.write(_events(_LABELS * _CAMERAS))
     for first in range(_LABELS * _CAMERAS, rows, _STEP):
@@ -152,7 +155,7 @@ def _fill(rows: int) -> int:
 def _write(batches: int) -> float:
     """Milliseconds an event. They go again, so that the small table stays small."""
     from edge_classifier.web.models import Record
-    from edge_classifier.web.recorder import book
+    from edge_classifier.web.recorder import tables as book
 
     last = Record.objects.latest("id").id
     begun = time.perf_counter()
@@ -204,12 +207,12 @@ def _recorded(seconds: float) -> int:
     """How many of the events that never stop coming the recorder's own thread writes."""
     from functools import partial
 
-    from edge_classifier.web.recorder.inbox import Delivery, Inbox
     from edge_classifier.web.recorder.messages import read
-    from edge_classifier.web.recorder.writer import Writer
+    from edge_classifier.web.recorder.queue import Delivery, DeliveryQueue
+    from edge_classifier.web.recorder.writer import RecordWriter
 
-    inbox = Inbox(2 * _BATCH)
-    writer = Writer(inbox, partial(read, base="edge-classifier", snapshot_bytes=1), _BATCH)
+    inbox = DeliveryQueue(2 * _BATCH)
+    writer = RecordWriter(inbox, partial(read, base="edge-classifier", snapshot_bytes=1), _BATCH)
     thread = threading.Thread(target=writer.run)
     thread.start()
     until = time.monotonic() + seconds

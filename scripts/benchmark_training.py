@@ -16,7 +16,7 @@ from torch.nn import functional
 from edge_classifier.training import networks
 from edge_classifier.training.memory import keep_freed_memory
 from edge_classifier.training.quantizers import fold
-from edge_classifier.training.settings import Network
+from edge_classifier.training.settings import NetworkSettings
 
 CLASSES = 5
 
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4)
     options = parser.parse_args()
     keep_freed_memory()
-    network = networks.build(Network(), CLASSES)
+    network = networks.build(NetworkSettings(), CLASSES)
     kept = pictures_a_second(network, options.batch, options.steps)
     folded = pictures_a_second(fold(network), options.batch, options.steps)
     print(f"batch norm as it is: {kept:.1f} pictures/s")

@@ -33,16 +33,16 @@ from typing import Any
 from PIL import Image
 
 from edge_classifier import samples
-from edge_classifier.web import start
-from edge_classifier.web.configuration import Places, load
-from edge_classifier.web.settings import Settings
+from edge_classifier.web import startup as start
+from edge_classifier.web.configuration import Folders, load
+from edge_classifier.web.settings import WebSettings
 
 LIMIT_MS = 100.0
 WARM_UP = 3
 DAYS = 60
 AT_ONCE = 5000
+# So many of the newest records have files; a list shows no others.
 PICTURED = 200
-"""So many of the newest records have files; a list shows no others."""
 PEOPLE = ("viewer", "reviewer", "administrator")
 
 
@@ -119,8 +119,8 @@ def run(folder: Path, count: int, rounds: int) -> list[Row]:
 
 def all_pages() -> Iterator[Page]:
     """Every page for people, history with filters of each kind; /healthz first."""
-    from edge_classifier.web.keyset import Position
     from edge_classifier.web.models import Record
+    from edge_classifier.web.records.keyset import Position
 
     total = Record.objects.count()
     newest, deep = (Record.objects.order_by("-at", "-id")[n] for n in (0, int(total * 0.9)))
@@ -166,7 +166,7 @@ def two_weeks(until: datetime) -> str:
     return f"/history?since={days[0]}&until={days[1]}"
 
 
-def fill(count: int, places: Places) -> None:
+def fill(count: int, places: Folders) -> None:
     """Records of some weeks: a few frequent labels and many rare ones, mostly a camera's."""
     from edge_classifier.web.models import Camera, Label, Picture, Record, User
 
@@ -233,10 +233,10 @@ def facts(
     }
 
 
-def put_files(places: Places) -> None:
+def put_files(places: Folders) -> None:
     """Pictures and thumbnails of the newest records."""
-    from edge_classifier.web import store
     from edge_classifier.web.models import Record
+    from edge_classifier.web.records import picture_storage as store
 
     jpeg = (Path(samples.__file__).parent / "cat.jpg").read_bytes()
     small = io.BytesIO()
@@ -265,17 +265,19 @@ def log_in(role: str) -> str:
     return f"sessionid={session.session_key}"
 
 
-def count_queries(page: Page, settings: Settings, places: Places) -> int:
+def count_queries(page: Page, settings: WebSettings, places: Folders) -> int:
     """How often the page asks the database."""
+    from django.apps import apps
     from django.db import connection
     from django.test import Client
     from django.test.utils import CaptureQueriesContext
 
     from edge_classifier.web.models import User
-    from edge_classifier.web.parts import Parts, install
-    from edge_classifier.web.worker.client import Worker
+    from edge_classifier.web.server import make_services
+    from edge_classifier.web.worker.client import PictureWorker
 
-    install(Parts(settings, places, Worker(settings.classify, settings.uploads, places.models)))
+    worker = PictureWorker(settings.classify, settings.uploads, places.models)
+    apps.get_app_config("web").services = make_services(settings, places, worker)
     client = Client(SERVER_NAME="localhost")
     if page.role:
         client.force_login(

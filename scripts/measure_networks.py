@@ -36,11 +36,11 @@ HEADER = """\
 """
 
 
-def counted(key: table.Key) -> table.Row:
+def counted(key: table.Key) -> table.NetworkRow:
     """The row's figures that need no measurement."""
     name, width, size = key
     wanted = network_settings(key)
-    return table.Row(
+    return table.NetworkRow(
         name=name,
         width=width,
         size=size,
@@ -49,10 +49,10 @@ def counted(key: table.Key) -> table.Row:
     )
 
 
-def network_settings(key: table.Key) -> settings.Network:
+def network_settings(key: table.Key) -> settings.NetworkSettings:
     """The settings for one row, with random weights."""
     data: dict[str, Any] = dict(zip(("name", "width", "size"), key, strict=True))
-    return settings.Network(**data, pretrained="none")
+    return settings.NetworkSettings(**data, pretrained="none")
 
 
 def noise(size: int) -> Iterator[Frame]:
@@ -72,7 +72,7 @@ def export_random(key: table.Key, path: Path) -> None:
     path.write_bytes(export.quantize(original, ranges))
 
 
-def measured(row: table.Row, folder: Path, rounds: int) -> table.Row:
+def measured(row: table.NetworkRow, folder: Path, rounds: int) -> table.NetworkRow:
     """The row with size and time of its int8 file."""
     path = folder / "network.tflite"
     export_random(row.key, path)
@@ -83,7 +83,7 @@ def measured(row: table.Row, folder: Path, rounds: int) -> table.Row:
     return replace(row, int8_bytes=path.stat().st_size, latency_ratio=round(latency.ratio, 3))
 
 
-def as_toml(row: table.Row) -> str:
+def as_toml(row: table.NetworkRow) -> str:
     """One row of the file."""
     figures = {
         "width": row.width,
@@ -97,7 +97,7 @@ def as_toml(row: table.Row) -> str:
     return "\n".join(["[[network]]", f'name = "{row.name}"', *stated, ""])
 
 
-def write(rows: list[table.Row], path: Path) -> None:
+def write(rows: list[table.NetworkRow], path: Path) -> None:
     """Replace the file at ``path``."""
     beside = path.with_name(f"{path.name}.part")
     beside.write_text("\n".join([HEADER, *map(as_toml, rows)]), "utf-8")

@@ -29,7 +29,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from edge_classifier import samples
-from edge_classifier.web import start
+from edge_classifier.web import startup as start
 from edge_classifier.web.configuration import load
 
 FOLDER = Path(__file__).parent.parent / "docs/images/web"
@@ -41,11 +41,12 @@ DAYS = 21
 EVENTS = 420
 HOST = "127.0.0.1"
 MODEL = "efficientnet-lite0@21331c65"
+# Devices, their cameras, and the bundled photographs that these see.
 SCENES = {
     "garden": {"gate": ("cat", "raccoon"), "meadow": ("rocket", "cat")},
     "kitchen": {"counter": ("espresso", "cat"), "door": ("uniform", "espresso")},
 }
-"""Devices, their cameras, and the bundled photographs that these see."""
+# What the daemons say of them.
 LABELS = {
     "cat": ("Egyptian cat", "tabby", "tiger cat"),
     "espresso": ("espresso", "cup"),
@@ -53,9 +54,8 @@ LABELS = {
     "rocket": ("rocket",),
     "uniform": ("military uniform",),
 }
-"""What the daemons say of them."""
+# What reviewers say, where that is not it.
 TRUTHS = {"cat": "Egyptian cat", "espresso": "espresso", "raccoon": "raccoon"}
-"""What reviewers say, where that is not it."""
 CHINESE = {
     "Egyptian cat": "埃及猫",
     "tabby": "虎斑猫",
@@ -68,10 +68,10 @@ CHINESE = {
     "raccoon": "浣熊",
     "rocket": "火箭",
 }
+# Waits for those that are seen; others may never be loaded.
 ALL_IMAGES = """Promise.all([...document.images]
     .filter((image) => image.src && image.getBoundingClientRect().top < innerHeight)
     .map((image) => image.decode().catch(() => {})))"""
-"""Waits for those that are seen; others may never be loaded."""
 DAEMON = """
 [device]
 name = "{device}"
@@ -337,8 +337,9 @@ def make_event(chance: random.Random, camera: Any, kind: str, at: datetime, revi
     """One event of a made-up day."""
     from django.utils import timezone
 
-    from edge_classifier.web import reviewing, store
     from edge_classifier.web.models import Label, Record
+    from edge_classifier.web.records import picture_storage as store
+    from edge_classifier.web.review import verdicts as reviewing
 
     label = Label.objects.get(name=chance.choice(LABELS[kind]))
     width, height, jpeg = seen(kind, chance)

@@ -25,8 +25,8 @@ from playwright.sync_api import (
 
 DESKTOP = (1280, 800)
 _CANCELLED = "net::ERR_ABORTED"
+# By leaving the page, or, where a document turns out to be a file to be kept; other: its icon.
 _MAY_BE_CANCELLED = ("document", "eventsource", "image", "other")
-"""By leaving the page, or, where a document turns out to be a file to be kept; other: its icon."""
 _WITHIN_MS = 20_000
 # Its own default is 5 s, which a machine that does something else may need for one page.
 expect.set_options(timeout=_WITHIN_MS)
@@ -55,8 +55,8 @@ def browser() -> Iterator[Browser]:
 class Trouble:
     """What a user with open developer tools would see in red."""
 
+    # Statuses that are asked for: of a refusal, say.
     allowed: Collection[int] = ()
-    """Statuses that are asked for: of a refusal, say."""
     found: list[str] = field(default_factory=list)
 
     def watch(self, context: BrowserContext) -> None:

@@ -13,6 +13,8 @@ import pytest
 SHARED_VARIABLE = "EDGE_CLASSIFIER_SHARED"
 REPOSITORY = Path(__file__).parent.parent
 
+# Folders of whole systems and whole runs.
+LONG = ("tests/system/", "tests/training/")
 # Their fixture ``pi`` takes a minute to install and boot.
 ON_ONE_MACHINE = [f"tests/system/test_{name}.py" for name in ("install", "service", "web_service")]
 
@@ -47,6 +49,12 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     if is_of_files or option.keyword or option.capture == "no" or option.collectonly:
         return 0
     return min(4, len(os.sched_getaffinity(0)))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several processes share the work, what takes long comes first: they end together."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
 @pytest.hookimpl(optionalhook=True)

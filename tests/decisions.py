@@ -5,17 +5,17 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_classifier.config.settings import Decision
+from edge_classifier.config.settings import DecisionSettings
 from edge_classifier.decision.rules import Rules, rules_for
-from edge_classifier.decision.step import State, Verdict, initial, step
+from edge_classifier.decision.step import DecisionState, Verdict, initial, step
 
 LABELS = ("background", "cat", "dog", "cow")
 
+# Seconds, and the scores of cat, dog and cow.
 At = tuple[float, float, float, float]
-"""Seconds, and the scores of cat, dog and cow."""
 
-CRISP = Decision(smoothing="none", dwell_s=0.5, unknown_dwell_s=2.0)
-"""Each frame for itself; enter 0.6, leave 0.4, margin 0.1."""
+# Each frame for itself; enter 0.6, leave 0.4, margin 0.1.
+CRISP = DecisionSettings(smoothing="none", dwell_s=0.5, unknown_dwell_s=2.0)
 
 
 def scores_of(*scores: float) -> NDArray[np.float32]:
@@ -24,17 +24,21 @@ def scores_of(*scores: float) -> NDArray[np.float32]:
 
 
 def play(
-    frames: Iterable[At], decision: Decision | Rules = CRISP, state: State | None = None
+    frames: Iterable[At],
+    decision: DecisionSettings | Rules = CRISP,
+    state: DecisionState | None = None,
 ) -> list[Verdict]:
     """The verdict on each frame, from ``state`` on."""
     return [verdict for _, verdict in steps(frames, decision, state)]
 
 
 def steps(
-    frames: Iterable[At], decision: Decision | Rules = CRISP, state: State | None = None
-) -> list[tuple[State, Verdict]]:
+    frames: Iterable[At],
+    decision: DecisionSettings | Rules = CRISP,
+    state: DecisionState | None = None,
+) -> list[tuple[DecisionState, Verdict]]:
     """State and verdict after each frame."""
-    rules = rules_for(LABELS, decision) if isinstance(decision, Decision) else decision
+    rules = rules_for(LABELS, decision) if isinstance(decision, DecisionSettings) else decision
     state = state or initial()
     done = []
     for at_s, *scores in frames:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge_classifier.config import settings
 from edge_classifier.core.events import CameraState, LabelChange, Moment, Ranked
-from edge_classifier.publish.publisher import Publisher
+from edge_classifier.mqtt.publisher import Publisher
 from tests.ports import HOST
 
 NODE, CAMERA = "porch", "front"
@@ -32,22 +32,24 @@ def state(seq: int, *, camera: str = CAMERA, label: str = "cat") -> CameraState:
 def publisher(
     port: int,
     path: Path,
-    mqtt: settings.Mqtt | None = None,
+    mqtt: settings.MqttSettings | None = None,
     *,
     max_events: int = 20_000,
     password: Callable[[], str | None] = lambda: None,
     on_request: Callable[[str, bytes], None] = lambda _command, _payload: None,
+    on_published: Callable[[float], None] = lambda _delay_ms: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Publisher:
     """Not started. Pauses before it connects again are short."""
     return Publisher(
-        mqtt or settings.Mqtt(host=HOST, port=port),
-        settings.Outbox(max_events=max_events),
+        mqtt or settings.MqttSettings(host=HOST, port=port),
+        settings.OutboxSettings(max_events=max_events),
         path,
         node=NODE,
         cameras={CAMERA: "Front door"},
         password=password,
         on_request=on_request,
+        on_published=on_published,
         clock=clock,
         random=lambda: 0.05,
     )

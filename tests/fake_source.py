@@ -14,11 +14,11 @@ def plain(level: int, size: tuple[int, int] = (32, 24)) -> Frame:
     return Frame(np.full((size[1], size[0], 3), level, np.uint8))
 
 
+# A frame that can be grabbed, and cannot be decoded.
 DAMAGED = plain(1)
-"""A frame that can be grabbed, and cannot be decoded."""
 
+# A frame to give, an error to raise, or something to do before the next step.
 Step = Frame | Exception | Callable[[], object]
-"""A frame to give, an error to raise, or something to do before the next step."""
 
 
 class FakeClock:

@@ -12,8 +12,8 @@ import numpy as np
 from tests.ports import free_port
 from tests.waiting import eventually
 
+# Blue, green, red.
 Colour = tuple[int, int, int]
-"""Blue, green, red."""
 
 _BOUNDARY = b"frame"
 
@@ -30,12 +30,12 @@ class MjpegCamera:
     def __init__(self, *, fps: float = 25, login: str = "") -> None:
         self.picture = jpeg((200, 120, 40))
         self.fps = fps
+        # USER:PASSWORD that is asked for.
         self.login = login
-        """USER:PASSWORD that is asked for."""
+        # Connections stay open, and nothing comes.
         self.stalled = False
-        """Connections stay open, and nothing comes."""
+        # So many of the next pictures are damaged.
         self.garbage = 0
-        """So many of the next pictures are damaged."""
         self.sent = 0
         self.connections = 0
         self._clients: set[object] = set()

@@ -35,8 +35,8 @@ class Broker:
     """One mosquitto, which can be killed and started again on the same port and with its data."""
 
     folder: Path
+    # More of its configuration.
     lines: Sequence[str] = ("allow_anonymous true",)
-    """More of its configuration."""
     port: int = field(default_factory=free_port)
     address: str = HOST
     process: subprocess.Popen[bytes] | None = None

@@ -18,8 +18,8 @@ from tests.ports import HOST, free_port
 
 _USER = "fleet"
 _PROGRAMS = "/usr/lib/postgresql"
+# Who runs it where we are root, whom it refuses.
 _OWNER = "postgres"
-"""Who runs it where we are root, whom it refuses."""
 
 
 def programs() -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edge_classifier.evaluation.contents import ReportData
-from edge_classifier.evaluation.score import Scored, Subject
+from edge_classifier.evaluation.score import ScoredSamples, Subject
 
 SUBJECT = Subject(
     name="tiny",
@@ -26,14 +26,14 @@ def scored(
     labels: Sequence[str],
     pictures: Sequence[tuple[int, int, float]],
     names: Mapping[str, tuple[str, ...]] | None = None,
-) -> Scored:
+) -> ScoredSamples:
     """One picture for each truth, predicted label and its score; the rest is spread evenly."""
     probabilities = np.empty((len(pictures), len(labels)), np.float32)
     for row, (_, predicted, score) in enumerate(pictures):
         probabilities[row] = (1 - score) / (len(labels) - 1)
         probabilities[row, predicted] = score
     places = tuple(f"folder/{number}.jpg" for number in range(len(pictures)))
-    return Scored(
+    return ScoredSamples(
         labels=tuple(labels),
         names=names or {},
         folder=Path("data"),
@@ -45,6 +45,6 @@ def scored(
     )
 
 
-def report(found: Scored, **parts: Any) -> ReportData:
+def report(found: ScoredSamples, **parts: Any) -> ReportData:
     """A report of it with these parts."""
     return replace(ReportData(title="flowers", made=MADE, scored=found), **parts)

@@ -24,23 +24,23 @@ class Tiny:
     """What to build."""
 
     dtype: str = "int8"
+    # Height, width.
     size: tuple[int, int] = (8, 8)
-    """Height, width."""
     classes: int = 3
     softmax: bool = True
     scale: float = 1 / 128
+    # Of the input; None: the middle of the dtype's range.
     zero_point: int | None = None
-    """Of the input; None: the middle of the dtype's range."""
     dynamic: bool = False
     extra_output: bool = False
     channels: int = 3
     custom_operator: str = ""
+    # Whether the input carries scale and zero point.
     quantized: bool = True
-    """Whether the input carries scale and zero point."""
+    # Whether the scores leave as float32, as converters often write it.
     dequantize: bool = False
-    """Whether the scores leave as float32, as converters often write it."""
+    # TFLite metadata, see ``metadata``.
     metadata: bytes = b""
-    """TFLite metadata, see ``metadata``."""
 
 
 def build(path: Path, tiny: Tiny = Tiny()) -> Path:

@@ -5,10 +5,10 @@ from typing import Self
 
 import numpy as np
 
-from edge_classifier.capture.desk import Captured
-from edge_classifier.capture.grabber import Grabber
+from edge_classifier.capture.camera import CameraCapture
+from edge_classifier.capture.frame_slot import CapturedFrame
 from edge_classifier.capture.sources import source_for
-from edge_classifier.config.settings import Camera
+from edge_classifier.config.settings import CameraSettings
 from tests.mjpeg import Colour
 
 READ_S, OPEN_S = 1.5, 3.0
@@ -26,19 +26,21 @@ class Watch:
         black_s: float = 0,
         read_timeout_s: float = READ_S,
     ) -> None:
-        settings = Camera(
+        settings = CameraSettings(
             source=source,
             open_timeout_s=OPEN_S,
             read_timeout_s=read_timeout_s,
             black_s=black_s,
             retry_max_s=0.2,
         )
+        # Whether it was online, each time that changed.
         self.onlines: list[bool] = []
-        """Whether it was online, each time that changed."""
-        self.latest: Captured | None = None
+        self.latest: CapturedFrame | None = None
         self.woken = threading.Event()
         self.ending = False
-        self.grabber = Grabber("door", source_for(settings, credentials), settings, wake=self._wake)
+        self.grabber = CameraCapture(
+            "door", source_for(settings, credentials), settings, wake=self._wake
+        )
         self.thread = threading.Thread(target=self._look_after)
 
     def _wake(self) -> None:

@@ -16,10 +16,10 @@ from edge_classifier.core.frame import Frame
 
 
 class _Format(NamedTuple):
+    # What comes out.
     order: ColourOrder
-    """What comes out."""
+    # None: the pixels are as wanted.
     conversion: int | None
-    """None: the pixels are as wanted."""
 
 
 _FORMATS = {

@@ -12,17 +12,17 @@ from urllib.parse import urlsplit
 import cv2
 import numpy as np
 
-from edge_classifier.core.address import mask
+from edge_classifier.core.camera_address import mask
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
 from edge_classifier.errors import CameraError, EndOfFrames
 from edge_classifier.protocols import Clock
 
+# Damaged pictures in a row that a stream may send; a dead one fails as often within a moment.
 _DAMAGED_MOST = 10
-"""Damaged pictures in a row that a stream may send; a dead one fails as often within a moment."""
 _PROBE_S = 1.0
+# Where a connection tells more about a failure; the other schemes always have a port.
 _PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322, "rtmp": 1935, "rtmps": 443}
-"""Where a connection tells more about a failure; the other schemes always have a port."""
 
 
 class _Capture:
@@ -31,8 +31,8 @@ class _Capture:
     live = True
 
     def __init__(self, shown: str) -> None:
+        # What messages call it.
         self._shown = shown
-        """What messages call it."""
         self._capture: cv2.VideoCapture | None = None
 
     def retrieve(self) -> Frame:

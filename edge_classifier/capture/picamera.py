@@ -6,14 +6,14 @@ from importlib import import_module
 from typing import Any
 
 from edge_classifier.capture.formats import KNOWN, near_size, to_frame
-from edge_classifier.config.settings import Camera
-from edge_classifier.core.address import describe, picamera_number
+from edge_classifier.config.settings import CameraSettings
+from edge_classifier.core.camera_address import describe, picamera_number
 from edge_classifier.core.frame import Frame
 from edge_classifier.errors import CameraError
 
 _STREAM = "lores"
+# One that is read, one that is filled, and two for a reader that is late.
 _BUFFERS = 4
-"""One that is read, one that is filled, and two for a reader that is late."""
 _DEFAULT_SIZE = 1280, 720
 _INSTALL = (
     "Install it with `apt install python3-picamera2`, and make the virtual environment with "
@@ -30,7 +30,7 @@ class PicameraSource:
 
     live = True
 
-    def __init__(self, camera: Camera, near_px: int) -> None:
+    def __init__(self, camera: CameraSettings, near_px: int) -> None:
         self._number = picamera_number(camera.source) or 0
         self._shown = describe(camera.source)
         self._camera, self._near_px = camera, near_px

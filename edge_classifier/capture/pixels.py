@@ -11,12 +11,12 @@ _TURNS = {
     180: cv2.ROTATE_180,
     270: cv2.ROTATE_90_COUNTERCLOCKWISE,
 }
+# Every so manieth row and column is looked at.
 _STEP = 8
-"""Every so manieth row and column is looked at."""
+# Video's black level: some cameras send it as it is.
 _DARK = 16
-"""Video's black level: some cameras send it as it is."""
+# Levels between the darkest and the brightest sample: less than a dark room's noise.
 _FLAT = 8
-"""Levels between the darkest and the brightest sample: less than a dark room's noise."""
 
 
 def upright(frame: Frame, degrees: int) -> Frame:
@@ -33,15 +33,15 @@ def is_black(pixels: NDArray[np.uint8]) -> bool:
     return brightest <= _DARK and brightest - int(samples.min()) < _FLAT
 
 
-class Blackness:
+class BlackFrameDetector:
     """Watches for a picture that stays black, at little cost. Outlives the camera's connections.
 
     ``lost`` says that it was black for so long that the camera counts as lost, and stays until a
     picture shows something: a camera that is black again after reopening has not come back.
     """
 
+    # Seconds between two looks.
     LOOK_S = 0.5
-    """Seconds between two looks."""
 
     def __init__(self, limit_s: float) -> None:
         self.lost = False

@@ -5,18 +5,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
-from edge_classifier.capture.desk import Cut, Desk
-from edge_classifier.capture.pixels import Blackness, upright
-from edge_classifier.config.settings import Camera
+from edge_classifier.capture.frame_slot import FrameSlot, ReaderReplaced
+from edge_classifier.capture.pixels import BlackFrameDetector, upright
+from edge_classifier.config.settings import CameraSettings
 from edge_classifier.core.backoff import pause_s
 from edge_classifier.core.events import Moment
 from edge_classifier.core.frame import Frame
 from edge_classifier.errors import CameraError, EndOfFrames
 from edge_classifier.protocols import Clock, Source
 
+# Seconds above its time limit after which a driver call counts as hung: most drivers keep time
+# limits of their own, and then say what is wrong.
 GRACE_S = 3.0
-"""Seconds above its time limit after which a driver call counts as hung: most drivers keep time
-limits of their own, and then say what is wrong."""
 CLOSE_S = 5.0
 
 MakeSource = Callable[[], Source]
@@ -24,17 +24,17 @@ Result = TypeVar("Result")
 _log = logging.getLogger(__name__)
 
 
-class Reader:
+class CameraReader:
     """Reads one camera until its turn is over. ``run`` belongs into a thread of its own."""
 
     def __init__(
         self,
         name: str,
         make_source: MakeSource,
-        camera: Camera,
-        desk: Desk,
+        camera: CameraSettings,
+        desk: FrameSlot,
         turn: int,
-        blackness: Blackness,
+        blackness: BlackFrameDetector,
         *,
         clock: Clock,
         utc: Clock,
@@ -53,7 +53,7 @@ class Reader:
 
     def run(self) -> None:
         """Open and read, again and again with back-off, until cut off or at the end of a file."""
-        with suppress(Cut):
+        with suppress(ReaderReplaced):
             while not self._desk.ended:
                 setbacks, most_s = self._desk.setbacks, self._camera.retry_max_s
                 self._desk.pause(self._turn, pause_s(setbacks, self._chance(), max_s=most_s))
@@ -62,7 +62,7 @@ class Reader:
     def _attempt(self) -> None:
         try:
             self._session()
-        except Cut:
+        except ReaderReplaced:
             raise
         except EndOfFrames as end:
             self._desk.wait_taken(self._turn)

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from edge_classifier.config.settings import Camera
-from edge_classifier.core.address import (
+from edge_classifier.config.settings import CameraSettings
+from edge_classifier.core.camera_address import (
     PICTURES,
     STREAMS,
     describe,
@@ -21,7 +21,7 @@ __all__ = ["describe", "mask", "source_for"]
 
 
 def source_for(
-    camera: Camera, credentials: str | None = None, *, near_px: int = 224
+    camera: CameraSettings, credentials: str | None = None, *, near_px: int = 224
 ) -> Callable[[], Source]:
     """What makes ``camera``'s source, a fresh one for each time it is opened.
 
@@ -38,7 +38,7 @@ def source_for(
     return lambda: _device_or_file(camera)
 
 
-def _stream(camera: Camera, credentials: str | None) -> Callable[[], Source]:
+def _stream(camera: CameraSettings, credentials: str | None) -> Callable[[], Source]:
     if scheme_of(camera.source) not in STREAMS:
         raise ConfigurationError(
             describe(camera.source),
@@ -57,7 +57,7 @@ def _stream(camera: Camera, credentials: str | None) -> Callable[[], Source]:
     return make
 
 
-def _device_or_file(camera: Camera) -> Source:
+def _device_or_file(camera: CameraSettings) -> Source:
     from edge_classifier.capture.opencv import DeviceSource, FileSource
 
     device = device_of(camera.source)
@@ -67,17 +67,17 @@ def _device_or_file(camera: Camera) -> Source:
     return DeviceSource(device, size=size, read_timeout_s=camera.read_timeout_s)
 
 
-def _picamera(camera: Camera, near_px: int) -> Source:
+def _picamera(camera: CameraSettings, near_px: int) -> Source:
     from edge_classifier.capture.picamera import PicameraSource
 
     return PicameraSource(camera, near_px)
 
 
-def _pictures(camera: Camera) -> Source:
+def _pictures(camera: CameraSettings) -> Source:
     # It decodes with Pillow, which no other camera has to pay for.
-    from edge_classifier.capture.pictures import PictureSource
+    from edge_classifier.capture.picture_folder import PictureFolderSource
 
-    return PictureSource(
+    return PictureFolderSource(
         camera.source.removeprefix(PICTURES),
         loop=camera.loop,
         picture_s=camera.picture_s,

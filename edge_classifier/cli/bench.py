@@ -10,17 +10,17 @@ import numpy as np
 
 from edge_classifier import samples
 from edge_classifier.assembly import ModelChoice, load_model
-from edge_classifier.bench import Report, measure
+from edge_classifier.bench import BenchResult, measure
 from edge_classifier.classifier import Answer
-from edge_classifier.cli.options import add_model_arguments, model_choice, say, whole_number
+from edge_classifier.cli.shared_options import add_model_arguments, model_choice, say, whole_number
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
 from edge_classifier.errors import ExitCode, UsageError
 from edge_classifier.vision.pictures import load_picture
 
 DESCRIPTION = "Measures decoding, preprocessing and inference against the bare network."
+# Of the daemon and the bare network, by turns.
 _ROUNDS = 12
-"""Of the daemon and the bare network, by turns."""
 _CAMERA_SIZES = ((640, 480), (1280, 720))
 
 
@@ -88,8 +88,8 @@ def _run_daemon(options: Namespace) -> ExitCode:
     return ExitCode.OK
 
 
+# The size in words, and what decodes a frame anew.
 Source = tuple[str, Callable[[], Frame]]
-"""The size in words, and what decodes a frame anew."""
 
 
 def _sources(image: str | None) -> list[Source]:
@@ -119,7 +119,7 @@ class _Mjpeg:
         return Frame(pixels, ColourOrder.RGB)
 
 
-def _print(facts: dict[str, object], reports: list[Report]) -> None:
+def _print(facts: dict[str, object], reports: list[BenchResult]) -> None:
     head = (
         f"{facts['model']}, {facts['runtime']}, {facts['delegate']}, {facts['threads']} thread(s)"
     )

@@ -13,12 +13,13 @@ import cv2
 
 from edge_classifier import samples
 from edge_classifier.assembly import LoadedModel, ModelChoice, load_model
-from edge_classifier.config.settings import Mqtt, Outbox
+from edge_classifier.cli.daemon_trial import DaemonTrial, MjpegCamera, mjpeg_camera
+from edge_classifier.config.settings import MqttSettings, OutboxSettings
 from edge_classifier.core.events import CameraState, LabelChange, Moment
-from edge_classifier.daemon.trial import Camera, Trial, mjpeg_camera
-from edge_classifier.publish.publisher import Publisher
+from edge_classifier.mqtt.publisher import Publisher
 from edge_classifier.vision.pictures import load_picture
 
+# What one would write without this project, for the int8 input of the embedded model.
 TEN_LINES = """
 import sys, cv2, numpy as np
 from {module} import Interpreter
@@ -32,7 +33,6 @@ for path in sys.argv[2:]:
     network.invoke()
     print(path, network.get_tensor(made["index"])[0].argmax())
 """
-"""What one would write without this project, for the int8 input of the embedded model."""
 
 _PEAK = """
 import resource, subprocess, sys
@@ -67,15 +67,15 @@ _SETTLED_S = 6.0
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class BenchRow:
     """One figure and its limit."""
 
     what: str
     value: float
     limit: float
     unit: str = ""
+    # Whether the limit is the least value, not the most.
     above: bool = False
-    """Whether the limit is the least value, not the most."""
 
     @property
     def met(self) -> bool:
@@ -83,7 +83,7 @@ class Row:
         return self.value >= self.limit if self.above else self.value <= self.limit
 
 
-def measure_daemon(rounds: int, minutes: float) -> Iterator[Row]:
+def measure_daemon(rounds: int, minutes: float) -> Iterator[BenchRow]:
     """All rows, as they come. ``minutes``: of the soak; 0: none."""
     model = load_model(ModelChoice())
     with tempfile.TemporaryDirectory() as folder:
@@ -117,22 +117,22 @@ def _script_mb(model: LoadedModel, picture: Path) -> float:
     return int(done.stdout) / 1024
 
 
-def _speed(model: LoadedModel, folder: Path, rounds: int) -> Iterator[Row]:
+def _speed(model: LoadedModel, folder: Path, rounds: int) -> Iterator[BenchRow]:
     """The daemon and the bare network by turns, a second each: a busy machine slows both."""
     ratios = []
-    with Trial(_UNLIMITED.format(folder=folder)) as free:
+    with DaemonTrial(_UNLIMITED.format(folder=folder)) as free:
         for _ in range(rounds):
             run = _run(free)
             with free.paused():
                 bare_fps = _bare_fps(model.engine.invoke)
             ratios.append(run.fps / bare_fps)
-        with Trial(_GATED.format(folder=folder)) as still:
+        with DaemonTrial(_GATED.format(folder=folder)) as still:
             with free.paused():
                 gated_ms = _run(still).cpu_ms
             with still.paused():
                 free_ms = _run(free).cpu_ms
-    yield Row("frames per second / bare invoke's", statistics.median(ratios), 0.93, above=True)
-    yield Row("CPU time of a gated frame / ungated", gated_ms / free_ms, 0.10)
+    yield BenchRow("frames per second / bare invoke's", statistics.median(ratios), 0.93, above=True)
+    yield BenchRow("CPU time of a gated frame / ungated", gated_ms / free_ms, 0.10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ class _Span:
     cpu_ms: float
 
 
-def _run(trial: Trial) -> _Span:
+def _run(trial: DaemonTrial) -> _Span:
     """What a daemon does in one turn."""
     first = trial.read()
     time.sleep(_TURN_S)
@@ -161,27 +161,27 @@ def _bare_fps(invoke: Callable[[], None]) -> float:
     return count / (time.perf_counter() - started)
 
 
-def _memory(jpeg: bytes, script_mb: float) -> Iterator[Row]:
+def _memory(jpeg: bytes, script_mb: float) -> Iterator[BenchRow]:
     with mjpeg_camera(jpeg, 15) as camera:
         one, more = (_peak_mb(camera, number) for number in (1, 1 + _MORE_CAMERAS))
-    yield Row("peak memory, one camera / script's", one / script_mb, 1.4)
-    yield Row("each further camera", (more - one) / _MORE_CAMERAS, 15, "MB")
+    yield BenchRow("peak memory, one camera / script's", one / script_mb, 1.4)
+    yield BenchRow("each further camera", (more - one) / _MORE_CAMERAS, 15, "MB")
 
 
-def _peak_mb(camera: Camera, cameras: int) -> float:
-    with Trial(_streams(camera, cameras)) as trial:
+def _peak_mb(camera: MjpegCamera, cameras: int) -> float:
+    with DaemonTrial(_streams(camera, cameras)) as trial:
         time.sleep(_SETTLED_S)
         return trial.read().peak_mb
 
 
-def _streams(camera: Camera, cameras: int) -> str:
+def _streams(camera: MjpegCamera, cameras: int) -> str:
     streams = (_STREAM.format(number=number, url=camera.url) for number in range(cameras))
     return _SILENT + "".join(streams)
 
 
-def _soak(jpeg: bytes, minutes: float) -> Iterator[Row]:
+def _soak(jpeg: bytes, minutes: float) -> Iterator[BenchRow]:
     """Memory over time, with a camera that is cut off again and again."""
-    with mjpeg_camera(jpeg, 15) as camera, Trial(_streams(camera, 1)) as trial:
+    with mjpeg_camera(jpeg, 15) as camera, DaemonTrial(_streams(camera, 1)) as trial:
         # The first minute's share is warming up: caches and arenas fill.
         ends = time.monotonic() + 60 * minutes
         readings = []
@@ -191,21 +191,22 @@ def _soak(jpeg: bytes, minutes: float) -> Iterator[Row]:
             readings.append(trial.read().rss_mb)
         settled = readings[len(readings) // 10 :]
         spread = max(settled) - min(settled)
-        yield Row(f"memory, spread over {minutes:g} min", spread / 2, 3, "MB (+-)")
+        yield BenchRow(f"memory, spread over {minutes:g} min", spread / 2, 3, "MB (+-)")
 
 
-def _outage(folder: Path) -> Row:
+def _outage(folder: Path) -> BenchRow:
     """The outbox after an hour without a broker at an event a second."""
     state = folder / "outage"
     state.mkdir()
     publisher = Publisher(
-        Mqtt(host="127.0.0.1", port=9),
-        Outbox(),
+        MqttSettings(host="127.0.0.1", port=9),
+        OutboxSettings(),
         state / "outbox.db",
         node="trial",
         cameras={"camera": "camera"},
         password=lambda: None,
         on_request=lambda *_: None,
+        on_published=lambda _: None,
     )
     publisher.start()
     for seq in range(_OUTAGE_EVENTS):
@@ -214,7 +215,7 @@ def _outage(folder: Path) -> Row:
             time.sleep(0.05)  # As many as the mailbox may hold would be dropped at once.
     publisher.stop(10)
     size = sum(file.stat().st_size for file in state.iterdir())
-    return Row(f"outbox with {publisher.status.waiting} events", size / 1e6, 5, "MB")
+    return BenchRow(f"outbox with {publisher.status.waiting} events", size / 1e6, 5, "MB")
 
 
 def _event(seq: int) -> tuple[LabelChange, CameraState]:

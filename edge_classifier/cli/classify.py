@@ -7,10 +7,11 @@ from functools import partial
 from pathlib import Path
 
 from edge_classifier.assembly import LoadedModel, load_model
-from edge_classifier.batch import Outcome, classify_all
+from edge_classifier.batch import BatchItem, classify_all
 from edge_classifier.classifier import Answer, Classifier
 from edge_classifier.cli.drawing import Drawing
-from edge_classifier.cli.options import (
+from edge_classifier.cli.output import Format, make_writer, progress
+from edge_classifier.cli.shared_options import (
     add_model_arguments,
     fraction,
     model_choice,
@@ -18,7 +19,6 @@ from edge_classifier.cli.options import (
     say,
     whole_number,
 )
-from edge_classifier.cli.output import Format, make_writer, progress
 from edge_classifier.core.contract import Contract
 from edge_classifier.core.geometry import enough
 from edge_classifier.core.labels import display_names
@@ -28,13 +28,13 @@ from edge_classifier.vision.pictures import (
     BYTE_LIMIT,
     PIXEL_LIMIT,
     STANDARD_INPUT,
-    Picture,
+    LoadedPicture,
     find_pictures,
     load_picture,
 )
 
+# The language of labels themselves.
 ENGLISH = "en"
-"""The language of labels themselves."""
 DESCRIPTION = "Says what is in pictures, with an int8 network on this machine."
 
 
@@ -109,20 +109,20 @@ def run(options: Namespace) -> ExitCode:
     writer = make_writer(options.format, model.name, sys.stdout)
     failure = ExitCode.OK
     try:
-        with progress(len(references)) as advance:
+        with progress(len(references)) as shown:
             for outcome in classify_all(references, load, classifiers):
                 failure = failure or _report(outcome)
                 writer.write(outcome)
                 drawn = _draw(drawing, outcome, contract)
                 failure = failure or drawn
-                advance()
+                shown.advance()
     finally:
         writer.close()
     drawing.close()
     return failure
 
 
-def _draw(drawing: Drawing, outcome: Outcome, contract: Contract) -> ExitCode:
+def _draw(drawing: Drawing, outcome: BatchItem, contract: Contract) -> ExitCode:
     """A picture that cannot be drawn costs its drawing only."""
     try:
         drawing.add(outcome, contract)
@@ -146,7 +146,7 @@ def _classifiers(model: LoadedModel, answer: Answer, count: int) -> list[Classif
     return [model.classifier(answer), *(model.another(answer) for _ in range(others))]
 
 
-def _load(reference: str, *, at_least: tuple[int, int] | None, pixel_limit: int) -> Picture:
+def _load(reference: str, *, at_least: tuple[int, int] | None, pixel_limit: int) -> LoadedPicture:
     stream = None
     if reference == STANDARD_INPUT:
         if sys.stdin is None:
@@ -158,7 +158,7 @@ def _load(reference: str, *, at_least: tuple[int, int] | None, pixel_limit: int)
     return load_picture(reference, stream=stream, at_least=at_least, pixel_limit=pixel_limit)
 
 
-def _report(outcome: Outcome) -> ExitCode:
+def _report(outcome: BatchItem) -> ExitCode:
     """Tell people of a failure or a note; the exit code that it means."""
     if outcome.error:
         print(f"edge-classify: {escaped(str(outcome.error))}", file=sys.stderr)

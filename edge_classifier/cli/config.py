@@ -9,12 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edge_classifier.cli.check import with_model
-from edge_classifier.config.report import Report
+from edge_classifier.cli.model_check import with_model
+from edge_classifier.config.settings import Settings
 from edge_classifier.config.sources import (
     FILE_VARIABLE,
     SYSTEM_FILE,
-    Sources,
+    SettingsReport,
+    SettingsSources,
     named_file,
     search_path,
 )
@@ -65,9 +66,9 @@ def add_settings_arguments(parser: ArgumentParser) -> None:
     )
 
 
-def settings_sources(options: Namespace) -> Sources:
+def settings_sources(options: Namespace) -> SettingsSources:
     """Where these options say that settings come from."""
-    return Sources(options.config, dict(os.environ), tuple(options.assignments))
+    return SettingsSources(options.config, dict(os.environ), tuple(options.assignments))
 
 
 def run(options: Namespace) -> ExitCode:
@@ -88,7 +89,7 @@ def _add(
 
 
 def _init(options: Namespace) -> ExitCode:
-    from edge_classifier.config.render import commented_file
+    from edge_classifier.config.reference import commented_file
 
     if "://" in options.camera and "@" in options.camera:
         remedy = "Put USER:PASSWORD into a file, and its name into credentials_file."
@@ -109,7 +110,7 @@ def _init(options: Namespace) -> ExitCode:
 def _place() -> Path:
     """The file that is named, or the first place for one where this user may write."""
     candidates = search_path(os.environ)
-    found = named_file(Sources(environment=os.environ)) or next(
+    found = named_file(SettingsSources(environment=os.environ)) or next(
         filter(_may_be_written, candidates), None
     )
     if found is None:
@@ -144,7 +145,7 @@ def _check(options: Namespace) -> ExitCode:
     return ExitCode.OK if report.settings else ExitCode.CONFIGURATION
 
 
-def _as_text(report: Report) -> str:
+def _as_text(report: SettingsReport[Settings]) -> str:
     lines = [str(problem) for problem in report.problems]
     lines += [f"warning: {warning}" for warning in report.warnings]
     if report.settings is None:
@@ -155,7 +156,7 @@ def _as_text(report: Report) -> str:
     return "\n".join(map(escaped, lines))
 
 
-def _as_json(report: Report) -> str:
+def _as_json(report: SettingsReport[Settings]) -> str:
     facts = {
         "ok": report.settings is not None,
         "file": str(report.file) if report.file else None,
@@ -168,7 +169,7 @@ def _as_json(report: Report) -> str:
 
 def _show(options: Namespace) -> ExitCode:
     from edge_classifier.config.load import examine
-    from edge_classifier.config.render import merged
+    from edge_classifier.config.reference import merged
 
     report = examine(settings_sources(options))
     for problem in report.problems:

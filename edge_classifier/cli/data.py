@@ -11,7 +11,7 @@ from typing import Any
 from edge_classifier.cli.output import progress, writable
 from edge_classifier.core.text import escaped
 from edge_classifier.dataset.check import findings
-from edge_classifier.dataset.facts import Facts, examine
+from edge_classifier.dataset.facts import PictureFacts, examine
 from edge_classifier.dataset.finding import Findings
 from edge_classifier.dataset.folder import UNSURE, Dataset, scan, scan_like
 from edge_classifier.dataset.sorting import sort_store
@@ -65,12 +65,12 @@ def _check(options: Namespace) -> ExitCode:
     return ExitCode.BAD_DATA if found.fatal else ExitCode.OK
 
 
-def look_at(dataset: Dataset, validation: Dataset | None = None) -> dict[Path, Facts]:
+def look_at(dataset: Dataset, validation: Dataset | None = None) -> dict[Path, PictureFacts]:
     """Facts of all pictures, with a bar for a person who waits."""
     samples = dataset.samples + (validation.samples if validation else ())
     paths = [sample.path for sample in samples]
-    with progress(len(paths), "reading pictures") as advance:
-        return examine(paths, workers=os.cpu_count() or 1, progress=lambda _: advance())
+    with progress(len(paths), "reading pictures") as shown:
+        return examine(paths, workers=os.cpu_count() or 1, progress=lambda _: shown.advance())
 
 
 def show_findings(found: Findings, dataset: Dataset) -> None:

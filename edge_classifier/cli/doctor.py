@@ -13,7 +13,7 @@ from edge_classifier import __version__, samples
 from edge_classifier.assembly import LoadedModel, load_model
 from edge_classifier.classifier import Answer
 from edge_classifier.cli.models import verdict_on
-from edge_classifier.cli.options import add_model_arguments, model_choice
+from edge_classifier.cli.shared_options import add_model_arguments, model_choice
 from edge_classifier.engine.delegates import find_edgetpu
 from edge_classifier.engine.probe import check_delegate
 from edge_classifier.engine.runtime import load_runtime
@@ -23,6 +23,7 @@ from edge_classifier.vision.pictures import load_picture
 
 DESCRIPTION = "Checks this machine: runtime, accelerators, model, one timed inference."
 _PACKAGES = ("numpy", "opencv-python-headless", "pillow", "rich", "pooch")
+# Flags of /proc/cpuinfo for which XNNPACK has kernels of its own.
 _FEATURES = {
     "asimd": "NEON",
     "neon": "NEON",
@@ -33,11 +34,10 @@ _FEATURES = {
     "avx_vnni": "int8 dot product (fast)",
     "avx512_vnni": "int8 dot product (fast)",
 }
-"""Flags of /proc/cpuinfo for which XNNPACK has kernels of its own."""
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DoctorFinding:
     """One line of the report. ``ok`` None: a fact that is neither good nor bad."""
 
     subject: str
@@ -53,14 +53,14 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> ExitCode:
     """Look at everything, print it, and fail with the code of the first thing that is wrong."""
-    findings: list[Finding] = []
+    findings: list[DoctorFinding] = []
     codes: list[ExitCode] = []
 
-    def look(subject: str, inspect: Callable[[], list[Finding]]) -> None:
+    def look(subject: str, inspect: Callable[[], list[DoctorFinding]]) -> None:
         try:
             findings.extend(inspect())
         except EdgeClassifierError as error:
-            findings.append(Finding(subject, str(error), ok=False))
+            findings.append(DoctorFinding(subject, str(error), ok=False))
             codes.append(error.exit_code)
 
     look("versions", _versions)
@@ -74,44 +74,48 @@ def run(options: Namespace) -> ExitCode:
     return codes[0] if codes else ExitCode.BAD_DATA if wrong else ExitCode.OK
 
 
-def _versions() -> list[Finding]:
-    found = [Finding("edge-classifier", __version__)]
+def _versions() -> list[DoctorFinding]:
+    found = [DoctorFinding("edge-classifier", __version__)]
     bits = 64 if sys.maxsize > 2**32 else 32
     python = f"{platform.python_version()}, {bits} bit, {platform.platform()}"
-    found.append(Finding("python", python))
+    found.append(DoctorFinding("python", python))
     for name in _PACKAGES:
         try:
-            found.append(Finding(name, importlib.metadata.version(name)))
+            found.append(DoctorFinding(name, importlib.metadata.version(name)))
         except importlib.metadata.PackageNotFoundError:
-            found.append(Finding(name, "not installed by pip (a system package may serve)"))
+            found.append(DoctorFinding(name, "not installed by pip (a system package may serve)"))
     return found
 
 
-def _processor() -> list[Finding]:
+def _processor() -> list[DoctorFinding]:
     try:
         flags = set(Path("/proc/cpuinfo").read_text("utf-8").split())
     except OSError as error:
         # XNNPACK asks there, too, and without an answer leaves its fast kernels out.
         text = f"/proc/cpuinfo cannot be read ({error.strerror}): inference will be slow"
-        return [Finding("processor", text, ok=False)]
+        return [DoctorFinding("processor", text, ok=False)]
     known = list(dict.fromkeys(text for flag, text in _FEATURES.items() if flag in flags))
-    return [Finding("processor", f"{platform.machine()}: {', '.join(known) or 'no vector units'}")]
+    return [
+        DoctorFinding("processor", f"{platform.machine()}: {', '.join(known) or 'no vector units'}")
+    ]
 
 
-def _runtime() -> list[Finding]:
+def _runtime() -> list[DoctorFinding]:
     runtime = load_runtime()
-    return [Finding("runtime", f"{runtime.name} {runtime.version} ({runtime.reason})", ok=True)]
+    return [
+        DoctorFinding("runtime", f"{runtime.name} {runtime.version} ({runtime.reason})", ok=True)
+    ]
 
 
-def _edgetpu() -> list[Finding]:
+def _edgetpu() -> list[DoctorFinding]:
     library = find_edgetpu()
     if library is None:
-        return [Finding("edge tpu", "libedgetpu is not installed; the CPU is used")]
+        return [DoctorFinding("edge tpu", "libedgetpu is not installed; the CPU is used")]
     check_delegate(library, load_catalogue().locate(""))
-    return [Finding("edge tpu", f"{library} loads and runs", ok=True)]
+    return [DoctorFinding("edge tpu", f"{library} loads and runs", ok=True)]
 
 
-def _model_files() -> list[Finding]:
+def _model_files() -> list[DoctorFinding]:
     catalogue = load_catalogue()
     found = []
     for entry in catalogue.entries:
@@ -119,11 +123,11 @@ def _model_files() -> list[Finding]:
             verdict, code = verdict_on(entry, catalogue)
             good = code is ExitCode.OK
             remedy = "" if good else f". {catalogue.how_to_get(entry)}"
-            found.append(Finding(f"model {entry.name}", f"{verdict}{remedy}", ok=good))
+            found.append(DoctorFinding(f"model {entry.name}", f"{verdict}{remedy}", ok=good))
     return found
 
 
-def _inference(options: Namespace) -> list[Finding]:
+def _inference(options: Namespace) -> list[DoctorFinding]:
     """Classify a photograph of a cat; the second run is timed, the first one warms up."""
     model = load_model(model_choice(options), threads=options.threads)
     frame = load_picture(str(samples.CAT)).frame
@@ -136,8 +140,8 @@ def _inference(options: Namespace) -> list[Finding]:
         f"preprocessing {result.preprocess_ms:.2f} ms, inference {result.inference_ms:.2f} ms; "
         f"the sample cat is {best.label} {best.score:.2f}"
     )
-    notes = [Finding("note", note) for note in model.notes]
-    return [Finding("inference", text, ok=_right(model, best.label)), *notes]
+    notes = [DoctorFinding("note", note) for note in model.notes]
+    return [DoctorFinding("inference", text, ok=_right(model, best.label)), *notes]
 
 
 def _right(model: LoadedModel, label: str) -> bool | None:
@@ -148,7 +152,7 @@ def _right(model: LoadedModel, label: str) -> bool | None:
     return label.split(",", maxsplit=1)[0] in samples.CAT_LABELS
 
 
-def _print(findings: list[Finding], as_json: bool) -> None:
+def _print(findings: list[DoctorFinding], as_json: bool) -> None:
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=1))
         return

@@ -5,12 +5,12 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge_classifier.batch import Outcome
-from edge_classifier.cli.options import say
+from edge_classifier.batch import BatchItem
+from edge_classifier.cli.shared_options import say
 from edge_classifier.core.contract import Contract
 from edge_classifier.core.geometry import place
 from edge_classifier.errors import OutputError, UsageError
-from edge_classifier.vision.pictures import STANDARD_INPUT, Picture, load_picture
+from edge_classifier.vision.pictures import STANDARD_INPUT, LoadedPicture, load_picture
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
@@ -35,7 +35,7 @@ class Drawing:
         if self._sheet and len(references) > self._draw.SHEET_LIMIT:
             say([f"the contact sheet shows the first {self._draw.SHEET_LIMIT} pictures only"])
 
-    def add(self, outcome: Outcome, contract: Contract) -> None:
+    def add(self, outcome: BatchItem, contract: Contract) -> None:
         """Draw one outcome; they come in the order of the references. Raises OutputError."""
         found, picture = outcome.classification, outcome.picture
         target = self._targets.pop(0) if self._targets else None
@@ -54,7 +54,7 @@ class Drawing:
         if self._sheet and self._sheet_path:
             self._draw.save(self._sheet.render(), self._sheet_path)
 
-    def _whole(self, reference: str, picture: Picture) -> Picture:
+    def _whole(self, reference: str, picture: LoadedPicture) -> LoadedPicture:
         """The picture at its full size; what was classified may have been decoded at an eighth."""
         if reference == STANDARD_INPUT:
             return picture

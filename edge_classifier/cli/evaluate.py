@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from edge_classifier.assembly import LoadedModel, ModelChoice, load_model
-from edge_classifier.cli.options import add_running_arguments, fraction, model_choice, say
 from edge_classifier.cli.output import progress
+from edge_classifier.cli.shared_options import add_running_arguments, fraction, model_choice, say
 from edge_classifier.core.text import escaped
 from edge_classifier.dataset.folder import scan
 from edge_classifier.errors import ExitCode
 from edge_classifier.evaluation.contents import ReportData
-from edge_classifier.evaluation.figures import figures
 from edge_classifier.evaluation.latency import Latency, interleaved
 from edge_classifier.evaluation.report import PAGE_REMEDY, as_json, write_report
-from edge_classifier.evaluation.score import Scored, score_samples
+from edge_classifier.evaluation.report_figures import figures
+from edge_classifier.evaluation.score import ScoredSamples, score_samples
 from edge_classifier.evaluation.verdict import interval, percent
 
 DESCRIPTION = "Measures a model on labelled pictures: a folder with one sub-folder a label."
+# Labels in the table on the terminal; the weakest, where there are more.
 _ROWS = 30
-"""Labels in the table on the terminal; the weakest, where there are more."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -60,8 +60,8 @@ def run(options: Namespace) -> ExitCode:
     model = load_model(model_choice(options))
     say(model.notes)
     dataset = scan(options.data, other=options.other)
-    with progress(len(dataset.samples)) as advance:
-        scored = score_samples(model, dataset, threads=options.threads, progress=advance)
+    with progress(len(dataset.samples)) as shown:
+        scored = score_samples(model, dataset, threads=options.threads, progress=shown.advance)
     say(_left_out(scored))
     data = ReportData(
         title=f"{model.name} on {options.data.resolve().name}",
@@ -80,7 +80,7 @@ def run(options: Namespace) -> ExitCode:
     return ExitCode.OK
 
 
-def _left_out(scored: Scored) -> list[str]:
+def _left_out(scored: ScoredSamples) -> list[str]:
     """What is not in the figures."""
     notes = []
     for one in scored.left_out:

@@ -26,7 +26,7 @@ def run(options: Namespace) -> ExitCode:
     """Export, measure, report."""
     require_training()
     from edge_classifier.training import session  # Here: it imports torch.
-    from edge_classifier.training.run import require_settings
+    from edge_classifier.training.run_folder import require_settings
 
     settings = require_settings(options.run, options.set)
     written = session.run_all(settings, options.run, resume=True, tell=tell)

@@ -4,8 +4,8 @@ import logging
 import os
 import sys
 
+# Priorities that the journal takes from the begin of a line, see sd-daemon(3).
 _JOURNAL = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
-"""Priorities that the journal takes from the begin of a line, see sd-daemon(3)."""
 
 
 class _Journal(logging.Formatter):

@@ -14,6 +14,7 @@ from edge_classifier import __version__
 from edge_classifier.core.text import escaped
 from edge_classifier.errors import EdgeClassifierError, ExitCode, UsageError
 
+# Name to one line of help; each is the module of that name in this package.
 COMMANDS = {
     "run": "the daemon: classify cameras and publish their labels over MQTT",
     "models": "list, inspect, fetch and verify models",
@@ -27,7 +28,6 @@ COMMANDS = {
     "web": "the web page: upload and classify, live view, history, review",
     "record": "write what the daemons tell into the database, apart from the web page",
 }
-"""Name to one line of help; each is the module of that name in this package."""
 CLASSIFY = "classify"
 PROGRAM = "edge-classify"
 

@@ -4,8 +4,7 @@ import json
 import sys
 from argparse import ArgumentParser, Namespace
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from edge_classifier.assembly import LoadedModel, ModelChoice, load_model
@@ -13,6 +12,7 @@ from edge_classifier.core.quantization import TensorSpec
 from edge_classifier.errors import ExitCode, MissingFileError, ModelError
 from edge_classifier.modelfile.catalogue import Catalogue, Entry, load_catalogue, sha256_of
 from edge_classifier.modelfile.pull import pull
+from edge_classifier.progress import Unit, show_bar
 
 DESCRIPTION = "Lists, inspects, fetches and verifies models."
 
@@ -104,8 +104,8 @@ def _path(options: Namespace, catalogue: Catalogue) -> ExitCode:
 def _pull(options: Namespace, catalogue: Catalogue) -> ExitCode:
     for name in options.names:
         entry = catalogue.require(name)
-        with _download_bar(name) as progress:
-            path = pull(catalogue, entry, progress)
+        with show_bar(name, None, Unit.BYTES) as shown:
+            path = pull(catalogue, entry, shown.reach)
         print(f"{name}\t{path}")
     return ExitCode.OK
 
@@ -199,18 +199,3 @@ def _tensor(spec: TensorSpec) -> dict[str, Any]:
         facts["scale"] = spec.quantization.scale
         facts["zero_point"] = spec.quantization.zero_point
     return facts
-
-
-@contextmanager
-def _download_bar(name: str) -> Iterator[Callable[[int, int], None]]:
-    """Progress on standard error: a bar for a person, silence for a log."""
-    if not sys.stderr.isatty():
-        yield lambda *_: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-    columns = TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total or None)

@@ -3,19 +3,18 @@
 import csv
 import json
 import math
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import Any, Protocol, TextIO
 
-from edge_classifier.batch import Outcome
+from edge_classifier.batch import BatchItem
 from edge_classifier.classifier import Classification
 from edge_classifier.core.scores import Prediction
 from edge_classifier.core.text import escaped
+from edge_classifier.progress import ProgressDisplay, Unit, show_bar
 
+# Fewer pictures are done before a bar could be read.
 _PROGRESS_FROM = 20
-"""Fewer pictures are done before a bar could be read."""
 
 
 class Format(StrEnum):
@@ -27,17 +26,17 @@ class Format(StrEnum):
     CSV = "csv"
 
 
-class Writer(Protocol):
+class ResultWriter(Protocol):
     """Prints outcomes one by one."""
 
-    def write(self, outcome: Outcome) -> None:
+    def write(self, outcome: BatchItem) -> None:
         """Print one."""
 
     def close(self) -> None:
         """Print what comes last."""
 
 
-def as_record(outcome: Outcome, model: str) -> dict[str, Any]:
+def as_record(outcome: BatchItem, model: str) -> dict[str, Any]:
     """The documented JSON object of one picture (docs/cli.md)."""
     if outcome.error or outcome.classification is None:
         return {
@@ -77,7 +76,7 @@ def worth_showing(found: Classification) -> list[Prediction]:
     return [p for number, p in enumerate(found.predictions) if number == 0 or p.score > 0]
 
 
-def make_writer(format_: Format, model: str, stream: TextIO) -> Writer:
+def make_writer(format_: Format, model: str, stream: TextIO) -> ResultWriter:
     """The writer for a format; text looks different on a terminal."""
     if format_ is Format.JSON:
         return _Json(model, stream)
@@ -96,7 +95,7 @@ class _Json:
         self._stream = stream
         self._separator = "["
 
-    def write(self, outcome: Outcome) -> None:
+    def write(self, outcome: BatchItem) -> None:
         text = json.dumps(as_record(outcome, self._model), ensure_ascii=False, indent=1)
         self._stream.write(f"{self._separator}\n{text}")
         self._separator = ","
@@ -110,7 +109,7 @@ class _JsonLines:
         self._model = model
         self._stream = stream
 
-    def write(self, outcome: Outcome) -> None:
+    def write(self, outcome: BatchItem) -> None:
         record = as_record(outcome, self._model)
         self._stream.write(json.dumps(record, ensure_ascii=False) + "\n")
         self._stream.flush()
@@ -126,7 +125,7 @@ class _Csv:
         self._writer = csv.writer(stream, lineterminator="\n")
         self._writer.writerow(["image", "rank", "label", "index", "score"])
 
-    def write(self, outcome: Outcome) -> None:
+    def write(self, outcome: BatchItem) -> None:
         predictions = outcome.classification.predictions if outcome.classification else ()
         for rank, p in enumerate(predictions, 1):
             index = "" if p.index is None else p.index
@@ -144,7 +143,7 @@ class _Lines:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def write(self, outcome: Outcome) -> None:
+    def write(self, outcome: BatchItem) -> None:
         if outcome.classification:
             parts = [f"{p.label} {p.score:.3f}" for p in worth_showing(outcome.classification)]
             self._stream.write("\t".join([escaped(outcome.reference), *parts]) + "\n")
@@ -161,7 +160,7 @@ class _Terminal:
 
         self._console = Console(highlight=False)
 
-    def write(self, outcome: Outcome) -> None:
+    def write(self, outcome: BatchItem) -> None:
         from rich.progress_bar import ProgressBar
         from rich.table import Table
         from rich.text import Text
@@ -186,30 +185,6 @@ class _Terminal:
         """Nothing comes last."""
 
 
-@contextmanager
-def progress(count: int, title: str = "classifying") -> Iterator[Callable[[], None]]:
+def progress(count: int, title: str = "classifying") -> AbstractContextManager[ProgressDisplay]:
     """A bar on standard error for many pictures, if a person is watching it."""
-    if count < _PROGRESS_FROM or not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    bar = Progress(
-        TextColumn(title),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        redirect_stdout=sys.stdout.isatty(),
-        transient=True,
-    )
-    with bar:
-        task = bar.add_task("", total=count)
-        yield lambda: bar.advance(task)
+    return show_bar(title, count, Unit.COUNT, shown=count >= _PROGRESS_FROM)

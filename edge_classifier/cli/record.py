@@ -10,8 +10,8 @@ from edge_classifier.errors import ExitCode, UsageError
 
 DESCRIPTION = "Writes what the daemons tell over MQTT into the database of `edge-classify web`."
 
+# So that all is over within the 5 s that are promised.
 _STOP_S = 4.0
-"""So that all is over within the 5 s that are promised."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:

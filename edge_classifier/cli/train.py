@@ -6,14 +6,15 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
-from edge_classifier.cli.options import whole_number
+from edge_classifier.cli.shared_options import whole_number
 from edge_classifier.core.text import escaped
 from edge_classifier.errors import ConfigurationError, ExitCode, UnavailableError, UsageError
 
 DESCRIPTION = """Learns to tell pictures apart: one folder a class. Writes RUN/model.tflite, which
 `edge-classify --model` and the daemon run, and RUN/report.html, which says how good it is."""
+# What the extra brings that nothing else does.
 LIBRARIES = ("torch", "pytorch_lightning", "litert_torch", "litert_quantizer", "safetensors")
-"""What the extra brings that nothing else does."""
+# Option to the key that it sets.
 _OPTIONS = {
     "data": "data.folder",
     "other": "data.other",
@@ -31,7 +32,6 @@ _OPTIONS = {
     "learning_curve": "learning_curve",
     "tensorboard": "machine.tensorboard",
 }
-"""Option to the key that it sets."""
 
 
 def require_training() -> None:
@@ -120,8 +120,8 @@ def run(options: Namespace) -> ExitCode:
 
 
 def _settings(options: Namespace) -> Any:
-    from edge_classifier.training import configuration
-    from edge_classifier.training import run as folder
+    from edge_classifier.training import load_settings as configuration
+    from edge_classifier.training import run_folder as folder
 
     given = {
         key: str(value) if isinstance(value, Path) else value

@@ -11,8 +11,8 @@ from edge_classifier.daemon.notify import Notifier
 from edge_classifier.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from edge_classifier.web.configuration import Places
-    from edge_classifier.web.settings import Settings
+    from edge_classifier.web.configuration import Folders
+    from edge_classifier.web.settings import WebSettings
 
 DESCRIPTION = "Serve the web page: uploads, live view, history, review, administration."
 _EXTRA = "pip install 'edge-classifier[web]'"
@@ -53,7 +53,9 @@ def run(options: Namespace) -> ExitCode:
     start_log()
     settings, places = prepare(options, _assignments(options))
     if options.action == "createadmin":
-        from edge_classifier.web.first_run import create_administrator  # Needs Django's settings.
+        from edge_classifier.web.accounts.first_run import (
+            create_administrator,  # Needs Django's settings.
+        )
 
         user = create_administrator(options.username)
         print(f"{user.get_username()} is an administrator now.")
@@ -69,10 +71,10 @@ def run(options: Namespace) -> ExitCode:
     return ExitCode.OK
 
 
-def prepare(options: Namespace, assignments: Sequence[str]) -> "tuple[Settings, Places]":
+def prepare(options: Namespace, assignments: Sequence[str]) -> "tuple[WebSettings, Folders]":
     """Read the settings, make Django ready, and bring the tables up to date."""
     try:
-        from edge_classifier.web import start  # Whoever classifies only has no Django.
+        from edge_classifier.web import startup as start  # Whoever classifies only has no Django.
     except ImportError as error:
         raise UsageError("web", f"needs the extra [web] ({error})", _EXTRA) from error
     from edge_classifier.web.configuration import load

@@ -2,80 +2,22 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
-from enum import StrEnum
-from types import MappingProxyType
-from typing import Any
+from functools import cache
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
+from edge_classifier.config.field_types import Effect
 from edge_classifier.config.settings import Settings
 from edge_classifier.config.toml import Key, dotted
-
-
-class Effect(StrEnum):
-    """When a changed setting takes effect."""
-
-    LIVE = "live"
-    REOPEN = "live, reopens the camera"
-    RESTART = "restart"
-
-
-EFFECTS: Mapping[str, Effect] = MappingProxyType(
-    {
-        "device.*": Effect.RESTART,
-        "device.language": Effect.LIVE,
-        "model.*": Effect.LIVE,
-        "cameras.*": Effect.LIVE,
-        "cameras.*.source": Effect.REOPEN,
-        "cameras.*.enabled": Effect.LIVE,
-        "cameras.*.title": Effect.LIVE,
-        "cameras.*.credentials_file": Effect.REOPEN,
-        "cameras.*.rate_fps": Effect.LIVE,
-        "cameras.*.width": Effect.REOPEN,
-        "cameras.*.height": Effect.REOPEN,
-        "cameras.*.rotate": Effect.REOPEN,
-        "cameras.*.region.*": Effect.LIVE,
-        "cameras.*.loop": Effect.REOPEN,
-        "cameras.*.picture_s": Effect.REOPEN,
-        "cameras.*.open_timeout_s": Effect.REOPEN,
-        "cameras.*.read_timeout_s": Effect.REOPEN,
-        "cameras.*.black_s": Effect.REOPEN,
-        "cameras.*.retry_max_s": Effect.REOPEN,
-        "cameras.*.quiet_hours": Effect.LIVE,
-        "cameras.*.decision.*": Effect.LIVE,
-        "cameras.*.motion.*": Effect.LIVE,
-        "decision.*": Effect.LIVE,
-        "motion.*": Effect.LIVE,
-        "mqtt.enabled": Effect.RESTART,
-        "mqtt.host": Effect.RESTART,
-        "mqtt.port": Effect.RESTART,
-        "mqtt.username": Effect.RESTART,
-        "mqtt.password_file": Effect.RESTART,
-        "mqtt.client_id": Effect.RESTART,
-        "mqtt.protocol": Effect.RESTART,
-        "mqtt.keepalive_s": Effect.RESTART,
-        "mqtt.base_topic": Effect.RESTART,
-        "mqtt.discovery": Effect.RESTART,
-        "mqtt.discovery_prefix": Effect.RESTART,
-        "mqtt.heartbeat_s": Effect.LIVE,
-        "mqtt.stats_s": Effect.LIVE,
-        "mqtt.tls.*": Effect.RESTART,
-        "outbox.*": Effect.RESTART,
-        "snapshots.*": Effect.LIVE,
-        "store.*": Effect.LIVE,
-        "http.*": Effect.RESTART,
-        "log.*": Effect.LIVE,
-    }
-)
-"""Every setting; ``*`` is a camera's name, or at the end all keys of a table."""
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
     """The keys whose values differ, dotted. A camera that comes or goes is one key."""
 
+    # What takes effect at once.
     live: tuple[str, ...]
-    """What takes effect at once."""
+    # What stays as it is until the daemon is started again.
     restart_required: tuple[str, ...]
-    """What stays as it is until the daemon is started again."""
 
 
 def compare(old: Settings, new: Settings) -> Changes:
@@ -90,32 +32,37 @@ def compare(old: Settings, new: Settings) -> Changes:
 
 def in_force(started: Settings, new: Settings) -> Settings:
     """``new``, but for what has to wait for a restart: that is as it was at the start."""
-    sections = {
-        name: _in_force_section(name, getattr(started, name), getattr(new, name))
-        for name in ("device", "mqtt", "outbox", "http")
-    }
+    sections: dict[str, Any] = {}
+    for name in ("device", "mqtt", "outbox", "http"):
+        before, after = getattr(started, name), getattr(new, name)
+        waiting = {
+            item.name: getattr(before, item.name)
+            for item in fields(after)
+            if effect_of((name, item.name)) is Effect.RESTART
+        }
+        sections[name] = replace(after, **waiting)
     return replace(new, **sections)
 
 
-def _in_force_section(name: str, started: Any, new: Any) -> Any:
-    waiting = {
-        item.name: getattr(started, item.name)
-        for item in fields(new)
-        if _waits((name, item.name), getattr(new, item.name))
-    }
-    return replace(new, **waiting)
-
-
-def _waits(key: Key, value: Any) -> bool:
-    inner = (*key, fields(value)[0].name) if is_dataclass(value) else key
-    return effect_of(inner) is Effect.RESTART
-
-
+@cache
 def effect_of(key: Key) -> Effect:
-    """When a change of ``key`` takes effect. Raises KeyError for what is no setting."""
-    names = ["*" if at == 1 and key[0] == "cameras" else str(name) for at, name in enumerate(key)]
-    exact = ".".join(names)
-    return EFFECTS[exact] if exact in EFFECTS else EFFECTS[".".join([*names[:-1], "*"])]
+    """What a change of ``key`` takes. Raises KeyError for what is not a setting, or says nothing.
+
+    The innermost annotation counts: that of the field, or else of the table that it is in.
+    """
+    kind, effect = Settings, None
+    for part in key:
+        # A table whose keys are the user's, such as a camera's name.
+        if issubclass(get_origin(kind) or kind, Mapping):
+            kind = get_args(kind)[1]
+        else:
+            hint = get_type_hints(kind, include_extras=True)[str(part)]
+            own = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+            kind, *facts = own
+            effect = next((fact for fact in facts if isinstance(fact, Effect)), effect)
+    if effect is None:
+        raise KeyError(dotted(key))
+    return effect
 
 
 def _values(value: Any, key: Key = ()) -> Iterator[tuple[Key, Any]]:

@@ -7,12 +7,11 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from edge_classifier.config.layers import Draft
-from edge_classifier.config.report import Problem
-from edge_classifier.config.schema import Node
+from edge_classifier.config.schema import SchemaNode
 from edge_classifier.config.secrets import SECRET_FILES, read_secret
-from edge_classifier.config.sources import may_be_there
+from edge_classifier.config.sources import SettingProblem
 from edge_classifier.config.toml import Key, dotted, leaves
-from edge_classifier.core.address import (
+from edge_classifier.core.camera_address import (
     PICAMERA,
     PICTURES,
     STREAMS,
@@ -22,6 +21,7 @@ from edge_classifier.core.address import (
     scheme_of,
 )
 from edge_classifier.errors import ConfigurationError
+from edge_classifier.files import may_be_there
 
 _EVERYBODY = 0o004
 _STATE_FOLDER = ("device", "state_folder")
@@ -29,12 +29,12 @@ _CA_FILE = ("mqtt", "tls", "ca_file")
 _HTTP_HOST = ("http", "host")
 _CERTIFICATES = ("ca_file", "certificate_file")
 _TLS_PORT = 8883
+# Bytes; all authorities of a system take a quarter of that.
 _LARGEST_PEM = 1_000_000
-"""Bytes; all authorities of a system take a quarter of that."""
 _TILDE = "~ is not expanded: write the whole path"
 
 
-def problems_of(draft: Draft, root: Node) -> Iterator[Problem]:
+def problems_of(draft: Draft, root: SchemaNode) -> Iterator[SettingProblem]:
     """Files that cannot be used, and cameras that cannot be told apart."""
     for key, path in _paths(draft, root):
         if text := _path_problem(key, path):
@@ -53,7 +53,7 @@ def problems_of(draft: Draft, root: Node) -> Iterator[Problem]:
             yield draft.problem(("cameras", name), text)
 
 
-def warnings_of(draft: Draft, root: Node) -> Iterator[Problem]:
+def warnings_of(draft: Draft, root: SchemaNode) -> Iterator[SettingProblem]:
     """What is allowed, and probably not meant."""
     for key, path in _paths(draft, root):
         if key[-1] in SECRET_FILES and _is_open(path):
@@ -64,7 +64,7 @@ def warnings_of(draft: Draft, root: Node) -> Iterator[Problem]:
     yield from _network_warnings(draft)
 
 
-def _camera_warnings(draft: Draft) -> Iterator[Problem]:
+def _camera_warnings(draft: Draft) -> Iterator[SettingProblem]:
     seen: dict[str, str] = {}
     for name, source in _sources(draft):
         key = ("cameras", name, "source")
@@ -78,7 +78,7 @@ def _camera_warnings(draft: Draft) -> Iterator[Problem]:
             yield draft.problem(key, "there is no such folder")
 
 
-def _network_warnings(draft: Draft) -> Iterator[Problem]:
+def _network_warnings(draft: Draft) -> Iterator[SettingProblem]:
     if draft.get(("mqtt", "tls", "enabled")) is not True:
         plain = "and mqtt.tls.enabled is false: nothing is encrypted"
         if draft.get(("mqtt", "port")) == _TLS_PORT:
@@ -91,7 +91,7 @@ def _network_warnings(draft: Draft) -> Iterator[Problem]:
         yield draft.problem(_HTTP_HOST, "the network can read it: there is no log-in")
 
 
-def _paths(draft: Draft, root: Node) -> Iterator[tuple[Key, Path]]:
+def _paths(draft: Draft, root: SchemaNode) -> Iterator[tuple[Key, Path]]:
     for key, value in leaves(draft.tree):
         node = root.at(key)
         if node and node.is_path and isinstance(value, str) and "\0" not in value:

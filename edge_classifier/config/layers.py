@@ -5,16 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edge_classifier.config.report import Problem
-from edge_classifier.config.schema import Node
+from edge_classifier.config.schema import SchemaNode
 from edge_classifier.config.secrets import presentable
-from edge_classifier.config.sources import PREFIX, Sources
+from edge_classifier.config.sources import SettingProblem, SettingsSources
 from edge_classifier.config.toml import Key, complaint, dotted, inline, key_lines, leaves, parse_key
 from edge_classifier.errors import MissingFileError, UsageError
 
 _LARGEST_FILE = 1_000_000
 _LONGEST_SHOWN = 80
-_HOW_TO_GET = "`edge-classify config init` writes one."
 
 
 class Draft:
@@ -54,9 +52,9 @@ class Draft:
                 value = value.get(name) if isinstance(value, dict) else None
         return value
 
-    def problem(self, key: Key, text: str) -> Problem:
+    def problem(self, key: Key, text: str) -> SettingProblem:
         """Something wrong with the value at ``key``."""
-        return Problem(text, dotted(key), self.shown(key), self.origin(key))
+        return SettingProblem(text, dotted(key), self.shown(key), self.origin(key))
 
     def shown(self, key: Key) -> str:
         """The value at ``key`` as a person may see it; nothing for a table."""
@@ -82,7 +80,7 @@ class Draft:
         return table
 
 
-def put_file(draft: Draft, path: Path, remedy: str = _HOW_TO_GET) -> Problem | None:
+def put_file(draft: Draft, path: Path, remedy: str) -> SettingProblem | None:
     """Add a file; what is wrong with it as a whole. Raises MissingFileError with ``remedy``."""
     text = ""
     try:
@@ -91,11 +89,11 @@ def put_file(draft: Draft, path: Path, remedy: str = _HOW_TO_GET) -> Problem | N
     except FileNotFoundError as error:
         raise MissingFileError(str(path), "there is no such file of settings", remedy) from error
     except OSError as error:
-        return Problem(f"cannot be read ({error.strerror})", origin=str(path))
+        return SettingProblem(f"cannot be read ({error.strerror})", origin=str(path))
     except UnicodeDecodeError as error:
-        return Problem(f"is not UTF-8 text (byte {error.start + 1})", origin=str(path))
+        return SettingProblem(f"is not UTF-8 text (byte {error.start + 1})", origin=str(path))
     except (ValueError, RecursionError) as error:
-        return Problem(f"is not valid TOML: {complaint(text, error)}", origin=str(path))
+        return SettingProblem(f"is not valid TOML: {complaint(text, error)}", origin=str(path))
     lines = key_lines(text)
     for key, value in leaves(tree):
         draft.put(key, value, _place(path, _line(lines, key)))
@@ -121,20 +119,20 @@ def _place(path: Path, line: int) -> str:
 
 
 def put_environment(
-    draft: Draft, sources: Sources, root: Node, prefix: str = PREFIX
-) -> list[Problem]:
-    """Add the variables that begin with ``prefix``; what is wrong with them."""
-    problems = []
+    draft: Draft, sources: SettingsSources, root: SchemaNode
+) -> list[SettingProblem]:
+    """Add the variables that begin with the prefix; what is wrong with them."""
+    problems, prefix = [], sources.prefix
     for variable, text in sorted(sources.environment.items()):
         if meant := _misspelt(variable, root, prefix):
-            problems.append(Problem(f"did you mean {meant}?", origin=f"${variable}"))
+            problems.append(SettingProblem(f"did you mean {meant}?", origin=f"${variable}"))
         elif variable.startswith(prefix):
             key = _key_of(variable.removeprefix(prefix), draft, root)
             problems += _put_text(draft, root, key, text, f"${variable}")
     return problems
 
 
-def _misspelt(variable: str, root: Node, prefix: str) -> str:
+def _misspelt(variable: str, root: SchemaNode, prefix: str) -> str:
     """What was meant by a variable with one underscore for two at its begin; else nothing."""
     before, _, rest = variable.partition(prefix.removesuffix("_"))
     table, separator, _ = rest.partition("__")
@@ -142,7 +140,9 @@ def _misspelt(variable: str, root: Node, prefix: str) -> str:
     return prefix + rest if is_misspelt else ""
 
 
-def put_assignments(draft: Draft, sources: Sources, root: Node) -> list[Problem]:
+def put_assignments(
+    draft: Draft, sources: SettingsSources, root: SchemaNode
+) -> list[SettingProblem]:
     """Add ``KEY=VALUE`` options; what is wrong with them. Raises UsageError."""
     problems = []
     for assignment in sources.assignments:
@@ -158,16 +158,24 @@ def put_assignments(draft: Draft, sources: Sources, root: Node) -> list[Problem]
     return problems
 
 
-def _put_text(draft: Draft, root: Node, key: Key, text: str, origin: str) -> list[Problem]:
+def put_options(draft: Draft, sources: SettingsSources) -> None:
+    """Add values that options of their own have."""
+    for name, value in sources.options.items():
+        draft.put(parse_key(name), value, "option")
+
+
+def _put_text(
+    draft: Draft, root: SchemaNode, key: Key, text: str, origin: str
+) -> list[SettingProblem]:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        return [Problem("is not UTF-8 text", dotted(key), origin=origin)]
+        return [SettingProblem("is not UTF-8 text", dotted(key), origin=origin)]
     draft.put(key, _value(text, root.at(key)), origin)
     return []
 
 
-def _value(text: str, node: Node | None) -> Any:
+def _value(text: str, node: SchemaNode | None) -> Any:
     """What ``text`` means as TOML; text need not stand in quotes.
 
     ``5`` is text where text is wanted: a camera's source may be 0, MQTT's version 5.
@@ -181,7 +189,7 @@ def _value(text: str, node: Node | None) -> Any:
     return text if as_it_is else value
 
 
-def _key_of(variable: str, draft: Draft, root: Node) -> Key:
+def _key_of(variable: str, draft: Draft, root: SchemaNode) -> Key:
     """The key that a variable, without its prefix, means; the user's names in whatever case."""
     key: Key = ()
     for part in variable.split("__"):

@@ -1,67 +1,102 @@
 """From everything that was set to settings, or to all that is wrong with it.
 
-Imports pydantic: the daemon calls ``config.child``, which does this in a process that ends.
+Imports pydantic: the daemon calls ``config.load_in_child``, which does this in a process that ends.
 """
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from edge_classifier.config.checks import problems_of, warnings_of
-from edge_classifier.config.layers import Draft, put_assignments, put_environment, put_file
-from edge_classifier.config.report import Problem, Report
-from edge_classifier.config.schema import INHERITED, Node
+from edge_classifier.config import checks
+from edge_classifier.config.layers import (
+    Draft,
+    put_assignments,
+    put_environment,
+    put_file,
+    put_options,
+)
+from edge_classifier.config.schema import INHERITED, SchemaNode
 from edge_classifier.config.settings import Settings
-from edge_classifier.config.sources import Sources, find_file, search_path
+from edge_classifier.config.sources import (
+    Kind,
+    SettingProblem,
+    SettingsReport,
+    SettingsSources,
+    find_file,
+    search_path,
+)
 from edge_classifier.config.toml import leaves
 from edge_classifier.config.validate import validate
 
+# What is wrong, or not meant, beyond kinds and ranges.
+Check = Callable[[Draft, SchemaNode], Iterable[SettingProblem]]
+_HOW_TO_GET = "`edge-classify config init` writes one"
 
-def load(sources: Sources) -> Settings:
-    """The settings. Raises ConfigurationError with all problems, and MissingFileError."""
+
+def load(sources: SettingsSources) -> Settings:
+    """The daemon's settings. Raises ConfigurationError with all problems, MissingFileError."""
     return examine(sources).require()
 
 
-def examine(sources: Sources) -> Report:
-    """The settings, or everything that is wrong. Raises MissingFileError, UsageError."""
+def examine(sources: SettingsSources) -> SettingsReport[Settings]:
+    """The daemon's settings, or everything wrong. Raises MissingFileError, UsageError."""
     file = find_file(sources)
+    report = read_settings(
+        Settings,
+        file,
+        sources,
+        how_to_get=f"{_HOW_TO_GET}.",
+        completed=inherited,
+        problems_of=checks.problems_of,
+        warnings_of=checks.warnings_of,
+    )
+    if file or any(key[0] == "cameras" for key in report.origins):
+        return report
+    looked = " nor ".join(map(str, search_path(sources.environment)))
+    problem = SettingProblem(f"there is neither {looked}; {_HOW_TO_GET}")
+    return SettingsReport(None, problems=(problem,))
+
+
+def read_settings(
+    kind: type[Kind],
+    file: Path | None,
+    sources: SettingsSources,
+    *,
+    how_to_get: str,
+    completed: Callable[[dict[str, Any]], dict[str, Any]] = lambda tree: tree,
+    problems_of: Check = lambda *_: (),
+    warnings_of: Check = lambda *_: (),
+) -> SettingsReport[Kind]:
+    """Settings of any ``kind`` from ``file`` and ``sources``, or everything that is wrong.
+
+    ``how_to_get``: a remedy for whoever names a file that is not there. ``completed`` adds what
+    one table takes from another. Raises MissingFileError, UsageError.
+    """
+    draft, root = Draft(), SchemaNode.root(kind)
     try:
-        return _examine(sources, file)
+        broken = put_file(draft, file, how_to_get) if file else None
+        if broken:
+            return SettingsReport(file, problems=(broken,))
+        problems = put_environment(draft, sources, root) + put_assignments(draft, sources, root)
+        put_options(draft, sources)
+        # An empty path takes back the one that a weaker source has set.
+        for key, value in list(leaves(draft.tree)):
+            node = root.at(key)
+            if value == "" and node and node.is_path:
+                draft.forget(key)
+        settings, wrong = validate(completed(draft.tree), draft, root, kind)
+        problems = [*problems, *wrong, *problems_of(draft, root)]
+        warnings = tuple(warnings_of(draft, root))
     except RecursionError:
-        return Report(file, problems=(Problem("tables or lists are nested too deeply"),))
-
-
-def _examine(sources: Sources, file: Path | None) -> Report:
-    draft, root = Draft(), Node.root()
-    broken = put_file(draft, file) if file else None
-    if broken:
-        return Report(file, problems=(broken,))
-    problems = put_environment(draft, sources, root) + put_assignments(draft, sources, root)
-    if not file and not draft.tree.get("cameras"):
-        looked = " nor ".join(map(str, search_path(sources.environment)))
-        remedy = "`edge-classify config init` writes one"
-        return Report(None, problems=(Problem(f"there is neither {looked}; {remedy}"),))
-    _forget_empty_paths(draft, root)
-    settings, wrong = validate(inherited(draft.tree), draft, root, Settings)
-    problems = sorted({*problems, *wrong, *problems_of(draft, root)}, key=_place)
-    return Report(
+        problem = SettingProblem("tables or lists are nested too deeply")
+        return SettingsReport(file, problems=(problem,), origins=draft.origins)
+    return SettingsReport(
         file,
         None if problems else settings,
-        tuple(problems),
-        tuple(warnings_of(draft, root)),
+        tuple(sorted(set(problems), key=lambda problem: (problem.key, problem.text))),
+        warnings,
         draft.origins,
     )
-
-
-def _place(problem: Problem) -> tuple[str, str]:
-    return problem.key, problem.text
-
-
-def _forget_empty_paths(draft: Draft, root: Node) -> None:
-    """An empty path takes back the one that a weaker source has set."""
-    for key, value in list(leaves(draft.tree)):
-        node = root.at(key)
-        if value == "" and node and node.is_path:
-            draft.forget(key)
 
 
 def inherited(tree: dict[str, Any]) -> dict[str, Any]:
@@ -69,14 +104,12 @@ def inherited(tree: dict[str, Any]) -> dict[str, Any]:
     cameras = tree.get("cameras")
     if not isinstance(cameras, dict):
         return tree
-    return {**tree, "cameras": {name: _heir(camera, tree) for name, camera in cameras.items()}}
-
-
-def _heir(camera: Any, tree: dict[str, Any]) -> Any:
-    if not isinstance(camera, dict):
-        return camera
     tables = {name: tree[name] for name in INHERITED if isinstance(tree.get(name), dict)}
-    return _merged(tables, camera)
+    heirs = {
+        name: _merged(tables, camera) if isinstance(camera, dict) else camera
+        for name, camera in cameras.items()
+    }
+    return {**tree, "cameras": heirs}
 
 
 def _merged(weak: Any, strong: Any) -> Any:

@@ -1,130 +1,134 @@
-"""docs/configuration.md, made from the settings.
+"""Settings as text for people: the merged ones, a commented file, and the tables of documents.
 
-``python -m edge_classifier.config.reference > docs/configuration.md`` writes it anew.
+``python -m edge_classifier.config.reference docs/configuration.md docs/training-settings.md
+docs/web-settings.md`` writes the tables of these documents anew.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from textwrap import wrap
+from typing import Any
 
 from edge_classifier.config.changes import effect_of
-from edge_classifier.config.schema import Node
-from edge_classifier.config.sources import FILE_VARIABLE, PREFIX, SYSTEM_FILE
-from edge_classifier.config.toml import Key, dotted, inline
+from edge_classifier.config.schema import SchemaNode
+from edge_classifier.config.secrets import presentable
+from edge_classifier.config.settings import Settings
+from edge_classifier.config.sources import SettingsReport
+from edge_classifier.config.toml import Key, as_tree, document, dotted, inline
+from edge_classifier.core.text import escaped
 
-_INTRODUCTION = f"""\
-<!-- Made by `python -m edge_classifier.config.reference`; the texts are in config/settings.py. -->
-# Configuration
-
-```
-edge-classify config init      write a commented file
-edge-classify config check     everything that is wrong with it; --labels: label names, too
-edge-classify config show      what is in force, defaults included, secrets masked
-edge-classify config schema    JSON Schema, for editors
-```
-
-Only a camera must be set; this is a whole file:
-
-```toml
-[cameras.front]
-source = "0"
-
-[mqtt]
-host = "broker.local"
-```
-
-## Where settings come from
-
-The later wins, key by key:
-
-1. the defaults below
-2. the file: `--config PATH`, else `${FILE_VARIABLE}`, else `{SYSTEM_FILE}`, else
-   `~/.config/edge-classifier/config.toml` (in `$XDG_CONFIG_HOME`, if that is set)
-3. environment variables `{PREFIX}TABLE__KEY`
-4. `--set KEY=VALUE`, as often as needed
-
-A table and its key, in the file, in the environment and as an option:
-
-```
-[mqtt]
-host = "broker"
-EDGE_CLASSIFIER__MQTT__HOST=broker
---set mqtt.host=broker
-
-[cameras.front-door]
-quiet_hours = ["22:00-06:00"]
-EDGE_CLASSIFIER__CAMERAS__FRONT_DOOR__QUIET_HOURS='["22:00-06:00"]'
---set 'cameras.front-door.quiet_hours=["22:00-06:00"]'
-```
-
-Values are TOML; text needs no quotes in the environment and in options. Variables are in capitals;
-the cameras and labels of the file are found whatever their case, with `_` for `-`, and new ones get
-small letters. An empty path takes back the one that the file sets. A key or a variable that does
-not exist is an error, as is a number out of its range; all errors are told at once.
-
-Give whole paths: others begin where the program was started, and `~` is not expanded.
-
-## Secrets
-
-No setting holds a password. `mqtt.password_file` and `cameras.NAME.credentials_file` name files
-whose first line is the secret (of a camera: `USER:PASSWORD`). Where they are not set, the systemd
-credentials `mqtt-password` and `camera-NAME` are used, if there are such:
-`LoadCredential=secrets:FOLDER` in the unit makes one of each file of a folder. A secret's file that
-everybody can read is warned of. A password within a camera's address works, too, and is masked
-wherever it would be shown; but whoever can read the settings can read it.
-
-## Changes while it runs
-
-`systemctl reload edge-classifier` (SIGHUP) or an MQTT request reads everything again. Below, each
-setting is *live* (in force at once), *live, reopens the camera*, or *restart*: reported as
-`restart_required` and in force after a restart. Cameras may come and go. A file with errors changes
-nothing: the old settings stay, and the log and the response say what is wrong.
-
-## Cameras inherit
-
-There are 1 to 16 cameras. [decision] and [motion] are for all of them. [cameras.NAME.decision] and
-[cameras.NAME.motion] take the same keys for one camera; what is not set there is taken from above.
-`labels`, `aliases` and `groups` are merged name by name.
+# Of a commented file.
+_WIDTH = 98
+# What a document has before its tables: the class that they are made from.
+_MARKER = re.compile(
+    r"<!-- From here on made by .*?from the texts in ([\w.]+)\.(\w+) -->\n", re.DOTALL
+)
+_HEAD = """\
+# Settings of edge-classifier.
+# A line with # and no blank is a setting with its default: take the # away to change it.
+# Then: `edge-classify config check`, and `systemctl reload edge-classifier`.
+# docs/configuration.md tells the same in tables, with what is allowed.
+"""
+_DECISION_OF_ONE = """\
+# [cameras.{name}.decision] and [cameras.{name}.motion] take the keys of [decision] and [motion]
+# below, for this camera alone.
 """
 
 
-def reference() -> str:
-    """The page, as Markdown."""
-    return "\n".join([_INTRODUCTION, *sections(Node.root(), lambda key: effect_of(key).value)])
+def merged(report: SettingsReport[Settings], *, origins: bool = False) -> str:
+    """All settings, defaults included, secrets masked; if wanted, each with where it was set.
+
+    Raises ConfigurationError where there are no settings.
+    """
+    tree = presentable((), as_tree(report.require()))
+    return document(tree, lambda key: _origin(key, report.origins) if origins else "")
 
 
-def sections(root: Node, effect: Callable[[Key], str] | None = None) -> Iterator[str]:
-    """Every table below ``root`` with its keys; with ``effect``, what changing each one takes."""
-    for table, node in root.tables():
-        if node.values():
-            yield "\n".join([_title(table), "", node.text, "", *_rows(table, node, effect), ""])
+def _origin(key: Key, origins: Mapping[Key, str]) -> str:
+    if key in origins:
+        return escaped(origins[key])
+    return _origin(key[2:], origins) if key[0] == "cameras" else "default"
 
 
-def _title(table: Key) -> str:
-    return f"## [{dotted(table)}]" if table else "## Before the first table"
+def commented_file(chosen: Mapping[Key, Any]) -> str:
+    """A file with all keys and their texts, of which only the ``chosen`` are in force.
+
+    One camera must be among them: ``{("cameras", "front", "source"): "0"}``.
+    """
+    name = next(str(key[1]) for key in chosen if key[0] == "cameras")
+    blocks = [_HEAD]
+    for key, node in SchemaNode.root(Settings).tables():
+        if key:
+            table = tuple(name if part == "NAME" else part for part in key)
+            blocks.append("\n".join(_table(table, node, chosen)) + "\n")
+            if key == ("cameras", "NAME"):
+                blocks.append(_DECISION_OF_ONE.format(name=name))
+    return "\n".join(blocks)
 
 
-def _rows(table: Key, node: Node, effect: Callable[[Key], str] | None) -> Iterator[str]:
-    head = ("key", "default", "allowed", *(("change",) if effect else ()), "meaning")
-    yield _row(head)
-    yield "|" + "---|" * len(head)
+def _table(table: Key, node: SchemaNode, chosen: Mapping[Key, Any]) -> Iterator[str]:
+    yield from _comment(node.text)
+    yield f"[{dotted(table)}]"
     for name, value in node.values().items():
-        yield _row(
-            (
-                f"`{name}`",
-                "required" if name in node.required else _default(value),
-                value.allowed,
-                *((effect((*table, name)),) if effect else ()),
-                value.text,
+        key = (*table, name)
+        yield ""
+        yield from _comment(value.text + _range(value))
+        if key in chosen:
+            yield f"{name} = {inline(chosen[key])}"
+        else:
+            yield f"#{name} = {inline(value.default if value.default is not None else '')}"
+
+
+def _range(node: SchemaNode) -> str:
+    """What may stand there, where the text does not tell anyway."""
+    return f" ({node.allowed})" if node.is_choice or node.is_number else ""
+
+
+def _comment(text: str) -> list[str]:
+    return [f"# {line}" for line in wrap(text, _WIDTH, break_on_hyphens=False)]
+
+
+def with_tables(page: str) -> str:
+    """A document, Markdown, with what stands below its marker made anew."""
+    marker = _MARKER.search(page)
+    if not marker:
+        raise ValueError("there is no marker that names the class of settings")
+    kind = getattr(import_module(marker[1]), marker[2])
+    return "\n".join([page[: marker.end()], *_sections(kind)])
+
+
+def _sections(kind: type[Any]) -> Iterator[str]:
+    """Every table with its keys; of the daemon, what changing each one takes."""
+    for table, node in SchemaNode.root(kind).tables():
+        if not node.values():
+            continue
+        title = f"## [{dotted(table)}]" if table else "## Before the first table"
+        change = ("change",) if kind is Settings else ()
+        head = ("key", "default", "allowed", *change, "meaning")
+        rows = [_row(head), "|" + "---|" * len(head)]
+        for name, value in node.values().items():
+            default = "not set" if value.default is None else f"`{inline(value.default)}`"
+            rows.append(
+                _row(
+                    (
+                        f"`{name}`",
+                        "required" if name in node.required else default,
+                        value.allowed,
+                        *((effect_of((*table, name)).value,) if kind is Settings else ()),
+                        value.text,
+                    )
+                )
             )
-        )
+        yield "\n".join([title, "", node.text, "", *rows, ""])
 
 
 def _row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
-def _default(node: Node) -> str:
-    return "not set" if node.default is None else f"`{inline(node.default)}`"
-
-
 if __name__ == "__main__":
-    print(reference(), end="")
+    for document_ in map(Path, sys.argv[1:]):
+        document_.write_text(with_tables(document_.read_text("utf-8")), "utf-8")

@@ -6,21 +6,21 @@ Only this module and ``config.load`` import pydantic, which is 9 MB that the dae
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from pydantic import TypeAdapter
 
 from edge_classifier.config.settings import Settings
+from edge_classifier.config.sources import Kind
 from edge_classifier.config.toml import Key, inline
 
+# Tables that each camera has, too, and takes what it does not set from.
 INHERITED = ("decision", "motion")
-"""Tables that each camera has, too, and takes what it does not set from."""
-Kind = TypeVar("Kind")
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def adapter(kind: type[Kind]) -> TypeAdapter[Kind]:
-    """Turns JSON into settings: the daemon's, or those of a training run."""
+    """Turns JSON into settings of ``kind``."""
     hashable: Any = kind  # mypy does not see that classes are.
     made: TypeAdapter[Kind] = _adapter(hashable)
     return made
@@ -38,15 +38,15 @@ def json_schema() -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class SchemaNode:
     """One place in the settings: a table with its keys, or a value."""
 
+    # Its JSON schema, without references and null.
     facts: Mapping[str, Any]
-    """Its JSON schema, without references and null."""
     definitions: Mapping[str, Any]
 
     @classmethod
-    def root(cls, kind: type[Any] = Settings) -> Self:
+    def root(cls, kind: type[Any]) -> Self:
         """The file as a whole."""
         schema = adapter(kind).json_schema()
         return cls(schema, schema["$defs"])
@@ -87,19 +87,19 @@ class Node:
         return "enum" in self.facts
 
     @property
-    def children(self) -> dict[str, "Node"]:
+    def children(self) -> dict[str, "SchemaNode"]:
         """The keys of a table that has its own."""
         keys = self.facts.get("properties", {})
         return {name: self._resolved(facts) for name, facts in keys.items()}
 
     @property
-    def each(self) -> "Node | None":
+    def each(self) -> "SchemaNode | None":
         """What stands under each key of a table whose keys the user chooses."""
         facts = self.facts.get("additionalProperties")
         return self._resolved(facts) if isinstance(facts, dict) else None
 
     @property
-    def item(self) -> "Node | None":
+    def item(self) -> "SchemaNode | None":
         """What stands in a list."""
         facts = self.facts.get("items")
         return self._resolved(facts) if facts else None
@@ -116,7 +116,7 @@ class Node:
             return f"a table, each {self.each.allowed}"
         return _WORDS[self.facts["type"]](self.facts)
 
-    def at(self, key: Key) -> "Node | None":
+    def at(self, key: Key) -> "SchemaNode | None":
         """What stands at ``key``, from here; None: nothing may."""
         if not key:
             return self
@@ -124,7 +124,7 @@ class Node:
         below = self.item if isinstance(first, int) else self.children.get(first) or self.each
         return below.at(rest) if below else None
 
-    def tables(self, key: Key = ()) -> Iterator[tuple[Key, "Node"]]:
+    def tables(self, key: Key = ()) -> Iterator[tuple[Key, "SchemaNode"]]:
         """This table and those below, a camera's as NAME, each kind of table once."""
         yield key, self
         for name, node in self.children.items():
@@ -133,18 +133,18 @@ class Node:
             elif node.children and not (key and name in INHERITED):
                 yield from node.tables((*key, name))
 
-    def values(self) -> dict[str, "Node"]:
+    def values(self) -> dict[str, "SchemaNode"]:
         """The keys of this table that are no tables of their own."""
         found = self.children.items()
         return {name: node for name, node in found if not node.children and name != "cameras"}
 
-    def _resolved(self, facts: Mapping[str, Any]) -> "Node":
+    def _resolved(self, facts: Mapping[str, Any]) -> "SchemaNode":
         merged = dict(facts)
         for choice in merged.pop("anyOf", ()):
             if choice != {"type": "null"}:
                 merged = {**choice, **merged}
         name = merged.pop("$ref", "").removeprefix("#/$defs/")
-        return Node({**self.definitions.get(name, {}), **merged}, self.definitions)
+        return SchemaNode({**self.definitions.get(name, {}), **merged}, self.definitions)
 
 
 def _number(facts: Mapping[str, Any]) -> str:

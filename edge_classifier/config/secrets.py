@@ -6,22 +6,22 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from edge_classifier.config.sources import may_be_there
 from edge_classifier.config.toml import Key
-from edge_classifier.core.address import is_stream, mask
+from edge_classifier.core.camera_address import is_stream, mask
 from edge_classifier.errors import ConfigurationError
+from edge_classifier.files import may_be_there
 
+# Set by systemd: a folder that only this service can read.
 CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
-"""Set by systemd: a folder that only this service can read."""
 HIDDEN = "***"
 _LONGEST = 4096
+# Keys that name a file with a secret in it, and what that file is.
 SECRET_FILES: Mapping[str, str] = MappingProxyType(
     {
         "password_file": "a file whose first line is the password",
         "credentials_file": "a file whose first line is USER:PASSWORD",
     }
 )
-"""Keys that name a file with a secret in it, and what that file is."""
 
 
 class Secret:

@@ -6,110 +6,37 @@ process that ends. A field's text is its documentation everywhere: in the commen
 docs/configuration.md and in the JSON schema.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from inspect import cleandoc
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from annotated_types import Interval, Len, Predicate
+from annotated_types import Interval, Len
 
+from edge_classifier.config.field_types import (
+    STRICT,
+    Broker,
+    CameraName,
+    DeviceName,
+    Effect,
+    Fraction,
+    Hours,
+    Topic,
+)
 
-def _describe(schema: dict[str, Any], kind: type) -> None:
-    """Put a class's docstring into its schema, which pydantic 2.11 leaves out."""
-    schema.setdefault("description", cleandoc(kind.__doc__ or ""))
-
-
-STRICT: dict[str, Any] = {
-    "extra": "forbid",
-    "use_attribute_docstrings": True,
-    "json_schema_extra": _describe,
-}
-"""How pydantic, which wants a dict, is to read these classes: unknown keys refused, texts taken
-from below fields."""
-
-NAME = "^[A-Za-z0-9_-]{1,64}$"
-"""What may stand in a topic: names of devices and cameras."""
-
-_TAKEN = ("request", "response")
-"""Topics below BASE/NAME whose next level is no camera's."""
-
-Fraction = Annotated[float, Interval(ge=0.0, le=1.0)]
-
-
-def quiet_minutes(hours: str) -> tuple[int, int]:
-    """First and last minute of the day of ``22:00-06:00``; the last may be before the first.
-
-    Raises ValueError for anything that is not two times of day.
-    """
-    begin, dash, end = hours.partition("-")
-    if not dash:
-        raise ValueError(f"{hours!r} is not a span such as 22:00-06:00")
-    return _minute(begin, hours), _minute(end, hours)
-
-
-def _minute(time: str, hours: str) -> int:
-    hour, colon, minute = time.strip().partition(":")
-    digits = hour.isdigit() and minute.isdigit() and time.isascii()
-    if not colon or not digits or int(hour) > 23 or int(minute) > 59:
-        raise ValueError(f"{hours!r} is not a span such as 22:00-06:00")
-    return 60 * int(hour) + int(minute)
-
-
-def _is_hours(text: str) -> bool:
-    begin, end = quiet_minutes(text)
-    if begin == end:
-        raise ValueError(f"{text!r} is empty: it ends when it begins")
-    return True
-
-
-def _is_name(text: str) -> bool:
-    if not re.fullmatch(NAME, text):
-        raise ValueError("a name has 1 to 64 letters (a to z), digits, - and _")
-    return True
-
-
-def _is_device_name(text: str) -> bool:
-    return not text or _is_name(text)
-
-
-def _is_camera_name(text: str) -> bool:
-    if text in _TAKEN:
-        raise ValueError(f"{' and '.join(_TAKEN)} are topics already, and no camera's name")
-    return _is_name(text)
-
-
-def _is_topic(text: str) -> bool:
-    if any(sign in text for sign in "+#\0") or text.startswith("$") or "" in text.split("/"):
-        raise ValueError("may not begin with $, nor have +, #, // or a / at its ends")
-    return True
-
-
-def _is_broker(text: str) -> bool:
-    port = re.fullmatch(r"[^:]*:[0-9]+", text)  # An IPv6 address has several colons.
-    if port or "://" in text or any(sign.isspace() for sign in text):
-        raise ValueError("must be a name or an address alone: the port belongs into mqtt.port")
-    return True
-
-
-# A function that raises ValueError: its text is what is said about the value.
-Hours = Annotated[str, Predicate(_is_hours)]
-DeviceName = Annotated[str, Predicate(_is_device_name)]
-CameraName = Annotated[str, Predicate(_is_camera_name)]
-Topic = Annotated[str, Len(1, 200), Predicate(_is_topic)]
-Broker = Annotated[str, Len(1, 253), Predicate(_is_broker)]
+# What a change takes, for a setting or, on a table, for all of its keys that say nothing else.
+LIVE, REOPEN, RESTART = Effect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Device:
+class DeviceSettings:
     """This machine, as others see it."""
 
     __pydantic_config__: ClassVar = STRICT
 
     name: DeviceName = ""
     """Name in topics and in Home Assistant: letters, digits, - and _. Empty: the host's name."""
-    language: Literal["en", "zh"] = "en"
+    language: Annotated[Literal["en", "zh"], LIVE] = "en"
     """Language of the published label names."""
     state_folder: Path | None = None
     """Where the outbox and the capture store live. Not set: $STATE_DIRECTORY (systemd sets it),
@@ -117,7 +44,7 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
+class ModelSettings:
     """The network, as in `edge-classify --model`."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -136,7 +63,7 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tls:
+class TlsSettings:
     """Encryption of the connection to the broker."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -158,7 +85,7 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mqtt:
+class MqttSettings:
     """The broker and the topics."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -186,11 +113,11 @@ class Mqtt:
     """Announce the device to Home Assistant."""
     discovery_prefix: Topic = "homeassistant"
     """Home Assistant's discovery prefix."""
-    heartbeat_s: Annotated[float, Interval(ge=5, le=86400)] = 300
+    heartbeat_s: Annotated[float, Interval(ge=5, le=86400), LIVE] = 300
     """Seconds between repeated states while nothing changes."""
-    stats_s: Annotated[float, Interval(ge=1, le=3600)] = 30
+    stats_s: Annotated[float, Interval(ge=1, le=3600), LIVE] = 30
     """Seconds between statistics."""
-    tls: Tls = field(default_factory=Tls)
+    tls: TlsSettings = field(default_factory=TlsSettings)
     """Encryption."""
 
 
@@ -211,7 +138,7 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class DecisionSettings:
     """From scores over time to one stable label."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -251,7 +178,7 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Motion:
+class MotionSettings:
     """A gate before the network: a static scene costs almost no inference."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -287,54 +214,55 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Camera:
+class CameraSettings:
     """One camera; its table's name is its name in topics."""
 
     __pydantic_config__: ClassVar = STRICT
 
-    source: Annotated[str, Len(1, 4096)] = field(repr=False)  # There may be a password in it.
+    # There may be a password in it.
+    source: Annotated[str, Len(1, 4096), REOPEN] = field(repr=False)
     """/dev/video0 or 0 (USB); picamera2 or picamera2:1 (Raspberry Pi camera); rtsp://... or
     http://... (stream); a video file; pictures:FOLDER or pictures:GLOB (for trials)."""
-    enabled: bool = True
+    enabled: Annotated[bool, LIVE] = True
     """Classify this camera. Can be switched over MQTT."""
-    title: str = ""
+    title: Annotated[str, LIVE] = ""
     """Name for people, e.g. in Home Assistant. Empty: the table's name."""
-    credentials_file: Path | None = None
+    credentials_file: Annotated[Path | None, REOPEN] = None
     """A file whose first line is USER:PASSWORD for the stream. Not set: the systemd credential
     `camera-NAME`, if there is one."""
-    rate_fps: Annotated[float, Interval(ge=0, le=240)] = 5.0
+    rate_fps: Annotated[float, Interval(ge=0, le=240), LIVE] = 5.0
     """At most so many frames are classified in a second. 0: as many as possible."""
-    width: Annotated[int, Interval(ge=0, le=8192)] = 640
+    width: Annotated[int, Interval(ge=0, le=8192), REOPEN] = 640
     """Width in pixels to ask the camera for; it may give another. 0: its own."""
-    height: Annotated[int, Interval(ge=0, le=8192)] = 480
+    height: Annotated[int, Interval(ge=0, le=8192), REOPEN] = 480
     """Height in pixels to ask the camera for. 0: its own."""
-    rotate: Literal[0, 90, 180, 270] = 0
+    rotate: Annotated[Literal[0, 90, 180, 270], REOPEN] = 0
     """Degrees to turn the picture clockwise, for a camera that hangs upside down."""
-    region: Region = field(default_factory=Region)
+    region: Annotated[Region, LIVE] = field(default_factory=Region)
     """The part of the (turned) picture that is classified."""
-    loop: bool = True
+    loop: Annotated[bool, REOPEN] = True
     """Video files and pictures: begin again at the end. Otherwise the camera then stays offline;
     the daemon goes on."""
-    picture_s: Annotated[float, Interval(ge=0, le=3600)] = 3.0
+    picture_s: Annotated[float, Interval(ge=0, le=3600), REOPEN] = 3.0
     """Pictures: seconds that each one is shown. 0: one frame each, as fast as they are taken."""
-    open_timeout_s: Annotated[float, Interval(ge=0.5, le=120)] = 10.0
+    open_timeout_s: Annotated[float, Interval(ge=0.5, le=120), REOPEN] = 10.0
     """Seconds until opening the camera counts as failed."""
-    read_timeout_s: Annotated[float, Interval(ge=0.5, le=120)] = 5.0
+    read_timeout_s: Annotated[float, Interval(ge=0.5, le=120), REOPEN] = 5.0
     """Seconds without a frame until the camera counts as lost."""
-    black_s: Annotated[float, Interval(ge=0, le=3600)] = 30.0
+    black_s: Annotated[float, Interval(ge=0, le=3600), REOPEN] = 30.0
     """Seconds of an entirely black picture until the camera counts as lost. 0: never."""
-    retry_max_s: Annotated[float, Interval(ge=1, le=3600)] = 60.0
+    retry_max_s: Annotated[float, Interval(ge=1, le=3600), REOPEN] = 60.0
     """Longest pause between two attempts to open a lost camera."""
-    quiet_hours: tuple[Hours, ...] = ()
+    quiet_hours: Annotated[tuple[Hours, ...], LIVE] = ()
     """Local times in which nothing is classified, e.g. ["22:00-06:00"]."""
-    decision: Decision = field(default_factory=Decision)
+    decision: Annotated[DecisionSettings, LIVE] = field(default_factory=DecisionSettings)
     """As [decision], for this camera; what is not set here is taken from there."""
-    motion: Motion = field(default_factory=Motion)
+    motion: Annotated[MotionSettings, LIVE] = field(default_factory=MotionSettings)
     """As [motion], for this camera; what is not set here is taken from there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outbox:
+class OutboxSettings:
     """Events wait here, on disk, until the broker has acknowledged them."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -344,7 +272,7 @@ class Outbox:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshots:
+class SnapshotSettings:
     """The picture behind the last event, as a JPEG over MQTT."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -356,7 +284,7 @@ class Snapshots:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Store:
+class StoreSettings:
     """Pictures kept for retraining."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -389,7 +317,7 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Http:
+class HttpSettings:
     """Figures for Prometheus and a health check."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -403,7 +331,7 @@ class Http:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Log:
+class LogSettings:
     """What is written to standard error, which systemd keeps in the journal."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -418,25 +346,26 @@ class Settings:
 
     __pydantic_config__: ClassVar = STRICT
 
-    device: Device = field(default_factory=Device)
+    device: Annotated[DeviceSettings, RESTART] = field(default_factory=DeviceSettings)
     """This machine, as others see it."""
-    model: Model = field(default_factory=Model)
+    model: Annotated[ModelSettings, LIVE] = field(default_factory=ModelSettings)
     """The network."""
-    cameras: Annotated[Mapping[CameraName, Camera], Len(1, 16)]
+    # Of one that comes or goes; each of its keys says its own.
+    cameras: Annotated[Mapping[CameraName, CameraSettings], Len(1, 16), LIVE]
     """One table a camera: [cameras.NAME]."""
-    decision: Decision = field(default_factory=Decision)
+    decision: Annotated[DecisionSettings, LIVE] = field(default_factory=DecisionSettings)
     """Thresholds and smoothing of every camera that does not say otherwise."""
-    motion: Motion = field(default_factory=Motion)
+    motion: Annotated[MotionSettings, LIVE] = field(default_factory=MotionSettings)
     """The motion gate of every camera that does not say otherwise."""
-    mqtt: Mqtt = field(default_factory=Mqtt)
+    mqtt: Annotated[MqttSettings, RESTART] = field(default_factory=MqttSettings)
     """The broker and the topics."""
-    outbox: Outbox = field(default_factory=Outbox)
+    outbox: Annotated[OutboxSettings, RESTART] = field(default_factory=OutboxSettings)
     """Events that wait for the broker."""
-    snapshots: Snapshots = field(default_factory=Snapshots)
+    snapshots: Annotated[SnapshotSettings, LIVE] = field(default_factory=SnapshotSettings)
     """Pictures over MQTT."""
-    store: Store = field(default_factory=Store)
+    store: Annotated[StoreSettings, LIVE] = field(default_factory=StoreSettings)
     """Pictures kept for retraining."""
-    http: Http = field(default_factory=Http)
+    http: Annotated[HttpSettings, RESTART] = field(default_factory=HttpSettings)
     """Figures and health."""
-    log: Log = field(default_factory=Log)
+    log: Annotated[LogSettings, LIVE] = field(default_factory=LogSettings)
     """The log."""

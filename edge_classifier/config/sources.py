@@ -1,29 +1,40 @@
-"""Where settings come from: which file, which variables, which options."""
+"""Where settings come from, and how reading them ended: the settings, or all that is wrong."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from edge_classifier.config.toml import Key
+from edge_classifier.errors import ConfigurationError
+from edge_classifier.files import may_be_there
 
 SYSTEM_FILE = Path("/etc/edge-classifier/config.toml")
+# Names the file, below ``--config``.
 FILE_VARIABLE = "EDGE_CLASSIFIER_CONFIG"
-"""Names the file, below ``--config``."""
+# ``EDGE_CLASSIFIER__MQTT__HOST`` is the key ``mqtt.host``.
 PREFIX = "EDGE_CLASSIFIER__"
-"""``EDGE_CLASSIFIER__MQTT__HOST`` is the key ``mqtt.host``."""
+# A class of settings: the daemon's, those of a training run, or those of the page.
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
+class SettingsSources:
     """All that settings are read from, the stronger below the weaker."""
 
+    # The file, where one was named with ``--config``.
     path: Path | None = None
-    """The file, where one was named with ``--config``."""
+    # May hold a secret of somebody else's, and is in no repr.
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """May hold a secret of somebody else's, and is in no repr."""
+    # ``KEY=VALUE``, of ``--set``.
     assignments: tuple[str, ...] = ()
-    """``KEY=VALUE``, of ``--set``."""
+    # Values of options of their own, by dotted keys.
+    options: Mapping[str, Any] = field(default_factory=dict)
+    # What the names of variables begin with.
+    prefix: str = PREFIX
 
 
-def named_file(sources: Sources) -> Path | None:
+def named_file(sources: SettingsSources) -> Path | None:
     """The file that the user names, there or not."""
     variable = sources.environment.get(FILE_VARIABLE)
     return sources.path or (Path(variable) if variable else None)
@@ -38,17 +49,49 @@ def search_path(environment: Mapping[str, str]) -> tuple[Path, ...]:
     return (SYSTEM_FILE, *own)
 
 
-def find_file(sources: Sources) -> Path | None:
+def find_file(sources: SettingsSources) -> Path | None:
     """The file to read; None if none is named and there is none."""
     candidates = search_path(sources.environment)
     return named_file(sources) or next(filter(may_be_there, candidates), None)
 
 
-def may_be_there(path: Path) -> bool:
-    """Whether reading ``path`` would find something, or be refused."""
-    try:
-        return path.exists()
-    except PermissionError:
-        return True  # Reading it will say so; passing over it would be a riddle.
-    except OSError:
-        return False  # Such as a name that is too long.
+@dataclass(frozen=True, slots=True)
+class SettingProblem:
+    """One thing that is wrong, in words for people; it holds no secret."""
+
+    # What is wrong, and what is allowed.
+    text: str
+    # Dotted. Empty: it is not about one key.
+    key: str = ""
+    # As TOML, masked and cut short. Empty: there is none, or it is nobody's business.
+    value: str = ""
+    # ``line 3 of /etc/...``, ``$EDGE_CLASSIFIER__MQTT__HOST`` or ``--set``.
+    origin: str = ""
+
+    def __str__(self) -> str:
+        what = f"{self.key} = {self.value}" if self.value else self.key
+        where = f"({self.origin})" if what and self.origin else self.origin
+        return ": ".join(filter(None, (" ".join(filter(None, (what, where))), self.text)))
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsReport(Generic[Kind]):
+    """How reading the settings ended."""
+
+    # The file that was read; None: there was none.
+    file: Path | None
+    # Not set: there are problems.
+    settings: Kind | None = None
+    problems: tuple[SettingProblem, ...] = ()
+    # What is allowed and probably not meant.
+    warnings: tuple[SettingProblem, ...] = ()
+    # Where each value that is no default was set.
+    origins: dict[Key, str] = field(default_factory=dict)
+
+    def require(self) -> Kind:
+        """The settings. Raises ConfigurationError with all problems, one a line."""
+        if self.settings is None:
+            subject = str(self.file) if self.file else "settings"
+            lines = (str(problem).removeprefix(f"{subject}: ") for problem in self.problems)
+            raise ConfigurationError(subject, "\n".join(lines))
+        return self.settings

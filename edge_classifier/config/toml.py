@@ -5,12 +5,13 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import fields, is_dataclass
 from datetime import date, time
 from pathlib import Path
 from typing import Any
 
+# The way to a value: names of tables, and numbers of items in lists.
 Key = tuple[str | int, ...]
-"""The way to a value: names of tables, and numbers of items in lists."""
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _PART = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')"""
@@ -76,6 +77,20 @@ def leaves(tree: Mapping[str, Any], above: Key = ()) -> Iterator[tuple[Key, Any]
             yield from leaves(value, key)
         else:
             yield key, value
+
+
+def as_tree(settings: object) -> dict[str, Any]:
+    """Settings as tables within tables, without what is not set: TOML has no null."""
+    tree: dict[str, Any] = _as_plain(settings)
+    return tree
+
+
+def _as_plain(value: Any) -> Any:
+    if is_dataclass(value):
+        value = {item.name: getattr(value, item.name) for item in fields(value)}
+    if isinstance(value, Mapping):
+        return {name: _as_plain(item) for name, item in value.items() if item is not None}
+    return str(value) if isinstance(value, Path) else value
 
 
 def document(tree: Mapping[str, Any], note: Callable[[Key], str] = lambda _: "") -> str:

@@ -13,20 +13,20 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from edge_classifier.config.layers import Draft
-from edge_classifier.config.report import Problem
-from edge_classifier.config.schema import INHERITED, Kind, Node, adapter
+from edge_classifier.config.schema import INHERITED, SchemaNode, adapter
 from edge_classifier.config.secrets import SECRET_FILES
+from edge_classifier.config.sources import Kind, SettingProblem
 from edge_classifier.config.toml import Key, dotted
 
+# Ends pydantic's location of a name, rather than of what stands under it.
 _ITSELF = "[key]"
-"""Ends pydantic's location of a name, rather than of what stands under it."""
+# Kinds of error whose value is none, or may be a secret at a wrong place.
 _VALUELESS = ("missing", "unexpected_keyword_argument")
-"""Kinds of error whose value is none, or may be a secret at a wrong place."""
 
 
 def validate(
-    tree: dict[str, Any], draft: Draft, root: Node, kind: type[Kind]
-) -> tuple[Kind | None, list[Problem]]:
+    tree: dict[str, Any], draft: Draft, root: SchemaNode, kind: type[Kind]
+) -> tuple[Kind | None, list[SettingProblem]]:
     """The settings that ``tree`` makes, or all problems of what was set in ``draft``.
 
     ``tree`` is the draft's, with what cameras inherit; ``root`` is that of ``kind``.
@@ -97,13 +97,13 @@ def _is_inherited(error: ErrorDetails, errors: Collection[ErrorDetails], draft: 
     return isinstance(own, dict) and (key[2:], error["msg"]) in above
 
 
-def _in_words(error: ErrorDetails, draft: Draft, root: Node) -> Problem:
+def _in_words(error: ErrorDetails, draft: Draft, root: SchemaNode) -> SettingProblem:
     key = _key(error)
     found = draft.problem(key, _text(error, root))
     return replace(found, value="") if error["type"] in _VALUELESS else found
 
 
-def _text(error: ErrorDetails, root: Node) -> str:
+def _text(error: ErrorDetails, root: SchemaNode) -> str:
     key, kind = _key(error), error["type"]
     if kind == "value_error":
         return str(error["ctx"]["error"])
@@ -119,7 +119,7 @@ def _text(error: ErrorDetails, root: Node) -> str:
     return f"must be {node.allowed}"
 
 
-def _suggestion(key: Key, root: Node) -> str:
+def _suggestion(key: Key, root: SchemaNode) -> str:
     """The key that was meant: one of its table that looks alike, or the same one elsewhere."""
     *above, last = key
     table = root.at(tuple(above))

@@ -1,8 +1,8 @@
 """How long to wait before trying again: capped exponential back-off with full jitter. Pure."""
 
 FIRST_S = 1.0
+# More would leave the range of a float after some days without success.
 _DOUBLINGS = 64
-"""More would leave the range of a float after some days without success."""
 
 
 def pause_s(setbacks: int, chance: float, *, max_s: float, first_s: float = FIRST_S) -> float:

@@ -23,23 +23,23 @@ _NO_NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 class Crop(StrEnum):
     """What happens to a picture whose shape is not the model's."""
 
+    # The largest central region of the model's aspect ratio, times ``crop_fraction``.
     CENTER = "center"
-    """The largest central region of the model's aspect ratio, times ``crop_fraction``."""
+    # The whole picture, stretched.
     SQUASH = "squash"
-    """The whole picture, stretched."""
+    # The whole picture, undistorted, between bars of the contract's mean colour.
     LETTERBOX = "letterbox"
-    """The whole picture, undistorted, between bars of the contract's mean colour."""
 
 
 class Interpolation(StrEnum):
     """How a region is shrunk to the model's size."""
 
+    # Exact 2 x 2 means while the region is much larger than the target, then bilinear.
     HALVING = "halving"
-    """Exact 2 x 2 means while the region is much larger than the target, then bilinear."""
+    # The mean over each target pixel's area (OpenCV INTER_AREA): 5 to 15 times slower.
     AREA = "area"
-    """The mean over each target pixel's area (OpenCV INTER_AREA): 5 to 15 times slower."""
+    # Bilinear alone: aliases when a region shrinks by more than two.
     LINEAR = "linear"
-    """Bilinear alone: aliases when a region shrinks by more than two."""
 
 
 class ColourOrder(StrEnum):
@@ -67,23 +67,23 @@ class Contract:
     per channel in ``colour_order``.
     """
 
+    # Pixels.
     width: int
-    """Pixels."""
+    # Pixels.
     height: int
-    """Pixels."""
     crop: Crop = Crop.CENTER
+    # Share of the central region's side that is kept, (0, 1]; 0.875 is 224 / 256, the usual
+    # ImageNet evaluation crop. Ignored by squash and letterbox.
     crop_fraction: float = 0.875
-    """Share of the central region's side that is kept, (0, 1]; 0.875 is 224 / 256, the
-    usual ImageNet evaluation crop. Ignored by squash and letterbox."""
     interpolation: Interpolation = Interpolation.HALVING
     colour_order: ColourOrder = ColourOrder.RGB
     mean: Triple = (128.0, 128.0, 128.0)
     std: Triple = (128.0, 128.0, 128.0)
     output: Output = Output.PROBABILITIES
+    # One a class, in the order of the outputs; empty: not known here.
     labels: tuple[str, ...] = ()
-    """One a class, in the order of the outputs; empty: not known here."""
+    # Language tag to one display name a class, beside ``labels``.
     names: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NO_NAMES)
-    """Language tag to one display name a class, beside ``labels``."""
 
     def problems(self) -> list[str]:
         """All that is wrong with the values, as sentences that name the key; empty: valid."""

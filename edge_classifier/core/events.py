@@ -15,27 +15,27 @@ class Ranked(NamedTuple):
 class Moment:
     """One instant by both clocks, taken when a frame was captured."""
 
+    # Seconds since 1970: for stamps that leave the process.
     utc: float
-    """Seconds since 1970: for stamps that leave the process."""
+    # Seconds since the machine was started (CLOCK_MONOTONIC): for durations.
     monotonic: float
-    """Seconds since the machine was started (CLOCK_MONOTONIC): for durations."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelChange:
     """One event: a camera's label became another."""
 
+    # Unique for ever; repeated deliveries carry the same one.
     id: str
-    """Unique for ever; repeated deliveries carry the same one."""
+    # Counts this camera's events from 1, through restarts.
     seq: int
-    """Counts this camera's events from 1, through restarts."""
     camera: str
     before: str
     after: str
     score: float
     margin: float
+    # Of the frame that decided it.
     captured: Moment
-    """Of the frame that decided it."""
     model: str
 
 
@@ -48,13 +48,13 @@ class CameraState:
     score: float
     margin: float
     top: tuple[Ranked, ...]
+    # UTC seconds of the frame that brought the label.
     since: float
-    """UTC seconds of the frame that brought the label."""
+    # UTC seconds of the frame that the scores are of.
     at: float
-    """UTC seconds of the frame that the scores are of."""
+    # Of the last event.
     seq: int
-    """Of the last event."""
     model: str
     enabled: bool
+    # The ``enter`` threshold in force.
     threshold: float
-    """The ``enter`` threshold in force."""

@@ -13,10 +13,10 @@ from edge_classifier.core.contract import ColourOrder
 class Prepared:
     """A frame as one network's input stores it: cut, shrunk and quantized."""
 
+    # Shape (height, width, 3), in the network's dtype.
     picture: NDArray[Any]
-    """Shape (height, width, 3), in the network's dtype."""
+    # What made it: whoever has another one by now must not use it.
     by: object
-    """What made it: whoever has another one by now must not use it."""
     preprocess_ms: float
 
 

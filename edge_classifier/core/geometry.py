@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from edge_classifier.core.contract import Contract, Crop
 
+# Share by which a central crop may differ from its fraction to be a whole multiple: 448 / 420 is
+# 1.067. Less than what two photographers' framings differ.
 SNAP = 0.07
-"""Share by which a central crop may differ from its fraction to be a whole multiple: 448 / 420
-is 1.067. Less than what two photographers' framings differ."""
 
+# Shrinking by up to this is left to bilinear interpolation, which there sees every pixel, and at
+# exactly this is the mean of 2 x 2 pixels.
 HALVE_FROM = 2
-"""Shrinking by up to this is left to bilinear interpolation, which there sees every pixel, and at
-exactly this is the mean of 2 x 2 pixels."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from edge_classifier.core.contract import Triple
 
+# A tensor's contents; its dtype is known only when the model is.
 Array = NDArray[Any]
-"""A tensor's contents; its dtype is known only when the model is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +38,15 @@ class TensorSpec:
     quantization: Quantization = Quantization()
 
 
-class Route(Enum):
+class PixelRoute(Enum):
     """How pixels become stored values, cheapest first."""
 
+    # The stored value is the pixel.
     COPY = "copy"
-    """The stored value is the pixel."""
+    # int8 whose value is pixel - 128: the same bits but for the highest.
     FLIP_TOP_BIT = "xor 0x80"
-    """int8 whose value is pixel - 128: the same bits but for the highest."""
+    # A 256-entry table a channel.
     TABLE = "table"
-    """A 256-entry table a channel."""
 
 
 def quantize(real: NDArray[np.float64], spec: TensorSpec) -> Array:
@@ -73,7 +73,7 @@ def pixel_table(mean: Triple, std: Triple, spec: TensorSpec) -> Array:
     return quantize((pixels - np.array(mean)) / np.array(std), spec)
 
 
-def pixel_route(table: Array) -> Route:
+def pixel_route(table: Array) -> PixelRoute:
     """The cheapest way that gives the values of ``table`` (256, 3) to within one step.
 
     Google's uint8 files state mean and std 127.5 beside scale 1/128: taken exactly that rounds
@@ -82,10 +82,10 @@ def pixel_route(table: Array) -> Route:
     stored = table.astype(np.float64)
     pixels = np.arange(256.0)[:, None]
     if table.dtype == np.uint8 and np.abs(stored - pixels).max() <= 1:
-        return Route.COPY
+        return PixelRoute.COPY
     if table.dtype == np.int8 and np.abs(stored - (pixels - 128)).max() <= 1:
-        return Route.FLIP_TOP_BIT
-    return Route.TABLE
+        return PixelRoute.FLIP_TOP_BIT
+    return PixelRoute.TABLE
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -2,8 +2,8 @@
 
 import unicodedata
 
+# Unicode's control characters, half characters, line and paragraph separators.
 _UNFIT = ("Cc", "Cs", "Zl", "Zp")
-"""Unicode's control characters, half characters, line and paragraph separators."""
 
 
 def is_printable(text: str) -> bool:

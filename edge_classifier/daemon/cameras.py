@@ -2,22 +2,26 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 
-from edge_classifier.capture.grabber import Grabber
+from edge_classifier.capture.camera import CameraCapture
 from edge_classifier.capture.reader import MakeSource
 from edge_classifier.capture.sources import source_for
-from edge_classifier.config.changes import EFFECTS, Effect
+from edge_classifier.config.changes import effect_of
+from edge_classifier.config.field_types import Effect
 from edge_classifier.config.secrets import read_secret
-from edge_classifier.config.settings import Camera
+from edge_classifier.config.settings import CameraSettings
 from edge_classifier.core.events import CameraState
-from edge_classifier.daemon.lane import Lane
-from edge_classifier.daemon.network import Network
-from edge_classifier.daemon.outcome import Override
+from edge_classifier.daemon.active_model import ActiveModel
+from edge_classifier.daemon.camera_pipeline import CameraPipeline
+from edge_classifier.daemon.frame_result import CameraOverride
 
+# Settings that reach the camera itself.
 _REOPENING = tuple(
-    key.removeprefix("cameras.*.") for key, effect in EFFECTS.items() if effect is Effect.REOPEN
+    item.name
+    for item in fields(CameraSettings)
+    if effect_of(("cameras", "NAME", item.name)) is Effect.REOPEN
 )
-"""Settings that reach the camera itself."""
 
 
 class Cameras:
@@ -28,18 +32,19 @@ class Cameras:
         *,
         wake: Callable[[], None],
         restored: Mapping[str, CameraState],
-        overrides: Mapping[str, Override],
+        overrides: Mapping[str, CameraOverride],
     ) -> None:
         self._wake = wake
         self._restored = dict(restored)
         self._overrides = dict(overrides)
-        self._grabbers: dict[str, Grabber] = {}
-        self._leaving: list[Grabber] = []
-        """Of cameras that were removed or exchanged, until their drivers have let go."""
-        self.lanes: dict[str, Lane] = {}
-        """By name, in the configuration's order."""
+        self._grabbers: dict[str, CameraCapture] = {}
+        # Of cameras that were removed or exchanged, until their drivers have let go.
+        self._leaving: list[CameraCapture] = []
+        # By name, in the configuration's order. Other threads read it: it is exchanged as a whole,
+        # and never changed.
+        self.lanes: Mapping[str, CameraPipeline] = {}
 
-    def take(self, cameras: Mapping[str, Camera], network: Network) -> None:
+    def take(self, cameras: Mapping[str, CameraSettings], network: ActiveModel) -> None:
         """Let these cameras and this network take over.
 
         Raises ConfigurationError, with everything as it was, where a camera's credentials cannot
@@ -54,12 +59,12 @@ class Cameras:
             self._put_away(name)
         for name, make_source in sources.items():
             self._open(name, make_source, cameras[name])
-        lanes = self.lanes
-        self.lanes = {}
+        lanes: dict[str, CameraPipeline] = {}
         for name, camera in cameras.items():
-            self.lanes[name] = lanes.get(name) or self._lane(name, camera, network)
-            self.lanes[name].grabber = self._grabbers[name]
-            self.lanes[name].configure(camera, network)
+            lanes[name] = self.lanes.get(name) or self._lane(name, camera, network)
+            lanes[name].grabber = self._grabbers[name]
+            lanes[name].configure(camera, network)
+        self.lanes = lanes
 
     def check(self) -> None:
         """Look after all grabbers."""
@@ -78,14 +83,16 @@ class Cameras:
         ]
         return all(closed)
 
-    def _lane(self, name: str, camera: Camera, network: Network) -> Lane:
+    def _lane(self, name: str, camera: CameraSettings, network: ActiveModel) -> CameraPipeline:
         before = self._restored.get(name)
-        override = self._overrides.get(name, Override())
-        return Lane(name, camera, self._grabbers[name], network, before=before, override=override)
+        override = self._overrides.get(name, CameraOverride())
+        return CameraPipeline(
+            name, camera, self._grabbers[name], network, before=before, override=override
+        )
 
-    def _open(self, name: str, make_source: MakeSource, camera: Camera) -> None:
+    def _open(self, name: str, make_source: MakeSource, camera: CameraSettings) -> None:
         self._close(name)
-        self._grabbers[name] = Grabber(name, make_source, camera, wake=self._wake)
+        self._grabbers[name] = CameraCapture(name, make_source, camera, wake=self._wake)
         self._grabbers[name].start()
 
     def _put_away(self, name: str) -> None:
@@ -101,12 +108,12 @@ class Cameras:
             self._leaving.append(grabber)
 
 
-def must_reopen(old: Camera, new: Camera) -> bool:
+def must_reopen(old: CameraSettings, new: CameraSettings) -> bool:
     """Whether a change of settings reaches the camera itself."""
     return any(getattr(old, key) != getattr(new, key) for key in _REOPENING)
 
 
-def _source(name: str, camera: Camera, network: Network) -> MakeSource:
+def _source(name: str, camera: CameraSettings, network: ActiveModel) -> MakeSource:
     secret = read_secret(camera.credentials_file, f"camera-{name}")
     _, height, width, _ = network.loaded.engine.input.shape
     return source_for(camera, secret.reveal() if secret else None, near_px=min(height, width))

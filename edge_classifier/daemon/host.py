@@ -6,19 +6,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from edge_classifier.daemon.figures import Figure, Sample, gauge
+from edge_classifier.daemon.metrics import DaemonMetric, MetricSample, gauge
 
+# Names of the processor's sensor, the likeliest first. A Raspberry Pi's is cpu-thermal.
 _SENSORS = ("cpu-thermal", "cpu_thermal", "soc-thermal", "soc_thermal", "x86_pkg_temp")
-"""Names of the processor's sensor, the likeliest first. A Raspberry Pi's is cpu-thermal."""
 
+# A Raspberry Pi's firmware. The kernel notes once a boot that it would rather be asked through
+# hwmon, which knows of under-voltage only.
 _FIRMWARE = "sys/devices/platform/soc*/soc*firmware/get_throttled"
-"""A Raspberry Pi's firmware. The kernel notes once a boot that it would rather be asked through
-hwmon, which knows of under-voltage only."""
 
+# As `vcgencmd get_throttled` documents them; 16 bits further: has happened since the boot.
 _BITS: Mapping[int, str] = MappingProxyType(
     {0: "under_voltage", 1: "frequency_capped", 2: "throttled", 3: "soft_temperature_limit"}
 )
-"""As `vcgencmd get_throttled` documents them; 16 bits further: has happened since the boot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,12 @@ class HostStatus:
 
     soc_celsius: float | None
     throttling: Throttling | None
+    # Memory of this process.
     rss_bytes: int | None
-    """Memory of this process."""
+    # Where the state lies.
     disk_free_bytes: int | None
-    """Where the state lies."""
+    # Processes that want to run, mean of one minute.
     load_1m: float | None
-    """Processes that want to run, mean of one minute."""
 
     def facts(self) -> dict[str, object]:
         """For the ``stats`` topic; what is not known is left out."""
@@ -53,7 +53,7 @@ class HostStatus:
         }
         return {key: value for key, value in numbers.items() if value is not None}
 
-    def figures(self) -> Iterator[Figure]:
+    def figures(self) -> Iterator[DaemonMetric]:
         """For Prometheus; what is not known is left out."""
         numbers = (
             ("soc_temperature_celsius", "Of the processor.", self.soc_celsius),
@@ -102,9 +102,9 @@ def _scaled(value: float | None, unit: float) -> float | None:
     return None if value is None else round(value / unit, 1)
 
 
-def _throttled(name: str, text: str, true: tuple[str, ...]) -> Figure:
-    samples = (Sample(cause in true, {"cause": cause}) for cause in _BITS.values())
-    return Figure(name, text, "gauge", tuple(samples))
+def _throttled(name: str, text: str, true: tuple[str, ...]) -> DaemonMetric:
+    samples = (MetricSample(cause in true, {"cause": cause}) for cause in _BITS.values())
+    return DaemonMetric(name, text, "gauge", tuple(samples))
 
 
 def _sensor(folder: Path) -> Path | None:

@@ -6,11 +6,11 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from edge_classifier.config.settings import Device
+from edge_classifier.config.settings import DeviceSettings
 from edge_classifier.errors import OutputError
 
 
-def node_name(device: Device, host_name: str | None = None) -> str:
+def node_name(device: DeviceSettings, host_name: str | None = None) -> str:
     """The configured name, else the host's, with what may not stand in a topic replaced."""
     if device.name:
         return device.name
@@ -18,7 +18,7 @@ def node_name(device: Device, host_name: str | None = None) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", host).strip("-")[:64] or "edge-classifier"
 
 
-def state_folder(device: Device, environment: Mapping[str, str] = os.environ) -> Path:
+def state_folder(device: DeviceSettings, environment: Mapping[str, str] = os.environ) -> Path:
     """The folder of outbox and pictures, made if need be. Raises OutputError.
 
     systemd may give several in $STATE_DIRECTORY; the first is meant.

@@ -9,17 +9,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from edge_classifier.daemon.figures import Figure, Sample, gauge
+from edge_classifier.daemon.metrics import DaemonMetric, MetricSample, gauge
 from edge_classifier.protocols import Clock
 
+# How many of the last values count. A power of two.
 SIZE = 512
-"""How many of the last values count. A power of two."""
+# Seconds looked back for frames per second.
 RATE_S = 10.0
-"""Seconds looked back for frames per second."""
 
+# What is timed. ``total``: the first three of a classified frame, without the camera. ``publish``:
+# from the frame's capture until the broker has acknowledged its event.
 STAGES = ("preprocess", "inference", "decision", "total", "publish")
-"""What is timed. ``total``: the first three of a classified frame, without the camera.
-``publish``: from the frame's capture until the broker had its event."""
 
 
 class Quantiles(NamedTuple):
@@ -115,7 +115,7 @@ class Meters:
             self._total.add(preprocess_ms + inference_ms + decision_ms)
 
     def published(self, capture_to_publish_ms: float) -> None:
-        """Count one event that reached the broker. For one thread, which may be another one."""
+        """Count one event that the broker has acknowledged. For one thread, perhaps another one."""
         self._publish.add(capture_to_publish_ms)
 
     def stats(self, cameras: Mapping[str, Mapping[str, object]] = {}) -> dict[str, object]:
@@ -134,16 +134,16 @@ class Meters:
             },
         }
 
-    def figures(self) -> Iterator[Figure]:
+    def figures(self) -> Iterator[DaemonMetric]:
         """All of it for Prometheus."""
         yield gauge(
             "uptime_seconds", "Since the daemon was started.", self._clock() - self._since_s
         )
         cameras = self._cameras.items()
-        yield Figure(
+        yield DaemonMetric(
             "frames", "Frames taken from a camera, by what became of them.", "counter",
             tuple(
-                Sample(count, {"camera": name, "reason": reason})
+                MetricSample(count, {"camera": name, "reason": reason})
                 for name, camera in cameras
                 for reason, count in _counts(camera).items()
             ),
@@ -169,18 +169,18 @@ def _rounded(ring: Ring) -> dict[str, float] | None:
     return found and {name: round(value, 2) for name, value in found._asdict().items()}
 
 
-def _summary(name: str, text: str, label: str, rings: Mapping[str, Ring]) -> Figure:
+def _summary(name: str, text: str, label: str, rings: Mapping[str, Ring]) -> DaemonMetric:
     """Of rings in milliseconds."""
-    return Figure(
+    return DaemonMetric(
         name, text, "summary",
         tuple(sample for key, ring in rings.items() for sample in _samples(ring, {label: key})),
     )  # fmt: skip
 
 
-def _samples(ring: Ring, labels: Mapping[str, str]) -> Iterator[Sample]:
+def _samples(ring: Ring, labels: Mapping[str, str]) -> Iterator[MetricSample]:
     found = ring.quantiles()
     if found:
-        yield Sample(found.p50 / 1e3, {**labels, "quantile": "0.5"})
-        yield Sample(found.p95 / 1e3, {**labels, "quantile": "0.95"})
-    yield Sample(ring.total / 1e3, labels, "_sum")
-    yield Sample(ring.count, labels, "_count")
+        yield MetricSample(found.p50 / 1e3, {**labels, "quantile": "0.5"})
+        yield MetricSample(found.p95 / 1e3, {**labels, "quantile": "0.95"})
+    yield MetricSample(ring.total / 1e3, labels, "_sum")
+    yield MetricSample(ring.count, labels, "_count")

@@ -8,17 +8,17 @@ from edge_classifier.config.settings import Settings
 from edge_classifier.core.events import LabelChange
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.jpeg_comment import event_comment, with_comment
-from edge_classifier.daemon.keeper import Keeper, Why
-from edge_classifier.daemon.lane import Lane
+from edge_classifier.daemon.camera_pipeline import CameraPipeline
+from edge_classifier.daemon.capture_store import CaptureStore, Why
+from edge_classifier.daemon.frame_result import FrameResult
 from edge_classifier.daemon.meters import Meters
-from edge_classifier.daemon.outcome import Outcome
+from edge_classifier.mqtt.publisher import Publisher
 from edge_classifier.protocols import Clock
-from edge_classifier.publish.publisher import Publisher
 from edge_classifier.vision.jpeg import jpeg_within
 
-Explain = Callable[[Lane, Outcome], None]
+Explain = Callable[[CameraPipeline, FrameResult], None]
+# What a comment takes in a JPEG beside its text.
 _MARKER_BYTES = 4
-"""What a comment takes in a JPEG beside its text."""
 
 
 class Reporter:
@@ -30,7 +30,7 @@ class Reporter:
         *,
         meters: Meters,
         publisher: Publisher,
-        keeper: Keeper,
+        keeper: CaptureStore,
         explain: Explain | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
@@ -51,7 +51,7 @@ class Reporter:
                 # The broker would go on showing the last one to everybody, for ever.
                 self._publisher.snapshot(camera, bytes)
 
-    def seen(self, lane: Lane, outcome: Outcome) -> None:
+    def seen(self, lane: CameraPipeline, outcome: FrameResult) -> None:
         """One frame has gone through."""
         self._meters.frame(
             lane.name,
@@ -70,12 +70,12 @@ class Reporter:
         if self._explain:
             self._explain(lane, outcome)
 
-    def show(self, lane: Lane) -> None:
+    def show(self, lane: CameraPipeline) -> None:
         """Publish what the camera shows now."""
         self._shown_at[lane.name] = self._clock()
         self._publisher.state(lane.state())
 
-    def heartbeat(self, lane: Lane) -> None:
+    def heartbeat(self, lane: CameraPipeline) -> None:
         """Publish it again if that was long ago."""
         last = self._shown_at.get(lane.name, -float("inf"))
         if self._clock() - last >= self._settings.mqtt.heartbeat_s:
@@ -85,23 +85,23 @@ class Reporter:
         """Publish and keep the next frame."""
         self._snapshots_wanted.add(camera)
 
-    def _changed(self, lane: Lane, outcome: Outcome, change: LabelChange) -> None:
+    def _changed(self, lane: CameraPipeline, outcome: FrameResult, change: LabelChange) -> None:
         self._shown_at[lane.name] = self._clock()
         self._publisher.changed(change, lane.state(), self._jpeg(outcome, change))
         self._keep(lane, outcome, "changed")
 
-    def _snapshot(self, lane: Lane, outcome: Outcome) -> None:
+    def _snapshot(self, lane: CameraPipeline, outcome: FrameResult) -> None:
         """As was asked for, whatever the configuration says of events."""
         self._snapshots_wanted.discard(lane.name)
         jpeg = partial(jpeg_within, outcome.captured.frame, self._settings.snapshots.max_bytes)
         self._publisher.snapshot(lane.name, jpeg)
         self._keep(lane, outcome, "requested")
 
-    def _keep_if_uncertain(self, lane: Lane, outcome: Outcome, score: float) -> None:
+    def _keep_if_uncertain(self, lane: CameraPipeline, outcome: FrameResult, score: float) -> None:
         if self._keeper.is_uncertain(lane.name, score):
             self._keep(lane, outcome, "uncertain")
 
-    def _keep(self, lane: Lane, outcome: Outcome, why: Why) -> None:
+    def _keep(self, lane: CameraPipeline, outcome: FrameResult, why: Why) -> None:
         state = lane.state()
         facts = {
             "label": state.label,
@@ -113,7 +113,7 @@ class Reporter:
         captured = outcome.captured
         self._keeper.offer(lane.name, why, captured.frame, captured.at.utc, facts)
 
-    def _jpeg(self, outcome: Outcome, change: LabelChange) -> Callable[[], bytes] | None:
+    def _jpeg(self, outcome: FrameResult, change: LabelChange) -> Callable[[], bytes] | None:
         if not self._settings.snapshots.enabled:
             return None
         max_bytes = self._settings.snapshots.max_bytes

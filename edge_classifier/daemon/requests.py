@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+# Name to one line of help. ``camera`` may be given where one is meant; without it, all are.
 COMMANDS: Mapping[str, str] = {
     "enable": 'switch a camera: {"enabled": true or false}',
     "threshold": 'set the enter threshold: {"threshold": 0 to 1, or null for the configured one}',
@@ -14,7 +15,6 @@ COMMANDS: Mapping[str, str] = {
     "model": 'switch the model: {"model": name, or "" for the configured one}',
     "clear": 'forget: {"what": "label", "overrides", "outbox" or "store"}',
 }
-"""Name to one line of help. ``camera`` may be given where one is meant; without it, all are."""
 
 CLEARABLE = ("label", "overrides", "outbox", "store")
 _KEYS = {
@@ -40,14 +40,14 @@ class Request:
     """One valid request."""
 
     command: str
+    # Those that are meant.
     cameras: tuple[str, ...]
-    """Those that are meant."""
     enabled: bool = True
     threshold: float | None = None
     model: str = ""
     what: str = ""
+    # Given back with the answer, whatever it is.
     transaction: object = None
-    """Given back with the answer, whatever it is."""
 
 
 def parse_request(command: str, payload: bytes, cameras: tuple[str, ...]) -> Request:

@@ -12,35 +12,35 @@ from edge_classifier import __version__
 from edge_classifier.config.changes import in_force
 from edge_classifier.config.secrets import presentable, read_secret
 from edge_classifier.config.settings import Settings
-from edge_classifier.config.tree import as_tree
+from edge_classifier.config.toml import as_tree
+from edge_classifier.daemon.active_model import ActiveModel
+from edge_classifier.daemon.background import BackgroundWorker
+from edge_classifier.daemon.camera_pipeline import CameraPipeline
 from edge_classifier.daemon.cameras import Cameras
-from edge_classifier.daemon.control import Control
-from edge_classifier.daemon.figures import Figure
+from edge_classifier.daemon.capture_store import CaptureStore
+from edge_classifier.daemon.commands import CommandHandler
+from edge_classifier.daemon.frame_result import CameraOverride, FrameResult
 from edge_classifier.daemon.host import Host
 from edge_classifier.daemon.identity import node_name, state_folder
-from edge_classifier.daemon.keeper import Keeper
-from edge_classifier.daemon.lane import Lane
+from edge_classifier.daemon.loop import MainLoop
 from edge_classifier.daemon.meters import Meters
-from edge_classifier.daemon.network import Network
+from edge_classifier.daemon.metrics import DaemonMetric
+from edge_classifier.daemon.model_files import ModelFiles
 from edge_classifier.daemon.notify import Notifier, Watchdog, watchdog_interval_s
-from edge_classifier.daemon.outcome import Outcome, Override
-from edge_classifier.daemon.pipeline import Pipeline
+from edge_classifier.daemon.periodic import PeriodicTasks
 from edge_classifier.daemon.reporter import Explain, Reporter
-from edge_classifier.daemon.rounds import Rounds
-from edge_classifier.daemon.shelf import Shelf
-from edge_classifier.daemon.worker import Worker
 from edge_classifier.errors import EdgeClassifierError, ExitCode
-from edge_classifier.publish.publisher import Publisher
+from edge_classifier.mqtt.publisher import Publisher
 
 if TYPE_CHECKING:  # Loaded only where it is to serve: it costs 2 MB.
-    from edge_classifier.daemon.health import Health, HealthServer
+    from edge_classifier.daemon.http import HealthReport, HttpServer
 
 _log = logging.getLogger(__name__)
 
+# For the cameras, the broker and the disk, each, when the daemon ends.
 _CLOSING_S = 5.0
-"""For the cameras, the broker and the disk, each, when the daemon ends."""
+# Without progress for so long, /healthz says that the daemon is stuck.
 _STUCK_S = 60.0
-"""Without progress for so long, /healthz says that the daemon is stuck."""
 
 
 class Service:
@@ -57,12 +57,12 @@ class Service:
         self._watchdog = Watchdog(self._notifier, watchdog_interval_s())
         self._progressed_at = time.monotonic()
         self._reload_wanted = False
-        self._server: HealthServer | None = None
+        self._server: HttpServer | None = None
         self._started_with = settings
 
         self._folder = folder = state_folder(settings.device)
-        self._meters, self._host, self._worker = Meters(), Host(folder), Worker()
-        self._keeper = Keeper(settings.store, folder / "pictures")
+        self._meters, self._host, self._worker = Meters(), Host(folder), BackgroundWorker()
+        self._keeper = CaptureStore(settings.store, folder / "pictures")
         self._publisher = self._make_publisher()
         self._reporter = Reporter(
             settings,
@@ -71,7 +71,7 @@ class Service:
             keeper=self._keeper,
             explain=explain,
         )
-        self._pipeline = Pipeline(
+        self._pipeline = MainLoop(
             seen=self._seen, housekeeping=self._housekeep, progress=self._progress
         )
         overrides = self._publisher.remembered().get("overrides", {})
@@ -93,11 +93,12 @@ class Service:
             cameras=_titles(settings),
             password=self._password,
             on_request=self._request,
+            on_published=self._meters.published,
         )
 
-    def _make_control(self, read_settings: Callable[[], Settings], model: str) -> Control:
+    def _make_control(self, read_settings: Callable[[], Settings], model: str) -> CommandHandler:
         """``model``: the one that was asked for in an earlier life."""
-        return Control(
+        return CommandHandler(
             self._started_with,
             pipeline=self._pipeline,
             cameras=self._cameras,
@@ -107,12 +108,12 @@ class Service:
             worker=self._worker,
             read_settings=read_settings,
             installed=self._installed,
-            shelf=Shelf.below(self._folder),
+            shelf=ModelFiles.below(self._folder),
             requested_model=model,
         )
 
-    def _make_rounds(self) -> Rounds:
-        return Rounds(
+    def _make_rounds(self) -> PeriodicTasks:
+        return PeriodicTasks(
             cameras=self._cameras,
             reporter=self._reporter,
             publisher=self._publisher,
@@ -188,7 +189,7 @@ class Service:
             self._control.reload()
         self._rounds.go()
 
-    def _seen(self, lane: Lane, outcome: Outcome) -> None:
+    def _seen(self, lane: CameraPipeline, outcome: FrameResult) -> None:
         if outcome.change:
             # Nobody believes the news of a camera that is said to be offline.
             self._rounds.tell_health(lane.name, lane)
@@ -206,7 +207,7 @@ class Service:
         secret = read_secret(self._started_with.mqtt.password_file, "mqtt-password")
         return secret.reveal() if secret else None
 
-    def _installed(self, network: Network, settings: Settings) -> None:
+    def _installed(self, network: ActiveModel, settings: Settings) -> None:
         """Tell everybody what is in force now."""
         logging.getLogger().setLevel(settings.log.level.upper())
         self._meters.follow(settings.cameras)
@@ -233,9 +234,9 @@ class Service:
         http = self._started_with.http
         if not http.enabled:
             return
-        from edge_classifier.daemon.health import HealthServer
+        from edge_classifier.daemon.http import HttpServer
 
-        server = HealthServer(http, figures=self._figures, health=self._health)
+        server = HttpServer(http, figures=self._figures, health=self._health)
         try:
             server.start()
         except EdgeClassifierError as error:
@@ -244,20 +245,20 @@ class Service:
         else:
             self._server = server
 
-    def _figures(self) -> Iterator[Figure]:
+    def _figures(self) -> Iterator[DaemonMetric]:
         yield from self._meters.figures()
         yield from self._rounds.figures()
         yield from self._keeper.status.figures()
         yield from self._host.status().figures()
 
-    def _health(self) -> "Health":
-        from edge_classifier.daemon.health import judge
+    def _health(self) -> "HealthReport":
+        from edge_classifier.daemon.http import judge
 
         idle_s = time.monotonic() - self._progressed_at
         return judge(idle_s, _STUCK_S, *self._rounds.troubles())
 
 
-def _info(network: Network, settings: Settings, labels: tuple[str, ...]) -> Mapping[str, Any]:
+def _info(network: ActiveModel, settings: Settings, labels: tuple[str, ...]) -> Mapping[str, Any]:
     """The ``info`` topic: what runs here."""
     loaded = network.loaded
     return {
@@ -276,10 +277,11 @@ def _titles(settings: Settings) -> Mapping[str, str]:
     return {name: camera.title or name for name, camera in settings.cameras.items()}
 
 
-def _overrides(remembered: Mapping[str, Any]) -> Mapping[str, Override]:
+def _overrides(remembered: Mapping[str, Any]) -> Mapping[str, CameraOverride]:
     """What was set over MQTT in earlier lives."""
     cameras = remembered.get("cameras", {})
     # Key by key: another version may have kept others as well.
     return {
-        name: Override(kept.get("enabled"), kept.get("threshold")) for name, kept in cameras.items()
+        name: CameraOverride(kept.get("enabled"), kept.get("threshold"))
+        for name, kept in cameras.items()
     }

@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_classifier.dataset.facts import Facts
+from edge_classifier.dataset.facts import PictureFacts
 from edge_classifier.dataset.folder import Sample
 
+# Pictures whose perceptual hashes differ in so many bits, or fewer, pass for the same, as in the
+# daemon's capture store. Of the 21 such pairs among 3,468 photographs of flowers 20 are one
+# photograph twice (cut, in grey, recompressed) or two of a burst; from 8 bits on most are not.
 ALIKE_BITS = 6
-"""Pictures whose perceptual hashes differ in so many bits, or fewer, pass for the same, as in the
-daemon's capture store. Of the 21 such pairs among 3,468 photographs of flowers 20 are one
-photograph twice (cut, in grey, recompressed) or two of a burst; from 8 bits on most are not."""
+# A hash with fewer bits set shows next to nothing: fog, a lens cap, a plain gradient. Among 1,156
+# photographs blurred beyond recognition three pairs in four would be alike without it.
 _TELLING_BITS = 12
-"""A hash with fewer bits set shows next to nothing: fog, a lens cap, a plain gradient. Among 1,156
-photographs blurred beyond recognition three pairs in four would be alike without it."""
 _HASH_BITS = 64
 
 Hashes = NDArray[np.uint64]
@@ -25,7 +25,7 @@ Numbers = NDArray[np.int64]
 
 
 def duplicate_groups(
-    samples: Sequence[Sample], facts: Mapping[Path, Facts], distance_bits: int = ALIKE_BITS
+    samples: Sequence[Sample], facts: Mapping[Path, PictureFacts], distance_bits: int = ALIKE_BITS
 ) -> dict[Path, str]:
     """Each sample's group: pictures that must not be on both sides of a split have the same.
 
@@ -44,7 +44,7 @@ def duplicate_groups(
     return groups
 
 
-def alike(paths: Iterable[Path], facts: Mapping[Path, Facts], bits: int) -> dict[Path, str]:
+def alike(paths: Iterable[Path], facts: Mapping[Path, PictureFacts], bits: int) -> dict[Path, str]:
     """Each picture's group: the same bytes, or hashes at most ``bits`` apart, or linked by such.
 
     Below 0, the same bytes only. A group is called by the least SHA-256 in it.

@@ -4,21 +4,21 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from edge_classifier.dataset.facts import Facts, readable
+from edge_classifier.dataset.facts import PictureFacts, readable
 from edge_classifier.dataset.finding import ClassCount, Finding, Findings, Severity
 from edge_classifier.dataset.folder import UNDECODED, Dataset
 from edge_classifier.dataset.view import Group, View, look
 
+# A shorter side is too few pixels to see much: CIFAR-10's pictures, 32 px, are the least.
 SMALL_PX = 32
-"""A shorter side is too few pixels to see much: CIFAR-10's pictures, 32 px, are the least."""
+# Of fewer pictures of a class 20 % are three or less: each is worth 33 points and more.
 FEW = 20
-"""Of fewer pictures of a class 20 % are three or less: each is worth 33 points and more."""
+# Times as many pictures as in the smallest class, from which on it is said.
 IMBALANCE = 10
-"""Times as many pictures as in the smallest class, from which on it is said."""
 
 
 def findings(
-    dataset: Dataset, facts: Mapping[Path, Facts], validation: Dataset | None = None
+    dataset: Dataset, facts: Mapping[Path, PictureFacts], validation: Dataset | None = None
 ) -> Findings:
     """Everything about ``dataset``, and about ``validation`` beside it (``scan_like``).
 

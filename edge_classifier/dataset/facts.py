@@ -11,37 +11,37 @@ from edge_classifier.errors import EdgeClassifierError
 from edge_classifier.vision.pictures import load_picture
 from edge_classifier.vision.similarity import perceptual_hash
 
+# Twice what the perceptual hash samples; a phone's JPEG costs a quarter of decoding it whole.
 _ENOUGH_PX = 256
-"""Twice what the perceptual hash samples; a phone's JPEG costs a quarter of decoding it whole."""
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class PictureFacts:
     """One picture's."""
 
+    # Pixels, as is ``height``: upright, and as decoded. A JPEG of 512 and more is decoded at a
+    # half, a quarter or an eighth.
     width: int
-    """Pixels, as is ``height``: upright, and as decoded. A JPEG of 512 and more is decoded at a
-    half, a quarter or an eighth."""
     height: int
+    # Of the file.
     sha256: str
-    """Of the file."""
+    # ``vision.similarity.perceptual_hash``.
     hash: int
-    """``vision.similarity.perceptual_hash``."""
+    # Why it cannot be read; all the rest is then empty.
     problem: str = ""
-    """Why it cannot be read; all the rest is then empty."""
+    # What was left out of it: further frames of an animation.
     note: str = ""
-    """What was left out of it: further frames of an animation."""
 
 
 def examine(
     paths: Iterable[Path], *, workers: int, progress: Callable[[int], None]
-) -> dict[Path, Facts]:
+) -> dict[Path, PictureFacts]:
     """Facts of every picture, read in ``workers`` threads. What is wrong with one ends nothing.
 
     ``progress`` gets the number of pictures that are done.
     """
     every = list(dict.fromkeys(paths))
-    found: dict[Path, Facts] = {}
+    found: dict[Path, PictureFacts] = {}
     pool = ThreadPoolExecutor(workers, "examine")
     try:
         for path, facts in zip(every, pool.map(_examined, every), strict=True):
@@ -52,12 +52,12 @@ def examine(
     return found
 
 
-def readable(samples: Iterable[Sample], facts: Mapping[Path, Facts]) -> tuple[Sample, ...]:
+def readable(samples: Iterable[Sample], facts: Mapping[Path, PictureFacts]) -> tuple[Sample, ...]:
     """The samples whose picture can be read."""
     return tuple(sample for sample in samples if not facts[sample.path].problem)
 
 
-def fingerprint(dataset: Dataset, facts: Mapping[Path, Facts]) -> str:
+def fingerprint(dataset: Dataset, facts: Mapping[Path, PictureFacts]) -> str:
     """SHA-256 over labels, relative paths and contents: of the data, wherever they lie."""
     digest = hashlib.sha256(repr(dataset.labels).encode())
     rows = (
@@ -69,14 +69,14 @@ def fingerprint(dataset: Dataset, facts: Mapping[Path, Facts]) -> str:
     return digest.hexdigest()
 
 
-def _examined(path: Path) -> Facts:
+def _examined(path: Path) -> PictureFacts:
     try:
         picture = load_picture(str(path), at_least=(_ENOUGH_PX, _ENOUGH_PX))
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except EdgeClassifierError as error:
-        return Facts(0, 0, "", 0, error.problem)
+        return PictureFacts(0, 0, "", 0, error.problem)
     except OSError as error:
-        return Facts(0, 0, "", 0, f"cannot be read ({error.strerror})")
+        return PictureFacts(0, 0, "", 0, f"cannot be read ({error.strerror})")
     frame = picture.frame
-    return Facts(frame.width, frame.height, sha256, perceptual_hash(frame), "", picture.note)
+    return PictureFacts(frame.width, frame.height, sha256, perceptual_hash(frame), "", picture.note)

@@ -22,10 +22,10 @@ class Finding:
 
     kind: str
     severity: Severity
+    # For people.
     text: str
-    """For people."""
+    # All of them: pictures, or pictures that belong together.
     examples: tuple[str, ...] = ()
-    """All of them: pictures, or pictures that belong together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +34,14 @@ class ClassCount:
 
     label: str
     pictures: int
+    # In the validation folder.
     validation: int
-    """In the validation folder."""
     unreadable: int
     small: int
+    # That are there again, byte by byte: here, in another class or in the validation folder.
     copies: int
-    """That are there again, byte by byte: here, in another class or in the validation folder."""
+    # That look like another one, and are no copy.
     alike: int
-    """That look like another one, and are no copy."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,12 @@ from edge_classifier.dataset.names import NAMES_FILE, read_names
 from edge_classifier.errors import ConfigurationError, MissingFileError
 from edge_classifier.vision.pictures import SUFFIXES, find_pictures
 
+# A folder of pictures that nobody has sorted yet (``sorting.sort_store``): never a class.
 UNSURE = "unsure"
-"""A folder of pictures that nobody has sorted yet (``sorting.sort_store``): never a class."""
+# Pictures of phones and cameras that no decoder here reads.
 UNDECODED = frozenset((".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw"))
-"""Pictures of phones and cameras that no decoder here reads."""
+# The last three are left by archivers, network disks and file systems.
 _NOT_CLASSES = frozenset((UNSURE, "__macosx", "@eadir", "lost+found"))
-"""The last three are left by archivers, network disks and file systems."""
 _PARTS = frozenset(("train", "training", "val", "valid", "validation", "test", "testing"))
 
 
@@ -35,15 +35,15 @@ class Dataset:
     """Samples in the order of their labels, and of their paths within one."""
 
     root: Path
+    # Folder names, sorted; ``unknown`` is last.
     labels: tuple[str, ...]
-    """Folder names, sorted; ``unknown`` is last."""
+    # Language to one display name a label, as a contract has them.
     names: Mapping[str, tuple[str, ...]]
-    """Language to one display name a label, as a contract has them."""
     samples: tuple[Sample, ...]
+    # Where pictures of ``unknown`` come from, beside ``root``.
     other: Path | None = None
-    """Where pictures of ``unknown`` come from, beside ``root``."""
+    # What is no known picture (``.heic``), or not sorted yet (``in unsure/``), to the number.
     left_out: Mapping[str, int] = field(default_factory=dict)
-    """What is no known picture (``.heic``), or not sorted yet (``in unsure/``), to the number."""
 
     def place(self, path: Path) -> str:
         """``daisy/a.jpg``: the same wherever the folder lies."""

@@ -13,11 +13,12 @@ from edge_classifier.core.labels import UNKNOWN
 from edge_classifier.core.text import is_printable
 from edge_classifier.dataset.folder import UNSURE
 from edge_classifier.errors import MissingFileError, OutputError
+from edge_classifier.files import replacing
 
+# The store's lines: one JSON object a picture, with ``file``, ``label`` and ``why``.
 INDEX = "pictures.jsonl"
-"""The store's lines: one JSON object a picture, with ``file``, ``label`` and ``why``."""
+# In the folder that is filled: the names of all pictures that it ever got.
 DONE = ".sorted"
-"""In the folder that is filled: the names of all pictures that it ever got."""
 _REMEDY = "Free some room, or choose another folder; what was copied stays, and is not done again."
 
 
@@ -25,12 +26,12 @@ _REMEDY = "Free some room, or choose another folder; what was copied stays, and 
 class Sorted:
     """What became of the store's pictures."""
 
+    # Class folder to number of new pictures.
     copied: Mapping[str, int]
-    """Class folder to number of new pictures."""
+    # Pictures that an earlier run had copied, wherever they are now.
     known: int
-    """Pictures that an earlier run had copied, wherever they are now."""
+    # Pictures with a line and no file: the store had dropped them.
     gone: int
-    """Pictures with a line and no file: the store had dropped them."""
 
 
 def sort_store(store: Path, out: Path) -> Sorted:
@@ -108,9 +109,8 @@ def _known(out: Path) -> set[str]:
 
 
 def _remember(out: Path, names: set[str]) -> None:
-    part = out / f"{DONE}.part"
-    part.write_text("".join(f"{name}\n" for name in sorted(names)), "utf-8")
-    part.replace(out / DONE)
+    with replacing(out / DONE) as file:
+        file.writelines(f"{name}\n".encode() for name in sorted(names))
 
 
 def _copy(source: Path, target: Path) -> bool:
@@ -118,12 +118,9 @@ def _copy(source: Path, target: Path) -> bool:
     if not source.is_file():
         return False
     target.parent.mkdir(exist_ok=True)
-    part = target.with_name(f".{target.name}.part")
     try:
-        shutil.copyfile(source, part)
-        part.replace(target)
+        with source.open("rb") as picture, replacing(target, durable=False) as copy:
+            shutil.copyfileobj(picture, copy)
     except FileNotFoundError:
         return False
-    finally:
-        part.unlink(missing_ok=True)
     return True

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_classifier.dataset.alike import ALIKE_BITS, alike, crowded, members
-from edge_classifier.dataset.facts import Facts, readable
+from edge_classifier.dataset.facts import PictureFacts, readable
 from edge_classifier.dataset.folder import Dataset, Sample
 
 _SHOWN_OF_GROUP = 4
@@ -19,16 +19,16 @@ class View:
 
     dataset: Dataset
     validation: Dataset | None
-    facts: Mapping[Path, Facts]
+    facts: Mapping[Path, PictureFacts]
+    # Of both folders.
     samples: tuple[Sample, ...]
-    """Of both folders."""
     labels: Mapping[Path, int]
+    # Groups of the same bytes.
     copies: tuple[Group, ...]
-    """Groups of the same bytes."""
+    # Groups in which not all are copies of one another.
     alike: tuple[Group, ...]
-    """Groups in which not all are copies of one another."""
+    # Classes most of whose pictures look alike.
     crowded: frozenset[int]
-    """Classes most of whose pictures look alike."""
 
     def is_measured(self, path: Path) -> bool:
         """Whether a picture lies in the validation folder."""
@@ -56,7 +56,7 @@ class View:
         return f"{shown} and {more} more" if more > 0 else shown
 
 
-def look(dataset: Dataset, facts: Mapping[Path, Facts], validation: Dataset | None) -> View:
+def look(dataset: Dataset, facts: Mapping[Path, PictureFacts], validation: Dataset | None) -> View:
     """Compare all pictures of both folders."""
     samples = dataset.samples + (validation.samples if validation else ())
     paths = [sample.path for sample in readable(samples, facts)]

@@ -5,7 +5,7 @@ from math import ceil, floor
 from edge_classifier.core.labels import UNKNOWN
 from edge_classifier.decision.reasons import Reason
 from edge_classifier.decision.rules import Rules
-from edge_classifier.decision.step import Verdict, Waiting
+from edge_classifier.decision.step import PendingChange, Verdict
 
 
 def explain(verdict: Verdict, rules: Rules) -> str:
@@ -37,7 +37,7 @@ def _detail(verdict: Verdict, rules: Rules) -> str:
     return verdict.reason.meaning
 
 
-def _wait(waiting: Waiting) -> str:
+def _wait(waiting: PendingChange) -> str:
     what = "no label" if waiting.label == UNKNOWN else waiting.label
     return f"{what} for {_floor(waiting.held_s)} s, needs {_ceil(waiting.needs_s)} s"
 

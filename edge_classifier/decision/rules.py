@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge_classifier.config.settings import Decision, Thresholds
-from edge_classifier.decision.labels import LabelMap, find, label_map
+from edge_classifier.config.settings import DecisionSettings, Thresholds
+from edge_classifier.decision.label_map import LabelMap, find, label_map
 
+# A float32 score of 0.9 is a little less than 0.9, and still reaches it.
 SCORE_TOLERANCE = 5e-7
-"""A float32 score of 0.9 is a little less than 0.9, and still reaches it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -15,15 +15,15 @@ class Rules:
     """``enter`` and ``leave`` have one threshold a name of ``labels``."""
 
     labels: LabelMap
-    decision: Decision
-    """As it was configured."""
+    # As it was configured.
+    decision: DecisionSettings
+    # What a label without an ``enter`` of its own needs: ``decision.enter``, or as commanded.
     threshold: float
-    """What a label without an ``enter`` of its own needs: ``decision.enter``, or as commanded."""
     enter: tuple[float, ...]
     leave: tuple[float, ...]
 
 
-def rules_for(labels: Sequence[str], decision: Decision) -> Rules:
+def rules_for(labels: Sequence[str], decision: DecisionSettings) -> Rules:
     """Rules for a model with these labels, one a class. Raises UnknownLabelsError."""
     return _rules(label_map(labels, decision), decision, decision.enter)
 
@@ -42,7 +42,7 @@ def reaches(score: float, threshold: float) -> bool:
     return score >= threshold - SCORE_TOLERANCE
 
 
-def _rules(labels: LabelMap, decision: Decision, threshold: float) -> Rules:
+def _rules(labels: LabelMap, decision: DecisionSettings, threshold: float) -> Rules:
     pairs = [(threshold, min(decision.leave, threshold))] * len(labels.names)
     for name, own in decision.labels.items():
         for position in find(labels.names, name):
@@ -51,7 +51,7 @@ def _rules(labels: LabelMap, decision: Decision, threshold: float) -> Rules:
     return Rules(labels, decision, threshold, enter, leave)
 
 
-def _pair(own: Thresholds, decision: Decision, threshold: float) -> tuple[float, float]:
+def _pair(own: Thresholds, decision: DecisionSettings, threshold: float) -> tuple[float, float]:
     """Enter and leave of one label; leave is never above, or the label would come and go."""
     enter = threshold if own.enter is None else own.enter
     leave = decision.leave if own.leave is None else own.leave

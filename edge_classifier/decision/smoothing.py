@@ -8,22 +8,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edge_classifier.decision.labels import Scores
+from edge_classifier.decision.label_map import Scores
 from edge_classifier.decision.rules import reaches
 
+# The vote of a frame whose best label does not reach its threshold.
 ABSTAINED = -1
-"""The vote of a frame whose best label does not reach its threshold."""
 
+# Frames that vote alike within this part of the window are kept as one entry: 10 minutes at 240
+# frames per second are 144 000 frames.
 SLOTS = 64
-"""Frames that vote alike within this part of the window are kept as one entry: 10 minutes at
-240 frames per second are 144 000 frames."""
 
 
 class Ballot(NamedTuple):
     """``frames`` frames in a row, or nearly so, that voted for the label at ``winner``."""
 
+    # Of the first of them.
     at_s: float
-    """Of the first of them."""
     winner: int
     frames: int
 

@@ -35,16 +35,16 @@ from edge_classifier.core.events import Ranked
 from edge_classifier.core.labels import UNKNOWN
 from edge_classifier.core.quantization import Quantization
 from edge_classifier.core.scores import top_k
-from edge_classifier.decision.labels import LabelMap, Scores
+from edge_classifier.decision.label_map import LabelMap, Scores
 from edge_classifier.decision.reasons import Reason
 from edge_classifier.decision.rules import Rules, reaches
 from edge_classifier.decision.smoothing import Ballot, cast, exponential, shares, vote
 
+# Frames at 0.2 s and 0.7 s are half a second apart, but for the error of a float.
 TIME_TOLERANCE_S = 1e-6
-"""Frames at 0.2 s and 0.7 s are half a second apart, but for the error of a float."""
 
 
-class Change(NamedTuple):
+class DecidedChange(NamedTuple):
     """The present label became another. Score and margin as in Verdict."""
 
     before: str
@@ -53,7 +53,7 @@ class Change(NamedTuple):
     margin: float
 
 
-class Waiting(NamedTuple):
+class PendingChange(NamedTuple):
     """``label`` will be present when it has held for ``needs_s``."""
 
     label: str
@@ -70,37 +70,37 @@ class Verdict(NamedTuple):
     """What one frame led to."""
 
     reason: Reason
+    # The present one, ``unknown`` if there is none.
     label: str
-    """The present one, ``unknown`` if there is none."""
+    # Smoothed score (for votes the share of frames) of ``label``; of ``best`` if it is unknown.
     score: float
-    """Smoothed score (for votes the share of frames) of ``label``; of ``best`` if it is unknown."""
+    # How far that is ahead of the best other label; negative if behind.
     margin: float
-    """How far that is ahead of the best other label; negative if behind."""
     best: Ranked
+    # With one label only: ``unknown``, 0.
     runner_up: Ranked
-    """With one label only: ``unknown``, 0."""
-    waiting: Waiting | None
-    """What goes on, where the reason is DWELL."""
-    change: Change | None
-    """What happened, where the reason is CHANGED."""
+    # What goes on, where the reason is DWELL.
+    waiting: PendingChange | None
+    # What happened, where the reason is CHANGED.
+    change: DecidedChange | None
 
 
-class State(NamedTuple):
+class DecisionState(NamedTuple):
     """All that a camera's decision remembers. Its arrays are never written to again."""
 
     label: str
+    # Of the last frame.
     at_s: float = -inf
-    """Of the last frame."""
+    # What ``scores``, ``ballots`` and ``candidate`` are of.
     labels: LabelMap | None = None
-    """What ``scores``, ``ballots`` and ``candidate`` are of."""
+    # Smoothed, shape (names,); None before the first frame.
     scores: Scores | None = None
-    """Smoothed, shape (names,); None before the first frame."""
     ballots: tuple[Ballot, ...] = ()
+    # The label that could enter on the last frame.
     candidate: str | None = None
-    """The label that could enter on the last frame."""
     candidate_since: float = 0.0
+    # None while the present label is at or above its ``leave``, or unknown.
     lost_since: float | None = None
-    """None while the present label is at or above its ``leave``, or unknown."""
 
     def top(self, k: int) -> tuple[Ranked, ...]:
         """The ``k`` best labels by smoothed score, best first, without those that score nothing."""
@@ -121,12 +121,12 @@ class _View(NamedTuple):
     present_score: float
 
 
-def initial(label: str = UNKNOWN) -> State:
+def initial(label: str = UNKNOWN) -> DecisionState:
     """The state before the first frame; after a restart with the label that was remembered."""
-    return State(label)
+    return DecisionState(label)
 
 
-def resumed(state: State, at_s: float) -> State:
+def resumed(state: DecisionState, at_s: float) -> DecisionState:
     """``state`` as it goes on at ``at_s``, when nobody has looked since its last frame."""
     if state.labels is None:
         return state
@@ -136,29 +136,29 @@ def resumed(state: State, at_s: float) -> State:
 
 
 def step(
-    rules: Rules, state: State, scores: NDArray[np.float32], at_s: float
-) -> tuple[State, Verdict]:
+    rules: Rules, state: DecisionState, scores: NDArray[np.float32], at_s: float
+) -> tuple[DecisionState, Verdict]:
     """Take in one frame's ``scores``, shape (classes,), in [0, 1], seen at ``at_s``.
 
     ``scores`` is neither kept nor written to. Raises ValueError for another number of classes.
     """
     labels = rules.labels
     if state.labels is not labels:
-        state = State(state.label, state.at_s, labels)
+        state = DecisionState(state.label, state.at_s, labels)
     at_s = max(at_s, state.at_s)
     smoothed, ballots = _smooth(rules, state, labels.reduce(scores), at_s)
     view = _look(smoothed, labels.position.get(state.label))
     candidate = _candidate(rules, view)
     candidate_since = state.candidate_since if candidate == state.candidate else at_s
     lost_since = _lost_since(rules, state, view, at_s)
-    state = State(
+    state = DecisionState(
         state.label, at_s, labels, smoothed, ballots, candidate, candidate_since, lost_since
     )
     return _judge(rules, state, view)
 
 
 def _smooth(
-    rules: Rules, state: State, seen: Scores, at_s: float
+    rules: Rules, state: DecisionState, seen: Scores, at_s: float
 ) -> tuple[Scores, tuple[Ballot, ...]]:
     decision = rules.decision
     if decision.smoothing == "vote":
@@ -196,7 +196,7 @@ def _candidate(rules: Rules, view: _View) -> str | None:
     return rules.labels.names[view.best] if fits else None
 
 
-def _lost_since(rules: Rules, state: State, view: _View, at_s: float) -> float | None:
+def _lost_since(rules: Rules, state: DecisionState, view: _View, at_s: float) -> float | None:
     if view.present is None:
         return None if state.label == UNKNOWN else at_s
     if reaches(view.present_score, rules.leave[view.present]):
@@ -204,7 +204,7 @@ def _lost_since(rules: Rules, state: State, view: _View, at_s: float) -> float |
     return at_s if state.lost_since is None else state.lost_since
 
 
-def _judge(rules: Rules, state: State, view: _View) -> tuple[State, Verdict]:
+def _judge(rules: Rules, state: DecisionState, view: _View) -> tuple[DecisionState, Verdict]:
     """What ``state``, which has taken in the frame, leads to."""
     waits = _waits(rules, state, view)
     over = next((wait for wait in waits if wait.over), None)
@@ -213,19 +213,19 @@ def _judge(rules: Rules, state: State, view: _View) -> tuple[State, Verdict]:
         return state, _verdict(rules, state, view, reason, waits[0] if waits else None)
     after = state._replace(label=over.label, lost_since=None)
     verdict = _verdict(rules, after, view, Reason.CHANGED, None)
-    change = Change(state.label, after.label, verdict.score, verdict.margin)
+    change = DecidedChange(state.label, after.label, verdict.score, verdict.margin)
     return after, verdict._replace(change=change)
 
 
-def _waits(rules: Rules, state: State, view: _View) -> list[Waiting]:
+def _waits(rules: Rules, state: DecisionState, view: _View) -> list[PendingChange]:
     """What is on its way, the likelier first."""
     waits = []
     if state.candidate is not None:
         held_s = state.at_s - state.candidate_since
-        waits.append(Waiting(state.candidate, held_s, rules.decision.dwell_s))
+        waits.append(PendingChange(state.candidate, held_s, rules.decision.dwell_s))
     if state.lost_since is not None:
         needs_s = 0.0 if view.present is None else rules.decision.unknown_dwell_s
-        waits.append(Waiting(UNKNOWN, state.at_s - state.lost_since, needs_s))
+        waits.append(PendingChange(UNKNOWN, state.at_s - state.lost_since, needs_s))
     return waits
 
 
@@ -237,7 +237,7 @@ def _standstill(rules: Rules, view: _View) -> Reason:
 
 
 def _verdict(
-    rules: Rules, state: State, view: _View, reason: Reason, waiting: Waiting | None
+    rules: Rules, state: DecisionState, view: _View, reason: Reason, waiting: PendingChange | None
 ) -> Verdict:
     names = rules.labels.names
     score, margin = view.score, view.score - view.next_score

@@ -9,22 +9,22 @@ from edge_classifier.engine.tflite import compiled_for_edgetpu
 from edge_classifier.errors import DelegateError, MissingFileError, ModelError, UsageError
 
 AUTO, CPU, EDGETPU = "auto", "cpu", "edgetpu"
+# edgetpu_compiler writes NAME_edgetpu.tflite beside NAME.tflite.
 EDGETPU_SUFFIX = "_edgetpu"
-"""edgetpu_compiler writes NAME_edgetpu.tflite beside NAME.tflite."""
 
 Check = Callable[[Path, Path], None]
 Find = Callable[[], Path | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class DelegateChoice:
     """The model file to load, the delegate to load it under (None: CPU), and why."""
 
     model: Path
     delegate: Path | None
     note: str
+    # Whether an accelerator was wanted and could not be had.
     fell_back: bool = False
-    """Whether an accelerator was wanted and could not be had."""
 
 
 def find_edgetpu() -> Path | None:
@@ -37,7 +37,7 @@ def find_edgetpu() -> Path | None:
 
 def choose(
     request: str, model: Path, *, check: Check = check_delegate, find: Find = find_edgetpu
-) -> Seat:
+) -> DelegateChoice:
     """Where to run ``model`` for ``--delegate request``.
 
     ``auto`` uses the Edge TPU if its library is installed, the model or a twin beside it
@@ -53,10 +53,10 @@ def choose(
     check(library, model)
     compiled = compiled_for_edgetpu(model)
     note = "" if compiled or request != EDGETPU else " (the model is not compiled for it: CPU)"
-    return Seat(model, library, f"{library}{note}")
+    return DelegateChoice(model, library, f"{library}{note}")
 
 
-def _automatic(model: Path, check: Check, find: Find) -> Seat:
+def _automatic(model: Path, check: Check, find: Find) -> DelegateChoice:
     compiled = compiled_for_edgetpu(model)
     twin = model if compiled else _twin(model)
     if twin is None:
@@ -70,16 +70,16 @@ def _automatic(model: Path, check: Check, find: Find) -> Seat:
         if compiled:
             raise
         why = f"CPU (fell back from the Edge TPU: {error.subject} {error.problem})"
-        return Seat(model, None, why, fell_back=True)
-    return Seat(twin, library, str(library))
+        return DelegateChoice(model, None, why, fell_back=True)
+    return DelegateChoice(twin, library, str(library))
 
 
-def _on_cpu(model: Path, why: str) -> Seat:
+def _on_cpu(model: Path, why: str) -> DelegateChoice:
     if compiled_for_edgetpu(model):
         raise ModelError(
             str(model), "is compiled for the Edge TPU", "Name the model it was compiled from."
         )
-    return Seat(model, None, f"CPU ({why})")
+    return DelegateChoice(model, None, f"CPU ({why})")
 
 
 def _demanded_library(request: str, find: Find) -> Path:

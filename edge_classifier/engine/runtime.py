@@ -2,22 +2,30 @@
 
 import importlib
 import os
+import re
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from edge_classifier.errors import UnavailableError
 
+# Distribution and module, best first. LiteRT runs int8 networks some ten times faster than the last
+# tflite-runtime on x86-64; the latter is for 32-bit ARM, where LiteRT has no wheels.
 _CANDIDATES = (
     ("ai-edge-litert", "ai_edge_litert.interpreter"),
     ("tflite-runtime", "tflite_runtime.interpreter"),
     ("tensorflow", "tensorflow.lite.python.interpreter"),
 )
-"""Distribution and module, best first. LiteRT runs int8 networks some ten times faster than the
-last tflite-runtime on x86-64; the latter is for 32-bit ARM, where LiteRT has no wheels."""
+
+# As tensorflow/lite/minimal_logging.cc begins its lines.
+_RUNTIME_LINE = re.compile(r"(VERBOSE|INFO|WARNING|ERROR): ")
+# One thread at a time exchanges standard error: two would each put back what the other has taken.
+_exchange = threading.RLock()
+_has_greeted = threading.Event()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +33,8 @@ class Runtime:
     """A TFLite runtime that can be imported here."""
 
     name: str
+    # Why this one, for people.
     reason: str
-    """Why this one, for people."""
     module: Any
 
     @property
@@ -56,21 +64,46 @@ def load_runtime() -> Runtime:
 
 
 @contextmanager
-def native_messages() -> Iterator[list[str]]:
-    """Collect what native code writes to standard error, instead of showing it.
+def first_load() -> Iterator[list[str]]:
+    """Collect what the runtime says while a model is loaded, until it has said something.
 
-    TFLite greets on standard error at every load; scripts that read ours want only errors.
-    Affects the whole process, so use it only while a model or delegate is being loaded.
+    TFLite greets on standard error once a process; scripts that read ours want only errors. From
+    then on standard error is left alone: the daemon loads its first model before it has threads,
+    and further ones beside them.
+    """
+    if _has_greeted.is_set():
+        yield []
+        return
+    with native_messages(_RUNTIME_LINE) as lines:
+        yield lines
+    if lines:
+        _has_greeted.set()
+
+
+@contextmanager
+def native_messages(theirs: re.Pattern[str]) -> Iterator[list[str]]:
+    """Collect the lines on standard error that match ``theirs``, instead of showing them.
+
+    Native code knows only file descriptor 2, which belongs to all threads, and to children that
+    are started meanwhile. So one block at a time exchanges it, and at its end all other lines are
+    passed on. Use it where no other thread is at work, as far as possible.
     """
     lines: list[str] = []
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as sink:
+    with _exchange, tempfile.TemporaryFile() as sink:
+        sys.stderr.flush()
+        ours = os.dup(2)
         os.dup2(sink.fileno(), 2)
         try:
             yield lines
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            sink.seek(0)
-            lines += sink.read(20_000).decode("utf-8", "replace").splitlines()
+            sys.stderr.flush()
+            os.dup2(ours, 2)
+            os.close(ours)
+            said = os.pread(sink.fileno(), os.fstat(sink.fileno()).st_size, 0)
+            for line in said.splitlines(keepends=True):
+                text = line.decode("utf-8", "replace").rstrip()
+                if theirs.match(text):
+                    lines.append(text)
+                else:
+                    with suppress(OSError):
+                        os.write(2, line)

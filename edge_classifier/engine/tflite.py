@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from edge_classifier.core.quantization import Array, Quantization, TensorSpec
-from edge_classifier.engine.runtime import Runtime, native_messages
+from edge_classifier.engine.runtime import Runtime, first_load
 from edge_classifier.errors import DelegateError, ModelError
 
 EDGETPU_OPERATOR = "edgetpu-custom-op"
+# As contracts have it, too: a damaged shape must not make buffers that take all memory.
 LARGEST_SIDE_PX = 4096
-"""As contracts have it, too: a damaged shape must not make buffers that take all memory."""
 _DTYPES = (np.uint8, np.int8, np.float32)
 _REMEDY = "Use an image classifier: one picture in, one score a class out."
 
@@ -26,8 +26,8 @@ class Operator:
 
     name: str
     outputs: tuple[int, ...]
+    # Of its inputs and outputs; optional inputs left out.
     dtypes: tuple[str, ...]
-    """Of its inputs and outputs; optional inputs left out."""
 
 
 class TfliteEngine:
@@ -119,9 +119,10 @@ def compiled_for_edgetpu(path: Path) -> bool:
 
 
 def _interpreter(path: Path, runtime: Runtime, threads: int, delegate: Path | None) -> Any:
-    delegates = [_delegate(delegate, runtime)] if delegate else None
+    messages: list[str] = []
     try:
-        with native_messages() as messages:
+        with first_load() as messages:
+            delegates = [_delegate(delegate, runtime)] if delegate else None
             interpreter = runtime.module.Interpreter(
                 model_path=str(path), num_threads=threads, experimental_delegates=delegates
             )
@@ -150,8 +151,7 @@ def _own_memory(interpreter: Any, index: int) -> Array:
 
 def _delegate(library: Path, runtime: Runtime) -> Any:
     try:
-        with native_messages():
-            return runtime.module.load_delegate(str(library))
+        return runtime.module.load_delegate(str(library))
     except (AttributeError, ValueError, OSError, RuntimeError) as error:
         # AttributeError: a library without the functions that every delegate has.
         raise DelegateError(str(library), f"is no TFLite delegate ({error})") from error

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from edge_classifier.core.quantization import Array
 from edge_classifier.evaluation.measures import Classes, rounded
 
+# As in Guo et al.
 BINS = 15
-"""As in Guo et al."""
+# Temperatures beyond these mean that there is too little to fit.
 COLDEST, HOTTEST = 0.05, 20.0
-"""Temperatures beyond these mean that there is too little to fit."""
+# Of the temperature's range on a logarithmic scale: leaves less than one part in 10^8.
 _HALVINGS = 30
-"""Of the temperature's range on a logarithmic scale: leaves less than one part in 10^8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,10 @@ class Bin:
     """Pictures whose best score lies in one stretch of [0, 1]. None: there are none."""
 
     count: int
+    # Mean of their best scores.
     confidence: float | None
-    """Mean of their best scores."""
+    # Share of them that is right.
     accuracy: float | None
-    """Share of them that is right."""
 
 
 @dataclass(frozen=True, slots=True)

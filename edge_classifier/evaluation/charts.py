@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 _INK, _FAINT, _ONE, _TWO = "#010101", "#020202", "#030303", "#040404"
+# Colours that nothing else has, and the variable of the page that takes each one's place.
 _VARIABLES = {_INK: "--ink", _FAINT: "--line", _ONE: "--one", _TWO: "--two"}
-"""Colours that nothing else has, and the variable of the page that takes each one's place."""
 _STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "edge-classifier",
@@ -36,8 +36,8 @@ _STYLE = {
 _SIZE_IN = (4.6, 3.1)
 _NAME = re.compile(r'((?:\sid=|href=)"#?|url\(#)')
 
+# One entry of a report's figures.
 Fact = Mapping[str, Any]
-"""One entry of a report's figures."""
 
 
 def losses(history: Sequence[Fact]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from edge_classifier.evaluation.calibration import Reliability
 from edge_classifier.evaluation.latency import Latency
 from edge_classifier.evaluation.measures import Share
-from edge_classifier.evaluation.score import Scored
+from edge_classifier.evaluation.score import ScoredSamples
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +24,17 @@ class Epoch:
     """How one pass over the training pictures went. Losses are mean cross-entropies, in nats."""
 
     stage: str
+    # From 1.
     number: int
-    """From 1."""
     seconds: float
+    # Learning rate of the last step.
     rate: float
-    """Learning rate of the last step."""
+    # While the weights changed; with smoothing, weights of classes, augmentation.
     train_loss: float
-    """While the weights changed; with smoothing, weights of classes, augmentation."""
+    # In [0, 1].
     train_accuracy: float
-    """In [0, 1]."""
+    # Of the held-out pictures, plain.
     held_loss: float
-    """Of the held-out pictures, plain."""
     held_accuracy: float
 
 
@@ -42,8 +42,8 @@ class Epoch:
 class CurvePoint:
     """Accuracy after training with a part of the pictures."""
 
+    # In (0, 1].
     part: float
-    """In (0, 1]."""
     pictures: int
     share: Share
 
@@ -52,8 +52,8 @@ class CurvePoint:
 class EdgeTpu:
     """What is known of the model on an Edge TPU."""
 
+    # Whether edgetpu_compiler made ``lines``; else they are what would keep it from doing so.
     compiled: bool
-    """Whether edgetpu_compiler made ``lines``; else they are what would keep it from doing so."""
     lines: tuple[str, ...]
 
 
@@ -62,31 +62,31 @@ class ReportData:
     """All that a report shows. What is None or empty has no section."""
 
     title: str
+    # When, ISO 8601.
     made: str
-    """When, ISO 8601."""
-    scored: Scored
-    """Of the file that is reported on."""
+    # Of the file that is reported on.
+    scored: ScoredSamples
     wanted_precision: float = 0.95
+    # Whether these very pictures chose among epochs, thresholds or temperatures in training.
     chosen_on: bool = False
-    """Whether these very pictures chose among epochs, thresholds or temperatures in training."""
+    # Forms of the network, e.g. float, QAT, int8 and PTQ, on the same pictures.
     stages: tuple[Stage, ...] = ()
-    """Forms of the network, e.g. float, QAT, int8 and PTQ, on the same pictures."""
+    # Pictures to which the exported file and the QAT network give the same label.
     agreement: Share | None = None
-    """Pictures to which the exported file and the QAT network give the same label."""
+    # Before the temperature was fitted.
     before: Reliability | None = None
-    """Before the temperature was fitted."""
     temperature: float | None = None
     history: tuple[Epoch, ...] = ()
     latency: Latency | None = None
     edgetpu: EdgeTpu | None = None
     learning_curve: tuple[CurvePoint, ...] = ()
+    # A JPEG file that shows how training pictures are varied.
     augmentation: Path | None = None
-    """A JPEG file that shows how training pictures are varied."""
+    # What the data check says, a line each.
     findings: tuple[str, ...] = ()
-    """What the data check says, a line each."""
+    # TOML.
     settings: str = ""
-    """TOML."""
     versions: Mapping[str, str] = field(default_factory=dict)
     seed: int | None = None
+    # Of the data.
     fingerprint: str = ""
-    """Of the data."""

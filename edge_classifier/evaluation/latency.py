@@ -18,11 +18,11 @@ class Latency:
     """Medians over rounds, in milliseconds."""
 
     median_ms: float
+    # The network that took turns with it.
     reference: str
-    """The network that took turns with it."""
     reference_ms: float
+    # Median over rounds of this network's time over the other's.
     ratio: float
-    """Median over rounds of this network's time over the other's."""
     rounds: int
     threads: int
 

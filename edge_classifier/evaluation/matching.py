@@ -6,10 +6,10 @@ from itertools import chain
 
 from edge_classifier.core.labels import BACKGROUND, UNKNOWN_NAMES
 
+# In place of a class number: the picture shows none of the model's labels.
 NONE = -1
-"""In place of a class number: the picture shows none of the model's labels."""
+# Language tag to one display name a label.
 Names = Mapping[str, tuple[str, ...]]
-"""Language tag to one display name a label."""
 
 _UNKNOWNS = frozenset(UNKNOWN_NAMES.values())
 _NOTHING = _UNKNOWNS | {BACKGROUND, "背景"}

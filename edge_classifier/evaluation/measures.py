@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+# Class numbers, shape (N,).
 Classes = NDArray[np.int64]
-"""Class numbers, shape (N,)."""
+# Standard deviations of a normal distribution within which 95 % of it lies.
 Z_95 = 1.96
-"""Standard deviations of a normal distribution within which 95 % of it lies."""
 
 
 def wilson(hits: int, count: int, z: float = Z_95) -> tuple[float, float]:
@@ -89,16 +89,16 @@ class ClassFigures:
     """How good one class is. None: of nothing, so undefined."""
 
     hits: int
+    # Pictures that show it.
     count: int
-    """Pictures that show it."""
+    # Pictures that were taken for it.
     predicted: int
-    """Pictures that were taken for it."""
+    # Share of those taken for it that show it.
     precision: float | None
-    """Share of those taken for it that show it."""
+    # Share of those that show it that were taken for it.
     recall: float | None
-    """Share of those that show it that were taken for it."""
+    # Harmonic mean of the two.
     f1: float | None
-    """Harmonic mean of the two."""
 
 
 def class_figures(matrix: NDArray[np.int64]) -> tuple[ClassFigures, ...]:
@@ -121,7 +121,7 @@ def _figures(hits: int, count: int, predicted: int) -> ClassFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class ConfusedPair:
     """``count`` of ``of`` pictures of class ``truth`` were taken for ``predicted``."""
 
     truth: int
@@ -130,11 +130,11 @@ class Pair:
     of: int
 
 
-def confused_pairs(matrix: NDArray[np.int64], limit: int) -> tuple[Pair, ...]:
+def confused_pairs(matrix: NDArray[np.int64], limit: int) -> tuple[ConfusedPair, ...]:
     """The ``limit`` most frequent mistakes; of equals, the larger share of its class first."""
     totals = matrix.sum(axis=1)
     pairs = [
-        Pair(int(row), int(column), int(matrix[row, column]), int(totals[row]))
+        ConfusedPair(int(row), int(column), int(matrix[row, column]), int(totals[row]))
         for row, column in np.argwhere(matrix)
         if row != column
     ]

@@ -13,10 +13,10 @@ from edge_classifier.evaluation.contents import ReportData
 from edge_classifier.evaluation.tiles import data_uri, example_tiles, worst_tiles
 from edge_classifier.evaluation.verdict import FEW, interval, percent
 
+# Labels up to which the confusion matrix is a table with numbers; else it is a picture.
 TABLE_LIMIT = 16
-"""Labels up to which the confusion matrix is a table with numbers; else it is a picture."""
+# Labels up to which all have a line at once; else the weakest have, and the rest on demand.
 LIST_LIMIT = 25
-"""Labels up to which all have a line at once; else the weakest have, and the rest on demand."""
 
 _HERE = Path(__file__).parent
 

@@ -3,17 +3,17 @@
 import json
 import logging
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from edge_classifier.errors import OutputError
 from edge_classifier.evaluation.contents import ReportData
-from edge_classifier.evaluation.figures import figures
+from edge_classifier.evaluation.report_figures import figures
 from edge_classifier.evaluation.thresholds import suggest_thresholds, thresholds_toml
+from edge_classifier.files import write_whole
 
+# What the page needs; the extra ``report`` brings them.
 PAGE_LIBRARIES = ("jinja2", "matplotlib")
-"""What the page needs; the extra ``report`` brings them."""
 PAGE_REMEDY = "pip install 'edge-classifier[report]'"
 
 
@@ -25,8 +25,8 @@ class Written(NamedTuple):
 
     json: Path
     thresholds: Path
+    # None: the libraries that make it are not installed.
     page: Path | None
-    """None: the libraries that make it are not installed."""
 
 
 def write_report(folder: Path, data: ReportData) -> Written:
@@ -73,12 +73,5 @@ def _make(folder: Path) -> None:
 
 
 def _write(path: Path, text: str) -> Path:
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        unfinished.write_bytes(text.encode("utf-8", "replace"))  # File names need not be UTF-8.
-        unfinished.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink()
-        raise OutputError(str(path), f"cannot be written ({error.strerror})") from error
+    write_whole(path, text)
     return path

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_classifier.assembly import LoadedModel
-from edge_classifier.batch import Outcome, classify_all
+from edge_classifier.batch import BatchItem, classify_all
 from edge_classifier.classifier import Answer
 from edge_classifier.core.contract import Contract
 from edge_classifier.core.geometry import enough
@@ -33,14 +33,14 @@ class Subject:
     file: Path
     bytes: int
     sha256: str
+    # Size and storage, for people.
     input: str
-    """Size and storage, for people."""
+    # Name to how many.
     operators: Mapping[str, int]
-    """Name to how many."""
+    # Storage to how many operators have a tensor of it.
     dtypes: Mapping[str, int]
-    """Storage to how many operators have a tensor of it."""
+    # Assumptions that the scores rest on.
     notes: tuple[str, ...] = ()
-    """Assumptions that the scores rest on."""
 
 
 class LeftOut(NamedTuple):
@@ -48,32 +48,32 @@ class LeftOut(NamedTuple):
 
     label: str
     pictures: int
+    # Labels that might have been meant.
     similar: tuple[str, ...]
-    """Labels that might have been meant."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scored:
+class ScoredSamples:
     """What a model makes of labelled pictures; N were read."""
 
+    # The model's, each once, C of them.
     labels: tuple[str, ...]
-    """The model's, each once, C of them."""
     names: Names
+    # Of the pictures.
     folder: Path
-    """Of the pictures."""
     paths: tuple[Path, ...]
+    # The same below ``folder``: these name the pictures wherever the folder lies.
     places: tuple[str, ...]
-    """The same below ``folder``: these name the pictures wherever the folder lies."""
+    # (N,) numbers in ``labels``; NONE where a picture shows none of them.
     truth: Classes
-    """(N,) numbers in ``labels``; NONE where a picture shows none of them."""
+    # (N, C).
     probabilities: NDArray[np.float32]
-    """(N, C)."""
     model: Subject
+    # Places of pictures that are not among the N, and why.
     unreadable: tuple[tuple[str, str], ...] = ()
-    """Places of pictures that are not among the N, and why."""
     left_out: tuple[LeftOut, ...] = ()
+    # Suffix of files that no decoder here reads to their number.
     not_pictures: Mapping[str, int] = field(default_factory=lambda: _NO_COUNTS)
-    """Suffix of files that no decoder here reads to their number."""
 
     @property
     def predicted(self) -> Classes:
@@ -92,7 +92,7 @@ def score_samples(
     *,
     threads: int = 1,
     progress: Callable[[], None] = lambda: None,
-) -> Scored:
+) -> ScoredSamples:
     """Scores of all samples whose class the model knows; ``progress`` is called once a picture.
 
     Decoded pictures are not kept: 10,000 of them with 1000 labels take 40 MB. Labels that a model
@@ -109,7 +109,7 @@ def score_samples(
     paths = [path for path, _ in samples]
     table = _table(model, merged, paths, threads, progress)
     rows = table.rows()
-    return Scored(
+    return ScoredSamples(
         labels=merged.labels,
         names=merged.names,
         folder=dataset.root,
@@ -153,7 +153,7 @@ class _Table:
         self.unreadable: list[tuple[str, str]] = []
         self._bad: set[int] = set()
 
-    def add(self, number: int, outcome: Outcome) -> None:
+    def add(self, number: int, outcome: BatchItem) -> None:
         """What became of picture ``number``."""
         if outcome.error or outcome.classification is None:
             problem = outcome.error.problem if outcome.error else ""

@@ -11,22 +11,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_classifier.config.settings import Decision
+from edge_classifier.config.settings import DecisionSettings
 from edge_classifier.config.toml import Key, document
 from edge_classifier.core.text import escaped
 from edge_classifier.evaluation.matching import NONE, says_nothing
 from edge_classifier.evaluation.measures import Classes, Share, rounded
 
-_DEFAULTS = Decision()
+_DEFAULTS = DecisionSettings()
 DEFAULT_ENTER = _DEFAULTS.enter
 HYSTERESIS = round(_DEFAULTS.enter - _DEFAULTS.leave, 2)
+# Thresholds that are tried. From a half on no other label can have as much.
 _GRID = np.arange(50, 100) / 100
-"""Thresholds that are tried. From a half on no other label can have as much."""
+# A float32 score of 0.9 is a little less than 0.9, and still reaches it.
 _TOLERANCE = 5e-7
-"""A float32 score of 0.9 is a little less than 0.9, and still reaches it."""
 
+# Shape (N, C), in [0, 1].
 Probabilities = NDArray[np.float32]
-"""Shape (N, C), in [0, 1]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +34,14 @@ class Suggestion:
     """For one label: the lowest threshold with the wanted precision, or the most precise one."""
 
     label: str
+    # What ``precision`` and ``recall`` were measured at.
     threshold: float
-    """What ``precision`` and ``recall`` were measured at."""
+    # Whether the wanted precision is reached there.
     reached: bool
-    """Whether the wanted precision is reached there."""
+    # Of the pictures claimed for the label: those that show it.
     precision: Share
-    """Of the pictures claimed for the label: those that show it."""
+    # Of the pictures that show it: those claimed for it.
     recall: Share
-    """Of the pictures that show it: those claimed for it."""
 
     @property
     def enter(self) -> float | None:
@@ -141,10 +141,10 @@ def _missed(one: Suggestion, wanted: float) -> str:
 class Rejection:
     """What happens at some thresholds to pictures that a model is to know, and to all others."""
 
+    # Of the pictures that show nothing it knows: those claimed for some label.
     false_accepts: Share
-    """Of the pictures that show nothing it knows: those claimed for some label."""
+    # Of the pictures that show something it knows: those claimed for no label.
     false_rejects: Share
-    """Of the pictures that show something it knows: those claimed for no label."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

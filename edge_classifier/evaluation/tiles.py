@@ -9,9 +9,9 @@ import numpy as np
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
 from edge_classifier.errors import MissingFileError, PictureError
-from edge_classifier.evaluation.figures import worst_first
 from edge_classifier.evaluation.matching import NONE
-from edge_classifier.evaluation.score import Scored
+from edge_classifier.evaluation.report_figures import worst_first
+from edge_classifier.evaluation.score import ScoredSamples
 from edge_classifier.vision.draw import ContactSheet
 from edge_classifier.vision.jpeg import jpeg
 from edge_classifier.vision.pictures import load_picture
@@ -28,26 +28,26 @@ class Tile:
 
     uri: str
     path: str
+    # What is drawn into it, for who cannot see it.
     text: str
-    """What is drawn into it, for who cannot see it."""
+    # ``right``, or what it shows.
     fact: str
-    """``right``, or what it shows."""
     right: bool
 
 
-def worst_tiles(scored: Scored) -> list[Tile]:
+def worst_tiles(scored: ScoredSamples) -> list[Tile]:
     """The mistakes that were made with the highest scores."""
     return [_tile(scored, number) for number in worst_first(scored)[:WORST]]
 
 
-def example_tiles(scored: Scored, seed: int) -> list[Tile]:
+def example_tiles(scored: ScoredSamples, seed: int) -> list[Tile]:
     """Pictures drawn by ``seed``, ordered by their true label."""
     drawn = np.random.default_rng(seed).permutation(len(scored.paths))[:GRID]
     ordered = sorted((int(scored.truth[number]), int(number)) for number in drawn)
     return [_tile(scored, number) for _, number in ordered]
 
 
-def named(scored: Scored, number: int) -> str:
+def named(scored: ScoredSamples, number: int) -> str:
     """A label with its names in other languages: ``daisy 雏菊``."""
     if number == NONE:
         return "something else"
@@ -56,7 +56,7 @@ def named(scored: Scored, number: int) -> str:
     return " ".join(dict.fromkeys((label, *names)))
 
 
-def _tile(scored: Scored, number: int) -> Tile:
+def _tile(scored: ScoredSamples, number: int) -> Tile:
     truth, predicted = int(scored.truth[number]), int(scored.predicted[number])
     score = float(scored.probabilities[number, predicted])
     right = truth == predicted

@@ -7,16 +7,16 @@ from edge_classifier.evaluation.matching import says_nothing
 
 Facts = Mapping[str, Any]
 
+# Shares of pictures named rightly. Judged by the ends of the interval, not by its middle.
 GOOD, POOR = 0.9, 0.75
-"""Shares of pictures named rightly. Judged by the ends of the interval, not by its middle."""
+# An interval wider than this leaves open whether a model is good.
 WIDE = 0.15
-"""An interval wider than this leaves open whether a model is good."""
+# Pictures of a label with fewer than these move its figures by more than 5 points each.
 FEW = 20
-"""Pictures of a label with fewer than these move its figures by more than 5 points each."""
 WEAK = 0.8
 CONFUSED = 0.05
+# Expected calibration error from which a score is no probability any more.
 UNTRUE = 0.05
-"""Expected calibration error from which a score is no probability any more."""
 
 _HEADLINES = {
     "good": "Good enough for most uses",

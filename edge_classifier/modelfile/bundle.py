@@ -12,10 +12,10 @@ from edge_classifier.errors import ModelError
 CONTRACT_FILE = "contract.json"
 LABELS_FILE = "labels.txt"
 CARD_FILE = "model_card.md"
+# Far above any list of labels; a zip that promises more is not read.
 MEMBER_LIMIT_BYTES = 8_000_000
-"""Far above any list of labels; a zip that promises more is not read."""
+# What metadata tools write, and what Python can inflate piece by piece.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""What metadata tools write, and what Python can inflate piece by piece."""
 
 
 def read_bundle(path: Path) -> dict[str, bytes]:

@@ -22,14 +22,14 @@ class Entry:
     name: str
     file: str
     title: str
+    # Width and height in pixels.
     input: tuple[int, int]
-    """Width and height in pixels."""
     licence: str
     source: str
+    # Number of outputs; 0: unknown.
     labels: int = 0
-    """Number of outputs; 0: unknown."""
+    # Hex; empty: unknown, and then the model is not offered.
     sha256: str = ""
-    """Hex; empty: unknown, and then the model is not offered."""
     url: str = ""
     embedded: bool = False
     contract: Mapping[str, Any] = field(default_factory=dict)

@@ -6,8 +6,8 @@ from pathlib import Path
 from edge_classifier.errors import DownloadError
 from edge_classifier.modelfile.catalogue import Catalogue, Entry, sha256_of
 
+# Called with bytes so far and bytes in all (0: unknown).
 Progress = Callable[[int, int], None]
-"""Called with bytes so far and bytes in all (0: unknown)."""
 
 
 def pull(catalogue: Catalogue, entry: Entry, progress: Progress) -> Path:

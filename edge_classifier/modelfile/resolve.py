@@ -33,13 +33,13 @@ from edge_classifier.modelfile.tflite_metadata import (
 )
 
 IMAGENET_MEAN: Triple = (123.675, 116.28, 103.53)
+# torchvision's (0.485, 0.456, 0.406) and (0.229, 0.224, 0.225), times 255.
 IMAGENET_STD: Triple = (58.395, 57.12, 57.375)
-"""torchvision's (0.485, 0.456, 0.406) and (0.229, 0.224, 0.225), times 255."""
 PROBABILITY_OPERATORS = ("SOFTMAX", "LOGISTIC")
 
 
 @dataclass(frozen=True, slots=True)
-class Overrides:
+class ContractOverrides:
     """What the user demands instead of what the model says; None: nothing."""
 
     labels: Path | None = None
@@ -64,13 +64,13 @@ class Resolved:
     contract: Contract
     preprocessing_from: str
     labels_from: str
+    # Assumptions and repairs, for people.
     notes: tuple[str, ...] = ()
-    """Assumptions and repairs, for people."""
+    # The model card inside the file, Markdown.
     card: str = ""
-    """The model card inside the file, Markdown."""
 
 
-def resolve(facts: ModelFacts, overrides: Overrides = Overrides()) -> Resolved:
+def resolve(facts: ModelFacts, overrides: ContractOverrides = ContractOverrides()) -> Resolved:
     """The contract of a model file.
 
     Preprocessing comes from the file's own contract, else its TFLite metadata, else a side-car

@@ -16,9 +16,9 @@ _METADATA_NAME = "TFLITE_METADATA"
 _NORMALIZATION = 1  # ProcessUnitOptions.NormalizationOptions
 _AXIS_LABELS = 2  # AssociatedFileType.TENSOR_AXIS_LABELS
 _MOST_TABLES = 65_536
+# Far above any model's. Tables may share their bytes, so a file of megabytes could otherwise hold
+# hours of text.
 _LONGEST_TEXT_BYTES = 65_536
-"""Far above any model's. Tables may share their bytes, so a file of megabytes could otherwise
-hold hours of text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class TfliteMetadata:
 
     mean: Triple | None = None
     std: Triple | None = None
+    # Pairs of file name in the appended zip and locale, the unlocalised one first.
     label_files: tuple[tuple[str, str], ...] = ()
-    """Pairs of file name in the appended zip and locale, the unlocalised one first."""
 
 
 class FlatbufferError(ValueError):

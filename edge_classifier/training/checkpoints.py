@@ -2,8 +2,6 @@
 
 import hashlib
 import io
-import os
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,19 +12,20 @@ from torch import nn
 
 from edge_classifier.errors import ConfigurationError, MissingFileError, ModelError, OutputError
 from edge_classifier.evaluation.contents import Epoch
+from edge_classifier.files import replacing
 from edge_classifier.training.plan import History, Place, Stage
 
+# The key of what Lightning does not know.
 _OURS = "edge_classifier"
-"""The key of what Lightning does not know."""
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class SavedCheckpoint:
     """What the last checkpoint says."""
 
     history: History
+    # Nothing is left to do.
     ended: bool
-    """Nothing is left to do."""
 
 
 class Checkpoints:
@@ -50,12 +49,12 @@ class Checkpoints:
         except OSError as error:
             raise _cannot_write(self.last.parent, error) from error
 
-    def saved(self) -> Saved | None:
+    def saved(self) -> SavedCheckpoint | None:
         """What there is to go on from. Raises ModelError; ConfigurationError if it is foreign."""
         if not self.last.exists():
             return None
         ours = self._checked(self.last)
-        return Saved(tuple(Epoch(**epoch) for epoch in ours["history"]), ours["ended"])
+        return SavedCheckpoint(tuple(Epoch(**epoch) for epoch in ours["history"]), ours["ended"])
 
     def marks(self, history: History, *, ended: bool) -> dict[str, Any]:
         """What a checkpoint carries beside the weights, in plain values."""
@@ -89,7 +88,7 @@ _MEANINGS = {
 }
 
 
-class WholeFiles(CheckpointIO):
+class AtomicCheckpointIO(CheckpointIO):
     """Checkpoints that are whole or not there, and whose older one stays until then."""
 
     # ruff: noqa: ARG002 (Lightning passes them all by name)
@@ -116,16 +115,10 @@ def write(path: Path, checkpoint: dict[str, Any]) -> None:
     # In memory first: torch reports a full disk in words of its own.
     content = io.BytesIO()
     torch.save(checkpoint, content)
-    unfinished = path.with_name(f".{path.name}.unfinished")
     try:
-        with unfinished.open("wb") as file:
+        with replacing(path) as file:
             file.write(content.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
     except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink()
         raise _cannot_write(path.parent, error) from error
 
 

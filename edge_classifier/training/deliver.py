@@ -21,21 +21,21 @@ from edge_classifier.training.card import card
 from edge_classifier.training.flatbuffer import ranges_by_name
 from edge_classifier.training.loop import compute
 from edge_classifier.training.quantizers import fold, learned_ranges, strip
-from edge_classifier.training.run import MODEL_FILE, PTQ_FILE
+from edge_classifier.training.run_folder import MODEL_FILE, PTQ_FILE
 from edge_classifier.training.stages import Job, Trained
 
 _BATCH = 32
+# Held-out pictures from which on a temperature is fitted: of ten, two errors more or less would
+# halve it or double it.
 _ENOUGH = 50
-"""Held-out pictures from which on a temperature is fitted: of ten, two errors more or less would
-halve it or double it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
     """What a network in torch says of the held-out pictures."""
 
+    # (N, C).
     logits: NDArray[np.float32]
-    """(N, C)."""
     truth: NDArray[np.int64]
 
     @property
@@ -59,8 +59,8 @@ class Verdicts(NamedTuple):
     """Of the networks that the files come from."""
 
     as_float: Judged
+    # As int8 rounds; None: not trained for that.
     rounded: Judged | None
-    """As int8 rounds; None: not trained for that."""
 
     @property
     def last(self) -> Judged:
@@ -73,10 +73,10 @@ class Delivered:
     """The files."""
 
     model: Path
+    # The float network, quantized after training: shows what training for int8 is worth.
     ptq: Path
-    """The float network, quantized after training: shows what training for int8 is worth."""
+    # By which the logits are divided in both.
     temperature: float
-    """By which the logits are divided in both."""
 
 
 def judge(job: Job, trained: Trained) -> Verdicts:

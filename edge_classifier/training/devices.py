@@ -17,16 +17,16 @@ class Hardware:
     """What Lightning has to know."""
 
     device: torch.device
+    # As Lightning names it.
     precision: str
-    """As Lightning names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Team:
     """The processes that train together, one a GPU; started by torchrun."""
 
+    # This one's number.
     rank: int = 0
-    """This one's number."""
     size: int = 1
     machines: int = 1
 

@@ -28,12 +28,12 @@ class _Node:
     inputs: tuple[Any, ...]
     outputs: tuple[Any, ...]
     options: Any
+    # What each input holds, int32 where that is its type, or None if it is computed.
     constants: tuple[Any, ...]
-    """What each input holds, int32 where that is its type, or None if it is computed."""
 
 
+# Whether an operator keeps to a documented limit.
 Check = Callable[[_Node], bool]
-"""Whether an operator keeps to a documented limit."""
 
 
 def _keeps_batch(node: _Node) -> bool:
@@ -88,6 +88,7 @@ LIMITS: Mapping[str, Mapping[str, Check]] = {
     },
     "SUM": {"no reduction over the batch": _keeps_batch},
 }
+# Supported operators with limits that can be looked up in the file.
 LIMITS = {
     **LIMITS,
     "DEPTHWISE_CONV_2D": LIMITS["CONV_2D"],
@@ -95,7 +96,7 @@ LIMITS = {
     "REDUCE_MAX": LIMITS["SUM"],
     "REDUCE_MIN": LIMITS["SUM"],
 }
-"""Supported operators with limits that can be looked up in the file."""
+# Supported operators without a limit.
 UNLIMITED = frozenset(
     (
         *("ADD", "EXPAND_DIMS", "L2_NORMALIZATION", "LOGISTIC", "MAXIMUM", "MINIMUM", "MUL"),
@@ -103,14 +104,13 @@ UNLIMITED = frozenset(
         *("SPACE_TO_DEPTH", "SQUARED_DIFFERENCE", "SUB", "TANH", "TRANSPOSE", "TRANSPOSE_CONV"),
     )
 )
-"""Supported operators without a limit."""
+# Supported operators whose limits are not looked at here: no network of this project has them.
 UNCHECKED = frozenset(
     (
         *("CONCATENATION", "PACK", "PRELU", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"),
         *("SPLIT", "SQUEEZE", "STRIDED_SLICE", "UNIDIRECTIONAL_SEQUENCE_LSTM"),
     )
 )
-"""Supported operators whose limits are not looked at here: no network of this project has them."""
 
 
 def qualifies(path: Path) -> list[str]:

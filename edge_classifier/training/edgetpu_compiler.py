@@ -12,14 +12,14 @@ from pathlib import Path
 from edge_classifier.errors import ModelError, OutputError, UnavailableError
 
 PROGRAM = "edgetpu_compiler"
+# The status of operators that the Edge TPU runs.
 MAPPED = "Mapped to Edge TPU"
-"""The status of operators that the Edge TPU runs."""
+# The compiler gives up by itself after 180 s.
 _TIMEOUT_S = 300.0
-"""The compiler gives up by itself after 180 s."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class OperatorRow:
     """A line of the compiler's table."""
 
     operator: str
@@ -31,15 +31,15 @@ class Row:
 class Compilation:
     """What the compiler has made, and which operators run where."""
 
+    # The compiled model; without labels, which stay in the original beside it.
     path: Path
-    """The compiled model; without labels, which stay in the original beside it."""
+    # Of the compiler.
     version: str
-    """Of the compiler."""
     operators: int
     on_cpu: int
+    # Weights that do not fit into the chip's memory, as the compiler says it: 0.00B.
     streamed: str
-    """Weights that do not fit into the chip's memory, as the compiler says it: 0.00B."""
-    rows: tuple[Row, ...]
+    rows: tuple[OperatorRow, ...]
 
 
 def compile_model(path: Path, folder: Path, *, timeout_s: float = _TIMEOUT_S) -> Compilation | None:
@@ -100,7 +100,7 @@ def _parse(compiled: Path, printed: str, table: str) -> Compilation:
         operators=int(total),
         on_cpu=int(on_cpu or 0),
         streamed=_after("Off-chip memory used for streaming uncached model parameters:", printed),
-        rows=tuple(Row(operator, int(count), status) for operator, count, status in rows),
+        rows=tuple(OperatorRow(operator, int(count), status) for operator, count, status in rows),
     )
 
 

@@ -21,21 +21,21 @@ from edge_classifier.training.settings import Augment
 from edge_classifier.vision.pictures import load_picture
 from edge_classifier.vision.preprocess import Pixels, Preprocessor
 
+# Epoch, index.
 Key = tuple[int, int]
-"""Epoch, index."""
+# What goes into the network, and the class: its number, or (classes,) float32, its shares.
 Example = tuple[Tensor, int | Tensor]
-"""What goes into the network, and the class: its number, or (classes,) float32, its shares."""
 
 _INPUT = Quantization(1 / 128, 128)
+# So many pictures in a row that cannot be read are no accident.
 _TRIES = 10
-"""So many pictures in a row that cannot be read are no accident."""
 
 
 class Examples(Protocol):
     """What is learned from, or measured on."""
 
+    # What could not be read and was replaced; whoever says it empties the list.
     problems: list[EdgeClassifierError]
-    """What could not be read and was replaced; whoever says it empties the list."""
 
     def __len__(self) -> int:
         """How many there are."""

@@ -8,9 +8,10 @@ int8 per tensor: https://ai.google.dev/edge/litert/conversion/tensorflow/quantiz
 import copy
 import math
 import random
+import re
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from edge_classifier.core.frame import Frame
 from edge_classifier.core.quantization import Quantization, TensorSpec
 from edge_classifier.engine.runtime import load_runtime, native_messages
 from edge_classifier.engine.tflite import TfliteEngine
-from edge_classifier.errors import MissingFileError, ModelError, OutputError, PictureError
+from edge_classifier.errors import MissingFileError, ModelError, PictureError
+from edge_classifier.files import cannot_write, replacing
 from edge_classifier.modelfile.bundle import CARD_FILE, CONTRACT_FILE, LABELS_FILE, append_bundle
 from edge_classifier.training import flatbuffer
 from edge_classifier.training.flatbuffer import Ranges, activation_names
@@ -40,6 +42,9 @@ INPUT_QUANTIZATION = Quantization(1 / 128, 0)
 _SIGNATURE, _ARGUMENT = "serving_default", "args_0"
 _SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png")
 _INTEGERS = {"int8", "int32"}
+# What the converter's and the quantizer's libraries say: those of TFLite, of Abseil's log and
+# torch's own after it, and what torchao says of kernels for other processors.
+_TOOLS_LINE = re.compile(r"(INFO|WARNING|ERROR): |[IWE]\d{4} |Failed to load .*torchao")
 
 
 class _Probabilities(nn.Module):
@@ -174,16 +179,14 @@ def pack(model: bytes, path: Path, contract: Contract, card: str) -> None:
     members = {CONTRACT_FILE: contract.to_json(), LABELS_FILE: labels, CARD_FILE: card}
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
-        unfinished.write_bytes(model)
-        append_bundle(unfinished, members)
-        if wrong := problems(unfinished):
-            raise ModelError(str(path), f"is not written: {'; '.join(wrong)}")
-        unfinished.replace(path)
+        with replacing(path, beside=unfinished) as file:
+            file.write(model)
+            file.flush()
+            append_bundle(unfinished, members)
+            if wrong := problems(unfinished):
+                raise ModelError(str(path), f"is not written: {'; '.join(wrong)}")
     except OSError as error:
-        raise OutputError(str(path), f"cannot be written ({error.strerror})") from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
+        raise cannot_write(path, error) from error
 
 
 def problems(path: Path) -> list[str]:
@@ -207,7 +210,7 @@ def problems(path: Path) -> list[str]:
 @contextmanager
 def _quiet_tools() -> Iterator[None]:
     """Keep from standard error what converter and quantizer say of their own work."""
-    with native_messages(), warnings.catch_warnings():
+    with native_messages(_TOOLS_LINE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
         warnings.filterwarnings("ignore", ".*preserve_all_tensors", UserWarning)
         yield

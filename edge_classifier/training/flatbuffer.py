@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from edge_classifier.errors import ModelError
 
+# Tensor name to the least and the greatest real number it has to hold.
 Ranges = Mapping[str, tuple[float, float]]
-"""Tensor name to the least and the greatest real number it has to hold."""
 
+# Half of int32's range; the rest is room for the sum of products.
 _BIAS_LIMIT = 2**30
-"""Half of int32's range; the rest is room for the sum of products."""
+# The first operator versions that take int8 (TensorFlow's lite/tools/versioning/op_version.cc).
 _INT8_VERSIONS = {
     schema.BuiltinOperator.ADD: 2,
     schema.BuiltinOperator.CONV_2D: 3,
@@ -27,10 +28,9 @@ _INT8_VERSIONS = {
     schema.BuiltinOperator.PAD: 2,
     schema.BuiltinOperator.SOFTMAX: 2,
 }
-"""The first operator versions that take int8 (TensorFlow's lite/tools/versioning/op_version.cc)."""
 _OPERATOR_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items()}
+# Operators whose output has the input's numbers, and so its range.
 _MOVERS = {"PAD", "RESHAPE"}
-"""Operators whose output has the input's numbers, and so its range."""
 
 
 def read(model: bytes) -> Any:

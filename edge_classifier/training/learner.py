@@ -15,23 +15,23 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from edge_classifier.errors import ConfigurationError
 from edge_classifier.evaluation.contents import Epoch
+from edge_classifier.progress import ProgressDisplay
 from edge_classifier.training.checkpoints import Checkpoints
 from edge_classifier.training.devices import Team
 from edge_classifier.training.examples import network_input
 from edge_classifier.training.loading import Batches, Loader
 from edge_classifier.training.plan import History, Place, Plan, best_of
-from edge_classifier.training.progress import Progress
 
 HELD_ACCURACY = "held_accuracy"
+# Forward and backward cost about three times what forward alone does.
 TRAINING_COST = 3
-"""Forward and backward cost about three times what forward alone does."""
 _MOMENTUM = 0.9
+# Steps of warm-up, if there is any; but no more than a quarter of all.
 _LEAST_RISE = 10
-"""Steps of warm-up, if there is any; but no more than a quarter of all."""
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class StageSession:
     """What stays the same as long as a stage trains."""
 
     plan: Plan
@@ -47,9 +47,9 @@ class Learner(LightningModule):
     def __init__(
         self,
         network: nn.Module,
-        session: Session,
+        session: StageSession,
         loaders: tuple[Loader, Loader],
-        progress: Progress,
+        progress: ProgressDisplay,
         before: History,
     ) -> None:
         super().__init__()

@@ -36,12 +36,12 @@ class Batches:
                 "Start fewer processes.",
             )
         self._team, self._seed = team, seed
+        # The number of the epoch that is begun next.
         self.epoch = 0
-        """The number of the epoch that is begun next."""
         pieces = min(math.ceil(count / batch), count // team.size)
         small, larger = divmod(count, pieces)
+        # Examples in each batch, over all processes together.
         self.sizes = (small + 1,) * larger + (small,) * (pieces - larger)
-        """Examples in each batch, over all processes together."""
 
     def __len__(self) -> int:
         return len(self.sizes)

@@ -23,14 +23,14 @@ from pytorch_lightning.utilities.warnings import PossibleUserWarning
 from torch import distributed, nn
 
 from edge_classifier.errors import ConfigurationError, UnavailableError
-from edge_classifier.training.checkpoints import Checkpoints, WholeFiles
+from edge_classifier.progress import show_progress
+from edge_classifier.training.checkpoints import AtomicCheckpointIO, Checkpoints
 from edge_classifier.training.devices import Hardware, Team, choose_hardware, join_team
 from edge_classifier.training.examples import Examples, network_input
-from edge_classifier.training.learner import HELD_ACCURACY, TRAINING_COST, Learner, Session
+from edge_classifier.training.learner import HELD_ACCURACY, TRAINING_COST, Learner, StageSession
 from edge_classifier.training.loading import Batches, Loader, choose_workers
 from edge_classifier.training.memory import keep_freed_memory
 from edge_classifier.training.plan import History, Place, Plan
-from edge_classifier.training.progress import show_progress
 
 _LOGGERS = ("pytorch_lightning", "lightning_fabric")
 
@@ -59,7 +59,7 @@ def fit(
     if not saved and team.rank == 0:
         checkpoints.clear()
     if not (saved and saved.ended):
-        session = Session(plan, place, team, checkpoints, clock)
+        session = StageSession(plan, place, team, checkpoints, clock)
         history = _train(network, session, hardware, (train, held), history)
     checkpoints.load_best(network)
     network.eval()
@@ -120,7 +120,7 @@ def _machine(plan: Plan, place: Place) -> tuple[Hardware, Team]:
 
 def _train(
     network: nn.Module,
-    session: Session,
+    session: StageSession,
     hardware: Hardware,
     examples: tuple[Examples, Examples],
     before: History,
@@ -155,7 +155,7 @@ def _loader(
     return Loader(examples, batches, workers=workers, pinned=kind == "cuda")
 
 
-def _trainer(session: Session, hardware: Hardware) -> Trainer:
+def _trainer(session: StageSession, hardware: Hardware) -> Trainer:
     plan, place, team = session.plan, session.place, session.team
     kind = hardware.device.type
     shared = team.size > 1
@@ -170,7 +170,10 @@ def _trainer(session: Session, hardware: Hardware) -> Trainer:
         max_epochs=plan.epochs,
         callbacks=_early_stopping(plan),
         logger=_logger(place, plan) if place.tensorboard else False,
-        plugins=[WholeFiles(), TorchElasticEnvironment() if shared else LightningEnvironment()],
+        plugins=[
+            AtomicCheckpointIO(),
+            TorchElasticEnvironment() if shared else LightningEnvironment(),
+        ],
         default_root_dir=place.folder,
         deterministic="warn" if kind == "cuda" else False,
         benchmark=False,

@@ -11,32 +11,32 @@ from edge_classifier.core.contract import Contract
 from edge_classifier.core.labels import UNKNOWN
 from edge_classifier.dataset.alike import duplicate_groups
 from edge_classifier.dataset.check import findings
-from edge_classifier.dataset.facts import Facts, examine, fingerprint, readable
+from edge_classifier.dataset.facts import PictureFacts, examine, fingerprint, readable
 from edge_classifier.dataset.finding import Findings
 from edge_classifier.dataset.folder import Dataset, Sample, scan, scan_like
 from edge_classifier.dataset.split import split
 from edge_classifier.errors import ConfigurationError
-from edge_classifier.training.settings import Data, Network, Settings
+from edge_classifier.training.settings import Data, NetworkSettings, TrainingSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
     """The pictures of a run."""
 
+    # Only what is learned from.
     learn: Dataset
-    """Only what is learned from."""
+    # Only what is measured on.
     held: Dataset
-    """Only what is measured on."""
     findings: Findings
+    # Of all of it.
     fingerprint: str
-    """Of all of it."""
 
     @property
     def labels(self) -> tuple[str, ...]:
         """One a class, in the order of the outputs."""
         return self.learn.labels
 
-    def contract(self, network: Network) -> Contract:
+    def contract(self, network: NetworkSettings) -> Contract:
         """How pictures enter a network that is trained on this, with labels and names."""
         plain = Contract(network.size, network.size, crop_fraction=network.crop_fraction)
         return plain.with_labels(self.labels, self.learn.names)
@@ -72,7 +72,7 @@ def find(data: Data) -> Found:
     return Found(dataset, own)
 
 
-def gather(found: Found, settings: Settings, progress: Callable[[int], None]) -> Material:
+def gather(found: Found, settings: TrainingSettings, progress: Callable[[int], None]) -> Material:
     """Look into all pictures, and split them; ``progress`` gets how many have been read.
 
     Raises ConfigurationError when the check ends fatally, or a class has too few.
@@ -116,7 +116,7 @@ def _without_their_like(
 
 
 def _mark(
-    dataset: Dataset, own: Dataset | None, facts: Mapping[Path, Facts], held_out: float
+    dataset: Dataset, own: Dataset | None, facts: Mapping[Path, PictureFacts], held_out: float
 ) -> str:
     """Stands for the pictures and for how they are split."""
     parts = [fingerprint(dataset, facts), fingerprint(own, facts) if own else str(held_out)]

@@ -16,43 +16,43 @@ class Plan:
 
     stage: Stage
     epochs: int
+    # Pictures a step, over all processes together.
     batch: int
-    """Pictures a step, over all processes together."""
+    # Learning rate at its peak.
     rate: float
-    """Learning rate at its peak."""
+    # The head's rate is so many times that.
     head_factor: float = 1.0
-    """The head's rate is so many times that."""
     optimizer: Literal["adam", "sgd"] = "adam"
+    # Decoupled with Adam; for weights with more than one dimension.
     weight_decay: float = 0.0
-    """Decoupled with Adam; for weights with more than one dimension."""
+    # Share of all steps in which the rate rises; then it falls to 0 as half a cosine.
     warm_up: float = 0.0
-    """Share of all steps in which the rate rises; then it falls to 0 as half a cosine."""
+    # Epochs without progress after which the stage ends; None: it never ends early.
     patience: int | None = None
-    """Epochs without progress after which the stage ends; None: it never ends early."""
     label_smoothing: float = 0.0
     batch_norm: Literal["frozen", "trained"] = "frozen"
+    # One a class. A step's loss is divided by its pictures, not by their weights.
     class_weights: tuple[float, ...] | None = None
-    """One a class. A step's loss is divided by its pictures, not by their weights."""
+    # Called before every step with the share of all steps that is done, 0 to 1.
     on_step: Callable[[float], None] | None = None
-    """Called before every step with the share of all steps that is done, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """Where a stage runs and what it leaves behind."""
 
+    # The run's own. Several processes see the same one.
     folder: Path
-    """The run's own. Several processes see the same one."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "full", "mixed"] = "auto"
+    # Processes that read pictures, beside each one that trains; -1: choose.
     workers: int = -1
-    """Processes that read pictures, beside each one that trains; -1: choose."""
     seed: int = 0
     tensorboard: bool = False
+    # Go on from the last checkpoint of the stage, if there is one.
     resume: bool = False
-    """Go on from the last checkpoint of the stage, if there is one."""
+    # Stands for data and settings: checkpoints made with another one are refused.
     signature: str = ""
-    """Stands for data and settings: checkpoints made with another one are refused."""
 
 
 History = tuple[Epoch, ...]

@@ -17,15 +17,15 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from edge_classifier.training.networks.layers import Tap
+from edge_classifier.training.networks.blocks import Tap
 from edge_classifier.training.rounding import ActivationQuantizer, WeightQuantizer
 
+# Scale 1/128 and zero point 0: the stored value is pixel - 128, so nothing is lost and a device
+# only flips each byte's top bit.
 INPUT_RANGE = (-1.0, 127 / 128)
-"""Scale 1/128 and zero point 0: the stored value is pixel - 128, so nothing is lost and a device
-only flips each byte's top bit."""
 
+# The least side that all networks take; the order of layers does not depend on it.
 _TRACED_PX = 32
-"""The least side that all networks take; the order of layers does not depend on it."""
 
 
 class Rounded(nn.Module):

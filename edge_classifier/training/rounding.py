@@ -13,11 +13,11 @@ from torch import Tensor, distributed, nn
 
 from edge_classifier.errors import ModelError
 
+# Weight of the newest batch, as in torch's MovingAverageMinMaxObserver.
 _AVERAGING = 0.01
-"""Weight of the newest batch, as in torch's MovingAverageMinMaxObserver."""
 _LEAST, _GREATEST = -128, 127
+# Keeps scales above zero. litert-quantizer widens what is narrower than 1e-9, so this is more.
 _NARROWEST = 2e-9
-"""Keeps scales above zero. litert-quantizer widens what is narrower than 1e-9, so this is more."""
 
 
 class ActivationQuantizer(nn.Module):
@@ -35,8 +35,8 @@ class ActivationQuantizer(nn.Module):
 
     def __init__(self, position: int) -> None:
         super().__init__()
+        # Place among all quantizers in execution order, from 0, the input.
         self.position = position
-        """Place among all quantizers in execution order, from 0, the input."""
         self.register_buffer("low", torch.tensor(math.inf))
         self.register_buffer("high", torch.tensor(-math.inf))
         self.register_buffer("observing", torch.tensor(True))

@@ -8,22 +8,22 @@ from torch import distributed
 
 from edge_classifier.errors import EdgeClassifierError
 from edge_classifier.evaluation.report import Written, write_report
-from edge_classifier.training import run
+from edge_classifier.progress import show_progress
+from edge_classifier.training import run_folder as run
 from edge_classifier.training.curve import learning_curve
 from edge_classifier.training.deliver import deliver, judge
 from edge_classifier.training.devices import Team, choose_hardware, join_team
 from edge_classifier.training.material import Material, find, gather
 from edge_classifier.training.plan import Place
-from edge_classifier.training.progress import show_progress
-from edge_classifier.training.settings import Settings
+from edge_classifier.training.run_report import summarize
+from edge_classifier.training.settings import TrainingSettings
 from edge_classifier.training.stages import Job, Tell, Trained, train
-from edge_classifier.training.summary import summarize
 
 Result = TypeVar("Result")
 
 
 def run_all(
-    settings: Settings, folder: Path, *, resume: bool, export: bool = True, tell: Tell
+    settings: TrainingSettings, folder: Path, *, resume: bool, export: bool = True, tell: Tell
 ) -> Written | None:
     """Check the pictures, train, and with ``export`` write and measure the model file.
 
@@ -39,7 +39,7 @@ def run_all(
     return _deliver(job, trained, team, folder) if export else None
 
 
-def _begin(settings: Settings, folder: Path, *, resume: bool, tell: Tell) -> Material:
+def _begin(settings: TrainingSettings, folder: Path, *, resume: bool, tell: Tell) -> Material:
     """The pictures, and the folder that says what is run on them."""
     found = find(settings.data)
     with show_progress("checking pictures", len(found.paths)) as progress:
@@ -51,7 +51,7 @@ def _begin(settings: Settings, folder: Path, *, resume: bool, tell: Tell) -> Mat
     return material
 
 
-def _place(settings: Settings, folder: Path, *, resume: bool) -> Place:
+def _place(settings: TrainingSettings, folder: Path, *, resume: bool) -> Place:
     machine = settings.machine
     return Place(
         folder=folder,

@@ -1,7 +1,7 @@
 """Every setting of a training run: frozen values, as the TOML file of ``--config`` has them.
 
 A field's text is its documentation everywhere, its range is checked by pydantic when a file is
-read (``training.configuration``).
+read (``training.load_settings``).
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Interval
 
-from edge_classifier.config.settings import STRICT
+from edge_classifier.config.field_types import STRICT
 
 Fraction = Annotated[float, Interval(ge=0, le=1)]
 Epochs = Annotated[int, Interval(ge=0, le=10_000)]
@@ -34,7 +34,7 @@ class Data:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
+class NetworkSettings:
     """What is trained."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -176,7 +176,7 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class TrainingSettings:
     """A whole run."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -188,7 +188,7 @@ class Settings:
     learning_curve: bool = False
     """Also measure the head with 10, 25, 50 and 100 % of the pictures."""
     data: Data = field(default_factory=Data)
-    network: Network = field(default_factory=Network)
+    network: NetworkSettings = field(default_factory=NetworkSettings)
     augment: Augment = field(default_factory=Augment)
     head: Head = field(default_factory=Head)
     finetune: Finetune = field(default_factory=Finetune)

@@ -10,8 +10,8 @@ from edge_classifier.training.examples import PictureExamples
 from edge_classifier.vision.draw import ContactSheet
 from edge_classifier.vision.preprocess import Pixels
 
+# From so many pictures on a contact sheet has small tiles, which do here.
 _MANY = 101
-"""From so many pictures on a contact sheet has small tiles, which do here."""
 
 
 def augmentation_picture(examples: PictureExamples, rows: int = 10, variants: int = 7) -> Pixels:

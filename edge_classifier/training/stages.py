@@ -25,23 +25,23 @@ from edge_classifier.training.material import Material
 from edge_classifier.training.networks.base import Convnet
 from edge_classifier.training.plan import History, Place, Plan, Stage, best_of
 from edge_classifier.training.quantizers import fold, freeze_ranges, observe_only, prepare
-from edge_classifier.training.run import signature
-from edge_classifier.training.settings import Settings
+from edge_classifier.training.run_folder import signature
+from edge_classifier.training.settings import TrainingSettings
 
 Tell = Callable[[str], None]
+# Pictures; more take memory and no less time.
 _COMPUTED_AT_ONCE = 32
-"""Pictures; more take memory and no less time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """What every stage works with."""
 
-    settings: Settings
+    settings: TrainingSettings
     material: Material
     place: Place
+    # Told what begins.
     tell: Tell = field(repr=False)
-    """Told what begins."""
 
     @property
     def contract(self) -> Contract:
@@ -82,10 +82,10 @@ class Job:
 class Trained(NamedTuple):
     """What training leaves."""
 
+    # In float.
     network: Convnet
-    """In float."""
+    # The same as int8 computes it, with ranges; None: not trained for it.
     prepared: nn.Module | None
-    """The same as int8 computes it, with ranges; None: not trained for it."""
     history: History
 
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -14,15 +13,16 @@ from edge_classifier.core.geometry import Box
 from edge_classifier.core.scores import Prediction
 from edge_classifier.core.text import escaped
 from edge_classifier.errors import OutputError
+from edge_classifier.files import write_whole
 from edge_classifier.vision.preprocess import Pixels
 
 _INK = (235, 235, 235)
 _PAPER = (32, 28, 26)
 _BAR = (176, 122, 52)
+# Blue, green, red, as OpenCV draws.
 _BAD = (60, 60, 200)
-"""Blue, green, red, as OpenCV draws."""
+# Pictures on one contact sheet; more would not be looked at.
 SHEET_LIMIT = 2000
-"""Pictures on one contact sheet; more would not be looked at."""
 
 
 def annotate(frame: Frame, predictions: Sequence[Prediction], seen: Box) -> Pixels:
@@ -104,14 +104,8 @@ def save(picture: Pixels, path: Path) -> None:
         raise OutputError(
             str(path), f"{size} pixels cannot be stored as {path.suffix}", "Use .png."
         )
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        unfinished.write_bytes(data.tobytes())
-        unfinished.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink()
-        raise OutputError(str(path), f"cannot be written ({error.strerror})") from error
+    # Not durable: thousands of pictures may be drawn, and can be drawn again.
+    write_whole(path, data.tobytes(), durable=False)
 
 
 def _bgr(frame: Frame) -> Pixels:

@@ -7,17 +7,17 @@ import cv2
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
 
+# Quality that is tried first: a lower one shows, a higher one costs bytes that nobody sees.
 BEST = 85
-"""Quality that is tried first: a lower one shows, a higher one costs bytes that nobody sees."""
 
+# Lower qualities, and about the share of quality 85's bytes that each one takes.
 _LESS = ((70, 0.70), (50, 0.53), (30, 0.40))
-"""Lower qualities, and about the share of quality 85's bytes that each one takes."""
 
+# About the share of the bytes that half the width and height take: detail grows denser.
 _HALVED = 0.36
-"""About the share of the bytes that half the width and height take: detail grows denser."""
 
+# An attempt is skipped only when its estimate is over the limit by more than this.
 _HOPEFUL = 1.15
-"""An attempt is skipped only when its estimate is over the limit by more than this."""
 
 
 def jpeg(frame: Frame, quality: int = BEST) -> bytes:

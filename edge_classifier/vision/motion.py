@@ -4,12 +4,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_classifier.config.settings import Motion
+from edge_classifier.config.settings import MotionSettings
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
 
+# Width and height of what is compared; a person at the far end of a room is still a few pixels.
 _SIZE = 64, 48
-"""Width and height of what is compared; a person at the far end of a room is still a few pixels."""
 _GREY = {ColourOrder.RGB: cv2.COLOR_RGB2GRAY, ColourOrder.BGR: cv2.COLOR_BGR2GRAY}
 
 _Grey = NDArray[np.uint8]
@@ -22,7 +22,7 @@ class MotionGate:
     knows the time of the last classification.
     """
 
-    def __init__(self, motion: Motion) -> None:
+    def __init__(self, motion: MotionSettings) -> None:
         self._difference = motion.difference
         self._enough = motion.area * _SIZE[0] * _SIZE[1]
         self._seen: tuple[Frame, _Grey] | None = None

@@ -19,16 +19,17 @@ from edge_classifier.core.frame import Frame
 from edge_classifier.errors import MissingFileError, PictureError, UsageError
 
 STANDARD_INPUT = "-"
+# Decoders that are tried, by content. No others: each is code that strangers' bytes reach. The last
+# two come last because Pillow loads all its plug-ins to find them.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "WEBP", "TIFF")
-"""Decoders that are tried, by content. No others: each is code that strangers' bytes reach.
-The last two come last because Pillow loads all its plug-ins to find them."""
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".mpo", ".png", ".webp", ".bmp", ".dib")
 ) | frozenset((".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"))
+# Width times height of the largest picture that is decoded: 300 MB of RGB.
 PIXEL_LIMIT = 100_000_000
-"""Width times height of the largest picture that is decoded: 300 MB of RGB."""
 BYTE_LIMIT = 256_000_000
 _ORIENTATION = 0x0112  # Exif 2.3, tag 274
+# What puts a picture of each orientation upright; from 5 on, width and height change places.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -38,7 +39,6 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What puts a picture of each orientation upright; from 5 on, width and height change places."""
 _SCALABLE = ("JPEG", "MPO")
 _PILLOW = r"PIL\."
 _NOWHERE = logging.NullHandler()
@@ -48,12 +48,12 @@ _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class LoadedPicture:
     """A decoded file."""
 
     frame: Frame
+    # What was left out, for people: other frames of an animation.
     note: str = ""
-    """What was left out, for people: other frames of an animation."""
 
 
 def find_pictures(references: Iterable[str]) -> Iterator[str]:
@@ -89,7 +89,7 @@ def load_picture(
     stream: BinaryIO | None = None,
     at_least: tuple[int, int] | None = None,
     pixel_limit: int = PIXEL_LIMIT,
-) -> Picture:
+) -> LoadedPicture:
     """Decode a file, or ``stream`` in its place, to RGB as a person would see it.
 
     EXIF orientation is applied, transparency is put on white, 16 bits become 8, an animation
@@ -120,7 +120,7 @@ def load_picture(
 _COPY = "Copy it again, or leave it out."
 
 
-def _decode(image: Image.Image, at_least: tuple[int, int] | None) -> Picture:
+def _decode(image: Image.Image, at_least: tuple[int, int] | None) -> LoadedPicture:
     frames = getattr(image, "n_frames", 1) if image.format not in _MANY_PICTURES else 1
     note = f"animated: the first of {frames} frames" if frames > 1 else ""
     if at_least and image.format in _SCALABLE:
@@ -131,7 +131,7 @@ def _decode(image: Image.Image, at_least: tuple[int, int] | None) -> Picture:
     if turn is not None:
         image = image.transpose(turn)
     pixels = np.asarray(_to_rgb(image), dtype=np.uint8)
-    return Picture(Frame(pixels), note)
+    return LoadedPicture(Frame(pixels), note)
 
 
 def _orientation(image: Image.Image) -> int:

@@ -16,7 +16,7 @@ from edge_classifier.core.frame import Frame
 from edge_classifier.core.geometry import halvings, place
 from edge_classifier.core.quantization import (
     Array,
-    Route,
+    PixelRoute,
     TensorSpec,
     pixel_route,
     pixel_table,
@@ -51,8 +51,8 @@ class _Plan:
     rows: slice
     columns: slice
     steps: tuple[_Step, ...]
+    # Shape of the tensor; in the frame's colour order.
     canvas: Pixels
-    """Shape of the tensor; in the frame's colour order."""
 
 
 class Preprocessor:
@@ -68,7 +68,7 @@ class Preprocessor:
         self.route = pixel_route(table)
         self._table = np.ascontiguousarray(table).reshape(1, 256, 3)
         self._tensor = tensor
-        direct = self.route is not Route.TABLE
+        direct = self.route is not PixelRoute.TABLE
         memory = tensor.view(np.uint8) if direct else np.empty(tensor.shape, np.uint8)
         self._ordered: Pixels = memory
         self._words, self._top_bits = _words(memory)
@@ -88,9 +88,9 @@ class Preprocessor:
             cv2.resize(taken, step.size, step.filled, 0, 0, step.interpolation)
         if plan.canvas is not self._ordered:
             cv2.cvtColor(plan.canvas, cv2.COLOR_BGR2RGB, self._ordered)
-        if self.route is Route.TABLE:
+        if self.route is PixelRoute.TABLE:
             cv2.LUT(self._ordered, self._table, self._tensor)
-        elif self.route is Route.FLIP_TOP_BIT:
+        elif self.route is PixelRoute.FLIP_TOP_BIT:
             np.bitwise_xor(self._words, self._top_bits, self._words)
 
     def _plan_for(self, key: tuple[int, int, ColourOrder]) -> _Plan:

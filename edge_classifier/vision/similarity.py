@@ -9,8 +9,8 @@ from edge_classifier.core.frame import Frame
 _SAMPLED_PX = 128
 _SMALL_PX = 32
 _LOW = 8
+# Coefficients below this are sensor noise: without it two frames of a dark room would differ.
 _FLOOR = 8.0
-"""Coefficients below this are sensor noise: without it two frames of a dark room would differ."""
 
 
 def perceptual_hash(frame: Frame) -> int:

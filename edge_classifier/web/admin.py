@@ -13,7 +13,6 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from edge_classifier.web import deletion, reviewing
 from edge_classifier.web.models import (
     Camera,
     Comparison,
@@ -25,13 +24,15 @@ from edge_classifier.web.models import (
     Token,
     User,
 )
+from edge_classifier.web.records import deletion
+from edge_classifier.web.review import verdicts as reviewing
 from edge_classifier.web.templatetags.words import score
 
 admin.site.unregister(Group)  # Roles say who may do what; there is no second way.
 _PAGE = 30
 
 
-class Facts(admin.ModelAdmin):
+class ReadOnlyAdmin(admin.ModelAdmin):
     """Rows that the program writes: to be looked at."""
 
     list_per_page = _PAGE
@@ -48,7 +49,7 @@ class Facts(admin.ModelAdmin):
         return False
 
 
-class Kept(Facts):
+class DeletableAdmin(ReadOnlyAdmin):
     """Rows that hold others together, and go with them."""
 
     def has_delete_permission(self, _request: HttpRequest, _row: Model | None = None) -> bool:
@@ -68,7 +69,7 @@ class ReviewForm(forms.ModelForm):
 
 
 @admin.register(Record)
-class RecordAdmin(Facts):
+class RecordAdmin(ReadOnlyAdmin):
     """What was seen. Reviews may be changed, facts may not; deletion takes the files along."""
 
     form = ReviewForm
@@ -142,7 +143,7 @@ class PersonAdmin(UserAdmin):
 
 
 @admin.register(Token)
-class TokenAdmin(Facts):
+class TokenAdmin(ReadOnlyAdmin):
     """Programs that may come in; their secrets are not known here. To delete one shuts it out."""
 
     list_display = ("name", "user", "created_at", "used_at")
@@ -152,7 +153,7 @@ class TokenAdmin(Facts):
 
 
 @admin.register(Camera)
-class CameraAdmin(Facts):
+class CameraAdmin(ReadOnlyAdmin):
     """Cameras that have been heard of; one without records may be deleted."""
 
     list_display = ("device", "name", "first_seen")
@@ -177,14 +178,14 @@ class LabelAdmin(admin.ModelAdmin):
 
 
 @admin.register(Picture)
-class PictureAdmin(Kept):
+class PictureAdmin(DeletableAdmin):
     """Pictures in storage."""
 
     list_display = ("sha256", "size", "width", "height", "created_at")
 
 
 @admin.register(EventPicture)
-class EventPictureAdmin(Kept):
+class EventPictureAdmin(DeletableAdmin):
     """Snapshots that wait for their events."""
 
     list_display = ("key", "picture", "created_at")
@@ -192,21 +193,21 @@ class EventPictureAdmin(Kept):
 
 
 @admin.register(Comparison)
-class ComparisonAdmin(Facts):
+class ComparisonAdmin(ReadOnlyAdmin):
     """How models did on reviewed pictures."""
 
     list_display = ("created_at", "model", "pictures", "hits")
 
 
 @admin.register(Preference)
-class PreferenceAdmin(Facts):
+class PreferenceAdmin(ReadOnlyAdmin):
     """What was chosen on the page; deleted, the settings count again."""
 
     list_display = ("name", "value")
 
 
 @admin.register(AccessAttempt)
-class AttemptAdmin(Facts):
+class AttemptAdmin(ReadOnlyAdmin):
     """Wrong passwords. To delete a row lets that account log in from that address at once."""
 
     list_display = ("attempt_time", "username", "ip_address", "failures_since_start")

@@ -6,17 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_classifier.config.layers import Draft, put_assignments, put_environment, put_file
-from edge_classifier.config.report import Problem
-from edge_classifier.config.schema import Node
-from edge_classifier.config.sources import Sources, may_be_there
-from edge_classifier.config.validate import validate
-from edge_classifier.errors import ConfigurationError, OutputError
-from edge_classifier.web.settings import Settings
+from edge_classifier.config.load import read_settings
+from edge_classifier.config.sources import SettingsSources
+from edge_classifier.errors import OutputError
+from edge_classifier.files import may_be_there, replacing
+from edge_classifier.web.settings import WebSettings
 
 SYSTEM_FILE = Path("/etc/edge-classifier/web.toml")
+# ``EDGE_CLASSIFIER_WEB__SERVER__PORT`` is the key ``server.port``.
 PREFIX = "EDGE_CLASSIFIER_WEB__"
-"""``EDGE_CLASSIFIER_WEB__SERVER__PORT`` is the key ``server.port``."""
 _HOW_TO_GET = "docs/web-settings.md shows one; none is needed."
 
 
@@ -24,34 +22,21 @@ def load(
     path: Path | None,
     assignments: Sequence[str] = (),
     environment: Mapping[str, str] = os.environ,
-) -> Settings:
+) -> WebSettings:
     """The settings in the file at ``path``, below variables, below ``KEY=VALUE`` assignments.
 
     Without ``path``, ``SYSTEM_FILE`` is read if it is there. Raises ConfigurationError with all
     problems, MissingFileError and UsageError.
     """
     path = path or (SYSTEM_FILE if may_be_there(SYSTEM_FILE) else None)
-    draft, root = Draft(), Node.root(Settings)
-    broken = put_file(draft, path, _HOW_TO_GET) if path else None
-    if broken:
-        raise _error(path, [broken])
-    sources = Sources(environment=environment, assignments=tuple(assignments))
-    problems = put_environment(draft, sources, root, PREFIX)
-    problems += put_assignments(draft, sources, root)
-    settings, wrong = validate(draft.tree, draft, root, Settings)
-    if settings is None or problems:
-        raise _error(path, [*problems, *wrong])
-    return settings
-
-
-def _error(path: Path | None, problems: Sequence[Problem]) -> ConfigurationError:
-    subject = str(path) if path else "settings"
-    lines = (str(problem).removeprefix(f"{subject}: ") for problem in problems)
-    return ConfigurationError(subject, "\n".join(lines))
+    sources = SettingsSources(
+        environment=environment, assignments=tuple(assignments), prefix=PREFIX
+    )
+    return read_settings(WebSettings, path, sources, how_to_get=_HOW_TO_GET).require()
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class Folders:
     """Where the page's files lie; all absolute."""
 
     state: Path
@@ -79,7 +64,7 @@ class Places:
         return self.state / "scratch"
 
 
-def places(settings: Settings, environment: Mapping[str, str] = os.environ) -> Places:
+def places(settings: WebSettings, environment: Mapping[str, str] = os.environ) -> Folders:
     """Where the files of these settings lie.
 
     systemd may give several folders in $STATE_DIRECTORY; the first is meant.
@@ -87,14 +72,14 @@ def places(settings: Settings, environment: Mapping[str, str] = os.environ) -> P
     given = environment.get("STATE_DIRECTORY", "").partition(":")[0]
     home = environment.get("XDG_STATE_HOME") or Path.home() / ".local/state"
     state = (settings.state_folder or Path(given or Path(home, "edge-classifier-web"))).absolute()
-    return Places(
+    return Folders(
         state,
         pictures=(settings.storage.folder or state / "pictures").absolute(),
         models=(settings.classify.models_folder or state / "models").absolute(),
     )
 
 
-def make_folders(found: Places) -> None:
+def make_folders(found: Folders) -> None:
     """Make what is not there, for this user alone. Raises OutputError."""
     for folder in (found.state, found.pictures, found.models, found.backups, found.scratch):
         try:
@@ -104,17 +89,13 @@ def make_folders(found: Places) -> None:
             raise OutputError(str(folder), problem, "state_folder names another.") from error
 
 
-def secret_key(found: Places) -> str:
+def secret_key(found: Folders) -> str:
     """The key that signs cookies; made when there is none. Raises OutputError."""
     try:
         # Empty: the power failed just after it was made.
         if not found.secret_key.exists() or not found.secret_key.stat().st_size:
-            beside = found.secret_key.with_suffix(".new")
-            with os.fdopen(
-                os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w"
-            ) as new:
-                new.write(secrets.token_urlsafe(64))
-            beside.replace(found.secret_key)
+            with replacing(found.secret_key, mode=0o600) as file:
+                file.write(secrets.token_urlsafe(64).encode())
         return found.secret_key.read_text("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         problem = f"the key cannot be read or written ({error})"

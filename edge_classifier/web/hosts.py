@@ -4,7 +4,7 @@ import ipaddress
 import socket
 from collections.abc import Iterator
 
-from edge_classifier.web.settings import Server
+from edge_classifier.web.settings import ServerSettings
 
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 (to be recognized)
@@ -20,7 +20,7 @@ def is_open(host: str) -> bool:
         return True
 
 
-def allowed_hosts(server: Server) -> list[str]:
+def allowed_hosts(server: ServerSettings) -> list[str]:
     """The host names that a browser may ask for, so that no other page can pass for this one.
 
     Behind a proxy, browsers ask for this machine's names though it listens on loopback only.
@@ -46,7 +46,7 @@ def bracketed(host: str) -> str:
     return f"[{host.strip('[]')}]" if ":" in host else host
 
 
-def addresses(server: Server) -> list[str]:
+def addresses(server: ServerSettings) -> list[str]:
     """Where to point a browser, the best address first."""
     if server.behind_tls:
         name = server.allowed_hosts[0] if server.allowed_hosts else own_names(server.host)[0]

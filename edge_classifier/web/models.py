@@ -70,8 +70,8 @@ class Label(models.Model):
 
     name = models.CharField(_("label"), max_length=200, unique=True)
     chinese = models.CharField(_("Chinese name"), max_length=200, blank=True)
+    # When the first frame with it was captured; null for a label that was only chosen.
     first_seen = models.DateTimeField(_("first seen"), null=True, db_index=True, editable=False)
-    """When the first frame with it was captured; null for a label that was only chosen."""
 
     class Meta:
         verbose_name = _("label")
@@ -117,42 +117,43 @@ class Record(models.Model):
         CORRECTED = "corrected", _("corrected")
         REJECTED = "rejected", _("rejected")
 
+    # An event's own id, so that a repeated delivery is known; else a random one. In addresses.
     key = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
-    """An event's own id, so that a repeated delivery is known; else a random one. In addresses."""
     source = models.CharField(_("source"), max_length=8, choices=Source)
     camera = models.ForeignKey(
         Camera, models.PROTECT, null=True, blank=True, verbose_name=_("camera"), db_index=False
     )
+    # Who uploaded it; null for events and visitors without an account.
     owner = models.ForeignKey(
         User, models.SET_NULL, null=True, blank=True, verbose_name=_("uploaded by")
     )
-    """Who uploaded it; null for events and visitors without an account."""
+    # When the frame was captured, or the picture uploaded.
     at = models.DateTimeField(_("time"))
-    """When the frame was captured, or the picture uploaded."""
+    # The day of ``at`` in the server's time zone, for counts.
     day = models.DateField(editable=False)
-    """The day of ``at`` in the server's time zone, for counts."""
     recorded_at = models.DateTimeField(_("recorded"), auto_now_add=True)
     label = models.ForeignKey(
         Label, models.PROTECT, related_name="+", verbose_name=_("label"), db_index=False
     )
+    # Of events: what the camera showed before.
     before = models.CharField(_("label before"), max_length=200, blank=True)
-    """Of events: what the camera showed before."""
     score = models.FloatField(_("score"))
+    # How far the best label is ahead of the second: the smaller, the more a reviewer helps.
     margin = models.FloatField(_("margin"))
-    """How far the best label is ahead of the second: the smaller, the more a reviewer helps."""
     seq = models.PositiveBigIntegerField(null=True, editable=False)
     model = models.CharField(_("model"), max_length=200)
     delay_ms = models.FloatField(_("capture to publish, ms"), null=True, editable=False)
+    # ``[[label, score], ...]``, best first; empty for events, which do not tell.
     top = models.JSONField(default=list, editable=False)
-    """``[[label, score], ...]``, best first; empty for events, which do not tell."""
+    # Of uploads: ``crop`` (left, top, width, height as fractions) and ``timings_ms``.
     detail = models.JSONField(default=dict, editable=False)
-    """Of uploads: ``crop`` (left, top, width, height as fractions) and ``timings_ms``."""
     picture = models.ForeignKey(
         Picture, models.SET_NULL, null=True, blank=True, verbose_name=_("picture")
     )
     verdict = models.CharField(
         _("review"), max_length=10, choices=Verdict, default=Verdict.NONE, blank=True
     )
+    # What it really shows: set when confirmed or corrected.
     truth = models.ForeignKey(
         Label,
         models.PROTECT,
@@ -161,7 +162,6 @@ class Record(models.Model):
         related_name="+",
         verbose_name=_("true label"),
     )
-    """What it really shows: set when confirmed or corrected."""
     reviewer = models.ForeignKey(
         User,
         models.SET_NULL,
@@ -210,8 +210,8 @@ class Record(models.Model):
 class EventPicture(models.Model):
     """A snapshot whose event has not come yet: another connection, or another recorder, has it."""
 
+    # The event's id.
     key = models.UUIDField(unique=True, editable=False)
-    """The event's id."""
     picture = models.ForeignKey(Picture, models.CASCADE)
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
 
@@ -223,8 +223,8 @@ class Comparison(models.Model):
     model = models.CharField(_("model"), max_length=200)
     pictures = models.PositiveIntegerField(_("pictures"))
     hits = models.PositiveIntegerField(_("right"))
+    # What `edge-classify evaluate --json` said.
     result = models.JSONField(default=dict, editable=False)
-    """What `edge-classify evaluate --json` said."""
 
     class Meta:
         verbose_name = _("comparison")

@@ -11,32 +11,36 @@ from contextlib import ExitStack, suppress
 from types import FrameType
 from typing import Any
 
+from django.apps import apps
 from django.core.wsgi import get_wsgi_application
 from waitress.adjustments import Adjustments
 from waitress.server import create_server
 
 from edge_classifier.errors import UnavailableError
-from edge_classifier.web import first_run
-from edge_classifier.web.configuration import Places, make_folders
+from edge_classifier.web.accounts.first_run import Invitation
+from edge_classifier.web.accounts.throttle import Throttle
+from edge_classifier.web.apps import Services
+from edge_classifier.web.classify.upload_limits import request_limit
+from edge_classifier.web.comparison.runner import ComparisonRunner
+from edge_classifier.web.configuration import Folders, make_folders
 from edge_classifier.web.hosts import addresses, bracketed, is_open
-from edge_classifier.web.housekeeping import Housekeeping
-from edge_classifier.web.limits import request_limit
-from edge_classifier.web.live.live import Live
-from edge_classifier.web.parts import Parts, install
+from edge_classifier.web.installed_models.store import ModelStore
+from edge_classifier.web.live.live_view import LiveView
+from edge_classifier.web.maintenance.housekeeping import Housekeeping
 from edge_classifier.web.recorder.recorder import Recorder
-from edge_classifier.web.settings import Server, Settings
-from edge_classifier.web.worker.client import Worker
+from edge_classifier.web.settings import ServerSettings, WebSettings
+from edge_classifier.web.worker.client import PictureWorker
 
 _log = logging.getLogger(__name__)
 _IDLE_CONNECTION_S = 120
+# Of mallopt(3).
 _M_ARENA_MAX = -8
-"""Of mallopt(3)."""
 _ARENAS = 2
+# Bytes. The system's 2.5 MB is what waitress would hold of a large file for each connection.
 _SEND_BUFFER = 65_536
-"""Bytes. The system's 2.5 MB is what waitress would hold of a large file for each connection."""
 
 
-def serve(settings: Settings, places: Places, ready: Callable[[], object]) -> None:
+def serve(settings: WebSettings, places: Folders, ready: Callable[[], object]) -> None:
     """Serve until SIGTERM or SIGINT. To be called after ``start.configure`` and ``migrate``.
 
     ``ready`` is called when the page answers. Raises UnavailableError when the address is taken.
@@ -48,10 +52,10 @@ def serve(settings: Settings, places: Places, ready: Callable[[], object]) -> No
         # First, so that nothing is begun where the address is taken. Whoever asks already waits.
         server = _server(settings)
         stack.callback(server.close)
-        parts = _parts(settings, places, stack)
-        install(parts)
-        _tell(settings.server, first_run.link())
-        _end_on_signals(parts.live)
+        services = _start_services(settings, places, stack)
+        apps.get_app_config("web").services = services
+        _tell(settings.server, services.invitation.link())
+        _end_on_signals(services.live)
         ready()
         server.run()
 
@@ -77,20 +81,20 @@ def _without_traceback(record: logging.LogRecord) -> bool:
     return True
 
 
-def _use_scratch(places: Places) -> None:
+def _use_scratch(places: Folders) -> None:
     """Large requests wait on the disk, not in a /tmp of memory; those of a killed server go."""
     shutil.rmtree(places.scratch, ignore_errors=True)
     make_folders(places)
     tempfile.tempdir = str(places.scratch)
 
 
-def _parts(settings: Settings, places: Places, stack: ExitStack) -> Parts:
-    """All parts, started; ``stack`` ends them, the last one first."""
-    worker = Worker(settings.classify, settings.uploads, places.models)
+def _start_services(settings: WebSettings, places: Folders, stack: ExitStack) -> Services:
+    """All services, started; ``stack`` ends them, the last one first."""
+    worker = PictureWorker(settings.classify, settings.uploads, places.models)
     stack.callback(worker.close)
     live = recorder = None
     if settings.mqtt.enabled:
-        live = Live(settings)
+        live = LiveView(settings)
         live.start()
         stack.callback(live.stop)
     if settings.mqtt.enabled and settings.record.enabled:
@@ -100,10 +104,32 @@ def _parts(settings: Settings, places: Places, stack: ExitStack) -> Parts:
     housekeeping = Housekeeping(settings.retention, places)
     housekeeping.start()
     stack.callback(housekeeping.stop)
-    return Parts(settings, places, worker, live, recorder)
+    return make_services(settings, places, worker, live=live, recorder=recorder)
 
 
-def _server(settings: Settings) -> Any:
+def make_services(
+    settings: WebSettings,
+    places: Folders,
+    worker: PictureWorker,
+    *,
+    live: LiveView | None = None,
+    recorder: Recorder | None = None,
+) -> Services:
+    """What views use, with those that run beside them: ``worker``, ``live`` and ``recorder``."""
+    return Services(
+        settings=settings,
+        places=places,
+        worker=worker,
+        models=ModelStore(settings.classify, places.models, worker, live),
+        comparisons=ComparisonRunner(places.scratch),
+        throttle=Throttle(settings.access),
+        invitation=Invitation(),
+        live=live,
+        recorder=recorder,
+    )
+
+
+def _server(settings: WebSettings) -> Any:
     server = settings.server
     buffer = (socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
     Adjustments.socket_options = [(socket.SOL_TCP, socket.TCP_NODELAY, 1), buffer]
@@ -126,7 +152,7 @@ def _server(settings: Settings) -> Any:
         raise UnavailableError(where, problem, remedy) from error
 
 
-def _proxy(server: Server) -> dict[str, Any]:
+def _proxy(server: ServerSettings) -> dict[str, Any]:
     """A proxy on this machine is believed who asks, and how; nobody else is."""
     if not server.behind_tls:
         return {"clear_untrusted_proxy_headers": True}
@@ -137,7 +163,7 @@ def _proxy(server: Server) -> dict[str, Any]:
     }
 
 
-def _tell(server: Server, link: str) -> None:
+def _tell(server: ServerSettings, link: str) -> None:
     """Say where the page is, and what is dangerous about it."""
     found = addresses(server)
     print(f"The page is at {' and '.join(found)}", flush=True)
@@ -151,7 +177,7 @@ def _tell(server: Server, link: str) -> None:
         )
 
 
-def _end_on_signals(live: Live | None) -> None:
+def _end_on_signals(live: LiveView | None) -> None:
     """SIGTERM and Ctrl-C end the server; open streams first, for which it would wait."""
 
     def end(_signal: int, _frame: FrameType | None) -> None:

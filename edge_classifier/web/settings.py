@@ -9,11 +9,12 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Interval
 
-from edge_classifier.config.settings import STRICT, Broker, Tls, Topic
+from edge_classifier.config.field_types import STRICT, Broker, Topic
+from edge_classifier.config.settings import TlsSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
+class ServerSettings:
     """Where the page is, and how it is reached."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -35,7 +36,7 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
+class AccessSettings:
     """Who may do what without an account, and how long a login lasts."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -55,7 +56,7 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Uploads:
+class UploadSettings:
     """What is taken, before any of it is decoded."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -75,7 +76,7 @@ class Uploads:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Classify:
+class ClassifySettings:
     """How uploaded pictures are classified: in a child process that ends when it is idle."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -99,7 +100,7 @@ class Classify:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mqtt:
+class WebMqttSettings:
     """The broker of the daemons."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -123,11 +124,11 @@ class Mqtt:
     """What the daemons' topics begin with."""
     keepalive_s: Annotated[int, Interval(ge=5, le=3600)] = 30
     """Seconds after which a dead connection is noticed."""
-    tls: Tls = field(default_factory=Tls)
+    tls: TlsSettings = field(default_factory=TlsSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class RecordingSettings:
     """How what the daemons tell gets into the database."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -147,7 +148,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Retention:
+class RetentionSettings:
     """What is deleted, the oldest first. Reviewed records stay, unless `reviewed` is set."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -163,7 +164,7 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Storage:
+class StorageSettings:
     """Where pictures are: a folder, which several machines may share, or S3-compatible storage."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -178,7 +179,7 @@ class Storage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class WebSettings:
     """All settings of `edge-classify web` and `edge-classify record`."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -188,11 +189,11 @@ class Settings:
     state_folder: Path | None = None
     """Where the database, pictures, models and keys are. Not set: $STATE_DIRECTORY (systemd sets
     it), else ~/.local/state/edge-classifier-web."""
-    server: Server = field(default_factory=Server)
-    access: Access = field(default_factory=Access)
-    uploads: Uploads = field(default_factory=Uploads)
-    classify: Classify = field(default_factory=Classify)
-    mqtt: Mqtt = field(default_factory=Mqtt)
-    record: Record = field(default_factory=Record)
-    retention: Retention = field(default_factory=Retention)
-    storage: Storage = field(default_factory=Storage)
+    server: ServerSettings = field(default_factory=ServerSettings)
+    access: AccessSettings = field(default_factory=AccessSettings)
+    uploads: UploadSettings = field(default_factory=UploadSettings)
+    classify: ClassifySettings = field(default_factory=ClassifySettings)
+    mqtt: WebMqttSettings = field(default_factory=WebMqttSettings)
+    record: RecordingSettings = field(default_factory=RecordingSettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
+    storage: StorageSettings = field(default_factory=StorageSettings)

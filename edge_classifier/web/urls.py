@@ -4,18 +4,16 @@ from django.conf.urls.i18n import urlpatterns as language_urls
 from django.contrib import admin
 from django.urls import include, path
 
+from edge_classifier.web import health
+from edge_classifier.web.accounts import token_views as tokens
+from edge_classifier.web.accounts import views as account
 from edge_classifier.web.api import api
-from edge_classifier.web.pages import (
-    account,
-    classify,
-    health,
-    history,
-    live,
-    models,
-    records,
-    review,
-    tokens,
-)
+from edge_classifier.web.classify import views as classify
+from edge_classifier.web.installed_models import views as models
+from edge_classifier.web.live import views as live
+from edge_classifier.web.records import history_views as history
+from edge_classifier.web.records import record_views as records
+from edge_classifier.web.review import views as review
 
 urlpatterns = [
     path("", classify.page, name="classify"),
@@ -44,14 +42,14 @@ urlpatterns = [
     path("tokens", tokens.page, name="tokens"),
     path("tokens/make", tokens.create, name="tokens-create"),
     path("tokens/<int:number>/revoke", tokens.revoke, name="tokens-revoke"),
-    path("login", account.Login.as_view(), name="login"),
-    path("logout", account.Logout.as_view(), name="logout"),
-    path("password", account.Password.as_view(), name="password"),
+    path("login", account.LoginView.as_view(), name="login"),
+    path("logout", account.LogoutView.as_view(), name="logout"),
+    path("password", account.PasswordView.as_view(), name="password"),
     path("setup/<str:token>", account.first_run, name="first-run"),
     path("healthz", health.page, name="health"),
     path("i18n/", include(language_urls)),
     path("api/v1/", api.urls),
     path("admin/", admin.site.urls),
 ]
-handler400 = "edge_classifier.web.pages.errors.misunderstood"
-handler500 = "edge_classifier.web.pages.errors.broken"
+handler400 = "edge_classifier.web.error_views.misunderstood"
+handler500 = "edge_classifier.web.error_views.broken"

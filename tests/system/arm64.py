@@ -18,8 +18,8 @@ from tests.system.machine import dependencies, kept, need, need_package, pip
 CHECKOUT = "/srv/checkout"
 WHEELS = "/srv/wheels"
 
+# Where installing writes to.
 PLACES = ("/opt", "/etc/edge-classifier", "/etc/systemd/system", "/usr/local/bin")
-"""Where installing writes to."""
 
 _PACKAGES = (
     "python3",
@@ -44,6 +44,7 @@ _WHEEL_OPTIONS = (
     "--platform=manylinux2014_aarch64",
 )
 _CORES = range(4)
+# A Cortex-A72 as Linux shows it: what XNNPACK chooses its kernels by.
 _CORE = """processor\t: {number}
 BogoMIPS\t: 108.00
 Features\t: fp asimd evtstrm crc32 cpuid
@@ -54,7 +55,6 @@ CPU part\t: 0xd08
 CPU revision\t: 3
 
 """
-"""A Cortex-A72 as Linux shows it: what XNNPACK chooses its kernels by."""
 _MODEL = "Model\t\t: Raspberry Pi 4 Model B Rev 1.4\n"
 _PREFIX = "/proc/sys/fs/binfmt_misc"
 _FORMAT = "qemu-aarch64"

@@ -13,8 +13,8 @@ from types import MappingProxyType
 from tests.system.machine import apt_mirror, pip_settings
 
 PYTHON = "/usr/bin/python3"
+# Where pip puts packages, below the root.
 SITE = "usr/local/lib/python3.13/dist-packages"
-"""Where pip puts packages, below the root."""
 
 _SUITE = "trixie"
 # Packages are unpacked, not configured: that is quick, and needs no emulation. What their scripts
@@ -82,12 +82,12 @@ class Root:
     """The Debian in ``folder``, with some of this machine's files and folders in it."""
 
     folder: Path
+    # Path on this machine to where it appears, not to be written to from inside.
     shown: Mapping[Path, str] = field(default_factory=dict)
-    """Path on this machine to where it appears, not to be written to from inside."""
+    # The same, but writable.
     lent: Mapping[Path, str] = field(default_factory=dict)
-    """The same, but writable."""
+    # On top of a plain one; nothing of this machine's comes in by itself.
     environment: Mapping[str, str] = field(default_factory=dict)
-    """On top of a plain one; nothing of this machine's comes in by itself."""
 
     def start(
         self, *command: str | Path, stdout: int | None = None, stderr: int | None = None

@@ -17,8 +17,8 @@ from tests.system.debian import PYTHON, SITE, Root, bootstrap
 from tests.system.machine import kept, need, need_package
 from tests.waiting import eventually
 
+# The last that runs on Python 3.13.
 _VERSION = "2026.2.3"
-"""The last that runs on Python 3.13."""
 _PACKAGES = ("python3-dev", "python3-pip", "gcc", "libc6-dev", "ca-certificates")
 _SETTINGS = """
 http:

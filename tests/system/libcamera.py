@@ -11,8 +11,8 @@ from tests.conftest import REPOSITORY
 from tests.system.debian import SITE, Root, bootstrap
 from tests.system.machine import dependencies, kept, need, need_package
 
+# What the camera sees, below the root; read when it is opened.
 PICTURE = "opt/harness/scene.jpg"
-"""What the camera sees, below the root; read when it is opened."""
 CHECKOUT = "/srv/checkout"
 
 _PICAMERA2 = "picamera2==0.3.38"

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+# Where the hierarchies that systemd uses are mounted, on old hosts and on new ones.
 CGROUPS = tuple(Path("/sys/fs/cgroup", name) for name in ("", "unified", "systemd"))
-"""Where the hierarchies that systemd uses are mounted, on old hosts and on new ones."""
 PROGRAMS = ("systemd-nspawn", "nsenter", "pgrep", "mount")
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -23,8 +23,8 @@ ENVIRONMENT = {
 }
 BOOT_LIMIT_S = 90.0
 HALT_LIMIT_S = 60.0
+# Limit of what may be written inside.
 MEMORY = "3g"
-"""Limit of what may be written inside."""
 
 Completed = subprocess.CompletedProcess[str]
 

@@ -14,8 +14,8 @@ CURRENT = "/opt/edge-classifier/current"
 CONFIG = "/etc/edge-classifier/config.toml"
 SECRET = "/etc/edge-classifier/secrets/mqtt-password"  # noqa: S105 (a path)
 UNIT = "edge-classifier.service"
+# The name that the distribution's broker has: the service is ordered after that.
 BROKER = "mosquitto.service"
-"""The name that the distribution's broker has: the service is ordered after that."""
 WATCHDOG_S = 6
 PASSWORD = "open-sesame"  # noqa: S105 (of a broker that only this machine sees)
 

@@ -26,12 +26,12 @@ MJPEG = (
     " ! videoconvert ! video/x-raw,format=I420,colorimetry=(string)1:4:0:0"
     " ! jpegenc quality=95 ! rtpjpegpay"
 )
+# What it shows from left to right, in the upper half: white, yellow, cyan, green, magenta, red,
+# blue.
 BARS: tuple[Colour, ...] = (
     *((255, 255, 255), (0, 255, 255), (255, 255, 0), (0, 255, 0)),
     *((255, 0, 255), (0, 0, 255), (255, 0, 0)),
 )
-"""What it shows from left to right, in the upper half: white, yellow, cyan, green, magenta, red,
-blue."""
 PYTHON = "/usr/bin/python3"
 _SERVER = Path(__file__).with_name("rtsp_server.py")
 _PACKAGES = """

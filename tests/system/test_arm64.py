@@ -19,12 +19,12 @@ from tests.waiting import eventually
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
 COMMAND = "/usr/local/bin/edge-classify"
+# There are no packages to add: they are in the root already, and no dpkg knows of them.
 INSTALL = ("/bin/bash", f"{CHECKOUT}/scripts/install.sh", "--no-apt")
-"""There are no packages to add: they are in the root already, and no dpkg knows of them."""
 SAMPLES = f"{CHECKOUT}/edge_classifier/samples"
 ESPRESSO = FOLDER / "espresso.jpg"
+# Other kernels round otherwise; where the network is not sure, that is more.
 SCORE_NEAR = 0.01
-"""Other kernels round otherwise; where the network is not sure, that is more."""
 CONFIG = "/etc/edge-classifier/config.toml"
 UNIT = "/etc/systemd/system/edge-classifier.service"
 

@@ -18,8 +18,8 @@ from tests.web.recording import Process, Sender
 
 pytestmark = pytest.mark.system
 
+# As docs/fleet.md has it: it does not write its whole memory with every message.
 BROKER = ("allow_anonymous true", "autosave_on_changes false", "autosave_interval 60")
-"""As docs/fleet.md has it: it does not write its whole memory with every message."""
 DEVICES, EVENTS, PER_SECOND = 200, 20, 250
 TOTAL = DEVICES * EVENTS
 PICTURES = TOTAL // 5

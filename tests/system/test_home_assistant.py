@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from edge_classifier.core.events import CameraState
-from edge_classifier.publish.discovery import Device, discovery_payload
-from edge_classifier.publish.payloads import encoded, state_payload
-from edge_classifier.publish.topics import Topics
+from edge_classifier.mqtt.codec import encoded, state_payload
+from edge_classifier.mqtt.discovery import DiscoveredDevice, discovery_payload
+from edge_classifier.mqtt.topics import Topics
 from tests.mjpeg import Colour, MjpegCamera, jpeg
 from tests.mosquitto import Broker, Listener
 from tests.system.homeassistant import HomeAssistant, installed
@@ -55,15 +55,15 @@ CONNECTION = "binary_sensor.porch_pi_door_connection"
 MEMORY = "sensor.porch_pi_memory"
 OF_CAMERA = (LABEL, SCORE, EVENT, IMAGE, SWITCH, THRESHOLD, CONNECTION)
 OF_NODE = (MEMORY, "sensor.porch_pi_fps", "sensor.porch_pi_outbox", "sensor.porch_pi_temperature")
+# What is in each line of Home Assistant's log that is about the daemon's messages.
 COMPLAINTS = (
     "[homeassistant.components.mqtt",
     "[homeassistant.helpers.template]",
     "porch",
     "barn",
 )
-"""What is in each line of Home Assistant's log that is about the daemon's messages."""
+# Says when the broker is lost, which it is at times.
 CONNECTION_LOG = "[homeassistant.components.mqtt.client]"
-"""Says when the broker is lost, which it is at times."""
 
 
 class Daemon:
@@ -256,7 +256,7 @@ def test_thousand_labels_are_shown_and_a_removed_camera_goes(
 ) -> None:
     topics = Topics("edge-classifier", "barn", "homeassistant")
     labels = ["unknown", *(f"label {number}" for number in range(1000))]
-    device = Device(topics, {"gate": "", "hay": ""}, "model", labels, stats_s=30)
+    device = DiscoveredDevice(topics, {"gate": "", "hay": ""}, "model", labels, stats_s=30)
     with Listener(broker.port, topics.requests, name="barn") as publisher:
 
         def publish(topic: str, payload: bytes) -> None:

@@ -28,9 +28,9 @@ from playwright.sync_api import Page as Tab
 from edge_classifier import samples
 from tests import browsing
 from tests.conftest import REPOSITORY
-from tests.daemon import HASTY, Daemon
 from tests.mosquitto import Broker
 from tests.ports import HOST
+from tests.running_daemon import HASTY, Daemon
 from tests.waiting import eventually
 from tests.web.serving import PASSWORD, Page, edge_classify
 
@@ -49,8 +49,8 @@ ADDRESSES = (
     "/models/efficientnet-lite0/report",
 )
 People = dict[str, StorageState]
+# And the true label.
 Verdict = tuple[str, str | None]
-"""And the true label."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +136,8 @@ class Sent:
     """A picture that was sent."""
 
     truth: str
+    # The model's.
     guess: str
-    """The model's."""
 
 
 class Program:

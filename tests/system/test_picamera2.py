@@ -21,22 +21,22 @@ from tests.waiting import eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
+# What the scene shows in its quarters, from the left and from the top: red, green, blue.
 AREAS: Mapping[str, tuple[int, int, int]] = {
     "red": (255, 0, 0),
     "green": (0, 255, 0),
     "blue": (0, 0, 255),
     "white": (255, 255, 255),
 }
-"""What the scene shows in its quarters, from the left and from the top: red, green, blue."""
+# The virtual camera converts in full range of luminance, and says the limited one.
 NEAR = 30
-"""The virtual camera converts in full range of luminance, and says the limited one."""
 SHOW = """
 import json, sys
 from edge_classifier.capture.picamera import PicameraSource
-from edge_classifier.config.settings import Camera
+from edge_classifier.config.settings import CameraSettings
 
 def look():
-    source = PicameraSource(Camera(source="picamera2", read_timeout_s=20), 224)
+    source = PicameraSource(CameraSettings(source="picamera2", read_timeout_s=20), 224)
     made = source.open()
     for _ in range(5):
         source.grab()
@@ -52,10 +52,10 @@ json.dump([look(), look()], sys.stdout)
 MISSING = """
 import os
 from edge_classifier.capture.picamera import PicameraSource
-from edge_classifier.config.settings import Camera
+from edge_classifier.config.settings import CameraSettings
 from edge_classifier.errors import CameraError
 
-source = PicameraSource(Camera(source="picamera2:1"), 224)
+source = PicameraSource(CameraSettings(source="picamera2:1"), 224)
 for _ in range(3):
     try:
         source.open()

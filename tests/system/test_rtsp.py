@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from edge_classifier.capture.sources import source_for
-from edge_classifier.config.settings import Camera
-from tests.daemon import HASTY, Daemon, Remote, model
+from edge_classifier.config.settings import CameraSettings
 from tests.mosquitto import Broker, Listener
+from tests.running_daemon import HASTY, Daemon, Remote, model
 from tests.system.rtsp import BARS, H264, H265, MJPEG, RtspCamera, need_server
 from tests.waiting import eventually
 from tests.watch import OPEN_S, READ_S, Watch
@@ -22,8 +22,8 @@ pytestmark = [pytest.mark.system, pytest.mark.usefixtures("_server")]
 BLUE, GREEN, RED = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 USER, PASSWORD = "admin", 'p@ss w/rd:%41?#"\\'
 LOGIN = f"{USER}:{PASSWORD}"
+# Of it 0.12 s are encoder, network and decoder; the rest is for a busy machine.
 FRESH_S = 1.0
-"""Of it 0.12 s are encoder, network and decoder; the rest is for a busy machine."""
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def test_rtsp_frames_are_fresh(camera: RtspCamera, watch: Watch) -> None:
 def test_rtsp_frames_that_piled_up_while_the_reader_stood_still_are_soon_gone(
     camera: RtspCamera,
 ) -> None:
-    source = source_for(Camera(source=camera.url))()
+    source = source_for(CameraSettings(source=camera.url))()
     source.open()
     source.grab()
     time.sleep(3)

@@ -23,6 +23,7 @@ from tests.waiting import eventually
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
 STUCK = "/run/stuck"
+# A sitecustomize.py: inference never returns, while every thread of the daemon goes on.
 STICKY_ENGINE = f"""
 import time
 from pathlib import Path
@@ -37,7 +38,6 @@ def invoke(self):
 
 TfliteEngine.invoke = invoke
 """
-"""A sitecustomize.py: inference never returns, while every thread of the daemon goes on."""
 SANDBOX_PROBE = """
 import ctypes, json, os, sys
 from pathlib import Path

@@ -27,6 +27,7 @@ allow_anonymous_uploads = true
 [mqtt]
 username = "pi"
 """
+# What a visitor's browser does with a picture.
 UPLOAD = f"""
 page=$(curl --fail --silent --cookie-jar /run/jar {ADDRESS}/)
 token=$(echo "$page" | grep -o 'name="csrfmiddlewaretoken" value="[^"]*' | head -n 1)
@@ -34,7 +35,7 @@ token=$(echo "$token" | cut -d'"' -f 4)
 curl --silent --cookie /run/jar --form "csrfmiddlewaretoken=$token" --form "pictures=@$1" \\
   --location {ADDRESS}/classify
 """
-"""What a visitor's browser does with a picture."""
+# What an administrator's browser does with a form: ``PAGE PATH FORM...``.
 ADMINISTRATE = f"""
 send() {{
   page=$(curl --fail --silent --cookie /run/jar --cookie-jar /run/jar "{ADDRESS}/$1")
@@ -48,7 +49,7 @@ rm -f /run/jar
 send login login --form username=anna --form "password={PASSWORD}" >&2
 send "$@"
 """
-"""What an administrator's browser does with a form: ``PAGE PATH FORM...``."""
+# What the daemon can do with uploaded models.
 PROBE = """
 import json, os, sys
 from pathlib import Path
@@ -70,7 +71,6 @@ print(json.dumps({
     "others": sorted(os.listdir(folder.parent)),
 }))
 """
-"""What the daemon can do with uploaded models."""
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from tests.waiting import eventually
 
 SIZES = ((640, 480), (1280, 720))
+# By format; the first is plain, the second MJPEG.
 _FPS = {1: 10, 2: 30}
-"""By format; the first is plain, the second MJPEG."""
 _PORT, _HIGH_SPEED = 0, 3
 _HUB = Path("/sys/devices/platform/vhci_hcd.0")
 _SUBMIT, _UNLINK, _SUBMITTED, _UNLINKED = 1, 2, 3, 4
@@ -73,15 +73,15 @@ class UsbCamera:
 
     def __init__(self, picture: NDArray[np.uint8]) -> None:
         self.picture = picture
+        # It is there, and sends nothing.
         self.stalled = False
-        """It is there, and sends nothing."""
+        # So many of the next pictures are damaged.
         self.garbage = 0
-        """So many of the next pictures are damaged."""
+        # What was last agreed on.
         self.format, self.size = 1, SIZES[0]
-        """What was last agreed on."""
         self._probe = self._agreed(bytes(_PROBE.size))
+        # Number and length of the transfers that wait for pictures.
         self._waiting: deque[tuple[int, int]] = deque()
-        """Number and length of the transfers that wait for pictures."""
         self._lock = threading.Lock()
         self._socket = socket.socket()
         self._threads: list[threading.Thread] = []

@@ -19,12 +19,13 @@ from tests.waiting import eventually
 from tests.watch import PATIENT_S, READ_S, Watch
 
 DEVICE = "/dev/video0"
+# From left to right in blue, green, red: white, yellow, cyan, green, magenta, red, blue, black.
 BARS = (
     *((255, 255, 255), (0, 255, 255), (255, 255, 0), (0, 255, 0)),
     *((255, 0, 255), (0, 0, 255), (255, 0, 0), (0, 0, 0)),
 )
-"""From left to right in blue, green, red: white, yellow, cyan, green, magenta, red, blue, black."""
 FORMATS = ("YUYV", "UYVY", "NV12", "NV21", "YU12", "YV12", "RGB3", "BGR3", "XR24")
+# What is asked for, and what it gives.
 SIZES = {
     (0, 0): (640, 480),
     (320, 240): (320, 180),
@@ -32,7 +33,6 @@ SIZES = {
     (1000, 700): (1280, 720),
     (1280, 720): (1280, 720),
 }
-"""What is asked for, and what it gives."""
 _DRIVER = Path("/sys/bus/platform/drivers/vivid")
 
 

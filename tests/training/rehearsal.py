@@ -25,8 +25,8 @@ class Rehearsal:
     """What a run is started with; its command runs in ``folder``."""
 
     folder: Path
+    # How the run in ``run`` ended, if it was done.
     said: Completed | None = None
-    """How the run in ``run`` ended, if it was done."""
 
     @property
     def data(self) -> Path:

@@ -16,8 +16,8 @@ from edge_classifier.training.networks.mobilenet_v2 import MobileNetV2
 
 SIDE: Final = 96
 WIDTH = 0.35
+# In the order of a model's outputs.
 LABELS = ("disc", "方块", "unknown")
-"""In the order of a model's outputs."""
 NAMES = 'disc = {zh = "圆盘", en = "Disc"}\n"方块" = {zh = "方块", en = "Square"}\n'
 BROKEN = "disc/broken.jpg"
 

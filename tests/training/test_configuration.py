@@ -7,8 +7,8 @@ import pytest
 pytest.importorskip("torch")
 
 from edge_classifier.errors import ConfigurationError, MissingFileError, UsageError
-from edge_classifier.training.configuration import as_toml, load
-from edge_classifier.training.settings import Data, Network, Settings
+from edge_classifier.training.load_settings import as_toml, load
+from edge_classifier.training.settings import Data, NetworkSettings, TrainingSettings
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_nothing_given_is_all_defaults() -> None:
-    assert load(None, (), {}) == Settings()
+    assert load(None, (), {}) == TrainingSettings()
 
 
 def test_options_are_above_assignments_and_those_above_the_file(file: Path) -> None:
@@ -58,7 +58,7 @@ def test_settings_that_contradict_one_another_are_refused(
 
 def test_random_weights_are_fine_where_batch_norm_is_trained() -> None:
     wanted = ["network.pretrained=none", "finetune.batch_norm=trained", "network.width=0.35"]
-    assert load(None, wanted, {}).network == Network(pretrained="none", width=0.35)
+    assert load(None, wanted, {}).network == NetworkSettings(pretrained="none", width=0.35)
 
 
 def test_paths_come_back_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from ai_edge_litert import schema_py_generated as schema
 from edge_classifier.errors import ModelError, OutputError, UnavailableError
 from edge_classifier.modelfile.catalogue import load_catalogue
 from edge_classifier.training import edgetpu, edgetpu_compiler, flatbuffer
-from edge_classifier.training.edgetpu_compiler import Row, compile_model
+from edge_classifier.training.edgetpu_compiler import OperatorRow, compile_model
 
 OPERATORS = schema.BuiltinOperator
 
@@ -259,8 +259,8 @@ def test_compilation_with_all_operators_mapped_is_read(
     assert (done.version, done.operators, done.on_cpu) == ("16.0.384591198", 65, 0)
     assert done.streamed == "0.00B"
     assert done.rows == (
-        Row("ADD", 10, edgetpu_compiler.MAPPED),
-        Row("CONV_2D", 55, edgetpu_compiler.MAPPED),
+        OperatorRow("ADD", 10, edgetpu_compiler.MAPPED),
+        OperatorRow("CONV_2D", 55, edgetpu_compiler.MAPPED),
     )
 
 
@@ -272,8 +272,8 @@ def test_compilation_with_operators_left_to_the_cpu_is_read_from_the_log(
     assert done
     assert (done.operators, done.on_cpu) == (65, 3)
     assert done.rows == (
-        Row("DEQUANTIZE", 3, "Operation is working on an unsupported data type"),
-        Row("CONV_2D", 62, edgetpu_compiler.MAPPED),
+        OperatorRow("DEQUANTIZE", 3, "Operation is working on an unsupported data type"),
+        OperatorRow("CONV_2D", 62, edgetpu_compiler.MAPPED),
     )
 
 

@@ -28,7 +28,7 @@ from edge_classifier.modelfile.bundle import read_bundle
 from edge_classifier.training import export, flatbuffer, quantizers
 from edge_classifier.training.networks import heads
 from edge_classifier.training.networks.base import Convnet
-from edge_classifier.training.networks.layers import InvertedResidual, Padding, activated
+from edge_classifier.training.networks.blocks import InvertedResidual, Padding, activated
 from edge_classifier.training.networks.mobilenet_v2 import MobileNetV2
 from edge_classifier.vision.pictures import load_picture
 from tests import smalldisk
@@ -71,12 +71,12 @@ def train(network: nn.Module, steps: int, rate: float) -> None:
 @dataclass(frozen=True)
 class Exported:
     prepared: nn.Module
+    # The float .tflite.
     original: bytes
-    """The float .tflite."""
+    # In int8.
     model: bytes
-    """In int8."""
+    # That of ``model``, packed.
     path: Path
-    """That of ``model``, packed."""
 
 
 @pytest.fixture(scope="module", autouse=True)

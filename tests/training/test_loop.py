@@ -19,13 +19,13 @@ import torch
 from torch import nn
 
 from edge_classifier.errors import ConfigurationError, ModelError, OutputError
+from edge_classifier.progress import LogProgress
 from edge_classifier.training import checkpoints
 from edge_classifier.training.devices import choose_hardware
 from edge_classifier.training.examples import FeatureExamples, PictureExamples
 from edge_classifier.training.learner import rate_factor
 from edge_classifier.training.loop import compute, fit
 from edge_classifier.training.plan import Place, Plan, best_of
-from edge_classifier.training.progress import Log
 from edge_classifier.training.settings import Augment
 from tests.smalldisk import fill, tmpfs
 from tests.training.workshop import CONTRACT, draw_pictures, small_network, train, weights
@@ -268,7 +268,7 @@ def test_log_of_long_work_says_each_minute_how_far_it_is(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     now = [0.0]
-    log = Log("finetune", 100, 0, clock=lambda: now[0])
+    log = LogProgress("finetune", 100, 0, clock=lambda: now[0])
     for _ in range(20):
         now[0] += 6
         log.advance(1)

@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 from edge_classifier.dataset.folder import Dataset
 from edge_classifier.errors import ConfigurationError, MissingFileError
 from edge_classifier.training.material import Material, find, gather
-from edge_classifier.training.settings import Data, Network, Settings
+from edge_classifier.training.settings import Data, NetworkSettings, TrainingSettings
 from tests.training.shapes import BROKEN, LABELS, disc, draw_classes, draw_other, save, square
 
 
@@ -23,7 +23,7 @@ def data(tmp_path: Path) -> Data:
 
 
 def gathered(data: Data, seed: int = 0) -> Material:
-    return gather(find(data), Settings(data=data, seed=seed), lambda _: None)
+    return gather(find(data), TrainingSettings(data=data, seed=seed), lambda _: None)
 
 
 def counts(dataset: Dataset) -> dict[str, int]:
@@ -32,7 +32,7 @@ def counts(dataset: Dataset) -> dict[str, int]:
 
 def test_pictures_are_split_by_class_and_those_that_cannot_be_read_left_out(data: Data) -> None:
     seen: list[int] = []
-    material = gather(find(data), Settings(data=data), seen.append)
+    material = gather(find(data), TrainingSettings(data=data), seen.append)
     assert material.labels == LABELS
     assert counts(material.held) == {"disc": 6, "方块": 6, "unknown": 3}
     assert counts(material.learn) == {"disc": 7, "方块": 7, "unknown": 3}
@@ -44,7 +44,7 @@ def test_pictures_are_split_by_class_and_those_that_cannot_be_read_left_out(data
 
 
 def test_contract_has_the_labels_their_names_and_the_networks_size(data: Data) -> None:
-    contract = gathered(data).contract(Network(size=96, crop_fraction=0.9))
+    contract = gathered(data).contract(NetworkSettings(size=96, crop_fraction=0.9))
     assert (contract.width, contract.height, contract.crop_fraction) == (96, 96, 0.9)
     assert contract.labels == LABELS
     assert contract.names["zh"] == ("圆盘", "方块", "未知")

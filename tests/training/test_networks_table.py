@@ -38,7 +38,7 @@ def test_multiply_adds_of_mobilenet_v2_are_the_published_ones(
     width: float, size: int, millions: int
 ) -> None:
     """tensorflow/models, research/slim/nets/mobilenet/README.md."""
-    chosen = settings.Network(width=width, pretrained="none")
+    chosen = settings.NetworkSettings(width=width, pretrained="none")
     counted = cost.multiply_adds(lambda: build(chosen, CLASSES), size) / 1e6
     assert counted == pytest.approx(millions, abs=1)
 
@@ -51,7 +51,7 @@ def test_multiply_adds_of_efficientnet_lite0_are_the_published_ones() -> None:
 
 def test_parameters_of_mobilenet_v2_are_as_many_as_torchvision_says() -> None:
     """num_params of MobileNet_V2_Weights.IMAGENET1K_V1."""
-    network = build(settings.Network(pretrained="none"), CLASSES)
+    network = build(settings.NetworkSettings(pretrained="none"), CLASSES)
     assert isinstance(network, MobileNetV2)
     assert cost.parameters(network) == 3_504_872
 
@@ -59,7 +59,7 @@ def test_parameters_of_mobilenet_v2_are_as_many_as_torchvision_says() -> None:
 def test_table_counted_figures_are_those_of_the_networks() -> None:
     for row in table.read():
         data: dict[str, Any] = {"name": row.name, "width": row.width, "pretrained": "none"}
-        fresh = partial(build, settings.Network(**data), CLASSES)
+        fresh = partial(build, settings.NetworkSettings(**data), CLASSES)
         assert row.parameters == cost.parameters(fresh())
         counted = cost.multiply_adds(fresh, row.size)
         assert row.multiply_adds == counted
@@ -70,7 +70,7 @@ def test_table_has_a_row_for_each_published_network_and_no_other() -> None:
 
 
 def test_table_lines_show_each_row_with_a_dash_for_what_is_not_measured() -> None:
-    bare = table.Row(
+    bare = table.NetworkRow(
         name="mobilenet-v2", width=1.0, size=224, parameters=3_500_000, multiply_adds=301_000_000
     )
     head, row, *legend = table.lines([bare])

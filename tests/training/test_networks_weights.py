@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from edge_classifier.errors import ModelError, OutputError
 from edge_classifier.training import settings
 from edge_classifier.training.networks import build, heads, weights
-from edge_classifier.training.networks.layers import TORCH_EPS, Padding
+from edge_classifier.training.networks.blocks import TORCH_EPS, Padding
 from edge_classifier.training.networks.mobilenet_v2 import MobileNetV2
 from tests.training.timm_like import timm_like, timm_logits
 
@@ -64,8 +64,8 @@ def without_counts(network: nn.Module) -> State:
     return {name: tensor for name, tensor in state if "num_batches" not in name}
 
 
-def chosen(path: Path, width: float = WIDTH) -> settings.Network:
-    return settings.Network(width=width, size=96, pretrained=str(path))
+def chosen(path: Path, width: float = WIDTH) -> settings.NetworkSettings:
+    return settings.NetworkSettings(width=width, size=96, pretrained=str(path))
 
 
 def pixels() -> Tensor:

@@ -13,8 +13,8 @@ from edge_classifier.errors import ModelError
 from edge_classifier.training import quantizers
 from edge_classifier.training.networks import heads
 from edge_classifier.training.networks.base import Convnet
+from edge_classifier.training.networks.blocks import InvertedResidual, Tap, activated
 from edge_classifier.training.networks.efficientnet_lite import EfficientNetLite0
-from edge_classifier.training.networks.layers import InvertedResidual, Tap, activated
 from edge_classifier.training.networks.mobilenet_v2 import MobileNetV2
 
 

@@ -10,12 +10,19 @@ import pytest
 pytest.importorskip("torch")
 
 from edge_classifier.errors import ConfigurationError, MissingFileError, OutputError
-from edge_classifier.training import run
+from edge_classifier.training import run_folder as run
 from edge_classifier.training.plan import Stage
-from edge_classifier.training.settings import Augment, Finetune, Machine, Quantize, Scores, Settings
+from edge_classifier.training.settings import (
+    Augment,
+    Finetune,
+    Machine,
+    Quantize,
+    Scores,
+    TrainingSettings,
+)
 from tests.smalldisk import fill, tmpfs
 
-SETTINGS = Settings(seed=5)
+SETTINGS = TrainingSettings(seed=5)
 MARK = "f" * 64
 
 
@@ -54,17 +61,17 @@ def test_run_that_has_learned_something_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("stages", "changed"),
     [
-        (["head"], Settings(seed=5, augment=Augment(flip=False))),
-        (["head"], Settings(seed=5, finetune=Finetune(rate=0.5))),
-        (["head", "finetune"], Settings(seed=5, quantize=Quantize(epochs=5))),
+        (["head"], TrainingSettings(seed=5, augment=Augment(flip=False))),
+        (["head"], TrainingSettings(seed=5, finetune=Finetune(rate=0.5))),
+        (["head", "finetune"], TrainingSettings(seed=5, quantize=Quantize(epochs=5))),
         (
             ["head", "finetune", "quantize"],
-            Settings(seed=5, scores=Scores(precision=0.5), machine=Machine(workers=3)),
+            TrainingSettings(seed=5, scores=Scores(precision=0.5), machine=Machine(workers=3)),
         ),
     ],
 )
 def test_what_no_begun_stage_depends_on_may_change(
-    stages: list[Stage], changed: Settings, tmp_path: Path
+    stages: list[Stage], changed: TrainingSettings, tmp_path: Path
 ) -> None:
     begin_stages(tmp_path, *stages)
     run.begin(tmp_path, changed, MARK, resume=True)
@@ -74,17 +81,21 @@ def test_what_no_begun_stage_depends_on_may_change(
 @pytest.mark.parametrize(
     ("stages", "changed", "said"),
     [
-        (["head"], Settings(seed=6), "seed was 5, is 6"),
-        (["head", "finetune"], Settings(seed=5, augment=Augment(zoom=0.5)), "augment.zoom was"),
+        (["head"], TrainingSettings(seed=6), "seed was 5, is 6"),
+        (
+            ["head", "finetune"],
+            TrainingSettings(seed=5, augment=Augment(zoom=0.5)),
+            "augment.zoom was",
+        ),
         (
             ["head", "finetune", "quantize"],
-            Settings(seed=5, quantize=Quantize(epochs=5, batch=8)),
+            TrainingSettings(seed=5, quantize=Quantize(epochs=5, batch=8)),
             "quantize.epochs was 2, is 5, quantize.batch was 32, is 8",
         ),
     ],
 )
 def test_what_a_begun_stage_depends_on_may_not_change(
-    stages: list[Stage], changed: Settings, said: str, tmp_path: Path
+    stages: list[Stage], changed: TrainingSettings, said: str, tmp_path: Path
 ) -> None:
     begin_stages(tmp_path, *stages)
     with pytest.raises(ConfigurationError, match="was begun with other settings") as raised:
@@ -110,23 +121,23 @@ def test_folder_that_does_not_say_which_pictures_is_refused(content: str, tmp_pa
 @pytest.mark.parametrize(
     ("changed", "differs"),
     [
-        (Settings(seed=6), {"head": True, "finetune": True, "quantize": True}),
+        (TrainingSettings(seed=6), {"head": True, "finetune": True, "quantize": True}),
         (
-            Settings(seed=5, finetune=Finetune(rate=0.5)),
+            TrainingSettings(seed=5, finetune=Finetune(rate=0.5)),
             {"head": False, "finetune": True, "quantize": True},
         ),
         (
-            Settings(seed=5, quantize=Quantize(rate=0.5)),
+            TrainingSettings(seed=5, quantize=Quantize(rate=0.5)),
             {"head": False, "finetune": False, "quantize": True},
         ),
         (
-            Settings(seed=5, machine=Machine(device="cpu")),
+            TrainingSettings(seed=5, machine=Machine(device="cpu")),
             {"head": False, "finetune": False, "quantize": False},
         ),
     ],
 )
 def test_signature_differs_where_the_result_would(
-    changed: Settings, differs: Mapping[Stage, bool]
+    changed: TrainingSettings, differs: Mapping[Stage, bool]
 ) -> None:
     for stage, expected in differs.items():
         one, other = (run.signature(stage, each, MARK) for each in (SETTINGS, changed))

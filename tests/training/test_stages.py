@@ -28,9 +28,9 @@ from edge_classifier.training.settings import (
     Finetune,
     Head,
     Machine,
-    Network,
+    NetworkSettings,
     Quantize,
-    Settings,
+    TrainingSettings,
 )
 from tests.training.rehearsal import Rehearsal
 from tests.training.shapes import SIDE, WIDTH, draw_classes, draw_other, one_thread
@@ -53,7 +53,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
         other=draw_other(folder / "stripes", 8),
         held_out=0.5,
     )
-    return gather(find(data), Settings(data=data), lambda _: None)
+    return gather(find(data), TrainingSettings(data=data), lambda _: None)
 
 
 class Stages:
@@ -64,9 +64,9 @@ class Stages:
         self.told: list[str] = []
 
     def job(self, *, resume: bool = False, **settings: Any) -> stages.Job:
-        network = Network(width=WIDTH, size=SIDE, pretrained=str(self._weights))
+        network = NetworkSettings(width=WIDTH, size=SIDE, pretrained=str(self._weights))
         place = Place(folder=self._folder, device="cpu", workers=0, resume=resume)
-        whole = Settings(network=network, machine=CPU, **settings)
+        whole = TrainingSettings(network=network, machine=CPU, **settings)
         return stages.Job(whole, self._material, place, self.told.append)
 
 

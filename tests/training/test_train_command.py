@@ -19,7 +19,7 @@ from edge_classifier.dataset.folder import scan
 from edge_classifier.evaluation.score import score_samples
 from edge_classifier.modelfile.bundle import CARD_FILE, read_bundle
 from edge_classifier.training import export
-from edge_classifier.training.run import MODEL_FILE, PTQ_FILE
+from edge_classifier.training.run_folder import MODEL_FILE, PTQ_FILE
 from tests.conftest import Cli
 from tests.training.rehearsal import SEED, Rehearsal
 from tests.training.shapes import BROKEN, LABELS, SIDE

@@ -16,7 +16,7 @@ pytest.importorskip("pytorch_lightning")
 import torch
 
 from edge_classifier.cli.main import main
-from edge_classifier.training.run import MODEL_FILE, PTQ_FILE
+from edge_classifier.training.run_folder import MODEL_FILE, PTQ_FILE
 from tests.smalldisk import tmpfs
 from tests.training.rehearsal import Rehearsal
 from tests.training.shapes import one_thread

@@ -1,9 +1,8 @@
-"""Django on a database of its own, people of each role, and the page's parts."""
+"""Django on a database of its own, people of each role, and the page's services."""
 
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +10,23 @@ import pytest
 
 pytest.importorskip("django", reason="the extra [web] is not installed")
 
+from django.apps import apps
 from django.conf import settings as django_settings
 from django.db import connection
 from django.test import Client
 from django.utils import translation
 
-from edge_classifier.web import start
-from edge_classifier.web.configuration import Places
-from edge_classifier.web.parts import Parts, install
-from edge_classifier.web.settings import Mqtt, Settings
+from edge_classifier.web import startup as start
+from edge_classifier.web.apps import Services
+from edge_classifier.web.configuration import Folders
+from edge_classifier.web.settings import WebMqttSettings, WebSettings
 
 _FOLDER = Path(tempfile.mkdtemp(prefix="edge-web-"))
-SETTINGS = Settings(state_folder=_FOLDER, mqtt=Mqtt(enabled=False))
+SETTINGS = WebSettings(state_folder=_FOLDER, mqtt=WebMqttSettings(enabled=False))
 PASSWORD = "correct horse battery staple"  # noqa: S105 (of a database that ends with the test)
 
 
-def _configured() -> Places:
+def _configured() -> Folders:
     """Django takes settings once a process, so for all tests."""
     places = start.configure(SETTINGS)
     # A file, so that threads see the same tables; and passwords are not what is tested.
@@ -57,24 +57,30 @@ class NoWorker:
 
 
 @pytest.fixture(autouse=True)
-def page() -> Parts:
-    """The page's parts, without a broker and a child process."""
+def page() -> Services:
+    """The page's services, without a broker and a child process."""
+    from edge_classifier.web.server import make_services  # Works only after Django has been set up.
+
     worker: Any = NoWorker()
-    parts = Parts(SETTINGS, PLACES, worker)
-    install(parts)
+    services = make_services(SETTINGS, PLACES, worker)
+    apps.get_app_config("web").services = services
     # A request leaves its language to its thread, which here is that of the next test, too.
     translation.activate("en")
-    return parts
+    return services
 
 
 @pytest.fixture
-def change(page: Parts) -> Callable[..., Parts]:
-    """Puts other parts in: ``change(live=..., settings=...)``."""
+def change(page: Services) -> Callable[..., Services]:
+    """Puts other services in beside those that are there: ``change(live=..., settings=...)``."""
+    from edge_classifier.web.server import make_services  # Works only after Django has been set up.
 
-    def put(**changed: Any) -> Parts:
-        parts = replace(page, **changed)
-        install(parts)
-        return parts
+    web = apps.get_app_config("web")
+
+    def put(**changed: Any) -> Services:
+        given = {name: getattr(web.services, name) for name in ("settings", "places", "worker")}
+        given |= {"live": web.services.live, "recorder": web.services.recorder, **changed}
+        web.services = make_services(**given)
+        return web.services
 
     return put
 

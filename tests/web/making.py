@@ -7,8 +7,8 @@ from typing import Any
 from django.utils import timezone
 from PIL import Image
 
-from edge_classifier.web import store
 from edge_classifier.web.models import Camera, Label, Record
+from edge_classifier.web.records import picture_storage as store
 
 
 def jpeg(colour: tuple[int, int, int] = (90, 140, 60), size: tuple[int, int] = (64, 48)) -> bytes:

@@ -94,13 +94,13 @@ class Process:
     """``edge-classify record`` in a state folder of its own; killed and started at will."""
 
     folder: Path
+    # The broker's.
     port: int
-    """The broker's."""
     assignments: Mapping[str, Any] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    # Where its log goes, if not into the folder.
     logs: Path | None = None
-    """Where its log goes, if not into the folder."""
     process: subprocess.Popen[bytes] | None = None
     _lives: "count[int]" = field(default_factory=count)
     _log: Path = Path()

@@ -43,11 +43,11 @@ class Reply:
     """What came back."""
 
     status: int
+    # In small letters.
     headers: Mapping[str, str]
-    """In small letters."""
     body: str
+    # Name to the whole line.
     cookies: Mapping[str, str]
-    """Name to the whole line."""
 
 
 @dataclass

@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from edge_classifier.daemon.shelf import UPLOADS_VARIABLE
-from edge_classifier.web.configuration import Places
-from edge_classifier.web.framework import framework
-from edge_classifier.web.settings import Server, Settings
+from edge_classifier.daemon.model_files import UPLOADS_VARIABLE
+from edge_classifier.web.configuration import Folders
+from edge_classifier.web.django_settings import framework
+from edge_classifier.web.settings import ServerSettings, WebSettings
 from tests.conftest import REPOSITORY
 from tests.web.serving import web
 
 UNIT = REPOSITORY / "systemd" / "edge-classifier-web.service"
 DAEMON = REPOSITORY / "systemd" / "edge-classifier.service"
 INSTALL = REPOSITORY / "scripts" / "install.sh"
+# At most, of ten.
 EXPOSURE = 1.5
-"""At most, of ten."""
+# HSTS, redirection, and cookies over HTTPS only.
 ONLY_WITH_TLS = {f"security.W0{number}" for number in ("04", "08", "12", "16")}
-"""HSTS, redirection, and cookies over HTTPS only."""
 
 
 @pytest.fixture
@@ -45,16 +45,16 @@ def test_check_of_deployment_is_clean(tmp_path: Path, behind_tls: str) -> None:
     assert "no issues" in done.stdout
 
 
-def settings_of(server: Server, folder: Path) -> dict[str, object]:
-    return framework(Settings(server=server), Places(folder, folder, folder), {})
+def settings_of(server: ServerSettings, folder: Path) -> dict[str, object]:
+    return framework(WebSettings(server=server), Folders(folder, folder, folder), {})
 
 
 def test_check_of_deployment_is_silenced_for_what_only_tls_has(tmp_path: Path) -> None:
-    assert set(settings_of(Server(), tmp_path)["SILENCED_SYSTEM_CHECKS"]) == ONLY_WITH_TLS  # type: ignore[call-overload]
+    assert set(settings_of(ServerSettings(), tmp_path)["SILENCED_SYSTEM_CHECKS"]) == ONLY_WITH_TLS  # type: ignore[call-overload]
 
 
 def test_check_of_deployment_behind_tls_is_silenced_for_other_names_only(tmp_path: Path) -> None:
-    found = settings_of(Server(behind_tls=True), tmp_path)
+    found = settings_of(ServerSettings(behind_tls=True), tmp_path)
     assert found["SILENCED_SYSTEM_CHECKS"] == ["security.W005", "security.W021"]
     assert found["SECURE_HSTS_SECONDS"] == 365 * 86400
     for name in ("SESSION", "CSRF", "LANGUAGE"):
@@ -64,8 +64,8 @@ def test_check_of_deployment_behind_tls_is_silenced_for_other_names_only(tmp_pat
 def test_database_that_is_named_is_used_and_its_password_is_not_told(tmp_path: Path) -> None:
     pytest.importorskip("dj_database_url", reason="the extra [fleet] is not installed")
     url = {"DATABASE_URL": "postgresql://edge:swordfish@db.example/web"}
-    places = Places(tmp_path, tmp_path, tmp_path)
-    found = framework(Settings(), places, url)["DATABASES"]["default"]
+    places = Folders(tmp_path, tmp_path, tmp_path)
+    found = framework(WebSettings(), places, url)["DATABASES"]["default"]
     assert (found["HOST"], found["NAME"], found["PASSWORD"]) == ("db.example", "web", "swordfish")
 
 

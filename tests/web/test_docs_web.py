@@ -17,11 +17,13 @@ from django.test import Client
 
 from edge_classifier import samples
 from edge_classifier.cli.main import COMMANDS, build_parser, load_command
-from edge_classifier.web import configuration, datasets, start
-from edge_classifier.web.exports import FIELDS
-from edge_classifier.web.limits import request_limit
+from edge_classifier.web import configuration
+from edge_classifier.web import startup as start
+from edge_classifier.web.classify.upload_limits import request_limit
 from edge_classifier.web.models import Record
-from edge_classifier.web.settings import Settings
+from edge_classifier.web.records.exports import FIELDS
+from edge_classifier.web.review import datasets
+from edge_classifier.web.settings import WebSettings
 from tests.conftest import REPOSITORY
 from tests.mosquitto import Broker, password_file
 from tests.ports import HOST, free_port
@@ -31,11 +33,11 @@ from tests.web.recording import Sender
 from tests.web.serving import PASSWORD, Page, hidden_token, web
 
 PAGE = (REPOSITORY / "docs" / "web.md").read_text("utf-8")
-TEMPLATES = REPOSITORY / "edge_classifier/web/templates/web"
+REVIEW = REPOSITORY / "edge_classifier/web/review/templates/review/review.html"
+# By which browsers reach the page in the examples.
 NAME = "pi.example.org"
-"""By which browsers reach the page in the examples."""
+# Where the page is, in the examples.
 INSIDE = "127.0.0.1:8090"
-"""Where the page is, in the examples."""
 BODY_MB = 101
 ROLES = ("visitor", "viewer", "reviewer", "administrator")
 
@@ -95,7 +97,7 @@ def test_settings_of_the_page_are_valid(example: str, tmp_path: Path) -> None:
 
 
 def of_setting(key: str) -> Any:
-    value: Any = Settings()
+    value: Any = WebSettings()
     for name in key.split("."):
         value = getattr(value, name)
     return value
@@ -181,13 +183,13 @@ def test_export_has_the_fields_that_the_page_says() -> None:
 
 
 def test_keys_of_the_page_are_those_of_the_review() -> None:
-    on_page = re.findall(r"<kbd>([^<]+)</kbd>", (TEMPLATES / "review.html").read_text("utf-8"))
+    on_page = re.findall(r"<kbd>([^<]+)</kbd>", REVIEW.read_text("utf-8"))
     told = [key for cells in rows("Review") for key in re.findall(r"<kbd>([^<]+)</kbd>", cells[0])]
     assert set(told) == set(on_page)
 
 
 def test_limit_of_a_body_is_what_the_page_says() -> None:
-    assert request_limit(Settings().uploads) == BODY_MB * 1_000_000
+    assert request_limit(WebSettings().uploads) == BODY_MB * 1_000_000
     assert f"max_size {BODY_MB}MB" in PAGE
     assert f"client_max_body_size {BODY_MB}m;" in PAGE
     assert f"{BODY_MB} MB fits" in PAGE
@@ -216,7 +218,7 @@ def test_database_is_copied_and_put_back_as_the_page_says(tmp_path: Path) -> Non
     installed("sqlite3", "sqlite3")
     assert web(tmp_path, "createadmin", "anna", stdin=f"{PASSWORD}\n").returncode == 0
     shell(block("sh", ".backup"), tmp_path)
-    start.back_up(configuration.places(Settings(state_folder=tmp_path), {}))
+    start.back_up(configuration.places(WebSettings(state_folder=tmp_path), {}))
     assert web(tmp_path, "createadmin", "bert", stdin=f"{PASSWORD}\n").returncode == 0
     (tmp_path / "web.db-wal").touch()
     shell(block("sh", "rm -f web.db-wal"), tmp_path)

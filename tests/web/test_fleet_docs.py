@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge_classifier.web import configuration
-from edge_classifier.web.settings import Record
+from edge_classifier.web.settings import RecordingSettings
 from tests.conftest import REPOSITORY
 from tests.mosquitto import Broker
 
@@ -35,4 +35,4 @@ def test_lines_for_mosquitto_are_understood_and_explained(tmp_path: Path) -> Non
 def test_settings_that_the_page_names_are_there() -> None:
     named = set(re.findall(r"`record\.(\w+)`", PAGE))
     assert named
-    assert named <= {field.name for field in fields(Record)}
+    assert named <= {field.name for field in fields(RecordingSettings)}

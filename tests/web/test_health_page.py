@@ -7,10 +7,10 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from edge_classifier.web.live.live import Live
-from edge_classifier.web.parts import Parts
-from edge_classifier.web.settings import Settings
-from tests.web.test_live_page import StandingRecorder, state, tell
+from edge_classifier.web.apps import Services
+from edge_classifier.web.live.live_view import LiveView
+from edge_classifier.web.settings import WebSettings
+from tests.web.live.test_live_page import StandingRecorder, state, tell
 
 
 def test_health_without_cameras_is_the_database(visitor: Client) -> None:
@@ -30,7 +30,7 @@ def test_health_without_cameras_is_the_database(visitor: Client) -> None:
     ],
 )
 def test_health_is_that_of_the_recorder(
-    visitor: Client, change: Callable[..., Parts], facts: dict[str, Any], status: int
+    visitor: Client, change: Callable[..., Services], facts: dict[str, Any], status: int
 ) -> None:
     change(recorder=StandingRecorder(**facts))
     answer = visitor.get("/healthz")
@@ -41,9 +41,9 @@ def test_health_is_that_of_the_recorder(
 
 
 def test_health_counts_devices_and_does_not_name_them(
-    visitor: Client, change: Callable[..., Parts]
+    visitor: Client, change: Callable[..., Services]
 ) -> None:
-    live = Live(Settings())
+    live = LiveView(WebSettings())
     tell(live, "secret/front/state", state())
     change(live=live)
     answer = visitor.get("/healthz")

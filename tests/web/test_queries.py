@@ -11,12 +11,15 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from edge_classifier.web import charts, keyset, store
-from edge_classifier.web.filters import Filter
+from edge_classifier.web.accounts.roles import visible_to
 from edge_classifier.web.models import Record, User
-from edge_classifier.web.roles import visible_to
+from edge_classifier.web.records import history_chart as charts
+from edge_classifier.web.records import keyset
+from edge_classifier.web.records import picture_storage as store
+from edge_classifier.web.records.filters import Filter
 from tests.web import making
 
+# Each with the most queries that it may take, of which session and user are two.
 PAGES = {
     "/": 5,
     "/live": 5,
@@ -33,7 +36,6 @@ PAGES = {
     "/admin/web/record/": 9,
     "/api/v1/records": 9,
 }
-"""Each with the most queries that it may take, of which session and user are two."""
 
 
 def make(count: int) -> None:

@@ -13,10 +13,10 @@ from django.urls import include, path
 
 from edge_classifier.web import hosts
 from edge_classifier.web.models import User
-from edge_classifier.web.settings import Server
+from edge_classifier.web.settings import ServerSettings
 from edge_classifier.web.urls import urlpatterns as real
 
-TEMPLATES = Path(hosts.__file__).parent / "templates"
+TEMPLATES = sorted(Path(hosts.__file__).parent.rglob("*.html"))
 
 
 def raising(error: Exception) -> Callable[[HttpRequest], HttpResponse]:
@@ -26,15 +26,15 @@ def raising(error: Exception) -> Callable[[HttpRequest], HttpResponse]:
     return view
 
 
+# The page's own, and some that fail: this module is ROOT_URLCONF.
 urlpatterns = [
     path("bug", raising(RuntimeError("secret detail"))),
     path("away", raising(OperationalError("could not connect to db.internal"))),
     path("locked", raising(DatabaseError("database is locked"))),
     path("", include(real)),
 ]
-"""The page's own, and some that fail: this module is ROOT_URLCONF."""
-handler400 = "edge_classifier.web.pages.errors.misunderstood"
-handler500 = "edge_classifier.web.pages.errors.broken"
+handler400 = "edge_classifier.web.error_views.misunderstood"
+handler500 = "edge_classifier.web.error_views.broken"
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -78,7 +78,7 @@ def test_policy_is_loosened_for_nothing_of_the_administration(administrator: Cli
         assert policy(administrator.get(address))["script-src"] == {"'self'"}
 
 
-@pytest.mark.parametrize("template", sorted(TEMPLATES.rglob("*.html")), ids=lambda file: file.name)
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda file: file.name)
 def test_template_has_no_script_style_or_handler_in_it(template: Path) -> None:
     # Ninja's settings, which have no text of anybody's in them, are JSON in a script of no code.
     text = template.read_text("utf-8").replace("{{ swagger_settings|safe }}", "")
@@ -190,22 +190,22 @@ def test_host_is_open_if_others_can_reach_it(host: str, expected: bool) -> None:
 
 
 def test_names_for_this_machine_alone_are_those_of_loopback() -> None:
-    assert hosts.allowed_hosts(Server()) == ["localhost", "127.0.0.1", "[::1]"]
+    assert hosts.allowed_hosts(ServerSettings()) == ["localhost", "127.0.0.1", "[::1]"]
     assert django_settings.ALLOWED_HOSTS[:3] == ["localhost", "127.0.0.1", "[::1]"]
 
 
 def test_names_that_are_set_are_the_only_ones_besides() -> None:
-    found = hosts.allowed_hosts(Server(host="0.0.0.0", allowed_hosts=("pi.example.org",)))  # noqa: S104
+    found = hosts.allowed_hosts(ServerSettings(host="0.0.0.0", allowed_hosts=("pi.example.org",)))  # noqa: S104
     assert found == ["localhost", "127.0.0.1", "[::1]", "pi.example.org"]
 
 
 @pytest.mark.parametrize(
     "server",
-    [Server(host="0.0.0.0"), Server(host="::"), Server(behind_tls=True)],  # noqa: S104
+    [ServerSettings(host="0.0.0.0"), ServerSettings(host="::"), ServerSettings(behind_tls=True)],  # noqa: S104
     ids=["open", "open-ipv6", "behind-tls"],
 )
 def test_names_of_an_open_page_are_this_machines(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    server: ServerSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: "pi.lan")
     found = hosts.allowed_hosts(server)
@@ -214,24 +214,24 @@ def test_names_of_an_open_page_are_this_machines(
 
 
 def test_name_of_one_address_is_that_address() -> None:
-    assert hosts.allowed_hosts(Server(host="192.168.1.2"))[3:] == ["192.168.1.2"]
-    assert hosts.allowed_hosts(Server(host="fd00::2"))[3:] == ["[fd00::2]"]
+    assert hosts.allowed_hosts(ServerSettings(host="192.168.1.2"))[3:] == ["192.168.1.2"]
+    assert hosts.allowed_hosts(ServerSettings(host="fd00::2"))[3:] == ["[fd00::2]"]
 
 
 @pytest.mark.parametrize(
     ("server", "expected"),
     [
-        (Server(), ["http://127.0.0.1:8090/"]),
-        (Server(host="::1", port=81), ["http://[::1]:81/"]),
-        (Server(host="pi.local"), ["http://pi.local:8090/"]),
-        (Server(behind_tls=True, allowed_hosts=("a.example",)), ["https://a.example/"]),
+        (ServerSettings(), ["http://127.0.0.1:8090/"]),
+        (ServerSettings(host="::1", port=81), ["http://[::1]:81/"]),
+        (ServerSettings(host="pi.local"), ["http://pi.local:8090/"]),
+        (ServerSettings(behind_tls=True, allowed_hosts=("a.example",)), ["https://a.example/"]),
         (
-            Server(host="0.0.0.0", allowed_hosts=("pi.local",)),  # noqa: S104
+            ServerSettings(host="0.0.0.0", allowed_hosts=("pi.local",)),  # noqa: S104
             ["http://localhost:8090/", "http://pi.local:8090/"],
         ),
     ],
 )
 def test_addresses_that_are_told_are_those_that_browsers_need(
-    server: Server, expected: list[str]
+    server: ServerSettings, expected: list[str]
 ) -> None:
     assert hosts.addresses(server) == expected

@@ -15,8 +15,8 @@ from tests.waiting import eventually
 from tests.web.serving import PASSWORD, Page, hidden_token, web
 
 BEHIND_TLS = ("mqtt.enabled=false", "server.behind_tls=true")
+# access.login_attempts
 ATTEMPTS = 5
-"""access.login_attempts"""
 # waitress waits five seconds for its threads, and then says this of those that have not ended.
 HELD_UP = "still running"
 
@@ -243,9 +243,9 @@ def test_server_imported_holds_nothing_that_belongs_into_its_child(tmp_path: Pat
     code = """
 import sys
 from pathlib import Path
-from edge_classifier.web import start
-from edge_classifier.web.settings import Settings
-start.configure(Settings(state_folder=Path(sys.argv[1])))
+from edge_classifier.web import startup
+from edge_classifier.web.settings import WebSettings
+startup.configure(WebSettings(state_folder=Path(sys.argv[1])))
 import edge_classifier.cli.web, edge_classifier.web.server
 from django.contrib import admin
 from django.urls import get_resolver

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from edge_classifier.errors import OutputError
-from edge_classifier.web import start
-from edge_classifier.web.configuration import Places, make_folders
+from edge_classifier.web import startup as start
+from edge_classifier.web.configuration import Folders, make_folders
 from tests.smalldisk import fill, tmpfs
 from tests.web.serving import web
 
+# A table of the newest state that an older one lacks.
 SESSIONS = "django_session"
-"""A table of the newest state that an older one lacks."""
 
 
 def tables(state: Path) -> set[str]:
@@ -124,7 +124,7 @@ def test_damaged_database_is_explained(tmp_path: Path, content: bytes) -> None:
 
 
 def test_copies_are_kept_for_the_last_three_changes(tmp_path: Path) -> None:
-    found = Places(tmp_path, tmp_path / "pictures", tmp_path / "models")
+    found = Folders(tmp_path, tmp_path / "pictures", tmp_path / "models")
     make_folders(found)
     with closing(sqlite3.connect(found.database)) as database:
         database.execute("CREATE TABLE a (b)")
@@ -133,7 +133,7 @@ def test_copies_are_kept_for_the_last_three_changes(tmp_path: Path) -> None:
 
 
 def test_copy_of_what_is_no_database_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
-    found = Places(tmp_path, tmp_path / "pictures", tmp_path / "models")
+    found = Folders(tmp_path, tmp_path / "pictures", tmp_path / "models")
     make_folders(found)
     found.database.write_bytes(b"x" * 4096)
     with pytest.raises(OutputError):

@@ -13,7 +13,7 @@ import pytest
 from django.test import Client
 
 import edge_classifier.web
-from edge_classifier.web import modelfiles
+from edge_classifier.web.apps import Services
 from tests.web import making
 
 WEB = Path(edge_classifier.web.__file__).parent
@@ -28,12 +28,12 @@ django.setup()
 from django.core.management import call_command
 call_command("makemessages", locale=["zh_Hans"], verbosity=0)
 """
+# What an administrator can ask for, 404 included.
 PAGES = (
     "/", "/live", "/history", "/history?label=nothing-has-this-name", "/review",
     "/review?view=grid", "/review?view=dataset", "/review/compare", "/models",
     "/models/efficientnet-lite0/report", "/tokens", "/login", "/password", "/nowhere",
 )  # fmt: skip
-"""What an administrator can ask for, 404 included."""
 SAME = {"CSV", "JSON", "SHA-256"}
 WORD = re.compile(r"[A-Za-z]{2,}")
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
@@ -107,14 +107,16 @@ def shown(html: str) -> set[str]:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_page_in_chinese_shows_no_english_text(path: str, administrator: Client) -> None:
+def test_page_in_chinese_shows_no_english_text(
+    path: str, administrator: Client, page: Services
+) -> None:
+    titles = tuple(model["title"] for model in page.models.catalogue()["model"])
     making.event("cat", picture=making.jpeg())
     making.upload("dog", verdict="confirmed", truth=making.label("dog"))
-    page = administrator.get(path, headers={"Accept-Language": "zh-CN"}).content.decode()
-    assert '<html lang="zh-hans">' in page
-    assert shown(page) & set(english()) == set()
-    titles = tuple(model["title"] for model in modelfiles.catalogue()["model"])
-    sentences = {text for text in shown(page) if SENTENCE.search(text) and not CHINESE.search(text)}
+    html = administrator.get(path, headers={"Accept-Language": "zh-CN"}).content.decode()
+    assert '<html lang="zh-hans">' in html
+    assert shown(html) & set(english()) == set()
+    sentences = {text for text in shown(html) if SENTENCE.search(text) and not CHINESE.search(text)}
     assert not [text for text in sentences if not text.startswith(titles)]
 
 

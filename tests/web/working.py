@@ -8,14 +8,16 @@ from typing import Any
 
 from PIL import Image
 
-from edge_classifier.web.settings import Classify, Uploads
-from edge_classifier.web.worker.client import Worker
+from edge_classifier.web.settings import ClassifySettings, UploadSettings
+from edge_classifier.web.worker.client import PictureWorker
 
 
 @contextmanager
-def working(models: Path, uploads: Uploads = Uploads(), **classify: Any) -> Iterator[Worker]:
+def working(
+    models: Path, uploads: UploadSettings = UploadSettings(), **classify: Any
+) -> Iterator[PictureWorker]:
     """A worker with these settings; its child ends with the test."""
-    worker = Worker(Classify(**classify), uploads, models)
+    worker = PictureWorker(ClassifySettings(**classify), uploads, models)
     try:
         yield worker
     finally:

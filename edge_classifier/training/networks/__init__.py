@@ -14,16 +14,16 @@ from edge_classifier.training.networks.base import Convnet
 from edge_classifier.training.networks.efficientnet_lite import EfficientNetLite0
 from edge_classifier.training.networks.mobilenet_v2 import MobileNetV2
 
+# Name in the settings to architecture.
 NETWORKS: dict[str, type[Convnet]] = {
     "mobilenet-v2": MobileNetV2,
     "efficientnet-lite0": EfficientNetLite0,
 }
-"""Name in the settings to architecture."""
 EMBEDDED, IMAGENET, NONE = "embedded", "imagenet", "none"
 
 
 def build(
-    network: settings.Network,
+    network: settings.NetworkSettings,
     classes: int,
     *,
     seed: int = 0,
@@ -47,7 +47,7 @@ def build(
         return _efficientnet_lite0(network, classes)
 
 
-def problems(network: settings.Network) -> list[str]:
+def problems(network: settings.NetworkSettings) -> list[str]:
     """What of the settings does not go together."""
     name, width, pretrained = network.name, network.width, network.pretrained
     if name == "efficientnet-lite0":
@@ -67,7 +67,7 @@ def problems(network: settings.Network) -> list[str]:
     return [message for message, holds in checks.items() if not holds]
 
 
-def provenance(network: settings.Network) -> str:
+def provenance(network: settings.NetworkSettings) -> str:
     """Source and licence of the first weights, as lines of Markdown for a model card."""
     lite = network.name == "efficientnet-lite0"
     notices = {
@@ -85,7 +85,7 @@ def provenance(network: settings.Network) -> str:
 
 
 def _mobilenet_v2(
-    network: settings.Network, classes: int, tell: weights.Tell, progress: Progress
+    network: settings.NetworkSettings, classes: int, tell: weights.Tell, progress: Progress
 ) -> MobileNetV2:
     checkpoint = _checkpoint(network.pretrained, progress)
     family = checkpoint.family if checkpoint else weights.OWN
@@ -106,14 +106,14 @@ def _checkpoint(pretrained: str, progress: Progress) -> weights.Checkpoint | Non
     return weights.read(Path(pretrained))
 
 
-def _efficientnet_lite0(network: settings.Network, classes: int) -> EfficientNetLite0:
+def _efficientnet_lite0(network: settings.NetworkSettings, classes: int) -> EfficientNetLite0:
     pretrained = network.pretrained == EMBEDDED
     built = efficientnet_lite.load_imagenet() if pretrained else EfficientNetLite0()
     built.classifier = _head(network, built.outputs, classes)
     return built
 
 
-def _head(network: settings.Network, features: int, classes: int) -> nn.Sequential:
+def _head(network: settings.NetworkSettings, features: int, classes: int) -> nn.Sequential:
     if network.head == "dense":
         return heads.dense(features, classes)
     return heads.linear(features, classes, network.dropout)

@@ -4,23 +4,23 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from edge_classifier.training.networks.layers import Tap
+from edge_classifier.training.networks.blocks import Tap
 
 
 class Convnet(nn.Module):
     """``features``, then ``pool``, then ``classifier``."""
 
+    # As people call the architecture.
     title: ClassVar = ""
-    """As people call the architecture."""
 
     def __init__(self, blocks: list[nn.Module], outputs: int) -> None:
         super().__init__()
+        # Number of features that the classifier gets.
         self.outputs = outputs
-        """Number of features that the classifier gets."""
         self.features = nn.Sequential(*blocks)
         self.entry, self.pool = Tap(), Tap()
+        # The head; the features pass through as long as there is none.
         self.classifier: nn.Module = nn.Identity()
-        """The head; the features pass through as long as there is none."""
 
     def pooled(self, x: Tensor) -> Tensor:
         """(N, 3, H, W), RGB, (pixel - 128) / 128, sides multiples of 32, to (N, outputs)."""

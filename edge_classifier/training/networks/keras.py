@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edge_classifier.errors import ModelError
-from edge_classifier.training.networks.names import Layer, layers, looks_like
+from edge_classifier.training.networks.layer_names import Layer, layers, looks_like
 
 SUFFIXES = (".h5", ".hdf5", ".keras")
 _INSIDE = "model.weights.h5"
+# Keras's names to torch's, in Keras's order.
 _BATCH_NORM = {
     "gamma": "weight",
     "beta": "bias",
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
-"""Keras's names to torch's, in Keras's order."""
 
 Arrays = dict[str, NDArray[np.float32]]
 

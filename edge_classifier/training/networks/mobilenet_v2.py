@@ -9,15 +9,15 @@ from typing import ClassVar
 from torch import nn
 
 from edge_classifier.training.networks.base import Convnet
-from edge_classifier.training.networks.layers import (
+from edge_classifier.training.networks.blocks import (
     TENSORFLOW_EPS,
     InvertedResidual,
     Padding,
     activated,
 )
 
+# The width multipliers for which weights are published.
 WIDTHS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
-"""The width multipliers for which weights are published."""
 STAGES = (
     # expansion, channels out, repeats, stride of the first
     (1, 16, 1, 1),

@@ -11,9 +11,12 @@ from typing import Any
 
 MEASURED = Path(__file__).parent / "measured.toml"
 
+# Name, width, size in pixels.
 Key = tuple[str, float, int]
-"""Name, width, size in pixels."""
 
+# The table's rows, with the float network's accuracy in per cent as Google published it:
+# https://github.com/tensorflow/models/tree/master/research/slim/nets/mobilenet and
+# https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite
 IMAGENET_TOP_1: Mapping[Key, float] = {
     ("mobilenet-v2", 0.35, 96): 45.5,
     ("mobilenet-v2", 0.35, 160): 55.7,
@@ -27,26 +30,23 @@ IMAGENET_TOP_1: Mapping[Key, float] = {
     ("mobilenet-v2", 1.4, 224): 75.0,
     ("efficientnet-lite0", 1.0, 224): 75.1,
 }
-"""The table's rows, with the float network's accuracy in per cent as Google published it:
-https://github.com/tensorflow/models/tree/master/research/slim/nets/mobilenet and
-https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class NetworkRow:
     """One network with 1000 classes."""
 
     name: str
     width: float
+    # Pixels.
     size: int
-    """Pixels."""
     parameters: int
+    # For one picture.
     multiply_adds: int
-    """For one picture."""
+    # Of the exported file.
     int8_bytes: int | None = None
-    """Of the exported file."""
+    # Time of a bare inference in int8, one thread, by that of the embedded default model.
     latency_ratio: float | None = None
-    """Time of a bare inference in int8, one thread, by that of the embedded default model."""
 
     @property
     def key(self) -> Key:
@@ -59,13 +59,13 @@ class Row:
         return IMAGENET_TOP_1.get(self.key)
 
 
-def read(path: Path = MEASURED) -> tuple[Row, ...]:
+def read(path: Path = MEASURED) -> tuple[NetworkRow, ...]:
     """All rows, in the order of the file."""
     data: dict[str, list[dict[str, Any]]] = tomllib.loads(path.read_text("utf-8"))
-    return tuple(Row(**item) for item in data["network"])
+    return tuple(NetworkRow(**item) for item in data["network"])
 
 
-def lines(rows: Iterable[Row]) -> list[str]:
+def lines(rows: Iterable[NetworkRow]) -> list[str]:
     """The table for people, with its legend."""
     head = ("name", "width", "size", "parameters", "multiply-adds", "int8 file", "time", "ImageNet")
     cells = [head, *map(_cells, rows)]
@@ -81,7 +81,7 @@ def lines(rows: Iterable[Row]) -> list[str]:
     ]
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: NetworkRow) -> tuple[str, ...]:
     return (
         row.name,
         f"{row.width:g}",

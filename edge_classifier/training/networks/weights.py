@@ -15,21 +15,22 @@ import torch
 from torch import Tensor
 
 from edge_classifier.core.contract import Triple
-from edge_classifier.errors import MissingFileError, ModelError, OutputError
+from edge_classifier.errors import MissingFileError, ModelError
+from edge_classifier.files import write_whole
 from edge_classifier.training.networks import keras
-from edge_classifier.training.networks.layers import TENSORFLOW_EPS, TORCH_EPS, Padding
+from edge_classifier.training.networks.blocks import TENSORFLOW_EPS, TORCH_EPS, Padding
+from edge_classifier.training.networks.layer_names import from_timm, looks_like
 from edge_classifier.training.networks.mobilenet_v2 import WIDTHS, MobileNetV2
-from edge_classifier.training.networks.names import from_timm, looks_like
 
 PICKLES = (".bin", ".pt", ".pth", ".tar")
 SAFETENSORS = ".safetensors"
 SUFFIXES = (*PICKLES, SAFETENSORS, *keras.SUFFIXES)
+# The key of a .safetensors file's metadata that states how its network was built.
 _STATED = "family"
-"""The key of a .safetensors file's metadata that states how its network was built."""
 _STEM, _STEM_MEAN = "features.0.0.weight", "features.0.1.running_mean"
 
+# Takes a sentence that the user should read.
 Tell = Callable[[str], None]
-"""Takes a sentence that the user should read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,32 +38,32 @@ class Family:
     """How the network was built and fed that weights were trained in."""
 
     padding: Padding
+    # Of batch norm.
     eps: float
-    """Of batch norm."""
+    # In pixel values, RGB.
     mean: Triple
-    """In pixel values, RGB."""
     std: Triple
 
 
+# This project's: an input of (pixel - 128) / 128.
 OWN = Family(padding=Padding.TENSORFLOW, eps=TENSORFLOW_EPS, mean=(128.0,) * 3, std=(128.0,) * 3)
-"""This project's: an input of (pixel - 128) / 128."""
+# keras.applications.mobilenet_v2.preprocess_input with mode "tf".
 KERAS = Family(padding=Padding.TENSORFLOW, eps=TENSORFLOW_EPS, mean=(127.5,) * 3, std=(127.5,) * 3)
-"""keras.applications.mobilenet_v2.preprocess_input with mode "tf"."""
+# torchvision's and timm's: transforms of MobileNet_V2_Weights and IMAGENET_DEFAULT_MEAN.
 TORCHVISION = Family(
     padding=Padding.SYMMETRIC,
     eps=TORCH_EPS,
     mean=(0.485 * 255, 0.456 * 255, 0.406 * 255),
     std=(0.229 * 255, 0.224 * 255, 0.225 * 255),
 )
-"""torchvision's and timm's: transforms of MobileNet_V2_Weights and IMAGENET_DEFAULT_MEAN."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """Weights under torchvision's names, (out, in, H, W)."""
 
+    # The file's name, for messages.
     source: str
-    """The file's name, for messages."""
     tensors: Mapping[str, Tensor]
     family: Family
 
@@ -95,12 +96,7 @@ def write(path: Path, checkpoint: Checkpoint, about: str) -> None:
     }
     # One key, because several come out in an order that changes from run to run.
     metadata = {_STATED: json.dumps({**asdict(checkpoint.family), "about": about})}
-    beside = path.with_name(f"{path.name}.part")
-    try:
-        beside.write_bytes(safetensors.torch.save(stored, metadata))
-        beside.replace(path)
-    except OSError as error:
-        raise OutputError(str(path), f"cannot be written ({error.strerror})") from error
+    write_whole(path, safetensors.torch.save(stored, metadata))
 
 
 def load(network: MobileNetV2, checkpoint: Checkpoint, width: float, tell: Tell) -> None:

@@ -1,8 +1,9 @@
 """The JSON API, at /api/v1/."""
 
-from edge_classifier.web.api import classify, facts, records
-from edge_classifier.web.api.access import WAYS_IN
-from edge_classifier.web.api.documents import Api, Json, guarded
+from edge_classifier.web.api import classify, records
+from edge_classifier.web.api import overview as facts
+from edge_classifier.web.api.authentication import WAYS_IN
+from edge_classifier.web.api.openapi import DocumentedApi, JsonRenderer, guarded
 from edge_classifier.web.api.problems import handle_problems
 
 _DESCRIPTION = """
@@ -13,13 +14,13 @@ Programs send a token, which the page makes at `/tokens`, in the header
 Errors are problem details (RFC 9457), with the content type `application/problem+json`.
 """
 
-api = Api(
+api = DocumentedApi(
     title="edge-classifier",
     version="1",
     description=_DESCRIPTION,
     auth=WAYS_IN,
     docs_decorator=guarded,
-    renderer=Json(),
+    renderer=JsonRenderer(),
 )
 handle_problems(api)
 for part in (classify, records, facts):

@@ -9,12 +9,17 @@ from ninja import Query, Router
 from ninja.errors import HttpError
 
 from edge_classifier.errors import EdgeClassifierError
-from edge_classifier.web import throttle, uploads
-from edge_classifier.web.api.problems import Problem, TooManyError, describe, errors, status_of
-from edge_classifier.web.api.shapes import Links, Recognition, Recognitions, Refused, Saved
-from edge_classifier.web.limits import file_limit
+from edge_classifier.web.api.problems import (
+    ProblemDetails,
+    TooManyError,
+    describe,
+    errors,
+    status_of,
+)
+from edge_classifier.web.api.schemas import Links, Recognition, Recognitions, Refused, SavedSchema
+from edge_classifier.web.classify import uploads
+from edge_classifier.web.classify.upload_limits import file_limit
 from edge_classifier.web.models import Record
-from edge_classifier.web.parts import parts
 from edge_classifier.web.worker.results import Classified
 
 router = Router(tags=["Classify"])
@@ -61,7 +66,7 @@ def classify(
             stack.callback(file.close)
         _refuse_too_many(request, len(files))
         results = [_result(request, file, save=save) for file in files]
-    results += [Refused(file=name, problem=_too_large()) for name in too_large]
+    results += [Refused(file=name, problem=_too_large(request)) for name in too_large]
     if all(isinstance(result, Refused) for result in results):
         first = results[0].problem
         raise HttpError(first.status, first.detail)
@@ -69,9 +74,9 @@ def classify(
 
 
 def _refuse_too_many(request: HttpRequest, count: int) -> None:
-    wait_s = throttle.allow_uploads(request, count, request.user)
+    wait_s = request.services.throttle.allow_uploads(request, count, request.user)
     if wait_s is not None:
-        most = parts().settings.access.uploads_per_hour
+        most = request.services.settings.access.uploads_per_hour
         raise TooManyError(f"At most {most} pictures an hour.", wait_s)
 
 
@@ -96,7 +101,7 @@ def _files(request: HttpRequest) -> tuple[list[UploadedFile], list[str]]:
 
 def _body(request: HttpRequest) -> UploadedFile | None:
     """The body as a file on disk, which is what ``limits`` makes of files; None: too large."""
-    most = file_limit(parts().settings.uploads, request.path)
+    most = file_limit(request.services.settings.uploads, request.path)
     file = TemporaryUploadedFile("body", request.content_type, 0, None)
     while chunk := request.read(_CHUNK_BYTES):
         file.size += len(chunk)
@@ -108,21 +113,21 @@ def _body(request: HttpRequest) -> UploadedFile | None:
     return file
 
 
-def _too_large() -> Problem:
-    most = parts().settings.uploads.max_mb
+def _too_large(request: HttpRequest) -> ProblemDetails:
+    most = request.services.settings.uploads.max_mb
     return describe(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"At most {most:g} MB a picture.")
 
 
 def _result(request: HttpRequest, file: UploadedFile, *, save: bool) -> Recognition | Refused:
     name = file.name or ""
     try:
-        found = uploads.classify_upload(file)
+        found = uploads.classify_upload(file, request.services)
         saved = _save(request, found) if save else None
     except EdgeClassifierError as error:
         return Refused(file=name, problem=describe(status_of(error), str(error)))
     return Recognition.of(name, found, saved)
 
 
-def _save(request: HttpRequest, found: Classified) -> Saved:
+def _save(request: HttpRequest, found: Classified) -> SavedSchema:
     record = uploads.save(found, source=_SOURCE, owner=request.user)
-    return Saved(key=record.key, links=Links.of(record, request))
+    return SavedSchema(key=record.key, links=Links.of(record, request))

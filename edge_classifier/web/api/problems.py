@@ -9,27 +9,26 @@ from ninja import Field, NinjaAPI, Schema
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from edge_classifier.errors import EdgeClassifierError, OutputError, PictureError, UsageError
-from edge_classifier.web.parts import parts
 
 PROBLEM = "application/problem+json"
 _ROOT = "/api/"
 _HOW_TO_COME_IN = "Send a token: Authorization: Bearer TOKEN. The page makes one, at /tokens."
 
 
-class Wrong(Schema):
+class InvalidField(Schema):
     """One thing that is wrong with a request."""
 
     where: str = Field(description="Place in the request", examples=["query.limit"])
     what: str = Field(description="What is wrong there")
 
 
-class Problem(Schema):
+class ProblemDetails(Schema):
     """What went wrong: problem details as in RFC 9457."""
 
     title: str = Field(description="The status in words")
     status: int = Field(description="Status of HTTP")
     detail: str = Field(description="What is wrong here, and what to do, for people")
-    errors: list[Wrong] = Field([], description="Of 422: each value that is wrong")
+    errors: list[InvalidField] = Field([], description="Of 422: each value that is wrong")
 
 
 class TooManyError(HttpError):
@@ -40,10 +39,10 @@ class TooManyError(HttpError):
         self.wait_s = wait_s
 
 
-def describe(status: int, detail: str, errors: list[Wrong] | None = None) -> Problem:
+def describe(status: int, detail: str, errors: list[InvalidField] | None = None) -> ProblemDetails:
     """The problem that goes with ``status``."""
     title = HTTPStatus(status).phrase
-    return Problem(title=title, status=status, detail=detail, errors=errors or [])
+    return ProblemDetails(title=title, status=status, detail=detail, errors=errors or [])
 
 
 def status_of(error: EdgeClassifierError) -> HTTPStatus:
@@ -55,9 +54,9 @@ def status_of(error: EdgeClassifierError) -> HTTPStatus:
     return HTTPStatus.SERVICE_UNAVAILABLE
 
 
-def errors(*statuses: int) -> dict[int, type[Problem]]:
+def errors(*statuses: int) -> dict[int, type[ProblemDetails]]:
     """What an operation may answer besides its result, for its description."""
-    return dict.fromkeys(sorted({401, 429, *statuses}), Problem)
+    return dict.fromkeys(sorted({401, 429, *statuses}), ProblemDetails)
 
 
 def refused(_: HttpRequest, error: HttpError) -> HttpResponse:
@@ -96,7 +95,7 @@ def one_shape(
 
 def _invalid(_: HttpRequest, error: ValidationError) -> HttpResponse:
     wrong = [
-        Wrong(where=".".join(str(part) for part in found["loc"]), what=found["msg"])
+        InvalidField(where=".".join(str(part) for part in found["loc"]), what=found["msg"])
         for found in error.errors
     ]
     detail = "; ".join(f"{one.where}: {one.what}" for one in wrong)
@@ -107,8 +106,8 @@ def _failed(_: HttpRequest, error: EdgeClassifierError) -> HttpResponse:
     return _response(describe(status_of(error), str(error)))
 
 
-def _too_many_files(_: HttpRequest, _error: TooManyFilesSent) -> HttpResponse:
-    most = parts().settings.uploads.at_once
+def _too_many_files(request: HttpRequest, _error: TooManyFilesSent) -> HttpResponse:
+    most = request.services.settings.uploads.at_once
     return _response(describe(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"At most {most} at once."))
 
 
@@ -125,12 +124,12 @@ _HANDLERS: dict[type[Exception], Callable[..., HttpResponse]] = {
 }
 
 
-def _response(problem: Problem) -> HttpResponse:
+def _response(problem: ProblemDetails) -> HttpResponse:
     response = HttpResponse(_json(problem), status=problem.status, content_type=PROBLEM)
     if problem.status == HTTPStatus.UNAUTHORIZED:
         response["WWW-Authenticate"] = "Bearer"
     return response
 
 
-def _json(problem: Problem) -> str:
+def _json(problem: ProblemDetails) -> str:
     return str(problem.model_dump_json(exclude_defaults=True))

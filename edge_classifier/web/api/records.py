@@ -9,12 +9,16 @@ from ninja import Field, Query, Router, Schema
 from ninja.errors import HttpError
 from ninja.responses import Status
 
-from edge_classifier.web import deletion, keyset, models, reviewing, roles, store
-from edge_classifier.web.api.access import demand
+from edge_classifier.web import models
+from edge_classifier.web.accounts import roles
+from edge_classifier.web.accounts.roles import Role
+from edge_classifier.web.api.authentication import demand
 from edge_classifier.web.api.problems import errors
-from edge_classifier.web.api.shapes import Judgement, Record, Records, Source
-from edge_classifier.web.filters import Filter
-from edge_classifier.web.roles import Role
+from edge_classifier.web.api.schemas import Judgement, RecordSchema, RecordsSchema, Source
+from edge_classifier.web.records import deletion, keyset
+from edge_classifier.web.records import picture_storage as store
+from edge_classifier.web.records.filters import Filter
+from edge_classifier.web.review import verdicts as reviewing
 
 router = Router(tags=["Records"])
 _JPEG = {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}
@@ -49,8 +53,8 @@ class Paging(Schema):
     before: str = Field("", description="Where to go on; `next` has it")
 
 
-@router.get("/records", response={200: Records, **errors(422)}, summary="History")
-def history(request: HttpRequest, filters: Query[Filters], paging: Query[Paging]) -> Records:
+@router.get("/records", response={200: RecordsSchema, **errors(422)}, summary="History")
+def history(request: HttpRequest, filters: Query[Filters], paging: Query[Paging]) -> RecordsSchema:
     """The records that one may see, the newest first.
 
     Follow `next` until it is null: no record comes twice or is left out, whatever is added
@@ -59,14 +63,16 @@ def history(request: HttpRequest, filters: Query[Filters], paging: Query[Paging]
     chosen = Filter.parse(filters.model_dump(exclude_none=True))
     before = keyset.Position.parse(paging.before) if paging.before else None
     page = keyset.page(chosen.apply(roles.visible(request)), paging.limit, before=before)
-    found = [Record.of(one, request) for one in page.records]
-    return Records(records=found, next=_next(request, page.older) if page.older else None)
+    found = [RecordSchema.of(one, request) for one in page.records]
+    return RecordsSchema(records=found, next=_next(request, page.older) if page.older else None)
 
 
-@router.get("/records/{uuid:key}", response={200: Record, **errors(404)}, summary="One record")
-def record(request: HttpRequest, key: UUID) -> Record:
+@router.get(
+    "/records/{uuid:key}", response={200: RecordSchema, **errors(404)}, summary="One record"
+)
+def record(request: HttpRequest, key: UUID) -> RecordSchema:
     """An event or an upload."""
-    return Record.of(_found(request, key), request)
+    return RecordSchema.of(_found(request, key), request)
 
 
 @router.get(
@@ -103,15 +109,15 @@ def delete(request: HttpRequest, key: UUID) -> Status:
 
 @router.put(
     "/records/{uuid:key}/review",
-    response={200: Record, **errors(400, 403, 404, 422)},
+    response={200: RecordSchema, **errors(400, 403, 404, 422)},
     summary="Review a record",
 )
-def review(request: HttpRequest, key: UUID, judgement: Judgement) -> Record:
+def review(request: HttpRequest, key: UUID, judgement: Judgement) -> RecordSchema:
     """Say what a record really shows. For reviewers."""
     demand(request, Role.REVIEWER)
     found = _found(request, key)
     judged = reviewing.judge(found, judgement.verdict, judgement.truth, request.user)
-    return Record.of(judged, request)
+    return RecordSchema.of(judged, request)
 
 
 def _found(request: HttpRequest, key: UUID) -> models.Record:

@@ -11,15 +11,15 @@ from django.template.loader import render_to_string
 from django.utils.translation import get_language, gettext
 
 from edge_classifier.core.labels import UNKNOWN
-from edge_classifier.web.live.history import HEIGHT, WIDTH
-from edge_classifier.web.live.live import Live
-from edge_classifier.web.live.names import Chinese
+from edge_classifier.web.live.label_names import ChineseLabels
+from edge_classifier.web.live.live_view import LiveView
+from edge_classifier.web.live.score_history import HEIGHT, WIDTH
 from edge_classifier.web.recorder.recorder import Recorder
 
+# Pieces of a few kB.
 _MOST_KEPT = 800
-"""Pieces of a few kB."""
+# Cameras of one device side by side; live.css has a class for each number.
 _MOST_COLUMNS = 4
-"""Cameras of one device side by side; live.css has a class for each number."""
 
 
 class Fragments:
@@ -47,11 +47,11 @@ class Fragments:
 class Cards:
     """Draws in the language that is active in the calling thread."""
 
-    def __init__(self, live: Live, recorder: Recorder | None) -> None:
+    def __init__(self, live: LiveView, recorder: Recorder | None) -> None:
         self._live = live
         self._recorder = recorder
         self._fragments = Fragments()
-        self._chinese = Chinese()
+        self._chinese = ChineseLabels()
 
     def draw(self, since: int) -> tuple[int, Mapping[str, Any]]:
         """What has changed since the change ``since``, as ``stream.Draw`` has it.
@@ -78,11 +78,11 @@ class Cards:
             "broker": {**broker, "since": _moment(broker["since"])},
             "recorder": self._recorder.status if self._recorder else None,
         }
-        return render_to_string("web/live_top.html", facts)
+        return render_to_string("live/top.html", facts)
 
     def whole(self) -> str:
         """All devices."""
-        return render_to_string("web/live_devices.html", {"devices": list(self._devices())})
+        return render_to_string("live/devices.html", {"devices": list(self._devices())})
 
     def _devices(self) -> Iterator[dict[str, Any]]:
         for device, version, cameras in self._live.outline().devices:
@@ -104,7 +104,7 @@ class Cards:
         device = self._live.device(name) or {"name": name}
         uptime_s = device.get("uptime_s")
         started = None if uptime_s is None else _moment(time.time() - uptime_s)
-        return render_to_string("web/live_device.html", {"device": device, "started": started})
+        return render_to_string("live/device.html", {"device": device, "started": started})
 
     def _draw_camera(self, device: str, name: str) -> str:
         camera = self._live.camera(device, name) or {"device": device, "camera": name}
@@ -123,7 +123,7 @@ class Cards:
             "height": HEIGHT,
             "half": HEIGHT // 2,
         }
-        return render_to_string("web/live_camera.html", facts)
+        return render_to_string("live/camera.html", facts)
 
     def _label(self, label: str, name: str) -> str:
         """``label`` in the page's language; ``name`` is in the device's."""

@@ -1,6 +1,6 @@
 """The page's own connection to the broker: a clean session, tried for again and again.
 
-A paho client is used for one connection only, as in ``publish.broker``: paho cannot say why it
+A paho client is used for one connection only, as in ``mqtt.connection``: paho cannot say why it
 failed, and waits without jitter.
 """
 
@@ -24,35 +24,35 @@ from paho.mqtt.reasoncodes import ReasonCode
 from edge_classifier.config.secrets import read_secret
 from edge_classifier.core.backoff import pause_s
 from edge_classifier.errors import EdgeClassifierError
-from edge_classifier.publish.broker import CONNECT_LIMIT_S, explained
-from edge_classifier.publish.tls import tls_context
-from edge_classifier.web.live.reading import MOST_JPEG
-from edge_classifier.web.settings import Mqtt
+from edge_classifier.mqtt.connection import CONNECT_LIMIT_S, explained
+from edge_classifier.mqtt.tls import tls_context
+from edge_classifier.web.live.parsing import MOST_JPEG
+from edge_classifier.web.settings import WebMqttSettings
 
 _log = logging.getLogger(__name__)
 LONGEST_PAUSE_S = 30.0
+# A connection that broke sooner counts as a failure.
 _STEADY_S = 10.0
-"""A connection that broke sooner counts as a failure."""
+# Bytes of the largest packet that a broker may send us (MQTT 5).
 _MOST_PACKET = MOST_JPEG + 100_000
-"""Bytes of the largest packet that a broker may send us (MQTT 5)."""
 
+# Takes topic and payload.
 Heard = Callable[[str, bytes], None]
-"""Takes topic and payload."""
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class ConnectionState:
     """Whether there is a connection."""
 
     connected: bool
+    # Why not, or what is wrong with it.
     reason: str
-    """Why not, or what is wrong with it."""
 
 
-Told = Callable[[Link], None]
+Told = Callable[[ConnectionState], None]
 
 
-class Connection:
+class LiveConnection:
     """Subscribes to ``topics``, each with its QoS, on every connection, and reconnects for ever.
 
     ``heard`` and ``told`` are called in threads of its own, one at a time. ``chance`` gives
@@ -61,7 +61,7 @@ class Connection:
 
     def __init__(
         self,
-        mqtt: Mqtt,
+        mqtt: WebMqttSettings,
         topics: Sequence[tuple[str, int]],
         heard: Heard,
         told: Told,
@@ -101,7 +101,7 @@ class Connection:
             self._attempt()
             setbacks = 1 if time.monotonic() - began > _STEADY_S else setbacks + 1
             if not self._stopped.is_set():
-                self._told(Link(False, self._reason))
+                self._told(ConnectionState(False, self._reason))
 
     def _attempt(self) -> None:
         """One connection, from beginning to end."""
@@ -154,13 +154,13 @@ class Connection:
             self._reason = f"the broker refuses: {reason}"
             return
         client.subscribe(self._topics)
-        self._told(Link(True, ""))
+        self._told(ConnectionState(True, ""))
 
     def _on_subscribe(
         self, _client: paho.Client, _data: Any, _mid: int, reasons: list[ReasonCode], _with: Any
     ) -> None:
         if refused := [str(reason) for reason in reasons if reason.is_failure]:
-            self._told(Link(True, f"the broker refuses the subscription: {refused[0]}"))
+            self._told(ConnectionState(True, f"the broker refuses the subscription: {refused[0]}"))
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         try:
@@ -178,7 +178,7 @@ class Connection:
             self._lost.set()
 
 
-def _limits(mqtt: Mqtt) -> Properties | None:
+def _limits(mqtt: WebMqttSettings) -> Properties | None:
     """MQTT 5: the broker leaves out what is too large. 3.1.1 has no word for it."""
     if mqtt.protocol != "5":
         return None

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from weakref import WeakSet
 
+# What has changed since some number, and the number up to which that is true. ``whole`` in it
+# stands for everything; ``top`` is always there.
 Draw = Callable[[int], tuple[int, Mapping[str, Any]]]
-"""What has changed since some number, and the number up to which that is true. ``whole`` in it
-stands for everything; ``top`` is always there."""
 
 
-class Source(Protocol):
+class UpdateSource(Protocol):
     """What has news."""
 
     @property
@@ -34,24 +34,24 @@ class Source(Protocol):
 class Pace:
     """How often what is done."""
 
+    # Between two events, so that a storm of messages is four events a second.
     gap_s: float = 0.25
-    """Between two events, so that a storm of messages is four events a second."""
+    # From news until they are drawn: an event, its state and its picture come together.
     settle_s: float = 0.05
-    """From news until they are drawn: an event, its state and its picture come together."""
+    # Between two looks at what has no number, and whether the page is still there.
     look_s: float = 2.0
-    """Between two looks at what has no number, and whether the page is still there."""
+    # After so much silence something is sent: nothing else tells of a dead connection.
     comment_s: float = 15.0
-    """After so much silence something is sent: nothing else tells of a dead connection."""
+    # Between two looks at whether whoever watches still may.
     check_s: float = 15.0
-    """Between two looks at whether whoever watches still may."""
+    # A stream ends then, and the browser opens another: one that nobody reads ends, too.
     longest_s: float = 600.0
-    """A stream ends then, and the browser opens another: one that nobody reads ends, too."""
+    # Likewise. Less than what makes waitress wait for a client (16 MB), so that none can hold a
+    # thread by not reading; of what it has not read, 1 MB is in memory and the rest in a file.
     most_bytes: int = 8_000_000
-    """Likewise. Less than what makes waitress wait for a client (16 MB), so that none can hold a
-    thread by not reading; of what it has not read, 1 MB is in memory and the rest in a file."""
 
 
-class Seats:
+class StreamSlots:
     """How many may watch at the same time. For any thread."""
 
     def __init__(self, most: int) -> None:
@@ -87,16 +87,16 @@ class Seats:
 class Stream:
     """The bytes of one response. ``close`` frees what it holds; the server calls it in any case."""
 
-    source: Source
+    source: UpdateSource
     draw: Draw
-    seats: Seats
+    seats: StreamSlots
     may_watch: Callable[[], bool]
+    # Whether the client has hung up.
     is_gone: Callable[[], bool]
-    """Whether the client has hung up."""
+    # Numbers are those of this process: begins the events' ids.
     mark: str = ""
-    """Numbers are those of this process: begins the events' ids."""
+    # What the page has seen already.
     version: int = 0
-    """What the page has seen already."""
     pace: Pace = Pace()
     clock: Callable[[], float] = time.monotonic
 

@@ -8,13 +8,13 @@ from typing import Any, NoReturn
 from uuid import UUID
 
 from edge_classifier.core.jpeg_comment import event_of
-from edge_classifier.publish.payloads import LABEL_CHANGED
+from edge_classifier.mqtt.codec import LABEL_CHANGED
 
+# Largest event that is read; the daemon's have less than 1 kB.
 EVENT_BYTES = 65_536
-"""Largest event that is read; the daemon's have less than 1 kB."""
 _LEVELS = 3
+# Characters that the tables have room for.
 _MOST_NAME, _MOST_LABEL = 64, 200
-"""Characters that the tables have room for."""
 _MOST_SEQ = 2**63 - 1
 _MOST_DELAY_MS = 1e12
 _YEARS = range(1970, 9999)
@@ -23,7 +23,7 @@ _JPEG = b"\xff\xd8\xff"
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class RecordedEvent:
     """A camera's label has become another."""
 
     key: UUID
@@ -31,22 +31,22 @@ class Event:
     camera: str
     label: str
     before: str
+    # When the frame was captured, in UTC.
     at: datetime
-    """When the frame was captured, in UTC."""
     score: float
     margin: float
     seq: int | None
     model: str
+    # Capture to publish.
     delay_ms: float | None
-    """Capture to publish."""
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class RecordedSnapshot:
     """The picture of one event."""
 
+    # The event's id.
     key: UUID
-    """The event's id."""
     jpeg: bytes
 
 
@@ -56,7 +56,9 @@ def filters(base: str, group: str = "") -> list[str]:
     return [f"{share}{base}/+/+/{kind}" for kind in ("event", "snapshot")]
 
 
-def read(topic: str, payload: bytes, base: str, snapshot_bytes: int) -> Event | Snapshot | None:
+def read(
+    topic: str, payload: bytes, base: str, snapshot_bytes: int
+) -> RecordedEvent | RecordedSnapshot | None:
     """What a message says; None if that is nothing to be recorded.
 
     Which is a picture without an event, and the end of a retained one. Raises ValueError for what
@@ -79,20 +81,20 @@ def _levels(topic: str, base: str) -> list[str]:
     return levels
 
 
-def _snapshot(payload: bytes, most: int) -> Snapshot | None:
+def _snapshot(payload: bytes, most: int) -> RecordedSnapshot | None:
     if not payload:
         return None
     if len(payload) > most or not payload.startswith(_JPEG):
         raise ValueError(f"is no JPEG of at most {most} bytes")
     event_id = event_of(payload)
-    return Snapshot(UUID(event_id), payload) if event_id else None
+    return RecordedSnapshot(UUID(event_id), payload) if event_id else None
 
 
-def _event(device: str, camera: str, payload: bytes) -> Event:
+def _event(device: str, camera: str, payload: bytes) -> RecordedEvent:
     facts = _facts(payload)
     if facts.get("event_type", LABEL_CHANGED) != LABEL_CHANGED:
         raise ValueError("is an event of another kind")
-    return Event(
+    return RecordedEvent(
         key=_key(facts),
         device=device,
         camera=camera,

@@ -10,18 +10,26 @@ from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
 
-from edge_classifier.publish.line import Line
+from edge_classifier.mqtt.reconnect import Reconnector
 from edge_classifier.web.recorder import messages
-from edge_classifier.web.recorder.inbox import Inbox
-from edge_classifier.web.recorder.link import Accepted, Deaf, Full, Link, Lost, Session, Signal
-from edge_classifier.web.recorder.writer import Writer
-from edge_classifier.web.settings import Settings
+from edge_classifier.web.recorder.queue import DeliveryQueue
+from edge_classifier.web.recorder.session import (
+    BrokerSession,
+    QueueFull,
+    RecorderConnection,
+    SessionAccepted,
+    SessionEvent,
+    SessionLost,
+    SessionRefused,
+)
+from edge_classifier.web.recorder.writer import RecordWriter
+from edge_classifier.web.settings import WebSettings
 
 _log = logging.getLogger(__name__)
 
 _TURN_S = 1.0
+# For the last acknowledgement to leave.
 _HANG_UP_S = 1.0
-"""For the last acknowledgement to leave."""
 _HOUR_S = 3600
 _KILO = 1000
 
@@ -31,34 +39,34 @@ class RecorderStatus:
     """How recording goes."""
 
     connected: bool
+    # Why not.
     reason: str
-    """Why not."""
+    # Events that were written since the start.
     recorded: int
-    """Events that were written since the start."""
+    # Deliveries of events that were there already.
     repeated: int
-    """Deliveries of events that were there already."""
+    # Messages that are no events, or no pictures.
     ignored: int
-    """Messages that are no events, or no pictures."""
+    # Messages that wait to be written.
     waiting: int
-    """Messages that wait to be written."""
+    # Why nothing can be written now: nothing is acknowledged then; else empty.
     trouble: str
-    """Why nothing can be written now: nothing is acknowledged then; else empty."""
 
 
 class Recorder:
     """Records until it is stopped. Everything happens in its own threads."""
 
     def __init__(
-        self, settings: Settings, *, random: Callable[[], float] = random_module.random
+        self, settings: WebSettings, *, random: Callable[[], float] = random_module.random
     ) -> None:
         base, most = settings.mqtt.base_topic, settings.record.snapshot_max_kb * _KILO
         read = partial(messages.read, base=base, snapshot_bytes=most)
         self._mqtt = settings.mqtt
         self._session = session(settings)
-        self._inbox = Inbox()
-        self._writer = Writer(self._inbox, read, settings.record.batch, random=random)
-        self._signals: SimpleQueue[Signal | None] = SimpleQueue()
-        self._line = Line(self._dial, clock=time.monotonic, random=random)
+        self._inbox = DeliveryQueue()
+        self._writer = RecordWriter(self._inbox, read, settings.record.batch, random=random)
+        self._signals: SimpleQueue[SessionEvent | None] = SimpleQueue()
+        self._line = Reconnector(self._dial, clock=time.monotonic, random=random)
         self._deaf = ""
         self._is_behind = False
         self._ending = threading.Event()
@@ -115,18 +123,18 @@ class Recorder:
         if link:
             link.wait(_HANG_UP_S)
 
-    def _heed(self, signal: Signal) -> None:
+    def _heed(self, signal: SessionEvent) -> None:
         match signal:
-            case Accepted():
+            case SessionAccepted():
                 self._line.accept()
                 self._deaf, self._is_behind = "", False
                 _log.info("the broker has %s session", "kept our" if signal.resumed else "a new")
-            case Deaf():
+            case SessionRefused():
                 self._deaf = f"the broker lets no messages through: {signal.problem}"
                 _log.warning("%s", self._deaf)
-            case Full():
+            case QueueFull():
                 self._is_behind = True
-            case Lost():
+            case SessionLost():
                 self._line.drop(signal.problem)
 
     def _renew(self) -> None:
@@ -135,13 +143,15 @@ class Recorder:
             self._is_behind = False
             self._line.drop("there were more messages than could be written, and they come again")
 
-    def _dial(self, number: int) -> Link:
-        link = Link(number, self._mqtt, self._session, self._signals.put, self._inbox.put)
+    def _dial(self, number: int) -> RecorderConnection:
+        link = RecorderConnection(
+            number, self._mqtt, self._session, self._signals.put, self._inbox.put
+        )
         link.dial()
         return link
 
 
-def session(settings: Settings) -> Session:
+def session(settings: WebSettings) -> BrokerSession:
     """How the recorder is known to the broker, and what it asks for.
 
     Members of a group come back under their own names: what was under way to one of them is
@@ -149,7 +159,7 @@ def session(settings: Settings) -> Session:
     """
     mqtt, record = settings.mqtt, settings.record
     group = f"-{record.group}" if record.group else ""
-    return Session(
+    return BrokerSession(
         client_id=mqtt.client_id or f"edge-classifier-recorder-{socket.gethostname()}{group}",
         filters=tuple(messages.filters(mqtt.base_topic, record.group)),
         stale=tuple(messages.filters(mqtt.base_topic)) if record.group else (),

@@ -13,35 +13,35 @@ from django.utils import timezone
 
 from edge_classifier.core.backoff import pause_s
 from edge_classifier.errors import UnavailableError
-from edge_classifier.web.recorder import book
-from edge_classifier.web.recorder.inbox import Delivery, Inbox
-from edge_classifier.web.recorder.leftovers import drop_unmatched
-from edge_classifier.web.recorder.messages import Event, Snapshot
+from edge_classifier.web.recorder import tables as book
+from edge_classifier.web.recorder.messages import RecordedEvent, RecordedSnapshot
+from edge_classifier.web.recorder.queue import Delivery, DeliveryQueue
+from edge_classifier.web.recorder.unmatched import drop_unmatched
 
 _log = logging.getLogger(__name__)
 
+# What comes within this time after a message is written with it.
 _LINGER_S = 0.05
-"""What comes within this time after a message is written with it."""
 _TURN_S = 1.0
 _MAX_PAUSE_S = 30.0
 _ATTEMPTS = 3
+# Seconds between two complaints about messages that are no events.
 _TELL_S = 60.0
-"""Seconds between two complaints about messages that are no events."""
 _UNMATCHED = timedelta(days=1)
 _TIDY_S = 3600.0
 _LONGEST_TEXT = 300
 
-Read = Callable[[str, bytes], Event | Snapshot | None]
-"""From topic and payload to what is to be recorded; raises ValueError."""
-Note = tuple[Delivery, Event | Snapshot | None]
+# From topic and payload to what is to be recorded; raises ValueError.
+Read = Callable[[str, bytes], RecordedEvent | RecordedSnapshot | None]
+Note = tuple[Delivery, RecordedEvent | RecordedSnapshot | None]
 
 
-class Writer:
+class RecordWriter:
     """All but ``end`` and the figures is for one thread."""
 
     def __init__(
         self,
-        inbox: Inbox,
+        inbox: DeliveryQueue,
         read: Read,
         batch: int,
         *,
@@ -55,16 +55,16 @@ class Writer:
         self._random = random
         self._ending = threading.Event()
         self._tell_at = self._tidy_at = clock()
+        # Messages that are being written.
         self.in_hand = 0
-        """Messages that are being written."""
+        # Events that are new.
         self.recorded = 0
-        """Events that are new."""
+        # Events that were there already.
         self.repeated = 0
-        """Events that were there already."""
+        # Messages that are no events, or no pictures.
         self.ignored = 0
-        """Messages that are no events, or no pictures."""
+        # Why nothing can be written now.
         self.trouble = ""
-        """Why nothing can be written now."""
 
     def end(self) -> None:
         """Let ``run`` return when the inbox is empty, or cannot be written."""
@@ -87,7 +87,7 @@ class Writer:
         self._write_all([(delivery, self._understood(delivery)) for delivery in deliveries])
         self.in_hand = 0
 
-    def _understood(self, delivery: Delivery) -> Event | Snapshot | None:
+    def _understood(self, delivery: Delivery) -> RecordedEvent | RecordedSnapshot | None:
         try:
             return self._read(delivery.topic, delivery.payload)
         except ValueError as error:
@@ -137,7 +137,7 @@ class Writer:
         meant = [note for _, note in notes if note]
         new = book.write(meant) if meant else 0
         self.recorded += new
-        self.repeated += sum(isinstance(note, Event) for note in meant) - new
+        self.repeated += sum(isinstance(note, RecordedEvent) for note in meant) - new
         if self.trouble:
             _log.warning("recording goes on")
             self.trouble = ""

@@ -11,23 +11,26 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from edge_classifier import child
 from edge_classifier.errors import EdgeClassifierError, PictureError
-from edge_classifier.web.worker.messages import Message, receive, send
+from edge_classifier.web.worker.protocol import Message, receive, send
 from edge_classifier.web.worker.results import Classified, classified_to, error_to, model_to
-from edge_classifier.web.worker.tasks import Classify, Describe, Task, from_message
+from edge_classifier.web.worker.tasks import ClassifyTask, DescribeTask, Task, from_message
 
+# The daemon and the page go first.
 _NICENESS = 10
-"""The daemon and the page go first."""
+# Bytes; nothing is written here but what libraries say on standard error.
 _FILE_LIMIT = 16_000_000
-"""Bytes; nothing is written here but what libraries say on standard error."""
 
 
 def _main(memory_mb: int) -> None:
     with suppress(OSError):  # A sandbox may forbid it.
         os.nice(_NICENESS)
-    _limit(memory_mb << 20)
-    questions, answers = _pipes()
-    tasks = Tasks()
+    # A bomb, or a fault in a decoder, must not take the machine's memory and disk.
+    child.limit_memory(memory_mb << 20)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_LIMIT, _FILE_LIMIT))
+    questions, answers = _question_stream(), child.answer_stream()
+    tasks = TaskRunner()
     while True:
         try:
             question = receive(questions)
@@ -36,27 +39,14 @@ def _main(memory_mb: int) -> None:
         send(answers, _answer(tasks, question))
 
 
-def _limit(memory: int) -> None:
-    """A bomb, or a fault in a decoder, must not take the machine's memory and disk.
-
-    The hard limit stays: a child's child that tries a model has a limit of its own.
-    """
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (memory, hard))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_LIMIT, _FILE_LIMIT))
-
-
-def _pipes() -> tuple[BinaryIO, BinaryIO]:
-    """The pipes under other numbers: a library that prints must not print into an answer."""
-    questions, answers = os.dup(0), os.dup(1)
-    nothing = os.open(os.devnull, os.O_RDONLY)
+def _question_stream() -> BinaryIO:
+    """Standard input by another number: no library may read what the page asks."""
+    questions, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
-    os.dup2(2, 1)
-    return os.fdopen(questions, "rb"), os.fdopen(answers, "wb")
+    return os.fdopen(questions, "rb")
 
 
-def _answer(tasks: "Tasks", question: Message) -> Message:
+def _answer(tasks: "TaskRunner", question: Message) -> Message:
     try:
         return tasks.run(from_message(question), question.parts)
     except EdgeClassifierError as error:
@@ -65,17 +55,17 @@ def _answer(tasks: "Tasks", question: Message) -> Message:
         return error_to(PictureError("the picture", "needs more memory than there is"))
 
 
-class Tasks:
+class TaskRunner:
     """What can be asked; imported when it is, as thumbnails need neither numpy nor a runtime."""
 
     def __init__(self) -> None:
-        self._classify: Callable[[Classify], Classified] | None = None
+        self._classify: Callable[[ClassifyTask], Classified] | None = None
 
     def run(self, task: Task, parts: tuple[bytes, ...]) -> Message:
         """Do ``task``. Raises PictureError, ModelError, ContractError, MissingFileError."""
-        if isinstance(task, Classify):
+        if isinstance(task, ClassifyTask):
             return classified_to(self._classified(task))
-        if isinstance(task, Describe):
+        if isinstance(task, DescribeTask):
             from edge_classifier.web.worker.child_networks import describe
 
             return model_to(describe(Path(task.model)))
@@ -83,11 +73,11 @@ class Tasks:
 
         return Message({}, (thumbnail_of(parts[0], task.pixel_limit),))
 
-    def _classified(self, task: Classify) -> Classified:
+    def _classified(self, task: ClassifyTask) -> Classified:
         if self._classify is None:
-            from edge_classifier.web.worker.child_networks import Networks
+            from edge_classifier.web.worker.child_networks import LoadedNetworks
 
-            self._classify = Networks().classify
+            self._classify = LoadedNetworks().classify
         return self._classify(task)
 
 

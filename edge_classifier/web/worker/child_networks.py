@@ -19,8 +19,8 @@ from edge_classifier.errors import MissingFileError
 from edge_classifier.modelfile.catalogue import Catalogue, load_catalogue
 from edge_classifier.vision.pictures import load_picture
 from edge_classifier.web.worker.child_pictures import encoded, shrunk, thumbnail
-from edge_classifier.web.worker.results import Classified, Crop, ModelFacts, Scored
-from edge_classifier.web.worker.tasks import Classify
+from edge_classifier.web.worker.results import Classified, CropBox, LabelScore, ModelDescription
+from edge_classifier.web.worker.tasks import ClassifyTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,13 @@ class _Network:
     chinese: tuple[str, ...]
 
 
-class Networks:
+class LoadedNetworks:
     """Keeps the network that was used last, and no other."""
 
     def __init__(self) -> None:
         self._kept: _Network | None = None
 
-    def classify(self, task: Classify) -> Classified:
+    def classify(self, task: ClassifyTask) -> Classified:
         """Raises PictureError, and the errors of loading a model."""
         network = self._network(task)
         began = time.perf_counter()
@@ -67,7 +67,7 @@ class Networks:
             model=network.id,
         )
 
-    def _network(self, task: Classify) -> _Network:
+    def _network(self, task: ClassifyTask) -> _Network:
         catalogue = load_catalogue()
         reference = _reference(task, catalogue)
         path = catalogue.locate(reference)
@@ -78,13 +78,13 @@ class Networks:
         return self._kept
 
 
-def _read(task: Classify, contract: Contract) -> Frame:
+def _read(task: ClassifyTask, contract: Contract) -> Frame:
     """Decoded once: no smaller than what is kept, nor than what the network sees."""
     width, height = (max(side, task.keep_px) for side in enough(contract))
     return load_picture(task.picture, at_least=(width, height), pixel_limit=task.pixel_limit).frame
 
 
-def _reference(task: Classify, catalogue: Catalogue) -> str:
+def _reference(task: ClassifyTask, catalogue: Catalogue) -> str:
     """What ``load_model`` takes for the name that was chosen.
 
     Paths come from the settings only: whoever chooses a model must not reach the file system.
@@ -126,22 +126,22 @@ def _scoring(predictions: Sequence[Prediction]) -> list[Prediction]:
     return [best, *(other for other in others if other.score > 0)]
 
 
-def _scored(found: Prediction, chinese: tuple[str, ...]) -> Scored:
+def _scored(found: Prediction, chinese: tuple[str, ...]) -> LabelScore:
     name = chinese[found.index] if chinese and found.index is not None else ""
-    return Scored(found.label, name, found.score)
+    return LabelScore(found.label, name, found.score)
 
 
-def _crop(frame: Frame, contract: Contract) -> Crop:
+def _crop(frame: Frame, contract: Contract) -> CropBox:
     box = place(frame.width, frame.height, contract).source
     width, height = frame.width, frame.height
-    return Crop(box.x / width, box.y / height, box.width / width, box.height / height)
+    return CropBox(box.x / width, box.y / height, box.width / width, box.height / height)
 
 
-def describe(path: Path) -> ModelFacts:
+def describe(path: Path) -> ModelDescription:
     """Try the model file at ``path``. Raises ModelError, ContractError."""
     loaded = load_model(ModelChoice(str(path), CPU))
     contract = loaded.resolved.contract
-    return ModelFacts(
+    return ModelDescription(
         name=loaded.name,
         sha256=loaded.sha256,
         size=path.stat().st_size,

@@ -7,8 +7,8 @@ from PIL import Image
 from edge_classifier.errors import PictureError
 from edge_classifier.web.worker.tasks import THUMBNAIL_PX
 
+# Of what is kept, for reviewers and for training: hardly to be told from the upload.
 QUALITY = 88
-"""Of what is kept, for reviewers and for training: hardly to be told from the upload."""
 _THUMBNAIL_QUALITY = 80
 _SUBJECT = "the snapshot"
 

@@ -7,26 +7,32 @@ from pathlib import Path
 
 from edge_classifier.errors import UnavailableError
 from edge_classifier.web import settings
-from edge_classifier.web.worker.messages import Message
-from edge_classifier.web.worker.process import Child
+from edge_classifier.web.worker.process import WorkerProcess
+from edge_classifier.web.worker.protocol import Message
 from edge_classifier.web.worker.results import (
     Classified,
-    ModelFacts,
+    ModelDescription,
     classified_from,
     error_from,
     model_from,
 )
-from edge_classifier.web.worker.tasks import Classify, Describe, Task, Thumbnail, to_message
+from edge_classifier.web.worker.tasks import (
+    ClassifyTask,
+    DescribeTask,
+    Task,
+    ThumbnailTask,
+    to_message,
+)
 
+# One that works and those that wait for it; further ones are turned away, not kept.
 _PLACES = 16
-"""One that works and those that wait for it; further ones are turned away, not kept."""
+# A model is first run in a child's child, which has 30 s.
 _TRIAL_S = 60.0
-"""A model is first run in a child's child, which has 30 s."""
 _MEGA = 1_000_000
 _BUSY = "Try again in a minute."
 
 
-class Worker:
+class PictureWorker:
     """Runs one task at a time in a child process, started when wanted and ended when idle.
 
     Every method may be called from any thread, waits its turn, and raises PictureError or
@@ -35,13 +41,13 @@ class Worker:
     """
 
     def __init__(
-        self, classify: settings.Classify, uploads: settings.Uploads, models: Path
+        self, classify: settings.ClassifySettings, uploads: settings.UploadSettings, models: Path
     ) -> None:
         """``models``: the folder in which models are found by name."""
         self._classify, self._uploads, self._models = classify, uploads, models
         self._turn = threading.Lock()
         self._places = threading.BoundedSemaphore(_PLACES)
-        self._child: Child | None = None
+        self._child: WorkerProcess | None = None
         self._idle: threading.Timer | None = None
         self._closed = False
 
@@ -57,7 +63,7 @@ class Worker:
         ``model``: a name of the catalogue or of a file in the folder of models; empty, or what
         the settings say: theirs. Raises MissingFileError when there is no such model.
         """
-        task = Classify(
+        task = ClassifyTask(
             picture=str(picture),
             model=model,
             configured=self._classify.model,
@@ -71,11 +77,11 @@ class Worker:
 
     def thumbnail(self, jpeg: bytes) -> bytes:
         """A JPEG of at most 320 pixels, made without loading a model."""
-        return self._ask(Thumbnail(self._pixel_limit), jpeg).parts[0]
+        return self._ask(ThumbnailTask(self._pixel_limit), jpeg).parts[0]
 
-    def model(self, path: Path) -> ModelFacts:
+    def model(self, path: Path) -> ModelDescription:
         """Try a model file and describe it. Raises ModelError, ContractError."""
-        return model_from(self._ask(Describe(str(path)), least_s=_TRIAL_S))
+        return model_from(self._ask(DescribeTask(str(path)), least_s=_TRIAL_S))
 
     def close(self) -> None:
         """End the child; whoever waits for it gets UnavailableError."""
@@ -95,7 +101,7 @@ class Worker:
             self._stop_idling()
             if self._closed:
                 raise UnavailableError("the page", "is being shut down")
-            self._child = self._child or Child(self._classify.memory_mb)
+            self._child = self._child or WorkerProcess(self._classify.memory_mb)
             try:
                 timeout_s = max(least_s, self._classify.timeout_s)
                 answer = self._child.ask(to_message(task, *parts), timeout_s)

@@ -3,22 +3,22 @@
 import os
 import signal
 import subprocess
-import sys
-import tempfile
 import threading
 from contextlib import suppress
 from typing import Any
 
+from edge_classifier import child
 from edge_classifier.errors import UnavailableError
-from edge_classifier.web.worker.messages import Message, receive, send
+from edge_classifier.web.worker.protocol import Message, receive, send
 
 _MODULE = "edge_classifier.web.worker.child"
 _ENDING_S = 5.0
-_LAST_WORDS = 65_536
+# Memory pools of threads that it does not have would use up its address space.
+_FEW_THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 _NAME = "the process that reads pictures"
 
 
-class Child:
+class WorkerProcess:
     """Answers one question at a time. Only ``kill`` may be called by other threads meanwhile."""
 
     def __init__(self, memory_mb: int) -> None:
@@ -26,14 +26,13 @@ class Child:
         self._lock = threading.Lock()
         self._late = False
         try:
-            # A pipe would fill, as nobody reads it before the end.
-            self._messages = tempfile.TemporaryFile()  # noqa: SIM115 (``end`` closes it)
+            self._messages = child.message_file()
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", _MODULE, str(memory_mb)],
+                child.command(_MODULE, str(memory_mb)),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._messages,
-                env=_environment(),
+                env=child.environment(**_FEW_THREADS),
                 start_new_session=True,  # Ctrl-C is the page's business; and a group to end.
             )
         except OSError as error:
@@ -87,23 +86,9 @@ class Child:
         code = self._process.returncode
         if code is None:
             return "talked nonsense"
-        if code < 0:
-            return f"crashed ({signal.Signals(-code).name})"
-        self._messages.seek(0)
-        lines = self._messages.read(_LAST_WORDS).decode("utf-8", "replace").strip().splitlines()
-        return f"failed ({lines[-1][:200] if lines else f'exit code {code}'})"
+        return child.ending(code, child.tail(self._messages))
 
 
 def _pipe(stream: Any) -> Any:
     """The type of Popen's streams allows for None, which ours never are."""
     return stream
-
-
-def _environment() -> dict[str, str]:
-    """The child must find this package however we found it.
-
-    Memory pools of threads that it does not have would use up its address space.
-    """
-    path = os.pathsep.join(filter(None, sys.path))
-    few = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
-    return {**os.environ, **few, "PYTHONPATH": path}

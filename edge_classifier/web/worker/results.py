@@ -11,19 +11,19 @@ from edge_classifier.errors import (
     PictureError,
     UnavailableError,
 )
-from edge_classifier.web.worker.messages import Message
+from edge_classifier.web.worker.protocol import Message
 
 
-class Scored(NamedTuple):
+class LabelScore(NamedTuple):
     """One label of the answer."""
 
     label: str
+    # Its Chinese name; empty where the model has none.
     chinese: str
-    """Its Chinese name; empty where the model has none."""
     score: float
 
 
-class Crop(NamedTuple):
+class CropBox(NamedTuple):
     """The part of the picture that the model saw, in fractions of its width and height."""
 
     left: float
@@ -36,37 +36,37 @@ class Crop(NamedTuple):
 class Classified:
     """One picture: decoded, made anew from its pixels alone, and classified."""
 
+    # Upright, at most ``uploads.keep_px`` on the long side.
     jpeg: bytes
-    """Upright, at most ``uploads.keep_px`` on the long side."""
+    # The same as a JPEG of at most 320 pixels.
     thumbnail: bytes
-    """The same as a JPEG of at most 320 pixels."""
     width: int
     height: int
+    # The best label, or ``unknown`` below ``classify.threshold``.
     label: str
-    """The best label, or ``unknown`` below ``classify.threshold``."""
-    top: tuple[Scored, ...]
-    """Best first, those below the threshold too, without those that score nothing; at least one."""
-    crop: Crop
+    # Best first, those below the threshold too, without those that score nothing; at least one.
+    top: tuple[LabelScore, ...]
+    crop: CropBox
+    # ``decode``, ``preprocess``, ``inference``, ``encode``.
     timings_ms: dict[str, float]
-    """``decode``, ``preprocess``, ``inference``, ``encode``."""
+    # Name and first digits of the file's SHA-256, as daemons tell it: ``name@21331c65``.
     model: str
-    """Name and first digits of the file's SHA-256, as daemons tell it: ``name@21331c65``."""
 
 
 @dataclass(frozen=True, slots=True)
-class ModelFacts:
+class ModelDescription:
     """One model that has been run once."""
 
     name: str
     sha256: str
     size: int
     labels: tuple[str, ...]
+    # One name a label, or none at all.
     chinese: tuple[str, ...]
-    """One name a label, or none at all."""
     width: int
     height: int
+    # Markdown; empty if there is none.
     card: str
-    """Markdown; empty if there is none."""
     notes: tuple[str, ...]
 
 
@@ -80,21 +80,21 @@ def classified_from(message: Message) -> Classified:
     """The result in ``message``."""
     facts = dict(message.header["facts"])
     jpeg, thumbnail = message.parts
-    top = tuple(Scored(*scored) for scored in facts.pop("top"))
-    return Classified(jpeg, thumbnail, top=top, crop=Crop(*facts.pop("crop")), **facts)
+    top = tuple(LabelScore(*scored) for scored in facts.pop("top"))
+    return Classified(jpeg, thumbnail, top=top, crop=CropBox(*facts.pop("crop")), **facts)
 
 
-def model_to(result: ModelFacts) -> Message:
+def model_to(result: ModelDescription) -> Message:
     """``result`` as it goes over the pipe."""
     return Message({"facts": asdict(result)})
 
 
-def model_from(message: Message) -> ModelFacts:
+def model_from(message: Message) -> ModelDescription:
     """The result in ``message``; JSON has made lists of its tuples."""
     facts: dict[str, Any] = dict(message.header["facts"])
     for name in ("labels", "chinese", "notes"):
         facts[name] = tuple(facts[name])
-    return ModelFacts(**facts)
+    return ModelDescription(**facts)
 
 
 _ERRORS: dict[str, type[EdgeClassifierError]] = {

@@ -4,23 +4,23 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 
-from edge_classifier.web.worker.messages import Message
+from edge_classifier.web.worker.protocol import Message
 
+# Long side of a thumbnail: sharp at 112 CSS pixels on a phone.
 THUMBNAIL_PX = 320
-"""Long side of a thumbnail: sharp at 112 CSS pixels on a phone."""
 
 
 @dataclass(frozen=True, slots=True)
-class Classify:
+class ClassifyTask:
     """Decode, make anew and classify the file ``picture``."""
 
     picture: str
+    # A name that somebody chose; empty: ``configured``.
     model: str
-    """A name that somebody chose; empty: ``configured``."""
+    # What the settings say: a name, or a path, which only settings may give.
     configured: str
-    """What the settings say: a name, or a path, which only settings may give."""
+    # The folder of models.
     models: str
-    """The folder of models."""
     top_k: int
     threshold: float
     pixel_limit: int
@@ -28,22 +28,22 @@ class Classify:
 
 
 @dataclass(frozen=True, slots=True)
-class Thumbnail:
+class ThumbnailTask:
     """Shrink the JPEG that is the message's only part."""
 
     pixel_limit: int
 
 
 @dataclass(frozen=True, slots=True)
-class Describe:
+class DescribeTask:
     """Try the model file ``model``, and say what it is."""
 
     model: str
 
 
-Task = Classify | Thumbnail | Describe
+Task = ClassifyTask | ThumbnailTask | DescribeTask
 _TASKS: Mapping[str, type[Task]] = MappingProxyType(
-    {"classify": Classify, "thumbnail": Thumbnail, "describe": Describe}
+    {"classify": ClassifyTask, "thumbnail": ThumbnailTask, "describe": DescribeTask}
 )
 _NAMES = MappingProxyType({task: name for name, task in _TASKS.items()})
 

@@ -1,0 +1,141 @@
+"""One camera for the pipeline: always its newest frame, and never a wait for its driver."""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+
+from edge_classifier.capture.frame_slot import CameraStatus, CapturedFrame, FrameSlot, Prepare
+from edge_classifier.capture.pixels import BlackFrameDetector
+from edge_classifier.capture.reader import CameraReader, MakeSource
+from edge_classifier.config.settings import CameraSettings
+from edge_classifier.protocols import Clock
+
+# So many threads may hang in one camera's driver before no further one is sent in.
+HUNG_MOST = 2
+_REMEDY = "Unplug the camera and plug it in again, or restart the service."
+
+
+class CameraCapture:
+    """Keeps one camera open and its newest frame at hand.
+
+    A thread of its own reads the camera. ``check`` is to be called at least once a second: it
+    gives up a thread that hangs in the driver, and sends another one. All methods but the thread
+    are for one caller; none of them waits for the driver, ``stop`` apart.
+
+    ``wake`` is called, from the camera's thread too, when there is a new frame or status. It must
+    not block.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        make_source: MakeSource,
+        camera: CameraSettings,
+        *,
+        wake: Callable[[], None],
+        clock: Clock = time.monotonic,
+        utc: Clock = time.time,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._name, self._make_source, self._camera = name, make_source, camera
+        self._clock, self._utc, self._chance = clock, utc, chance
+        self._desk = FrameSlot(wake, clock, utc)
+        self._blackness = BlackFrameDetector(camera.black_s)
+        self._reader: CameraReader | None = None
+        self._thread: threading.Thread | None = None
+        self._hung: list[threading.Thread] = []
+        self._stopped = False
+
+    @property
+    def status(self) -> CameraStatus:
+        """How the camera is now."""
+        return self._desk.status(sum(thread.is_alive() for thread in self._hung))
+
+    @property
+    def wanted_from(self) -> float:
+        """Monotonic seconds: frames captured before are neither decoded nor given.
+
+        A source that is not live waits instead. Frames are decoded regardless while the camera is
+        offline: the first one shows that it is back.
+        """
+        return self._desk.wanted_from
+
+    @wanted_from.setter
+    def wanted_from(self, seconds: float) -> None:
+        self._desk.wanted_from = seconds
+
+    @property
+    def prepare(self) -> Prepare | None:
+        """What is made of each frame in the camera's thread; see ``CapturedFrame.prepared``."""
+        return self._desk.prepare
+
+    @prepare.setter
+    def prepare(self, prepare: Prepare | None) -> None:
+        self._desk.prepare = prepare
+
+    def start(self) -> None:
+        """Begin to open the camera."""
+        self._launch()
+
+    def take(self) -> CapturedFrame | None:
+        """The newest frame that was not taken yet and is wanted. Never waits."""
+        return self._desk.take()
+
+    def check(self) -> None:
+        """Look after the thread. Never waits."""
+        self._hung = [thread for thread in self._hung if thread.is_alive()]
+        if self._stopped or self._desk.ended:
+            return
+        if self._reader is not None and self._thread is not None:
+            self._supervise(self._reader, self._thread)
+        if self._reader is None and len(self._hung) < HUNG_MOST:
+            self._launch()
+        elif self._reader is None:
+            self._desk.say(
+                f"{self._name}: {HUNG_MOST} calls into its driver hang. {_REMEDY}",
+            )
+
+    def stop(self, within_s: float) -> bool:
+        """Close the camera; whether every thread has ended in time.
+
+        Where one has not, its driver hangs, and the process can only be left the hard way.
+        """
+        self._stopped = True
+        self._desk.next_turn()
+        self._desk.say(f"{self._name}: stopped")
+        deadline = time.monotonic() + within_s
+        threads = [*self._hung, *([self._thread] if self._thread else [])]
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(thread.is_alive() for thread in threads)
+
+    def _supervise(self, reader: CameraReader, thread: threading.Thread) -> None:
+        doing = reader.hangs_in(self._clock())
+        if doing:
+            self._hung.append(thread)
+            self._reader = self._thread = None
+            self._desk.depose(f"{self._name}: its driver hangs in {doing}. {_REMEDY}")
+        elif not thread.is_alive():
+            self._reader = self._thread = None
+
+    def _launch(self) -> None:
+        """Send a thread in; where none is to be had, ``check`` tries again."""
+        reader = CameraReader(
+            self._name,
+            self._make_source,
+            self._camera,
+            self._desk,
+            self._desk.next_turn(),
+            self._blackness,
+            clock=self._clock,
+            utc=self._utc,
+            chance=self._chance,
+        )
+        thread = threading.Thread(target=reader.run, name=f"camera-{self._name}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            self._desk.say(f"{self._name}: the system gives no thread to read it")
+        else:
+            self._reader, self._thread = reader, thread

@@ -1,0 +1,110 @@
+"""A folder of pictures in place of a camera, for demos, trials and benchmarks."""
+
+import logging
+import time
+from collections.abc import Callable
+
+from edge_classifier.core.frame import Frame
+from edge_classifier.errors import CameraError, EdgeClassifierError, EndOfFrames, MissingFileError
+from edge_classifier.protocols import Clock
+from edge_classifier.vision.pictures import find_pictures, load_picture
+
+# Frames per second of a picture that is shown for a while.
+FPS = 10
+# Decoded pictures that are kept, so that a benchmark measures no decoding.
+CACHE_BYTES = 8_000_000
+_log = logging.getLogger(__name__)
+
+
+class PictureFolderSource:
+    """Shows a folder's or a glob's pictures one after another.
+
+    With ``picture_s`` it is live: a camera in front of which each picture is held for so many
+    seconds. Without, every picture is one frame, made when it is asked for. What cannot be
+    decoded is left out and counted in ``skipped``. Frames are not to be written to: the same
+    memory is shown again. JPEGs are decoded at the smallest size from ``at_least`` (width,
+    height) up.
+    """
+
+    def __init__(
+        self,
+        reference: str,
+        *,
+        loop: bool,
+        picture_s: float,
+        at_least: tuple[int, int] = (0, 0),
+        clock: Clock = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.skipped = 0
+        self._reference, self._loop, self._picture_s = reference, loop, picture_s
+        self._at_least = at_least if all(at_least) else None
+        self._clock, self._sleep = clock, sleep
+        self._names: list[str] = []
+        self._next = 0
+        self._frame: Frame | None = None
+        self._shown_since = 0.0
+        self._cache: dict[str, Frame] = {}
+        self._cached_bytes = 0
+
+    @property
+    def live(self) -> bool:
+        """Whether each picture is shown for a while."""
+        return self._picture_s > 0
+
+    def open(self) -> str:
+        """Look for pictures, by name in order."""
+        try:
+            self._names = list(find_pictures([self._reference]))
+        except MissingFileError as error:
+            raise CameraError(error.subject, error.problem, "Put pictures there.") from error
+        return f"{len(self._names)} picture{'s' if len(self._names) > 1 else ''}"
+
+    def grab(self) -> None:
+        """The next picture, or the same one for as long as it is shown."""
+        if self.live and self._frame is not None:
+            self._sleep(1 / FPS)
+            if self._clock() - self._shown_since < self._picture_s:
+                return
+        self._frame = self._decoded()
+        self._shown_since = self._clock()
+
+    def retrieve(self) -> Frame:
+        """The picture, in RGB."""
+        if self._frame is None:
+            raise CameraError(self._reference, "no picture was grabbed yet")
+        return self._frame
+
+    def close(self) -> None:
+        """Forget what was decoded."""
+        self._cache.clear()
+        self._frame = None
+
+    def _decoded(self) -> Frame:
+        """The next picture that can be decoded."""
+        while self._names:
+            if self._next == len(self._names):
+                if not self._loop:
+                    raise EndOfFrames(self._reference, "every picture was shown")
+                self._next = 0
+            name = self._names[self._next]
+            try:
+                frame = self._cache.get(name) or self._loaded(name)
+            except EdgeClassifierError as error:
+                self._skip(error)
+            else:
+                self._next += 1
+                return frame
+        raise CameraError(self._reference, "none of its pictures can be decoded")
+
+    def _loaded(self, name: str) -> Frame:
+        frame = load_picture(name, at_least=self._at_least).frame
+        if self._cached_bytes + frame.pixels.nbytes <= CACHE_BYTES:
+            self._cached_bytes += frame.pixels.nbytes
+            self._cache[name] = frame
+        return frame
+
+    def _skip(self, error: EdgeClassifierError) -> None:
+        _log.warning("%s", error)
+        self.skipped += 1
+        del self._names[self._next]

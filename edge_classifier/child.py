@@ -1,0 +1,115 @@
+"""Child processes that run a module of Python, because native code can crash, hang or stay.
+
+The parent calls ``run``, or ``command`` and ``environment`` for a child that lives longer; the
+child calls ``answer_stream`` and ``limit_memory``.
+"""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+# Bytes from the end of standard error: more than the last line of any library.
+_TAIL = 65_536
+_LINE_LIMIT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a child ended, and what it wrote."""
+
+    # Empty after exit code 0.
+    problem: str
+    # None: it was late, or did not start. Negative: the signal that ended it.
+    code: int | None = None
+    output: bytes = b""
+    messages: str = ""
+
+
+def run(
+    module: str,
+    *arguments: str,
+    time_limit_s: float,
+    given: bytes = b"",
+    folder: Path | None = None,
+) -> Ended:
+    """Run ``module`` in ``folder`` with ``given`` on standard input; it is killed when it is late.
+
+    Does not wait for processes that a library of the child has started and left behind.
+    """
+    with message_file() as output, message_file() as messages:
+        try:
+            code = subprocess.run(
+                command(module, *arguments),
+                input=given,
+                stdout=output,
+                stderr=messages,
+                env=environment(),
+                cwd=folder,
+                timeout=time_limit_s,
+                check=False,
+            ).returncode
+        except subprocess.TimeoutExpired:
+            return Ended(f"took longer than {time_limit_s:g} s", messages=tail(messages))
+        except OSError as error:
+            return Ended(f"cannot be started ({error.strerror})")
+        output.seek(0)
+        words = tail(messages)
+        return Ended(ending(code, words) if code else "", code, output.read(), words)
+
+
+def command(module: str, *arguments: str) -> list[str]:
+    """``-P``: a stranger's folder must not slip modules of its own into the child."""
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This process' own with ``more``; the child finds this package however its parent did."""
+    return {**os.environ, **more, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+def message_file() -> BinaryIO:
+    """A file without a name, in memory where that can be: a pipe would fill, and a disk be full."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("child"), "w+b")
+    return tempfile.TemporaryFile()
+
+
+def tail(messages: BinaryIO) -> str:
+    """The end of what a child wrote on standard error."""
+    length = messages.seek(0, os.SEEK_END)
+    messages.seek(max(0, length - _TAIL))
+    return messages.read().decode("utf-8", "replace").strip()
+
+
+def ending(code: int, messages: str) -> str:
+    """A child's end in words, with the last of its own."""
+    if code < 0:
+        return f"crashed ({signal.Signals(-code).name})"
+    last = messages.splitlines()[-1:] or ["no message"]
+    return f"failed (exit code {code}: {last[0][:_LINE_LIMIT]})"
+
+
+def answer_stream() -> BinaryIO:
+    """In the child: standard output by another number.
+
+    From now on, a library that prints does so on standard error, and not into an answer.
+    """
+    answers = os.dup(1)
+    os.dup2(2, 1)
+    return os.fdopen(answers, "wb")
+
+
+def limit_memory(size: int) -> None:
+    """In the child: no more than ``size`` bytes of address space, and no core dump.
+
+    The hard limit stays, because a child of the child may have a higher limit of its own.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (size, hard))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -1,0 +1,102 @@
+"""Options that several commands share, and what they are turned into."""
+
+import os
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+from edge_classifier.assembly import ModelChoice
+from edge_classifier.core.contract import Crop
+from edge_classifier.core.text import escaped
+from edge_classifier.modelfile.resolve import ContractOverrides
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def add_model_arguments(parser: ArgumentParser) -> None:
+    """Which model, and how it runs."""
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--model",
+        default="",
+        metavar="NAME|PATH",
+        help="a name that `models list` shows, or a .tflite file (default: the embedded one)",
+    )
+    add_running_arguments(group)
+
+
+def add_running_arguments(group: Any) -> None:
+    """How a model runs that is named elsewhere."""
+    group.add_argument("--labels", type=Path, metavar="FILE", help="label names, one a line")
+    group.add_argument(
+        "--crop",
+        type=one_of(Crop),
+        metavar="|".join(Crop),
+        help="how a picture becomes the model's shape (default: as the model says)",
+    )
+    group.add_argument(
+        "--threads",
+        type=whole_number(1, 64),
+        default=default_threads(),
+        metavar="N",
+        help="processor threads (default here: %(default)s)",
+    )
+    group.add_argument(
+        "--delegate",
+        default="auto",
+        metavar="auto|cpu|edgetpu|PATH",
+        help="where the network runs; anything but auto is a demand (default: %(default)s)",
+    )
+
+
+def model_choice(options: Namespace) -> ModelChoice:
+    """The choice that these options make."""
+    overrides = ContractOverrides(labels=options.labels, crop=options.crop)
+    return ModelChoice(options.model, options.delegate, overrides)
+
+
+def default_threads() -> int:
+    """The processors that this process may use, at most four: more do not pay at this size."""
+    return min(4, len(os.sched_getaffinity(0)))
+
+
+def whole_number(low: int, high: int) -> Callable[[str], int]:
+    """An option's type: a whole number in a range, both ends allowed."""
+
+    def parse(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+            raise ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def one_of(kind: type[Choice]) -> Callable[[str], Choice]:
+    """An option's type: one of an enum's values."""
+
+    def parse(text: str) -> Choice:
+        if text not in list(kind):
+            raise ArgumentTypeError(f"{text!r} is none of {', '.join(kind)}")
+        return kind(text)
+
+    return parse
+
+
+def fraction(text: str) -> float:
+    """An option's type: a number from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= 1.0:
+        raise ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return value
+
+
+def say(notes: Iterable[str]) -> None:
+    """Print notes for people to standard error, where they spoil no output."""
+    for note in notes:
+        print(f"edge-classify: note: {escaped(note)}", file=sys.stderr)

@@ -1,0 +1,81 @@
+"""What stands in fields of settings: kinds of text, and what a change of a field takes."""
+
+import re
+from enum import StrEnum
+from inspect import cleandoc
+from typing import Annotated, Any
+
+from annotated_types import Interval, Len, Predicate
+
+from edge_classifier.core.quiet_hours import quiet_minutes
+
+
+class Effect(StrEnum):
+    """When a changed setting is in force; it stands in the field's annotation."""
+
+    LIVE = "live"
+    REOPEN = "live, reopens the camera"
+    RESTART = "restart"
+
+
+def _describe(schema: dict[str, Any], kind: type) -> None:
+    """Put a class's docstring into its schema, which pydantic 2.11 leaves out."""
+    schema.setdefault("description", cleandoc(kind.__doc__ or ""))
+
+
+# How pydantic, which wants a dict, is to read the classes: unknown keys refused, texts taken from
+# below fields.
+STRICT: dict[str, Any] = {
+    "extra": "forbid",
+    "use_attribute_docstrings": True,
+    "json_schema_extra": _describe,
+}
+# What may stand in a topic: names of devices and cameras.
+NAME = "^[A-Za-z0-9_-]{1,64}$"
+# Topics below BASE/NAME whose next level is not a camera's.
+_TAKEN = ("request", "response")
+
+
+def _is_hours(text: str) -> bool:
+    begin, end = quiet_minutes(text)
+    if begin == end:
+        raise ValueError(f"{text!r} is empty: it ends when it begins")
+    return True
+
+
+def _is_name(text: str) -> bool:
+    if not re.fullmatch(NAME, text):
+        raise ValueError("a name has 1 to 64 letters (a to z), digits, - and _")
+    return True
+
+
+def _is_device_name(text: str) -> bool:
+    return not text or _is_name(text)
+
+
+def _is_camera_name(text: str) -> bool:
+    if text in _TAKEN:
+        raise ValueError(f"{' and '.join(_TAKEN)} are topics already, and no camera's name")
+    return _is_name(text)
+
+
+def _is_topic(text: str) -> bool:
+    if any(sign in text for sign in "+#\0") or text.startswith("$") or "" in text.split("/"):
+        raise ValueError("may not begin with $, nor have +, #, // or a / at its ends")
+    return True
+
+
+def _is_broker(text: str) -> bool:
+    port = re.fullmatch(r"[^:]*:[0-9]+", text)  # An IPv6 address has several colons.
+    if port or "://" in text or any(sign.isspace() for sign in text):
+        raise ValueError("must be a name or an address alone: the port belongs into mqtt.port")
+    return True
+
+
+Fraction = Annotated[float, Interval(ge=0.0, le=1.0)]
+# A predicate raises ValueError: its text is what is said about the value.
+Hours = Annotated[str, Predicate(_is_hours)]
+DeviceName = Annotated[str, Predicate(_is_device_name)]
+CameraName = Annotated[str, Predicate(_is_camera_name)]
+Topic = Annotated[str, Len(1, 200), Predicate(_is_topic)]
+Broker = Annotated[str, Len(1, 253), Predicate(_is_broker)]

@@ -1,0 +1,220 @@
+"""/metrics and /healthz over HTTP, for those who may reach the port.
+
+Loading this costs about 2 MB: it is imported when it is to be served, not before.
+"""
+
+import json
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+from io import BytesIO
+from socketserver import TCPServer, ThreadingMixIn
+from typing import Any, NamedTuple
+
+from edge_classifier.config.settings import HttpSettings
+from edge_classifier.daemon.metrics import DaemonMetric
+from edge_classifier.daemon.prometheus import CONTENT_TYPE, exposition
+from edge_classifier.errors import UnavailableError
+
+_log = logging.getLogger(__name__)
+
+# Served at once; who comes beside them is turned away.
+_CALLERS = 4
+# For a caller to say what it wants, and as long again to take the answer.
+_PATIENCE_S = 5.0
+_HEAD_BYTES = 16_384
+_TEXT = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class HealthReport:
+    """``failing``: what keeps the daemon from its work. ``degraded``: what it works without."""
+
+    failing: tuple[str, ...] = ()
+    degraded: tuple[str, ...] = ()
+
+    @property
+    def status(self) -> str:
+        """One word."""
+        return "failing" if self.failing else "degraded" if self.degraded else "ok"
+
+
+def judge(
+    idle_s: float, stuck_after_s: float, cameras: Mapping[str, str], others: Mapping[str, str]
+) -> HealthReport:
+    """Failing when the pipeline has not come round for too long, or no camera gives pictures.
+
+    ``cameras`` and ``others`` (the broker, the capture store) are names with what is wrong, or
+    nothing. A broker that is away is waited for, and fails nothing.
+    """
+    failing = []
+    if idle_s > stuck_after_s:
+        failing.append(f"pipeline: no progress for {idle_s:.0f} s")
+    if cameras and all(cameras.values()):
+        failing.append("no camera is online")
+    wrong = (*cameras.items(), *others.items())
+    return HealthReport(tuple(failing), tuple(f"{name}: {what}" for name, what in wrong if what))
+
+
+class HttpServer:
+    """Answers in threads of its own, a bounded number of them, each for a bounded time."""
+
+    def __init__(
+        self,
+        http: HttpSettings,
+        figures: Callable[[], Iterable[DaemonMetric]],
+        health: Callable[[], HealthReport],
+        *,
+        patience_s: float = _PATIENCE_S,
+    ) -> None:
+        self._http = http
+        self._patience_s = patience_s
+        self._pages = {
+            "/metrics": partial(_metrics, figures),
+            "/healthz": partial(_healthz, health),
+        }
+        self._server: _Server | None = None
+
+    @property
+    def port(self) -> int:
+        """Listened on; that of the settings unless they leave it open."""
+        return int(self._server.server_address[1]) if self._server else self._http.port
+
+    def start(self) -> None:
+        """Listen. Raises UnavailableError when the address cannot be had."""
+        where = f"{self._http.host}:{self._http.port}"
+        try:
+            self._server = _Server(self._http, self._pages, self._patience_s)
+        except OSError as error:
+            remedy = "Does another edge-classify run? Else set http.port or http.host"
+            raise UnavailableError(where, f"cannot be listened on: {error}", remedy) from error
+        threading.Thread(target=self._server.serve_forever, name="http", daemon=True).start()
+        _log.info(
+            "figures and health: http://%s:%d/metrics and /healthz", self._http.host, self.port
+        )
+
+    def stop(self) -> None:
+        """Listen no more; answers under way are cut off when the process ends."""
+        if self._server:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+
+class _Answer(NamedTuple):
+    status: HTTPStatus
+    content_type: str
+    body: bytes
+
+
+_Pages = Mapping[str, Callable[[], _Answer]]
+
+
+def _metrics(figures: Callable[[], Iterable[DaemonMetric]]) -> _Answer:
+    return _Answer(HTTPStatus.OK, CONTENT_TYPE, exposition(figures()))
+
+
+def _healthz(health: Callable[[], HealthReport]) -> _Answer:
+    found = health()
+    body = {"status": found.status, "failing": found.failing, "degraded": found.degraded}
+    status = HTTPStatus.SERVICE_UNAVAILABLE if found.failing else HTTPStatus.OK
+    return _Answer(status, "application/json", json.dumps(body).encode() + b"\n")
+
+
+class _Server(ThreadingMixIn, TCPServer):
+    allow_reuse_address = True
+    request_queue_size = 16
+    daemon_threads = True
+
+    def __init__(self, http: HttpSettings, pages: _Pages, patience_s: float) -> None:
+        self.address_family = socket.getaddrinfo(http.host, http.port, type=socket.SOCK_STREAM)[0][
+            0
+        ]
+        self.pages = pages
+        self.patience_s = patience_s
+        self._free = threading.BoundedSemaphore(_CALLERS)
+        super().__init__((http.host, http.port), _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # no thread to be had
+            self._free.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
+        # Callers hang up, and are too slow: that is theirs.
+        _log.debug("http: %s was not answered", client_address, exc_info=True)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """The standard library reads the request; the time that takes is bounded here."""
+
+    server: _Server
+    error_message_format = "%(code)d %(message)s\n"
+    error_content_type = _TEXT
+
+    def setup(self) -> None:
+        super().setup()
+        self.rfile = BytesIO(self._head())
+        self.connection.settimeout(self.server.patience_s)
+
+    def handle(self) -> None:
+        self.raw_requestline = self.rfile.readline(_HEAD_BYTES)
+        if self.raw_requestline and self.parse_request():
+            self._send(self._answer())
+
+    def version_string(self) -> str:
+        return "edge-classifier"
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class's name)
+        _log.debug("http: %s", format % args)
+
+    def _head(self) -> bytes:
+        """All that the caller says. A limit for each piece alone could be drawn out for ever."""
+        deadline, head = time.monotonic() + self.server.patience_s, b""
+        while b"\r\n\r\n" not in head and len(head) < _HEAD_BYTES:
+            self.connection.settimeout(max(deadline - time.monotonic(), 1e-3))
+            piece = self.connection.recv(4096)
+            if not piece:
+                break
+            head += piece
+        return head
+
+    def _answer(self) -> _Answer:
+        page = self.server.pages.get(self.path.partition("?")[0])
+        if page is None:
+            return _Answer(HTTPStatus.NOT_FOUND, _TEXT, b"There are /metrics and /healthz.\n")
+        if self.command not in {"GET", "HEAD"}:
+            return _Answer(HTTPStatus.METHOD_NOT_ALLOWED, _TEXT, b"GET or HEAD.\n")
+        try:
+            return page()
+        except Exception:  # noqa: BLE001 (must be answered, most of all when there is a bug)
+            _log.exception("http: %s", self.path)
+            return _Answer(HTTPStatus.INTERNAL_SERVER_ERROR, _TEXT, b"A bug: see the log.\n")
+
+    def _send(self, answer: _Answer) -> None:
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.content_type)
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.send_header("Connection", "close")
+        if answer.status is HTTPStatus.METHOD_NOT_ALLOWED:
+            self.send_header("Allow", "GET, HEAD")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(answer.body)

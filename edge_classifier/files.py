@@ -1,0 +1,76 @@
+"""Files that are there as a whole or not at all, and the time stamps that are written into them."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from edge_classifier.errors import OutputError
+
+
+@contextmanager
+def replacing(
+    path: Path, *, durable: bool = True, mode: int = 0o666, beside: Path | None = None
+) -> Iterator[BinaryIO]:
+    """A file that becomes ``path`` in one step when the block ends, and is removed if it fails.
+
+    ``durable``: the content is on the medium before the name is, so that a power cut leaves the
+    old file or the new one, and no empty one. Without it a file costs much less, and lives less
+    long in the card. ``mode`` is that of a new file. ``beside``: where it is written until then;
+    needed where two threads may write the same path. Raises OSError.
+    """
+    # A name may have 255 bytes, and a character has up to 4.
+    beside = beside or path.with_name(f".{path.name[:60]}.unfinished")
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        with os.fdopen(os.open(beside, flags, mode), "wb") as file:
+            yield file
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        beside.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            beside.unlink()
+        raise
+
+
+def write_whole(path: Path, content: bytes | str, *, durable: bool = True) -> None:
+    """Write ``content``, a text as UTF-8, to ``path`` as ``replacing`` does. Raises OutputError.
+
+    Half characters, which the name of a file may hold, become question marks.
+    """
+    data = content.encode("utf-8", "replace") if isinstance(content, str) else content
+    try:
+        with replacing(path, durable=durable) as file:
+            file.write(data)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path: Path, error: OSError, remedy: str = "") -> OutputError:
+    """What to raise from ``error``."""
+    return OutputError(str(path), f"cannot be written ({error.strerror})", remedy)
+
+
+def may_be_there(path: Path) -> bool:
+    """Whether reading ``path`` would find something, or be refused."""
+    try:
+        return path.exists()
+    except PermissionError:
+        return True  # Reading it will say so; passing over it would be a riddle.
+    except OSError:
+        return False  # Such as a name that is too long.
+
+
+def utc_stamp(utc_s: float) -> str:
+    """Seconds since 1970 as ISO 8601, in milliseconds: ``2026-07-26T10:56:42.123Z``."""
+    moment = datetime.fromtimestamp(utc_s, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def name_stamp(utc_s: float) -> str:
+    """The same in microseconds for the name of a file: ``20260726T105642123456Z``."""
+    return datetime.fromtimestamp(utc_s, UTC).strftime("%Y%m%dT%H%M%S%fZ")

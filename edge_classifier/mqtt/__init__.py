@@ -1,0 +1,1 @@
+"""MQTT: topics, messages, the outbox on disk, the connection to the broker."""

@@ -1,1 +1,0 @@
-"""What leaves over MQTT: topics, payloads, the durable outbox, the connection."""

@@ -1,0 +1,100 @@
+"""The first administrator: a link that the log tells, as long as there is none; or a command."""
+
+import getpass
+import secrets
+import sys
+import threading
+from typing import TextIO
+
+from django.contrib.auth.forms import UserCreationForm
+from django.db import transaction
+from django.urls import reverse
+
+from edge_classifier.errors import UsageError
+from edge_classifier.web.models import User
+
+_TOKEN_BYTES = 32
+
+
+class AdministratorForm(UserCreationForm):
+    """A name and, twice, a password that Django's validators find good enough."""
+
+    class Meta:
+        """What is asked for."""
+
+        model = User
+        fields = ("username",)
+
+    def save(self, commit: bool = True) -> User:
+        """Make the administrator."""
+        self.instance.role = User.Role.ADMINISTRATOR
+        return super().save(commit)
+
+
+class Invitation:
+    """Lets whoever can read the log make the first administrator, once."""
+
+    def __init__(self) -> None:
+        self._token = ""
+        self._lock = threading.Lock()
+
+    def link(self) -> str:
+        """The path of the page for it, without the first slash; empty when nobody is wanted."""
+        if is_there():
+            return ""
+        with self._lock:
+            self._token = self._token or secrets.token_urlsafe(_TOKEN_BYTES)
+            return reverse("first-run", args=[self._token]).removeprefix("/")
+
+    def is_valid(self, token: str) -> bool:
+        """Whether ``token`` is the one of the link, and still good for something."""
+        same = secrets.compare_digest(self._token.encode(), token.encode())
+        return bool(self._token) and same and not is_there()
+
+    def accept(self, token: str, form: AdministratorForm) -> User | None:
+        """Make the administrator of a valid ``form``; None if ``token`` is no longer good."""
+        with self._lock, transaction.atomic():
+            if not self.is_valid(token):
+                return None
+            self._token = ""
+            return form.save()
+
+
+def is_there() -> bool:
+    """Whether there is an administrator who can log in."""
+    return User.objects.filter(role=User.Role.ADMINISTRATOR, is_active=True).exists()
+
+
+def create_administrator(username: str, terminal: TextIO = sys.stdin) -> User:
+    """Make an administrator whose password is typed, or the first line of what is piped in.
+
+    Raises UsageError for a name that is taken, and for a password that is too weak.
+    """
+    username = username or _ask_name(terminal)
+    first, again = _ask_password(terminal)
+    form = AdministratorForm({"username": username, "password1": first, "password2": again})
+    if not form.is_valid():
+        wrong = " ".join(text for texts in form.errors.values() for text in texts)
+        forgotten = (
+            "`edge-classify web manage changepassword NAME` gives somebody another password."
+        )
+        raise UsageError(
+            username or "createadmin",
+            wrong.rstrip("."),
+            forgotten if "username" in form.errors else "",
+        )
+    return form.save()
+
+
+def _ask_name(terminal: TextIO) -> str:
+    if not terminal.isatty():
+        remedy = "edge-classify web createadmin NAME < file-with-the-password"
+        raise UsageError("createadmin", "needs a name where nobody can be asked", remedy)
+    return input("Name: ").strip()
+
+
+def _ask_password(terminal: TextIO) -> tuple[str, str]:
+    if terminal.isatty():
+        return getpass.getpass("Password: "), getpass.getpass("Once more: ")
+    line = terminal.readline().rstrip("\r\n")
+    return line, line

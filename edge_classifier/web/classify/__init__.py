@@ -1,0 +1,1 @@
+"""Uploading pictures, and what was recognized in them."""

@@ -1,0 +1,48 @@
+"""The size of uploads, judged while they arrive."""
+
+from typing import Any
+
+from django.core.files.uploadedfile import UploadedFile
+from django.core.files.uploadhandler import SkipFile, TemporaryFileUploadHandler
+
+from edge_classifier.web.settings import UploadSettings
+
+_MEGA = 1_000_000
+MODEL_PATH = "/models/upload"
+
+
+def request_limit(uploads: UploadSettings) -> int:
+    """Bytes of the largest request that is read at all: pictures or a model, with its wrapping."""
+    return int((max(uploads.request_max_mb, uploads.model_max_mb) + 1) * _MEGA)
+
+
+def file_limit(uploads: UploadSettings, path: str) -> int:
+    """Bytes of the largest file that is taken at ``path``."""
+    return int((uploads.model_max_mb if path == MODEL_PATH else uploads.max_mb) * _MEGA)
+
+
+class UploadLimitHandler(TemporaryFileUploadHandler):
+    """Writes each file to ``scratch``, under a name of ours, up to the first byte too many.
+
+    A file that is too large is left out, and its name is in ``request.too_large``, a list that
+    is not there without one; what else is in the form is not lost with it.
+    """
+
+    def new_file(self, field_name: str, file_name: str, *args: Any, **kwargs: Any) -> None:
+        """One more file begins. Django would name the one on disk with the end of its name."""
+        super().new_file(field_name, "upload", *args, **kwargs)
+        self._given_name = file_name
+        self._limit = file_limit(self.request.services.settings.uploads, self.request.path)
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        """Write what fits. ``start`` is the offset in this file."""
+        if start + len(raw_data) > self._limit:
+            self.request.too_large = [*getattr(self.request, "too_large", []), self._given_name]
+            raise SkipFile
+        super().receive_data_chunk(raw_data, start)
+
+    def file_complete(self, file_size: int) -> UploadedFile:
+        """The file, by the name that its sender gave: for messages only."""
+        file = super().file_complete(file_size)
+        file.name = self._given_name
+        return file

@@ -1,0 +1,189 @@
+"""Uploading pictures, and what was recognized in them."""
+
+import logging
+from dataclasses import dataclass
+from http import HTTPStatus
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.views import redirect_to_login
+from django.core.files.uploadedfile import UploadedFile
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext, gettext_noop, ngettext
+from django.views.decorators.http import require_POST, require_safe
+
+from edge_classifier.errors import EdgeClassifierError, PictureError
+from edge_classifier.web.accounts.roles import Role, remember_own, role_of
+from edge_classifier.web.classify import uploads
+from edge_classifier.web.models import Record, User
+from edge_classifier.web.records.display import shown
+from edge_classifier.web.records.record_views import with_relations
+
+_log = logging.getLogger(__name__)
+_FIELD = "pictures"
+_SOURCE = Record.Source("upload")
+# In requests of our script, which puts results into the page that is there; and in answers.
+_FRAGMENT = "X-Fragment"
+
+
+# What is most often wrong with a picture; all else is told in English.
+_PROBLEMS = (
+    gettext_noop("is empty"),
+    gettext_noop("is not a picture"),
+    gettext_noop("needs more memory than there is"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A file that was not classified, and why."""
+
+    name: str
+    text: str
+    status: HTTPStatus
+    wait_s: int = 0
+
+
+@require_safe
+def page(request: HttpRequest) -> HttpResponse:
+    """The form, and the results that ``?records=KEY,KEY`` names."""
+    records = _records(request, request.GET.get("records", ""))
+    return _page(request, records, [])
+
+
+@require_POST
+def upload(request: HttpRequest) -> HttpResponse:
+    """Classify all pictures of the form; what is wrong with one does not stop the others."""
+    if not _may_upload(request):
+        return redirect_to_login(reverse("classify"))
+    files = request.FILES.getlist(_FIELD)
+    failures = [_too_large(request, name) for name in getattr(request, "too_large", [])]
+    if refusal := _refusal(request, files, failures):
+        failures, files = [refusal], []
+    records = []
+    for file in files:
+        result = _classified(request, file)
+        if isinstance(result, Failure):
+            failures.append(result)
+        else:
+            records.append(result)
+    return _answer(request, records, failures)
+
+
+def _may_upload(request: HttpRequest) -> bool:
+    allowed = request.services.settings.access.allow_anonymous_uploads
+    return allowed or role_of(request.user) >= Role.VIEWER
+
+
+def _refusal(
+    request: HttpRequest, files: list[UploadedFile], failures: list[Failure]
+) -> Failure | None:
+    """Why none of ``files`` is looked at."""
+    if not files and not failures:
+        return Failure("", gettext("Choose a picture first."), HTTPStatus.BAD_REQUEST)
+    if not files:
+        return None
+    wait_s = request.services.throttle.allow_uploads(request, len(files), _owner(request))
+    if wait_s is None:
+        return None
+    minutes = -(-wait_s // 60)
+    text = ngettext(
+        "Too many pictures within an hour. Come back in %(minutes)s minute.",
+        "Too many pictures within an hour. Come back in %(minutes)s minutes.",
+        minutes,
+    ) % {"minutes": minutes}
+    return Failure("", text, HTTPStatus.TOO_MANY_REQUESTS, wait_s)
+
+
+def _too_large(request: HttpRequest, name: str) -> Failure:
+    most = {"limit": f"{request.services.settings.uploads.max_mb:g}"}
+    text = gettext("This file is larger than %(limit)s MB.") % most
+    return Failure(name, text, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+
+
+def _classified(request: HttpRequest, file: UploadedFile) -> Record | Failure:
+    """What became of one file."""
+    try:
+        found = uploads.classify_upload(file, request.services)
+        saved = uploads.save(found, source=_SOURCE, owner=_owner(request))
+    except PictureError as error:
+        what = {"problem": gettext(error.problem)}
+        text = gettext("This picture cannot be taken: it %(problem)s.") % what
+        return Failure(file.name or "", text, HTTPStatus.UNPROCESSABLE_ENTITY)
+    except EdgeClassifierError as error:
+        _log.warning("an upload was not classified: %s", error)
+        # Without its subject, which may be a path of this machine.
+        text = gettext("Just now it does not work (%(problem)s).") % {"problem": error.problem}
+        return Failure(file.name or "", text, HTTPStatus.SERVICE_UNAVAILABLE)
+    remember_own(request, saved.key)
+    return saved
+
+
+def _owner(request: HttpRequest) -> User | None:
+    return request.user if request.user.is_authenticated else None
+
+
+def _answer(request: HttpRequest, records: list[Record], failures: list[Failure]) -> HttpResponse:
+    """A fragment for our script; else a page, behind a redirect once something was saved."""
+    if request.headers.get(_FRAGMENT):
+        return _fragment(request, records, failures)
+    if not records:
+        return _page(request, [], failures)
+    for failure in failures:
+        messages.error(request, f"{failure.name}: {failure.text}")
+    if len(records) == 1:
+        return redirect("record", key=records[0].key)
+    keys = ",".join(str(record.key) for record in records)
+    return redirect(f"{reverse('classify')}?{urlencode({'records': keys})}")
+
+
+def _fragment(request: HttpRequest, records: list[Record], failures: list[Failure]) -> HttpResponse:
+    response = render(request, "classify/results.html", _results(records, failures))
+    response[_FRAGMENT] = "1"
+    return _with_status(response, records, failures)
+
+
+def _page(request: HttpRequest, records: list[Record], failures: list[Failure]) -> HttpResponse:
+    settings = request.services.settings
+    context = {
+        **_results(records, failures),
+        "uploads": settings.uploads,
+        "max_bytes": str(int(settings.uploads.max_mb * 1e6)),
+        "per_hour": settings.access.anonymous_uploads_per_hour,
+    }
+    return _with_status(render(request, "classify/classify.html", context), records, failures)
+
+
+def _results(records: list[Record], failures: list[Failure]) -> dict[str, object]:
+    return {"results": [shown(record) for record in records], "failures": failures}
+
+
+def _with_status(
+    response: HttpResponse, records: list[Record], failures: list[Failure]
+) -> HttpResponse:
+    """If nothing went well, the status says so."""
+    if failures and not records:
+        response.status_code = failures[0].status
+        if failures[0].wait_s:
+            response["Retry-After"] = str(failures[0].wait_s)
+    return response
+
+
+def _records(request: HttpRequest, keys: str) -> list[Record]:
+    """The records with these keys that whoever asks may see, in this order."""
+    wanted = [key for text in keys.split(",") if (key := _uuid(text))]
+    wanted = list(dict.fromkeys(wanted))[: request.services.settings.uploads.at_once]
+    if not wanted:
+        return []
+    found = with_relations(request).in_bulk(wanted, field_name="key")
+    return [found[key] for key in wanted if key in found]
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

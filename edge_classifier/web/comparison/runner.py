@@ -1,0 +1,175 @@
+"""Models compared on reviewed pictures, in a child process, one comparison at a time."""
+
+import json
+import logging
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from django.core.files.storage import default_storage
+from django.db import DatabaseError, connection
+
+from edge_classifier import child
+from edge_classifier.errors import EdgeClassifierError
+from edge_classifier.web.comparison.summary import summary
+from edge_classifier.web.installed_models.store import InstalledModel
+from edge_classifier.web.models import Comparison
+from edge_classifier.web.records import picture_storage as store
+from edge_classifier.web.review import datasets
+from edge_classifier.web.review.folder_names import NAMES_FILE
+
+_log = logging.getLogger(__name__)
+_PREFIX = "compare-"
+_DATA = "reviewed"
+# What a slow machine takes to begin, and for one picture; four times as long as a Pi Zero 2.
+_START_S, _PICTURE_S = 120.0, 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonProgress:
+    """How far a comparison is."""
+
+    models: tuple[str, ...]
+    done: int
+    pictures: int
+    # By ``time.monotonic``.
+    started: float
+
+    @property
+    def seconds(self) -> int:
+        """Since the beginning."""
+        return int(time.monotonic() - self.started)
+
+    @property
+    def model(self) -> str:
+        """The one that is measured now."""
+        return self.models[min(self.done, len(self.models) - 1)]
+
+
+class ComparisonRunner:
+    """The comparison that runs, if one does. After a restart none does."""
+
+    def __init__(self, scratch: Path) -> None:
+        """``scratch``: a folder for what is gone when a comparison ends."""
+        self._scratch = scratch
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self.progress: ComparisonProgress | None = None
+        # Why the last one ended without a result; else empty.
+        self.problem = ""
+
+    def start(self, models: Sequence[InstalledModel], since: date | None = None) -> bool:
+        """Compare ``models`` on the pictures since a day; False if another comparison runs."""
+        with self._lock:
+            if self.progress:
+                return False
+            names = tuple(model.name for model in models)
+            self.progress, self.problem = ComparisonProgress(names, 0, 0, time.monotonic()), ""
+        arguments = (tuple(models), since)
+        self._thread = threading.Thread(
+            target=self._run, args=arguments, name="compare", daemon=True
+        )
+        self._thread.start()
+        return True
+
+    def wait(self, within_s: float) -> None:
+        """Until it is over."""
+        if self._thread:
+            self._thread.join(within_s)
+
+    def _run(self, models: Sequence[InstalledModel], since: date | None) -> None:
+        try:
+            self._compare(models, since)
+        except (EdgeClassifierError, OSError, DatabaseError) as error:
+            _log.warning("the comparison ended: %s", error)
+            self.problem = str(error)
+        except Exception as error:  # noqa: BLE001 (a thread's end would be seen by nobody)
+            _log.exception("the comparison broke off")
+            self.problem = type(error).__name__
+        finally:
+            self.progress = None
+            connection.close()
+
+    def _compare(self, models: Sequence[InstalledModel], since: date | None) -> None:
+        _remove_left(self._scratch)
+        run = secrets.token_hex(8)
+        with tempfile.TemporaryDirectory(dir=self._scratch, prefix=_PREFIX) as made:
+            folder = Path(made)
+            count = _lay_out(folder / _DATA, since)
+            for number, model in enumerate(models):
+                if self.progress:
+                    self.progress = replace(self.progress, done=number, pictures=count)
+                said = {"run": run, "since": since.isoformat() if since else ""}
+                _keep(model, {**said, **_measure(model, folder, count)})
+
+
+def _remove_left(scratch: Path) -> None:
+    """What a comparison that was killed has left."""
+    for folder in scratch.glob(f"{_PREFIX}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lay_out(folder: Path, since: date | None) -> int:
+    """Make class folders of the reviewed pictures; how many. Raises storage's errors."""
+    records, count = datasets.reviewed(since), 0
+    found, filled = datasets.classes(records), set()
+    for one in datasets.pictures(records, found):
+        path = folder / one.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if _bring(store.picture_name(one.sha256), path):
+            filled.add(one.folder)
+            count += 1
+    if names := datasets.names_file(one for one in found if one.folder in filled):
+        folder.joinpath(NAMES_FILE).write_text(names, "utf-8")
+    return count
+
+
+def _bring(name: str, path: Path) -> bool:
+    """Have the picture at ``path``: a link, or a copy of what lies elsewhere. False: it is gone."""
+    try:
+        source = Path(default_storage.path(name))
+    except NotImplementedError:  # S3 has no paths.
+        with suppress(FileNotFoundError):
+            path.write_bytes(store.read(name))
+        return path.is_file()
+    if not source.is_file():
+        return False
+    path.symlink_to(source)
+    return True
+
+
+def _measure(model: InstalledModel, folder: Path, count: int) -> dict[str, Any]:
+    """What `edge-classify evaluate` says of one model: ``report`` and more, or ``error``."""
+    # By the path, as labels may lie beside it; one processor is left to the pages, and an
+    # accelerator belongs to the daemon.
+    arguments = (str(model.path), _DATA, "--json", "--threads", "1", "--delegate", "cpu")
+    done = child.run(
+        "edge_classifier",
+        "evaluate",
+        *arguments,
+        folder=folder,
+        time_limit_s=_START_S + _PICTURE_S * count,
+    )
+    if not done.problem:
+        return summary(json.loads(done.output))
+    # Without the command's own name before it.
+    lines = [line.removeprefix("edge-classify: ") for line in done.messages.splitlines()]
+    said = (line for line in reversed(lines) if not line.startswith("note:"))
+    own_words = next(said, "") if done.code and done.code > 0 else ""
+    error = own_words or f"{model.name} {done.problem}"
+    return {"error": error.replace(f"{model.path.parent}/", "")}
+
+
+def _keep(model: InstalledModel, result: Mapping[str, Any]) -> None:
+    hits, pictures, *_interval = result["report"]["accuracy"] if "report" in result else (0, 0)
+    Comparison.objects.create(
+        model=model.version, pictures=pictures, hits=hits, result=dict(result)
+    )

@@ -1,0 +1,165 @@
+"""Models side by side on reviewed pictures."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from typing import Any, NamedTuple
+
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.db.models.fields.json import KT
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.dateparse import parse_date
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from edge_classifier.web.accounts.roles import Role, requires
+from edge_classifier.web.installed_models.uploaded_report import UploadedReport
+from edge_classifier.web.models import Comparison, Record
+from edge_classifier.web.review import datasets
+from edge_classifier.web.templatetags.words import named
+
+_AT_ONCE = 6
+_LISTED = 30
+_SHADES = 4
+
+
+class Cell(NamedTuple):
+    """How often one label was taken for one other."""
+
+    times: int
+    style: str
+
+
+class ComparisonRow(NamedTuple):
+    """One true label of a confusion matrix."""
+
+    label: str
+    cells: list[Cell]
+
+
+class Mistake(NamedTuple):
+    """One picture that a model was wrong about."""
+
+    key: str
+    truth: str
+    predicted: str
+    score: float
+
+
+class DisplayedComparison(NamedTuple):
+    """One model's part of the page."""
+
+    comparison: Comparison
+    error: str
+    report: UploadedReport | None
+    columns: list[str]
+    rows: list[ComparisonRow]
+    mistakes: list[Mistake]
+    pairs: list[tuple[str, str, int]]
+
+
+@require_http_methods(["GET", "POST"])
+@requires(Role.REVIEWER)
+def compare(request: HttpRequest) -> HttpResponse:
+    """Start a comparison, follow it, and see what came of it and of earlier ones."""
+    if request.method == "POST":
+        _start(request)
+        return redirect("review-compare")
+    listed = list(_listed()[:_LISTED])
+    context = {
+        "view": "compare",
+        "progress": request.services.comparisons.progress,
+        "problem": request.services.comparisons.problem,
+        "models": request.services.models.installed(),
+        "current": request.services.models.current(),
+        "listed": listed,
+        "shown": [_shown(one) for one in _wanted(request, listed)],
+    }
+    return render(request, "comparison/compare.html", context)
+
+
+def _start(request: HttpRequest) -> None:
+    names = set(request.POST.getlist("model"))
+    chosen = [model for model in request.services.models.installed() if model.name in names][
+        :_AT_ONCE
+    ]
+    day = request.POST.get("since", "")
+    since = _day(day)
+    if not chosen:
+        messages.error(request, _("Choose at least one model."))
+    elif day and not since:
+        messages.error(request, _("That is no day."))
+    elif len(datasets.classes(datasets.reviewed(since))) < 2:
+        text = _("Pictures of at least two true labels are needed. Review more of them first.")
+        messages.error(request, text)
+    elif not request.services.comparisons.start(chosen, since):
+        messages.error(request, _("Another comparison is running."))
+
+
+def _day(text: str) -> date | None:
+    try:
+        found: date | None = parse_date(text)
+    except ValueError:  # February 30.
+        return None
+    return found
+
+
+def _listed() -> QuerySet[Comparison]:
+    """All comparisons, the newest first, without what is large in them."""
+    facts = {"run": KT("result__run"), "error": KT("result__error"), "since": KT("result__since")}
+    return Comparison.objects.defer("result").annotate(**facts).order_by("-created_at", "-pk")
+
+
+def _wanted(request: HttpRequest, listed: Sequence[Any]) -> list[Comparison]:
+    """Those that were ticked; else the newest, with those that were made together with it."""
+    ticked = [key for key in request.GET.getlist("show") if key.isdecimal() and len(key) < 12]
+    keys = ticked[:_AT_ONCE] or [one.pk for one in listed if one.run == listed[0].run]
+    return list(Comparison.objects.filter(pk__in=keys).order_by("pk"))
+
+
+def _shown(comparison: Comparison) -> DisplayedComparison:
+    """What the page shows of ``comparison``; its texts come from a model, its keys from us."""
+    result = comparison.result
+    if "report" not in result:
+        return DisplayedComparison(comparison, result.get("error", ""), None, [], [], [], [])
+    report = UploadedReport.of_json(result["report"])
+    chinese = {one.label: one.chinese for one in report.labels}
+
+    def name(label: str) -> str:
+        return named(label, chinese.get(label, ""))
+
+    confusion = result["confusion"]
+    return DisplayedComparison(
+        comparison,
+        "",
+        report,
+        [name(label) for label in confusion["labels"]],
+        [ComparisonRow(name(label), cells) for label, cells in _rows(confusion)],
+        [
+            Mistake(one["key"], name(one["truth"]), name(one["predicted"]), one["score"])
+            for one in _still_there(result["mistakes"])
+        ],
+        [(name(one.truth), name(one.predicted), one.share.hits) for one in report.pairs],
+    )
+
+
+def _rows(confusion: Mapping[str, Any]) -> Iterator[tuple[str, list[Cell]]]:
+    has_elsewhere = any(confusion["elsewhere"])
+    for number, label in enumerate(confusion["labels"]):
+        counts = [*confusion["counts"][number], confusion["elsewhere"][number]]
+        total = sum(counts)
+        shown = counts if has_elsewhere else counts[:-1]
+        yield label, [Cell(n, _style(n, total, at == number)) for at, n in enumerate(shown)]
+
+
+def _style(count: int, total: int, is_right: bool) -> str:
+    """The darker, the larger a share of the row."""
+    shade = -(-_SHADES * count // total) if total else 0
+    return f"{'right' if is_right else 'off'} shade-{shade}"
+
+
+def _still_there(mistakes: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    keys = [one["key"] for one in mistakes]
+    found = {str(key) for key in Record.objects.filter(key__in=keys).values_list("key", flat=True)}
+    return [one for one in mistakes if one["key"] in found]

@@ -1,0 +1,200 @@
+"""What Django is to know, made from the page's settings."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edge_classifier.errors import ConfigurationError
+from edge_classifier.web.configuration import Folders, secret_key
+from edge_classifier.web.hosts import allowed_hosts
+from edge_classifier.web.security_settings import safety
+from edge_classifier.web.settings import WebSettings
+
+_FOLDER = Path(__file__).parent
+DATABASE_VARIABLE = "DATABASE_URL"
+LANGUAGES = (("en", "English"), ("zh-hans", "简体中文"))
+
+
+def framework(
+    settings: WebSettings, places: Folders, environment: Mapping[str, str] = os.environ
+) -> dict[str, Any]:
+    """Everything for ``django.conf.settings.configure``. Raises OutputError for its key."""
+    return {
+        "SECRET_KEY": secret_key(places),
+        "DEBUG": False,
+        "ALLOWED_HOSTS": allowed_hosts(settings.server),
+        "ROOT_URLCONF": "edge_classifier.web.urls",
+        "WSGI_APPLICATION": None,
+        "AUTH_USER_MODEL": "web.User",
+        "DATABASES": {"default": database(places, environment)},
+        "USE_TZ": True,
+        "TIME_ZONE": environment.get("TZ") or local_zone(),
+        "DATA_UPLOAD_MAX_NUMBER_FILES": settings.uploads.at_once,
+        "DATA_UPLOAD_MAX_MEMORY_SIZE": 2_500_000,
+        "FILE_UPLOAD_HANDLERS": ["edge_classifier.web.classify.upload_limits.UploadLimitHandler"],
+        "FILE_UPLOAD_TEMP_DIR": str(places.scratch),
+        "FILE_UPLOAD_PERMISSIONS": 0o600,
+        "LOGGING_CONFIG": None,
+        "CACHES": {
+            "default": {
+                "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+                # Throttles count in it: Django's 300 could be flushed from many addresses.
+                "OPTIONS": {"MAX_ENTRIES": 10_000},
+            }
+        },
+        "STORAGES": {
+            "default": pictures(settings, places),
+            "staticfiles": {
+                "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage",
+            },
+        },
+        **_PARTS,
+        **_languages(),
+        **safety(settings),
+    }
+
+
+def _folders(name: str) -> list[Path]:
+    """The folders of this name, of all subjects that have one. Django finds the page's own."""
+    return sorted(_FOLDER.glob(f"*/{name}"))
+
+
+_PARTS: Mapping[str, Any] = {
+    "INSTALLED_APPS": [
+        "edge_classifier.web.apps.Web",
+        "edge_classifier.web.apps.Administration",
+        "django.contrib.auth",
+        "django.contrib.contenttypes",
+        "django.contrib.sessions",
+        "django.contrib.messages",
+        "django.contrib.staticfiles",
+        "axes",
+        "csp",
+        "ninja",
+    ],
+    "MIDDLEWARE": [
+        "edge_classifier.web.context.with_services",
+        # Outside of all that refuses, so that every refusal below /api/ has the API's shape.
+        "edge_classifier.web.api.problems.one_shape",
+        # Before the one that answers for static files, so that these get the headers, too.
+        "django.middleware.security.SecurityMiddleware",
+        "django.middleware.clickjacking.XFrameOptionsMiddleware",
+        "csp.middleware.CSPMiddleware",
+        "whitenoise.middleware.WhiteNoiseMiddleware",
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "edge_classifier.web.accounts.sessions.renewed",
+        "django.middleware.locale.LocaleMiddleware",
+        "django.middleware.common.CommonMiddleware",
+        "django.middleware.csrf.CsrfViewMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+        "django.contrib.messages.middleware.MessageMiddleware",
+        "axes.middleware.AxesMiddleware",
+    ],
+    "AUTHENTICATION_BACKENDS": [
+        "axes.backends.AxesStandaloneBackend",
+        "django.contrib.auth.backends.ModelBackend",
+    ],
+    "TEMPLATES": [
+        {
+            "BACKEND": "django.template.backends.django.DjangoTemplates",
+            "DIRS": [str(folder) for folder in _folders("templates")],
+            "OPTIONS": {
+                "context_processors": [
+                    "django.template.context_processors.request",
+                    "django.contrib.auth.context_processors.auth",
+                    "django.contrib.messages.context_processors.messages",
+                    "edge_classifier.web.context.page",
+                ],
+                "loaders": [
+                    (
+                        "django.template.loaders.cached.Loader",
+                        [
+                            "django.template.loaders.filesystem.Loader",
+                            "django.template.loaders.app_directories.Loader",
+                        ],
+                    )
+                ],
+            },
+        }
+    ],
+    "STATIC_URL": "/static/",
+    # To browsers all lie in one folder, static/web/.
+    "STATICFILES_DIRS": [("web", str(folder)) for folder in _folders("static")],
+    "STATICFILES_FINDERS": [
+        "django.contrib.staticfiles.finders.FileSystemFinder",
+        "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    ],
+    "WHITENOISE_USE_FINDERS": True,  # No step to collect files: they are read where they lie.
+    "LOGIN_URL": "login",
+    "LOGIN_REDIRECT_URL": "classify",
+    "LOGOUT_REDIRECT_URL": "login",
+    "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
+}
+
+
+def _languages() -> dict[str, Any]:
+    return {
+        "USE_I18N": True,
+        "LANGUAGE_CODE": "en",
+        "LANGUAGES": list(LANGUAGES),
+        "LOCALE_PATHS": [str(_FOLDER / "locale")],
+    }
+
+
+def database(places: Folders, environment: Mapping[str, str]) -> dict[str, Any]:
+    """SQLite in the state folder, unless $DATABASE_URL names another. Raises ConfigurationError."""
+    if url := environment.get(DATABASE_VARIABLE):
+        return _from_url(url)
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": str(places.database),
+        "OPTIONS": {
+            # A writer takes its turn at the beginning of its transaction, and waits for it, rather
+            # than failing in the middle. FULL: what is acknowledged outlives a power cut.
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+            " PRAGMA journal_size_limit=16000000; PRAGMA temp_store=MEMORY;",
+        },
+    }
+
+
+def _from_url(url: str) -> dict[str, Any]:
+    try:
+        import dj_database_url  # Here, because only a fleet has it.
+    except ImportError as error:
+        remedy = "pip install 'edge-classifier[fleet]'"
+        raise ConfigurationError(DATABASE_VARIABLE, "needs the extra [fleet]", remedy) from error
+    try:
+        found = dj_database_url.parse(url, conn_max_age=600, conn_health_checks=True)
+    except (ValueError, dj_database_url.ParseError) as error:
+        # Its text would show the password.
+        remedy = "Write postgresql://USER:PASSWORD@HOST/DATABASE."
+        raise ConfigurationError(DATABASE_VARIABLE, "is no database's address", remedy) from error
+    return dict(found)
+
+
+def pictures(settings: WebSettings, places: Folders) -> dict[str, Any]:
+    """Where pictures go, for Django."""
+    storage = settings.storage
+    if not storage.bucket:
+        options: dict[str, Any] = {"location": str(places.pictures), "base_url": None}
+        return {
+            "BACKEND": "edge_classifier.web.records.picture_storage.AtomicFileStorage",
+            "OPTIONS": options,
+        }
+    options = {
+        "bucket_name": storage.bucket,
+        "endpoint_url": storage.endpoint or None,
+        "file_overwrite": True,
+        "querystring_auth": True,
+    }
+    return {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options}
+
+
+def local_zone() -> str:
+    """The machine's time zone by its name; UTC where it cannot be told."""
+    zone = Path("/etc/localtime")
+    _, found, name = str(zone.resolve()).partition("/zoneinfo/")
+    return name if found else "UTC"

@@ -1,0 +1,56 @@
+"""Whether all is well, for machines: without a login, and without anything worth knowing."""
+
+from typing import Any
+
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from edge_classifier.web.live.live_view import LiveView
+from edge_classifier.web.recorder.recorder import Recorder
+
+
+@never_cache
+@require_safe
+def page(request: HttpRequest) -> HttpResponse:
+    """200 and ``ok``, or 503 and ``trouble``: the database, or what writes into it."""
+    found = request.services
+    database = _database()
+    recorder = _recorder(found.recorder) if found.recorder else None
+    is_well = database == "ok" and (recorder is None or recorder["ok"])
+    body = {
+        "status": "ok" if is_well else "trouble",
+        "database": database,
+        "recorder": recorder,
+        "live": _live(found.live) if found.live else None,
+    }
+    return JsonResponse(body, status=200 if is_well else 503)
+
+
+def _database() -> str:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return "trouble"
+    return "ok"
+
+
+def _recorder(recorder: Recorder) -> dict[str, Any]:
+    """Reasons name hosts and files, so they stay on the live page."""
+    status = recorder.status
+    return {
+        "ok": status.connected and not status.trouble,
+        "connected": status.connected,
+        "recorded": status.recorded,
+        "waiting": status.waiting,
+    }
+
+
+def _live(live: LiveView) -> dict[str, Any]:
+    return {
+        "connected": live.broker["connected"],
+        "devices": len(live.devices()),
+        "streams": len(live.seats),
+    }

@@ -1,0 +1,1 @@
+"""The models of this page: files, facts, reports, the choice."""

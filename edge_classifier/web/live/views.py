@@ -1,0 +1,123 @@
+"""The live page, the stream that keeps it up to date, and the last picture of each camera."""
+
+import logging
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from django.contrib.auth import get_user
+from django.db import DatabaseError, close_old_connections
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import render
+from django.utils.translation import get_language, gettext, override
+from django.views.decorators.http import require_GET
+
+from edge_classifier.web.accounts.roles import Role, requires, role_of
+from edge_classifier.web.live.cards import Cards
+from edge_classifier.web.live.live_view import LiveView
+from edge_classifier.web.live.stream import Draw, Stream, seen
+from edge_classifier.web.recorder.recorder import Recorder
+
+_log = logging.getLogger(__name__)
+# Until a page for which there is no room may try again.
+_AGAIN_S = 60
+
+
+@requires(Role.VIEWER)
+@require_GET
+def page(request: HttpRequest) -> HttpResponse:
+    """All cameras as they are now."""
+    found = request.services
+    if found.live is None:
+        return render(request, "live/live.html", {"mqtt": found.settings.mqtt})
+    cards = _cards(found.live, found.recorder)
+    facts = {
+        "mqtt": found.settings.mqtt,
+        "is_live": True,
+        "top": cards.top(),
+        "whole": cards.whole(),
+        "has_devices": bool(found.live.devices()),
+        "again_s": _AGAIN_S,
+    }
+    return render(request, "live/live.html", facts)
+
+
+@requires(Role.VIEWER)
+@require_GET
+def stream(request: HttpRequest) -> HttpResponse:
+    """Server-sent events: the whole first, then what has changed. ``?free`` only asks for room."""
+    found = request.services
+    live = found.live
+    if live is None:
+        raise Http404
+    if "free" in request.GET:
+        return HttpResponse(status=204) if live.seats.is_free else _full()
+    opened = Stream(
+        live,
+        _drawing(_cards(live, found.recorder), get_language() or "en"),
+        live.seats,
+        may_watch=lambda: may_watch(request),
+        is_gone=request.META.get("waitress.client_disconnected", lambda: False),
+        mark=live.mark,
+        version=seen(live.mark, request.headers.get("Last-Event-ID", "")),
+    )
+    if not live.seats.take(opened):
+        return _full()
+    close_old_connections()
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingHttpResponse(opened, content_type="text/event-stream", headers=headers)
+
+
+@requires(Role.VIEWER)
+@require_GET
+def frame(request: HttpRequest, device: str, camera: str) -> HttpResponse:
+    """The last picture of a camera; its address has a number that changes with it."""
+    live = request.services.live
+    jpeg = live.frame(device, camera) if live else None
+    if jpeg is None:
+        raise Http404
+    answer = HttpResponse(jpeg, content_type="image/jpeg")
+    answer.headers["Cache-Control"] = "private, max-age=300"
+    return answer
+
+
+@lru_cache(maxsize=1)
+def _cards(live: LiveView, recorder: Recorder | None) -> Cards:
+    """One set of drawn pieces for all pages."""
+    return Cards(live, recorder)
+
+
+def _drawing(cards: Cards, language: str) -> Draw:
+    """Draws in the page's language, in whatever thread."""
+
+    def draw(since: int) -> tuple[int, Mapping[str, Any]]:
+        try:
+            with override(language):
+                return cards.draw(since)
+        finally:
+            close_old_connections()  # A stream lasts; it is to hold none.
+
+    return draw
+
+
+def may_watch(request: HttpRequest) -> bool:
+    """Whether whoever asked still has a session, and an account that may see this."""
+    fresh = HttpRequest()
+    fresh.session = type(request.session)(request.session.session_key)
+    try:
+        return role_of(get_user(fresh)) >= Role.VIEWER
+    except DatabaseError as error:
+        _log.warning("live: a stream is ended, as accounts cannot be read: %s", error)
+        return False
+    finally:
+        close_old_connections()
+
+
+def _full() -> HttpResponse:
+    text = gettext("Too many live pages are open.")
+    return HttpResponse(
+        text,
+        content_type="text/plain; charset=utf-8",
+        status=503,
+        headers={"Retry-After": _AGAIN_S},
+    )

@@ -1,0 +1,1 @@
+"""What is too old or too much is deleted."""

@@ -1,0 +1,85 @@
+"""What is left lying when something was killed, given up, or has had its time."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from importlib import import_module
+from pathlib import Path
+
+from axes.models import AccessAttempt, AccessFailureLog, AccessLog
+from django.conf import settings
+
+from edge_classifier.web.configuration import Folders
+from edge_classifier.web.models import Picture
+from edge_classifier.web.records.deletion import STEP, remove_unused, unused
+
+_DAY = timedelta(days=1)
+_LOGINS_KEPT = timedelta(days=30)
+_PICTURE = re.compile(r"[0-9a-f]{64}\.jpg")
+
+
+def pictures(now: datetime) -> int:
+    """Delete pictures that nothing has used for a day: what deleted their records was killed."""
+    ids = list(unused().filter(created_at__lt=now - _DAY).values_list("id", flat=True))
+    steps = range(0, len(ids), STEP)
+    return sum(remove_unused(ids[begin : begin + STEP]) for begin in steps)
+
+
+def files(places: Folders, now: datetime) -> int:
+    """Delete halves of files, and take note of pictures that are in no table.
+
+    A noted picture goes with the unused ones a day later, unless somebody takes it up: that way
+    no file is deleted that is being recorded just now. Nothing younger than a day is touched.
+    """
+    before, count = now - _DAY, 0
+    for file in _files(places.scratch):
+        count += _delete_old(file, before)
+    for folder, _, names in os.walk(places.pictures):
+        found = [Path(folder, name) for name in names]
+        count += sum(_delete_old(file, before) for file in found if file.name.startswith("."))
+        _note([file for file in found if _PICTURE.fullmatch(file.name)], before)
+    return count
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (Path(at, name) for at, _, names in os.walk(folder) for name in names)
+
+
+def _is_old(file: Path, before: datetime) -> bool:
+    try:
+        return file.stat().st_mtime < before.timestamp()
+    except FileNotFoundError:
+        return False  # Somebody was quicker.
+
+
+def _delete_old(file: Path, before: datetime) -> bool:
+    if not _is_old(file, before):
+        return False
+    file.unlink(missing_ok=True)
+    return True
+
+
+def _note(found: Sequence[Path], before: datetime) -> None:
+    """Make rows for those files in one folder that have none."""
+    for begin in range(0, len(found), STEP):
+        step = {file.stem: file for file in found[begin : begin + STEP]}
+        known = Picture.objects.filter(sha256__in=list(step)).values_list("sha256", flat=True)
+        lost = [step[name] for name in sorted(step.keys() - set(known))]
+        rows = [Picture(sha256=file.stem, size=0) for file in lost if _is_old(file, before)]
+        Picture.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def sessions() -> int:
+    """Forget sessions that have expired."""
+    store = import_module(settings.SESSION_ENGINE).SessionStore
+    before = store.get_model_class().objects.count()
+    store.clear_expired()
+    return before - store.get_model_class().objects.count()
+
+
+def logins(now: datetime) -> int:
+    """Forget attempts to log in that are too old to matter."""
+    tables = (AccessAttempt, AccessFailureLog, AccessLog)
+    old = (table.objects.filter(attempt_time__lt=now - _LOGINS_KEPT) for table in tables)
+    return sum(attempts.delete()[0] for attempts in old)

@@ -1,0 +1,137 @@
+"""What is recorded, in the tables: everything once, however often it is brought.
+
+Two recorders may have the two halves of one event, the label and its picture, at the same time, and
+neither sees what the other has not committed. So after its commit each looks again.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from operator import itemgetter
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import OuterRef, Q, Subquery
+from django.utils import timezone
+
+from edge_classifier.errors import UnavailableError
+from edge_classifier.web.models import Camera, EventPicture, Label, Picture, Record
+from edge_classifier.web.recorder.messages import RecordedEvent, RecordedSnapshot
+from edge_classifier.web.records import picture_storage as store
+
+
+def write(notes: Iterable[RecordedEvent | RecordedSnapshot]) -> int:
+    """Put all of them on record; how many events are new.
+
+    Raises UnavailableError for the storage of pictures, and Django's errors for the database.
+    """
+    notes = list(notes)
+    events = {note.key: note for note in notes if isinstance(note, RecordedEvent)}
+    snapshots = {note.key: note for note in notes if isinstance(note, RecordedSnapshot)}
+    labels, cameras = _labels(events.values()), _cameras(events.values())
+    keys = events.keys() | snapshots.keys()
+    with transaction.atomic():
+        new = _new(events)
+        _insert([_record(event, labels, cameras) for event in new])
+        _keep(_missing(snapshots))
+        link(keys)
+    link(keys)
+    return len(new)
+
+
+def _missing(snapshots: dict[UUID, RecordedSnapshot]) -> list[RecordedSnapshot]:
+    """Without those that are there: a retained one comes with each connection."""
+    pictured = Record.objects.filter(key__in=snapshots).exclude(picture=None)
+    there = set(pictured.values_list("key", flat=True))
+    return [snapshot for key, snapshot in sorted(snapshots.items()) if key not in there]
+
+
+def _labels(events: Collection[RecordedEvent]) -> dict[str, int]:
+    """Ids of their labels by name, made where there are none.
+
+    Not within the transaction: two recorders that made the same ones in another order would wait
+    for each other.
+    """
+    first: dict[str, datetime] = {}
+    for event in events:
+        first[event.label] = min(event.at, first.get(event.label, event.at))
+    found = {label.name: label for label in Label.objects.filter(name__in=first.keys())}
+    for name, at in sorted(first.items()):
+        if name not in found:
+            found[name] = Label.objects.get_or_create(name=name, defaults={"first_seen": at})[0]
+        seen = found[name].first_seen
+        if seen is None or seen > at:
+            later = Q(first_seen=None) | Q(first_seen__gt=at)
+            Label.objects.filter(later, id=found[name].id).update(first_seen=at)
+    return {name: label.id for name, label in found.items()}
+
+
+def _cameras(events: Collection[RecordedEvent]) -> dict[tuple[str, str], int]:
+    """Ids of their cameras by device and name, made where there are none."""
+    wanted = {(event.device, event.camera) for event in events}
+    cameras = Camera.objects.filter(device__in={device for device, _ in wanted})
+    found = {(camera.device, camera.name): camera.id for camera in cameras}
+    for device, name in sorted(wanted - found.keys()):
+        found[device, name] = Camera.objects.get_or_create(device=device, name=name)[0].id
+    return found
+
+
+def _new(events: dict[UUID, RecordedEvent]) -> list[RecordedEvent]:
+    known = set(Record.objects.filter(key__in=events.keys()).values_list("key", flat=True))
+    return [event for key, event in sorted(events.items()) if key not in known]
+
+
+def _record(
+    event: RecordedEvent, labels: dict[str, int], cameras: dict[tuple[str, str], int]
+) -> Record:
+    return Record(
+        key=event.key,
+        source=Record.Source.EVENT,
+        camera_id=cameras[event.device, event.camera],
+        at=event.at,
+        day=timezone.localdate(event.at),
+        label_id=labels[event.label],
+        before=event.before,
+        score=event.score,
+        margin=event.margin,
+        seq=event.seq,
+        model=event.model,
+        delay_ms=event.delay_ms,
+    )
+
+
+def _insert(records: list[Record]) -> None:
+    """Another recorder may have been quicker with some of them: ON CONFLICT DO NOTHING."""
+    Record.objects.bulk_create(records, ignore_conflicts=True)
+
+
+def _keep(snapshots: Sequence[RecordedSnapshot]) -> None:
+    """Store the pictures, and note which events they belong to: rows first, as ``store.put``."""
+    names = [hashlib.sha256(snapshot.jpeg).hexdigest() for snapshot in snapshots]
+    named = dict(sorted(zip(names, snapshots, strict=True), key=itemgetter(0)))
+    rows = [Picture(sha256=name, size=len(snapshot.jpeg)) for name, snapshot in named.items()]
+    Picture.objects.bulk_create(rows, ignore_conflicts=True)
+    ids = dict(Picture.objects.filter(sha256__in=named).values_list("sha256", "id"))
+    waiting = [
+        EventPicture(key=snapshot.key, picture_id=ids[name])
+        for name, snapshot in zip(names, snapshots, strict=True)
+    ]
+    EventPicture.objects.bulk_create(waiting, ignore_conflicts=True)
+    try:
+        for name, snapshot in named.items():
+            store.put_file(store.picture_name(name), snapshot.jpeg)
+    except Exception as error:  # Each kind of storage has errors of its own.
+        raise UnavailableError("pictures", f"cannot be stored ({error})") from error
+
+
+def link(keys: Collection[UUID]) -> None:
+    """Give those events their pictures whose both halves are there."""
+    waiting = set(EventPicture.objects.filter(key__in=keys).values_list("key", flat=True))
+    # Read once: one that another recorder commits now is not to lose its picture below.
+    both = list(Record.objects.filter(key__in=waiting).values_list("key", flat=True))
+    if not both:
+        return
+    pictures = EventPicture.objects.filter(key=OuterRef("key")).values("picture")[:1]
+    with transaction.atomic():
+        Record.objects.filter(key__in=both, picture=None).update(picture=Subquery(pictures))
+        EventPicture.objects.filter(key__in=both).delete()

@@ -1,0 +1,1 @@
+"""What was seen: history, single records, pictures, filters, deletion, exports."""

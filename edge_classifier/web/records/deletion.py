@@ -1,0 +1,76 @@
+"""Records go, and with them the pictures that nothing else uses: rows, files, thumbnails."""
+
+import time
+from collections.abc import Callable, Collection
+
+from django.contrib.auth.models import AnonymousUser
+from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
+
+from edge_classifier.web.accounts.roles import Role, role_of, visible_to
+from edge_classifier.web.models import EventPicture, Picture, Record, User
+from edge_classifier.web.records import picture_storage as store
+
+# Records in one transaction: the recorder waits for its end.
+STEP = 100
+
+
+def deletable_by(user: User | AnonymousUser) -> QuerySet[Record]:
+    """What ``user`` may delete: reviewers everything, viewers their own uploads."""
+    role = role_of(user)
+    if role >= Role.REVIEWER:
+        return visible_to(user)
+    return Record.objects.filter(owner=user) if role >= Role.VIEWER else Record.objects.none()
+
+
+def delete(records: QuerySet[Record], *, rest: Callable[[float], None] = time.sleep) -> int:
+    """Delete ``records``, which must not be a slice, and say how many they were.
+
+    Step by step, resting as long as each step took: the recorder gets its turns. What no longer
+    fits the query when its turn comes, as it was reviewed meanwhile, stays. Raises OSError, and
+    storage's own errors; the file that could not be deleted is tried again by housekeeping.
+    """
+    deleted, last = 0, 0
+    while True:
+        begun = time.monotonic()
+        step = _next(records, last)
+        if not step:
+            return deleted
+        with transaction.atomic():
+            deleted += records.filter(id__in=list(step)).order_by().delete()[0]
+        remove_unused({picture for picture in step.values() if picture})
+        last = max(step)
+        rest(time.monotonic() - begun)
+
+
+def _next(records: QuerySet[Record], last: int) -> dict[int, int | None]:
+    """The next records after the id ``last``, each with its picture's id."""
+    rows = records.filter(id__gt=last).order_by("id").values_list("id", "picture_id")
+    return dict(rows[:STEP])
+
+
+def unused() -> QuerySet[Picture]:
+    """Pictures of no record and of no event that is still to come."""
+    return Picture.objects.filter(
+        ~Exists(Record.objects.filter(picture=OuterRef("pk"))),
+        ~Exists(EventPicture.objects.filter(picture=OuterRef("pk"))),
+    )
+
+
+def remove_unused(ids: Collection[int]) -> int:
+    """Delete those of these pictures that nothing uses, and say how many they were.
+
+    Row and files go in one transaction, so that nobody can take up the picture in between: on
+    SQLite there is one writer at a time; PostgreSQL lets none refer to a row that is locked, and
+    refuses those that had read it before. Raises as ``delete``.
+    """
+    with transaction.atomic():
+        locked = Picture.objects.select_for_update().filter(id__in=ids).order_by("id")
+        # Asked only now, as whoever held the lock may use one of them since.
+        gone = dict(
+            unused().filter(id__in=[picture.id for picture in locked]).values_list("id", "sha256")
+        )
+        for sha256 in gone.values():
+            store.remove(sha256)
+        Picture.objects.filter(id__in=list(gone)).delete()
+    return len(gone)

@@ -1,0 +1,120 @@
+"""History as a file: every record that a filter finds, the newest first.
+
+A record has these fields, in this order:
+
+    key          its own id, as in its address
+    source       event, upload or api
+    device       of events: the daemon's name
+    camera       of events: the camera's name
+    at           when the frame was captured or the picture uploaded, UTC: 2026-11-22T11:39:00.238Z
+    label        what the model took it for
+    label_zh     its Chinese name, if it has one
+    before       of events: what the camera showed before
+    score        of the label, from 0 to 1
+    margin       how far it was ahead of the second one
+    top          the best labels, best first: [[label, score], ...]; empty for events
+    model        name and first digits of the SHA-256 of the model's file
+    delay_ms     of events: milliseconds from capture to publication
+    verdict      confirmed, corrected or rejected; empty without a review
+    truth        what it really shows: when confirmed or corrected
+    reviewer     name of the account
+    reviewed_at  as ``at``
+    picture      SHA-256 of the picture
+    address      of the picture, for who may see it
+
+What there is not is empty in CSV. In JSON it is null, where it is no text that can be empty.
+
+CSV begins with a byte order mark, without which spreadsheets take Chinese for another alphabet
+(Python reads it as ``utf-8-sig``; pandas as it is); ``top`` is JSON in it. A text that a
+spreadsheet would run as a formula has an apostrophe put before it. JSON has everything as it is:
+one array, so that a download that broke off cannot pass for a whole one, and each record on a line
+of its own.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from django.db.models import QuerySet
+
+from edge_classifier.files import utc_stamp
+from edge_classifier.web.models import Record
+from edge_classifier.web.records.keyset import NEWEST, Position, fetch, older
+
+FIELDS = (
+    "key", "source", "device", "camera", "at", "label", "label_zh", "before", "score", "margin",
+    "top", "model", "delay_ms", "verdict", "truth", "reviewer", "reviewed_at", "picture", "address",
+)  # fmt: skip
+_AT_ONCE = 500
+# What a spreadsheet takes for the beginning of one; the last four are the wide = + - @.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_MARK = "\ufeff"
+
+
+def walk(records: QuerySet[Record]) -> Iterator[Record]:
+    """All of ``records``, the newest first, a few in memory at a time.
+
+    Each step is a query of its own: a slow reader keeps no transaction open.
+    """
+    step = fetch(records, NEWEST, _AT_ONCE)
+    while step:
+        yield from step
+        step = fetch(older(records, Position.of(step[-1])), NEWEST, _AT_ONCE)
+
+
+def row(record: Record, address: Callable[[Record], str]) -> dict[str, Any]:
+    """One record as values of JSON. ``address`` makes that of its picture."""
+    camera, picture, truth = record.camera, record.picture, record.truth
+    return {
+        "key": str(record.key),
+        "source": record.source,
+        "device": camera.device if camera else None,
+        "camera": camera.name if camera else None,
+        "at": utc_stamp(record.at.timestamp()),
+        "label": record.label.name,
+        "label_zh": record.label.chinese,
+        "before": record.before,
+        "score": record.score,
+        "margin": record.margin,
+        "top": record.top,
+        "model": record.model,
+        "delay_ms": record.delay_ms,
+        "verdict": record.verdict,
+        "truth": truth.name if truth else None,
+        "reviewer": record.reviewer.get_username() if record.reviewer else None,
+        "reviewed_at": utc_stamp(record.reviewed_at.timestamp()) if record.reviewed_at else None,
+        "picture": picture.sha256 if picture else None,
+        "address": address(record) if picture else None,
+    }
+
+
+class _Line:
+    """Takes one line from ``csv`` and hands it on."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+def as_csv(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """The lines of a file of CSV."""
+    writer = csv.writer(_Line())
+    yield _MARK + writer.writerow(FIELDS)
+    for found in rows:
+        yield writer.writerow([_cell(found[name]) for name in FIELDS])
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, list):
+        return json.dumps(value, ensure_ascii=False) if value else ""
+    is_formula = isinstance(value, str) and value.startswith(_FORMULA)
+    return f"'{value}" if is_formula else value
+
+
+def as_json(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """The lines of a file of JSON."""
+    between = "[\n"
+    for found in rows:
+        yield between + json.dumps(found, ensure_ascii=False)
+        between = ",\n"
+    yield "\n]\n" if between == ",\n" else "[]\n"

@@ -1,0 +1,221 @@
+"""Which records are meant: read from an address, applied to a query."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Coalesce
+from django.db.models.lookups import In
+from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from edge_classifier.errors import UsageError
+from edge_classifier.web.models import Camera, Label, Record
+
+_YEARS = range(1971, 3000)
+_REVIEWS: Mapping[str, Q] = {
+    "no": Q(verdict=Record.Verdict.NONE),
+    "yes": ~Q(verdict=Record.Verdict.NONE),
+    **{
+        str(verdict): Q(verdict=verdict)
+        for verdict in (
+            Record.Verdict.CONFIRMED,
+            Record.Verdict.CORRECTED,
+            Record.Verdict.REJECTED,
+        )
+    },
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Conditions that all hold; None and "" are none."""
+
+    # Ids of cameras.
+    cameras: tuple[int, ...] | None = None
+    # Ids of labels, one of which the record has, as predicted or as corrected.
+    labels: tuple[int, ...] | None = None
+    source: str = ""
+    # ``yes``, ``no``, or a verdict.
+    review: str = ""
+    score_min: float | None = None
+    score_max: float | None = None
+    since: datetime | None = None
+    # The first moment that does not belong to it.
+    until: datetime | None = None
+
+    @classmethod
+    def parse(cls, params: Mapping[str, str]) -> "Filter":
+        """The filter in an address's parameters; others are ignored.
+
+        Raises UsageError, which tells all that is wrong.
+        """
+        form = FilterForm(params)
+        if form.is_valid():
+            return form.filter()
+        wrong = (f"{name}: {text}" for name, texts in form.errors.items() for text in texts)
+        problem = " ".join(wrong).replace("__all__: ", "")
+        raise UsageError("filter", problem, "docs/web.md has the names and values.")
+
+    def apply(self, records: QuerySet[Record], *, is_frequent: bool = False) -> QuerySet[Record]:
+        """Those of ``records`` that are meant.
+
+        ``is_frequent``: they are so many that looking for each by its label is a detour.
+        """
+        return records.filter(*self._conditions(is_frequent))
+
+    def _conditions(self, is_frequent: bool) -> Iterator[Q]:
+        if self.cameras is not None:
+            yield Q(camera_id__in=self.cameras)
+        if self.labels is not None:
+            # There is no index of an expression: the order of time, or of days, is followed.
+            truth = In(Coalesce("truth_id", 0), self.labels)
+            either = Q(truth) if is_frequent else Q(truth_id__in=self.labels)
+            yield Q(label_id__in=self.labels) | either
+        if self.source:
+            yield Q(source=self.source)
+        if self.review:
+            yield _REVIEWS[self.review]
+        for field, bound in (
+            ("score__gte", self.score_min),
+            ("score__lte", self.score_max),
+            ("at__gte", self.since),
+            ("at__lt", self.until),
+        ):
+            if bound is not None:
+                yield Q(**{field: bound})
+
+
+class DateTimeField(forms.CharField):
+    """A day, or a time of one; in the server's time zone unless it names another."""
+
+    def __init__(self, *, ends: bool, **options: Any) -> None:
+        """``ends``: a day is meant to its end."""
+        widget = forms.TextInput(attrs={"type": "datetime-local"})
+        super().__init__(required=False, max_length=40, widget=widget, **options)
+        self._ends = ends
+
+    def to_python(self, value: object) -> datetime | None:
+        """Raises ValidationError for what is no time."""
+        text = super().to_python(value)
+        try:
+            return self._moment(text) if text else None
+        except ValueError as error:
+            message = _("Write a day such as 2026-11-22, or a time such as 2026-11-22T14:30.")
+            raise ValidationError(message, "invalid") from error
+
+    def _moment(self, text: str) -> datetime:
+        found = datetime.fromisoformat(text)
+        if found.year not in _YEARS:
+            raise ValueError(text)
+        if self._ends and "T" not in text and " " not in text:
+            found += timedelta(days=1)
+        return found if found.tzinfo else timezone.make_aware(found)
+
+    def run_validators(self, value: Any) -> None:
+        """Those of a text; a moment needs none."""
+        if isinstance(value, str):
+            super().run_validators(value)
+
+    def prepare_value(self, value: Any) -> Any:
+        """As the browser's own control wants it; what is wrong stays as it was written."""
+        try:
+            found = self.to_python(value)
+        except ValidationError:
+            return value
+        if found is None:
+            return ""
+        local = timezone.make_naive(found).replace(microsecond=0)
+        return local.isoformat(timespec="seconds" if local.second else "minutes")
+
+
+def _score(text: Any) -> forms.FloatField:
+    widget = forms.NumberInput(attrs={"step": "any", "min": 0, "max": 1, "inputmode": "decimal"})
+    return forms.FloatField(label=text, required=False, min_value=0, max_value=1, widget=widget)
+
+
+class FilterForm(forms.Form):
+    """The filter as people fill it in, and as addresses carry it."""
+
+    device = forms.ChoiceField(label=_("Device"), required=False)
+    camera = forms.ChoiceField(label=_("Camera"), required=False)
+    label = forms.CharField(
+        label=_("Label"),
+        required=False,
+        max_length=200,
+        widget=forms.TextInput(attrs={"list": "labels", "autocomplete": "off"}),
+    )
+    source = forms.ChoiceField(
+        label=_("Source"), required=False, choices=[("", _("all")), *Record.Source.choices]
+    )
+    review = forms.ChoiceField(
+        label=_("Review"),
+        required=False,
+        choices=[
+            ("", _("all")),
+            ("no", _("not reviewed")),
+            ("yes", _("reviewed")),
+            *((value, text) for value, text in Record.Verdict.choices if value),
+        ],
+    )
+    score_min = _score(_("Score from"))
+    score_max = _score(_("Score to"))
+    since = DateTimeField(label=_("From"), ends=False)
+    until = DateTimeField(label=_("Until"), ends=True)
+
+    def __init__(self, params: Mapping[str, str]) -> None:
+        super().__init__(params, label_suffix="")
+        self._cameras = list(Camera.objects.values_list("id", "device", "name"))
+        for field, column in (("device", 1), ("camera", 2)):
+            names = sorted({row[column] for row in self._cameras})
+            self.fields[field].choices = [("", _("all")), *((name, name) for name in names)]
+
+    def clean_label(self) -> tuple[int, ...] | None:
+        """Ids of the labels of this name, in either language, in capitals or not."""
+        if not (name := self.cleaned_data["label"]):
+            return None
+        if name == gettext("unknown"):
+            name = Label.UNKNOWN
+        named = Label.objects.filter(Q(name__iexact=name) | Q(chinese__iexact=name))
+        if ids := tuple(named.values_list("id", flat=True)):
+            return ids
+        raise ValidationError(_("No label has the name “%(name)s”."), params={"name": name})
+
+    def clean(self) -> dict[str, Any]:
+        """Ranges begin before they end."""
+        found = super().clean()
+        for first, last, text in (
+            ("score_min", "score_max", _("The lowest score is above the highest one.")),
+            ("since", "until", _("The beginning is after the end.")),
+        ):
+            low, high = found.get(first), found.get(last)
+            if low is not None and high is not None and low > high:
+                self.add_error(first, text)
+        return found
+
+    def filter(self) -> Filter:
+        """What was asked for. To be called when the form is valid."""
+        given = dict(self.cleaned_data)
+        device, camera = given.pop("device"), given.pop("camera")
+        cameras = tuple(
+            number
+            for number, of, name in self._cameras
+            if device in ("", of) and camera in ("", name)
+        )
+        return Filter(
+            cameras=cameras if device or camera else None, labels=given.pop("label"), **given
+        )
+
+    def given(self) -> list[tuple[str, str]]:
+        """Names and values as they were written; what is empty is left out."""
+        return [(name, value) for name in self.fields if (value := self.data.get(name))]
+
+    def query(self) -> str:
+        """The same as part of an address."""
+        return urlencode(self.given())

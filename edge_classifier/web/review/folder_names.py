@@ -1,0 +1,105 @@
+"""Names of class folders that any file system takes, and training understands. Pure."""
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+
+from edge_classifier.core.labels import UNKNOWN, UNKNOWN_NAMES, parse_labels
+from edge_classifier.core.text import is_printable
+
+# Beside the folders: what labels are called in other languages (docs/training.md).
+NAMES_FILE = "names.toml"
+# Of a name, so that a path stays within the 255 and 260 of file systems.
+_MOST_BYTES = 150
+# What Windows takes in no name, and the mark that text files begin with.
+_SEPARATORS = frozenset('/\\<>:"|?*\ufeff')
+# What Windows takes for a device, whatever ending follows.
+_DEVICES = frozenset(
+    ["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))]
+)
+# Folders that ``dataset.folder`` leaves out.
+_NOT_CLASSES = frozenset(("unsure", "__macosx", "@eadir", "lost+found"))
+# Of which ``dataset.folder`` refuses a folder that has no others.
+_PARTS = frozenset(("train", "training", "val", "valid", "validation", "test", "testing"))
+_UNKNOWNS = frozenset(UNKNOWN_NAMES.values())
+
+
+def folder_names(labels: Iterable[str]) -> dict[str, str]:
+    """Each label's folder. All that say "unknown" share one; no two others are alike in any case.
+
+    A label keeps its name where it can.
+    """
+    taken: set[str] = {UNKNOWN}
+    found: dict[str, str] = {}
+    # Who can keep its name goes first.
+    for label in sorted(set(labels), key=lambda label: (_safe(label) != label, label)):
+        name = _safe(label)
+        found[label] = UNKNOWN if name.casefold() in _UNKNOWNS else _free(name, taken)
+    return _not_misread(found)
+
+
+def names_table(
+    folders: Mapping[str, str], chinese: Mapping[str, str]
+) -> dict[str, dict[str, str]]:
+    """What ``names.toml`` says of ``folders`` (label to folder); empty where it would say nothing.
+
+    A language is complete or not there at all: Chinese names only if every label has one, English
+    ones only if a folder could not be named as its label.
+    """
+    own = {label: folder for label, folder in folders.items() if folder != UNKNOWN}
+    table: dict[str, dict[str, str]] = {folder: {} for folder in own.values()}
+    for label, folder in own.items():
+        if any(label != folder for label, folder in own.items()):
+            table[folder]["en"] = label if is_printable(label) and label.strip() else folder
+        if all(_is_name(chinese.get(label, "")) for label in own):
+            table[folder]["zh"] = chinese[label]
+    return {folder: names for folder, names in table.items() if names}
+
+
+def _is_name(text: str) -> bool:
+    return bool(text.strip()) and is_printable(text)
+
+
+def _safe(label: str) -> str:
+    """``label`` as a folder's name, alike or not."""
+    kept = "".join("_" if _is_unfit(c) else c for c in unicodedata.normalize("NFC", label))
+    name = _cut(" ".join(kept.split()).lstrip(". "))
+    if not name:
+        return "label"
+    reserved = name.lower() in _NOT_CLASSES or name.lower().split(".")[0].strip() in _DEVICES
+    return f"_{name}" if reserved else name
+
+
+def _is_unfit(character: str) -> bool:
+    if character.isspace():
+        return False  # Becomes one blank.
+    return character in _SEPARATORS or not is_printable(character)
+
+
+def _cut(name: str) -> str:
+    """Windows drops dots and blanks at the end."""
+    return name.encode()[:_MOST_BYTES].decode(errors="ignore").rstrip(". ")
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """``name``, or with a number behind it if it is taken; it is taken then."""
+    number, free = 1, name
+    while _key(free) in taken:
+        number += 1
+        free = f"{name}-{number}"
+    taken.add(_key(free))
+    return free
+
+
+def _key(name: str) -> str:
+    return unicodedata.normalize("NFC", name.casefold())
+
+
+def _not_misread(found: dict[str, str]) -> dict[str, str]:
+    """Other names where all together would be taken for numbered lines, or parts of a dataset."""
+    names = tuple(sorted(set(found.values()) - {UNKNOWN}))
+    if UNKNOWN in found.values():
+        names = (*names, UNKNOWN)
+    is_misread = parse_labels("\n".join(names)) != names or all(n.lower() in _PARTS for n in names)
+    if not is_misread:
+        return found
+    return {k: folder if folder == UNKNOWN else f"_{folder}" for k, folder in found.items()}

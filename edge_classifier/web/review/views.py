@@ -1,0 +1,213 @@
+"""Review: pictures one by one or many at once, and what has been reviewed as a dataset."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from edge_classifier.errors import UsageError
+from edge_classifier.web.accounts.roles import Role, requires, visible
+from edge_classifier.web.comparison.views import compare
+from edge_classifier.web.models import Camera, Label, Record
+from edge_classifier.web.review import datasets
+from edge_classifier.web.review import verdicts as reviewing
+
+__all__ = ["compare", "dataset", "judge", "page"]
+
+# Pictures that are sent at once where they are shown one by one.
+_AT_ONCE = 12
+_IN_GRID = 100
+_COUNTED = 1000
+# Labels that are offered while one is typed.
+_KNOWN_LABELS = 2000
+_FILTERS = ("camera", "label", "source")
+# In a reviewer's session: the records that they judged last without JavaScript.
+_LAST = "reviewed_last"
+
+
+@require_http_methods(["GET", "POST"])
+@requires(Role.REVIEWER)
+def page(request: HttpRequest) -> HttpResponse:
+    """The picture that is to be reviewed next, a grid of many, or the dataset made of them."""
+    if request.method == "POST":
+        return _judge_many(request)
+    view = request.GET.get("view", "")
+    if view == "grid":
+        return _grid(request)
+    if view == "dataset":
+        return _dataset_page(request)
+    return _one_by_one(request)
+
+
+def _one_by_one(request: HttpRequest) -> HttpResponse:
+    wait = _queue(request)
+    after = _record(request, "after")
+    records = [*_asked_for(request), *(reviewing.behind(wait, after) if after else wait)[:_AT_ONCE]]
+    items = _items(records)
+    if request.GET.get("part") == "items":
+        return render(request, "review/items.html", {"items": items, **_filters(request.GET)})
+    context = {"items": items, "after": after, **_common(request, wait)}
+    return render(request, "review/review.html", context)
+
+
+def _grid(request: HttpRequest) -> HttpResponse:
+    """Many pictures of one label; of that of the first picture, unless one is asked for."""
+    surest_first = request.GET.get("order") == "sure"
+    wait = _queue(request, surest_first=surest_first)
+    label = request.GET.get("label", "")
+    if not label and (first := wait.first()):
+        label = first.label.name
+        wait = wait.filter(label=first.label)
+    context = {
+        **_common(request, wait),
+        "view": "grid",
+        "records": wait[:_IN_GRID],
+        "shown": Label.objects.filter(name=label).first(),
+        "label": label,
+        "order": "sure" if surest_first else "",
+    }
+    return render(request, "review/grid.html", context)
+
+
+def _dataset_page(request: HttpRequest) -> HttpResponse:
+    """How many pictures each true label has."""
+    found = datasets.classes(datasets.reviewed())
+    context = {
+        "view": "dataset",
+        "classes": found,
+        "total": sum(one.pictures for one in found),
+        "least": datasets.ENOUGH,
+        "has_too_few": not all(one.has_enough for one in found),
+    }
+    return render(request, "review/dataset.html", context)
+
+
+@require_POST
+@requires(Role.REVIEWER)
+def judge(request: HttpRequest, key: UUID) -> HttpResponse:
+    """Take a verdict on one record; JSON for who accepts it, else the next picture."""
+    record = get_object_or_404(visible(request).select_related("label", "truth"), key=key)
+    is_json = request.headers.get("Accept") == "application/json"
+    try:
+        reviewing.judge(record, *_said(request.POST), request.user)
+    except UsageError as error:
+        if is_json:
+            return JsonResponse({"problem": error.problem}, status=400)
+        messages.error(request, error.problem)
+        return redirect(_address(request.POST, record=key))
+    if is_json:
+        truth = record.truth.name if record.truth else None
+        return JsonResponse({"key": key, "verdict": record.verdict, "truth": truth})
+    request.session[_LAST] = [str(key)] if record.verdict else []
+    return redirect(_address(request.POST, after=key))
+
+
+def _judge_many(request: HttpRequest) -> HttpResponse:
+    """Say the same of all records that were ticked, or take back what was said last."""
+    is_undone = "undo" in request.POST
+    keys = request.session.get(_LAST, []) if is_undone else request.POST.getlist("key")
+    records = visible(request).filter(key__in=_keys(keys)).select_related("label")
+    verdict, truth = ("", None) if is_undone else _said(request.POST)
+    try:
+        count = reviewing.judge_all(records, verdict, truth, request.user)
+    except UsageError as error:
+        messages.error(request, error.problem)
+        return redirect(_address(request.POST))
+    request.session[_LAST] = [] if is_undone else keys
+    messages.success(request, _told(count, is_undone))
+    return redirect(_address(request.POST))
+
+
+def _told(count: int, is_undone: bool) -> str:
+    if is_undone:
+        text = ngettext("%d review was taken back", "%d reviews were taken back", count)
+    else:
+        text = ngettext("%d picture reviewed", "%d pictures reviewed", count)
+    return text % count
+
+
+def _said(form: Mapping[str, str]) -> tuple[str, str | None]:
+    """Verdict and true label of a form; a button may choose a label by itself."""
+    if chosen := form.get("choose"):
+        return reviewing.CORRECTED, chosen
+    return form.get("verdict", "-"), form.get("truth") or None
+
+
+@require_GET
+@requires(Role.REVIEWER)
+def dataset(request: HttpRequest) -> HttpResponse:
+    """Reviewed pictures as a zip of class folders: all, or all of which training can begin."""
+    least = datasets.ENOUGH if request.GET.get("labels") == "enough" else 1
+    name = f"dataset-{timezone.localdate():%Y-%m-%d}.zip"
+    pieces = datasets.archive(datasets.reviewed(), least)
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    return StreamingHttpResponse(pieces, content_type="application/zip", headers=headers)
+
+
+def _queue(request: HttpRequest, *, surest_first: bool = False) -> Any:
+    filters = _filters(request.GET)
+    return reviewing.queue(visible(request), **filters, surest_first=surest_first)
+
+
+def _filters(given: Mapping[str, str]) -> dict[str, str]:
+    return {name: given.get(name, "").strip() for name in _FILTERS}
+
+
+def _common(request: HttpRequest, wait: Any) -> dict[str, Any]:
+    """What both ways of reviewing show around the pictures. ``wait``: what they choose from."""
+    to_go = reviewing.up_to(wait, _COUNTED + 1)
+    return {
+        **_filters(request.GET),
+        "to_go": min(to_go, _COUNTED),
+        "many": to_go > _COUNTED,
+        "reviewed": reviewing.reviewed_today(request.user),
+        "cameras": list(Camera.objects.all()),
+        "sources": Record.Source.choices,
+        "labels": Label.objects.order_by("name")[:_KNOWN_LABELS],
+        "can_undo": bool(request.session.get(_LAST)),
+    }
+
+
+def _items(records: Sequence[Record]) -> list[dict[str, Any]]:
+    choices = reviewing.choices(records)
+    return [
+        {"record": record, "choices": some} for record, some in zip(records, choices, strict=True)
+    ]
+
+
+def _asked_for(request: HttpRequest) -> list[Record]:
+    """The record that a link leads to, reviewed or not."""
+    record = _record(request, "record")
+    return [record] if record and record.picture_id else []
+
+
+def _record(request: HttpRequest, parameter: str) -> Record | None:
+    keys = _keys([request.GET.get(parameter, "")])
+    found = visible(request).filter(key__in=keys).select_related("label", "camera", "truth")
+    return found.first() if keys else None
+
+
+def _keys(texts: Sequence[str]) -> list[UUID]:
+    """Those of ``texts`` that can be keys."""
+    found = []
+    for text in texts:
+        try:
+            found.append(UUID(text))
+        except ValueError:
+            continue
+    return found
+
+
+def _address(form: Mapping[str, str], **more: object) -> str:
+    """Where the reviewer was, with the same choice of pictures."""
+    kept = {name: form.get(name, "") for name in (*_FILTERS, "view", "order")}
+    given = {name: value for name, value in {**kept, **more}.items() if value}
+    return f"{reverse('review')}?{urlencode(given)}" if given else reverse("review")

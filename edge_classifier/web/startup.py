@@ -1,0 +1,120 @@
+"""Before anything else: Django knows its settings, and the tables are as the code has them."""
+
+import fcntl
+import logging
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import django
+from django.conf import settings as django_settings
+
+from edge_classifier.errors import EdgeClassifierError, OutputError, UnavailableError
+from edge_classifier.files import name_stamp
+from edge_classifier.web.configuration import Folders, make_folders, places
+from edge_classifier.web.django_settings import framework
+from edge_classifier.web.settings import WebSettings
+
+_log = logging.getLogger(__name__)
+_KEPT_BACKUPS = 3
+# Any number that is the same for all of us: "edge".
+_ADVISORY_LOCK = 0x65646765
+# With less, SQLite cannot even make the files beside its own.
+_LEAST_BYTES = 100_000
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def configure(settings: WebSettings) -> Folders:
+    """Make Django ready, once a process. Raises OutputError and ConfigurationError."""
+    found = places(settings)
+    make_folders(found)
+    with _alone(found):
+        django_settings.configure(**framework(settings, found))
+    django.setup(set_prefix=False)
+    return found
+
+
+def migrate(found: Folders) -> None:
+    """Bring the tables up to date; each step is a transaction of its own.
+
+    SQLite's file is copied before the first one. Raises OutputError and UnavailableError.
+    """
+    from django.db import DatabaseError, connection  # Works only after ``configure``.
+
+    try:
+        with _alone(found):
+            if connection.vendor == "sqlite" and not found.database.exists():
+                found.database.touch(mode=0o600)
+            if connection.vendor == "postgresql":
+                # Other machines have another folder. It ends with the connection.
+                connection.cursor().execute("SELECT pg_advisory_lock(%s)", [_ADVISORY_LOCK])
+            _apply(found)
+    except DatabaseError as error:
+        raise _unusable(found, error) from error
+    finally:
+        connection.close()
+
+
+def _apply(found: Folders) -> None:
+    from django.core.management import call_command  # Works only after ``configure``.
+    from django.db import connection
+    from django.db.migrations.executor import MigrationExecutor
+
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if not plan:
+        return
+    if connection.vendor == "sqlite" and executor.loader.applied_migrations:
+        back_up(found)
+    _log.info("the database is brought up to date: %d steps", len(plan))
+    call_command("migrate", interactive=False, verbosity=0)
+
+
+@contextmanager
+def _alone(found: Folders) -> Iterator[None]:
+    """Of all processes with this folder, one at a time: the others wait, and find it done."""
+    try:
+        lock = (found.state / "lock").open("w")
+    except OSError as error:
+        raise OutputError(str(found.state), f"cannot be written to ({error.strerror})") from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _unusable(found: Folders, error: Exception) -> EdgeClassifierError:
+    from django.db import connection  # Works only after ``configure``.
+
+    name = str(connection.settings_dict["NAME"])
+    remedy = ""
+    if connection.vendor == "sqlite":
+        if shutil.disk_usage(found.state).free < _LEAST_BYTES:  # SQLite calls it an I/O error.
+            return OutputError(name, "the disk is full", "Make room.")
+        remedy = f"Copies from before earlier changes of its tables are in {found.backups}."
+    if getattr(error.__cause__, "sqlite_errorcode", None) in _DAMAGED:
+        remedy = f"The file is damaged: put a copy from {found.backups} in its place, or move it"
+        remedy += " away to begin anew. Pictures are not in it."
+    return UnavailableError(name, f"the database cannot be used ({error})", remedy)
+
+
+def back_up(found: Folders) -> Path:
+    """Copy SQLite's file as it is now, and keep the newest few copies. Raises OutputError."""
+    copy = found.backups / f"web-{name_stamp(time.time())}.db"
+    try:
+        copy.touch(mode=0o600)
+        with (
+            closing(sqlite3.connect(found.database)) as source,
+            closing(sqlite3.connect(copy)) as target,
+        ):
+            source.backup(target)
+        for old in sorted(found.backups.glob("web-*.db"))[:-_KEPT_BACKUPS]:
+            old.unlink()
+    except (sqlite3.Error, OSError) as error:
+        copy.unlink(missing_ok=True)
+        remedy = "The page does not start without a copy to go back to; make room."
+        raise OutputError(str(copy), f"no copy of the database ({error})", remedy) from error
+    _log.info("the database was copied to %s", copy)
+    return copy

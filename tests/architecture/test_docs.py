@@ -1,0 +1,129 @@
+"""What the program has, the documents say; what the documents point to is there."""
+
+import argparse
+import re
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from edge_classifier.cli.main import CLASSIFY, COMMANDS, build_parser, load_command
+from edge_classifier.config import sources
+from edge_classifier.config.reference import with_tables
+from edge_classifier.core.contract import Contract
+from edge_classifier.errors import ExitCode
+from edge_classifier.modelfile.catalogue import CATALOGUE_VARIABLE, MODELS_VARIABLE, load_catalogue
+from edge_classifier.training import load_settings as configuration
+from edge_classifier.web import configuration as web
+from edge_classifier.web.django_settings import DATABASE_VARIABLE
+from tests.conftest import REPOSITORY
+
+CLI_TEXT = (REPOSITORY / "docs" / "cli.md").read_text("utf-8")
+PAGES = [REPOSITORY / "README.md", *sorted(REPOSITORY.glob("docs/**/*.md"))]
+PAGES += [REPOSITORY / "models" / "README.md", REPOSITORY / "edge_classifier/samples/README.md"]
+
+
+def options_of(parser: argparse.ArgumentParser) -> set[str]:
+    """Long options of a parser and its sub-commands."""
+    found: set[str] = set()
+    for action in parser._actions:
+        found |= {option for option in action.option_strings if option.startswith("--")}
+        if isinstance(action, argparse._SubParsersAction):
+            for inner in action.choices.values():
+                found |= options_of(inner)
+    return found
+
+
+@pytest.mark.parametrize("name", [CLASSIFY, *COMMANDS])
+def test_every_option_of_a_command_is_in_the_docs(name: str) -> None:
+    parser = build_parser(name, load_command(name))
+    missing = {option for option in options_of(parser) if f"`{option}" not in CLI_TEXT}
+    assert not missing - {"--debug"} - ({"--json"} if "--json]" in CLI_TEXT else set())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_a_section(name: str) -> None:
+    assert f"## `edge-classify {name}`" in CLI_TEXT
+
+
+@pytest.mark.parametrize("code", ExitCode)
+def test_every_exit_code_is_in_the_docs_with_its_meaning(code: ExitCode) -> None:
+    plain = CLI_TEXT.replace("`", "")
+    assert f"| {code.value} | {code.meaning} |" in plain
+
+
+@pytest.mark.parametrize("variable", [CATALOGUE_VARIABLE, MODELS_VARIABLE])
+def test_every_environment_variable_is_in_the_docs(variable: str) -> None:
+    assert f"`{variable}`" in CLI_TEXT
+
+
+@pytest.mark.parametrize("key", [item.name for item in fields(Contract) if item.name != "labels"])
+def test_every_contract_key_is_in_the_docs(key: str) -> None:
+    assert f"`{key}`" in (REPOSITORY / "docs" / "contract.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", ["configuration.md", "training-settings.md", "web-settings.md"])
+def test_tables_of_settings_are_the_ones_that_the_classes_make(name: str) -> None:
+    page = (REPOSITORY / "docs" / name).read_text("utf-8")
+    remedy = f"python -m edge_classifier.config.reference docs/{name}"
+    assert page == with_tables(page), remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "constant"),
+    [
+        ("configuration.md", sources.PREFIX),
+        ("configuration.md", sources.FILE_VARIABLE),
+        ("configuration.md", str(sources.SYSTEM_FILE)),
+        ("web-settings.md", web.PREFIX),
+        ("web-settings.md", str(web.SYSTEM_FILE)),
+        ("web-settings.md", DATABASE_VARIABLE),
+    ],
+)
+def test_pages_of_settings_tell_where_they_come_from(name: str, constant: str) -> None:
+    assert constant in (REPOSITORY / "docs" / name).read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", ["training.md", "training-settings.md"])
+def test_examples_of_training_settings_are_valid(name: str, tmp_path: Path) -> None:
+    page = (REPOSITORY / "docs" / name).read_text("utf-8")
+    examples = re.findall(r"```toml\n# garden.toml\n(.*?)```", page, re.DOTALL)
+    assert examples
+    for example in examples:
+        (tmp_path / "garden.toml").write_text(example, "utf-8")
+        configuration.load(tmp_path / "garden.toml", [], {})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_every_link_between_documents_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)", page.read_text("utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_every_model_has_its_licence_and_every_embedded_one_its_hash_in_the_model_cards() -> None:
+    cards = (REPOSITORY / "models" / "README.md").read_text("utf-8")
+    for entry in load_catalogue().entries:
+        assert entry.name in cards
+        assert entry.licence in cards
+        assert not entry.embedded or entry.sha256 in cards
+
+
+def test_every_sample_picture_has_its_rights_stated() -> None:
+    rights = (REPOSITORY / "edge_classifier/samples/README.md").read_text("utf-8")
+    for picture in (REPOSITORY / "edge_classifier/samples").glob("*.jpg"):
+        assert f"| {picture.name} |" in rights
+
+
+def test_the_wheel_takes_the_models_along() -> None:
+    data = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
+    wheel = data["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["force-include"] == {"models": "edge_classifier/models"}
+
+
+def test_readme_names_the_two_commands_and_they_are_there() -> None:
+    text = (REPOSITORY / "README.md").read_text("utf-8")
+    for script in ("scripts/demo", "scripts/test"):
+        assert script in text
+        assert (REPOSITORY / script).stat().st_mode & 0o111

@@ -1,0 +1,155 @@
+"""The device as Home Assistant is to see it."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from edge_classifier.mqtt.codec import encoded
+from edge_classifier.mqtt.discovery import DiscoveredDevice, discovery_payload
+from edge_classifier.mqtt.topics import Topics
+
+DEVICE = DiscoveredDevice(
+    topics=Topics("edge-classifier", "porch-pi", "homeassistant"),
+    cameras={"front": "Front door", "back_2": ""},
+    model="model-1",
+    options=("cat", "dog", "unknown"),
+    stats_s=30,
+)
+
+
+def components(device: DiscoveredDevice = DEVICE) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = discovery_payload(device)["cmps"]
+    return found
+
+
+def test_discovery_names_device_and_origin() -> None:
+    payload = discovery_payload(DEVICE)
+    assert payload["dev"]["ids"] == ["edge-classifier-porch-pi"]
+    assert payload["dev"]["name"] == "porch-pi"
+    assert payload["dev"]["mdl"] == "model-1"
+    assert payload["o"]["name"] == "edge-classifier"
+    assert payload["avty"] == [{"topic": "edge-classifier/porch-pi/availability"}]
+    assert payload["avty_mode"] == "all"
+
+
+def test_discovery_has_seven_entities_a_camera_and_four_of_the_device() -> None:
+    platforms = {key: component["p"] for key, component in components().items()}
+    assert platforms == {
+        "fps": "sensor",
+        "temperature": "sensor",
+        "memory": "sensor",
+        "outbox": "sensor",
+        **{
+            f"{camera}.{what}": platform
+            for camera in ("front", "back_2")
+            for what, platform in {
+                "label": "sensor",
+                "score": "sensor",
+                "change": "event",
+                "snapshot": "image",
+                "connection": "binary_sensor",
+                "enabled": "switch",
+                "threshold": "number",
+            }.items()
+        },
+    }
+
+
+def test_discovery_gives_each_entity_a_stable_id_of_its_own() -> None:
+    renamed = replace(DEVICE, cameras={"front": "Another title", "back_2": "Yard"}, model="other")
+    before, after = components(), components(renamed)
+    ids = [component["unique_id"] for component in before.values()]
+    assert len(set(ids)) == len(ids)
+    assert ids == [component["unique_id"] for component in after.values()]
+    assert before["front.label"]["unique_id"] == "edge-classifier.porch-pi.front.label"
+    assert before["front.label"]["default_entity_id"] == "sensor.porch_pi_front_label"
+    assert before["back_2.change"]["default_entity_id"] == "event.porch_pi_back_2_change"
+    assert before["fps"]["default_entity_id"] == "sensor.porch_pi_fps"
+
+
+def test_discovery_ids_of_names_that_look_alike_differ() -> None:
+    one = replace(DEVICE, topics=Topics("b", "a", "p"), cameras={"b_c": ""})
+    other = replace(DEVICE, topics=Topics("b", "a_b", "p"), cameras={"c": ""})
+    ids = {
+        component["unique_id"]
+        for device in (one, other)
+        for component in components(device).values()
+    }
+    assert len(ids) == 2 * len(components(one))
+
+
+def test_discovery_names_entities_by_title_or_else_by_name() -> None:
+    assert components()["front.label"]["name"] == "Front door label"
+    assert components()["back_2.label"]["name"] == "back_2 label"
+    assert components()["fps"]["name"] == "fps"
+
+
+def test_discovery_shows_label_as_an_enum_with_all_names_once() -> None:
+    label = components(replace(DEVICE, options=("cat", "dog", "cat", "unknown")))["front.label"]
+    assert label["device_class"] == "enum"
+    assert label["options"] == ["cat", "dog", "unknown"]
+    assert label["state_topic"] == "edge-classifier/porch-pi/front/state"
+    assert label["json_attributes_topic"] == label["state_topic"]
+
+
+@pytest.mark.parametrize(("labels", "is_enum"), [(250, True), (251, False), (1001, False)])
+def test_discovery_of_very_many_labels_has_no_enum(labels: int, is_enum: bool) -> None:
+    device = replace(DEVICE, options=tuple(f"label number {number}" for number in range(labels)))
+    label = components(device)["front.label"]
+    assert ("device_class" in label) is is_enum
+    assert ("options" in label) is is_enum
+    assert len(encoded(discovery_payload(device))) < 32_000
+
+
+def test_discovery_makes_what_a_camera_shows_depend_on_the_camera() -> None:
+    both = [
+        {"topic": "edge-classifier/porch-pi/availability"},
+        {"topic": "edge-classifier/porch-pi/front/availability"},
+    ]
+    made = components()
+    for what in ("label", "score", "change", "snapshot"):
+        assert made[f"front.{what}"]["avty"] == both
+    # These work, or say something, without it.
+    for what in ("connection", "enabled", "threshold"):
+        assert "avty" not in made[f"front.{what}"]
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        ("payload_on", {"camera": "front", "enabled": True}),
+        ("payload_off", {"camera": "front", "enabled": False}),
+    ],
+)
+def test_discovery_switch_asks_for_enabling_its_own_camera(
+    payload: str, expected: dict[str, object]
+) -> None:
+    switch = components()["front.enabled"]
+    assert switch["command_topic"] == "edge-classifier/porch-pi/request/enable"
+    assert json.loads(switch[payload]) == expected
+    assert {switch["state_on"], switch["state_off"]} == {"ON", "OFF"}
+
+
+def test_discovery_number_asks_for_a_threshold_of_its_own_camera() -> None:
+    number = components()["front.threshold"]
+    assert number["command_topic"] == "edge-classifier/porch-pi/request/threshold"
+    asked = number["command_template"].replace("{{ value }}", "0.75")
+    assert json.loads(asked) == {"camera": "front", "threshold": 0.75}
+    assert (number["min"], number["max"]) == (0, 1)
+
+
+@pytest.mark.parametrize(("stats_s", "expected"), [(1, 60), (30, 90), (600, 1800)])
+def test_discovery_figures_expire_when_statistics_stay_away(stats_s: float, expected: int) -> None:
+    made = components(replace(DEVICE, stats_s=stats_s))
+    for what in ("fps", "temperature", "memory", "outbox"):
+        assert made[what]["expire_after"] == expected
+        assert made[what]["state_topic"] == "edge-classifier/porch-pi/stats"
+
+
+def test_discovery_removes_the_entities_of_a_camera_that_is_gone() -> None:
+    made = components(replace(DEVICE, cameras={"front": ""}, gone=["back_2"]))
+    assert made["back_2.label"] == {"p": "sensor"}
+    assert made["back_2.enabled"] == {"p": "switch"}
+    assert made.keys() == components().keys()

@@ -1,0 +1,82 @@
+"""Files that are whole or not there, and time stamps."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from edge_classifier.errors import OutputError
+from edge_classifier.files import name_stamp, replacing, utc_stamp, write_whole
+
+
+def test_file_is_replaced_only_when_the_block_ends(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with replacing(path) as file:
+        file.write(b"new")
+        assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [OSError("full"), KeyboardInterrupt(), ValueError()])
+def test_file_whose_block_fails_stays_as_it_was(tmp_path: Path, error: BaseException) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with pytest.raises(type(error)), replacing(path) as file:  # noqa: PT012
+        file.write(b"half")
+        raise error
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_content_is_flushed_to_the_medium_before_the_name_where_it_is_durable(
+    tmp_path: Path, durable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[bool] = []
+    monkeypatch.setattr(os, "fsync", lambda _: steps.append((tmp_path / "file").exists()))
+    with replacing(tmp_path / "file", durable=durable) as file:
+        file.write(b"x")
+    assert steps == ([False] if durable else [])
+
+
+def test_file_has_the_mode_that_was_asked_for(tmp_path: Path) -> None:
+    with replacing(tmp_path / "secret", mode=0o600):
+        pass
+    assert stat.S_IMODE((tmp_path / "secret").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("name", ["a" * 255, "界" * 85])
+def test_file_may_have_the_longest_name_there_is(tmp_path: Path, name: str) -> None:
+    write_whole(tmp_path / name, b"x")
+    assert (tmp_path / name).read_bytes() == b"x"
+
+
+def test_text_is_written_as_utf_8_whatever_it_holds(tmp_path: Path) -> None:
+    write_whole(tmp_path / "file", "ä\udc80")
+    assert (tmp_path / "file").read_bytes() == b"\xc3\xa4?"
+
+
+def test_file_that_cannot_be_written_is_an_output_error_with_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "none" / "file"
+    with pytest.raises(OutputError, match="cannot be written") as caught:
+        write_whole(path, b"")
+    assert caught.value.subject == str(path)
+
+
+@pytest.mark.parametrize(
+    ("utc", "expected"),
+    [
+        (0.0, "1970-01-01T00:00:00.000Z"),
+        (1_700_000_000.0004, "2023-11-14T22:13:20.000Z"),
+        (1_700_000_000.9999, "2023-11-14T22:13:20.999Z"),
+    ],
+)
+def test_utc_stamp_is_iso_8601_in_milliseconds(utc: float, expected: str) -> None:
+    assert utc_stamp(utc) == expected
+
+
+def test_name_stamp_is_in_microseconds_and_may_stand_in_a_name() -> None:
+    assert name_stamp(1_785_063_402.123456) == "20260726T105642123456Z"

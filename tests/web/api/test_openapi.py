@@ -1,0 +1,122 @@
+"""The API against its own description: whatever is sent, answers are what OpenAPI says."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+import schemathesis
+from django.core.cache import cache
+from django.core.wsgi import get_wsgi_application
+from django.test import Client
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from playwright.sync_api import sync_playwright
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from edge_classifier.web.api import api
+from edge_classifier.web.apps import Services
+from edge_classifier.web.models import Record
+from edge_classifier.web.worker.client import PictureWorker
+from tests.web import making
+from tests.web.api_client import PROBLEM, ROOT, Program, program
+from tests.web.conftest import PLACES
+from tests.web.serving import PASSWORD, Page, web
+from tests.web.working import working
+
+EVENT, OWN = (
+    UUID("00000000-0000-4000-8000-000000000001"),
+    UUID("00000000-0000-4000-8000-000000000002"),
+)
+DESCRIPTION: dict[str, Any] = json.loads(json.dumps(api.get_openapi_schema()))
+
+# What is random is no picture, and no record's key: some of what is sent must be good.
+schemathesis.openapi.media_type("image/jpeg", st.sampled_from([making.jpeg(), b"no picture"]))
+schemathesis.openapi.format("uuid", st.sampled_from([str(EVENT), str(OWN)]) | st.uuids().map(str))
+described = schemathesis.openapi.from_dict(DESCRIPTION)
+described.app = get_wsgi_application()
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[PictureWorker]:
+    """One child for all that is sent."""
+    with working(PLACES.models) as found:
+        yield found
+
+
+@pytest.fixture
+def asks(
+    transactional_db: None,
+    worker: PictureWorker,
+    change: Callable[..., Services],
+    request: pytest.FixtureRequest,
+) -> Program:
+    """A program whose user has the role that is asked for."""
+    change(worker=worker)
+    return program(request.param)
+
+
+@described.parametrize()
+@pytest.mark.parametrize("asks", ["viewer", "reviewer"], indirect=True)
+@settings(
+    max_examples=15,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    # What a request changes is put right before the next.
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_answer_is_what_the_description_says(case: schemathesis.Case, asks: Program) -> None:
+    cache.clear()
+    if Record.objects.filter(verdict="").count() != 2:
+        Record.objects.all().delete()
+        making.event(key=EVENT, picture=making.jpeg())
+        making.upload(key=OWN, owner=asks.user, top=[["cat", 0.9]])
+    # Which names there are, and what a picture is, no description can say: 422 is right, too.
+    case.call_and_validate(headers=asks.headers, excluded_checks=[positive_data_acceptance])
+
+
+def test_description_that_is_served_is_this_one(viewer: Client) -> None:
+    assert viewer.get(f"{ROOT}/openapi.json").json() == DESCRIPTION
+
+
+def test_every_operation_describes_its_refusals_as_problems() -> None:
+    for path, operations in DESCRIPTION["paths"].items():
+        for method, operation in operations.items():
+            refusals = [one for code, one in operation["responses"].items() if int(code) >= 400]
+            kinds = {kind for refusal in refusals for kind in refusal["content"]}
+            assert kinds == {PROBLEM}, (method, path)
+            assert operation["description"]
+            assert operation["security"] == [{"TokenAuth": []}, {"LoginAuth": []}]
+
+
+def test_page_of_the_api_works_in_a_browser(tmp_path: Path) -> None:
+    """Under the content security policy of all pages, and without asking anybody else."""
+    browser_path = shutil.which("chromium") or pytest.skip("chromium is not installed")
+    web(tmp_path, "createadmin", "ann", stdin=f"{PASSWORD}\n{PASSWORD}\n")
+    said: list[str] = []
+    with Page(tmp_path) as page, sync_playwright() as engines:
+        browser = engines.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
+        tab = browser.new_page()
+        tab.on("console", lambda message: said.append(message.text))
+        tab.on("pageerror", lambda error: said.append(str(error)))
+        tab.on("request", lambda asked: said.append(asked.url) if not ours(asked.url) else None)
+        tab.goto(f"{page.address}{ROOT}/docs")
+        tab.fill("input[name=username]", "ann")
+        tab.fill("input[name=password]", PASSWORD)
+        tab.press("input[name=password]", "Enter")
+        tab.click("#operations-Records-delete .opblock-summary-control")
+        tab.click("#operations-Records-delete .try-out__btn")
+        tab.fill("#operations-Records-delete input", str(EVENT))
+        tab.click("#operations-Records-delete .execute")
+        # Not 403: the page sends the CSRF token along.
+        tab.wait_for_selector("#operations-Records-delete .live-responses-table >> text=404")
+        browser.close()
+    assert [line for line in said if "404" not in line] == []
+
+
+def ours(url: str) -> bool:
+    return url.startswith(("http://127.0.0.1:", "data:", "blob:"))

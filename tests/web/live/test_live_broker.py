@@ -1,0 +1,283 @@
+"""The live part with a real broker."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from paho.mqtt import client as paho
+
+from edge_classifier.errors import UnavailableError
+from edge_classifier.web.live.live_view import LiveView
+from edge_classifier.web.live.stream import Stream
+from edge_classifier.web.settings import ServerSettings, WebMqttSettings, WebSettings
+from tests.mosquitto import Broker, Listener, password_file
+from tests.ports import HOST, free_port
+from tests.waiting import eventually
+
+ROOT = "edge-classifier/pi"
+STATE = json.dumps({"label": "cat", "score": 0.8, "ts": "2026-11-22T11:39:00.238Z"})
+JPEG = b"\xff\xd8\xff\xe0 and so on"
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    with Broker(tmp_path / "broker") as started:
+        yield started
+        eventually(lambda: not [one for one in threading.enumerate() if "-live-" in one.name])
+
+
+@contextmanager
+def following(port: int, **mqtt: Any) -> Iterator[LiveView]:
+    before = set(threading.enumerate())
+    live = LiveView(
+        WebSettings(
+            mqtt=WebMqttSettings(host=HOST, port=port, **mqtt), server=ServerSettings(streams=2)
+        )
+    )
+    live.start()
+    try:
+        yield live
+    finally:
+        live.stop()
+    assert not [one for one in set(threading.enumerate()) - before if one.name.startswith("live")]
+
+
+class Daemon(Listener):
+    """Somebody with a daemon's topics, who answers requests as told."""
+
+    def __init__(self, port: int, **answer: Any) -> None:
+        super().__init__(port, f"{ROOT}/request/+", name="daemon")
+        self.answer = answer
+
+    def __enter__(self) -> "Daemon":
+        super().__enter__()
+        self.publish(f"{ROOT}/availability", "online", retain=True)
+        self.publish(f"{ROOT}/front/availability", "online", retain=True)
+        self.publish(f"{ROOT}/front/state", STATE, retain=True)
+        return self
+
+    def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
+        super()._on_message(_client, _data, message)
+        asked = json.loads(message.payload)
+        if self.answer and "transaction" in asked:
+            body = {"transaction": asked["transaction"], **self.answer}
+            self.client.publish(message.topic.replace("request", "response"), json.dumps(body), 1)
+
+
+def knows(live: LiveView, name: str = "pi") -> bool:
+    found = live.device(name)
+    return bool(found and found["online"])
+
+
+@pytest.mark.parametrize("protocol", ["3.1.1", "5"])
+def test_what_the_broker_keeps_is_known_after_the_connection(broker: Broker, protocol: str) -> None:
+    with Daemon(broker.port) as daemon:
+        daemon.publish(f"{ROOT}/front/snapshot", JPEG, retain=True)
+        with following(broker.port, protocol=protocol) as live:
+            eventually(lambda: knows(live) and live.frame("pi", "front"))
+            [device] = live.view()["devices"]
+            assert device["cameras"][0]["label"] == "cat"
+            assert live.broker["connected"]
+
+
+def test_fleet_that_the_broker_keeps_is_known_to_the_last_device(tmp_path: Path) -> None:
+    lines = ("allow_anonymous true", "persistence false", "max_queued_messages 1000")
+    with Broker(tmp_path / "broker", lines) as broker, Listener(broker.port, "nothing") as fleet:
+        for number in range(400):
+            root = f"edge-classifier/d{number}"
+            fleet.client.publish(f"{root}/availability", "online", 1, retain=True)
+            fleet.client.publish(f"{root}/info", json.dumps({"labels": ["x" * 10] * 500}), 1, True)
+            fleet.client.publish(f"{root}/front/state", STATE, 1, retain=True)
+            fleet.client.publish(f"{root}/front/snapshot", JPEG + bytes(9000), 0, retain=True)
+        fleet.publish("the-end", "")
+        with following(broker.port) as live:
+            eventually(lambda: sum(bool(live.frame(f"d{n}", "front")) for n in range(400)) == 400)
+            assert len(live.devices()) == 400
+
+
+def test_connection_comes_back_after_the_broker_was_killed(broker: Broker) -> None:
+    with Daemon(broker.port), following(broker.port) as live:
+        eventually(lambda: knows(live))
+        broker.kill()
+        eventually(lambda: not live.broker["connected"])
+        assert live.broker["reason"]
+        broker.start()
+        eventually(lambda: live.broker["connected"] and knows(live))
+        assert live.broker["reason"] == ""
+
+
+def test_broker_that_is_not_there_is_said_and_tried_again(tmp_path: Path) -> None:
+    port = free_port()
+    with following(port) as live:
+        eventually(lambda: live.broker["reason"])
+        assert live.broker["reason"] == "nothing listens there"
+        with Broker(tmp_path / "late", port=port):
+            eventually(lambda: live.broker["connected"], within_s=40)
+
+
+def test_wrong_password_is_told_and_the_right_one_works(tmp_path: Path) -> None:
+    passwords = password_file(tmp_path, page="right")
+    secret = tmp_path / "secret"
+    secret.write_text("wrong")
+    lines = ("allow_anonymous false", f"password_file {passwords}")
+    with (
+        Broker(tmp_path / "broker", lines) as broker,
+        following(broker.port, username="page", password_file=secret) as live,
+    ):
+        eventually(lambda: live.broker["reason"])
+        assert "refuses" in live.broker["reason"]
+        assert "wrong" not in live.broker["reason"]
+        secret.write_text("right")  # Read anew for each connection.
+        eventually(lambda: live.broker["connected"], within_s=40)
+
+
+def test_two_pages_of_one_configuration_do_not_throw_each_other_out(broker: Broker) -> None:
+    with (
+        following(broker.port, client_id="same") as one,
+        following(broker.port, client_id="same") as two,
+        Daemon(broker.port),
+    ):
+        eventually(lambda: knows(one) and knows(two))
+        since = one.broker["since"], two.broker["since"]
+        threading.Event().wait(0.5)  # They would do it at once, again and again.
+        assert (one.broker["since"], two.broker["since"]) == since
+
+
+def test_device_that_takes_back_its_topics_vanishes(broker: Broker) -> None:
+    with Daemon(broker.port) as daemon, following(broker.port) as live:
+        eventually(lambda: live.camera("pi", "front"))
+        for topic in ("front/state", "front/availability", "availability"):
+            daemon.publish(f"{ROOT}/{topic}", "", retain=True)
+        eventually(lambda: live.devices() == [])
+
+
+def test_request_returns_the_response_of_the_daemon(broker: Broker) -> None:
+    told = {"status": "ok", "data": {"model": "m@1"}, "error": None}
+    with Daemon(broker.port, **told) as daemon, following(broker.port) as live:
+        eventually(lambda: knows(live))
+        answer = live.request("pi", "model", {"model": "m"}, within_s=20)
+        assert answer["data"] == {"model": "m@1"}
+        [asked] = daemon.of("/request/model")
+        assert json.loads(asked.payload) == {"model": "m", "transaction": answer["transaction"]}
+
+
+def test_request_that_the_daemon_refuses_returns_its_error(broker: Broker) -> None:
+    told = {"status": "error", "data": {}, "error": "no such model"}
+    with Daemon(broker.port, **told), following(broker.port) as live:
+        eventually(lambda: knows(live))
+        answer = live.request("pi", "model", {"model": "m"}, within_s=20)
+        assert (answer["status"], answer["error"]) == ("error", "no such model")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {},
+        {"status": "perhaps", "data": {}},
+        {"status": "ok", "data": []},
+        {"status": "error", "error": None},
+        {"status": "ok", "data": {}, "transaction": "another"},
+        {"status": "ok", "data": {}, "transaction": ["list"]},
+    ],
+)
+def test_request_without_a_response_in_time_is_unavailable(
+    broker: Broker, told: dict[str, Any]
+) -> None:
+    with Daemon(broker.port, **told), following(broker.port) as live:
+        eventually(lambda: knows(live))
+        with pytest.raises(UnavailableError, match=r"pi: no answer to model within 0\.3 s"):
+            live.request("pi", "model", {}, within_s=0.3)
+
+
+def test_response_of_another_device_is_no_answer(broker: Broker) -> None:
+    with Daemon(broker.port) as daemon, following(broker.port) as live:
+        eventually(lambda: knows(live))
+        error: list[UnavailableError] = []
+
+        def ask() -> None:
+            with pytest.raises(UnavailableError) as raised:
+                live.request("pi", "model", {}, within_s=2)
+            error.append(raised.value)
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        eventually(lambda: daemon.of("/request/model"))
+        transaction = json.loads(daemon.messages[-1].payload)["transaction"]
+        forged = json.dumps({"status": "ok", "data": {}, "transaction": transaction})
+        daemon.publish("edge-classifier/evil/response/model", forged)
+        thread.join()
+        assert "no answer" in str(error[0])
+
+
+@pytest.mark.parametrize("device", ["nobody", "../pi", "pi/request/enable", "+"])
+def test_request_to_a_device_that_is_not_online_is_refused(broker: Broker, device: str) -> None:
+    with Daemon(broker.port), following(broker.port) as live:
+        eventually(lambda: knows(live))
+        with pytest.raises(UnavailableError, match="not online"):
+            live.request(device, "snapshot", {})
+
+
+def test_request_without_a_connection_is_unavailable_at_once() -> None:
+    with (
+        following(free_port()) as live,
+        pytest.raises(UnavailableError, match="no connection to the broker"),
+    ):
+        live.request("pi", "snapshot", {})
+
+
+def test_request_whose_connection_breaks_does_not_wait_to_the_end(broker: Broker) -> None:
+    with Daemon(broker.port) as daemon, following(broker.port) as live:
+        eventually(lambda: knows(live))
+
+        def cut() -> None:
+            eventually(lambda: daemon.of("/request/model"))
+            broker.kill()
+
+        killer = threading.Thread(target=cut)
+        killer.start()
+        with pytest.raises(UnavailableError, match="no connection to the broker"):
+            live.request("pi", "model", {}, within_s=60)
+        killer.join()
+
+
+def test_pictures_are_asked_for_only_while_somebody_watches(broker: Broker) -> None:
+    with Daemon(broker.port) as daemon, following(broker.port) as live:
+        daemon.publish("edge-classifier/away/availability", "offline", retain=True)
+        eventually(lambda: knows(live) and "away" in live.devices())
+        stream = Stream(live, lambda _: (0, {}), live.seats, lambda: True, lambda: False)
+        seen = live.outline().version
+        threading.Event().wait(1.5)  # A look at who watches takes place once a second.
+        assert daemon.messages == []
+        assert live.seats.take(stream)
+        eventually(lambda: daemon.of("/request/snapshot"))
+        assert [one.topic for one in daemon.messages] == [f"{ROOT}/request/snapshot"]
+        assert live.outline().version == seen
+
+
+def test_hostile_messages_leave_everything_as_it_is(broker: Broker) -> None:
+    with Daemon(broker.port) as daemon, following(broker.port) as live:
+        eventually(lambda: knows(live) and live.camera("pi", "front"))
+        for kind in ("state", "event", "snapshot", "availability"):
+            for payload in (b"\xff\x00", b"[" * 50_000, b'{"label": {}}', b"9" * 5000, b"<svg>"):
+                daemon.publish(f"{ROOT}/front/{kind}", payload)
+        daemon.publish("edge-classifier/b@d/front/state", STATE)
+        daemon.publish(f"{ROOT}/response/x", b"[" * 50_000)
+        daemon.publish(f"{ROOT}/front/state", STATE.replace("cat", "the-end"))
+        eventually(lambda: (live.camera("pi", "front") or {})["label"] == "the-end")
+        assert live.view()["ignored"] == 21
+        assert live.frame("pi", "front") is None
+        assert live.broker["connected"]
+
+
+def test_picture_larger_than_the_page_takes_ends_no_connection(broker: Broker) -> None:
+    with Daemon(broker.port) as daemon, following(broker.port) as live:
+        eventually(lambda: knows(live))
+        since = live.broker["since"]
+        daemon.publish(f"{ROOT}/front/snapshot", JPEG + bytes(6_000_000))
+        daemon.publish(f"{ROOT}/front/snapshot", JPEG)
+        eventually(lambda: live.frame("pi", "front") == JPEG)
+        assert live.broker["since"] == since

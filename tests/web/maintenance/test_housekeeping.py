@@ -1,0 +1,228 @@
+"""Retention, and what is left lying."""
+
+import logging
+import os
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from axes.models import AccessAttempt, AccessLog
+from django.contrib.sessions.models import Session
+from django.core.files.storage import default_storage
+from django.test import Client
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_classifier.web.apps import Services
+from edge_classifier.web.configuration import Folders
+from edge_classifier.web.maintenance import cleanup as chores
+from edge_classifier.web.maintenance import retention
+from edge_classifier.web.maintenance.housekeeping import Housekeeping
+from edge_classifier.web.models import Picture, Record
+from edge_classifier.web.records import picture_storage as store
+from edge_classifier.web.settings import RetentionSettings
+from tests.waiting import eventually
+from tests.web import making
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+NEVER = RetentionSettings(days=0, max_records=0, max_gb=0)
+
+
+def days_ago(days: float) -> datetime:
+    return NOW - timedelta(days=days)
+
+
+def left() -> str:
+    return "".join(Record.objects.order_by("at", "id").values_list("model", flat=True))
+
+
+@pytest.fixture
+def records(db: None) -> int:
+    """Five records, the oldest first, of which the second is reviewed; the bytes of a picture."""
+    size = 0
+    for number, name in enumerate("abcde"):
+        verdict = "confirmed" if name == "b" else ""
+        made = making.event(
+            name,
+            model=name,
+            at=days_ago(5 - number),
+            verdict=verdict,
+            picture=making.jpeg((40 * number, 0, 0)),
+        )
+        size = max(size, made.picture.size)
+    return size
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        (NEVER, "abcde"),
+        (replace(NEVER, days=2.5), "bde"),
+        (replace(NEVER, days=2.5, reviewed=True), "de"),
+        (replace(NEVER, days=5), "abcde"),
+        (replace(NEVER, max_records=5), "abcde"),
+        (replace(NEVER, max_records=3), "bde"),
+        (replace(NEVER, max_records=3, reviewed=True), "cde"),
+        (replace(NEVER, max_records=1), "b"),
+        (replace(NEVER, days=3.5, max_records=2), "be"),
+    ],
+)
+def test_retention_keeps_the_newest_and_the_reviewed(
+    records: int, policy: RetentionSettings, expected: str
+) -> None:
+    assert retention.apply(policy, NOW) == 5 - len(expected)
+    assert left() == expected
+    assert Picture.objects.count() == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("pictures", "expected"), [(5, "abcde"), (4, "bcde"), (2.5, "be"), (0.5, "b")]
+)
+def test_retention_by_bytes_deletes_no_more_than_it_must(
+    records: int, pictures: float, expected: str
+) -> None:
+    limit = replace(NEVER, max_gb=pictures * records / 1e9)
+    retention.apply(limit, NOW)
+    assert left() == expected
+
+
+def test_retention_by_bytes_takes_all_records_of_a_picture(db: None) -> None:
+    for number in range(4):
+        making.upload(model=str(number), at=days_ago(4 - number))
+    new = making.upload(model="n", at=NOW, picture=making.jpeg((200, 0, 0)))
+    retention.apply(replace(NEVER, max_gb=new.picture.size / 1e9), NOW)
+    assert left() == "n"
+
+
+def test_retention_by_bytes_leaves_records_without_a_picture(db: None) -> None:
+    making.event(model="e", at=days_ago(9))
+    making.upload(model="u", at=NOW)
+    retention.apply(replace(NEVER, max_gb=1e-9), NOW)
+    assert left() == "e"
+
+
+def test_retention_says_when_what_stays_is_too_much(
+    records: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    retention.apply(replace(NEVER, max_gb=1e-9), NOW)
+    assert left() == "b"
+    assert "above retention.max_gb" in caplog.text
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 9)), max_size=20), st.integers(1, 60))
+def test_enough_frees_what_it_must_with_as_few_as_can_be(
+    drawn: list[tuple[int, int]], excess: int
+) -> None:
+    sizes = dict(drawn)  # A picture has one size.
+    pictures = [(picture, sizes[picture]) for picture, _ in drawn]
+
+    def freed(count: int) -> int:
+        kept = {picture for picture, _ in pictures[count:]}
+        return sum(size for picture, size in sizes.items() if picture not in kept)
+
+    count = retention.enough(pictures, excess)
+    assert freed(count) >= excess or count == len(pictures)
+    assert not count or freed(count - 1) < excess
+
+
+def test_chores_delete_pictures_that_lost_their_record_yesterday(db: None) -> None:
+    lost, fresh = store.put(making.jpeg((1, 1, 1))), store.put(making.jpeg((2, 2, 2)))
+    used = making.upload(picture=making.jpeg((3, 3, 3))).picture
+    Picture.objects.exclude(id=fresh.id).update(created_at=days_ago(1.1))
+    Picture.objects.filter(id=fresh.id).update(created_at=days_ago(0.9))
+    assert chores.pictures(NOW) == 1
+    assert set(Picture.objects.all()) == {fresh, used}
+    assert not default_storage.exists(store.picture_name(lost.sha256))
+
+
+@pytest.fixture
+def places(page: Services, tmp_path: Path) -> Folders:
+    """Folders of this test alone."""
+    (tmp_path / "scratch").mkdir()
+    return replace(page.places, pictures=tmp_path / "pictures", state=tmp_path)
+
+
+def put(file: Path, age_days: float) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"x")
+    moment = days_ago(age_days).timestamp()
+    os.utime(file, (moment, moment))
+    return file
+
+
+def test_chores_delete_old_halves_of_files_and_nothing_else(db: None, places: Folders) -> None:
+    known = making.upload().picture.sha256
+    gone = [put(places.scratch / "upload", 2), put(places.pictures / "ab/.abc.jpg.1234", 2)]
+    kept = [
+        put(places.scratch / "now", 0.5),
+        put(places.pictures / "ab/.def.jpg.1234", 0.5),
+        put(places.pictures / f"{known[:2]}/{known}.jpg", 9),
+        put(places.pictures / "README", 9),
+    ]
+    assert chores.files(places, NOW) == 2
+    assert not any(file.exists() for file in gone)
+    assert all(file.exists() for file in kept)
+    assert Picture.objects.count() == 1
+
+
+def test_chores_note_pictures_that_are_in_no_table(db: None, places: Folders) -> None:
+    lost, fresh, small = "ab" * 32, "cd" * 32, "ef" * 32
+    put(places.pictures / f"ab/{lost}.jpg", 2)
+    put(places.pictures / f"cd/{fresh}.jpg", 0.5)
+    put(places.pictures / f"thumbnails/ef/{small}.jpg", 2)
+    chores.files(places, NOW)
+    assert set(Picture.objects.values_list("sha256", flat=True)) == {lost, small}
+
+
+def test_chores_forget_expired_sessions_and_old_logins(viewer: Client) -> None:
+    Session.objects.create(session_key="old", expire_date=timezone.now() - timedelta(days=1))
+    for table in (AccessAttempt, AccessLog):
+        facts = {"failures_since_start": 1} if table is AccessAttempt else {}
+        for age in (29, 31):
+            made = table.objects.create(username=f"u{age}", **facts)
+            table.objects.filter(pk=made.pk).update(attempt_time=days_ago(age))
+    assert chores.sessions() == 1
+    assert chores.logins(NOW) == 2
+    assert viewer.get("/history").status_code == 200
+    assert AccessAttempt.objects.get().username == "u29"
+
+
+def test_housekeeping_works_after_the_start_and_again(
+    transactional_db: None, page: Services, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    making.event(at=days_ago(100))
+    keeper = Housekeeping(RetentionSettings(), page.places, now=lambda: NOW, period_s=0.05)
+    keeper.start()
+    try:
+        eventually(lambda: not Record.objects.exists())
+        making.event(at=days_ago(100))
+        eventually(lambda: not Record.objects.exists())
+    finally:
+        keeper.stop()
+    assert "housekeeping deleted" in caplog.text
+
+
+def test_housekeeping_goes_on_after_a_failure(
+    db: None, page: Services, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = timezone.now()
+    Session.objects.create(session_key="old", expire_date=now - timedelta(days=1))
+    broken = replace(RetentionSettings(), days=1e12)  # More than a date can go back.
+    done = Housekeeping(broken, page.places, now=lambda: now).once()
+    assert "could not clear records" in caplog.text
+    assert done["sessions"] == 1
+
+
+def test_housekeeping_reads_the_folders_once_a_day(
+    db: None, places: Folders, page: Services
+) -> None:
+    hours = iter([0, 1, 25])
+    keeper = Housekeeping(NEVER, places, now=lambda: NOW + timedelta(hours=next(hours)))
+    deleted = []
+    for _ in range(3):
+        put(places.scratch / "half", 9)
+        deleted.append(keeper.once()["files"])
+    assert deleted == [1, 0, 1]

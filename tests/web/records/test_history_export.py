@@ -1,0 +1,110 @@
+"""What history gives to take away."""
+
+import csv
+import io
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_classifier.web.models import Label, Record, User
+from edge_classifier.web.records import exports
+from tests.web import making
+
+
+def body(client: Client, address: str) -> bytes:
+    answer: Any = client.get(address)
+    assert answer.status_code == 200
+    assert "attachment" in answer["Content-Disposition"]
+    content: bytes = answer.getvalue()
+    return content
+
+
+def test_json_has_the_documented_fields(viewer: Client, reviewer: Client) -> None:
+    at = datetime(2026, 11, 22, 11, 39, 0, 238_000, tzinfo=UTC)
+    mei = User.objects.get(username="reviewer")
+    made = making.event(
+        "cat",
+        at=at,
+        picture=making.jpeg(),
+        before="dog",
+        delay_ms=7.4,
+        verdict="corrected",
+        truth=making.label("dog"),
+        reviewer=mei,
+        reviewed_at=at,
+    )
+    Label.objects.filter(name="cat").update(chinese="猫")
+    (row,) = json.loads(body(viewer, "/history/export.json"))
+    assert tuple(row) == exports.FIELDS
+    assert row == {
+        "key": str(made.key), "source": "event", "device": "pi", "camera": "front",
+        "at": "2026-11-22T11:39:00.238Z", "label": "cat", "label_zh": "猫", "before": "dog",
+        "score": 0.9, "margin": 0.5, "top": [], "model": "test@00000000", "delay_ms": 7.4,
+        "verdict": "corrected", "truth": "dog", "reviewer": "reviewer",
+        "reviewed_at": "2026-11-22T11:39:00.238Z", "picture": made.picture.sha256,
+        "address": f"http://testserver/pictures/{made.key}.jpg",
+    }  # fmt: skip
+
+
+def test_csv_has_the_same_in_a_spreadsheets_encoding(reviewer: Client) -> None:
+    making.upload("猫", top=[["猫", 0.9]])
+    making.event("dog")
+    content = body(reviewer, "/history/export.csv")
+    assert content.startswith(b"\xef\xbb\xbf")
+    dog, cat = csv.DictReader(io.StringIO(content.decode("utf-8-sig")))
+    assert (cat["label"], json.loads(cat["top"]), cat["device"]) == ("猫", [["猫", 0.9]], "")
+    assert (dog["label"], dog["top"], dog["picture"], dog["score"]) == ("dog", "", "", "0.9")
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "＝1"])  # noqa: RUF001 (wide)
+def test_csv_has_no_text_that_a_spreadsheet_would_run(viewer: Client, name: str) -> None:
+    making.event(name, before=name, model=name, camera=making.camera(name, name), margin=-0.25)
+    (row,) = csv.DictReader(io.StringIO(body(viewer, "/history/export.csv").decode("utf-8-sig")))
+    assert {row[field] for field in ("label", "before", "model", "camera", "device")} == {
+        f"'{name}"
+    }
+    assert row["margin"] == "-0.25"
+
+
+def test_export_has_exactly_what_is_filtered(viewer: Client, reviewer: Client) -> None:
+    for number in range(1203):
+        making.event("cat" if number % 3 else "dog", score=(number % 10) / 10)
+    making.upload("cat", owner=User.objects.get(username="reviewer"))
+    rows = json.loads(body(viewer, "/history/export.json?label=cat&score_min=0.5"))
+    expected = sum(1 for number in range(1203) if number % 3 and number % 10 >= 5)
+    assert len({row["key"] for row in rows}) == len(rows) == expected
+    assert [row["at"] for row in rows] == sorted((row["at"] for row in rows), reverse=True)
+    assert len(json.loads(body(reviewer, "/history/export.json?label=cat&source=upload"))) == 1
+
+
+def test_export_of_nothing_is_an_empty_list(viewer: Client) -> None:
+    assert json.loads(body(viewer, "/history/export.json")) == []
+    assert body(viewer, "/history/export.csv").decode("utf-8-sig").count("\n") == 1
+
+
+def test_export_with_a_wrong_filter_says_so(viewer: Client) -> None:
+    answer = viewer.get("/history/export.csv?score_min=7")
+    assert (answer.status_code, answer["Content-Type"]) == (400, "text/plain; charset=utf-8")
+    assert "score_min" in answer.content.decode()
+
+
+@given(st.lists(st.dictionaries(st.text(max_size=3), st.text(max_size=5) | st.none()), max_size=5))
+def test_json_of_any_rows_is_one_array_with_a_line_each(rows: list[dict[str, Any]]) -> None:
+    text = "".join(exports.as_json(rows))
+    assert json.loads(text) == rows
+    assert len(text.splitlines()) >= len(rows)
+
+
+def test_walk_reads_some_records_at_a_time(db: None, django_assert_num_queries: Any) -> None:
+    now = timezone.now()
+    for _ in range(501):
+        making.event(at=now)
+    with django_assert_num_queries(5):  # Two for 500 records, two for one, one for none.
+        keys = [record.key for record in exports.walk(Record.objects.all())]
+    assert len(set(keys)) == 501
