@@ -57,6 +57,7 @@ class RtspCamera:
         self, *, video: str = H264, login: str = "", digest: bool = False, transport: str = ""
     ) -> None:
         self.port = free_port()
+        self.transport = transport
         self._settings = {
             "port": self.port,
             "video": video,
