@@ -30,7 +30,7 @@ class LoadedModel:
     """A model that has been found, tried, loaded once and understood."""
 
     name: str
-    seat: DelegateChoice
+    placement: DelegateChoice
     sha256: str
     runtime: Runtime
     engine: TfliteEngine
@@ -41,7 +41,7 @@ class LoadedModel:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know: assumptions, repairs, a fallback."""
-        fallback = (self.seat.note,) if self.seat.fell_back else ()
+        fallback = (self.placement.note,) if self.placement.fell_back else ()
         changed = (self.changed,) if self.changed else ()
         return self.resolved.notes + fallback + changed
 
@@ -51,7 +51,7 @@ class LoadedModel:
 
     def another(self, answer: Answer) -> Classifier:
         """A classifier on an engine of its own, for another thread. CPU only."""
-        engine = TfliteEngine(self.seat.model, self.runtime, threads=1)
+        engine = TfliteEngine(self.placement.model, self.runtime, threads=1)
         return Classifier(engine, self.resolved.contract, answer)
 
 
@@ -74,10 +74,10 @@ def load_model(
     require_tflite(path)
     sha256 = sha256_of(path)
     entry = catalogue.by_hash(sha256)
-    seat = choose(choice.delegate, path)
-    if entry is None and seat.delegate is None:
+    placement = choose(choice.delegate, path)
+    if entry is None and placement.delegate is None:
         _check_once(path, sha256, runtime, check)
-    engine = TfliteEngine(seat.model, runtime, threads=threads, delegate=seat.delegate)
+    engine = TfliteEngine(placement.model, runtime, threads=threads, delegate=placement.delegate)
     facts = ModelFacts(
         path, engine.input, engine.output, engine.last_operator(), entry.contract if entry else {}
     )
@@ -88,7 +88,7 @@ def load_model(
     if promised and promised.offered and promised.sha256 != sha256:
         remedy = catalogue.how_to_get(promised)
         changed = f"{path} is not the file that the catalogue promises (SHA-256 differs). {remedy}"
-    return LoadedModel(name, seat, sha256, runtime, engine, resolved, changed)
+    return LoadedModel(name, placement, sha256, runtime, engine, resolved, changed)
 
 
 def _check_once(path: Path, sha256: str, runtime: Runtime, check: Callable[[Path], None]) -> None:

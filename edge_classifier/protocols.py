@@ -36,7 +36,7 @@ class Engine(Protocol):
         """Run the network on ``picture``. Releases the interpreter lock."""
 
 
-class Source(Protocol):
+class FrameSource(Protocol):
     """Where one camera's frames come from. Used by one thread at a time.
 
     Any call may block, for about as long as the time limits that the source was made with; a

@@ -19,10 +19,10 @@ from pathlib import Path
 
 from edge_classifier import samples
 from edge_classifier.assembly import LoadedModel, ModelChoice, load_model
-from edge_classifier.bench import measure
 from edge_classifier.classifier import Answer, Classifier
 from edge_classifier.cli.bench import camera_frames
-from edge_classifier.cli.bench_daemon import TEN_LINES
+from edge_classifier.cli.bench.daemon import TEN_LINES
+from edge_classifier.cli.bench.pipeline import measure
 from edge_classifier.core.contract import Interpolation
 from edge_classifier.vision.pictures import load_picture
 
@@ -161,7 +161,7 @@ def script() -> list[str]:
     """The ten-line script on the same model."""
     model = load_model(ModelChoice())
     text = TEN_LINES.format(module=model.runtime.module.__name__)
-    return [sys.executable, "-c", text, str(model.seat.model)]
+    return [sys.executable, "-c", text, str(model.placement.model)]
 
 
 def by_turns(first: list[str], second: list[str], rounds: int) -> tuple[list[Run], list[Run]]:

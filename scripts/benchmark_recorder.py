@@ -207,8 +207,9 @@ def _recorded(seconds: float) -> int:
     """How many of the events that never stop coming the recorder's own thread writes."""
     from functools import partial
 
+    from edge_classifier.mqtt.connection import ReceivedMessage
     from edge_classifier.web.recorder.messages import read
-    from edge_classifier.web.recorder.queue import Delivery, DeliveryQueue
+    from edge_classifier.web.recorder.queue import DeliveryQueue
     from edge_classifier.web.recorder.writer import RecordWriter
 
     inbox = DeliveryQueue(2 * _BATCH)
@@ -218,7 +219,7 @@ def _recorded(seconds: float) -> int:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         topic = "edge-classifier/pi/camera-0/event"
-        inbox.put(Delivery(topic, _payload(writer.recorded), lambda: None))
+        inbox.put(ReceivedMessage(topic, _payload(writer.recorded), lambda: None))
     recorded = writer.recorded
     writer.end()
     thread.join()

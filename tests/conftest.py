@@ -12,6 +12,7 @@ import pytest
 
 SHARED_VARIABLE = "EDGE_CLASSIFIER_SHARED"
 REPOSITORY = Path(__file__).parent.parent
+SKIPPED = "edge-classifier/skipped"
 
 # Folders of whole systems and whole runs.
 LONG = ("tests/system/", "tests/training/")
@@ -32,11 +33,31 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--no-skips", action="store_true", help="fail where a test was skipped: all parts are here"
     )
+    parser.addoption(
+        "--last-skipped",
+        action="store_true",
+        help="run only what the last run skipped, with other extras or parts than it had",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--last-skipped"):
+        return
+    assert config.cache, "--last-skipped needs pytest's cache"
+    # A file or folder that was skipped before its tests were known stands there by its own name.
+    skipped = set(config.cache.get(SKIPPED, []))
+    chosen = {item for item in items if any(node.nodeid in skipped for node in item.listchain())}
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = [item for item in items if item in chosen]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    # Only the process that reports has one, where several run the tests.
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    skipped = len(reporter.stats.get("skipped", ())) if reporter else 0
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    cache = getattr(session.config, "cache", None)  # It can be turned off.
+    if reporter and cache and not session.config.option.collectonly:
+        cache.set(SKIPPED, [report.nodeid for report in skipped])
     if session.config.getoption("--no-skips") and skipped and not session.exitstatus:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

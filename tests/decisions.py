@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from edge_classifier.config.settings import DecisionSettings
 from edge_classifier.decision.rules import Rules, rules_for
-from edge_classifier.decision.step import DecisionState, Verdict, initial, step
+from edge_classifier.decision.step import DecisionState, Verdict, initial_state, step
 
 LABELS = ("background", "cat", "dog", "cow")
 
@@ -39,7 +39,7 @@ def steps(
 ) -> list[tuple[DecisionState, Verdict]]:
     """State and verdict after each frame."""
     rules = rules_for(LABELS, decision) if isinstance(decision, DecisionSettings) else decision
-    state = state or initial()
+    state = state or initial_state()
     done = []
     for at_s, *scores in frames:
         state, verdict = step(rules, state, scores_of(*scores), at_s)

@@ -63,12 +63,12 @@ def _main(port: str, path: str, interval_s: str) -> None:
     before = made.states().get(CAMERA)
     seq = before.seq if before else 0
     made.start()
-    made.camera(CAMERA, online=True)
+    made.put_camera_health(CAMERA, online=True)
     print("started", flush=True)
     while not ended:
         seq += 1
         # Another id in each life: an event that was published twice over would be seen.
-        made.changed(change(seq, name=str(uuid.uuid4())), state(seq), None)
+        made.put_event(change(seq, name=str(uuid.uuid4())), state(seq), None)
         time.sleep(float(interval_s))
     clean = made.stop(10)
     print(seq, clean, flush=True)

@@ -19,7 +19,7 @@ PATIENT_S = 60.0
 
 
 class Watch:
-    """A grabber that is looked after as the pipeline would, from a thread of its own."""
+    """A capture that is looked after as the pipeline would, from a thread of its own."""
 
     def __init__(
         self,
@@ -42,13 +42,13 @@ class Watch:
         self.seen: deque[tuple[int, NDArray[np.uint8]]] = deque(maxlen=1000)
         self.woken = threading.Event()
         self.ending = False
-        self.grabber = CameraCapture(
+        self.capture = CameraCapture(
             "door", source_for(settings, credentials), settings, wake=self._wake
         )
         self.thread = threading.Thread(target=self._look_after)
 
     def _wake(self) -> None:
-        online = self.grabber.status.online
+        online = self.capture.status.online
         if self.onlines[-1:] != [online]:
             self.onlines.append(online)
         self.woken.set()
@@ -57,6 +57,7 @@ class Watch:
         while not self.ending:
             self.woken.wait(0.5)
             self.woken.clear()
+<<<<<<< HEAD
             self.grabber.check()
             if captured := self.grabber.take():
                 self.latest = captured
@@ -68,9 +69,19 @@ class Watch:
 
     def is_offline(self) -> bool:
         return self.onlines[-1:] == [False]
+=======
+            self.capture.check()
+            self.latest = self.capture.take_frame() or self.latest
+
+    def is_online(self) -> bool:
+        return self.capture.status.online
+
+    def is_offline(self) -> bool:
+        return not self.capture.status.online
+>>>>>>> main
 
     def has_failed(self) -> bool:
-        return self.grabber.status.failures > 1
+        return self.capture.status.failures > 1
 
     @property
     def number(self) -> int:
@@ -89,15 +100,19 @@ class Watch:
         return next(number for number, seen in list(self.seen) if _is_near(seen, colour))
 
     def __enter__(self) -> Self:
-        self.grabber.start()
+        self.capture.start()
         self.thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.ending = True
         self.thread.join()
+<<<<<<< HEAD
         assert self.grabber.stop(20), "a thread is left"
 
 
 def _is_near(seen: NDArray[np.uint8], colour: Colour) -> bool:
     return bool(np.abs(seen.astype(int) - colour).max() < 8)
+=======
+        assert self.capture.stop(20), "a thread is left"
+>>>>>>> main

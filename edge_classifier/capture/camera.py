@@ -1,6 +1,6 @@
 """One camera for the pipeline: always its newest frame, and never a wait for its driver."""
 
-import random
+import random as random_module
 import threading
 import time
 from collections.abc import Callable
@@ -11,8 +11,8 @@ from edge_classifier.capture.reader import CameraReader, MakeSource
 from edge_classifier.config.settings import CameraSettings
 from edge_classifier.protocols import Clock
 
-# So many threads may hang in one camera's driver before no further one is sent in.
-HUNG_MOST = 2
+# Threads that may hang in one camera's driver before no further one is started.
+MAX_HUNG_THREADS = 2
 _REMEDY = "Unplug the camera and plug it in again, or restart the service."
 
 
@@ -20,7 +20,7 @@ class CameraCapture:
     """Keeps one camera open and its newest frame at hand.
 
     A thread of its own reads the camera. ``check`` is to be called at least once a second: it
-    gives up a thread that hangs in the driver, and sends another one. All methods but the thread
+    gives up a thread that hangs in the driver, and starts another one. All methods but the thread
     are for one caller; none of them waits for the driver, ``stop`` apart.
 
     ``wake`` is called, from the camera's thread too, when there is a new frame or status. It must
@@ -36,12 +36,13 @@ class CameraCapture:
         wake: Callable[[], None],
         clock: Clock = time.monotonic,
         utc: Clock = time.time,
-        chance: Callable[[], float] = random.random,
+        random: Callable[[], float] = random_module.random,
     ) -> None:
         self._name, self._make_source, self._camera = name, make_source, camera
-        self._clock, self._utc, self._chance = clock, utc, chance
-        self._desk = FrameSlot(wake, clock, utc)
-        self._blackness = BlackFrameDetector(camera.black_s)
+        self._clock, self._utc, self._random = clock, utc, random
+        self._slot = FrameSlot(wake, clock, utc)
+        # Outlives the readers: a camera that is black again after reopening has not come back.
+        self._black_frames = BlackFrameDetector(camera.black_s)
         self._reader: CameraReader | None = None
         self._thread: threading.Thread | None = None
         self._hung: list[threading.Thread] = []
@@ -50,7 +51,7 @@ class CameraCapture:
     @property
     def status(self) -> CameraStatus:
         """How the camera is now."""
-        return self._desk.status(sum(thread.is_alive() for thread in self._hung))
+        return self._slot.status(sum(thread.is_alive() for thread in self._hung))
 
     @property
     def wanted_from(self) -> float:
@@ -59,41 +60,64 @@ class CameraCapture:
         A source that is not live waits instead. Frames are decoded regardless while the camera is
         offline: the first one shows that it is back.
         """
-        return self._desk.wanted_from
+        return self._slot.wanted_from
 
     @wanted_from.setter
     def wanted_from(self, seconds: float) -> None:
-        self._desk.wanted_from = seconds
+        self._slot.wanted_from = seconds
 
     @property
     def prepare(self) -> Prepare | None:
         """What is made of each frame in the camera's thread; see ``CapturedFrame.prepared``."""
-        return self._desk.prepare
+        return self._slot.prepare
 
     @prepare.setter
     def prepare(self, prepare: Prepare | None) -> None:
-        self._desk.prepare = prepare
+        self._slot.prepare = prepare
 
     def start(self) -> None:
-        """Begin to open the camera."""
-        self._launch()
+        """Start a thread that opens the camera; where none is to be had, ``check`` tries again."""
+        reader = CameraReader(
+            self._name,
+            self._make_source,
+            self._camera,
+            self._slot,
+            self._slot.replace_reader(),
+            self._black_frames,
+            clock=self._clock,
+            utc=self._utc,
+            random=self._random,
+        )
+        thread = threading.Thread(target=reader.run, name=f"camera-{self._name}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            self._slot.set_offline(f"{self._name}: the system gives no thread to read it")
+        else:
+            self._reader, self._thread = reader, thread
 
-    def take(self) -> CapturedFrame | None:
+    def take_frame(self) -> CapturedFrame | None:
         """The newest frame that was not taken yet and is wanted. Never waits."""
-        return self._desk.take()
+        return self._slot.take_frame()
 
     def check(self) -> None:
         """Look after the thread. Never waits."""
         self._hung = [thread for thread in self._hung if thread.is_alive()]
-        if self._stopped or self._desk.ended:
+        if self._stopped or self._slot.ended:
             return
         if self._reader is not None and self._thread is not None:
-            self._supervise(self._reader, self._thread)
-        if self._reader is None and len(self._hung) < HUNG_MOST:
-            self._launch()
+            hung_call = self._reader.hung_call(self._clock())
+            if hung_call:
+                self._hung.append(self._thread)
+                reason = f"{self._name}: its driver hangs in {hung_call}. {_REMEDY}"
+                self._slot.shut_out_hung_reader(reason)
+            if hung_call or not self._thread.is_alive():
+                self._reader = self._thread = None
+        if self._reader is None and len(self._hung) < MAX_HUNG_THREADS:
+            self.start()
         elif self._reader is None:
-            self._desk.say(
-                f"{self._name}: {HUNG_MOST} calls into its driver hang. {_REMEDY}",
+            self._slot.set_offline(
+                f"{self._name}: {MAX_HUNG_THREADS} calls into its driver hang. {_REMEDY}"
             )
 
     def stop(self, within_s: float) -> bool:
@@ -102,40 +126,10 @@ class CameraCapture:
         Where one has not, its driver hangs, and the process can only be left the hard way.
         """
         self._stopped = True
-        self._desk.next_turn()
-        self._desk.say(f"{self._name}: stopped")
+        self._slot.replace_reader()
+        self._slot.set_offline(f"{self._name}: stopped")
         deadline = time.monotonic() + within_s
         threads = [*self._hung, *([self._thread] if self._thread else [])]
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         return not any(thread.is_alive() for thread in threads)
-
-    def _supervise(self, reader: CameraReader, thread: threading.Thread) -> None:
-        doing = reader.hangs_in(self._clock())
-        if doing:
-            self._hung.append(thread)
-            self._reader = self._thread = None
-            self._desk.depose(f"{self._name}: its driver hangs in {doing}. {_REMEDY}")
-        elif not thread.is_alive():
-            self._reader = self._thread = None
-
-    def _launch(self) -> None:
-        """Send a thread in; where none is to be had, ``check`` tries again."""
-        reader = CameraReader(
-            self._name,
-            self._make_source,
-            self._camera,
-            self._desk,
-            self._desk.next_turn(),
-            self._blackness,
-            clock=self._clock,
-            utc=self._utc,
-            chance=self._chance,
-        )
-        thread = threading.Thread(target=reader.run, name=f"camera-{self._name}", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:
-            self._desk.say(f"{self._name}: the system gives no thread to read it")
-        else:
-            self._reader, self._thread = reader, thread

@@ -56,115 +56,124 @@ class CameraStatus:
 
 
 class ReaderReplaced(Exception):  # noqa: N818 (a message, not a failure)
-    """It is no longer this reader's turn: it closes its source and ends."""
+    """Another reader has this one's place: it closes its source and ends."""
 
 
 class FrameSlot:
     """Shared between the readers of one camera and the pipeline; any thread may call any method.
 
-    A reader gives its turn with each call. A reader whose driver call hung is deposed; when the
-    call returns after all, its turn is over and ``ReaderReplaced`` is raised before anything is
+    Each reader has a number, which it gives with each call. A reader whose driver call hung is
+    replaced; when the call returns after all, ``ReaderReplaced`` is raised before anything is
     touched. ``wake`` is called when there is something new; it must not block.
     """
 
     def __init__(self, wake: Callable[[], None], clock: Clock, utc: Clock = time.time) -> None:
         # Monotonic seconds: frames captured before are of no use to the pipeline.
         self.wanted_from = 0.0
-        # What the reader makes of each frame, in its thread, before it puts it.
+        # What the reader makes of each frame, in its thread, before it stores it here.
         self.prepare: Prepare | None = None
         self.online = False
         self.ended = False
-        # Failures in a row.
-        self.setbacks = 0
+        self.failures_in_a_row = 0
         self._wake, self._clock, self._utc = wake, clock, utc
         self._changed = threading.Condition()
-        self._turn = 0
-        self._slot: tuple[Frame, Moment | None, int, Prepared | None] | None = None
+        self._reader = 0
+        self._newest: tuple[Frame, Moment | None, int, Prepared | None] | None = None
         self._number = self._dropped = self._opened = self._failures = 0
         self._since = clock()
         self._reason, self._description = "not opened yet", ""
 
     # The reader's side.
 
-    def opened(self, turn: int, description: str) -> None:
+    def mark_opened(self, reader: int, description: str) -> None:
         """The source says that it is open. That proves nothing: some say so of dead cameras."""
         with self._changed:
-            self._require(turn)
+            self._require_current(reader)
             self._opened += 1
             self._description = description
 
-    def put(
-        self, turn: int, frame: Frame, at: Moment | None, prepared: Prepared | None = None
+    def put_frame(
+        self, reader: int, frame: Frame, at: Moment | None, prepared: Prepared | None = None
     ) -> None:
-        """Here is the newest frame. Without ``at`` it counts as captured when it is taken."""
+        """Store the newest frame. Without ``at`` it counts as captured when it is taken."""
         with self._changed:
-            self._require(turn)
-            self._dropped += self._slot is not None
+            self._require_current(reader)
+            self._dropped += self._newest is not None
             self._number += 1
-            self._slot = frame, at, self._number, prepared
-            self._turn_to(online=True, reason="")
+            self._newest = frame, at, self._number, prepared
+            self._set_online(online=True, reason="")
         self._wake()
 
-    def wait_taken(self, turn: int) -> None:
-        """Return when the frame on the desk was taken: for sources that lose no frame."""
-        while self._is_left(turn):
+    def wait_until_taken(self, reader: int) -> None:
+        """Return when the newest frame was taken: for sources that lose no frame."""
+        while True:
+            with self._changed:
+                # Not beyond the moment from which it is wanted: then the pipeline is woken.
+                until_wanted_s = self.wanted_from - self._clock()
+                wait_s = min(until_wanted_s, _WAIT_S) if until_wanted_s > 0 else _WAIT_S
+                self._changed.wait_for(
+                    lambda: self._newest is None or reader != self._reader, wait_s
+                )
+                self._require_current(reader)
+                if self._newest is None:
+                    return
             self._wake()
 
-    def lost(self, turn: int, reason: str) -> None:
+    def mark_lost(self, reader: int, reason: str) -> None:
         """The camera cannot be opened, or gives no frames any more."""
         with self._changed:
-            self._require(turn)
-            self._lose(reason)
+            self._require_current(reader)
+            self._count_failure(reason)
         self._wake()
 
-    def end(self, turn: int, reason: str) -> None:
+    def mark_ended(self, reader: int, reason: str) -> None:
         """Everything was shown."""
         with self._changed:
-            self._require(turn)
+            self._require_current(reader)
             self.ended = True
-            self._turn_to(online=False, reason=reason)
+            self._set_online(online=False, reason=reason)
         self._wake()
 
-    def pause(self, turn: int, seconds: float) -> None:
-        """Wait, or as long as it is still this reader's turn."""
+    def pause(self, reader: int, seconds: float) -> None:
+        """Wait, until the reader is replaced at the latest."""
         with self._changed:
-            self._changed.wait_for(lambda: turn != self._turn, seconds)
-            self._require(turn)
+            self._changed.wait_for(lambda: reader != self._reader, seconds)
+            self._require_current(reader)
 
-    def require(self, turn: int) -> None:
-        """Raise Cut if the turn is over."""
+    def require_current(self, reader: int) -> None:
+        """Raise ReaderReplaced if another reader is at work."""
         with self._changed:
-            self._require(turn)
+            self._require_current(reader)
 
     # The pipeline's side.
 
-    def next_turn(self) -> int:
-        """End the present reader's turn, and begin one for another."""
+    def replace_reader(self) -> int:
+        """Shut out the present reader; the number of the next one."""
         with self._changed:
-            self._turn += 1
+            self._reader += 1
             self._changed.notify_all()
-            return self._turn
+            return self._reader
 
-    def depose(self, reason: str) -> None:
-        """The reader hangs: its turn is over, and the camera is lost."""
+    def shut_out_hung_reader(self, reason: str) -> None:
+        """The reader hangs in its driver: the camera is lost."""
         with self._changed:
-            self._turn += 1
-            self._lose(reason)
+            self._reader += 1
+            self._count_failure(reason)
         self._wake()
 
-    def say(self, reason: str) -> None:
+    def set_offline(self, reason: str) -> None:
         """The camera is offline, for this reason."""
         with self._changed:
-            changed = self._turn_to(online=False, reason=reason)
+            changed = self._set_online(online=False, reason=reason)
         if changed:
             self._wake()
 
-    def take(self) -> CapturedFrame | None:
+    def take_frame(self) -> CapturedFrame | None:
         """The newest frame that was not taken yet; none before ``wanted_from``."""
         with self._changed:
-            if self._slot is None or self._clock() < self.wanted_from:
+            if self._newest is None or self._clock() < self.wanted_from:
                 return None
-            (frame, at, number, prepared), self._slot = self._slot, None
+            (frame, at, number, prepared), self._newest = self._newest, None
             connection = self._opened
             self._changed.notify_all()
             if at is not None and at.monotonic < self.wanted_from:
@@ -174,35 +183,36 @@ class FrameSlot:
         return CapturedFrame(frame, at, number, prepared, connection)
 
     def status(self, hung: int) -> CameraStatus:
-        """A consistent picture of now."""
+        """A consistent picture of now; ``hung`` is what the slot cannot know."""
         with self._changed:
             return CameraStatus(
-                self.online,
-                self._reason,
-                self._since,
-                self._description,
-                self._opened,
-                self._failures,
-                self._dropped,
-                hung,
-                self.ended,
+                online=self.online,
+                reason=self._reason,
+                since=self._since,
+                description=self._description,
+                opened=self._opened,
+                failures=self._failures,
+                dropped=self._dropped,
+                hung=hung,
+                ended=self.ended,
             )
 
     # Only with the lock held.
 
-    def _require(self, turn: int) -> None:
-        if turn != self._turn:
+    def _require_current(self, reader: int) -> None:
+        if reader != self._reader:
             raise ReaderReplaced
 
-    def _lose(self, reason: str) -> None:
+    def _count_failure(self, reason: str) -> None:
         steady = self.online and self._clock() - self._since >= STEADY_S
-        self.setbacks = 1 if steady else self.setbacks + 1
+        self.failures_in_a_row = 1 if steady else self.failures_in_a_row + 1
         self._failures += 1
-        self._dropped += self._slot is not None
-        self._slot = None  # An offline camera gives no frames.
-        self._turn_to(online=False, reason=reason)
+        # An offline camera gives no frames.
+        self._dropped += self._newest is not None
+        self._newest = None
+        self._set_online(online=False, reason=reason)
 
-    def _turn_to(self, *, online: bool, reason: str) -> bool:
+    def _set_online(self, *, online: bool, reason: str) -> bool:
         """Whether that is news."""
         if (online, reason) == (self.online, self._reason):
             return False
@@ -210,12 +220,3 @@ class FrameSlot:
             self._since = self._clock()
         self.online, self._reason = online, reason
         return True
-
-    def _is_left(self, turn: int) -> bool:
-        """Whether the frame still lies there, now that it is wanted or a while has passed."""
-        with self._changed:
-            until_wanted_s = self.wanted_from - self._clock()
-            wait_s = min(until_wanted_s, _WAIT_S) if until_wanted_s > 0 else _WAIT_S
-            self._changed.wait_for(lambda: self._slot is None or turn != self._turn, wait_s)
-            self._require(turn)
-            return self._slot is not None

@@ -19,14 +19,14 @@ from edge_classifier.errors import CameraError, EndOfFrames
 from edge_classifier.protocols import Clock
 
 # Damaged pictures in a row that a stream may send; a dead one fails as often within a moment.
-_DAMAGED_MOST = 10
+_MAX_DAMAGED = 10
 _PROBE_S = 1.0
 # Where a connection tells more about a failure; the other schemes always have a port.
 _PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322, "rtmp": 1935, "rtmps": 443}
 
 
-class _Capture:
-    """What devices, streams and files have in common: ``cv2.VideoCapture``, in people's words."""
+class _VideoSource:
+    """What devices, streams and files share: a ``cv2.VideoCapture`` with plain errors."""
 
     live = True
 
@@ -38,7 +38,7 @@ class _Capture:
     def retrieve(self) -> Frame:
         """Decode the frame that was grabbed; in BGR, as OpenCV has it."""
         try:
-            good, pixels = self._opened().retrieve()
+            good, pixels = self._opened_capture().retrieve()
         except cv2.error as error:
             raise CameraError(self._shown, "sent a damaged picture") from error
         if not good or pixels.ndim != 3 or pixels.shape[2] != 3:
@@ -51,13 +51,13 @@ class _Capture:
             self._capture.release()
             self._capture = None
 
-    def _opened(self) -> cv2.VideoCapture:
+    def _opened_capture(self) -> cv2.VideoCapture:
         if self._capture is None:
             raise CameraError(self._shown, "is not open")
         return self._capture
 
-    def _adopt(self, capture: cv2.VideoCapture, remedy: str) -> str:
-        """Keep ``capture`` and say what it is; raises CameraError when it is not open."""
+    def _keep_if_open(self, capture: cv2.VideoCapture, remedy: str) -> str:
+        """Keep ``capture`` and describe it; raises CameraError when it is not open."""
         if not capture.isOpened():
             capture.release()
             raise CameraError(self._shown, "cannot be opened", remedy)
@@ -65,7 +65,7 @@ class _Capture:
         return _description(capture)
 
 
-class DeviceSource(_Capture):
+class DeviceSource(_VideoSource):
     """A camera that the kernel knows, e.g. ``/dev/video0``.
 
     ``size`` is the width and height to ask for; 0 leaves the camera its own.
@@ -77,27 +77,32 @@ class DeviceSource(_Capture):
 
     def open(self) -> str:
         """Open the device and ask for a size; it may choose another."""
-        _require_device(self._device)
+        if not Path(self._device).exists():
+            remedy = "Is it plugged in? ls /dev/video*"
+            raise CameraError(self._shown, "there is no such camera", remedy)
+        if not os.access(self._device, os.R_OK | os.W_OK):
+            remedy = "Add the user to the group video."
+            raise CameraError(self._shown, "may not be opened by this user", remedy)
         # OpenCV reads this once, for all cameras, and waits ten seconds without.
         seconds = str(max(1, round(self._read_timeout_s)))
         os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", seconds)
-        _silence()
+        _silence_libraries()
         capture = cv2.VideoCapture(self._device, cv2.CAP_V4L2)
         if capture.isOpened():
-            self._ask(capture)
-        return self._adopt(
+            self._choose_format(capture)
+        return self._keep_if_open(
             capture, "Another program may be using it, or it is no camera: v4l2-ctl --list-devices"
         )
 
     def grab(self) -> None:
         """Wait for the next frame."""
-        if not self._opened().grab():
+        if not self._opened_capture().grab():
             raise CameraError(
                 self._shown, "gives no frames any more", "Was it unplugged? Check cable and power."
             )
 
-    def _ask(self, capture: cv2.VideoCapture) -> None:
-        # USB 2 is too narrow for 30 plain 640x480 frames a second of two cameras; it also is
+    def _choose_format(self, capture: cv2.VideoCapture) -> None:
+        # USB 2 is too narrow for 30 plain 640x480 frames a second of two cameras; MJPG also is
         # decoded only when the frame is wanted. A camera without it keeps what it has.
         capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
         for key, pixels in zip(
@@ -107,7 +112,7 @@ class DeviceSource(_Capture):
                 capture.set(key, pixels)
 
 
-class StreamSource(_Capture):
+class StreamSource(_VideoSource):
     """RTSP, MJPEG over HTTP, and what else FFmpeg takes. ``url`` may hold user and password."""
 
     def __init__(
@@ -124,7 +129,7 @@ class StreamSource(_Capture):
 
     def open(self) -> str:
         """Connect, and find out what comes."""
-        _silence()
+        _silence_libraries()
         began = self._clock()
         capture = cv2.VideoCapture(
             self._url,
@@ -137,13 +142,13 @@ class StreamSource(_Capture):
             ],
         )
         if not capture.isOpened() and self._clock() - began < self._open_timeout_s:
-            raise self._refused()
-        return self._adopt(capture, f"It did not answer within {self._open_timeout_s:g} s.")
+            raise self._why_refused()
+        return self._keep_if_open(capture, f"It did not answer within {self._open_timeout_s:g} s.")
 
     def grab(self) -> None:
         """Wait for the next picture that is not damaged."""
-        capture, began = self._opened(), self._clock()
-        for _ in range(_DAMAGED_MOST):
+        capture, began = self._opened_capture(), self._clock()
+        for _ in range(_MAX_DAMAGED):
             if capture.grab():
                 return
             if self._clock() - began >= self._read_timeout_s:
@@ -151,7 +156,7 @@ class StreamSource(_Capture):
                 raise CameraError(self._shown, problem, "Is the network slow, or the camera stuck?")
         raise CameraError(self._shown, "sends no pictures any more", "Was it switched off?")
 
-    def _refused(self) -> CameraError:
+    def _why_refused(self) -> CameraError:
         """Why it could not be opened: OpenCV does not say, but a connection does."""
         parts = urlsplit(self._url)
         try:
@@ -167,7 +172,7 @@ class StreamSource(_Capture):
         return CameraError(self._shown, "answers, but gives no video", remedy)
 
 
-class FileSource(_Capture):
+class FileSource(_VideoSource):
     """A video file, for trials: every frame in turn, as fast as they are taken.
 
     The pace is the pipeline's rate limit, not the file's own.
@@ -183,40 +188,33 @@ class FileSource(_Capture):
         """Open the file at its beginning."""
         if not Path(self._path).is_file():
             raise CameraError(self._shown, "no such file")
-        _silence()
+        _silence_libraries()
         parameters = [cv2.CAP_PROP_N_THREADS, 1]
         capture = cv2.VideoCapture(self._path, cv2.CAP_FFMPEG, parameters)
-        return self._adopt(capture, "It is no video, or of a kind that FFmpeg does not know.")
+        return self._keep_if_open(
+            capture, "It is no video, or of a kind that FFmpeg does not know."
+        )
 
     def grab(self) -> None:
         """The next frame, after the last one the first."""
-        if self._opened().grab():
+        if self._opened_capture().grab():
             return
         if not self._loop:
             raise EndOfFrames(self._shown, "was shown to its end")
         # Not every kind of file can be wound back.
         self.close()
         self.open()
-        if not self._opened().grab():
+        if not self._opened_capture().grab():
             raise CameraError(self._shown, "has no frame that can be decoded")
 
 
-def _silence() -> None:
+def _silence_libraries() -> None:
     """Keep OpenCV and FFmpeg off standard error.
 
     What matters is raised, and they would show addresses with passwords.
     """
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-
-
-def _require_device(device: str) -> None:
-    if not Path(device).exists():
-        raise CameraError(device, "there is no such camera", "Is it plugged in? ls /dev/video*")
-    if not os.access(device, os.R_OK | os.W_OK):
-        raise CameraError(
-            device, "may not be opened by this user", "Add the user to the group video."
-        )
 
 
 def _description(capture: cv2.VideoCapture) -> str:

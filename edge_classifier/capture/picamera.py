@@ -3,11 +3,16 @@
 import os
 from contextlib import suppress
 from importlib import import_module
-from typing import Any
+from math import ceil
+from typing import Any, NamedTuple
 
-from edge_classifier.capture.formats import KNOWN, near_size, to_frame
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
 from edge_classifier.config.settings import CameraSettings
 from edge_classifier.core.camera_address import describe, picamera_number
+from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
 from edge_classifier.errors import CameraError
 
@@ -19,6 +24,34 @@ _INSTALL = (
     "Install it with `apt install python3-picamera2`, and make the virtual environment with "
     "--system-site-packages: libcamera comes with the system only."
 )
+
+
+class _Format(NamedTuple):
+    """A pixel format of libcamera."""
+
+    # What comes out.
+    order: ColourOrder
+    # None: the pixels are as wanted.
+    conversion: int | None
+
+
+# The names are libcamera's, of which "RGB888" is blue, green, red in memory: they are read from the
+# word's high end (picamera2#848).
+_FORMATS = {
+    "RGB888": _Format(ColourOrder.BGR, None),
+    "BGR888": _Format(ColourOrder.RGB, None),
+    "MJPEG": _Format(ColourOrder.RGB, None),
+    "XRGB8888": _Format(ColourOrder.BGR, cv2.COLOR_BGRA2BGR),
+    "XBGR8888": _Format(ColourOrder.RGB, cv2.COLOR_RGBA2RGB),
+    "YUV420": _Format(ColourOrder.BGR, cv2.COLOR_YUV2BGR_I420),
+    "YVU420": _Format(ColourOrder.BGR, cv2.COLOR_YUV2BGR_YV12),
+    "NV12": _Format(ColourOrder.BGR, cv2.COLOR_YUV2BGR_NV12),
+    "NV21": _Format(ColourOrder.BGR, cv2.COLOR_YUV2BGR_NV21),
+    "YUYV": _Format(ColourOrder.BGR, cv2.COLOR_YUV2BGR_YUYV),
+    "YVYU": _Format(ColourOrder.BGR, cv2.COLOR_YUV2BGR_YVYU),
+    "UYVY": _Format(ColourOrder.BGR, cv2.COLOR_YUV2BGR_UYVY),
+}
+KNOWN_FORMATS = tuple(_FORMATS)
 
 
 class PicameraSource:
@@ -47,14 +80,14 @@ class PicameraSource:
         except ImportError as error:
             raise CameraError(self._shown, f"needs picamera2 ({error})", _INSTALL) from error
         try:
-            self._picamera = _constructed(kind, self._number)
+            self._picamera = _open_picamera(kind, self._number)
             # OpenCV converts from BT.601, and main streams from 1280x720 up are not by default.
             self._configure(colour_spaces.Smpte170m())
             self._picamera.start()
         except Exception as error:
             remedy = "See `rpicam-hello --list-cameras`; only one program can use a camera."
             raise CameraError(self._shown, f"cannot be opened ({error})", remedy) from error
-        if self._format not in KNOWN:
+        if self._format not in KNOWN_FORMATS:
             raise CameraError(self._shown, f"sends {self._format}, which is not known here")
         return f"{self._size[0]}x{self._size[1]} {self._format}"
 
@@ -92,7 +125,7 @@ class PicameraSource:
         size = wanted if all(wanted) else _DEFAULT_SIZE
         region = self._camera.region
         share = region.width, region.height
-        near = near_size(size, share[::-1] if self._camera.rotate % 180 else share, self._near_px)
+        near = lores_size(size, share[::-1] if self._camera.rotate % 180 else share, self._near_px)
         # YUV420 is the one format that the lores stream of every Pi can have.
         asked = self._picamera.create_video_configuration(
             main={"size": size},
@@ -110,7 +143,33 @@ class PicameraSource:
             request.release()
 
 
-def _constructed(kind: Any, number: int) -> Any:
+def to_frame(array: NDArray[np.uint8], name: str, size: tuple[int, int]) -> Frame:
+    """``array`` of format ``name`` as a frame of ``size`` (width, height).
+
+    ``array`` is as picamera2's ``make_array`` shapes it: (height, width, 3 or 4) for RGB,
+    (height * 3 / 2, stride) for planar YUV, (height, stride / 2, 2) for packed YUV. Rows of YUV
+    may be longer than the picture; the rest is cut off. Raises KeyError for an unknown format.
+    """
+    order, conversion = _FORMATS[name]
+    pixels = array if conversion is None else cv2.cvtColor(array, conversion)
+    return Frame(np.asarray(pixels, np.uint8)[: size[1], : size[0]], order)
+
+
+def lores_size(size: tuple[int, int], share: tuple[float, float], near_px: int) -> tuple[int, int]:
+    """Even width and height, in the ratio of ``size`` and not above it, for the ISP to resize to.
+
+    So large that the shorter side of the part that is classified, ``share`` of width and height,
+    has 8/7 of ``near_px``: of that, models take the central 7/8, which then needs no resizing
+    but a copy. Larger frames would cost memory traffic and be shrunk again.
+    """
+    shorter = min(size[0] * share[0], size[1] * share[1])
+    scale = min(1.0, near_px * 8 / 7 / shorter)
+    # Rounded up, but not beyond ``size``.
+    width, height = (max(2, min(2 * ceil(full * scale / 2), full - full % 2)) for full in size)
+    return width, height
+
+
+def _open_picamera(kind: Any, number: int) -> Any:
     """``kind(number)``; where that fails, picamera2 leaves one end of a pipe open each time."""
     camera = kind.__new__(kind)
     try:

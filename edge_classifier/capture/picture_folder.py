@@ -66,7 +66,7 @@ class PictureFolderSource:
             self._sleep(1 / FPS)
             if self._clock() - self._shown_since < self._picture_s:
                 return
-        self._frame = self._decoded()
+        self._frame = self._next_decodable()
         self._shown_since = self._clock()
 
     def retrieve(self) -> Frame:
@@ -80,7 +80,7 @@ class PictureFolderSource:
         self._cache.clear()
         self._frame = None
 
-    def _decoded(self) -> Frame:
+    def _next_decodable(self) -> Frame:
         """The next picture that can be decoded."""
         while self._names:
             if self._next == len(self._names):
@@ -89,22 +89,19 @@ class PictureFolderSource:
                 self._next = 0
             name = self._names[self._next]
             try:
-                frame = self._cache.get(name) or self._loaded(name)
+                frame = self._cache.get(name) or self._load(name)
             except EdgeClassifierError as error:
-                self._skip(error)
+                _log.warning("%s", error)
+                self.skipped += 1
+                del self._names[self._next]
             else:
                 self._next += 1
                 return frame
         raise CameraError(self._reference, "none of its pictures can be decoded")
 
-    def _loaded(self, name: str) -> Frame:
+    def _load(self, name: str) -> Frame:
         frame = load_picture(name, at_least=self._at_least).frame
         if self._cached_bytes + frame.pixels.nbytes <= CACHE_BYTES:
             self._cached_bytes += frame.pixels.nbytes
             self._cache[name] = frame
         return frame
-
-    def _skip(self, error: EdgeClassifierError) -> None:
-        _log.warning("%s", error)
-        self.skipped += 1
-        del self._names[self._next]

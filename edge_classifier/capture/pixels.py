@@ -11,7 +11,7 @@ _TURNS = {
     180: cv2.ROTATE_180,
     270: cv2.ROTATE_90_COUNTERCLOCKWISE,
 }
-# Every so manieth row and column is looked at.
+# Every eighth row and column is looked at.
 _STEP = 8
 # Video's black level: some cameras send it as it is.
 _DARK = 16
@@ -40,25 +40,25 @@ class BlackFrameDetector:
     picture shows something: a camera that is black again after reopening has not come back.
     """
 
-    # Seconds between two looks.
-    LOOK_S = 0.5
+    # Seconds between two checks.
+    CHECK_S = 0.5
 
     def __init__(self, limit_s: float) -> None:
         self.lost = False
-        self.next_look_s = 0.0
+        self.next_check_s = 0.0
         self._limit_s = limit_s
         self._since: float | None = None
 
-    def begin(self) -> None:
+    def restart(self) -> None:
         """A new connection: it gets the whole time again before it is given up."""
-        self.next_look_s = 0.0
+        self.next_check_s = 0.0
         self._since = None
 
-    def look(self, pixels: NDArray[np.uint8], at_s: float) -> bool:
+    def check(self, pixels: NDArray[np.uint8], at_s: float) -> bool:
         """Whether this connection has been black for the limit; ``at_s`` is monotonic."""
-        if not self._limit_s or at_s < self.next_look_s:
+        if not self._limit_s or at_s < self.next_check_s:
             return False
-        self.next_look_s = at_s + self.LOOK_S
+        self.next_check_s = at_s + self.CHECK_S
         if not is_black(pixels):
             self._since, self.lost = None, False
             return False

@@ -12,130 +12,131 @@ from edge_classifier.core.backoff import pause_s
 from edge_classifier.core.events import Moment
 from edge_classifier.core.frame import Frame
 from edge_classifier.errors import CameraError, EndOfFrames
-from edge_classifier.protocols import Clock, Source
+from edge_classifier.protocols import Clock, FrameSource
 
 # Seconds above its time limit after which a driver call counts as hung: most drivers keep time
 # limits of their own, and then say what is wrong.
 GRACE_S = 3.0
 CLOSE_S = 5.0
 
-MakeSource = Callable[[], Source]
+MakeSource = Callable[[], FrameSource]
 Result = TypeVar("Result")
 _log = logging.getLogger(__name__)
 
 
 class CameraReader:
-    """Reads one camera until its turn is over. ``run`` belongs into a thread of its own."""
+    """Reads one camera until it is replaced. ``run`` belongs into a thread of its own."""
 
     def __init__(
         self,
         name: str,
         make_source: MakeSource,
         camera: CameraSettings,
-        desk: FrameSlot,
-        turn: int,
-        blackness: BlackFrameDetector,
+        slot: FrameSlot,
+        number: int,
+        black_frames: BlackFrameDetector,
         *,
         clock: Clock,
         utc: Clock,
-        chance: Callable[[], float],
+        random: Callable[[], float],
     ) -> None:
+        """``number``: this reader's at ``slot``."""
         self._name, self._make_source, self._camera = name, make_source, camera
-        self._desk, self._turn, self._black = desk, turn, blackness
-        self._clock, self._utc, self._chance = clock, utc, chance
-        self._call: tuple[str, float] | None = None
-        self._bad_since: float | None = None
+        self._slot, self._number, self._black_frames = slot, number, black_frames
+        self._clock, self._utc, self._random = clock, utc, random
+        # What the driver is doing, and the monotonic second by which it should be done.
+        self._driver_call: tuple[str, float] | None = None
+        self._damaged_since: float | None = None
 
-    def hangs_in(self, now_s: float) -> str:
+    def hung_call(self, now_s: float) -> str:
         """What the driver has not come back from, long after its limit; empty: nothing."""
-        call = self._call
+        call = self._driver_call
         return call[0] if call is not None and now_s > call[1] + GRACE_S else ""
 
     def run(self) -> None:
-        """Open and read, again and again with back-off, until cut off or at the end of a file."""
+        """Open and read, again and again with back-off, until replaced or at the end of a file."""
         with suppress(ReaderReplaced):
-            while not self._desk.ended:
-                setbacks, most_s = self._desk.setbacks, self._camera.retry_max_s
-                self._desk.pause(self._turn, pause_s(setbacks, self._chance(), max_s=most_s))
-                self._attempt()
+            while not self._slot.ended:
+                failures, max_s = self._slot.failures_in_a_row, self._camera.retry_max_s
+                self._slot.pause(self._number, pause_s(failures, self._random(), max_s=max_s))
+                self._read_until_lost()
 
-    def _attempt(self) -> None:
+    def _read_until_lost(self) -> None:
         try:
-            self._session()
+            self._open_and_read()
         except ReaderReplaced:
             raise
         except EndOfFrames as end:
-            self._desk.wait_taken(self._turn)
-            self._desk.end(self._turn, str(end))
+            self._slot.wait_until_taken(self._number)
+            self._slot.mark_ended(self._number, str(end))
         except CameraError as error:
-            self._desk.lost(self._turn, str(error))
+            self._slot.mark_lost(self._number, str(error))
         except Exception as error:  # noqa: BLE001 (else an unknown driver's mood ends the thread)
             # The text stays out: it may hold an address with a password.
             kind = type(error).__name__
             _log.debug("%s: unexpected %s", self._name, kind, exc_info=True)
-            self._desk.lost(self._turn, f"{self._name}: its driver failed unexpectedly ({kind})")
+            reason = f"{self._name}: its driver failed unexpectedly ({kind})"
+            self._slot.mark_lost(self._number, reason)
 
-    def _session(self) -> None:
+    def _open_and_read(self) -> None:
         source = self._make_source()
-        self._black.begin()
-        self._bad_since = None
+        self._black_frames.restart()
+        self._damaged_since = None
         try:
-            description = self._limited("opening", source.open, self._camera.open_timeout_s)
-            self._desk.opened(self._turn, description)
+            description = self._call_driver("opening", source.open, self._camera.open_timeout_s)
+            self._slot.mark_opened(self._number, description)
             while True:
-                self._next(source)
+                self._read_frame(source)
         finally:
-            self._limited("closing", source.close, CLOSE_S)
+            self._call_driver("closing", source.close, CLOSE_S)
 
-    def _next(self, source: Source) -> None:
-        self._limited("reading", source.grab, self._camera.read_timeout_s)
+    def _read_frame(self, source: FrameSource) -> None:
+        """Wait for a frame, and pass it on if it is wanted, whole and not black."""
+        self._call_driver("reading", source.grab, self._camera.read_timeout_s)
         at = Moment(self._utc(), self._clock())
-        if source.live and not self._is_wanted(at.monotonic):
-            return
-        frame = self._decoded(source)
+        # Decoding is what costs; a camera that is offline shows by a frame that it is back.
+        if not source.live:
+            wanted = True
+        elif self._black_frames.lost:
+            wanted = at.monotonic >= self._black_frames.next_check_s
+        else:
+            wanted = not self._slot.online or at.monotonic >= self._slot.wanted_from
+        frame = self._decode(source) if wanted else None
         if frame is None:
             return
-        if source.live and not self._is_shown(frame, at.monotonic):
-            return
-        prepare = self._desk.prepare
+        if source.live:
+            if self._black_frames.check(frame.pixels, at.monotonic):
+                raise CameraError(
+                    self._name,
+                    f"the picture has been black for {self._camera.black_s:g} s",
+                    "Is the lens covered, or its shutter closed? black_s = 0 allows it.",
+                )
+            if self._black_frames.lost:
+                return
+        prepare = self._slot.prepare
         prepared = prepare(frame) if prepare else None
         if not source.live:
-            self._desk.wait_taken(self._turn)
-        self._desk.put(self._turn, frame, at if source.live else None, prepared)
+            self._slot.wait_until_taken(self._number)
+        self._slot.put_frame(self._number, frame, at if source.live else None, prepared)
 
-    def _is_wanted(self, at_s: float) -> bool:
-        if self._black.lost:
-            return at_s >= self._black.next_look_s
-        return not self._desk.online or at_s >= self._desk.wanted_from
-
-    def _decoded(self, source: Source) -> Frame | None:
+    def _decode(self, source: FrameSource) -> Frame | None:
         """None for a damaged frame: some cameras send one now and then."""
         try:
-            frame = self._limited("reading", source.retrieve, self._camera.read_timeout_s)
+            frame = self._call_driver("reading", source.retrieve, self._camera.read_timeout_s)
         except CameraError:
-            now = self._clock()
-            self._bad_since = now if self._bad_since is None else self._bad_since
-            if now - self._bad_since >= self._camera.read_timeout_s:
+            now_s = self._clock()
+            self._damaged_since = now_s if self._damaged_since is None else self._damaged_since
+            if now_s - self._damaged_since >= self._camera.read_timeout_s:
                 raise
             return None
-        self._bad_since = None
+        self._damaged_since = None
         return upright(frame, self._camera.rotate)
 
-    def _is_shown(self, frame: Frame, at_s: float) -> bool:
-        """Whether the frame counts; raises CameraError when it has been black for too long."""
-        if self._black.look(frame.pixels, at_s):
-            raise CameraError(
-                self._name,
-                f"the picture has been black for {self._camera.black_s:g} s",
-                "Is the lens covered, or its shutter closed? black_s = 0 allows it.",
-            )
-        return not self._black.lost
-
-    def _limited(self, doing: str, call: Callable[[], Result], limit_s: float) -> Result:
-        """``call``, watched by ``hangs_in``; raises Cut if it returned after being given up."""
-        self._call = doing, self._clock() + limit_s
+    def _call_driver(self, doing: str, call: Callable[[], Result], limit_s: float) -> Result:
+        """``call``, watched by ``hung_call``; raises ReaderReplaced if it was given up since."""
+        self._driver_call = doing, self._clock() + limit_s
         try:
             return call()
         finally:
-            self._call = None
-            self._desk.require(self._turn)
+            self._driver_call = None
+            self._slot.require_current(self._number)

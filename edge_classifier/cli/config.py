@@ -4,48 +4,53 @@ import json
 import os
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
-from edge_classifier.cli.model_check import with_model
-from edge_classifier.config.settings import Settings
+from edge_classifier.cli.common import add_action
+from edge_classifier.config.settings import DecisionSettings, Settings
 from edge_classifier.config.sources import (
     FILE_VARIABLE,
     SYSTEM_FILE,
+    SettingProblem,
     SettingsReport,
     SettingsSources,
     named_file,
     search_path,
 )
-from edge_classifier.config.toml import Key
+from edge_classifier.config.toml import Key, inline
 from edge_classifier.core.text import escaped
-from edge_classifier.errors import ExitCode, OutputError, UsageError
+from edge_classifier.errors import EdgeClassifierError, ExitCode, OutputError, UsageError
 
-# pydantic and what needs it is imported late: `run` has options in common with this module.
+# pydantic and what needs it is imported late: `run` has options in common with this module. So are
+# the catalogue and the engine: settings that are wrong need neither.
 
 DESCRIPTION = "Writes, checks and shows the daemon's settings."
+_NOT_LOOKED_AT = SettingProblem("labels were not looked at: mend these first")
+_NOT_COMPARED = SettingProblem("label names were not compared with the model's; --labels does")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the sub-commands."""
     actions = parser.add_subparsers(required=True, metavar="init|check|show|schema")
-    init = _add(actions, "init", _init, "write a commented file of settings")
+    init = add_action(actions, "init", _init, "write a commented file of settings")
     init.add_argument("--output", metavar="PATH", help="where, - for standard output")
     init.add_argument("--force", action="store_true", help="overwrite a file that is there")
     init.add_argument(
         "--camera", default="0", metavar="SOURCE", help="its source (default: %(default)s)"
     )
     init.add_argument("--broker", metavar="HOST", help="MQTT's host (default: localhost)")
-    check = _add(actions, "check", _check, "tell everything that is wrong with the settings")
+    check = add_action(actions, "check", _check, "tell everything that is wrong with the settings")
     add_settings_arguments(check)
     check.add_argument("--labels", action="store_true", help="load the model to check label names")
     check.add_argument("--json", action="store_true", help="print JSON")
-    show = _add(actions, "show", _show, "print all settings as they are in force, secrets masked")
+    show = add_action(
+        actions, "show", _show, "print all settings as they are in force, secrets masked"
+    )
     add_settings_arguments(show)
     show.add_argument("--origins", action="store_true", help="say where each was set")
-    _add(actions, "schema", _schema, "print the JSON Schema of the file")
+    add_action(actions, "schema", _schema, "print the JSON Schema of the file")
 
 
 def add_settings_arguments(parser: ArgumentParser) -> None:
@@ -75,17 +80,6 @@ def run(options: Namespace) -> ExitCode:
     """Do what the sub-command says."""
     action: Callable[[Namespace], ExitCode] = options.action
     return action(options)
-
-
-def _add(
-    actions: Any, name: str, action: Callable[[Namespace], ExitCode], help_: str
-) -> ArgumentParser:
-    parser: ArgumentParser = actions.add_parser(
-        name, help=help_, description=help_, allow_abbrev=False
-    )
-    parser.set_defaults(action=action)
-    parser.add_argument("--debug", action="store_true", help="show where an error comes from")
-    return parser
 
 
 def _init(options: Namespace) -> ExitCode:
@@ -140,7 +134,7 @@ def _write(path: Path, text: str, *, force: bool) -> None:
 def _check(options: Namespace) -> ExitCode:
     from edge_classifier.config.load import examine
 
-    report = with_model(examine(settings_sources(options)), labels=options.labels)
+    report = _with_model(examine(settings_sources(options)), labels=options.labels)
     print(_as_json(report) if options.json else _as_text(report))
     return ExitCode.OK if report.settings else ExitCode.CONFIGURATION
 
@@ -185,3 +179,72 @@ def _schema(_: Namespace) -> ExitCode:
 
     print(json.dumps(json_schema(), indent=1, ensure_ascii=False))
     return ExitCode.OK
+
+
+def _with_model(report: SettingsReport[Settings], *, labels: bool) -> SettingsReport[Settings]:
+    """``report`` with what is wrong about the model; with ``labels`` it is loaded for their sake.
+
+    Nothing is looked up for settings that are wrong already.
+    """
+    settings = report.settings
+    problems: list[SettingProblem] = []
+    warnings = list(report.warnings)
+    if settings:
+        origin = report.origins.get(("model", "use"), "")
+        _look_for_model(settings.model.use, origin, problems, warnings)
+    if not settings or problems:
+        warnings += [_NOT_LOOKED_AT] if labels else []
+    elif labels:
+        problems += _label_problems(settings)
+    elif any(d.groups or d.aliases or d.ignore or d.labels for d in _decisions(settings).values()):
+        warnings.append(_NOT_COMPARED)
+    if problems:
+        report = replace(report, settings=None, problems=tuple(problems))
+    return replace(report, warnings=tuple(warnings))
+
+
+def _look_for_model(
+    use: str, origin: str, problems: list[SettingProblem], warnings: list[SettingProblem]
+) -> None:
+    """Whether the model's file is there, which needs no runtime."""
+    from edge_classifier.engine.tflite import require_tflite
+    from edge_classifier.modelfile.catalogue import load_catalogue
+
+    found = SettingProblem("", "model.use", inline(use), origin)
+    try:
+        catalogue = load_catalogue()
+        entry = catalogue.entry(use)
+        if entry and not entry.embedded and not catalogue.has(entry):
+            # The service's models lie elsewhere than this user's: it may well have this one.
+            text = f"is not in {catalogue.pulled_folder}. {catalogue.how_to_get(entry)}"
+            warnings.append(replace(found, text=text))
+        else:
+            require_tflite(catalogue.locate(use))
+    except EdgeClassifierError as error:
+        problems.append(replace(found, text=str(error).removeprefix(f"{use}: ")))
+
+
+def _label_problems(settings: Settings) -> tuple[SettingProblem, ...]:
+    """Labels in the settings that the model does not have; a camera's are told once."""
+    from edge_classifier.daemon.active_model import load_active_model
+    from edge_classifier.decision.label_map import UnknownLabelsError, label_map
+
+    try:
+        labels = load_active_model(settings.model).labels
+    except EdgeClassifierError as error:
+        return (SettingProblem(str(error), "model"),)
+    found: dict[str, SettingProblem] = {}
+    for key, decision in _decisions(settings).items():
+        try:
+            label_map(labels, decision)
+        except UnknownLabelsError as error:
+            for text in error.problems:
+                found.setdefault(text, SettingProblem(text, key))
+    return tuple(found.values())
+
+
+def _decisions(settings: Settings) -> Mapping[str, DecisionSettings]:
+    """Each table of that kind, by its key."""
+    return {"decision": settings.decision} | {
+        f"cameras.{name}.decision": camera.decision for name, camera in settings.cameras.items()
+    }

@@ -6,10 +6,9 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from edge_classifier.cli.output import progress, writable
-from edge_classifier.core.text import escaped
+from edge_classifier.cli.common import add_action, progress
+from edge_classifier.core.text import escaped, writable
 from edge_classifier.dataset.check import findings
 from edge_classifier.dataset.facts import PictureFacts, examine
 from edge_classifier.dataset.finding import Findings
@@ -23,7 +22,9 @@ DESCRIPTION = "Checks pictures to learn from, and sorts those that the daemon ke
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the sub-commands."""
     actions = parser.add_subparsers(required=True, metavar="check|sort")
-    check = _add(actions, "check", _check, "tell what is wrong with class folders of pictures")
+    check = add_action(
+        actions, "check", _check, "tell what is wrong with class folders of pictures"
+    )
     check.add_argument("data", type=Path, metavar="DATA", help="a folder with one folder a class")
     check.add_argument(
         "--other", type=Path, metavar="FOLDER", help="pictures of anything else: class unknown"
@@ -32,7 +33,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--validation", type=Path, metavar="FOLDER", help="own class folders to measure on"
     )
     check.add_argument("--json", action="store_true", help="print JSON")
-    sort = _add(actions, "sort", _sort, "copy the daemon's pictures into class folders")
+    sort = add_action(actions, "sort", _sort, "copy the daemon's pictures into class folders")
     sort.add_argument("store", type=Path, metavar="STORE", help="the capture store, .../pictures")
     sort.add_argument(
         "--out", type=Path, required=True, metavar="DATA", help="the folder to add them to"
@@ -43,15 +44,6 @@ def run(options: Namespace) -> ExitCode:
     """Do what the sub-command says."""
     action: Callable[[Namespace], ExitCode] = options.action
     return action(options)
-
-
-def _add(
-    actions: Any, name: str, action: Callable[[Namespace], ExitCode], help_: str
-) -> ArgumentParser:
-    parser: ArgumentParser = actions.add_parser(name, help=help_, description=help_)
-    parser.set_defaults(action=action)
-    parser.add_argument("--debug", action="store_true", help="show where an error comes from")
-    return parser
 
 
 def _check(options: Namespace) -> ExitCode:

@@ -12,8 +12,8 @@ from pathlib import Path
 from edge_classifier import __version__, samples
 from edge_classifier.assembly import LoadedModel, load_model
 from edge_classifier.classifier import Answer
+from edge_classifier.cli.common import add_model_arguments, model_choice
 from edge_classifier.cli.models import verdict_on
-from edge_classifier.cli.shared_options import add_model_arguments, model_choice
 from edge_classifier.engine.delegates import find_edgetpu
 from edge_classifier.engine.probe import check_delegate
 from edge_classifier.engine.runtime import load_runtime
@@ -136,7 +136,7 @@ def _inference(options: Namespace) -> list[DoctorFinding]:
     result = classifier.classify(frame)
     best = result.predictions[0]
     text = (
-        f"{model.name} on {model.seat.note}, {options.threads} thread(s): "
+        f"{model.name} on {model.placement.note}, {options.threads} thread(s): "
         f"preprocessing {result.preprocess_ms:.2f} ms, inference {result.inference_ms:.2f} ms; "
         f"the sample cat is {best.label} {best.score:.2f}"
     )

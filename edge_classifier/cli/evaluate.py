@@ -8,8 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from edge_classifier.assembly import LoadedModel, ModelChoice, load_model
-from edge_classifier.cli.output import progress
-from edge_classifier.cli.shared_options import add_running_arguments, fraction, model_choice, say
+from edge_classifier.cli.common import (
+    add_running_arguments,
+    fraction,
+    model_choice,
+    print_notes,
+    progress,
+)
 from edge_classifier.core.text import escaped
 from edge_classifier.dataset.folder import scan
 from edge_classifier.errors import ExitCode
@@ -58,11 +63,11 @@ def _precision(text: str) -> float:
 def run(options: Namespace) -> ExitCode:
     """Score every picture; print a table and write what is wanted."""
     model = load_model(model_choice(options))
-    say(model.notes)
+    print_notes(model.notes)
     dataset = scan(options.data, other=options.other)
     with progress(len(dataset.samples)) as shown:
         scored = score_samples(model, dataset, threads=options.threads, progress=shown.advance)
-    say(_left_out(scored))
+    print_notes(_left_out(scored))
     data = ReportData(
         title=f"{model.name} on {options.data.resolve().name}",
         made=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -108,7 +113,7 @@ def _write(folder: Path, data: ReportData) -> None:
         if path:
             print(f"wrote {escaped(str(path))}", file=sys.stderr)
     if not written.page:
-        say([f"report.html needs more libraries: {PAGE_REMEDY}"])
+        print_notes([f"report.html needs more libraries: {PAGE_REMEDY}"])
 
 
 def _print(facts: Mapping[str, Any]) -> None:

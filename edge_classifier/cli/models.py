@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edge_classifier.assembly import LoadedModel, ModelChoice, load_model
+from edge_classifier.cli.common import add_action
 from edge_classifier.core.quantization import TensorSpec
 from edge_classifier.errors import ExitCode, MissingFileError, ModelError
 from edge_classifier.modelfile.catalogue import Catalogue, Entry, load_catalogue, sha256_of
@@ -20,14 +21,16 @@ DESCRIPTION = "Lists, inspects, fetches and verifies models."
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the sub-commands."""
     actions = parser.add_subparsers(required=True, metavar="list|info|pull|verify|path")
-    _add(actions, "list", _list, "all models of the catalogue, and which are here", json_=True)
-    info = _add(actions, "info", _info, "what is inside a model", json_=True)
+    add_action(
+        actions, "list", _list, "all models of the catalogue, and which are here", json_=True
+    )
+    info = add_action(actions, "info", _info, "what is inside a model", json_=True)
     info.add_argument("model", nargs="?", default="", help="a name or a path; default: the default")
-    pull_ = _add(actions, "pull", _pull, "fetch models into the user's data folder")
+    pull_ = add_action(actions, "pull", _pull, "fetch models into the user's data folder")
     pull_.add_argument("names", nargs="+", metavar="NAME")
-    verify = _add(actions, "verify", _verify, "compare model files with their SHA-256")
+    verify = add_action(actions, "verify", _verify, "compare model files with their SHA-256")
     verify.add_argument("names", nargs="*", metavar="NAME", help="default: all that are here")
-    path = _add(actions, "path", _path, "print a model's file")
+    path = add_action(actions, "path", _path, "print a model's file")
     path.add_argument("model", nargs="?", default="", metavar="NAME", help="default: the default")
 
 
@@ -35,22 +38,6 @@ def run(options: Namespace) -> ExitCode:
     """Do what the sub-command says."""
     action: Callable[[Namespace, Catalogue], ExitCode] = options.action
     return action(options, load_catalogue())
-
-
-def _add(
-    actions: Any,
-    name: str,
-    action: Callable[[Namespace, Catalogue], ExitCode],
-    help_: str,
-    *,
-    json_: bool = False,
-) -> ArgumentParser:
-    parser: ArgumentParser = actions.add_parser(name, help=help_, description=help_)
-    parser.set_defaults(action=action)
-    parser.add_argument("--debug", action="store_true", help="show where an error comes from")
-    if json_:
-        parser.add_argument("--json", action="store_true", help="print JSON")
-    return parser
 
 
 def _list(options: Namespace, catalogue: Catalogue) -> ExitCode:
@@ -164,8 +151,8 @@ def describe(model: LoadedModel) -> dict[str, Any]:
     per_channel = sum(tensor["scales"] > 1 for tensor in engine.tensors())
     return {
         "name": model.name,
-        "file": str(model.seat.model),
-        "bytes": model.seat.model.stat().st_size,
+        "file": str(model.placement.model),
+        "bytes": model.placement.model.stat().st_size,
         "sha256": model.sha256,
         "input": _tensor(engine.input),
         "output": _tensor(engine.output),

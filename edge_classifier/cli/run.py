@@ -4,12 +4,11 @@ import logging
 import time
 from argparse import ArgumentParser, Namespace
 
+from edge_classifier.cli.common import start_log
 from edge_classifier.cli.config import add_settings_arguments, settings_sources
-from edge_classifier.cli.log import start_log
 from edge_classifier.config.load_in_child import examine_in_child
 from edge_classifier.config.settings import Settings
-from edge_classifier.daemon.camera_pipeline import CameraPipeline
-from edge_classifier.daemon.frame_result import FrameResult
+from edge_classifier.daemon.camera_pipeline import CameraPipeline, FrameResult
 from edge_classifier.daemon.service import Service
 from edge_classifier.decision.explain import explain
 from edge_classifier.errors import ExitCode
@@ -47,10 +46,10 @@ def run(options: Namespace) -> ExitCode:
     return service.run()
 
 
-def _explain(lane: CameraPipeline, outcome: FrameResult) -> None:
+def _explain(pipeline: CameraPipeline, result: FrameResult) -> None:
     """One line a frame."""
-    at = time.strftime("%H:%M:%S", time.localtime(outcome.captured.at.utc))
-    reason = outcome.reason
-    text = explain(outcome.verdict, lane.rules) if outcome.verdict else reason.meaning
-    gated = "" if outcome.inference_ms or not outcome.verdict else " (gated: nothing has moved)"
-    print(f"{at}  {lane.name}  {text}{gated}", flush=True)
+    at = time.strftime("%H:%M:%S", time.localtime(result.captured.at.utc))
+    verdict = result.verdict
+    text = explain(verdict, pipeline.rules) if verdict else result.reason.meaning
+    gated = "" if result.inference_ms or not verdict else " (gated: nothing has moved)"
+    print(f"{at}  {pipeline.name}  {text}{gated}", flush=True)

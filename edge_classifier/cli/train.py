@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
-from edge_classifier.cli.shared_options import whole_number
+from edge_classifier.cli.common import whole_number
 from edge_classifier.core.text import escaped
 from edge_classifier.errors import ConfigurationError, ExitCode, UnavailableError, UsageError
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_classifier.cli.log import start_log
+from edge_classifier.cli.common import start_log
 from edge_classifier.daemon.notify import Notifier
 from edge_classifier.errors import ExitCode, UsageError
 

@@ -19,3 +19,8 @@ def escaped(text: str) -> str:
     if is_printable(text):
         return text
     return "".join(c if is_printable(c) else f"\\x{ord(c) & 0xFF:02x}" for c in text)
+
+
+def writable(text: str) -> str:
+    """``text`` with ``?`` for what UTF-8 cannot hold; file names need not be UTF-8."""
+    return text.encode("utf-8", "replace").decode()

@@ -1,101 +1,189 @@
-"""One camera's way from frame to label."""
+"""The way of a frame: from its camera's slot to a verdict, and to those who are told of it.
 
+``CameraPipeline.process_frame`` is that way from top to bottom: take the newest frame, classify it,
+decide on a label, report. Captured was the frame in the camera's own thread (``capture``); its
+event goes on in the publisher's thread (``mqtt``), its picture in the capture store's (``store``).
+"""
+
+import logging
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from math import inf
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_classifier.capture.frame_slot import CapturedFrame
+from edge_classifier.capture.frame_slot import CameraStatus, CapturedFrame, Prepare
 from edge_classifier.classifier import ScoredFrame
-from edge_classifier.config.settings import CameraSettings, DecisionSettings
-from edge_classifier.core.events import CameraState, LabelChange, Moment
+from edge_classifier.config.settings import CameraSettings, SnapshotSettings
+from edge_classifier.core.events import CameraState, LabelChange
 from edge_classifier.core.frame import Frame
+from edge_classifier.core.jpeg_comment import event_comment, with_comment
 from edge_classifier.core.labels import UNKNOWN
 from edge_classifier.core.quiet_hours import is_quiet, quiet_minutes
 from edge_classifier.daemon.active_model import ActiveModel
-from edge_classifier.daemon.frame_result import CameraOverride, FrameResult, FrameSupply
+from edge_classifier.daemon.meters import Meters
+from edge_classifier.daemon.store import CaptureStore, Why
 from edge_classifier.decision.reasons import Reason
 from edge_classifier.decision.rules import Rules, rules_for, with_enter
-from edge_classifier.decision.step import DecidedChange, Verdict, initial, resumed, step
+from edge_classifier.decision.step import Verdict, initial_state, resume, step
+from edge_classifier.mqtt.publisher import Publisher
 from edge_classifier.protocols import Clock
+from edge_classifier.vision.jpeg import jpeg_within
 from edge_classifier.vision.motion import MotionGate
-from edge_classifier.vision.prepare import Preparer
-from edge_classifier.vision.region import region_of
+from edge_classifier.vision.prepare import Preparer, region_of
+
+_log = logging.getLogger(__name__)
 
 # How often a camera that is not classified is looked at, to know that it still lives.
 _IDLE_LOOK_S = 1.0
+# What a comment takes in a JPEG beside its text.
+_MARKER_BYTES = 4
 
 
-def _local_minute() -> int:
-    now = time.localtime()
-    return 60 * now.tm_hour + now.tm_min
+class FrameSupply(Protocol):
+    """What a pipeline asks of its camera."""
+
+    wanted_from: float
+    prepare: Prepare | None
+
+    @property
+    def status(self) -> CameraStatus:
+        """How the camera is."""
+
+    def take_frame(self) -> CapturedFrame | None:
+        """The newest frame that was not taken yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class CameraOverride:
+    """What was set over MQTT and outlives a restart; None: as the configuration says."""
+
+    enabled: bool | None = None
+    threshold: float | None = None
+
+
+class FrameResult(NamedTuple):
+    """What became of one frame."""
+
+    captured: CapturedFrame
+    reason: Reason
+    # From capture until the frame was taken up.
+    age_ms: float
+    # None: not looked at.
+    verdict: Verdict | None = None
+    change: LabelChange | None = None
+    # Zero, as the next, when the network was not run.
+    preprocess_ms: float = 0.0
+    inference_ms: float = 0.0
+    decision_ms: float = 0.0
+
+
+Explain = Callable[["CameraPipeline", FrameResult], None]
+
+
+@dataclass(frozen=True, slots=True)
+class FrameOutputs:
+    """Those who are told of frames. None of them waits for a broker or a disk."""
+
+    publisher: Publisher
+    store: CaptureStore
+    meters: Meters
+    explain: Explain | None = None
 
 
 class CameraPipeline:
-    """Settings, smoothed state and pace of one camera. Belongs to the pipeline's thread."""
+    """Settings, model, smoothed state and pace of one camera. Belongs to the main loop's thread."""
 
     def __init__(
         self,
         name: str,
         settings: CameraSettings,
-        grabber: FrameSupply,
-        network: ActiveModel,
+        snapshots: SnapshotSettings,
+        model: ActiveModel,
+        capture: FrameSupply,
+        outputs: FrameOutputs,
         *,
         before: CameraState | None = None,
         override: CameraOverride = CameraOverride(),
         clock: Clock = time.monotonic,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
-        minute_of_day: Callable[[], int] = _local_minute,
+        minute_of_day: Callable[[], int] | None = None,
     ) -> None:
+        """``before``: what the camera showed in an earlier life."""
         self.name = name
-        self.grabber = grabber
+        self.capture = capture
         self.override = override
+        self._outputs = outputs
         self._clock = clock
         self._new_id = new_id
-        self._minute_of_day = minute_of_day
-        self._decided = initial(before.label) if before else initial()
+        self._minute_of_day = minute_of_day or _local_minute
+        self._decision = initial_state(before.label if before else UNKNOWN)
         self._seq = before.seq if before else 0
-        self._shown = before or _nothing_yet(name, network.id)
+        # What is shown until the first verdict.
+        self._shown = before or _nothing_shown(name, model.id)
         self._verdict: Verdict | None = None
-        self._at_utc = self._shown.at
-        self._labels = network.labels
-        self._base = rules_for(network.labels, settings.decision)
-        self.configure(settings, network)
+        self._verdict_at = self._shown.at
+        self._snapshot_requested = False
+        self._state_published_at = -inf
+        self._published_health: tuple[bool, str] | None = None
+        self.model = model
+        self._configured_rules = rules_for(model.labels, settings.decision)
+        self.configure(settings, snapshots, model)
 
-    def configure(self, settings: CameraSettings, network: ActiveModel) -> None:
-        """Take other settings or another network; the label stays while they know it.
+    def configure(
+        self, settings: CameraSettings, snapshots: SnapshotSettings, model: ActiveModel
+    ) -> None:
+        """Take other settings or another model; the label stays while they know it.
 
-        Raises UnknownLabelsError and changes nothing when the settings name labels that the
-        network has not.
+        Raises UnknownLabelsError and changes nothing when the settings name labels that the model
+        does not have.
         """
-        self._base = self._rules_for(network.labels, settings.decision)
-        self._labels = network.labels
-        self.settings = settings
-        self._model = network.id
-        self._connection: int | None = None
-        self._scores: NDArray[np.float32] | None = None
-        self._gate = MotionGate(settings.motion) if settings.motion.enabled else None
-        self._classified_at = self._due = -inf
-        self._preparer = self._make_preparer(network)
-        self.grabber.prepare = self._preparer
-        self.grabber.wanted_from = 0.0
+        before = self._configured_rules
+        # Averages and waiting times belong to their rules: these stay where they still hold.
+        if (model.labels, settings.decision) != (self.model.labels, before.decision):
+            self._configured_rules = rules_for(model.labels, settings.decision)
+        self.settings, self._snapshots, self.model = settings, snapshots, model
         self._quiet = tuple(quiet_minutes(hours) for hours in settings.quiet_hours)
-        self._apply_threshold()
+        # None: a gap, such as the camera's being away.
+        self._connection: int | None = None
+        # Of the frame that was classified last; only behind a motion gate.
+        self._scores: NDArray[np.float32] | None = None
+        self._classified_at = self._due = -inf
+        self._gate = MotionGate(settings.motion) if settings.motion.enabled else None
+        classifier = model.classifier
+        # None behind a gate: most frames would be prepared in vain.
+        self._preparer = (
+            None
+            if self._gate
+            else Preparer(classifier.contract, classifier.engine.input, settings.region)
+        )
+        self.capture.prepare = self._preparer
+        self.capture.wanted_from = 0.0
+        self.set_override(self.override)
+        if not snapshots.enabled:
+            # The broker would go on showing the last one to everybody, for ever.
+            self._outputs.publisher.put_snapshot(self.name, bytes)
 
     def set_override(self, override: CameraOverride) -> None:
         """Take what was set over MQTT."""
         self.override = override
-        self._apply_threshold()
+        threshold, rules = override.threshold, self._configured_rules
+        self.rules: Rules = rules if threshold is None else with_enter(rules, threshold)
 
-    def forget(self) -> None:
+    def request_snapshot(self) -> None:
+        """Publish and keep the next frame."""
+        self._snapshot_requested = True
+
+    def reset_label(self) -> None:
         """Begin anew, without a label. Events go on being counted."""
-        self._decided = initial()
+        self._decision = initial_state()
         self._verdict = None
-        self._shown = replace(_nothing_yet(self.name, self._model), seq=self._seq)
+        self._shown = _nothing_shown(self.name, self.model.id)
 
     @property
     def enabled(self) -> bool:
@@ -106,148 +194,190 @@ class CameraPipeline:
     @property
     def threshold(self) -> float:
         """The ``enter`` threshold in force."""
-        wanted = self.override.threshold
-        return self.settings.decision.enter if wanted is None else wanted
+        return self.rules.threshold
 
-    @property
-    def rules(self) -> Rules:
-        """In force."""
-        return self._rules
+    # The way of a frame.
 
-    def turn(self, network: ActiveModel) -> FrameResult | None:
-        """Take the newest frame, if there is one, all the way to a verdict."""
-        captured = self.grabber.take()
+    def process_frame(self) -> FrameResult | None:
+        """Take the newest frame, if there is one, all the way to those who are told of it."""
+        captured = self.capture.take_frame()
         if captured is None:
             return None
-        age_ms = 1e3 * (self._clock() - captured.at.monotonic)
-        idle = self._idle_reason()
+        at_s = captured.at.monotonic
+        age_ms = 1e3 * (self._clock() - at_s)
+        idle = None
+        if not self.enabled:
+            idle = Reason.DISABLED
+        elif self._quiet and is_quiet(self._quiet, self._minute_of_day()):
+            idle = Reason.QUIET_HOURS
         if idle:
             self._connection = None
-            self.grabber.wanted_from = captured.at.monotonic + _IDLE_LOOK_S
-            return FrameResult(captured, idle, None, None, 0.0, 0.0, 0.0, age_ms)
-        self._pace(captured.at.monotonic)
-        return self._decide(captured, network, age_ms)
+            self.capture.wanted_from = at_s + _IDLE_LOOK_S
+            result = FrameResult(captured, idle, age_ms)
+        else:
+            self.capture.wanted_from = self._next_due_s(at_s)
+            result = self._decide(captured, self._classify(captured), age_ms)
+        self._report(result)
+        return result
+
+    def _next_due_s(self, at_s: float) -> float:
+        """One period after this frame was due, without running after what was missed."""
+        if not self.settings.rate_fps:
+            return 0.0
+        period_s = 1.0 / self.settings.rate_fps
+        on_time = at_s - self._due < period_s
+        self._due = (self._due if on_time else at_s) + period_s
+        return self._due
+
+    def _classify(self, captured: CapturedFrame) -> ScoredFrame:
+        """The frame's scores; while nothing moves, those of the last one that was classified."""
+        classifier, prepared = self.model.classifier, captured.prepared
+        # Prepared by another one: captured before the model or the region was exchanged.
+        if prepared is not None and prepared.by is self._preparer:
+            return classifier.score_prepared(prepared)
+        region = region_of(captured.frame, self.settings.region)
+        if self._gate is None:
+            return classifier.score(region)
+        at_s = captured.at.monotonic
+        recent = at_s - self._classified_at < self.settings.motion.max_interval_s
+        if self._scores is not None and recent and not self._gate.moved(region):
+            return ScoredFrame(self._scores, 0.0, 0.0)
+        scored = classifier.score(region)
+        self._gate.classified(region)
+        self._scores, self._classified_at = scored.scores, at_s
+        return scored
+
+    def _decide(self, captured: CapturedFrame, scored: ScoredFrame, age_ms: float) -> FrameResult:
+        """What the scores lead to, together with those before them."""
+        started = self._clock()
+        if captured.connection != self._connection:
+            # A label has not held while the camera was away or idle, nor has it been lost for it.
+            self._connection = captured.connection
+            self._decision = resume(self._decision, captured.at.monotonic)
+        self._decision, verdict = step(
+            self.rules, self._decision, scored.scores, captured.at.monotonic
+        )
+        self._verdict, self._verdict_at = verdict, captured.at.utc
+        change = None
+        if verdict.change:
+            self._seq += 1
+            self._shown = replace(self._shown, since=captured.at.utc)
+            change = LabelChange(
+                id=self._new_id(),
+                seq=self._seq,
+                camera=self.name,
+                before=verdict.change.before,
+                after=verdict.change.after,
+                score=verdict.change.score,
+                margin=verdict.change.margin,
+                captured=captured.at,
+                model=self.model.id,
+            )
+        decision_ms = 1e3 * (self._clock() - started)
+        gated = not scored.inference_ms
+        reason = Reason.GATED if gated and not change else verdict.reason
+        _, preprocess_ms, inference_ms = scored
+        return FrameResult(
+            captured, reason, age_ms, verdict, change, preprocess_ms, inference_ms, decision_ms
+        )
+
+    def _report(self, result: FrameResult) -> None:
+        """Tell meters, subscribers, the capture store, and whoever wants reasons."""
+        out, frame, max_bytes = self._outputs, result.captured.frame, self._snapshots.max_bytes
+        out.meters.count_frame(
+            self.name,
+            result.reason,
+            result.age_ms,
+            result.preprocess_ms,
+            result.inference_ms,
+            result.decision_ms,
+        )
+        if result.change:
+            # Nobody believes the news of a camera that is said to be offline.
+            self.publish_health()
+            jpeg = partial(_event_jpeg, frame, max_bytes, result.change.id)
+            self._state_published_at = self._clock()
+            out.publisher.put_event(
+                result.change, self.state(), jpeg if self._snapshots.enabled else None
+            )
+            self._keep(result, "changed")
+        elif (
+            result.verdict
+            and result.inference_ms
+            and out.store.is_uncertain(self.name, result.verdict.best.score)
+        ):
+            self._keep(result, "uncertain")
+        if self._snapshot_requested:
+            # Whatever the configuration says of snapshots with events.
+            self._snapshot_requested = False
+            out.publisher.put_snapshot(self.name, partial(jpeg_within, frame, max_bytes))
+            self._keep(result, "requested")
+        if out.explain:
+            out.explain(self, result)
+
+    def _keep(self, result: FrameResult, why: Why) -> None:
+        captured = result.captured
+        self._outputs.store.offer(self.state(), why, captured.frame, captured.at.utc)
+
+    # What is told without a frame.
 
     def state(self) -> CameraState:
         """What the camera shows now."""
-        verdict = self._verdict
         shown = replace(
             self._shown,
             seq=self._seq,
-            model=self._model,
+            model=self.model.id,
             enabled=self.enabled,
             threshold=self.threshold,
         )
-        if verdict is None:
+        if self._verdict is None:
             return shown
         return replace(
             shown,
-            label=verdict.label,
-            score=verdict.score,
-            margin=verdict.margin,
-            top=self._decided.top(self.settings.decision.top_k),
-            at=self._at_utc,
+            label=self._verdict.label,
+            score=self._verdict.score,
+            margin=self._verdict.margin,
+            top=self._decision.top(self.settings.decision.top_k),
+            at=self._verdict_at,
         )
 
-    def _decide(self, captured: CapturedFrame, network: ActiveModel, age_ms: float) -> FrameResult:
-        at_s = captured.at.monotonic
-        preprocess_ms = inference_ms = 0.0
-        scores = self._gated_scores(captured)
-        gated = scores is not None
-        if scores is None:
-            scores, preprocess_ms, inference_ms = self._score(captured, network)
-            self._remember(captured, scores)
-        started = self._clock()
-        self._resume_after_gap(captured)
-        self._decided, verdict = step(self._rules, self._decided, scores, at_s)
-        self._verdict, self._at_utc = verdict, captured.at.utc
-        change = self._change(verdict.change, captured.at) if verdict.change else None
-        decision_ms = 1e3 * (self._clock() - started)
-        reason = Reason.GATED if gated and not change else verdict.reason
-        return FrameResult(
-            captured, reason, verdict, change, preprocess_ms, inference_ms, decision_ms, age_ms
+    def publish_state(self, *, unless_within_s: float = 0.0) -> None:
+        """Publish what the camera shows now, unless that was done a short while ago."""
+        now_s = self._clock()
+        if now_s - self._state_published_at >= unless_within_s:
+            self._state_published_at = now_s
+            self._outputs.publisher.put_state(self.state())
+
+    def publish_health(self) -> None:
+        """Let subscribers and the log know how the camera is, if they do not yet."""
+        status = self.capture.status
+        health = status.online, status.reason
+        if health == self._published_health:
+            return
+        self._published_health = health
+        if status.online:
+            _log.info("camera %s is online: %s", self.name, status.description)
+        elif status.failures:
+            # Else it has not had its first chance.
+            _log.warning("camera %s is offline: %s", self.name, status.reason)
+        self._outputs.publisher.put_camera_health(
+            self.name, online=status.online, reason=status.reason
         )
 
-    def _resume_after_gap(self, captured: CapturedFrame) -> None:
-        """A label has not held while the camera was away or idle, nor has it been lost for it."""
-        if captured.connection != self._connection:
-            self._connection = captured.connection
-            self._decided = resumed(self._decided, captured.at.monotonic)
 
-    def _rules_for(self, labels: tuple[str, ...], decision: DecisionSettings) -> Rules:
-        """The present rules where they still hold: averages and waiting times are theirs."""
-        same = labels == self._labels and decision == self._base.decision
-        return self._base if same else rules_for(labels, decision)
-
-    def _make_preparer(self, network: ActiveModel) -> Preparer | None:
-        """None behind a gate: most frames would be prepared in vain."""
-        if self._gate:
-            return None
-        classifier = network.classifier
-        return Preparer(classifier.contract, classifier.engine.input, self.settings.region)
-
-    def _score(self, captured: CapturedFrame, network: ActiveModel) -> ScoredFrame:
-        prepared = captured.prepared
-        # By another one: it was captured before the network or the region was exchanged.
-        if prepared is None or prepared.by is not self._preparer:
-            return network.classifier.score(self._region(captured))
-        return network.classifier.score_prepared(prepared)
-
-    def _region(self, captured: CapturedFrame) -> Frame:
-        return region_of(captured.frame, self.settings.region)
-
-    def _gated_scores(self, captured: CapturedFrame) -> NDArray[np.float32] | None:
-        """The last scores, where they may stand for this frame's, because nothing has moved."""
-        if self._gate is None or self._scores is None:
-            return None
-        old_s = captured.at.monotonic - self._classified_at
-        if old_s >= self.settings.motion.max_interval_s:
-            return None
-        return None if self._gate.moved(self._region(captured)) else self._scores
-
-    def _remember(self, captured: CapturedFrame, scores: NDArray[np.float32]) -> None:
-        if self._gate:
-            self._gate.classified(self._region(captured))
-            self._scores, self._classified_at = scores, captured.at.monotonic
-
-    def _change(self, change: DecidedChange, at: Moment) -> LabelChange:
-        self._seq += 1
-        self._shown = replace(self._shown, since=at.utc)
-        return LabelChange(
-            id=self._new_id(),
-            seq=self._seq,
-            camera=self.name,
-            before=change.before,
-            after=change.after,
-            score=change.score,
-            margin=change.margin,
-            captured=at,
-            model=self._model,
-        )
-
-    def _idle_reason(self) -> Reason | None:
-        if not self.enabled:
-            return Reason.DISABLED
-        if self._quiet and is_quiet(self._quiet, self._minute_of_day()):
-            return Reason.QUIET_HOURS
-        return None
-
-    def _pace(self, at_s: float) -> None:
-        """Want the next frame one period after this one was due, without running after."""
-        if self.settings.rate_fps:
-            period_s = 1.0 / self.settings.rate_fps
-            on_time = at_s - self._due < period_s
-            self._due = (self._due if on_time else at_s) + period_s
-            self.grabber.wanted_from = self._due
-        else:
-            self.grabber.wanted_from = 0.0
-
-    def _apply_threshold(self) -> None:
-        wanted = self.override.threshold
-        self._rules = self._base if wanted is None else with_enter(self._base, wanted)
+def _event_jpeg(frame: Frame, max_bytes: int, event_id: str) -> bytes:
+    """A JPEG that says which event it belongs to: topics of events and pictures are two."""
+    comment = event_comment(event_id)
+    room = max_bytes - _MARKER_BYTES - len(comment)
+    return with_comment(jpeg_within(frame, room), comment)
 
 
-def _nothing_yet(camera: str, model: str) -> CameraState:
+def _local_minute() -> int:
+    now = time.localtime()
+    return 60 * now.tm_hour + now.tm_min
+
+
+def _nothing_shown(camera: str, model: str) -> CameraState:
     now = time.time()
     return CameraState(
         camera=camera,

@@ -1,273 +1,239 @@
-"""What may be changed while the daemon runs: requests over MQTT, reloading, another model.
+"""Requests over MQTT: what may be asked, what carries it out, and what comes back.
 
-Slow work (reading the configuration, loading a model) is done by the worker; its result is posted
-to the pipeline and takes over between two frames, all of it or nothing. The worker makes one change
-after the other, so that each builds on what is in force.
+Reading a request and answering it is pure; ``CommandHandler`` is the rest.
 """
 
+import json
 import logging
-import threading
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from math import isfinite
 from typing import Any
 
-from edge_classifier.config.changes import compare
-from edge_classifier.config.settings import Settings
-from edge_classifier.daemon.active_model import ActiveModel, load_network
-from edge_classifier.daemon.background import BackgroundWorker
 from edge_classifier.daemon.cameras import Cameras
-from edge_classifier.daemon.capture_store import CaptureStore
-from edge_classifier.daemon.frame_result import CameraOverride
-from edge_classifier.daemon.loop import MainLoop
-from edge_classifier.daemon.model_files import ModelFiles
-from edge_classifier.daemon.reporter import Reporter
-from edge_classifier.daemon.requests import Request, RequestError, answer, parse_request
-from edge_classifier.decision.label_map import UnknownLabelsError
-from edge_classifier.decision.rules import rules_for
-from edge_classifier.errors import ConfigurationError, EdgeClassifierError, UnavailableError
+from edge_classifier.daemon.reload import ActiveConfiguration, Done
+from edge_classifier.daemon.store import CaptureStore
+from edge_classifier.mqtt.codec.device import response_payload
 from edge_classifier.mqtt.publisher import Publisher
 
 _log = logging.getLogger(__name__)
 
-# For the pipeline to come round; it never takes so long unless it hangs.
-_TAKING_S = 60.0
+# Name to one line of help. ``camera`` may be given where one is meant; without it, all are.
+COMMANDS: Mapping[str, str] = {
+    "enable": 'switch a camera: {"enabled": true or false}',
+    "threshold": 'set the enter threshold: {"threshold": 0 to 1, or null for the configured one}',
+    "snapshot": "publish a picture now, and keep it if the store is on",
+    "reload": "read the configuration file again",
+    "model": 'switch the model: {"model": name, or "" for the configured one}',
+    "clear": 'forget: {"what": "label", "overrides", "outbox" or "store"}',
+}
 
-# Told the outcome of a change: what is new, or why nothing changed.
-Done = Callable[[Mapping[str, Any] | Exception], None]
+CLEARABLE = ("label", "overrides", "outbox", "store")
+_KEYS = {
+    "enable": {"camera", "enabled"},
+    "threshold": {"camera", "threshold"},
+    "snapshot": {"camera"},
+    "reload": set[str](),
+    "model": {"model"},
+    "clear": {"camera", "what"},
+}
+
+
+class RequestError(ValueError):
+    """A request that is not valid; its text goes back to whoever asked."""
+
+    def __init__(self, problem: str, transaction: object = None) -> None:
+        super().__init__(problem)
+        self.transaction = transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One valid request."""
+
+    command: str
+    # The one that was named, or all.
+    cameras: tuple[str, ...]
+    enabled: bool = True
+    threshold: float | None = None
+    model: str = ""
+    what: str = ""
+    # Given back with the answer, whatever it is.
+    transaction: object = None
+
+
+def parse_request(command: str, payload: bytes, cameras: tuple[str, ...]) -> Request:
+    """A request from a topic's last level and its JSON payload; an empty payload is ``{}``.
+
+    Raises RequestError, with the transaction if that much could be read.
+    """
+    body = _json_object(payload)
+    transaction = body.pop("transaction", None)
+    try:
+        if command not in COMMANDS:
+            raise RequestError(f"no such command: {command!r}; there are {', '.join(COMMANDS)}")
+        unknown = sorted(set(body) - _KEYS[command])
+        if unknown:
+            allowed = ", ".join(sorted(_KEYS[command] | {"transaction"}))
+            raise RequestError(f"{command} takes no {', '.join(unknown)}; it takes {allowed}")
+        if "camera" in body:
+            if body["camera"] not in cameras:
+                raise RequestError(f"no camera {body['camera']!r}; there are {', '.join(cameras)}")
+            cameras = (body["camera"],)
+        values = {
+            key: _READERS[key](body.get(key, _MISSING)) for key in _KEYS[command] - {"camera"}
+        }
+    except RequestError as error:
+        raise RequestError(str(error), transaction) from None
+    return Request(command, cameras, transaction=transaction, **values)
+
+
+def answer(request_or_error: Request | RequestError, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The response's payload: status ok with ``data``, or status error with the reason."""
+    error = str(request_or_error) if isinstance(request_or_error, RequestError) else None
+    return response_payload(data, error=error, transaction=request_or_error.transaction)
+
+
+def _json_object(payload: bytes) -> dict[str, Any]:
+    def finite(text: str) -> float:
+        """NaN and infinity are refused: Python reads what no answer could give back."""
+        number = float(text)
+        if not isfinite(number):
+            raise ValueError(text)
+        return number
+
+    if not payload.strip():
+        return {}
+    try:
+        body = json.loads(payload, parse_constant=finite, parse_float=finite)
+    except (ValueError, RecursionError):
+        raise RequestError("the payload is not JSON") from None
+    if not isinstance(body, dict):
+        raise RequestError("the payload is not a JSON object")
+    return body
+
+
+def _enabled(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise RequestError("enabled must be true or false")
+    return value
+
+
+def _threshold(value: object) -> float | None:
+    if value is None:
+        return None
+    # bool is an int in Python, and NaN passes no comparison.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise RequestError("threshold must be a number from 0 to 1, or null")
+    return float(value)
+
+
+def _model(value: object) -> str:
+    if not isinstance(value, str):
+        raise RequestError("model must be a text")
+    return value
+
+
+def _what(value: object) -> str:
+    if value not in CLEARABLE:
+        raise RequestError(f"what must be one of {', '.join(CLEARABLE)}")
+    return str(value)
+
+
+_MISSING = object()
+# What reads the value of each key, ``_MISSING`` where it was not given. They raise RequestError.
+_READERS: Mapping[str, Callable[[object], Any]] = {
+    "enabled": _enabled,
+    "threshold": _threshold,
+    "model": _model,
+    "what": _what,
+}
 
 
 class CommandHandler:
-    """Carries out changes. All but ``request`` and ``reload`` belongs to the pipeline's thread."""
+    """Carries out requests. All but ``receive`` belongs to the main loop's thread."""
 
     def __init__(
         self,
-        settings: Settings,
         *,
-        pipeline: MainLoop,
+        post: Callable[[Callable[[], None]], bool],
+        configuration: ActiveConfiguration,
         cameras: Cameras,
-        reporter: Reporter,
         publisher: Publisher,
-        keeper: CaptureStore,
-        worker: BackgroundWorker,
-        read_settings: Callable[[], Settings],
-        installed: Callable[[ActiveModel, Settings], None],
-        shelf: ModelFiles,
-        requested_model: str = "",
+        store: CaptureStore,
     ) -> None:
-        # In force.
-        self.settings = settings
-        self._started_with = settings
-        self._network: ActiveModel
-        self._pipeline = pipeline
+        """``post`` has something done in the main loop; False when too much is waiting there."""
+        self._post = post
+        self._configuration = configuration
         self._cameras = cameras
-        self._reporter = reporter
         self._publisher = publisher
-        self._keeper = keeper
-        self._worker = worker
-        self._read_settings = read_settings
-        self._installed = installed
-        self._shelf = shelf
-        self._requested_model = requested_model
+        self._store = store
         self._handlers: Mapping[str, Callable[[Request, Done], None]] = {
             "enable": self._enable,
-            "threshold": self._threshold,
+            "threshold": self._set_threshold,
             "snapshot": self._snapshot,
-            "reload": lambda _, done: self._reload(done),
-            "model": self._model,
+            "reload": lambda _, done: configuration.reload(done),
+            "model": lambda request, done: configuration.switch_model(request.model, done),
             "clear": self._clear,
         }
 
-    def start(self) -> None:
-        """Load the model and open the cameras.
-
-        A model that was asked for over MQTT and cannot be used any more gives way to the
-        configured one. Raises what keeps the configured one from being used.
-        """
-        if self._requested_model:
-            try:
-                self.install(self._load(self.settings, self._requested_model), self.settings)
-            except (EdgeClassifierError, UnknownLabelsError) as error:
-                _log.error("back to the configured model: %s", error)
-                self._requested_model = ""
-            else:
-                _log.info("model %s, as asked for over MQTT", self._requested_model)
-                return
-        try:
-            self.install(self._load(self.settings, ""), self.settings)
-        except UnknownLabelsError as error:
-            remedy = "`edge-classify models info` lists the model's labels."
-            raise ConfigurationError("labels", str(error), remedy) from error
-
-    def request(self, command: str, payload: bytes) -> None:
+    def receive(self, command: str, payload: bytes) -> None:
         """A request has come. Any thread."""
-        if not self._pipeline.post(partial(self._handle, command, payload)):
+        if not self._post(partial(self._handle, command, payload)):
             _log.warning("request %s dropped: too many are waiting", command)
-
-    def reload(self) -> None:
-        """Read the configuration again, as SIGHUP asks; the log tells the outcome."""
-        self._reload(_log_reload)
 
     def _handle(self, command: str, payload: bytes) -> None:
         try:
-            self._carry_out(command, payload)
+            request = parse_request(command, payload, tuple(self._cameras.pipelines))
+            self._handlers[command](request, partial(self._respond, request))
+        except RequestError as error:
+            _log.warning("request %s refused: %s", command, error)
+            self._publisher.put_response(command, answer(error, {}))
         except Exception:  # noqa: BLE001 (whoever may publish must not be able to end the daemon)
             _log.exception("request %s failed", command)
 
-    def _carry_out(self, command: str, payload: bytes) -> None:
-        try:
-            request = parse_request(command, payload, tuple(self._cameras.lanes))
-        except RequestError as error:
-            _log.warning("request %s refused: %s", command, error)
-            self._publisher.respond(command, answer(error, {}))
-            return
-        self._handlers[command](request, partial(self._answer, request))
-
-    def _answer(self, request: Request, outcome: Mapping[str, Any] | Exception) -> None:
+    def _respond(self, request: Request, outcome: Mapping[str, Any] | Exception) -> None:
         """Any thread."""
         if isinstance(outcome, Exception):
             _log.warning("request %s failed: %s", request.command, outcome)
             error = RequestError(str(outcome), request.transaction)
-            self._publisher.respond(request.command, answer(error, {}))
+            self._publisher.put_response(request.command, answer(error, {}))
         else:
             _log.info("request %s done: %s", request.command, dict(outcome))
-            self._publisher.respond(request.command, answer(request, outcome))
+            self._publisher.put_response(request.command, answer(request, outcome))
 
     def _enable(self, request: Request, done: Done) -> None:
         self._override(request, enabled=request.enabled)
         done({"cameras": list(request.cameras), "enabled": request.enabled})
 
-    def _threshold(self, request: Request, done: Done) -> None:
+    def _set_threshold(self, request: Request, done: Done) -> None:
         self._override(request, threshold=request.threshold)
-        lanes = self._cameras.lanes
-        done({"thresholds": {name: lanes[name].threshold for name in request.cameras}})
+        pipelines = self._cameras.pipelines
+        done({"thresholds": {name: pipelines[name].threshold for name in request.cameras}})
 
     def _override(self, request: Request, **changed: Any) -> None:
         for name in request.cameras:
-            lane = self._cameras.lanes[name]
-            lane.set_override(replace(lane.override, **changed))
-            self._reporter.show(lane)
-        self._remember()
+            pipeline = self._cameras.pipelines[name]
+            pipeline.set_override(replace(pipeline.override, **changed))
+            pipeline.publish_state()
+        self._configuration.remember_overrides()
 
     def _snapshot(self, request: Request, done: Done) -> None:
         for name in request.cameras:
-            self._reporter.want_snapshot(name)
+            self._cameras.pipelines[name].request_snapshot()
         done({"cameras": list(request.cameras)})
 
     def _clear(self, request: Request, done: Done) -> None:
         if request.what == "outbox":
-            self._publisher.clear()
+            self._publisher.clear_outbox()
         elif request.what == "store":
-            self._keeper.clear()
+            self._store.clear()
         elif request.what == "overrides":
             self._override(request, enabled=None, threshold=None)
         else:
             for name in request.cameras:
-                lane = self._cameras.lanes[name]
-                lane.forget()
-                self._reporter.show(lane)
+                pipeline = self._cameras.pipelines[name]
+                pipeline.reset_label()
+                pipeline.publish_state()
         done({"cleared": request.what, "cameras": list(request.cameras)})
-
-    def _remember(self) -> None:
-        cameras = {
-            name: {"enabled": lane.override.enabled, "threshold": lane.override.threshold}
-            for name, lane in self._cameras.lanes.items()
-            if lane.override != CameraOverride()
-        }
-        self._publisher.remember("overrides", {"cameras": cameras, "model": self._requested_model})
-
-    def _model(self, request: Request, done: Done) -> None:
-        def load() -> None:
-            network = self._load(self.settings, request.model)
-            self._hand_over(partial(self._take_model, network, request.model, done))
-
-        self._work(load, done)
-
-    def _take_model(self, network: ActiveModel, requested: str, done: Done) -> None:
-        try:
-            self.install(network, self.settings)
-        except UnknownLabelsError as error:
-            done(error)
-            return
-        self._requested_model = requested
-        self._remember()
-        done({"model": network.id})
-
-    def _reload(self, done: Done) -> None:
-        def read() -> None:
-            settings = self._read_settings()
-            network = None
-            if settings.model != self.settings.model:
-                network = self._load(settings, self._requested_model)
-            self._hand_over(partial(self._take_settings, settings, network, done))
-
-        self._work(read, done)
-
-    def _take_settings(self, settings: Settings, network: ActiveModel | None, done: Done) -> None:
-        try:
-            live = compare(self.settings, settings).live
-            self.install(network or self._network, settings)
-        except (UnknownLabelsError, EdgeClassifierError) as error:
-            done(error)
-            return
-        waiting = compare(self._started_with, settings).restart_required
-        done({"changed": list(live), "restart_required": list(waiting)})
-
-    def install(self, network: ActiveModel, settings: Settings) -> None:
-        """Let a network and settings take over, or raise and leave everything as it is.
-
-        Raises UnknownLabelsError for labels that the network has not, and ConfigurationError.
-        """
-        for camera in settings.cameras.values():
-            rules_for(network.labels, camera.decision)
-        self._cameras.take(settings.cameras, network)
-        self._pipeline.take(network, self._cameras.lanes.values())
-        self._reporter.take(settings)
-        self._keeper.reconfigure(settings.store)
-        self._network, self.settings = network, settings
-        self._installed(network, settings)
-
-    def _load(self, settings: Settings, requested: str) -> ActiveModel:
-        """The configured model, or the one that was asked for over MQTT."""
-        if not requested:
-            return load_network(settings.model)
-        reference = self._shelf.reference(requested, in_use=self._requested_model)
-        # Label names and crop were configured for another file.
-        return load_network(replace(settings.model, use=reference, labels=None, crop=""))
-
-    def _work(self, job: Callable[[], None], done: Done) -> None:
-        """Do slow work beside the pipeline; what fails is told, and nothing has changed."""
-
-        def work() -> None:
-            try:
-                job()
-            except EdgeClassifierError as error:
-                done(error)
-            except Exception as error:
-                # A bug, or a machine without memory or processes left; the worker logs where.
-                done(UnavailableError("this change", f"failed ({type(error).__name__}: {error})"))
-                raise
-
-        if not self._worker.submit(work):
-            done(RequestError("too many changes are under way: try again later"))
-
-    def _hand_over(self, action: Callable[[], None]) -> None:
-        """Have ``action`` done, and wait for it: the next change builds on this one."""
-        taken = threading.Event()
-
-        def act() -> None:
-            action()
-            taken.set()
-
-        if not self._pipeline.post(act):
-            raise UnavailableError("the pipeline", "too much is waiting", "Try again later")
-        taken.wait(_TAKING_S)
-
-
-def _log_reload(outcome: Mapping[str, Any] | Exception) -> None:
-    if isinstance(outcome, Exception):
-        _log.error("the configuration was not taken, the old one stays: %s", outcome)
-    else:
-        changed = ", ".join(outcome["changed"]) or "nothing"
-        waiting = ", ".join(outcome["restart_required"]) or "nothing"
-        _log.info("configuration taken; changed: %s; needs a restart: %s", changed, waiting)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from edge_classifier.daemon.metrics import DaemonMetric, MetricSample, gauge
+from edge_classifier.daemon.meters import DaemonMetric, MetricSample, gauge
 
 # Names of the processor's sensor, the likeliest first. A Raspberry Pi's is cpu-thermal.
 _SENSORS = ("cpu-thermal", "cpu_thermal", "soc-thermal", "soc_thermal", "x86_pkg_temp")
@@ -42,7 +42,7 @@ class HostStatus:
     # Processes that want to run, mean of one minute.
     load_1m: float | None
 
-    def facts(self) -> dict[str, object]:
+    def stats(self) -> dict[str, object]:
         """For the ``stats`` topic; what is not known is left out."""
         numbers = {
             "temperature_c": _scaled(self.soc_celsius, 1.0),
@@ -53,7 +53,7 @@ class HostStatus:
         }
         return {key: value for key, value in numbers.items() if value is not None}
 
-    def figures(self) -> Iterator[DaemonMetric]:
+    def metrics(self) -> Iterator[DaemonMetric]:
         """For Prometheus; what is not known is left out."""
         numbers = (
             ("soc_temperature_celsius", "Of the processor.", self.soc_celsius),
@@ -71,7 +71,7 @@ class HostStatus:
 
 
 class Host:
-    """Where this machine keeps its figures, found once."""
+    """Where this machine keeps its measurements, found once."""
 
     def __init__(self, state_folder: Path, *, root: Path = Path("/")) -> None:
         self._state_folder = state_folder
@@ -92,7 +92,7 @@ class Host:
         )
 
 
-def decoded(bits: int) -> Throttling:
+def decode_throttling(bits: int) -> Throttling:
     """The firmware's answer in words."""
     now = tuple(name for bit, name in _BITS.items() if bits >> bit & 1)
     return Throttling(now, tuple(name for bit, name in _BITS.items() if bits >> bit >> 16 & 1))
@@ -122,7 +122,7 @@ def _celsius(sensor: Path | None) -> float | None:
 
 def _throttling(firmware: Path | None) -> Throttling | None:
     try:
-        return decoded(int(_text(firmware), 16))
+        return decode_throttling(int(_text(firmware), 16))
     except ValueError:
         return None
 

@@ -1,6 +1,7 @@
 """/metrics and /healthz over HTTP, for those who may reach the port.
 
-Loading this costs about 2 MB: it is imported when it is to be served, not before.
+The only user of prometheus_client. Loading this costs about 3 MB: it is imported when it is to be
+served, not before.
 """
 
 import json
@@ -8,58 +9,39 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from io import BytesIO
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any, NamedTuple
 
+from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.registry import Collector
+
 from edge_classifier.config.settings import HttpSettings
-from edge_classifier.daemon.metrics import DaemonMetric
-from edge_classifier.daemon.prometheus import CONTENT_TYPE, exposition
+from edge_classifier.daemon.meters import DaemonMetric
+from edge_classifier.daemon.status import HealthReport
 from edge_classifier.errors import UnavailableError
 
 _log = logging.getLogger(__name__)
 
-# Served at once; who comes beside them is turned away.
-_CALLERS = 4
-# For a caller to say what it wants, and as long again to take the answer.
-_PATIENCE_S = 5.0
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+METRICS_PREFIX = "edge_classifier_"
+
+# Clients that are served at once; others are turned away meanwhile.
+_MAX_CLIENTS = 4
+# For a client to send its request, and as long again to take the answer.
+_TIMEOUT_S = 5.0
 _HEAD_BYTES = 16_384
 _TEXT = "text/plain; charset=utf-8"
 
 
-@dataclass(frozen=True, slots=True)
-class HealthReport:
-    """``failing``: what keeps the daemon from its work. ``degraded``: what it works without."""
-
-    failing: tuple[str, ...] = ()
-    degraded: tuple[str, ...] = ()
-
-    @property
-    def status(self) -> str:
-        """One word."""
-        return "failing" if self.failing else "degraded" if self.degraded else "ok"
-
-
-def judge(
-    idle_s: float, stuck_after_s: float, cameras: Mapping[str, str], others: Mapping[str, str]
-) -> HealthReport:
-    """Failing when the pipeline has not come round for too long, or no camera gives pictures.
-
-    ``cameras`` and ``others`` (the broker, the capture store) are names with what is wrong, or
-    nothing. A broker that is away is waited for, and fails nothing.
-    """
-    failing = []
-    if idle_s > stuck_after_s:
-        failing.append(f"pipeline: no progress for {idle_s:.0f} s")
-    if cameras and all(cameras.values()):
-        failing.append("no camera is online")
-    wrong = (*cameras.items(), *others.items())
-    return HealthReport(tuple(failing), tuple(f"{name}: {what}" for name, what in wrong if what))
+def exposition(metrics: Iterable[DaemonMetric]) -> bytes:
+    """One page of ``metrics`` in the text format that Prometheus reads."""
+    registry = CollectorRegistry()
+    registry.register(_MetricsCollector(tuple(metrics)))
+    return generate_latest(registry)
 
 
 class HttpServer:
@@ -68,17 +50,24 @@ class HttpServer:
     def __init__(
         self,
         http: HttpSettings,
-        figures: Callable[[], Iterable[DaemonMetric]],
+        metrics: Callable[[], Iterable[DaemonMetric]],
         health: Callable[[], HealthReport],
         *,
-        patience_s: float = _PATIENCE_S,
+        timeout_s: float = _TIMEOUT_S,
     ) -> None:
         self._http = http
-        self._patience_s = patience_s
-        self._pages = {
-            "/metrics": partial(_metrics, figures),
-            "/healthz": partial(_healthz, health),
-        }
+        self._timeout_s = timeout_s
+
+        def metrics_page() -> _Answer:
+            return _Answer(HTTPStatus.OK, METRICS_TYPE, exposition(metrics()))
+
+        def health_page() -> _Answer:
+            found = health()
+            body = {"status": found.status, "failing": found.failing, "degraded": found.degraded}
+            status = HTTPStatus.SERVICE_UNAVAILABLE if found.failing else HTTPStatus.OK
+            return _Answer(status, "application/json", json.dumps(body).encode() + b"\n")
+
+        self._pages = {"/metrics": metrics_page, "/healthz": health_page}
         self._server: _Server | None = None
 
     @property
@@ -90,13 +79,13 @@ class HttpServer:
         """Listen. Raises UnavailableError when the address cannot be had."""
         where = f"{self._http.host}:{self._http.port}"
         try:
-            self._server = _Server(self._http, self._pages, self._patience_s)
+            self._server = _Server(self._http, self._pages, self._timeout_s)
         except OSError as error:
             remedy = "Does another edge-classify run? Else set http.port or http.host"
             raise UnavailableError(where, f"cannot be listened on: {error}", remedy) from error
         threading.Thread(target=self._server.serve_forever, name="http", daemon=True).start()
         _log.info(
-            "figures and health: http://%s:%d/metrics and /healthz", self._http.host, self.port
+            "metrics and health: http://%s:%d/metrics and /healthz", self._http.host, self.port
         )
 
     def stop(self) -> None:
@@ -116,15 +105,17 @@ class _Answer(NamedTuple):
 _Pages = Mapping[str, Callable[[], _Answer]]
 
 
-def _metrics(figures: Callable[[], Iterable[DaemonMetric]]) -> _Answer:
-    return _Answer(HTTPStatus.OK, CONTENT_TYPE, exposition(figures()))
+class _MetricsCollector(Collector):
+    def __init__(self, metrics: tuple[DaemonMetric, ...]) -> None:
+        self._metrics = metrics
 
-
-def _healthz(health: Callable[[], HealthReport]) -> _Answer:
-    found = health()
-    body = {"status": found.status, "failing": found.failing, "degraded": found.degraded}
-    status = HTTPStatus.SERVICE_UNAVAILABLE if found.failing else HTTPStatus.OK
-    return _Answer(status, "application/json", json.dumps(body).encode() + b"\n")
+    def collect(self) -> Iterator[Metric]:
+        for one in self._metrics:
+            metric = Metric(METRICS_PREFIX + one.name, one.text, one.kind)
+            total = "_total" if one.kind == "counter" else ""
+            for value, labels, suffix in one.samples:
+                metric.add_sample(metric.name + total + suffix, dict(labels), value)
+            yield metric
 
 
 class _Server(ThreadingMixIn, TCPServer):
@@ -132,13 +123,12 @@ class _Server(ThreadingMixIn, TCPServer):
     request_queue_size = 16
     daemon_threads = True
 
-    def __init__(self, http: HttpSettings, pages: _Pages, patience_s: float) -> None:
-        self.address_family = socket.getaddrinfo(http.host, http.port, type=socket.SOCK_STREAM)[0][
-            0
-        ]
+    def __init__(self, http: HttpSettings, pages: _Pages, timeout_s: float) -> None:
+        addresses = socket.getaddrinfo(http.host, http.port, type=socket.SOCK_STREAM)
+        self.address_family = addresses[0][0]
         self.pages = pages
-        self.patience_s = patience_s
-        self._free = threading.BoundedSemaphore(_CALLERS)
+        self.timeout_s = timeout_s
+        self._free = threading.BoundedSemaphore(_MAX_CLIENTS)
         super().__init__((http.host, http.port), _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -147,7 +137,8 @@ class _Server(ThreadingMixIn, TCPServer):
             return
         try:
             super().process_request(request, client_address)
-        except RuntimeError:  # no thread to be had
+        except RuntimeError:
+            # No thread to be had.
             self._free.release()
             raise
 
@@ -158,7 +149,7 @@ class _Server(ThreadingMixIn, TCPServer):
             self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
-        # Callers hang up, and are too slow: that is theirs.
+        # Clients hang up, and are too slow: that is theirs.
         _log.debug("http: %s was not answered", client_address, exc_info=True)
 
 
@@ -172,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         super().setup()
         self.rfile = BytesIO(self._head())
-        self.connection.settimeout(self.server.patience_s)
+        self.connection.settimeout(self.server.timeout_s)
 
     def handle(self) -> None:
         self.raw_requestline = self.rfile.readline(_HEAD_BYTES)
@@ -186,8 +177,8 @@ class _Handler(BaseHTTPRequestHandler):
         _log.debug("http: %s", format % args)
 
     def _head(self) -> bytes:
-        """All that the caller says. A limit for each piece alone could be drawn out for ever."""
-        deadline, head = time.monotonic() + self.server.patience_s, b""
+        """All that the client sends. A limit for each piece alone could be drawn out for ever."""
+        deadline, head = time.monotonic() + self.server.timeout_s, b""
         while b"\r\n\r\n" not in head and len(head) < _HEAD_BYTES:
             self.connection.settimeout(max(deadline - time.monotonic(), 1e-3))
             piece = self.connection.recv(4096)

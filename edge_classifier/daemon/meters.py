@@ -1,15 +1,15 @@
 """What the daemon counts and times: cheap to write for every frame, worked out when asked for.
 
-The pipeline's thread writes. Others read at any time, without a lock: they copy first, which the
+The main loop's thread writes. Others read at any time, without a lock: they copy first, which the
 interpreter does in one piece, and may miss the frame that is being written.
 """
 
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
-from edge_classifier.daemon.metrics import DaemonMetric, MetricSample, gauge
 from edge_classifier.protocols import Clock
 
 # How many of the last values count. A power of two.
@@ -22,6 +22,36 @@ RATE_S = 10.0
 STAGES = ("preprocess", "inference", "decision", "total", "publish")
 
 
+class MetricSample(NamedTuple):
+    """One number of a metric; its labels tell it from the others."""
+
+    value: float
+    labels: Mapping[str, str] = {}
+    # Of the metric's name: ``_sum`` and ``_count`` of a summary.
+    suffix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonMetric:
+    """What is measured, and its samples; any part of the daemon gives it without a library."""
+
+    # Ends with the unit. The project's prefix, and ``_total`` of a counter, are added later.
+    name: str
+    text: str
+    kind: Literal["counter", "gauge", "summary"]
+    samples: tuple[MetricSample, ...]
+
+
+def counter(name: str, text: str, value: float) -> DaemonMetric:
+    """A metric that only grows."""
+    return DaemonMetric(name, text, "counter", (MetricSample(value),))
+
+
+def gauge(name: str, text: str, value: float) -> DaemonMetric:
+    """A metric that goes up and down."""
+    return DaemonMetric(name, text, "gauge", (MetricSample(value),))
+
+
 class Quantiles(NamedTuple):
     """Of the last values, in their unit."""
 
@@ -29,7 +59,7 @@ class Quantiles(NamedTuple):
     p95: float
 
 
-class Ring:
+class RingBuffer:
     """The last values, with the sum and the number of all that ever came."""
 
     __slots__ = ("_values", "count", "total")
@@ -58,14 +88,14 @@ class Ring:
         return Quantiles(values[round(0.5 * last)], values[round(0.95 * last)])
 
 
-class _Camera:
+class _CameraMeters:
     __slots__ = ("age_ms", "frames_at_s", "reasons", "since_s")
 
     def __init__(self, since_s: float) -> None:
         self.since_s = since_s
         self.reasons: defaultdict[str, int] = defaultdict(int)
-        self.age_ms = Ring()
-        self.frames_at_s = Ring()
+        self.age_ms = RingBuffer()
+        self.frames_at_s = RingBuffer()
 
     def fps(self, now_s: float) -> float:
         recent = [at_s for at_s in self.frames_at_s.values() if at_s > now_s - RATE_S]
@@ -75,23 +105,23 @@ class _Camera:
 
 
 class Meters:
-    """Of one process."""
+    """What one daemon has counted and timed since its start."""
 
     def __init__(self, *, clock: Clock = time.monotonic) -> None:
         self._clock = clock
         self._since_s = clock()
-        self._cameras: dict[str, _Camera] = {}
-        self._stages = {name: Ring() for name in STAGES}
+        self._cameras: dict[str, _CameraMeters] = {}
+        self._stages = {name: RingBuffer() for name in STAGES}
         self._preprocess, self._inference, self._decision, self._total, self._publish = (
             self._stages.values()
         )
 
-    def follow(self, cameras: Iterable[str]) -> None:
+    def set_cameras(self, cameras: Iterable[str]) -> None:
         """Count for these cameras and no others; what was counted for them stays."""
         known, now_s = self._cameras, self._clock()
-        self._cameras = {name: known.get(name) or _Camera(now_s) for name in cameras}
+        self._cameras = {name: known.get(name) or _CameraMeters(now_s) for name in cameras}
 
-    def frame(
+    def count_frame(
         self,
         camera: str,
         reason: str,
@@ -114,7 +144,7 @@ class Meters:
             self._decision.add(decision_ms)
             self._total.add(preprocess_ms + inference_ms + decision_ms)
 
-    def published(self, capture_to_publish_ms: float) -> None:
+    def count_published(self, capture_to_publish_ms: float) -> None:
         """Count one event that the broker has acknowledged. For one thread, perhaps another one."""
         self._publish.add(capture_to_publish_ms)
 
@@ -129,12 +159,17 @@ class Meters:
                 name: _rounded(ring) for name, ring in self._stages.items() if ring.count
             },
             "cameras": {
-                name: {"fps": round(rates[name], 2), **_facts(camera), **cameras.get(name, {})}
+                name: {
+                    "fps": round(rates[name], 2),
+                    "reasons": _counts(camera),
+                    "age_ms": _rounded(camera.age_ms),
+                    **cameras.get(name, {}),
+                }
                 for name, camera in self._cameras.items()
             },
         }
 
-    def figures(self) -> Iterator[DaemonMetric]:
+    def metrics(self) -> Iterator[DaemonMetric]:
         """All of it for Prometheus."""
         yield gauge(
             "uptime_seconds", "Since the daemon was started.", self._clock() - self._since_s
@@ -155,32 +190,29 @@ class Meters:
         yield _summary("stage_seconds", "Time of one frame in each stage.", "stage", self._stages)
 
 
-def _counts(camera: _Camera) -> dict[str, int]:
+def _counts(camera: _CameraMeters) -> dict[str, int]:
     # Copied first: the pipeline may be about to count a reason for the first time.
     return {str(reason): count for reason, count in dict(camera.reasons).items()}
 
 
-def _facts(camera: _Camera) -> dict[str, object]:
-    return {"reasons": _counts(camera), "age_ms": _rounded(camera.age_ms)}
-
-
-def _rounded(ring: Ring) -> dict[str, float] | None:
+def _rounded(ring: RingBuffer) -> dict[str, float] | None:
     found = ring.quantiles()
     return found and {name: round(value, 2) for name, value in found._asdict().items()}
 
 
-def _summary(name: str, text: str, label: str, rings: Mapping[str, Ring]) -> DaemonMetric:
-    """Of rings in milliseconds."""
-    return DaemonMetric(
-        name, text, "summary",
-        tuple(sample for key, ring in rings.items() for sample in _samples(ring, {label: key})),
-    )  # fmt: skip
-
-
-def _samples(ring: Ring, labels: Mapping[str, str]) -> Iterator[MetricSample]:
-    found = ring.quantiles()
-    if found:
-        yield MetricSample(found.p50 / 1e3, {**labels, "quantile": "0.5"})
-        yield MetricSample(found.p95 / 1e3, {**labels, "quantile": "0.95"})
-    yield MetricSample(ring.total / 1e3, labels, "_sum")
-    yield MetricSample(ring.count, labels, "_count")
+def _summary(name: str, text: str, label: str, rings: Mapping[str, RingBuffer]) -> DaemonMetric:
+    """Of ring buffers of milliseconds."""
+    samples = []
+    for key, ring in rings.items():
+        labels = {label: key}
+        found = ring.quantiles()
+        if found:
+            samples += [
+                MetricSample(found.p50 / 1e3, {**labels, "quantile": "0.5"}),
+                MetricSample(found.p95 / 1e3, {**labels, "quantile": "0.95"}),
+            ]
+        samples += [
+            MetricSample(ring.total / 1e3, labels, "_sum"),
+            MetricSample(ring.count, labels, "_count"),
+        ]
+    return DaemonMetric(name, text, "summary", tuple(samples))

@@ -5,7 +5,7 @@ from math import ceil, floor
 from edge_classifier.core.labels import UNKNOWN
 from edge_classifier.decision.reasons import Reason
 from edge_classifier.decision.rules import Rules
-from edge_classifier.decision.step import PendingChange, Verdict
+from edge_classifier.decision.step import Verdict
 
 
 def explain(verdict: Verdict, rules: Rules) -> str:
@@ -18,6 +18,7 @@ def explain(verdict: Verdict, rules: Rules) -> str:
 
 def _detail(verdict: Verdict, rules: Rules) -> str:
     best, score = verdict.best
+    stays = "" if verdict.label == UNKNOWN else f"; still {verdict.label} {_floor(verdict.score)}"
     match verdict.reason:
         case Reason.CHANGED if verdict.change:
             found = "" if verdict.label == best else f", best is {best}"
@@ -27,23 +28,16 @@ def _detail(verdict: Verdict, rules: Rules) -> str:
         case Reason.BELOW_THRESHOLD:
             needs = rules.enter[rules.labels.position[best]]
             found = f"best is {best} {_floor(score)}" if score > 0 else "no label scores"
-            return f"{found}, needs {_ceil(needs)}{_stays(verdict)}"
+            return f"{found}, needs {_ceil(needs)}{stays}"
         case Reason.MARGIN:
             ahead = f"{_floor(score - verdict.runner_up.score)} ahead of {verdict.runner_up.label}"
             needs = rules.decision.margin
-            return f"{best} {_floor(score)} is {ahead}, needs {_ceil(needs)}{_stays(verdict)}"
-        case Reason.DWELL if verdict.waiting:
-            return f"{_wait(verdict.waiting)}{_stays(verdict)}"
+            return f"{best} {_floor(score)} is {ahead}, needs {_ceil(needs)}{stays}"
+        case Reason.DWELL if verdict.pending:
+            label, held_s, needs_s = verdict.pending
+            what = "no label" if label == UNKNOWN else label
+            return f"{what} for {_floor(held_s)} s, needs {_ceil(needs_s)} s{stays}"
     return verdict.reason.meaning
-
-
-def _wait(waiting: PendingChange) -> str:
-    what = "no label" if waiting.label == UNKNOWN else waiting.label
-    return f"{what} for {_floor(waiting.held_s)} s, needs {_ceil(waiting.needs_s)} s"
-
-
-def _stays(verdict: Verdict) -> str:
-    return "" if verdict.label == UNKNOWN else f"; still {verdict.label} {_floor(verdict.score)}"
 
 
 def _floor(number: float) -> str:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 class Reason(StrEnum):
     """What became of a frame: each has exactly one.
 
-    ``decision.step`` gives the first five; the others are of frames that never were classified.
+    ``decision.step`` gives the first five; the others are of frames that were not classified.
     """
 
     CHANGED = "changed"

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge_classifier.config.settings import DecisionSettings, Thresholds
-from edge_classifier.decision.label_map import LabelMap, find, label_map
+from edge_classifier.config.settings import DecisionSettings
+from edge_classifier.decision.label_map import LabelMap, label_map, positions_of
 
 # A float32 score of 0.9 is a little less than 0.9, and still reaches it.
 SCORE_TOLERANCE = 5e-7
@@ -25,7 +25,7 @@ class Rules:
 
 def rules_for(labels: Sequence[str], decision: DecisionSettings) -> Rules:
     """Rules for a model with these labels, one a class. Raises UnknownLabelsError."""
-    return _rules(label_map(labels, decision), decision, decision.enter)
+    return _with_thresholds(label_map(labels, decision), decision, decision.enter)
 
 
 def with_enter(rules: Rules, threshold: float) -> Rules:
@@ -34,7 +34,7 @@ def with_enter(rules: Rules, threshold: float) -> Rules:
     ``leave`` moves down with it where it would be above, and is as configured again once the
     threshold is. Smoothed scores stay valid.
     """
-    return _rules(rules.labels, rules.decision, threshold)
+    return _with_thresholds(rules.labels, rules.decision, threshold)
 
 
 def reaches(score: float, threshold: float) -> bool:
@@ -42,17 +42,13 @@ def reaches(score: float, threshold: float) -> bool:
     return score >= threshold - SCORE_TOLERANCE
 
 
-def _rules(labels: LabelMap, decision: DecisionSettings, threshold: float) -> Rules:
-    pairs = [(threshold, min(decision.leave, threshold))] * len(labels.names)
+def _with_thresholds(labels: LabelMap, decision: DecisionSettings, threshold: float) -> Rules:
+    enters = [threshold] * len(labels.names)
+    leaves = [decision.leave] * len(labels.names)
     for name, own in decision.labels.items():
-        for position in find(labels.names, name):
-            pairs[position] = _pair(own, decision, threshold)
-    enter, leave = zip(*pairs, strict=True)
-    return Rules(labels, decision, threshold, enter, leave)
-
-
-def _pair(own: Thresholds, decision: DecisionSettings, threshold: float) -> tuple[float, float]:
-    """Enter and leave of one label; leave is never above, or the label would come and go."""
-    enter = threshold if own.enter is None else own.enter
-    leave = decision.leave if own.leave is None else own.leave
-    return enter, min(leave, enter)
+        for position in positions_of(name, labels.names):
+            enters[position] = threshold if own.enter is None else own.enter
+            leaves[position] = decision.leave if own.leave is None else own.leave
+    # Were ``leave`` above ``enter``, a label would come and go.
+    leaves = [min(pair) for pair in zip(leaves, enters, strict=True)]
+    return Rules(labels, decision, threshold, tuple(enters), tuple(leaves))

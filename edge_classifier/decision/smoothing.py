@@ -19,7 +19,7 @@ ABSTAINED = -1
 SLOTS = 64
 
 
-class Ballot(NamedTuple):
+class VoteRun(NamedTuple):
     """``frames`` frames in a row, or nearly so, that voted for the label at ``winner``."""
 
     # Of the first of them.
@@ -28,7 +28,9 @@ class Ballot(NamedTuple):
     frames: int
 
 
-def exponential(before: Scores, seen: Scores, elapsed_s: float, time_constant_s: float) -> Scores:
+def exponential_average(
+    before: Scores, seen: Scores, elapsed_s: float, time_constant_s: float
+) -> Scores:
     """``seen`` becomes the average, in place: an old score fades to 1/e in ``time_constant_s``.
 
     ``seen`` counts as what was there all the time since ``before``, so the average does not depend
@@ -47,28 +49,28 @@ def vote(seen: Scores, enter: Sequence[float]) -> int:
     return winner if reaches(seen.item(winner), enter[winner]) else ABSTAINED
 
 
-def cast(
-    ballots: tuple[Ballot, ...], winner: int, at_s: float, window_s: float
-) -> tuple[Ballot, ...]:
-    """The ballots of the ``window_s`` before ``at_s``, in order, and one frame's more."""
-    first = bisect_right(ballots, at_s - window_s, key=attrgetter("at_s"))
-    for index in range(len(ballots) - 1, first - 1, -1):
-        since_s, other, frames = ballots[index]
+def add_vote(
+    votes: tuple[VoteRun, ...], winner: int, at_s: float, window_s: float
+) -> tuple[VoteRun, ...]:
+    """The votes of the ``window_s`` before ``at_s``, in order, and one frame's more."""
+    first = bisect_right(votes, at_s - window_s, key=attrgetter("at_s"))
+    for index in range(len(votes) - 1, first - 1, -1):
+        since_s, other, frames = votes[index]
         if at_s - since_s >= window_s / SLOTS:
             break
         if other == winner:
-            joined = Ballot(since_s, winner, frames + 1)
-            return (*ballots[first:index], joined, *ballots[index + 1 :])
-    return (*ballots[first:], Ballot(at_s, winner, 1))
+            joined = VoteRun(since_s, winner, frames + 1)
+            return (*votes[first:index], joined, *votes[index + 1 :])
+    return (*votes[first:], VoteRun(at_s, winner, 1))
 
 
-def shares(ballots: Sequence[Ballot], names: int) -> Scores:
+def vote_shares(votes: Sequence[VoteRun], names: int) -> Scores:
     """Which share of the frames voted for each label, shape (names,). Abstentions are frames."""
     frames = 0
     won: dict[int, int] = {}
-    for ballot in ballots:
-        frames += ballot.frames
-        won[ballot.winner] = won.get(ballot.winner, 0) + ballot.frames
+    for run in votes:
+        frames += run.frames
+        won[run.winner] = won.get(run.winner, 0) + run.frames
     scores = np.zeros(names)
     for winner, count in won.items():
         if winner != ABSTAINED:

@@ -15,13 +15,13 @@ The label that is published is *present*. On each frame, by smoothed scores:
 
 Both times count from frame to frame, however far apart: two frames that agree a minute apart are
 a minute. A clock that goes backwards stands still. Time in which nobody looked (the camera was
-away, switched off or in its quiet hours) counts for neither: that is what ``resumed`` is for.
+away, switched off or in its quiet hours) counts for neither: that is what ``resume`` is for.
 
 A state made under another LabelMap (a model that was swapped, settings that were reloaded, a
 restart) keeps its label until evidence says otherwise; its scores and times begin anew. Where the
 new rules do not have the label, it gives way at the first frame.
 
-A best score that is no number counts as seeing nothing at all, lest it stay in the average.
+A best score that is not a number counts as seeing nothing at all, lest it stay in the average.
 """
 
 from math import inf, isfinite
@@ -38,7 +38,13 @@ from edge_classifier.core.scores import top_k
 from edge_classifier.decision.label_map import LabelMap, Scores
 from edge_classifier.decision.reasons import Reason
 from edge_classifier.decision.rules import Rules, reaches
-from edge_classifier.decision.smoothing import Ballot, cast, exponential, shares, vote
+from edge_classifier.decision.smoothing import (
+    VoteRun,
+    add_vote,
+    exponential_average,
+    vote,
+    vote_shares,
+)
 
 # Frames at 0.2 s and 0.7 s are half a second apart, but for the error of a float.
 TIME_TOLERANCE_S = 1e-6
@@ -61,8 +67,8 @@ class PendingChange(NamedTuple):
     needs_s: float
 
     @property
-    def over(self) -> bool:
-        """Whether it is time."""
+    def is_due(self) -> bool:
+        """Whether it has held for long enough."""
         return self.held_s >= self.needs_s - TIME_TOLERANCE_S
 
 
@@ -79,8 +85,8 @@ class Verdict(NamedTuple):
     best: Ranked
     # With one label only: ``unknown``, 0.
     runner_up: Ranked
-    # What goes on, where the reason is DWELL.
-    waiting: PendingChange | None
+    # What is on its way, where the reason is DWELL.
+    pending: PendingChange | None
     # What happened, where the reason is CHANGED.
     change: DecidedChange | None
 
@@ -91,11 +97,11 @@ class DecisionState(NamedTuple):
     label: str
     # Of the last frame.
     at_s: float = -inf
-    # What ``scores``, ``ballots`` and ``candidate`` are of.
+    # What ``scores``, ``votes`` and ``candidate`` are of.
     labels: LabelMap | None = None
     # Smoothed, shape (names,); None before the first frame.
     scores: Scores | None = None
-    ballots: tuple[Ballot, ...] = ()
+    votes: tuple[VoteRun, ...] = ()
     # The label that could enter on the last frame.
     candidate: str | None = None
     candidate_since: float = 0.0
@@ -110,23 +116,23 @@ class DecisionState(NamedTuple):
         return tuple(Ranked(self.labels.names[index], score) for index, score in best if score > 0)
 
 
-class _View(NamedTuple):
+class _BestLabels(NamedTuple):
     """The best two labels by position, and the present one (None: unknown, or not in the rules)."""
 
     best: int
     score: float
     second: int | None
-    next_score: float
+    second_score: float
     present: int | None
     present_score: float
 
 
-def initial(label: str = UNKNOWN) -> DecisionState:
+def initial_state(label: str = UNKNOWN) -> DecisionState:
     """The state before the first frame; after a restart with the label that was remembered."""
     return DecisionState(label)
 
 
-def resumed(state: DecisionState, at_s: float) -> DecisionState:
+def resume(state: DecisionState, at_s: float) -> DecisionState:
     """``state`` as it goes on at ``at_s``, when nobody has looked since its last frame."""
     if state.labels is None:
         return state
@@ -146,31 +152,41 @@ def step(
     if state.labels is not labels:
         state = DecisionState(state.label, state.at_s, labels)
     at_s = max(at_s, state.at_s)
-    smoothed, ballots = _smooth(rules, state, labels.reduce(scores), at_s)
-    view = _look(smoothed, labels.position.get(state.label))
-    candidate = _candidate(rules, view)
-    candidate_since = state.candidate_since if candidate == state.candidate else at_s
-    lost_since = _lost_since(rules, state, view, at_s)
-    state = DecisionState(
-        state.label, at_s, labels, smoothed, ballots, candidate, candidate_since, lost_since
+    smoothed, votes = _smooth(rules, state, labels.reduce(scores), at_s)
+    ranking = _best_labels(smoothed, labels.position.get(state.label))
+    may_enter = (
+        ranking.best != ranking.present
+        and reaches(ranking.score, rules.enter[ranking.best])
+        and reaches(ranking.score - ranking.second_score, rules.decision.margin)
     )
-    return _judge(rules, state, view)
+    candidate = labels.names[ranking.best] if may_enter else None
+    candidate_since = state.candidate_since if candidate == state.candidate else at_s
+    lost_since = None
+    if ranking.present is None:
+        lost_since = None if state.label == UNKNOWN else at_s
+    elif not reaches(ranking.present_score, rules.leave[ranking.present]):
+        lost_since = at_s if state.lost_since is None else state.lost_since
+    state = DecisionState(
+        state.label, at_s, labels, smoothed, votes, candidate, candidate_since, lost_since
+    )
+    return _judge(rules, state, ranking)
 
 
 def _smooth(
     rules: Rules, state: DecisionState, seen: Scores, at_s: float
-) -> tuple[Scores, tuple[Ballot, ...]]:
+) -> tuple[Scores, tuple[VoteRun, ...]]:
     decision = rules.decision
     if decision.smoothing == "vote":
-        ballots = cast(state.ballots, vote(seen, rules.enter), at_s, decision.window_s)
-        return shares(ballots, len(seen)), ballots
+        votes = add_vote(state.votes, vote(seen, rules.enter), at_s, decision.window_s)
+        return vote_shares(votes, len(seen)), votes
     if decision.smoothing == "exponential" and state.scores is not None:
-        seen = exponential(state.scores, seen, at_s - state.at_s, decision.time_constant_s)
+        elapsed_s = at_s - state.at_s
+        seen = exponential_average(state.scores, seen, elapsed_s, decision.time_constant_s)
     return seen, ()
 
 
-def _look(smoothed: Scores, present: int | None) -> _View:
-    """Two searches are cheaper than one sort; ``smoothed`` is as it was in the end."""
+def _best_labels(smoothed: Scores, present: int | None) -> _BestLabels:
+    """``smoothed`` is as it was in the end, but for a best score that is not a number."""
     best = int(smoothed.argmax())
     if not isfinite(smoothed.item(best)):
         smoothed.fill(0.0)
@@ -178,74 +194,57 @@ def _look(smoothed: Scores, present: int | None) -> _View:
     present_score = 0.0 if present is None else smoothed.item(present)
     if present is not None and present_score >= score:
         best = present
+    # Two searches are cheaper than one sort.
     smoothed[best] = -inf
     second = int(smoothed.argmax())
     smoothed[best] = score
     if second == best:
-        return _View(best, score, None, 0.0, present, present_score)
-    return _View(best, score, second, smoothed.item(second), present, present_score)
+        return _BestLabels(best, score, None, 0.0, present, present_score)
+    return _BestLabels(best, score, second, smoothed.item(second), present, present_score)
 
 
-def _candidate(rules: Rules, view: _View) -> str | None:
-    """The label that may enter on this frame."""
-    fits = (
-        view.best != view.present
-        and reaches(view.score, rules.enter[view.best])
-        and reaches(view.score - view.next_score, rules.decision.margin)
-    )
-    return rules.labels.names[view.best] if fits else None
-
-
-def _lost_since(rules: Rules, state: DecisionState, view: _View, at_s: float) -> float | None:
-    if view.present is None:
-        return None if state.label == UNKNOWN else at_s
-    if reaches(view.present_score, rules.leave[view.present]):
-        return None
-    return at_s if state.lost_since is None else state.lost_since
-
-
-def _judge(rules: Rules, state: DecisionState, view: _View) -> tuple[DecisionState, Verdict]:
+def _judge(
+    rules: Rules, state: DecisionState, ranking: _BestLabels
+) -> tuple[DecisionState, Verdict]:
     """What ``state``, which has taken in the frame, leads to."""
-    waits = _waits(rules, state, view)
-    over = next((wait for wait in waits if wait.over), None)
-    if over is None:
-        reason = Reason.DWELL if waits else _standstill(rules, view)
-        return state, _verdict(rules, state, view, reason, waits[0] if waits else None)
-    after = state._replace(label=over.label, lost_since=None)
-    verdict = _verdict(rules, after, view, Reason.CHANGED, None)
-    change = DecidedChange(state.label, after.label, verdict.score, verdict.margin)
-    return after, verdict._replace(change=change)
-
-
-def _waits(rules: Rules, state: DecisionState, view: _View) -> list[PendingChange]:
-    """What is on its way, the likelier first."""
-    waits = []
+    # The likelier first.
+    pending = []
     if state.candidate is not None:
         held_s = state.at_s - state.candidate_since
-        waits.append(PendingChange(state.candidate, held_s, rules.decision.dwell_s))
+        pending.append(PendingChange(state.candidate, held_s, rules.decision.dwell_s))
     if state.lost_since is not None:
-        needs_s = 0.0 if view.present is None else rules.decision.unknown_dwell_s
-        waits.append(PendingChange(UNKNOWN, state.at_s - state.lost_since, needs_s))
-    return waits
-
-
-def _standstill(rules: Rules, view: _View) -> Reason:
-    if view.best == view.present:
-        return Reason.UNCHANGED
-    enough = reaches(view.score, rules.enter[view.best])
-    return Reason.MARGIN if enough else Reason.BELOW_THRESHOLD
+        needs_s = 0.0 if ranking.present is None else rules.decision.unknown_dwell_s
+        pending.append(PendingChange(UNKNOWN, state.at_s - state.lost_since, needs_s))
+    due = next((one for one in pending if one.is_due), None)
+    if due is not None:
+        after = state._replace(label=due.label, lost_since=None)
+        verdict = _verdict(rules, after, ranking, Reason.CHANGED, None)
+        change = DecidedChange(state.label, after.label, verdict.score, verdict.margin)
+        return after, verdict._replace(change=change)
+    if pending:
+        reason = Reason.DWELL
+    elif ranking.best == ranking.present:
+        reason = Reason.UNCHANGED
+    elif reaches(ranking.score, rules.enter[ranking.best]):
+        reason = Reason.MARGIN
+    else:
+        reason = Reason.BELOW_THRESHOLD
+    return state, _verdict(rules, state, ranking, reason, pending[0] if pending else None)
 
 
 def _verdict(
-    rules: Rules, state: DecisionState, view: _View, reason: Reason, waiting: PendingChange | None
+    rules: Rules,
+    state: DecisionState,
+    ranking: _BestLabels,
+    reason: Reason,
+    pending: PendingChange | None,
 ) -> Verdict:
     names = rules.labels.names
-    score, margin = view.score, view.score - view.next_score
-    if state.label != UNKNOWN and state.label != names[view.best]:
-        score = view.present_score
-        margin = score - view.score
-    second = UNKNOWN if view.second is None else names[view.second]
-    return Verdict(
-        reason, state.label, score, margin,
-        Ranked(names[view.best], view.score), Ranked(second, view.next_score), waiting, None,
-    )  # fmt: skip
+    score, margin = ranking.score, ranking.score - ranking.second_score
+    if state.label != UNKNOWN and state.label != names[ranking.best]:
+        score = ranking.present_score
+        margin = score - ranking.score
+    best = Ranked(names[ranking.best], ranking.score)
+    second = UNKNOWN if ranking.second is None else names[ranking.second]
+    runner_up = Ranked(second, ranking.second_score)
+    return Verdict(reason, state.label, score, margin, best, runner_up, pending, None)

@@ -134,7 +134,7 @@ def _table(
     """Run the model on every picture; the next ones are decoded meanwhile."""
     contract = model.resolved.contract
     answer = Answer(top_k=len(contract.labels))
-    others = threads - 1 if model.seat.delegate is None else 0
+    others = threads - 1 if model.placement.delegate is None else 0
     classifiers = [model.classifier(answer), *(model.another(answer) for _ in range(others))]
     load = partial(load_picture, at_least=enough(contract))
     table = _Table(_classes(contract, merged), len(merged.labels), len(paths))
@@ -222,8 +222,8 @@ def subject(model: LoadedModel) -> Subject:
     spec = engine.input
     return Subject(
         name=model.name,
-        file=model.seat.model,
-        bytes=model.seat.model.stat().st_size,
+        file=model.placement.model,
+        bytes=model.placement.model.stat().st_size,
         sha256=model.sha256,
         input=f"{spec.shape[2]} x {spec.shape[1]} pixels, {spec.dtype.name}",
         operators=dict(Counter(one.name for one in operators).most_common()),

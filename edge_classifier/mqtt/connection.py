@@ -1,77 +1,178 @@
-"""One connection to the broker: a thin layer over paho-mqtt.
+"""One connection to the broker, and all that this program knows of paho-mqtt.
 
 paho can reconnect by itself, but keeps unacknowledged messages for that, sends them in a race with
-new ones, waits without jitter and cannot say why it failed. So a ``BrokerConnection`` is used
-for one connection only, and what is to be sent again comes from the outbox, in order. Therefore
-the session is a clean one: nothing that the broker could keep for us is wanted, least of all
-commands from hours ago.
+new ones, waits without jitter and cannot say why it failed. So a ``BrokerConnection`` is used for
+one connection only; ``reconnect`` makes the next one, and what is to be sent again comes from its
+owner, in order.
 """
 
 import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
 
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, LogLevel
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edge_classifier.config.settings import MqttSettings
+from edge_classifier.config.secrets import read_secret
+from edge_classifier.config.settings import TlsSettings
 from edge_classifier.errors import EdgeClassifierError
-from edge_classifier.mqtt.inbox import (
-    Acknowledged,
-    Connected,
-    ConnectionEvent,
-    ConnectionLost,
-    SubscriptionRefused,
-)
-from edge_classifier.mqtt.tls import tls_context
 from edge_classifier.mqtt.topics import OFFLINE
 
-# Messages that may be unacknowledged; what mosquitto takes by default.
-WINDOW = 20
+# Messages of ours that may be unacknowledged; what mosquitto takes by default.
+_WINDOW = 20
 # Seconds for the TCP connection, and again for the TLS handshake.
-CONNECT_LIMIT_S = 10.0
+_CONNECT_LIMIT_S = 10.0
 
-# Asked for at each connection, so that a new one is found without a restart.
-Password = Callable[[], str | None]
-Tell = Callable[[ConnectionEvent], None]
-# Takes topic, payload, and whether the message was retained.
-Receive = Callable[[str, bytes, bool], None]
+
+class BrokerSettings(Protocol):
+    """Where the broker is, and how it is spoken to: those of the daemon, or of the page."""
+
+    @property
+    def host(self) -> str:
+        """Name or address."""
+
+    @property
+    def port(self) -> int:
+        """1883, or with TLS as a rule 8883."""
+
+    @property
+    def protocol(self) -> str:
+        """Version of MQTT: 3.1.1 or 5."""
+
+    @property
+    def keepalive_s(self) -> int:
+        """Seconds after which a dead connection is noticed."""
+
+    @property
+    def username(self) -> str:
+        """Empty: none."""
+
+    @property
+    def tls(self) -> TlsSettings:
+        """Encryption."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionOptions:
+    """Who connects, and what the broker is asked for."""
+
+    client_id: str
+    # Asked at each connection, so that a new password is found without a restart.
+    password: Callable[[], str | None]
+    # Where the broker says ``offline`` for us when the connection breaks; empty: nowhere.
+    will_topic: str = ""
+    # How long the broker keeps the session, and what it could not deliver, while we are away (with
+    # MQTT 3.1.1 the broker decides). None: a clean session, of which it keeps nothing.
+    session_expiry_s: int | None = None
+    # Whether a message counts as delivered only when ``ReceivedMessage.acknowledge`` is called.
+    manual_acknowledgement: bool = False
+    # MQTT 5: how many unacknowledged messages the broker may send us.
+    receive_maximum: int | None = None
+    # MQTT 5: the broker leaves out larger packets. mosquitto 2.0 takes each one that it holds back
+    # at QoS 1 from the window above, for good.
+    maximum_packet_bytes: int | None = None
+    # Longer payloads are cut behind these, and one more: whoever reads them refuses them then.
+    payload_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class ClientIdentity:
-    """Who connects."""
+class Connected:
+    """The broker has accepted connection number ``connection``."""
 
-    client_id: str
-    password: Password
-    # Where the broker says ``offline`` for us when the connection breaks.
-    will_topic: str
+    connection: int
+    # How many unacknowledged messages it takes.
+    window: int
+    # Whether it still had our session.
+    session_present: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """Message ``mid`` of that connection has arrived; or was refused, for ``problem``."""
+
+    connection: int
+    mid: int
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionRefused:
+    """The broker refuses that connection a subscription."""
+
+    connection: int
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLost:
+    """That connection has ended, or never began. May come twice."""
+
+    connection: int
+    problem: str
+
+
+ConnectionEvent = Connected | Acknowledged | SubscriptionRefused | ConnectionLost
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedMessage:
+    """One message, as the broker sent it."""
+
+    # Empty if it is not UTF-8: no topic of ours then.
+    topic: str
+    payload: bytes
+    # Tells the broker that it need not send it again. Does nothing once the connection has ended:
+    # then the broker sends it on the next one, under another number.
+    acknowledge: Callable[[], None]
+    retained: bool = False
+    # The number of the connection that it came over.
+    connection: int = 0
 
 
 class BrokerConnection:
     """One attempt to connect, and the connection if it succeeds.
 
-    Signals come from other threads, each with ``number``; ``ConnectionLost`` is the last and may
-    come twice.
+    ``on_event`` and ``on_message`` are called in other threads. Events carry ``number``;
+    ``ConnectionLost`` is the last one.
     """
 
     def __init__(
-        self, number: int, mqtt: MqttSettings, account: ClientIdentity, tell: Tell, receive: Receive
+        self,
+        number: int,
+        broker: BrokerSettings,
+        options: ConnectionOptions,
+        on_event: Callable[[ConnectionEvent], None],
+        on_message: Callable[[ReceivedMessage], None],
     ) -> None:
         self.number = number
-        self._mqtt = mqtt
-        self._password = account.password
-        self._tell = tell
-        self._over = threading.Event()
-        self._client = _client(mqtt, account.client_id)
-        _Ears(number, f"{mqtt.host}:{mqtt.port}", tell, receive).put_on(self._client)
-        self._client.will_set(account.will_topic, OFFLINE, qos=1, retain=True)
+        self._broker = broker
+        self._options = options
+        five = broker.protocol == "5"
+        self._client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=options.client_id,
+            protocol=paho.MQTTv5 if five else paho.MQTTv311,
+            # MQTT 5 has ``clean_start`` instead, which is an argument of ``connect``.
+            clean_session=None if five else options.session_expiry_s is None,
+            reconnect_on_failure=False,
+            manual_ack=options.manual_acknowledgement,
+        )
+        self._client.connect_timeout = _CONNECT_LIMIT_S
+        self._client.max_inflight_messages_set(_WINDOW)
+        if options.will_topic:
+            self._client.will_set(options.will_topic, OFFLINE, qos=1, retain=True)
+        where = f"{broker.host}:{broker.port}"
+        self._callbacks = _Callbacks(number, where, options, on_event, on_message)
+        self._callbacks.listen_to(self._client)
         self._dialler = threading.Thread(target=self._dial, name="mqtt-dial", daemon=True)
 
     @property
@@ -79,107 +180,106 @@ class BrokerConnection:
         """Whether it has neither connected nor failed."""
         return self._dialler.is_alive()
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether paho's thread has ended by an error, of which no event tells."""
+        return self._callbacks.has_failed
+
     def dial(self) -> None:
         """Begin to connect: name resolution alone may take many seconds, so in a thread."""
         self._dialler.start()
 
-    def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int:
+    def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool = False) -> int:
         """The message's id; ``Acknowledged`` names it on its ack, or for QoS 0 when it was sent."""
         return self._client.publish(topic, payload, qos=qos, retain=retain).mid
 
-    def subscribe(self, *topics: str) -> None:
-        """Have messages on ``topics`` sent here."""
-        self._client.subscribe([(topic, 1) for topic in topics])
+    def subscribe(self, topics: Iterable[tuple[str, int]]) -> None:
+        """Have messages on ``topics``, each with its QoS, sent here."""
+        self._client.subscribe(list(topics))
+
+    def unsubscribe(self, topics: Iterable[str]) -> None:
+        """Take back what an earlier life of this session has subscribed to."""
+        self._client.unsubscribe(list(topics))
 
     def hang_up(self) -> None:
-        """End the connection in good order: the broker drops the will."""
-        self._over.set()
+        """End it when all acknowledgements have left. The broker drops the will."""
+        self._callbacks.is_over.set()
         self._client.disconnect()
+
+    def wait_closed(self, within_s: float) -> None:
+        """Return when it has ended, or after ``within_s``."""
+        self._callbacks.is_closed.wait(within_s)
 
     def abort(self) -> None:
         """End it as a cut cable would. paho's thread sees the dead socket and ends."""
-        self._over.set()
+        self._callbacks.is_over.set()
         opened = self._client.socket()
         if isinstance(opened, socket.socket):
             with contextlib.suppress(OSError):
                 opened.shutdown(socket.SHUT_RDWR)
 
     def _dial(self) -> None:
-        mqtt = self._mqtt
+        broker, client = self._broker, self._client
         try:
-            if mqtt.username:
-                self._client.username_pw_set(mqtt.username, self._password())
-            if mqtt.tls.enabled:
-                self._client.tls_set_context(tls_context(mqtt.tls))
-            self._client.connect(mqtt.host, mqtt.port, mqtt.keepalive_s)
-            if self._over.is_set():
+            if broker.username:
+                client.username_pw_set(broker.username, self._options.password())
+            if broker.tls.enabled:
+                client.tls_set_context(_tls_context(broker.tls))
+            client.connect(broker.host, broker.port, broker.keepalive_s, **self._mqtt_5_options())
+            if self._callbacks.is_over.is_set():
                 self.abort()
             # Even then: this thread of paho's closes the socket, and tells.
-            self._client.loop_start()
+            client.loop_start()
         except (OSError, ValueError, RuntimeError, EdgeClassifierError) as error:
             # RuntimeError: the system gives no thread.
-            self._tell(ConnectionLost(self.number, explained(error, f"{mqtt.host}:{mqtt.port}")))
+            self._callbacks.tell_lost(_explained(error, f"{broker.host}:{broker.port}"))
+
+    def _mqtt_5_options(self) -> dict[str, Any]:
+        if self._broker.protocol != "5":
+            return {}
+        options, wanted = self._options, Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        if options.session_expiry_s is not None:
+            wanted.SessionExpiryInterval = options.session_expiry_s
+        if options.receive_maximum is not None:
+            wanted.ReceiveMaximum = options.receive_maximum
+        if options.maximum_packet_bytes is not None:
+            wanted.MaximumPacketSize = options.maximum_packet_bytes
+        return {"clean_start": options.session_expiry_s is None, "properties": wanted}
 
 
-def explained(error: Exception, where: str) -> str:
-    """Why there is no connection to the broker at ``where``, in words."""
-    if isinstance(error, EdgeClassifierError):
-        return str(error)
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    return f"{where}: {_cause(error)}"
-
-
-def _cause(error: Exception) -> str:
-    match error:
-        case socket.gaierror():
-            cause = f"the name is not known ({error.strerror})"
-        case ssl.SSLCertVerificationError():
-            cause = f"the broker's certificate is refused: {error.verify_message}"
-        case ssl.SSLError():
-            cause = f"no TLS: {error.reason or error}"
-        case ConnectionRefusedError():
-            cause = "nothing listens there"
-        case TimeoutError():
-            cause = f"no answer within {CONNECT_LIMIT_S:g} s"
-        case UnicodeError():
-            cause = "no valid host name"
-        case _:
-            cause = str(error)
-    return cause
-
-
-def _client(mqtt: MqttSettings, client_id: str) -> paho.Client:
-    five = mqtt.protocol == "5"
-    client = paho.Client(
-        CallbackAPIVersion.VERSION2,
-        client_id=client_id,
-        protocol=paho.MQTTv5 if five else paho.MQTTv311,
-        # MQTT 5 has no such flag: paho asks for a clean start on a first connection.
-        clean_session=None if five else True,
-        reconnect_on_failure=False,
-    )
-    client.connect_timeout = CONNECT_LIMIT_S
-    client.max_inflight_messages_set(WINDOW)
-    return client
-
-
-class _Ears:
-    """paho's callbacks, which come in its own thread, become signals.
+class _Callbacks:
+    """paho's callbacks, which come in its own thread, become events.
 
     They hold no ``BrokerConnection``, so that a lost one is freed at once with its sockets.
     """
 
-    def __init__(self, number: int, where: str, tell: Tell, receive: Receive) -> None:
+    def __init__(
+        self,
+        number: int,
+        where: str,
+        options: ConnectionOptions,
+        on_event: Callable[[ConnectionEvent], None],
+        on_message: Callable[[ReceivedMessage], None],
+    ) -> None:
         self._number = number
         self._where = where
-        self._tell = tell
-        self._receive = receive
-        self._accepted = False
+        self._options = options
+        self._tell = on_event
+        self._receive = on_message
+        # Whether the connection has ended, or is to.
+        self.is_over = threading.Event()
+        self.is_closed = threading.Event()
+        self._loop: threading.Thread | None = None
         self._error = ""
 
-    def put_on(self, client: paho.Client) -> None:
-        """Listen to ``client``."""
+    @property
+    def has_failed(self) -> bool:
+        """See ``BrokerConnection``."""
+        has_ended = self._loop is not None and not self._loop.is_alive()
+        return has_ended and not self.is_closed.is_set()
+
+    def listen_to(self, client: paho.Client) -> None:
+        """Be called by ``client``."""
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
@@ -187,20 +287,26 @@ class _Ears:
         client.on_message = self._on_message
         client.on_log = self._on_log
 
+    def tell_lost(self, problem: str) -> None:
+        """The connection has ended, or never began."""
+        self.is_over.set()
+        self.is_closed.set()
+        self._tell(ConnectionLost(self._number, problem))
+
     def _on_connect(
         self,
         _client: paho.Client,
         _data: Any,
-        _flags: Any,
+        flags: paho.ConnectFlags,
         reason: ReasonCode,
         with_: Properties | None,
     ) -> None:
         if reason.is_failure:
-            self._tell(ConnectionLost(self._number, f"{self._where}: the broker refuses: {reason}"))
+            self.tell_lost(f"{self._where}: the broker refuses: {reason}")
             return
-        self._accepted = True
-        window = min(WINDOW, getattr(with_, "ReceiveMaximum", WINDOW))
-        self._tell(Connected(self._number, window))
+        self._loop = threading.current_thread()
+        window = min(_WINDOW, getattr(with_, "ReceiveMaximum", _WINDOW))
+        self._tell(Connected(self._number, window, flags.session_present))
 
     def _on_disconnect(
         self,
@@ -211,9 +317,9 @@ class _Ears:
         _with: Properties | None,
     ) -> None:
         why = self._error or f"the connection ended ({reason})"
-        if not self._accepted:
+        if self._loop is None:
             why = f"closed before the broker answered ({why}); does the port speak TLS, or not?"
-        self._tell(ConnectionLost(self._number, f"{self._where}: {why}"))
+        self.tell_lost(f"{self._where}: {why}")
 
     def _on_publish(
         self, _client: paho.Client, _data: Any, mid: int, reason: ReasonCode, _with: Properties
@@ -233,11 +339,75 @@ class _Ears:
             if reason.is_failure:
                 self._tell(SubscriptionRefused(self._number, str(reason)))
 
-    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
-        with contextlib.suppress(UnicodeDecodeError):
-            self._receive(message.topic, bytes(message.payload), message.retain)
+    def _on_message(self, client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = ""
+        most = self._options.payload_bytes
+        payload = bytes(message.payload if most is None else message.payload[: most + 1])
+        acknowledge = partial(self._acknowledge, client, message.mid, message.qos)
+        self._receive(ReceivedMessage(topic, payload, acknowledge, message.retain, self._number))
+
+    def _acknowledge(self, client: paho.Client, mid: int, qos: int) -> None:
+        if qos and self._options.manual_acknowledgement and not self.is_over.is_set():
+            client.ack(mid, qos)
 
     def _on_log(self, _client: paho.Client, _data: Any, level: int, text: str) -> None:
         """What paho knows of a failed socket it only logs."""
         if level == LogLevel.MQTT_LOG_ERR:
             self._error = text
+
+
+def broker_password(file: Path | None) -> str | None:
+    """The password in ``file``, else in the systemd credential; None if there is neither.
+
+    Raises ConfigurationError for a file that cannot be read.
+    """
+    secret = read_secret(file, "mqtt-password")
+    return secret.reveal() if secret else None
+
+
+def _explained(error: Exception, where: str) -> str:
+    """Why there is no connection to the broker at ``where``, in words."""
+    if isinstance(error, EdgeClassifierError):
+        return str(error)
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    match error:
+        case socket.gaierror():
+            cause = f"the name is not known ({error.strerror})"
+        case ssl.SSLCertVerificationError():
+            cause = f"the broker's certificate is refused: {error.verify_message}"
+        case ssl.SSLError():
+            cause = f"no TLS: {error.reason or error}"
+        case ConnectionRefusedError():
+            cause = "nothing listens there"
+        case TimeoutError():
+            cause = f"no answer within {_CONNECT_LIMIT_S:g} s"
+        case UnicodeError():
+            cause = "no valid host name"
+        case _:
+            cause = str(error)
+    return f"{where}: {cause}"
+
+
+def _tls_context(tls: TlsSettings) -> ssl.SSLContext:
+    """Raises OSError (ssl.SSLError is one), with the file's name where one is to blame."""
+    with _naming(str(tls.ca_file or "the system's certificates")):
+        context = ssl.create_default_context(cafile=tls.ca_file)
+    if tls.certificate_file and tls.key_file:
+        with _naming(f"{tls.certificate_file}, {tls.key_file}"):
+            # Without a password function OpenSSL would ask on the terminal for that of the key.
+            context.load_cert_chain(tls.certificate_file, tls.key_file, password=lambda: "")
+    context.check_hostname = tls.check_hostname
+    return context
+
+
+@contextlib.contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Errors about a file say which one."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, f"cannot be used ({error.strerror or error})", name) from error

@@ -4,12 +4,12 @@ Field names: https://www.home-assistant.io/integrations/mqtt/#device-discovery-p
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from edge_classifier import __version__
-from edge_classifier.mqtt.codec import LABEL_CHANGED
+from edge_classifier.mqtt.codec.camera import LABEL_CHANGED
 from edge_classifier.mqtt.topics import OFFLINE, ONLINE, Topics
 
 Component = dict[str, Any]
@@ -37,14 +37,110 @@ class DiscoveredDevice:
     gone: Iterable[str] = ()
 
 
+class _Entity(NamedTuple):
+    """One thing that Home Assistant shows. In texts ``{camera}`` stands for the camera's name."""
+
+    platform: str
+    # Fields whose values are topics of the camera.
+    topics: Mapping[str, Callable[[Topics, str], str]]
+    fields: Mapping[str, Any]
+    # Whether it tells nothing while the camera is lost.
+    needs_camera: bool = False
+
+
+_CONFIG = {"qos": 1, "entity_category": "config"}
+_DIAGNOSTIC = {"state_class": "measurement", "entity_category": "diagnostic"}
+
+# The entities of a camera, by the last part of their keys.
+_OF_CAMERA: Mapping[str, _Entity] = {
+    "label": _Entity(
+        "sensor",
+        {"state_topic": Topics.state, "json_attributes_topic": Topics.state},
+        {"value_template": "{{ value_json.name }}"},
+        needs_camera=True,
+    ),
+    "score": _Entity(
+        "sensor",
+        {"state_topic": Topics.state},
+        {
+            "value_template": "{{ (value_json.score * 100) | round(1) }}",
+            "unit_of_measurement": "%",
+            "state_class": "measurement",
+        },
+        needs_camera=True,
+    ),
+    "change": _Entity(
+        "event",
+        {"state_topic": Topics.event},
+        {"event_types": [LABEL_CHANGED], "qos": 1},
+        needs_camera=True,
+    ),
+    "snapshot": _Entity(
+        "image",
+        {"image_topic": Topics.snapshot},
+        {"content_type": "image/jpeg"},
+        needs_camera=True,
+    ),
+    # Says that the camera is lost, where the others are just unavailable.
+    "connection": _Entity(
+        "binary_sensor",
+        {"state_topic": Topics.camera_availability},
+        {
+            "payload_on": ONLINE,
+            "payload_off": OFFLINE,
+            "device_class": "connectivity",
+            "entity_category": "diagnostic",
+        },
+    ),
+    "enabled": _Entity(
+        "switch",
+        {"state_topic": Topics.state},
+        {
+            "value_template": "{{ 'ON' if value_json.enabled else 'OFF' }}",
+            "state_on": "ON",
+            "state_off": "OFF",
+            "payload_on": '{"camera": "{camera}", "enabled": true}',
+            "payload_off": '{"camera": "{camera}", "enabled": false}',
+            **_CONFIG,
+        },
+    ),
+    "threshold": _Entity(
+        "number",
+        {"state_topic": Topics.state},
+        {
+            "value_template": "{{ value_json.threshold }}",
+            "command_template": '{"camera": "{camera}", "threshold": {{ value }}}',
+            "min": 0,
+            "max": 1,
+            "step": 0.01,
+            **_CONFIG,
+        },
+    ),
+}
+# Entity to the command that sets it.
+_COMMANDS = {"enabled": "enable", "threshold": "threshold"}
+# Sensors of the device: where in the statistics each is found, and its fields.
+_OF_DEVICE: Mapping[str, tuple[str, Component]] = {
+    "fps": ("fps", {"unit_of_measurement": "fps"}),
+    "temperature": (
+        "host.temperature_c",
+        {"unit_of_measurement": "°C", "device_class": "temperature"},
+    ),
+    "memory": ("host.memory_mb", {"unit_of_measurement": "MB", "device_class": "data_size"}),
+    "outbox": ("publisher.waiting", {}),
+}
+
+
 def discovery_payload(device: DiscoveredDevice) -> dict[str, Any]:
     """One message for the whole device: ``dev`` (who), ``o`` (from what), ``cmps`` (entities)."""
-    components = _of_node(device)
+    components = {name: _device_component(device, name) for name in _OF_DEVICE}
     for camera in device.cameras:
-        components |= _of_camera(device, camera)
+        for name in _OF_CAMERA:
+            components[f"{camera}.{name}"] = _camera_component(device, camera, name)
     for camera in device.gone:
-        # An entity is removed by naming its platform and nothing else.
-        components |= {key: {"p": c["p"]} for key, c in _of_camera(device, camera).items()}
+        for name, entity in _OF_CAMERA.items():
+            # An entity is removed by naming its platform and nothing else.
+            components[f"{camera}.{name}"] = {"p": entity.platform}
     return {
         "dev": {
             "ids": [device.topics.object_id],
@@ -60,182 +156,46 @@ def discovery_payload(device: DiscoveredDevice) -> dict[str, Any]:
     }
 
 
-def _of_camera(device: DiscoveredDevice, camera: str) -> dict[str, Component]:
-    """The entities of one camera, by their keys."""
-    made = (
-        _label(device, camera),
-        _score(device, camera),
-        _event(device, camera),
-        _image(device, camera),
-        _connection(device, camera),
-        _switch(device, camera),
-        _threshold(device, camera),
-    )
-    return dict(made)
+def _camera_component(device: DiscoveredDevice, camera: str, name: str) -> Component:
+    topics, entity = device.topics, _OF_CAMERA[name]
+    title = device.cameras[camera] or camera
+    # Dots in the key, because names have none: no two cameras can share an id.
+    component = _identity(device, entity.platform, f"{camera}.{name}", f"{title} {name}")
+    for field, topic in entity.topics.items():
+        component[field] = topic(topics, camera)
+    for field, value in entity.fields.items():
+        is_text = isinstance(value, str)
+        component[field] = value.replace("{camera}", camera) if is_text else value
+    if name in _COMMANDS:
+        component["command_topic"] = topics.request(_COMMANDS[name])
+    if entity.needs_camera:
+        both = topics.availability, topics.camera_availability(camera)
+        component["avty"] = [{"topic": topic} for topic in both]
+    options = list(dict.fromkeys(device.options))
+    if name == "label" and len(options) <= _MAX_OPTIONS:
+        component |= {"device_class": "enum", "options": options}
+    return component
 
 
-def _entity(
-    device: DiscoveredDevice, platform: str, camera: str, what: str, **fields: Any
-) -> tuple[str, Component]:
-    """A component with all that makes it one and the same entity for ever."""
-    title = device.cameras.get(camera, camera) or camera
-    about = _slug(f"{device.topics.node} {camera} {what}")
-    # Dots, because names have none: no two cameras can share an id.
-    key = f"{camera}.{what}" if camera else what
-    component = {
-        "p": platform,
-        "unique_id": f"{_MAKER}.{device.topics.node}.{key}",
-        "default_entity_id": f"{platform}.{about}",
-        "name": f"{title} {what}" if camera else what,
+def _device_component(device: DiscoveredDevice, name: str) -> Component:
+    place, fields = _OF_DEVICE[name]
+    return {
+        **_identity(device, "sensor", name, name),
+        "state_topic": device.topics.stats,
+        # What a machine cannot measure is not in the message; None is shown as unknown.
+        "value_template": f"{{{{ value_json.{place} | default('None') }}}}",
+        "expire_after": max(60, round(_MISSED_STATS * device.stats_s)),
+        **_DIAGNOSTIC,
         **fields,
     }
-    return key, component
 
 
-def _slug(text: str) -> str:
-    return re.sub("[^a-z0-9]+", "_", text.lower()).strip("_")
-
-
-def _seen(device: DiscoveredDevice, camera: str) -> list[dict[str, str]]:
-    """Availability of what a lost camera cannot tell: device and camera must be there."""
-    node, own = device.topics.availability, device.topics.camera_availability(camera)
-    return [{"topic": node}, {"topic": own}]
-
-
-def _label(device: DiscoveredDevice, camera: str) -> tuple[str, Component]:
-    state = device.topics.state(camera)
-    options = list(dict.fromkeys(device.options))
-    fits = len(options) <= _MAX_OPTIONS
-    return _entity(
-        device,
-        "sensor",
-        camera,
-        "label",
-        state_topic=state,
-        value_template="{{ value_json.name }}",
-        json_attributes_topic=state,
-        avty=_seen(device, camera),
-        **({"device_class": "enum", "options": options} if fits else {}),
-    )
-
-
-def _score(device: DiscoveredDevice, camera: str) -> tuple[str, Component]:
-    return _entity(
-        device,
-        "sensor",
-        camera,
-        "score",
-        state_topic=device.topics.state(camera),
-        value_template="{{ (value_json.score * 100) | round(1) }}",
-        unit_of_measurement="%",
-        state_class="measurement",
-        avty=_seen(device, camera),
-    )
-
-
-def _event(device: DiscoveredDevice, camera: str) -> tuple[str, Component]:
-    return _entity(
-        device,
-        "event",
-        camera,
-        "change",
-        state_topic=device.topics.event(camera),
-        event_types=[LABEL_CHANGED],
-        qos=1,
-        avty=_seen(device, camera),
-    )
-
-
-def _image(device: DiscoveredDevice, camera: str) -> tuple[str, Component]:
-    return _entity(
-        device,
-        "image",
-        camera,
-        "snapshot",
-        image_topic=device.topics.snapshot(camera),
-        content_type="image/jpeg",
-        avty=_seen(device, camera),
-    )
-
-
-def _connection(device: DiscoveredDevice, camera: str) -> tuple[str, Component]:
-    """Says that the camera is lost, where the others are just unavailable."""
-    return _entity(
-        device,
-        "binary_sensor",
-        camera,
-        "connection",
-        state_topic=device.topics.camera_availability(camera),
-        payload_on=ONLINE,
-        payload_off=OFFLINE,
-        device_class="connectivity",
-        entity_category="diagnostic",
-    )
-
-
-def _switch(device: DiscoveredDevice, camera: str) -> tuple[str, Component]:
-    return _entity(
-        device,
-        "switch",
-        camera,
-        "enabled",
-        state_topic=device.topics.state(camera),
-        value_template="{{ 'ON' if value_json.enabled else 'OFF' }}",
-        state_on="ON",
-        state_off="OFF",
-        command_topic=device.topics.request("enable"),
-        payload_on=f'{{"camera": "{camera}", "enabled": true}}',
-        payload_off=f'{{"camera": "{camera}", "enabled": false}}',
-        qos=1,
-        entity_category="config",
-    )
-
-
-def _threshold(device: DiscoveredDevice, camera: str) -> tuple[str, Component]:
-    return _entity(
-        device,
-        "number",
-        camera,
-        "threshold",
-        state_topic=device.topics.state(camera),
-        value_template="{{ value_json.threshold }}",
-        command_topic=device.topics.request("threshold"),
-        command_template=f'{{"camera": "{camera}", "threshold": {{{{ value }}}}}}',
-        min=0,
-        max=1,
-        step=0.01,
-        qos=1,
-        entity_category="config",
-    )
-
-
-# Entity to the place in the ``stats`` message that it shows, and its fields.
-_FIGURES: Mapping[str, tuple[str, Component]] = {
-    "fps": ("fps", {"unit_of_measurement": "fps"}),
-    "temperature": (
-        "host.temperature_c",
-        {"unit_of_measurement": "°C", "device_class": "temperature"},
-    ),
-    "memory": ("host.memory_mb", {"unit_of_measurement": "MB", "device_class": "data_size"}),
-    "outbox": ("publisher.waiting", {}),
-}
-
-
-def _of_node(device: DiscoveredDevice) -> dict[str, Component]:
-    made = (
-        _entity(
-            device,
-            "sensor",
-            "",
-            what,
-            state_topic=device.topics.stats,
-            # What a machine cannot measure is not in the message; None is shown as unknown.
-            value_template=f"{{{{ value_json.{key} | default('None') }}}}",
-            state_class="measurement",
-            expire_after=max(60, round(_MISSED_STATS * device.stats_s)),
-            entity_category="diagnostic",
-            **fields,
-        )
-        for what, (key, fields) in _FIGURES.items()
-    )
-    return dict(made)
+def _identity(device: DiscoveredDevice, platform: str, key: str, title: str) -> Component:
+    """All that makes a component one and the same entity for ever."""
+    slug = re.sub("[^a-z0-9]+", "_", f"{device.topics.node} {key}".lower()).strip("_")
+    return {
+        "p": platform,
+        "unique_id": f"{_MAKER}.{device.topics.node}.{key}",
+        "default_entity_id": f"{platform}.{slug}",
+        "name": title,
+    }

@@ -1,145 +1,22 @@
-"""Where other threads leave what they want of the publisher. They never wait."""
+"""Where other threads leave work for the publisher's thread. They never wait."""
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from edge_classifier.core.events import CameraState, LabelChange
-from edge_classifier.mqtt.codec import Names
-from edge_classifier.mqtt.retained import MessageKind
+from edge_classifier.core.events import LabelChange
+from edge_classifier.mqtt.connection import ConnectionEvent, ConnectionLost
 
-_MAX_LETTERS = 100
+_MAX_TASKS = 100
 # The broker acknowledges what was sent, at most a window of messages, and one picture and one
 # report a topic. Only a broker that is broken, or hostile, says more in one turn of the publisher.
-_MAX_SIGNALS = 1_000
+_MAX_CONNECTION_EVENTS = 1_000
 
-
-@dataclass(frozen=True, slots=True)
-class SnapshotTaken:
-    """The frame behind a camera's last event."""
-
-    camera: str
-    jpeg: Callable[[], bytes | None]
-
-
-@dataclass(frozen=True, slots=True)
-class CameraHealth:
-    """Whether a camera gives frames, and if not, why."""
-
-    camera: str
-    online: bool
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceReport:
-    """Statistics or information, ready to go."""
-
-    kind: MessageKind
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class ModelLabels:
-    """What the model in use can say, and how often statistics come."""
-
-    labels: Sequence[str]
-    name: Names
-    model: str
-    stats_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class ConfiguredCameras:
-    """Those that are configured: name to title."""
-
-    titles: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class RememberedValue:
-    """Something to remember through restarts; None to forget it."""
-
-    key: str
-    value: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class HomeAssistantStarted:
-    """Home Assistant wants to be told everything."""
-
-
-@dataclass(frozen=True, slots=True)
-class RequestReceived:
-    """A command that came over MQTT."""
-
-    command: str
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class ResponseReady:
-    """The answer to one."""
-
-    command: str
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class ClearOutbox:
-    """Forget the events that wait."""
-
-
-@dataclass(frozen=True, slots=True)
-class Connected:
-    """The broker has accepted connection ``link``."""
-
-    link: int
-    # How many unacknowledged messages it takes.
-    window: int
-
-
-@dataclass(frozen=True, slots=True)
-class Acknowledged:
-    """Message ``mid`` of connection ``link`` has arrived; or was refused, for ``problem``."""
-
-    link: int
-    mid: int
-    problem: str
-
-
-@dataclass(frozen=True, slots=True)
-class SubscriptionRefused:
-    """The broker lets connection ``link`` receive no requests."""
-
-    link: int
-    problem: str
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionLost:
-    """Connection ``link`` has ended, or never began. May come twice."""
-
-    link: int
-    problem: str
-
-
-# Only the newest of each kind and camera counts.
-Update = (
-    CameraState
-    | SnapshotTaken
-    | CameraHealth
-    | DeviceReport
-    | ConfiguredCameras
-    | ModelLabels
-    | RememberedValue
-    | HomeAssistantStarted
-)
-# Each one counts; there may be too many.
-Instruction = RequestReceived | ResponseReady | ClearOutbox
-# From the connection: few, because few messages are under way at a time.
-ConnectionEvent = Connected | Acknowledged | SubscriptionRefused | ConnectionLost
+# What a newer update must share to replace an older one: its kind, and a camera's or a key's name.
+UpdateKey = tuple[str, str]
+# To be called in the publisher's thread.
+Action = Callable[[], None]
 
 
 @dataclass(slots=True)
@@ -147,19 +24,21 @@ class Batch:
     """All that came since the last time."""
 
     events: deque[LabelChange] = field(default_factory=deque)
-    latest: dict[tuple[str, str], Update] = field(default_factory=dict)
-    letters: deque[Instruction] = field(default_factory=deque)
-    signals: deque[ConnectionEvent] = field(default_factory=deque)
+    # Only the newest of each key counts.
+    updates: dict[UpdateKey, Action] = field(default_factory=dict)
+    # Each counts, but there may be too many. With their names, for the log.
+    tasks: deque[tuple[str, Action]] = field(default_factory=deque)
+    connection_events: deque[ConnectionEvent] = field(default_factory=deque)
 
     def __bool__(self) -> bool:
-        return bool(self.events or self.latest or self.letters or self.signals)
+        return bool(self.events or self.updates or self.tasks or self.connection_events)
 
 
 class PublisherInbox:
     """Bounded in every part.
 
-    Of events the oldest goes and is counted, of letters the newest. Of the rest there is one of
-    each kind and camera. A connection that signals too much counts as lost.
+    Of events the oldest goes and is counted, of tasks the newest. Of updates there is one of each
+    kind and camera. A connection of which too many events come counts as lost.
     """
 
     def __init__(self, max_events: int) -> None:
@@ -167,9 +46,11 @@ class PublisherInbox:
         self._batch = Batch()
         self._filled = threading.Condition()
         self.dropped_events = 0
-        self.dropped_letters = 0
+        self.dropped_tasks = 0
 
-    def put(self, *latest: Update, event: LabelChange | None = None) -> None:
+    def put_updates(
+        self, updates: Mapping[UpdateKey, Action], event: LabelChange | None = None
+    ) -> None:
         """All of one call come in one batch."""
         with self._filled:
             if event is not None:
@@ -177,29 +58,24 @@ class PublisherInbox:
             if len(self._batch.events) > self._max_events:
                 self._batch.events.popleft()
                 self.dropped_events += 1
-            self._batch.latest |= {_key(one): one for one in latest}
+            self._batch.updates |= updates
             self._filled.notify()
 
-    def post(self, letter: Instruction) -> None:
+    def put_task(self, name: str, action: Action) -> None:
         """One of those that each count."""
         with self._filled:
-            if len(self._batch.letters) < _MAX_LETTERS:
-                self._batch.letters.append(letter)
+            if len(self._batch.tasks) < _MAX_TASKS:
+                self._batch.tasks.append((name, action))
             else:
-                self.dropped_letters += 1
+                self.dropped_tasks += 1
             self._filled.notify()
 
-    def ignore(self) -> None:
-        """Count a message that is not to be taken. Two connections may do so at once."""
+    def put_connection_event(self, event: ConnectionEvent) -> None:
+        """What the connection tells."""
         with self._filled:
-            self.dropped_letters += 1
-
-    def signal(self, signal: ConnectionEvent) -> None:
-        """From the connection."""
-        with self._filled:
-            if len(self._batch.signals) >= _MAX_SIGNALS:
-                self._shorten_signals()
-            self._batch.signals.append(signal)
+            if len(self._batch.connection_events) >= _MAX_CONNECTION_EVENTS:
+                self._shorten_connection_events()
+            self._batch.connection_events.append(event)
             self._filled.notify()
 
     def wake(self) -> None:
@@ -215,23 +91,11 @@ class PublisherInbox:
             batch, self._batch = self._batch, Batch()
         return batch
 
-    def _shorten_signals(self) -> None:
-        """Keep what still counts; an acknowledgement must not get lost while its link lives on."""
-        newest = max(signal.link for signal in self._batch.signals)
-        kept = [signal for signal in self._batch.signals if signal.link == newest]
-        if len(kept) >= _MAX_SIGNALS:
+    def _shorten_connection_events(self) -> None:
+        """Keep what still counts: while a connection lives on, no acknowledgement may get lost."""
+        events = self._batch.connection_events
+        newest = max(event.connection for event in events)
+        kept: list[ConnectionEvent] = [event for event in events if event.connection == newest]
+        if len(kept) >= _MAX_CONNECTION_EVENTS:
             kept = [ConnectionLost(newest, "the broker signals more than can be taken")]
-        self._batch.signals = deque(kept)
-
-
-def _key(latest: Update) -> tuple[str, str]:
-    """What a newer one must share to supersede it."""
-    match latest:
-        case CameraState() | SnapshotTaken() | CameraHealth():
-            return type(latest).__name__, latest.camera
-        case RememberedValue():
-            return "Note", latest.key
-        case DeviceReport():
-            return "Report", latest.kind.name
-        case ConfiguredCameras() | ModelLabels() | HomeAssistantStarted():
-            return type(latest).__name__, ""
+        self._batch.connection_events = deque(kept)

@@ -1,23 +1,37 @@
-"""What the daemon calls to publish. Nothing here waits for the disk or for the network."""
+"""What the daemon calls to publish. Nothing here waits for the disk or for the network.
+
+The way of a message: ``Publisher`` leaves it in the ``inbox``; the ``publisher_thread`` has it
+written (``messages``), events into the ``outbox``, and sent (``sender``) over a ``connection``.
+"""
 
 import json
 import random as random_module
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from edge_classifier.config import settings
 from edge_classifier.core.events import CameraState, LabelChange
-from edge_classifier.mqtt import inbox as mail
-from edge_classifier.mqtt.codec import Names, encoded, kept
-from edge_classifier.mqtt.connection import ClientIdentity, Password
-from edge_classifier.mqtt.message_writer import restored_states
+from edge_classifier.mqtt.codec.camera import Names
+from edge_classifier.mqtt.codec.fields import encoded, kept
+from edge_classifier.mqtt.connection import ConnectionOptions
+from edge_classifier.mqtt.inbox import PublisherInbox, UpdateKey
+from edge_classifier.mqtt.messages import (
+    MessageWriter,
+    ModelLabels,
+    RetainedTopics,
+    restored_states,
+)
 from edge_classifier.mqtt.outbox import Outbox
-from edge_classifier.mqtt.publisher_thread import PublisherClocks, PublisherThread
-from edge_classifier.mqtt.retained import MessageKind
-from edge_classifier.mqtt.status import PublisherStatus
+from edge_classifier.mqtt.publisher_thread import (
+    SNAPSHOT,
+    PublisherStatus,
+    PublisherThread,
+)
+from edge_classifier.mqtt.sender import Sender
 from edge_classifier.mqtt.topics import Topics
 from edge_classifier.protocols import Clock
 
@@ -26,11 +40,14 @@ _MAX_EVENTS = 1_000
 # Seconds beyond the limit for the disk to take what is left.
 _CLOSE_S = 5.0
 
+# Makes a picture, in the publisher's thread; None: there is none after all.
+MakeJpeg = Callable[[], bytes | None]
+
 
 class Publisher:
-    """What the pipeline tells goes out over MQTT, now or when that is possible.
+    """What the pipeline reports goes out over MQTT, now or when that is possible.
 
-    One thread alone owns the outbox and the connection; calls leave word for it and return.
+    One thread alone owns the outbox and the connection; calls leave work for it and return.
     Only ``remembered``, ``states`` and ``start`` read the disk, and ``stop`` waits.
     """
 
@@ -42,7 +59,7 @@ class Publisher:
         *,
         node: str,
         cameras: Mapping[str, str],
-        password: Password,
+        password: Callable[[], str | None],
         on_request: Callable[[str, bytes], None],
         on_published: Callable[[float], None],
         clock: Clock = time.monotonic,
@@ -56,23 +73,35 @@ class Publisher:
         its frame was captured.
         """
         topics = Topics(mqtt.base_topic, node, mqtt.discovery_prefix)
-        client_id = mqtt.client_id or f"edge-classifier-{node}"
+        boot = boot_id()
+        retained = RetainedTopics()
         self._enabled = mqtt.enabled
         self._clock = clock
-        self._mailbox = mail.PublisherInbox(_MAX_EVENTS)
+        self._topics = topics
+        self._inbox = PublisherInbox(_MAX_EVENTS)
         self._outbox = Outbox(path, outbox.max_events, clock=clock, utc=utc)
+        self._writer = MessageWriter(self._outbox, retained, topics, cameras, mqtt, boot)
+        self._sender = Sender(
+            self._outbox, retained, topics, boot, clock=clock, utc=utc, on_published=on_published
+        )
         self._worker = PublisherThread(
             mqtt,
             topics,
-            cameras,
-            ClientIdentity(client_id, password, topics.availability),
-            self._mailbox,
+            ConnectionOptions(
+                client_id=mqtt.client_id or f"edge-classifier-{node}",
+                password=password,
+                will_topic=topics.availability,
+            ),
+            self._inbox,
             self._outbox,
+            retained,
+            self._writer,
+            self._sender,
             on_request,
-            on_published,
-            PublisherClocks(clock, utc, random, boot_id()),
+            clock,
+            random,
         )
-        self._notes: dict[str, str] | None = None
+        self._remembered: dict[str, str] | None = None
         self._thread = threading.Thread(target=self._worker.run, name="publisher", daemon=True)
 
     @property
@@ -82,69 +111,74 @@ class Publisher:
 
     def remembered(self) -> dict[str, Any]:
         """What ``remember`` was given in earlier lives. To be called before ``start``."""
-        return {key: kept(text) for key, text in self._known().items()}
+        return {key: kept(text) for key, text in self._open_outbox().items()}
 
     def states(self) -> dict[str, CameraState]:
         """The last states of earlier lives, by camera. To be called before ``start``."""
-        return restored_states(self._known())
+        return restored_states(self._open_outbox())
 
     def start(self) -> None:
-        """Begin."""
-        self._worker.restore(self._known())
+        """Start the thread."""
+        self._writer.restore(self._open_outbox())
         self._thread.start()
 
-    def follow(self, cameras: Mapping[str, str]) -> None:
+    def follow_cameras(self, cameras: Mapping[str, str]) -> None:
         """The cameras that there are from now on, name to title; what is kept of others goes."""
-        self._mailbox.put(mail.ConfiguredCameras(dict(cameras)))
+        self._put(("cameras", ""), partial(self._writer.follow_cameras, dict(cameras)))
 
-    def describe(self, labels: Sequence[str], name: Names, model: str, *, stats_s: float) -> None:
+    def describe_model(
+        self, labels: Sequence[str], name: Names, model: str, *, stats_s: float
+    ) -> None:
         """What the model in use can say, for Home Assistant and for displayed names.
 
         ``stats_s``: seconds between statistics, which Home Assistant is not to take for lost.
         """
-        self._mailbox.put(mail.ModelLabels(labels, name, model, stats_s))
+        described = ModelLabels(labels, name, model, stats_s)
+        self._put(("model", ""), partial(self._writer.describe_model, described))
 
-    def changed(
-        self, event: LabelChange, state: CameraState, jpeg: Callable[[], bytes | None] | None
-    ) -> None:
-        """A camera's label has become another. ``jpeg`` is called in the publisher's thread."""
-        pictures = [mail.SnapshotTaken(event.camera, jpeg)] if jpeg else []
-        self._mailbox.put(state, *pictures, event=event if self._enabled else None)
+    def put_event(self, event: LabelChange, state: CameraState, jpeg: MakeJpeg | None) -> None:
+        """A camera's label has become another."""
+        updates = {("state", state.camera): partial(self._writer.put_state, state)}
+        if jpeg:
+            snapshot = partial(self._writer.put_snapshot, event.camera, jpeg)
+            updates[SNAPSHOT, event.camera] = snapshot
+        self._inbox.put_updates(updates, event if self._enabled else None)
 
-    def state(self, state: CameraState) -> None:
+    def put_state(self, state: CameraState) -> None:
         """What a camera shows now, without an event."""
-        self._mailbox.put(state)
+        self._put(("state", state.camera), partial(self._writer.put_state, state))
 
-    def snapshot(self, camera: str, jpeg: Callable[[], bytes | None]) -> None:
-        """A picture that was asked for. ``jpeg`` is called in the publisher's thread.
+    def put_snapshot(self, camera: str, jpeg: MakeJpeg) -> None:
+        """A picture that was asked for. An empty one takes away what the broker keeps."""
+        self._put((SNAPSHOT, camera), partial(self._writer.put_snapshot, camera, jpeg))
 
-        An empty one takes away what the broker keeps.
-        """
-        self._mailbox.put(mail.SnapshotTaken(camera, jpeg))
-
-    def camera(self, name: str, *, online: bool, reason: str = "") -> None:
+    def put_camera_health(self, camera: str, *, online: bool, reason: str = "") -> None:
         """Whether a camera gives frames, and if not, why."""
-        self._mailbox.put(mail.CameraHealth(name, online, reason))
+        put = partial(self._writer.put_camera_health, camera, online=online, reason=reason)
+        self._put(("health", camera), put)
 
-    def stats(self, figures: Mapping[str, Any]) -> None:
+    def put_stats(self, stats: Mapping[str, Any]) -> None:
         """Statistics."""
-        self._mailbox.put(mail.DeviceReport(MessageKind.STATS, encoded(figures)))
+        self._put(("stats", ""), partial(self._writer.put_stats, encoded(stats)))
 
-    def info(self, facts: Mapping[str, Any]) -> None:
+    def put_info(self, info: Mapping[str, Any]) -> None:
         """Version, settings without secrets, labels."""
-        self._mailbox.put(mail.DeviceReport(MessageKind.INFO, encoded(facts)))
+        self._put(("info", ""), partial(self._writer.put_info, encoded(info)))
 
-    def respond(self, command: str, payload: Mapping[str, Any]) -> None:
+    def put_response(self, command: str, payload: Mapping[str, Any]) -> None:
         """Answer a request."""
-        self._mailbox.post(mail.ResponseReady(command, encoded(payload)))
+        topic = self._topics.response(command)
+        put = partial(self._sender.put_response, topic, encoded(payload))
+        self._inbox.put_task(f"response to {command}", put)
 
     def remember(self, key: str, value: Mapping[str, Any] | None) -> None:
         """Keep ``value`` through restarts; None forgets it."""
-        self._mailbox.put(mail.RememberedValue(key, None if value is None else json.dumps(value)))
+        text = None if value is None else json.dumps(value)
+        self._put(("remember", key), partial(self._outbox.remember, key, text))
 
-    def clear(self) -> None:
+    def clear_outbox(self) -> None:
         """Forget the events that wait."""
-        self._mailbox.post(mail.ClearOutbox())
+        self._inbox.put_task("clear", self._worker.clear_outbox)
 
     def stop(self, within_s: float) -> bool:
         """Say ``offline``, and end; whether all went as it should.
@@ -158,10 +192,13 @@ class Publisher:
         self._thread.join(within_s + _CLOSE_S)
         return self._worker.is_clean
 
-    def _known(self) -> dict[str, str]:
-        if self._notes is None:
-            self._notes = self._outbox.open()
-        return self._notes
+    def _put(self, key: UpdateKey, action: Callable[[], None]) -> None:
+        self._inbox.put_updates({key: action})
+
+    def _open_outbox(self) -> dict[str, str]:
+        if self._remembered is None:
+            self._remembered = self._outbox.open()
+        return self._remembered
 
 
 def boot_id() -> str:

@@ -6,26 +6,33 @@ only then hand events to the broker, then states, then pictures.
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
 
 from edge_classifier.config.settings import MqttSettings
-from edge_classifier.mqtt import inbox as mail
-from edge_classifier.mqtt.connection import BrokerConnection, ClientIdentity
-from edge_classifier.mqtt.message_writer import MessageWriter
+from edge_classifier.mqtt.connection import (
+    Acknowledged,
+    BrokerConnection,
+    Connected,
+    ConnectionEvent,
+    ConnectionLost,
+    ConnectionOptions,
+    ReceivedMessage,
+    SubscriptionRefused,
+)
+from edge_classifier.mqtt.inbox import Action, Batch, PublisherInbox
+from edge_classifier.mqtt.messages import MessageWriter, RetainedTopics
 from edge_classifier.mqtt.outbox import Outbox
 from edge_classifier.mqtt.reconnect import Reconnector
-from edge_classifier.mqtt.retained import RetainedTopics
 from edge_classifier.mqtt.sender import Sender
-from edge_classifier.mqtt.status import PublisherStatus
 from edge_classifier.mqtt.topics import ONLINE, Topics
 from edge_classifier.protocols import Clock
 
 _log = logging.getLogger(__name__)
 
-Mail = TypeVar("Mail")
-
+# The kind of those updates that take a while: a JPEG is to be made.
+SNAPSHOT = "snapshot"
 # Longest wait for something to come in.
 _TURN_S = 1.0
 _MAX_REQUEST_BYTES = 16_384
@@ -36,54 +43,65 @@ _HANG_UP_S = 1.0
 _BUG = "internal error"
 
 
-@dataclass(frozen=True, slots=True)
-class PublisherClocks:
-    """What is different in a test."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublisherStatus:
+    """How publishing goes, for statistics and health. Counts are since the start."""
 
-    clock: Clock
-    utc: Callable[[], float]
-    random: Callable[[], float]
-    # Which boot ``clock`` counts from.
-    boot: str
+    connected: bool = False
+    # Why there is no connection, or what the broker refuses; empty when all is well.
+    reason: str = "not started"
+    # Events that the broker has not acknowledged.
+    waiting: int = 0
+    # Events that it has.
+    published: int = 0
+    # Events that had to go.
+    dropped: int = 0
+    # Messages that the broker refused (MQTT 5 only: 3.1.1 cannot say).
+    refused: int = 0
+    # Requests that were retained, too large or too many, and responses that were too many.
+    ignored: int = 0
+    # Whether events are on disk.
+    durable: bool = True
+    # Why they are not.
+    trouble: str = ""
+    # Files of the outbox that had to be set aside.
+    damaged: int = 0
+    # Capture to acknowledgement by the broker, of the last event.
+    delay_ms: float | None = None
 
 
 class PublisherThread:
-    """All but ``status``, ``end`` and ``is_clean`` is for one thread."""
+    """Owns outbox, messages and connection: all but ``status``, ``end`` and ``is_clean``."""
 
     def __init__(
         self,
         mqtt: MqttSettings,
         topics: Topics,
-        cameras: Mapping[str, str],
-        account: ClientIdentity,
-        mailbox: mail.PublisherInbox,
+        options: ConnectionOptions,
+        inbox: PublisherInbox,
         outbox: Outbox,
+        retained: RetainedTopics,
+        writer: MessageWriter,
+        sender: Sender,
         on_request: Callable[[str, bytes], None],
-        on_published: Callable[[float], None],
-        around: PublisherClocks,
+        clock: Clock,
+        random: Callable[[], float],
     ) -> None:
-        boot = around.boot
-        clock = around.clock
         self._mqtt = mqtt
         self._topics = topics
-        self._account = account
-        self._mailbox = mailbox
+        self._options = options
+        self._inbox = inbox
         self._outbox = outbox
+        self._retained = retained
+        self._writer = writer
+        self._sender = sender
         self._on_request = on_request
-        self._around = around
-        self._board = RetainedTopics()
-        self._desk = MessageWriter(outbox, self._board, topics, cameras, mqtt, boot)
-        self._sender = Sender(
-            outbox,
-            self._board,
-            topics,
-            boot,
-            clock=clock,
-            utc=around.utc,
-            on_published=on_published,
-        )
-        self._line = Reconnector(self._dial, clock=clock, random=around.random)
+        self._clock = clock
+        self._random = random
+        self._reconnector = Reconnector(self._dial, clock=clock, random=random)
+        # When all that is retained goes out again, because Home Assistant has started.
         self._renew_at: float | None = None
+        self._ignored = 0
         # Events of which no message could be made.
         self._unusable = 0
         self._ending = threading.Event()
@@ -92,21 +110,21 @@ class PublisherThread:
         self.is_clean = False
         self.status = PublisherStatus()
 
-    def restore(self, remembered: Mapping[str, str]) -> None:
-        """Begin with what was published in earlier lives."""
-        self._desk.restore(remembered)
-
     def end(self, deadline: float) -> None:
         """Let ``run`` return, by ``deadline`` of the clock."""
         self._deadline = deadline
         self._ending.set()
-        self._mailbox.wake()
+        self._inbox.wake()
+
+    def clear_outbox(self) -> None:
+        """Forget the events that wait. For the thread, as a task."""
+        _log.warning("forgot %d waiting events, as asked", self._outbox.clear())
 
     def run(self) -> None:
         """The thread."""
         while not self._ending.is_set():
             try:
-                self._turn(self._mailbox.take(self._wait_s()))
+                self._turn(self._inbox.take(self._wait_s()))
             except Exception:  # noqa: BLE001 (the last line of defence: without it nothing gets out)
                 _log.exception("the publisher failed and goes on")
                 self._drop(_BUG)
@@ -117,164 +135,148 @@ class PublisherThread:
     def _wait_s(self) -> float:
         if not self._mqtt.enabled:
             return _TURN_S
-        renew_s = _TURN_S if self._renew_at is None else self._renew_at - self._around.clock()
-        return max(0.0, min(_TURN_S, self._line.wait_s, renew_s))
+        renew_s = _TURN_S if self._renew_at is None else self._renew_at - self._clock()
+        return max(0.0, min(_TURN_S, self._reconnector.wait_s, renew_s))
 
-    def _turn(self, batch: mail.Batch) -> None:
+    def _turn(self, batch: Batch) -> None:
         self._take_in(batch)
         try:
             self._outbox.save()
-            self._sender.pump()
+            self._sender.send_due()
         finally:
             # Making a picture takes a while; the event behind it is on its way by now.
-            for latest in batch.latest.values():
-                if isinstance(latest, mail.SnapshotTaken):
-                    self._attempt(self._desk.take, latest)
-        self._sender.pump()
-        self._supervise()
+            for (kind, camera), update in batch.updates.items():
+                if kind == SNAPSHOT:
+                    self._attempt(f"snapshot of {camera}", update)
+        self._sender.send_due()
+        if not self._mqtt.enabled:
+            return
+        if self._renew_at is not None and self._clock() >= self._renew_at:
+            self._renew_at = None
+            self._retained.renew()
+        if self._sender.is_stuck():
+            self._drop("the broker acknowledges nothing")
+        self._reconnector.check()
 
-    def _take_in(self, batch: mail.Batch) -> None:
+    def _take_in(self, batch: Batch) -> None:
         """All but the pictures; what cannot be taken does not cost the rest of its batch."""
-        for event in batch.events:
-            if not self._attempt(self._desk.change, event):
-                self._unusable += 1
-        self._heed(batch.signals)
-        for latest in batch.latest.values():
-            self._attempt(self._take, latest)
-        for letter in batch.letters:
-            self._attempt(self._answer, letter)
-        self._desk.forget_cleared()
+        self._take_events(batch)
+        for signal in batch.connection_events:
+            # Half taken, it leaves a connection of which nobody knows what it has carried.
+            if not self._attempt(type(signal).__name__, partial(self._on_event, signal)):
+                self._drop(_BUG)
+        for (kind, name), update in batch.updates.items():
+            if kind != SNAPSHOT:
+                self._attempt(f"{kind} {name}", update)
+        for name, task in batch.tasks:
+            self._attempt(name, task)
+        self._writer.forget_cleared()
 
-    def _attempt(self, take: Callable[[Mail], None], one: Mail) -> bool:
-        """Whether ``take`` has taken ``one``; a bug is logged."""
+    def _take_events(self, batch: Batch) -> None:
+        for event in batch.events:
+            if not self._attempt("an event", partial(self._writer.put_event, event)):
+                self._unusable += 1
+
+    def _attempt(self, name: str, action: Action) -> bool:
+        """Whether ``action`` was done; a bug is logged."""
         try:
-            take(one)
+            action()
         except Exception:  # noqa: BLE001 (one bad message must not cost those behind it)
-            _log.exception("the publisher could not take %s, and goes on", type(one).__name__)
+            _log.exception("the publisher could not take %s, and goes on", name)
             return False
         return True
 
-    def _take(self, latest: mail.Update) -> None:
-        if isinstance(latest, mail.HomeAssistantStarted):
-            self._renew_at = self._around.clock() + _HOME_ASSISTANT_S * self._around.random()
-        elif not isinstance(latest, mail.SnapshotTaken):
-            self._desk.take(latest)
-
-    def _heed(self, signals: Iterable[mail.ConnectionEvent]) -> None:
-        for signal in signals:
-            # Half taken, it leaves a connection of which nobody knows what it has carried.
-            if not self._attempt(self._obey, signal):
-                self._drop(_BUG)
-
-    def _obey(self, signal: mail.ConnectionEvent) -> None:
-        if not self._line.is_present(signal.link):
-            return
-        match signal:
-            case mail.Connected():
-                self._connected(signal.window)
-            case mail.Acknowledged():
-                self._sender.confirm(signal.mid, signal.problem)
-            case mail.SubscriptionRefused():
-                self._sender.problem = f"the broker lets no requests through: {signal.problem}"
-                _log.warning(self._sender.problem)
-            case mail.ConnectionLost():
-                self._drop(signal.problem)
-
-    def _connected(self, window: int) -> None:
-        self._line.accept()
-        link = self._line.link
-        if link is None:
-            return
-        status = [self._topics.home_assistant] if self._mqtt.discovery else []
-        link.subscribe(self._topics.requests, *status)
-        self._sender.begin(link, window)
-
-    def _drop(self, reason: str) -> None:
-        self._line.drop(reason)
-        self._sender.end()
-
-    def _answer(self, letter: mail.Instruction) -> None:
-        match letter:
-            case mail.RequestReceived():
-                self._on_request(letter.command, letter.payload)
-            case mail.ResponseReady():
-                self._sender.respond(self._topics.response(letter.command), letter.payload)
-            case mail.ClearOutbox():
-                _log.warning("forgot %d waiting events, as asked", self._outbox.clear())
-
-    def _supervise(self) -> None:
-        if not self._mqtt.enabled:
-            return
-        if self._renew_at is not None and self._around.clock() >= self._renew_at:
-            self._renew_at = None
-            self._board.renew()
-        if self._sender.is_stuck():
-            self._drop("the broker acknowledges nothing")
-        self._line.check()
+    # --- the connection -----------------------------------------------------------------------
 
     def _dial(self, number: int) -> BrokerConnection:
-        link = BrokerConnection(
-            number, self._mqtt, self._account, self._mailbox.signal, self._receive
+        connection = BrokerConnection(
+            number,
+            self._mqtt,
+            self._options,
+            self._inbox.put_connection_event,
+            self._on_message,
         )
-        link.dial()
-        return link
+        connection.dial()
+        return connection
 
-    def _receive(self, topic: str, payload: bytes, retained: bool) -> None:
+    def _on_event(self, event: ConnectionEvent) -> None:
+        if not self._reconnector.is_current(event.connection):
+            return
+        match event:
+            case Connected():
+                self._reconnector.accept()
+                if connection := self._reconnector.connection:
+                    wanted = [self._topics.requests]
+                    wanted += [self._topics.home_assistant] if self._mqtt.discovery else []
+                    connection.subscribe((topic, 1) for topic in wanted)
+                    self._sender.begin(connection, event.window)
+            case Acknowledged():
+                self._sender.confirm(event.mid, event.problem)
+            case SubscriptionRefused():
+                self._sender.problem = f"the broker lets no requests through: {event.problem}"
+                _log.warning(self._sender.problem)
+            case ConnectionLost():
+                self._drop(event.problem)
+
+    def _drop(self, reason: str) -> None:
+        self._reconnector.drop(reason)
+        self._sender.end()
+
+    def _on_message(self, message: ReceivedMessage) -> None:
         """In paho's thread."""
+        topic, payload, retained = message.topic, message.payload, message.retained
         if topic == self._topics.home_assistant:
             # A retained one is old: everything goes out on connecting anyway.
             if payload == ONLINE.encode() and not retained:
-                self._mailbox.put(mail.HomeAssistantStarted())
+                self._inbox.put_updates({("home assistant", ""): self._renew_soon})
             return
         command = self._topics.command_of(topic)
         if retained or command is None or len(payload) > _MAX_REQUEST_BYTES:
-            self._mailbox.ignore()
+            self._ignored += 1
             _log.warning("ignored: %d bytes on %s, retained: %s", len(payload), topic, retained)
         else:
-            self._mailbox.post(mail.RequestReceived(command, payload))
+            self._inbox.put_task(f"request {command}", lambda: self._on_request(command, payload))
+
+    def _renew_soon(self) -> None:
+        self._renew_at = self._clock() + _HOME_ASSISTANT_S * self._random()
+
+    # --- the end ------------------------------------------------------------------------------
 
     def _finish(self) -> bool:
         try:
-            self._turn(self._mailbox.take(0))
-            told = self._say_offline() if self._line.link else True
-            self._line.close()
-            self._await_end()
+            self._turn(self._inbox.take(0))
+            is_told = self._say_offline() if self._reconnector.connection else True
+            left_s = self._deadline - self._clock()
+            # A process that ended at once would cut the connection, and the will would be sent.
+            self._reconnector.close(max(0.0, min(_HANG_UP_S, left_s)))
+            self._take_events(self._inbox.take(0))
         except Exception:  # noqa: BLE001 (whatever happens, the outbox is to be closed)
             _log.exception("the publisher did not end well")
-            told = False
-        return self._outbox.close() and told
+            is_told = False
+        return self._outbox.close() and is_told
 
     def _say_offline(self) -> bool:
-        topics = self._desk.farewell()
-        while self._line.link and not self._board.is_settled(topics):
-            self._sender.pump()
-            left_s = self._deadline - self._around.clock()
+        """Whether the broker has acknowledged it, within the limit."""
+        topics = self._writer.say_offline()
+        while self._reconnector.connection and not self._retained.is_settled(topics):
+            self._sender.send_due()
+            left_s = self._deadline - self._clock()
             if left_s <= 0:
                 break
-            self._take_in(self._mailbox.take(left_s))
-        return self._board.is_settled(topics)
-
-    def _await_end(self) -> None:
-        """A process that ended at once would cut the connection, and the will would be sent."""
-        until = min(self._deadline, self._around.clock() + _HANG_UP_S)
-        while self._line.link and self._around.clock() < until:
-            batch = self._mailbox.take(until - self._around.clock())
-            for event in batch.events:
-                self._attempt(self._desk.change, event)
-            if any(isinstance(signal, mail.ConnectionLost) for signal in batch.signals):
-                return
+            self._take_in(self._inbox.take(left_s))
+        return self._retained.is_settled(topics)
 
     def _present_status(self) -> PublisherStatus:
         outbox, sender = self._outbox, self._sender
-        reason = self._line.reason if self._mqtt.enabled else "switched off"
+        reason = self._reconnector.reason if self._mqtt.enabled else "switched off"
         return PublisherStatus(
-            connected=self._line.link is not None,
+            connected=self._reconnector.connection is not None,
             reason=reason or sender.problem,
             waiting=outbox.waiting,
             published=sender.published,
-            dropped=outbox.dropped + self._mailbox.dropped_events + self._unusable,
+            dropped=outbox.dropped + self._inbox.dropped_events + self._unusable,
             refused=sender.refused,
-            ignored=self._mailbox.dropped_letters + sender.unanswered,
+            ignored=self._ignored + self._inbox.dropped_tasks + sender.unanswered,
             durable=not outbox.trouble,
             trouble=outbox.trouble,
             damaged=outbox.damaged,

@@ -1,4 +1,4 @@
-"""Keeps a connection to the broker: dials, and dials again."""
+"""Keeps a connection to the broker: connects, and connects again."""
 
 import logging
 from collections.abc import Callable
@@ -14,10 +14,11 @@ _ACCEPT_LIMIT_S = 30.0
 # fast as they can connect.
 _STEADY_S = 10.0
 _MAX_PAUSE_S = 60.0
+NOT_CONNECTED_YET = "not connected yet"
 
 
 class ConnectionAttempt(Protocol):
-    """One attempt to connect, and the connection if it succeeds."""
+    """What a ``Reconnector`` needs of a ``BrokerConnection``."""
 
     @property
     def number(self) -> int:
@@ -27,93 +28,122 @@ class ConnectionAttempt(Protocol):
     def is_dialling(self) -> bool:
         """Whether it has neither connected nor failed."""
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether its thread has ended by an error, of which no event tells."""
+
     def hang_up(self) -> None:
         """End the connection in good order."""
+
+    def wait_closed(self, within_s: float) -> None:
+        """Return when it has ended, or after ``within_s``."""
 
     def abort(self) -> None:
         """End it at once."""
 
 
-CallT = TypeVar("CallT", bound=ConnectionAttempt)
+ConnectionT = TypeVar("ConnectionT", bound=ConnectionAttempt)
 
 
-class Reconnector(Generic[CallT]):
-    """At most one connection at a time, and why there is none."""
+class Reconnector(Generic[ConnectionT]):
+    """At most one connection at a time, and why there is none.
+
+    Its owner calls ``check`` whenever ``wait_s`` has passed, and passes on the events of the
+    connection that ``is_current``. ``dial`` begins connection number so-and-so; ``random`` gives
+    numbers from [0, 1); ``name`` begins its lines in the log.
+    """
 
     def __init__(
         self,
-        dial: Callable[[int], CallT],
+        dial: Callable[[int], ConnectionT],
         *,
         clock: Callable[[], float],
         random: Callable[[], float],
+        max_pause_s: float = _MAX_PAUSE_S,
+        name: str = "",
     ) -> None:
         self._dial = dial
         self._clock = clock
         self._random = random
-        self._link: CallT | None = None
-        self._accepted = False
+        self._max_pause_s = max_pause_s
+        self._prefix = f"{name}: " if name else ""
+        self._attempt: ConnectionT | None = None
+        self._is_accepted = False
         self._number = 0
         self._setbacks = 0
         self._since = 0.0
         self._dial_at = clock()
         # Why there is no connection; empty while there is one.
-        self.reason = "not connected yet"
-        self._told = ""
+        self.reason = NOT_CONNECTED_YET
+        self._logged = ""
 
     @property
-    def link(self) -> CallT | None:
+    def connection(self) -> ConnectionT | None:
         """The connection, once the broker has accepted it."""
-        return self._link if self._accepted else None
+        return self._attempt if self._is_accepted else None
 
     @property
     def wait_s(self) -> float:
         """Seconds until ``check`` has something to do, as far as can be foreseen."""
-        return max(0.0, self._dial_at - self._clock()) if self._link is None else _ACCEPT_LIMIT_S
+        if self._attempt is None:
+            return max(0.0, self._dial_at - self._clock())
+        return _ACCEPT_LIMIT_S
 
     def check(self) -> None:
-        """Dial when it is time; give up on a broker that does not answer."""
+        """Dial when it is time; give up on a broker that does not answer, or a dead thread."""
         now = self._clock()
-        if self._link is None and now >= self._dial_at:
-            self._number += 1
-            self._since = now
-            self._link = self._dial(self._number)
-        elif self._link and self._is_overdue(now):
+        if self._attempt is None:
+            if now >= self._dial_at:
+                self._begin(now)
+        elif self._attempt.has_failed:
+            self.drop("the thread of the connection failed")
+        elif self._is_overdue(self._attempt, now):
             self.drop(f"the broker did not answer within {_ACCEPT_LIMIT_S:g} s")
 
-    def _is_overdue(self, now: float) -> bool:
-        late = not self._accepted and now >= self._since + _ACCEPT_LIMIT_S
-        # Never two diallers: one that hangs in the resolver is waited for.
-        return late and self._link is not None and not self._link.is_dialling
+    def _begin(self, now: float) -> None:
+        self._number += 1
+        self._since = now
+        try:
+            self._attempt = self._dial(self._number)
+        except (RuntimeError, OSError, MemoryError) as error:
+            # RuntimeError: the system gives no thread.
+            self.drop(f"no connection can be begun ({error})")
 
-    def is_present(self, number: int) -> bool:
-        """Whether signals of connection ``number`` still count."""
-        return self._link is not None and self._link.number == number
+    def _is_overdue(self, attempt: ConnectionT, now: float) -> bool:
+        is_late = not self._is_accepted and now >= self._since + _ACCEPT_LIMIT_S
+        # Never two diallers: one that hangs in the resolver is waited for.
+        return is_late and not attempt.is_dialling
+
+    def is_current(self, number: int) -> bool:
+        """Whether events of connection ``number`` still count."""
+        return self._attempt is not None and self._attempt.number == number
 
     def accept(self) -> None:
         """The broker has accepted."""
-        self._accepted = True
+        self._is_accepted = True
         self._since = self._clock()
-        self.reason = self._told = ""
-        _log.info("connected to the broker")
+        self.reason = self._logged = ""
+        _log.info("%sconnected to the broker", self._prefix)
 
     def drop(self, reason: str) -> None:
         """The connection is gone, or shall go."""
         now = self._clock()
-        if self._link is not None:
-            self._link.abort()
-        if self._accepted and now >= self._since + _STEADY_S:
+        if self._attempt is not None:
+            self._attempt.abort()
+        if self._is_accepted and now >= self._since + _STEADY_S:
             self._setbacks = 0
         self._setbacks += 1
-        self._dial_at = now + pause_s(self._setbacks, self._random(), max_s=_MAX_PAUSE_S)
-        self._link, self._accepted = None, False
+        self._dial_at = now + pause_s(self._setbacks, self._random(), max_s=self._max_pause_s)
+        self._attempt, self._is_accepted = None, False
         self.reason = reason
-        if reason != self._told:
-            _log.warning("not connected to the broker: %s", reason)
-            self._told = reason
+        if reason != self._logged:
+            _log.warning("%snot connected to the broker: %s", self._prefix, reason)
+            self._logged = reason
 
-    def close(self) -> None:
-        """Hang up, so that the broker drops the will."""
-        if self._link and self._accepted:
-            self._link.hang_up()
-        elif self._link:
-            self._link.abort()
+    def close(self, within_s: float) -> None:
+        """Hang up in good order, so that the broker drops the will; cut it after ``within_s``."""
+        if self._attempt and self._is_accepted:
+            self._attempt.hang_up()
+            self._attempt.wait_closed(within_s)
+        if self._attempt:
+            self._attempt.abort()

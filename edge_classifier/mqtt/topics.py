@@ -1,8 +1,13 @@
-"""Every topic of one device. Pure."""
+"""Every topic of one device, written and read. Pure."""
 
+import re
 from dataclasses import dataclass
 
+from edge_classifier.config.field_types import NAME
+
 ONLINE, OFFLINE = "online", "offline"
+# What follows the device's name where others have a camera's.
+_REQUEST, _RESPONSE = "request", "response"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +30,7 @@ class Topics:
 
     @property
     def stats(self) -> str:
-        """Figures, not retained."""
+        """Statistics, not retained."""
         return f"{self.root}/stats"
 
     @property
@@ -36,7 +41,7 @@ class Topics:
     @property
     def requests(self) -> str:
         """The filter that all requests match."""
-        return f"{self.root}/request/+"
+        return f"{self.root}/{_REQUEST}/+"
 
     @property
     def object_id(self) -> str:
@@ -50,7 +55,7 @@ class Topics:
 
     @property
     def home_assistant(self) -> str:
-        """Where Home Assistant tells that it has started."""
+        """Where Home Assistant says that it has started."""
         return f"{self.prefix}/status"
 
     def camera_availability(self, camera: str) -> str:
@@ -71,13 +76,58 @@ class Topics:
 
     def request(self, command: str) -> str:
         """Where ``command`` is asked for."""
-        return f"{self.root}/request/{command}"
+        return request_topic(self.base, self.node, command)
 
     def response(self, command: str) -> str:
         """Where ``command`` is answered."""
-        return f"{self.root}/response/{command}"
+        return f"{self.root}/{_RESPONSE}/{command}"
 
     def command_of(self, topic: str) -> str | None:
-        """The command that a message on ``topic`` asks for; None if it is no request."""
+        """The command that a message on ``topic`` asks for; None if it is not a request."""
         before, _, command = topic.rpartition("/")
-        return command if before == f"{self.root}/request" and command else None
+        return command if before == f"{self.root}/{_REQUEST}" and command else None
+
+
+@dataclass(frozen=True, slots=True)
+class TopicRoute:
+    """What a topic is about.
+
+    ``kind`` is its last level; ``camera`` is empty where the device speaks for itself, and
+    ``response`` where ``kind`` is the command that was asked for.
+    """
+
+    device: str
+    camera: str
+    kind: str
+
+    @property
+    def is_response(self) -> bool:
+        """Whether a daemon answers a request."""
+        return self.camera == _RESPONSE
+
+
+def request_topic(base: str, node: str, command: str) -> str:
+    """Where ``command`` is asked of device ``node``."""
+    return f"{base}/{node}/{_REQUEST}/{command}"
+
+
+def response_filter(base: str) -> str:
+    """What all responses of all devices match."""
+    return f"{base}/+/{_RESPONSE}/+"
+
+
+def route(base: str, topic: str) -> TopicRoute | None:
+    """What ``topic`` is about; None for names that no device or camera can have."""
+    if not topic.startswith(f"{base}/"):
+        return None
+    match topic[len(base) + 1 :].split("/"):
+        case [device, kind] if is_name(device):
+            return TopicRoute(device, "", kind)
+        case [device, camera, kind] if is_name(device) and is_name(camera) and camera != _REQUEST:
+            return TopicRoute(device, camera, kind)
+    return None
+
+
+def is_name(text: str) -> bool:
+    """Whether a device can be called so, or a camera but for ``request`` and ``response``."""
+    return bool(re.fullmatch(NAME, text))

@@ -1,7 +1,7 @@
-"""Preprocessing in the camera's own thread, while the network is busy with the frame before.
+"""The region of a frame, and its preprocessing in the camera's own thread.
 
-On one core it takes no longer than in the pipeline's thread; on several it costs the pipeline
-nothing but a copy.
+The network is busy with the frame before meanwhile. On one core it takes no longer than in the
+pipeline's thread; on several it costs the pipeline nothing but a copy.
 """
 
 import time
@@ -14,7 +14,6 @@ from edge_classifier.core.frame import Frame, Prepared
 from edge_classifier.core.quantization import TensorSpec
 from edge_classifier.protocols import Clock
 from edge_classifier.vision.preprocess import Preprocessor
-from edge_classifier.vision.region import region_of
 
 
 class Preparer:
@@ -40,3 +39,18 @@ class Preparer:
         self._preprocessor.write(region_of(frame, self._region))
         picture = self._tensor.copy()
         return Prepared(picture, self, 1e3 * (self._clock() - started))
+
+
+def region_of(frame: Frame, region: Region) -> Frame:
+    """``region`` of ``frame``, at least one pixel: a view of the same memory, not a copy."""
+    left, right = _span(region.left, region.width, frame.width)
+    top, bottom = _span(region.top, region.height, frame.height)
+    if (right - left, bottom - top) == (frame.width, frame.height):
+        return frame
+    return Frame(frame.pixels[top:bottom, left:right], frame.order)
+
+
+def _span(start: float, length: float, pixels: int) -> tuple[int, int]:
+    """First pixel, and the one after the last."""
+    first = min(round(start * pixels), pixels - 1)
+    return first, min(pixels, max(first + 1, round((start + length) * pixels)))

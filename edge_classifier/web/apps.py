@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # Django reads this file before the tables, which these need.
     from edge_classifier.web.comparison.runner import ComparisonRunner
     from edge_classifier.web.installed_models.store import ModelStore
     from edge_classifier.web.live.live_view import LiveView
+    from edge_classifier.web.maintenance.housekeeping import Housekeeping
     from edge_classifier.web.recorder.recorder import Recorder
     from edge_classifier.web.worker.client import PictureWorker
 
@@ -32,6 +33,7 @@ class Services:
     invitation: "Invitation"
     live: "LiveView | None" = None
     recorder: "Recorder | None" = None
+    housekeeping: "Housekeeping | None" = None
 
 
 class Web(AppConfig):

@@ -14,16 +14,20 @@ from edge_classifier.web.recorder.recorder import Recorder
 @never_cache
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
-    """200 and ``ok``, or 503 and ``trouble``: the database, or what writes into it."""
+    """200 and ``ok``, or 503 and ``trouble``: the database, or a thread that has to run."""
     found = request.services
     database = _database()
     recorder = _recorder(found.recorder) if found.recorder else None
-    is_well = database == "ok" and (recorder is None or recorder["ok"])
+    live = _live(found.live) if found.live else None
+    housekeeping = {"ok": not found.housekeeping.problem} if found.housekeeping else None
+    threads = [one for one in (recorder, live, housekeeping) if one]
+    is_well = database == "ok" and all(one["ok"] for one in threads)
     body = {
         "status": "ok" if is_well else "trouble",
         "database": database,
         "recorder": recorder,
-        "live": _live(found.live) if found.live else None,
+        "live": live,
+        "housekeeping": housekeeping,
     }
     return JsonResponse(body, status=200 if is_well else 503)
 
@@ -50,6 +54,7 @@ def _recorder(recorder: Recorder) -> dict[str, Any]:
 
 def _live(live: LiveView) -> dict[str, Any]:
     return {
+        "ok": not live.problem,
         "connected": live.broker["connected"],
         "devices": len(live.devices()),
         "streams": len(live.seats),

@@ -17,6 +17,7 @@ from waitress.adjustments import Adjustments
 from waitress.server import create_server
 
 from edge_classifier.errors import UnavailableError
+from edge_classifier.modelfile.catalogue import load_catalogue
 from edge_classifier.web.accounts.first_run import Invitation
 from edge_classifier.web.accounts.throttle import Throttle
 from edge_classifier.web.apps import Services
@@ -43,8 +44,11 @@ _SEND_BUFFER = 65_536
 def serve(settings: WebSettings, places: Folders, ready: Callable[[], object]) -> None:
     """Serve until SIGTERM or SIGINT. To be called after ``start.configure`` and ``migrate``.
 
-    ``ready`` is called when the page answers. Raises UnavailableError when the address is taken.
+    ``ready`` is called when the page answers. Raises UnavailableError when the address is taken,
+    MissingFileError and ContractError when the catalogue of models cannot be read.
     """
+    # Pages and the child process read it whenever they need it: said now, not to the first visitor.
+    load_catalogue()
     _log_less()
     _share_memory()
     _use_scratch(places)
@@ -104,7 +108,9 @@ def _start_services(settings: WebSettings, places: Folders, stack: ExitStack) ->
     housekeeping = Housekeeping(settings.retention, places)
     housekeeping.start()
     stack.callback(housekeeping.stop)
-    return make_services(settings, places, worker, live=live, recorder=recorder)
+    return make_services(
+        settings, places, worker, live=live, recorder=recorder, housekeeping=housekeeping
+    )
 
 
 def make_services(
@@ -114,8 +120,9 @@ def make_services(
     *,
     live: LiveView | None = None,
     recorder: Recorder | None = None,
+    housekeeping: Housekeeping | None = None,
 ) -> Services:
-    """What views use, with those that run beside them: ``worker``, ``live`` and ``recorder``."""
+    """What views use, with those that run beside them: ``worker``, and what has threads."""
     return Services(
         settings=settings,
         places=places,
@@ -126,6 +133,7 @@ def make_services(
         invitation=Invitation(),
         live=live,
         recorder=recorder,
+        housekeeping=housekeeping,
     )
 
 

@@ -149,7 +149,10 @@ class RecordingSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionSettings:
-    """What is deleted, the oldest first. Reviewed records stay, unless `reviewed` is set."""
+    """What is deleted, the oldest first.
+
+    Reviewed records stay and are not counted, unless `reviewed` is set.
+    """
 
     __pydantic_config__: ClassVar = STRICT
 
@@ -158,7 +161,7 @@ class RetentionSettings:
     max_records: Annotated[int, Interval(ge=0, le=1_000_000_000)] = 200_000
     """More records than this, and the oldest go. 0: any number."""
     max_gb: Annotated[float, Interval(ge=0, le=1_000_000)] = 4.0
-    """More bytes of pictures than this (10^9), and the oldest records go. 0: any number."""
+    """More bytes of their pictures than this (10^9), and the oldest records go. 0: any number."""
     reviewed: bool = False
     """Reviewed records, which are what a model can learn from, go like others."""
 

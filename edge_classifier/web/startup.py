@@ -15,7 +15,7 @@ from django.conf import settings as django_settings
 from edge_classifier.errors import EdgeClassifierError, OutputError, UnavailableError
 from edge_classifier.files import name_stamp
 from edge_classifier.web.configuration import Folders, make_folders, places
-from edge_classifier.web.django_settings import framework
+from edge_classifier.web.django_settings import django_options
 from edge_classifier.web.settings import WebSettings
 
 _log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def configure(settings: WebSettings) -> Folders:
     found = places(settings)
     make_folders(found)
     with _alone(found):
-        django_settings.configure(**framework(settings, found))
+        django_settings.configure(**django_options(settings, found))
     django.setup(set_prefix=False)
     return found
 

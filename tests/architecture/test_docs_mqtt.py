@@ -15,9 +15,9 @@ from paho.mqtt import client as paho
 
 from edge_classifier import samples
 from edge_classifier.core.jpeg_comment import comment_of
-from edge_classifier.daemon.host import HostStatus, decoded
+from edge_classifier.daemon.commands import CLEARABLE, COMMANDS
+from edge_classifier.daemon.host import HostStatus, decode_throttling
 from edge_classifier.daemon.meters import STAGES
-from edge_classifier.daemon.requests import CLEARABLE, COMMANDS
 from edge_classifier.decision.reasons import Reason
 from tests.conftest import REPOSITORY
 from tests.mosquitto import Broker, Listener, Message, password_file
@@ -205,7 +205,7 @@ def test_keys_of_a_payload_are_those_of_the_page(world: World, topic: str) -> No
 
 
 def test_listed_figures_of_the_machine_are_all_there_can_be() -> None:
-    everything = HostStatus(50.0, decoded(0), 1, 1, 0.5).facts()
+    everything = HostStatus(50.0, decode_throttling(0), 1, 1, 0.5).stats()
     listed = {name for name, _ in rows(section(f"{ROOT}/stats"))}
     assert of_this_machine(listed) == {f"host.{name}" for name in everything}
 

@@ -14,6 +14,7 @@ import edge_classifier
 
 PACKAGE = "edge_classifier"
 FOLDER = Path(edge_classifier.__file__).parent
+TESTS = Path(__file__).parent.parent
 RUNTIMES = ("ai_edge_litert", "tflite_runtime", "tensorflow")
 RUNTIME_MODULE = f"{PACKAGE}.engine.runtime"
 PULL_MODULE = f"{PACKAGE}.modelfile.pull"
@@ -27,7 +28,7 @@ FIELD_TYPES, QUIET_HOURS = f"{CONFIG}.field_types", f"{CORE}.quiet_hours"
 CAPTURE, DECISION = f"{PACKAGE}.capture", f"{PACKAGE}.decision"
 MQTT, DAEMON = f"{PACKAGE}.mqtt", f"{PACKAGE}.daemon"
 VALIDATION = (f"{CONFIG}.schema", f"{CONFIG}.validate")
-PROMETHEUS = f"{DAEMON}.prometheus"
+PROMETHEUS = f"{DAEMON}.http"
 DATASET, EVALUATION = f"{PACKAGE}.dataset", f"{PACKAGE}.evaluation"
 TRAINING = f"{PACKAGE}.training"
 WEB = f"{PACKAGE}.web"
@@ -104,7 +105,6 @@ ALLOWED = {
     WEB: (
         "annotated_types",
         "dj_database_url",
-        "paho",
         *DJANGO,
         CORE,
         ERRORS,
@@ -112,13 +112,11 @@ ALLOWED = {
         f"{MQTT}.connection",
         f"{MQTT}.reconnect",
         f"{MQTT}.codec",
-        f"{MQTT}.tls",
         f"{MQTT}.topics",
         f"{MODELFILE}.catalogue",
         PACKAGE,
         WEB,
     ),
-    f"{PACKAGE}.bench": ("numpy", CORE, PROTOCOLS, f"{PACKAGE}.classifier"),
     f"{PACKAGE}.assembly": (VISION, ENGINE, MODELFILE, f"{PACKAGE}.classifier"),
     f"{PACKAGE}.classifier": ("numpy", CORE, PROTOCOLS, VISION),
     f"{PACKAGE}.batch": (ERRORS, PROTOCOLS, VISION, f"{PACKAGE}.classifier"),
@@ -266,6 +264,18 @@ def test_training_is_imported_late_and_by_the_command_line_only() -> None:
     assert [str(one) for one in wrong] == []
 
 
+def test_tests_import_what_the_workstation_alone_has_late_or_in_a_folder_of_their_own() -> None:
+    # Where the extra `train` is not installed, one such import ends the collection of all tests.
+    wrong = [
+        str(found)
+        for path in sorted(TESTS.rglob("*.py"))
+        if path.parent != TESTS / "training"
+        for found in imports_in(str(path), ast.parse(path.read_text("utf-8")))
+        if not found.late and is_within(found.module, TRAINING, "tests.training", *WORKSHOP)
+    ]
+    assert wrong == []
+
+
 @pytest.mark.parametrize("library", ["pydantic", "pydantic_core"])
 def test_pydantic_is_imported_by_validation_only(library: str) -> None:
     found = importers_of(library)
@@ -276,7 +286,7 @@ def test_pydantic_is_imported_by_validation_only(library: str) -> None:
 @pytest.mark.parametrize(
     ("package", "users"),
     [
-        ("paho", (f"{MQTT}.connection", f"{WEB}.live.connection", f"{WEB}.recorder.session")),
+        ("paho", (f"{MQTT}.connection",)),
         ("sqlite3", (f"{MQTT}.outbox_database", f"{MQTT}.outbox", f"{WEB}.startup")),
         ("prometheus_client", (PROMETHEUS,)),
         ("matplotlib", (f"{EVALUATION}.charts",)),

@@ -11,7 +11,7 @@ from edge_classifier.capture.picture_folder import CACHE_BYTES, FPS, PictureFold
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
 from edge_classifier.errors import CameraError, EndOfFrames
-from edge_classifier.protocols import Source
+from edge_classifier.protocols import FrameSource
 from tests.fake_source import FakeClock
 
 LEVELS = (20, 60, 100, 140, 180)
@@ -31,7 +31,7 @@ def picture(path: Path, level: int, size: tuple[int, int] = (64, 48)) -> Path:
     return path
 
 
-def next_frame(source: Source) -> Frame:
+def next_frame(source: FrameSource) -> Frame:
     source.grab()
     return source.retrieve()
 
@@ -105,7 +105,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def shown(source: Source, count: int) -> list[int]:
+def shown(source: FrameSource, count: int) -> list[int]:
     return [blue(next_frame(source)) for _ in range(count)]
 
 

@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge_classifier.capture.formats import KNOWN, near_size, to_frame
-from edge_classifier.capture.picamera import PicameraSource
+from edge_classifier.capture.picamera import KNOWN_FORMATS, PicameraSource, lores_size, to_frame
 from edge_classifier.config.settings import CameraSettings, Region
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.errors import CameraError
@@ -93,7 +92,7 @@ ARRAYS: dict[str, Callable[[tuple[int, int, int]], Pixels]] = {
 
 
 def test_arrays_of_every_known_format_are_tried() -> None:
-    assert {name.partition(" ")[0] for name in ARRAYS} == set(KNOWN)
+    assert {name.partition(" ")[0] for name in ARRAYS} == set(KNOWN_FORMATS)
 
 
 @pytest.mark.parametrize("colour", COLOURS.values(), ids=COLOURS)
@@ -124,14 +123,14 @@ def test_to_frame_of_a_format_has_the_right_colours(
 def test_near_size_holds_the_model_and_little_more(
     size: tuple[int, int], share: tuple[float, float], near_px: int, expected: tuple[int, int]
 ) -> None:
-    assert near_size(size, share, near_px) == expected
+    assert lores_size(size, share, near_px) == expected
 
 
 @given(st.integers(16, 4000), st.integers(16, 4000), st.integers(16, 640))
 def test_near_size_of_any_camera_is_even_and_within_it(
     width: int, height: int, near_px: int
 ) -> None:
-    made = near_size((width, height), (1, 1), near_px)
+    made = lores_size((width, height), (1, 1), near_px)
     assert all(side % 2 == 0 and side >= 2 for side in made)
     assert made[0] <= width
     assert made[1] <= height

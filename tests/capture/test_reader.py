@@ -31,31 +31,31 @@ class Reading:
     taken: list[CapturedFrame] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.desk = FrameSlot(self.note, self.clock, FakeClock(2000.0))
+        self.slot = FrameSlot(self.note, self.clock, FakeClock(2000.0))
         self.reader = CameraReader(
             "door",
             self.camera.make,
             self.settings,
-            self.desk,
-            self.desk.next_turn(),
+            self.slot,
+            self.slot.replace_reader(),
             BlackFrameDetector(self.settings.black_s),
             clock=self.clock,
             utc=FakeClock(2000.0),
-            chance=lambda: 0.0,
+            random=lambda: 0.0,
         )
 
     def note(self) -> None:
         self.history.append((self.status.online, self.status.reason))
-        if self.takes and (captured := self.desk.take()):
+        if self.takes and (captured := self.slot.take_frame()):
             self.taken.append(captured)
 
     @property
     def status(self) -> CameraStatus:
-        return self.desk.status(0)
+        return self.slot.status(0)
 
     def run(self, *steps: Step) -> "Reading":
         """Go through ``steps``, and then be cut off."""
-        self.camera.shoot(*steps, self.desk.next_turn, BRIGHT)
+        self.camera.shoot(*steps, self.slot.replace_reader, BRIGHT)
         self.reader.run()
         return self
 
@@ -75,7 +75,7 @@ def test_reader_whose_source_is_open_is_not_online_before_a_frame() -> None:
 
 def test_reader_with_a_first_frame_is_online_and_hands_it_on() -> None:
     reading = read(BRIGHT)
-    captured = reading.desk.take()
+    captured = reading.slot.take_frame()
     assert captured is not None
     assert (captured.frame, captured.number) == (BRIGHT, 1)
     assert (captured.at.utc, captured.at.monotonic) == (2000.0, 1000.0)
@@ -90,7 +90,7 @@ def test_reader_of_a_lost_camera_opens_it_again_and_waits_for_a_frame() -> None:
 
 def test_reader_of_a_lost_camera_leaves_no_old_frame_behind() -> None:
     reading = read(BRIGHT, LOST)
-    assert reading.desk.take() is None
+    assert reading.slot.take_frame() is None
     assert reading.status.dropped == 1
 
 
@@ -108,9 +108,9 @@ def test_reader_closes_every_source_that_it_made() -> None:
     assert reading.history == [(False, str(LOST)), (False, str(LOST)), (True, "")]
 
 
-def test_reader_of_a_camera_that_keeps_failing_counts_its_setbacks() -> None:
+def test_reader_of_a_camera_that_keeps_failing_counts_its_failures() -> None:
     reading, seen = Reading(FakeCamera()), list[int]()
-    note: Step = lambda: seen.append(reading.desk.setbacks)  # noqa: E731
+    note: Step = lambda: seen.append(reading.slot.failures_in_a_row)  # noqa: E731
     reading.run(note, LOST, note, LOST, note, BRIGHT, LOST, note)
     assert seen == [0, 1, 2, 3], "a frame alone does not make a camera steady"
 
@@ -118,13 +118,13 @@ def test_reader_of_a_camera_that_keeps_failing_counts_its_setbacks() -> None:
 def test_reader_of_a_camera_that_was_steady_begins_to_count_again() -> None:
     reading = Reading(FakeCamera())
     reading.run(LOST, LOST, BRIGHT, reading.later(STEADY_S), LOST)
-    assert reading.desk.setbacks == 1
+    assert reading.slot.failures_in_a_row == 1
 
 
 def test_reader_pauses_with_the_settings_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     reading, pauses = Reading(FakeCamera(), replace(CAMERA, retry_max_s=3)), list[float]()
-    monkeypatch.setattr(reading.desk, "pause", lambda _, seconds: pauses.append(seconds))
-    monkeypatch.setattr(reading.reader, "_chance", lambda: 0.5)
+    monkeypatch.setattr(reading.slot, "pause", lambda _, seconds: pauses.append(seconds))
+    monkeypatch.setattr(reading.reader, "_random", lambda: 0.5)
     reading.run(LOST, LOST, LOST, LOST)
     assert pauses == [0, 0.5, 1, 1.5, 1.5]
 
@@ -152,7 +152,7 @@ def test_reader_decodes_only_frames_that_are_wanted() -> None:
     reading = Reading(FakeCamera())
 
     def want_later() -> None:
-        reading.desk.wanted_from = reading.clock.now + 1
+        reading.slot.wanted_from = reading.clock.now + 1
 
     reading.run(BRIGHT, want_later, BRIGHT, BRIGHT, reading.later(1), BRIGHT)
     assert reading.camera.retrieved == 2
@@ -160,7 +160,7 @@ def test_reader_decodes_only_frames_that_are_wanted() -> None:
 
 def test_reader_of_an_offline_camera_decodes_what_is_not_wanted() -> None:
     reading = Reading(FakeCamera())
-    reading.desk.wanted_from = float("inf")
+    reading.slot.wanted_from = float("inf")
     reading.run(BRIGHT, BRIGHT)
     assert reading.status.online
     assert reading.camera.retrieved == 1
@@ -217,13 +217,13 @@ def test_reader_of_an_unknown_failure_says_so_without_its_text() -> None:
 
 
 @pytest.mark.parametrize("place", ["on_open", "on_retrieve"])
-def test_reader_that_was_deposed_closes_and_touches_nothing(place: str) -> None:
+def test_reader_that_was_replaced_closes_and_touches_nothing(place: str) -> None:
     camera = FakeCamera([BRIGHT])
     reading = Reading(camera)
-    setattr(camera, place, lambda: reading.desk.depose("its driver hangs"))
+    setattr(camera, place, lambda: reading.slot.shut_out_hung_reader("its driver hangs"))
     reading.reader.run()
     assert camera.closed == 1
-    assert reading.desk.take() is None
+    assert reading.slot.take_frame() is None
     assert (reading.status.online, reading.status.opened) == (False, int(place == "on_retrieve"))
     assert reading.status.reason == "its driver hangs"
 
@@ -232,27 +232,25 @@ def test_reader_that_was_deposed_closes_and_touches_nothing(place: str) -> None:
     ("place", "doing", "limit_s"),
     [("on_open", "opening", 10), ("on_retrieve", "reading", 5), ("on_close", "closing", 5)],
 )
-def test_hangs_in_a_call_names_it_after_limit_and_grace(
-    place: str, doing: str, limit_s: float
-) -> None:
+def test_hung_call_names_it_after_limit_and_grace(place: str, doing: str, limit_s: float) -> None:
     reading, seen = Reading(FakeCamera()), list[str]()
     now = reading.clock.now
 
     def look() -> None:
-        seen.append(reading.reader.hangs_in(now + limit_s + GRACE_S))
-        seen.append(reading.reader.hangs_in(now + limit_s + GRACE_S + 0.01))
+        seen.append(reading.reader.hung_call(now + limit_s + GRACE_S))
+        seen.append(reading.reader.hung_call(now + limit_s + GRACE_S + 0.01))
 
     setattr(reading.camera, place, look)
     reading.run(BRIGHT)
     assert seen[:2] == ["", doing]
-    assert reading.reader.hangs_in(now + 3600) == "", "nothing runs any more"
+    assert reading.reader.hung_call(now + 3600) == "", "nothing runs any more"
 
 
 def test_reader_turns_frames_upright() -> None:
     pixels = np.zeros((24, 32, 3), np.uint8)
     pixels[0, 0] = 200
     reading = read(Frame(pixels), settings=replace(CAMERA, rotate=90))
-    captured = reading.desk.take()
+    captured = reading.slot.take_frame()
     assert captured is not None
     assert (captured.frame.width, captured.frame.height) == (24, 32)
     assert captured.frame.pixels[0, 23, 0] == 200

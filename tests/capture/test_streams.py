@@ -1,4 +1,4 @@
-"""A grabber on a real network camera, and what becomes of it when that fails."""
+"""A capture on a real network camera, and what becomes of it when that fails."""
 
 import logging
 import subprocess
@@ -39,7 +39,7 @@ def test_stream_shows_the_camera_in_blue_green_red(camera: MjpegCamera, watch: W
     for colour in (BLUE, RED):
         camera.picture = jpeg(colour)
         eventually(partial(watch.shows, colour))
-    status = watch.grabber.status
+    status = watch.capture.status
     assert status.description.startswith("320x240 MJPG")
     assert status.opened == 1
 
@@ -47,6 +47,7 @@ def test_stream_shows_the_camera_in_blue_green_red(camera: MjpegCamera, watch: W
 def test_stream_of_a_killed_server_goes_offline_at_once_and_comes_back(
     camera: MjpegCamera,
 ) -> None:
+<<<<<<< HEAD
     with Watch(camera.url, read_timeout_s=PATIENT_S) as watch:
         eventually(watch.is_online)
         camera.kill()
@@ -57,6 +58,18 @@ def test_stream_of_a_killed_server_goes_offline_at_once_and_comes_back(
         eventually(watch.is_online)
         eventually(lambda: watch.shows(RED))
         assert watch.onlines == [True, False, True]
+=======
+    killed = time.monotonic()
+    camera.kill()
+    eventually(watch.is_offline)
+    assert time.monotonic() - killed < READ_S, "a broken connection is seen at once"
+    eventually(lambda: "cannot be reached" in watch.capture.status.reason)
+    camera.picture = jpeg(RED)
+    camera.start()
+    eventually(watch.is_online)
+    eventually(lambda: watch.shows(RED))
+    assert watch.onlines == [True, False, True]
+>>>>>>> main
 
 
 def test_stream_of_a_stalled_server_goes_offline_and_comes_back(
@@ -65,15 +78,20 @@ def test_stream_of_a_stalled_server_goes_offline_and_comes_back(
     stalled = time.monotonic()
     camera.stalled = True
     eventually(watch.is_offline)
+<<<<<<< HEAD
     assert time.monotonic() - stalled > READ_S - 0.2
     assert f"no picture for {READ_S:g} s" in watch.grabber.status.reason
+=======
+    assert READ_S - 0.2 < time.monotonic() - stalled < READ_S + 3
+    assert f"no picture for {READ_S:g} s" in watch.capture.status.reason
+>>>>>>> main
     # It accepts connections all the time, which does not make it a camera.
     opened = camera.connections
     eventually(lambda: camera.connections > opened + 1)
     assert not watch.is_online()
     camera.stalled = False
     eventually(watch.is_online)
-    assert watch.grabber.status.hung == 0
+    assert watch.capture.status.hung == 0
 
 
 def test_stream_with_damaged_pictures_now_and_then_stays_online(
@@ -83,7 +101,7 @@ def test_stream_with_damaged_pictures_now_and_then_stays_online(
         camera.garbage = 2
         eventually(lambda: camera.garbage == 0)
         eventually(partial(watch.is_beyond, watch.number))
-    assert watch.grabber.status.failures == 0
+    assert watch.capture.status.failures == 0
     assert watch.onlines[-1] is True
 
 
@@ -101,10 +119,10 @@ def test_stream_that_turns_black_goes_offline_until_something_shows(camera: Mjpe
         eventually(watch.is_online)
         camera.picture = jpeg((0, 0, 0))
         eventually(watch.is_offline)
-        assert "black for 1 s" in watch.grabber.status.reason
+        assert "black for 1 s" in watch.capture.status.reason
         # Reopened more than once, it still is no working camera.
-        opened = watch.grabber.status.opened
-        eventually(lambda: watch.grabber.status.opened >= opened + 2)
+        opened = watch.capture.status.opened
+        eventually(lambda: watch.capture.status.opened >= opened + 2)
         camera.picture = jpeg(BLUE)
         eventually(watch.is_online)
     assert watch.onlines == [True, False, True, False], "the last is its being stopped"
@@ -112,13 +130,14 @@ def test_stream_that_turns_black_goes_offline_until_something_shows(camera: Mjpe
 
 def test_stream_with_a_late_reader_shows_no_stale_frame(camera: MjpegCamera) -> None:
     settings = CameraSettings(source=camera.url)
-    grabber = CameraCapture("door", source_for(settings), settings, wake=lambda: None)
-    grabber.start()
-    eventually(lambda: grabber.status.online)
+    capture = CameraCapture("door", source_for(settings), settings, wake=lambda: None)
+    capture.start()
+    eventually(lambda: capture.status.online)
     # Two seconds in which nobody takes a frame: OpenCV alone would keep them all.
     eventually(lambda: grabber.status.dropped > 50)
     camera.picture = jpeg(RED)
     sent = camera.sent
+<<<<<<< HEAD
     # So many frames that the last of them were sent after the change.
     eventually(lambda: grabber.status.dropped > sent)
     captured = grabber.take()
@@ -126,6 +145,14 @@ def test_stream_with_a_late_reader_shows_no_stale_frame(camera: MjpegCamera) -> 
     assert captured.number > sent
     assert np.abs(captured.frame.pixels[50, 50].astype(int) - RED).max() < 8
     assert grabber.stop(20)
+=======
+    eventually(lambda: camera.sent > sent + 50)
+    captured = capture.take_frame()
+    assert captured is not None
+    assert time.monotonic() - captured.at.monotonic < 1
+    assert capture.status.dropped > 25
+    assert capture.stop(20)
+>>>>>>> main
 
 
 @pytest.mark.parametrize(
@@ -138,8 +165,8 @@ def test_stream_with_a_late_reader_shows_no_stale_frame(camera: MjpegCamera) -> 
 )
 def test_stream_of_a_wrong_address_says_what_is_wrong(address: str, problem: str) -> None:
     with Watch(address) as watch:
-        eventually(lambda: problem in watch.grabber.status.reason)
-        assert "Check the address" in watch.grabber.status.reason
+        eventually(lambda: problem in watch.capture.status.reason)
+        assert "Check the address" in watch.capture.status.reason
 
 
 def test_stream_with_a_login_needs_it_and_never_shows_it(
@@ -151,9 +178,9 @@ def test_stream_with_a_login_needs_it_and_never_shows_it(
         for credentials, works in ((f"{user}:{password}", True), ("admin:SECRET", False)):
             with Watch(camera.url, credentials) as watch:
                 eventually(watch.is_online if works else watch.has_failed)
-                status = watch.grabber.status
+                status = watch.capture.status
                 assert watch.is_online() is works
-                shown = f"{status} {watch.grabber!r} {vars(watch.grabber)}"
+                shown = f"{status} {watch.capture!r} {vars(watch.capture)}"
             assert ("***@127.0.0.1" in shown) is not works
             for secret in ("p@ss", "p%40ss", "SECRET"):
                 assert secret not in shown + caplog.text
@@ -174,7 +201,7 @@ def test_stream_whose_server_comes_and_goes_leaks_nothing(camera: MjpegCamera) -
             counts.append((len(list(Path("/proc/self/fd").iterdir())), len(camera_threads())))
     assert {threads for _, threads in counts} == {1}
     assert max(counts[10:]) <= max(counts[:10]), f"open files and threads grow: {counts}"
-    assert watch.grabber.status.failures >= 20
+    assert watch.capture.status.failures >= 20
     assert camera_threads() == []
 
 

@@ -1,11 +1,11 @@
-"""The machine's figures: of a Raspberry Pi's files, of none at all, and of this machine."""
+"""The machine's metrics: of a Raspberry Pi's files, of none at all, and of this machine."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from edge_classifier.daemon.host import Host, Throttling, decoded
+from edge_classifier.daemon.host import Host, Throttling, decode_throttling
 
 FIRMWARE = "sys/devices/platform/soc/soc:firmware/get_throttled"
 
@@ -30,7 +30,7 @@ def test_host_of_a_raspberry_pi_tells_everything(tmp_path: Path) -> None:
         "proc/self/statm": "30000 20000 5000 1 0 9000 0\n",
         "proc/loadavg": "0.52 0.40 0.31 1/150 1234\n",
     }
-    facts = put(tmp_path, files).status().facts()
+    facts = put(tmp_path, files).status().stats()
     assert json.loads(json.dumps(facts)) == {
         "temperature_c": 51.1,
         "memory_mb": pytest.approx(20000 * 4096 / 1e6, abs=0.1),
@@ -56,7 +56,7 @@ def test_host_of_a_raspberry_pi_tells_everything(tmp_path: Path) -> None:
 def test_throttling_bits_become_words(
     bits: int, now: tuple[str, ...], since_boot: tuple[str, ...]
 ) -> None:
-    assert decoded(bits) == Throttling(now, since_boot)
+    assert decode_throttling(bits) == Throttling(now, since_boot)
 
 
 def test_host_of_a_raspberry_pi_5_finds_its_firmware(tmp_path: Path) -> None:
@@ -85,24 +85,24 @@ def test_host_whose_files_hold_nonsense_leaves_them_out(tmp_path: Path, text: st
     host = put(tmp_path, {**zone(0, "cpu-thermal", "1"), FIRMWARE: "0"})
     for path in (FIRMWARE, "sys/class/thermal/thermal_zone0/temp"):
         (tmp_path / path).write_text(text, "utf-8")
-    assert list(host.status().facts()) == ["disk_free_mb"]
+    assert list(host.status().stats()) == ["disk_free_mb"]
 
 
 def test_host_without_any_files_leaves_everything_out(tmp_path: Path) -> None:
     status = Host(tmp_path / "gone", root=tmp_path).status()
-    assert status.facts() == {}
-    assert list(status.figures()) == []
+    assert status.stats() == {}
+    assert list(status.metrics()) == []
 
 
 def test_host_figures_of_throttling_name_every_cause(tmp_path: Path) -> None:
-    figures = {
-        figure.name: figure for figure in put(tmp_path, {FIRMWARE: "20001"}).status().figures()
+    metrics = {
+        metric.name: metric for metric in put(tmp_path, {FIRMWARE: "20001"}).status().metrics()
     }
-    now = {sample.labels["cause"]: sample.value for sample in figures["throttled"].samples}
+    now = {sample.labels["cause"]: sample.value for sample in metrics["throttled"].samples}
     assert now == {
         "under_voltage": 1, "frequency_capped": 0, "throttled": 0, "soft_temperature_limit": 0,
     }  # fmt: skip
-    ever = {s.labels["cause"] for s in figures["throttled_since_boot"].samples if s.value}
+    ever = {s.labels["cause"] for s in metrics["throttled_since_boot"].samples if s.value}
     assert ever == {"frequency_capped"}
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edge_classifier.config.settings import DeviceSettings
-from edge_classifier.daemon.identity import node_name, state_folder
+from edge_classifier.daemon.service import node_name, state_folder
 from edge_classifier.errors import OutputError
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_classifier.daemon.meters import RATE_S, SIZE, Meters, Ring
+from edge_classifier.daemon.meters import RATE_S, SIZE, Meters, RingBuffer
 
 
 @dataclass
@@ -26,7 +26,7 @@ class HandClock:
 def meters_of(*cameras: str) -> tuple[Meters, HandClock]:
     clock = HandClock()
     meters = Meters(clock=clock)
-    meters.follow(cameras)
+    meters.set_cameras(cameras)
     return meters, clock
 
 
@@ -37,8 +37,8 @@ def stats_of(meters: Meters, **cameras: dict[str, object]) -> dict[str, Any]:
 
 
 @given(st.lists(st.floats(0, 1e6), max_size=3 * SIZE))
-def test_ring_holds_the_last_values_and_the_sum_of_all(values: list[float]) -> None:
-    ring = Ring()
+def test_ring_buffer_holds_the_last_values_and_the_sum_of_all(values: list[float]) -> None:
+    ring = RingBuffer()
     for value in values:
         ring.add(value)
     assert sorted(ring.values()) == sorted(values[-SIZE:])
@@ -51,8 +51,8 @@ def test_ring_holds_the_last_values_and_the_sum_of_all(values: list[float]) -> N
         assert values == []
 
 
-def test_ring_of_a_hundred_values_has_their_quantiles() -> None:
-    ring = Ring()
+def test_ring_buffer_of_a_hundred_values_has_their_quantiles() -> None:
+    ring = RingBuffer()
     for value in reversed(range(101)):
         ring.add(float(value))
     assert ring.quantiles() == (50.0, 95.0)
@@ -61,8 +61,8 @@ def test_ring_of_a_hundred_values_has_their_quantiles() -> None:
 def test_frames_are_counted_by_camera_and_reason() -> None:
     meters, _ = meters_of("door", "yard")
     for reason in ("unchanged", "changed", "unchanged"):
-        meters.frame("door", reason, 1.0)
-    meters.frame("yard", "gated", 1.0)
+        meters.count_frame("door", reason, 1.0)
+    meters.count_frame("yard", "gated", 1.0)
     cameras = stats_of(meters)["cameras"]
     assert cameras["door"]["reasons"] == {"unchanged": 2, "changed": 1}
     assert cameras["yard"]["reasons"] == {"gated": 1}
@@ -70,9 +70,9 @@ def test_frames_are_counted_by_camera_and_reason() -> None:
 
 def test_stages_are_timed_only_when_the_network_ran() -> None:
     meters, _ = meters_of("door")
-    meters.frame("door", "gated", 1.0, 0.0, 0.0, 9.0)
+    meters.count_frame("door", "gated", 1.0, 0.0, 0.0, 9.0)
     assert stats_of(meters)["stages_ms"] == {}
-    meters.frame("door", "unchanged", 1.0, 0.5, 4.0, 0.25)
+    meters.count_frame("door", "unchanged", 1.0, 0.5, 4.0, 0.25)
     stages = stats_of(meters)["stages_ms"]
     assert {name: stage["p50"] for name, stage in stages.items()} == {
         "preprocess": 0.5, "inference": 4.0, "decision": 0.25, "total": 4.75,
@@ -81,7 +81,7 @@ def test_stages_are_timed_only_when_the_network_ran() -> None:
 
 def test_published_events_have_a_stage_of_their_own() -> None:
     meters, _ = meters_of("door")
-    meters.published(12.5)
+    meters.count_published(12.5)
     assert stats_of(meters)["stages_ms"] == {"publish": {"p50": 12.5, "p95": 12.5}}
 
 
@@ -90,7 +90,7 @@ def test_fps_of_a_steady_camera_is_its_rate(fps: float) -> None:
     meters, clock = meters_of("door")
     for _ in range(round(2 * RATE_S * fps)):
         clock.now_s += 1 / fps
-        meters.frame("door", "unchanged", 1.0)
+        meters.count_frame("door", "unchanged", 1.0)
     assert stats_of(meters)["cameras"]["door"]["fps"] == pytest.approx(fps, rel=0.01)
 
 
@@ -98,13 +98,13 @@ def test_fps_of_a_young_daemon_is_of_its_own_time() -> None:
     meters, clock = meters_of("door")
     for _ in range(10):
         clock.now_s += 0.2
-        meters.frame("door", "unchanged", 1.0)
+        meters.count_frame("door", "unchanged", 1.0)
     assert stats_of(meters)["fps"] == pytest.approx(5.0)
 
 
 def test_fps_of_a_camera_that_has_gone_falls_to_zero() -> None:
     meters, clock = meters_of("door")
-    meters.frame("door", "unchanged", 1.0)
+    meters.count_frame("door", "unchanged", 1.0)
     clock.now_s += RATE_S + 1
     assert stats_of(meters)["cameras"]["door"]["fps"] == 0
 
@@ -113,8 +113,8 @@ def test_fps_of_the_daemon_is_that_of_all_cameras() -> None:
     meters, clock = meters_of("door", "yard")
     for _ in range(100):
         clock.now_s += 0.1
-        meters.frame("door", "unchanged", 1.0)
-        meters.frame("yard", "unchanged", 1.0)
+        meters.count_frame("door", "unchanged", 1.0)
+        meters.count_frame("yard", "unchanged", 1.0)
     assert stats_of(meters)["fps"] == pytest.approx(20.0)
 
 
@@ -131,15 +131,15 @@ def test_stats_before_the_first_frame_are_empty_but_whole() -> None:
 
 def test_stats_carry_what_others_know_of_a_camera() -> None:
     meters, _ = meters_of("door")
-    meters.frame("door", "changed", 8.0)
+    meters.count_frame("door", "changed", 8.0)
     door = stats_of(meters, door={"online": True, "dropped": 3}, gone={})["cameras"]["door"]
     assert (door["online"], door["dropped"], door["age_ms"]["p50"]) == (True, 3, 8.0)
 
 
 def test_cameras_of_another_configuration_keep_their_counts_and_others_go() -> None:
     meters, _ = meters_of("door", "yard")
-    meters.frame("door", "changed", 1.0)
-    meters.follow(("hall", "door"))
+    meters.count_frame("door", "changed", 1.0)
+    meters.set_cameras(("hall", "door"))
     cameras = stats_of(meters)["cameras"]
     assert list(cameras) == ["hall", "door"]
     assert cameras["door"]["reasons"] == {"changed": 1}
@@ -149,15 +149,15 @@ def test_figures_have_unique_names_and_seconds() -> None:
     meters, clock = meters_of("door")
     clock.now_s += 30
     for _ in range(4):
-        meters.frame("door", "changed", 20.0, 1.0, 5.0, 0.5)
-    figures = {figure.name: figure for figure in meters.figures()}
-    assert len(figures) == len(list(meters.figures()))
-    assert figures["uptime_seconds"].samples[0].value == 30
-    (frames,) = figures["frames"].samples
+        meters.count_frame("door", "changed", 20.0, 1.0, 5.0, 0.5)
+    metrics = {metric.name: metric for metric in meters.metrics()}
+    assert len(metrics) == len(list(meters.metrics()))
+    assert metrics["uptime_seconds"].samples[0].value == 30
+    (frames,) = metrics["frames"].samples
     assert (frames.value, dict(frames.labels)) == (4, {"camera": "door", "reason": "changed"})
     stages = {
         (sample.labels["stage"], sample.labels.get("quantile"), sample.suffix): sample.value
-        for sample in figures["stage_seconds"].samples
+        for sample in metrics["stage_seconds"].samples
     }
     assert stages["inference", "0.95", ""] == pytest.approx(0.005)
     assert stages["total", None, "_sum"] == pytest.approx(4 * 0.0065)
@@ -167,13 +167,18 @@ def test_figures_have_unique_names_and_seconds() -> None:
 
 def test_counting_a_frame_costs_next_to_nothing() -> None:
     meters = Meters()
-    meters.follow(("door",))
+    meters.set_cameras(("door",))
 
     def batch() -> float:
         # Of this thread: what else the machine does takes nothing from it.
         started = time.thread_time()
         for _ in range(200):
+<<<<<<< HEAD
             meters.frame("door", "unchanged", 1.0, 0.5, 4.5, 0.02)
         return (time.thread_time() - started) / 200
+=======
+            meters.count_frame("door", "unchanged", 1.0, 0.5, 4.5, 0.02)
+        return (time.perf_counter() - started) / 200
+>>>>>>> main
 
     assert statistics.median(batch() for _ in range(101)) < 20e-6

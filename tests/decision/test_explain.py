@@ -11,14 +11,14 @@ from edge_classifier.config.settings import DecisionSettings
 from edge_classifier.decision.explain import explain
 from edge_classifier.decision.reasons import Reason
 from edge_classifier.decision.rules import rules_for
-from edge_classifier.decision.step import initial
+from edge_classifier.decision.step import initial_state
 from tests.decisions import CRISP, LABELS, At, play
 
 
 def said(frames: list[At], label: str = "unknown", **settings: Any) -> str:
     """The line on the last frame."""
     decision = replace(CRISP, **settings)
-    return explain(play(frames, decision, initial(label))[-1], rules_for(LABELS, decision))
+    return explain(play(frames, decision, initial_state(label))[-1], rules_for(LABELS, decision))
 
 
 @pytest.mark.parametrize(

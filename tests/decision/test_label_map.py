@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge_classifier.config.settings import DecisionSettings, Thresholds
-from edge_classifier.decision.label_map import LabelMap, UnknownLabelsError, find, label_map
+from edge_classifier.decision.label_map import LabelMap, UnknownLabelsError, label_map, positions_of
 
 PETS = ("background", "tabby", "tiger cat", "beagle", "crane", "Crane", "crane")
 SCORES = np.array([0.5, 0.25, 0.125, 0.0625, 0.03125, 0.015625, 0.0078125], np.float32)
@@ -18,7 +18,7 @@ def mapped(classes: tuple[str, ...] = PETS, **settings: Any) -> LabelMap:
 
 
 def reduced(labels: LabelMap) -> dict[str, float]:
-    scores = labels.reduce(SCORES[: len(labels.place)])
+    scores = labels.reduce(SCORES[: len(labels.class_positions)])
     assert scores.dtype == np.float64
     return dict(zip(labels.names, scores.tolist(), strict=True))
 
@@ -123,7 +123,7 @@ def test_reduce_scores_of_another_model_are_refused(
          "groups.machine: 'CRANE' counts as 'bird' already"),
     ],
 )  # fmt: skip
-def test_label_map_a_setting_that_cannot_be_meant_is_named(
+def test_label_map_a_setting_for_labels_that_are_not_there_is_named(
     settings: Mapping[str, Any], problem: str
 ) -> None:
     with pytest.raises(UnknownLabelsError) as caught:
@@ -153,5 +153,5 @@ def test_label_map_nothing_left_is_refused(labels: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("wanted", "found"), [("crane", [4, 6]), ("Crane", [5]), ("CRANE", [4, 5, 6]), ("cran", [])]
 )
-def test_find_the_very_name_goes_before_other_cases(wanted: str, found: list[int]) -> None:
-    assert find(PETS, wanted) == found
+def test_positions_of_the_very_name_goes_before_other_cases(wanted: str, found: list[int]) -> None:
+    assert positions_of(wanted, PETS) == found

@@ -13,7 +13,7 @@ from edge_classifier.config.settings import DecisionSettings
 from edge_classifier.core.labels import UNKNOWN
 from edge_classifier.decision.reasons import Reason
 from edge_classifier.decision.rules import reaches, rules_for
-from edge_classifier.decision.step import DecisionState, Verdict, initial, step
+from edge_classifier.decision.step import DecisionState, Verdict, initial_state, step
 from tests.decisions import CRISP, LABELS, At, changes, play, scores_of, steps
 
 Smoothing = Literal["exponential", "vote", "none"]
@@ -51,7 +51,7 @@ def test_events_there_is_one_exactly_when_the_label_became_another(
     frames: list[At], decision: DecisionSettings, label: str
 ) -> None:
     before = label
-    for state, verdict in steps(frames, decision, initial(label)):
+    for state, verdict in steps(frames, decision, initial_state(label)):
         assert verdict.label == state.label
         assert (verdict.reason is Reason.CHANGED) == (state.label != before)
         expected = (before, state.label) if state.label != before else None
@@ -64,7 +64,7 @@ def test_events_there_is_one_exactly_when_the_label_became_another(
 def test_labels_that_enter_have_reached_their_threshold_and_lead_by_the_margin(
     frames: list[At], decision: DecisionSettings, label: str
 ) -> None:
-    for verdict in play(frames, decision, initial(label)):
+    for verdict in play(frames, decision, initial_state(label)):
         if verdict.change and verdict.label != UNKNOWN:
             assert reaches(verdict.score, decision.enter)
             assert reaches(verdict.margin, decision.margin)
@@ -76,7 +76,9 @@ def test_labels_stay_no_longer_than_the_unknown_dwell_after_they_were_last_seen(
     frames: list[At], decision: DecisionSettings, label: str
 ) -> None:
     lost_since: float | None = None
-    for (at_s, *_), verdict in zip(frames, play(frames, decision, initial(label)), strict=True):
+    for (at_s, *_), verdict in zip(
+        frames, play(frames, decision, initial_state(label)), strict=True
+    ):
         present = verdict.label != UNKNOWN and not verdict.change
         if not present or reaches(verdict.score, decision.leave):
             lost_since = None
@@ -91,7 +93,9 @@ def test_labels_enter_only_after_they_have_led_for_the_dwell(
     frames: list[At], decision: DecisionSettings, label: str
 ) -> None:
     leading, since_s = "", math.inf
-    for (at_s, *_), verdict in zip(frames, play(frames, decision, initial(label)), strict=True):
+    for (at_s, *_), verdict in zip(
+        frames, play(frames, decision, initial_state(label)), strict=True
+    ):
         leads = verdict.best.score - verdict.runner_up.score
         fits = reaches(verdict.best.score, decision.enter) and reaches(leads, decision.margin)
         if not fits:
@@ -149,7 +153,7 @@ def test_time_what_a_frame_changes_it_changes_a_later_frame_as_well(
     if soon.change:
         assert late.change
     elif late.change:
-        assert soon.waiting
+        assert soon.pending
 
 
 @CHECKED
@@ -182,7 +186,7 @@ def test_flapping_alternating_noise_brings_no_label_twice(
     cat, dog = (height, 1 - height, 0.0), (1 - height, height, 0.0)
     pattern = [cat] * cats + [dog] * dogs
     frames: list[At] = [(n / 10, *pattern[n % len(pattern)]) for n in range(300)]
-    verdicts = play(frames, decision, initial("cat" if begin_known else UNKNOWN))
+    verdicts = play(frames, decision, initial_state("cat" if begin_known else UNKNOWN))
     assert len(changes(verdicts)) <= 3
     settled, later = verdicts[99].label, changes(verdicts[100:])
     labels = [settled, *(label for _, label in later)]
@@ -195,4 +199,4 @@ def test_flapping_a_score_that_stays_above_leave_never_ends_a_label(
     heights: list[float], pause_s: float
 ) -> None:
     frames: list[At] = [(n * pause_s, height, 0, 0) for n, height in enumerate(heights)]
-    assert changes(play(frames, state=initial("cat"))) == []
+    assert changes(play(frames, state=initial_state("cat"))) == []

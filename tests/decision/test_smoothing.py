@@ -12,11 +12,11 @@ from edge_classifier.decision.label_map import Scores
 from edge_classifier.decision.smoothing import (
     ABSTAINED,
     SLOTS,
-    Ballot,
-    cast,
-    exponential,
-    shares,
+    VoteRun,
+    add_vote,
+    exponential_average,
     vote,
+    vote_shares,
 )
 
 FRACTIONS = st.floats(0, 1)
@@ -38,8 +38,12 @@ def of(*scores: float) -> Scores:
     ],
 )
 def test_exponential_what_is_old_fades_by_the_seconds(elapsed_s: float, expected: float) -> None:
-    assert exponential(of(0.0), of(1.0), elapsed_s, 2.0).tolist() == pytest.approx([expected])
-    assert exponential(of(1.0), of(0.0), elapsed_s, 2.0).tolist() == pytest.approx([1 - expected])
+    assert exponential_average(of(0.0), of(1.0), elapsed_s, 2.0).tolist() == pytest.approx(
+        [expected]
+    )
+    assert exponential_average(of(1.0), of(0.0), elapsed_s, 2.0).tolist() == pytest.approx(
+        [1 - expected]
+    )
 
 
 @settings(deadline=None)
@@ -49,8 +53,8 @@ def test_exponential_of_one_score_does_not_depend_on_how_many_frames_say_it(
 ) -> None:
     average = of(before)
     for pause_s in pauses_s:
-        average = exponential(average, of(seen), pause_s, time_constant_s)
-    once = exponential(of(before), of(seen), sum(pauses_s), time_constant_s)
+        average = exponential_average(average, of(seen), pause_s, time_constant_s)
+    once = exponential_average(of(before), of(seen), sum(pauses_s), time_constant_s)
     assert average.tolist() == pytest.approx(once.tolist(), abs=1e-9)
 
 
@@ -60,8 +64,8 @@ def test_exponential_comes_nearer_with_time_and_never_passes(
     before: float, seen: float, one_s: float, other_s: float
 ) -> None:
     early, late = sorted((one_s, other_s))
-    far = abs(exponential(of(before), of(seen), early, 1.0).item() - seen)
-    near = abs(exponential(of(before), of(seen), late, 1.0).item() - seen)
+    far = abs(exponential_average(of(before), of(seen), early, 1.0).item() - seen)
+    near = abs(exponential_average(of(before), of(seen), late, 1.0).item() - seen)
     assert near <= far + 1e-12
     assert far <= abs(before - seen) + 1e-12
 
@@ -71,7 +75,7 @@ def test_exponential_very_slow_averages_arrive() -> None:
     average = of(0.59)
     for _ in range(20):
         for _ in range(1000):
-            average = exponential(average, of(0.6), 0.5, 600.0)
+            average = exponential_average(average, of(0.6), 0.5, 600.0)
     assert average.item() == pytest.approx(0.6, abs=1e-6)
 
 
@@ -87,10 +91,10 @@ def test_vote_goes_to_the_best_label_that_reaches_its_own_enter(
 
 
 def shares_of(frames: Sequence[tuple[float, int]], window_s: float) -> list[float]:
-    ballots: tuple[Ballot, ...] = ()
+    votes: tuple[VoteRun, ...] = ()
     for at_s, winner in frames:
-        ballots = cast(ballots, winner, at_s, window_s)
-    return list(map(float, shares(ballots, 3)))
+        votes = add_vote(votes, winner, at_s, window_s)
+    return list(map(float, vote_shares(votes, 3)))
 
 
 @pytest.mark.parametrize(
@@ -126,12 +130,12 @@ def test_votes_frames_apart_are_counted_exactly(pauses: list[tuple[int, int]]) -
 
 def test_votes_of_many_frames_stay_few_entries_and_nearly_exact() -> None:
     """240 frames a second, two in three for label 1; before them as many for label 0."""
-    ballots: tuple[Ballot, ...] = ()
+    votes: tuple[VoteRun, ...] = ()
     for number in range(4800):
         winner = 0 if number < 2400 else (1, 1, ABSTAINED)[number % 3]
-        ballots = cast(ballots, winner, number / 240, 10.0)
-        assert len(ballots) <= 2 * (SLOTS + 1)
-    assert shares(ballots, 3).tolist() == pytest.approx([0.0, 2 / 3, 0.0], abs=1e-3)
+        votes = add_vote(votes, winner, number / 240, 10.0)
+        assert len(votes) <= 2 * (SLOTS + 1)
+    assert vote_shares(votes, 3).tolist() == pytest.approx([0.0, 2 / 3, 0.0], abs=1e-3)
     for number in range(4800, 6000):
-        ballots = cast(ballots, 2, number / 240, 10.0)
-    assert shares(ballots, 3).tolist() == pytest.approx([0.0, 1 / 3, 0.5], abs=1.5 / SLOTS)
+        votes = add_vote(votes, 2, number / 240, 10.0)
+    assert vote_shares(votes, 3).tolist() == pytest.approx([0.0, 1 / 3, 0.5], abs=1.5 / SLOTS)

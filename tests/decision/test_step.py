@@ -13,13 +13,13 @@ from edge_classifier.config.settings import DecisionSettings, Thresholds
 from edge_classifier.core.events import Ranked
 from edge_classifier.decision.reasons import Reason
 from edge_classifier.decision.rules import rules_for, with_enter
-from edge_classifier.decision.step import DecidedChange, PendingChange, initial, resumed, step
+from edge_classifier.decision.step import DecidedChange, PendingChange, initial_state, resume, step
 from tests.decisions import CRISP, LABELS, At, changes, play, scores_of, steps
 
 CHANGED, UNCHANGED, DWELL = Reason.CHANGED, Reason.UNCHANGED, Reason.DWELL
 BELOW, MARGIN = Reason.BELOW_THRESHOLD, Reason.MARGIN
 
-CAT = initial("cat")
+CAT = initial_state("cat")
 NO_DWELL = replace(CRISP, dwell_s=0.0)
 
 
@@ -138,7 +138,7 @@ def test_step_a_present_label_leaves_only_for_a_reason(
 def test_step_a_tie_is_no_lead_even_over_a_present_label_later_in_the_list() -> None:
     frames: list[At] = [(0, 0.5, 0.5, 0), (9, 0.5, 0.5, 0)]
     loose = replace(NO_DWELL, enter=0.5, margin=0.0)
-    assert changes(play(frames, loose, initial("dog"))) == []
+    assert changes(play(frames, loose, initial_state("dog"))) == []
 
 
 def test_step_longer_dwell_than_unknown_dwell_leads_through_unknown() -> None:
@@ -196,7 +196,7 @@ def test_verdict_change_tells_what_came_with_its_score(frame: At, change: Decide
 
 def test_verdict_waiting_tells_what_is_on_its_way() -> None:
     verdicts = play([(0, 0, 0.9, 0), (0.25, 0, 0.9, 0), (0.375, 0, 0, 0)], state=CAT)
-    assert [verdict.waiting for verdict in verdicts] == [
+    assert [verdict.pending for verdict in verdicts] == [
         PendingChange("dog", 0.0, 0.5),
         PendingChange("dog", 0.25, 0.5),
         PendingChange("unknown", 0.375, 2.0),
@@ -205,7 +205,7 @@ def test_verdict_waiting_tells_what_is_on_its_way() -> None:
 
 def test_step_of_a_single_label_has_no_runner_up() -> None:
     rules = rules_for(("background", "cat"), NO_DWELL)
-    state, verdict = step(rules, initial(), np.array([0, 0.75], np.float32), 0)
+    state, verdict = step(rules, initial_state(), np.array([0, 0.75], np.float32), 0)
     assert (verdict.label, verdict.margin) == ("cat", 0.75)
     assert verdict.runner_up == Ranked("unknown", 0.0)
     assert state.top(5) == (Ranked("cat", 0.75),)
@@ -222,12 +222,12 @@ def test_step_of_a_single_label_has_no_runner_up() -> None:
 def test_top_lists_the_best_labels_that_score_anything(k: int, expected: object) -> None:
     ((state, _),) = steps([(0, 0.25, 0, 0.5)])
     assert state.top(k) == expected
-    assert initial().top(k) == ()
+    assert initial_state().top(k) == ()
 
 
 def test_step_leaves_scores_and_states_as_they_were() -> None:
     rules, scores = rules_for(LABELS, DecisionSettings()), scores_of(0.5, 0.25, 0.125)
-    first, _ = step(rules, initial(), scores, 0)
+    first, _ = step(rules, initial_state(), scores, 0)
     assert first.scores is not None
     before = first.scores.tolist()
     step(rules, first, scores_of(0, 1, 0), 1)
@@ -330,7 +330,7 @@ def test_step_scores_that_are_no_numbers_are_nothing_seen_and_do_not_stay(smooth
 
 def test_step_scores_of_another_model_are_refused() -> None:
     with pytest.raises(ValueError, match="for 4 classes"):
-        step(rules_for(LABELS, CRISP), initial(), np.zeros(5, np.float32), 0)
+        step(rules_for(LABELS, CRISP), initial_state(), np.zeros(5, np.float32), 0)
 
 
 def test_step_a_score_that_float32_rounds_down_still_reaches_its_threshold() -> None:
@@ -343,17 +343,17 @@ def test_step_a_score_that_float32_rounds_down_still_reaches_its_threshold() -> 
 def test_step_time_in_which_nobody_looked_counts_for_no_dwell() -> None:
     rules = rules_for(LABELS, CRISP)
     state, _ = steps([(0, 0.9, 0, 0), (0.4, 0.9, 0, 0)], rules)[-1]
-    seen = play([(7200.4, 0.9, 0, 0), (7200.5, 0.9, 0, 0)], rules, resumed(state, 7200.4))
+    seen = play([(7200.4, 0.9, 0, 0), (7200.5, 0.9, 0, 0)], rules, resume(state, 7200.4))
     assert [verdict.reason for verdict in seen] == [DWELL, CHANGED]
     state, _ = steps([(0, 0.9, 0, 0), (1, 0.9, 0, 0), (2, 0, 0, 0), (3.5, 0, 0, 0)], rules)[-1]
     assert state.label == "cat"
-    gone = play([(99, 0, 0, 0), (99.4, 0, 0, 0), (99.5, 0, 0, 0)], rules, resumed(state, 99))
+    gone = play([(99, 0, 0, 0), (99.4, 0, 0, 0), (99.5, 0, 0, 0)], rules, resume(state, 99))
     assert [verdict.label for verdict in gone] == ["cat", "cat", "unknown"]
 
 
 def test_step_resumed_at_once_or_before_any_frame_is_the_same_state() -> None:
     rules = rules_for(LABELS, CRISP)
-    assert resumed(initial("cat"), 5) == initial("cat")
+    assert resume(initial_state("cat"), 5) == initial_state("cat")
     state, _ = steps([(1, 0.9, 0, 0), (2, 0, 0.9, 0)], rules)[-1]
     for at_s in (2, 1):
-        assert resumed(state, at_s) == state
+        assert resume(state, at_s) == state

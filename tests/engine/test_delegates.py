@@ -287,12 +287,12 @@ def test_auto_with_a_twin_and_a_broken_library_falls_back_and_says_why(
 ) -> None:
     found = library(kind) if kind else None
 
-    seat = choose("auto", model, check=quick_check, find=lambda: found)
+    placement = choose("auto", model, check=quick_check, find=lambda: found)
 
-    assert seat.model == model
-    assert seat.delegate is None
-    assert seat.note.startswith("CPU (fell back from the Edge TPU: ")
-    assert reason in seat.note
+    assert placement.model == model
+    assert placement.delegate is None
+    assert placement.note.startswith("CPU (fell back from the Edge TPU: ")
+    assert reason in placement.note
 
 
 def test_auto_with_a_twin_and_a_working_library_takes_the_twin(
@@ -300,10 +300,10 @@ def test_auto_with_a_twin_and_a_working_library_takes_the_twin(
 ) -> None:
     found = library("working")
 
-    seat = choose("auto", model, check=quick_check, find=lambda: found)
+    placement = choose("auto", model, check=quick_check, find=lambda: found)
 
-    assert (seat.model, seat.delegate) == (twin, found)
-    assert "fell back" not in seat.note
+    assert (placement.model, placement.delegate) == (twin, found)
+    assert "fell back" not in placement.note
 
 
 def never(library: Path, model: Path) -> None:
@@ -317,17 +317,17 @@ def not_asked() -> Path | None:
 @pytest.mark.parametrize("request_", ["auto", "cpu"])
 def test_model_without_a_twin_runs_on_the_cpu_without_a_trial(request_: str, model: Path) -> None:
     """The Edge TPU is not touched for a model that it could not run anyway."""
-    seat = choose(request_, model, check=never, find=not_asked)
+    placement = choose(request_, model, check=never, find=not_asked)
 
-    assert (seat.model, seat.delegate) == (model, None)
-    assert seat.note.startswith("CPU")
-    assert "fell back" not in seat.note
+    assert (placement.model, placement.delegate) == (model, None)
+    assert placement.note.startswith("CPU")
+    assert "fell back" not in placement.note
 
 
 def test_cpu_asked_for_ignores_the_twin(model: Path, twin: Path) -> None:
-    seat = choose("cpu", model, check=never, find=not_asked)
+    placement = choose("cpu", model, check=never, find=not_asked)
 
-    assert (seat.model, seat.delegate) == (model, None)
+    assert (placement.model, placement.delegate) == (model, None)
 
 
 @pytest.mark.parametrize("kind", ["crashing", "hanging", "text", "plain", "null"])
@@ -344,18 +344,18 @@ def test_demanded_edgetpu_that_is_not_installed_raises(model: Path) -> None:
 
 
 def test_demanded_edgetpu_takes_the_twin(library: Library, model: Path, twin: Path) -> None:
-    seat = choose("edgetpu", model, check=quick_check, find=lambda: library("working"))
+    placement = choose("edgetpu", model, check=quick_check, find=lambda: library("working"))
 
-    assert seat.model == twin
+    assert placement.model == twin
 
 
 def test_demanded_edgetpu_without_a_compiled_model_says_that_the_cpu_runs_it(
     library: Library, model: Path
 ) -> None:
-    seat = choose("edgetpu", model, check=quick_check, find=lambda: library("working"))
+    placement = choose("edgetpu", model, check=quick_check, find=lambda: library("working"))
 
-    assert seat.model == model
-    assert "not compiled for it" in seat.note
+    assert placement.model == model
+    assert "not compiled for it" in placement.note
 
 
 @pytest.mark.parametrize("request_", ["gpu", "", "AUTO", "edge-tpu"])
@@ -410,9 +410,9 @@ def test_model_compiled_for_the_edgetpu_is_run_there(library: Library, compiled:
     tried: list[tuple[Path, Path]] = []
     check: Check = lambda delegate, model: tried.append((delegate, model))  # noqa: E731
 
-    seat = choose("auto", compiled, check=check, find=lambda: library("working"))
+    placement = choose("auto", compiled, check=check, find=lambda: library("working"))
 
-    assert (seat.model, seat.delegate) == (compiled, library("working"))
+    assert (placement.model, placement.delegate) == (compiled, library("working"))
     assert tried == [(library("working"), compiled)]
 
 
@@ -427,7 +427,7 @@ def test_loaded_model_under_a_demanded_library_classifies_rightly(
         pixels[..., colour] = 240
         best, *_ = loaded.classifier(Answer(1)).classify(Frame(pixels)).predictions
         assert best.label == name
-    assert loaded.seat.delegate == library("working")
+    assert loaded.placement.delegate == library("working")
     assert not any("fell back" in note for note in loaded.notes)
 
 

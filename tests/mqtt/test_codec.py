@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_classifier.core.events import CameraState, LabelChange, Moment, Ranked
-from edge_classifier.mqtt.codec import (
+from edge_classifier.mqtt.codec.camera import (
     delay_ms,
-    encoded,
     event_payload,
     is_worth_keeping,
     kept_state,
@@ -19,6 +18,7 @@ from edge_classifier.mqtt.codec import (
     state_payload,
     with_delay,
 )
+from edge_classifier.mqtt.codec.fields import encoded
 
 STATE = CameraState(
     camera="front",

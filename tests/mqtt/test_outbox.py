@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_classifier.core.events import Moment
-from edge_classifier.mqtt.codec import encoded, event_payload
+from edge_classifier.mqtt.codec.camera import event_payload
+from edge_classifier.mqtt.codec.fields import encoded
 from edge_classifier.mqtt.outbox import Outbox
 from edge_classifier.mqtt.outbox_database import OutboxDatabase, QueuedEvent
 from tests.emitter import change

@@ -71,7 +71,7 @@ def has_published(made: Publisher, count: int) -> bool:
 
 def emit(made: Publisher, count: int, first: int = 1) -> None:
     for seq in range(first, first + count):
-        made.changed(change(seq), state(seq), None)
+        made.put_event(change(seq), state(seq), None)
 
 
 @pytest.mark.parametrize("protocol", ["3.1.1", "5"])
@@ -100,9 +100,9 @@ def test_publisher_on_connecting_announces_before_it_sends_what_waits(
 ) -> None:
     with Listener(broker.port, "#") as listener:
         made = publisher(broker.port, path)
-        made.camera(CAMERA, online=True)
-        made.describe(("cat", "dog"), str.upper, "model-1", stats_s=30)
-        made.info({"version": "1"})
+        made.put_camera_health(CAMERA, online=True)
+        made.describe_model(("cat", "dog"), str.upper, "model-1", stats_s=30)
+        made.put_info({"version": "1"})
         emit(made, 40)
         with running(made):
             eventually(lambda: len(ids(listener)) == 40)
@@ -121,13 +121,15 @@ def test_publisher_retains_all_but_events_statistics_and_responses(
     broker: Broker, path: Path
 ) -> None:
     made = publisher(broker.port, path)
-    made.camera(CAMERA, online=True)  # Before it connects, or it would say offline first.
+    made.put_camera_health(
+        CAMERA, online=True
+    )  # Before it connects, or it would say offline first.
     with Listener(broker.port, f"{ROOT}/#", name="early") as early, running(made):
-        made.describe(("cat", "dog"), str, "model-1", stats_s=30)
-        made.info({"version": "1"})
-        made.stats({"fps": 1.5})
-        made.changed(change(1), state(1), lambda: b"a jpeg")
-        made.respond("enable", {"status": "ok"})
+        made.describe_model(("cat", "dog"), str, "model-1", stats_s=30)
+        made.put_info({"version": "1"})
+        made.put_stats({"fps": 1.5})
+        made.put_event(change(1), state(1), lambda: b"a jpeg")
+        made.put_response("enable", {"status": "ok"})
         eventually(lambda: len({message.topic for message in early.messages}) == 8)
         with Listener(broker.port, f"{ROOT}/#", CONFIG, name="late") as late:
             eventually(lambda: len(late.messages) == 6)
@@ -150,7 +152,7 @@ def test_publisher_during_an_outage_collapses_states_and_keeps_all_events(
         broker.kill()
         eventually(lambda: not made.status.connected)
         emit(made, 50)
-        made.stats({"fps": 1})
+        made.put_stats({"fps": 1})
         eventually(lambda: made.status.waiting == 50)
         before = len(listener.of("/state"))
         broker.start()
@@ -342,7 +344,7 @@ def test_publisher_after_a_restart_publishes_the_last_state_before_anything_new(
     broker: Broker, path: Path
 ) -> None:
     with running(publisher(broker.port, path)) as first:
-        first.changed(change(7), state(7), None)
+        first.put_event(change(7), state(7), None)
         first.remember("overrides", {"front": {"threshold": 0.7}})
         eventually(lambda: first.status.published == 1)
     again = publisher(broker.port, path)
@@ -385,11 +387,11 @@ def test_publisher_without_a_camera_that_was_clears_what_the_broker_keeps_of_it(
     broker: Broker, path: Path
 ) -> None:
     with running(publisher(broker.port, path)) as first:
-        first.follow({CAMERA: "Front", "gone": "Gone"})
-        first.state(state(3, camera="gone"))
+        first.follow_cameras({CAMERA: "Front", "gone": "Gone"})
+        first.put_state(state(3, camera="gone"))
         eventually(lambda: first.status.connected)
     with running(publisher(broker.port, path)) as second:
-        second.describe(("cat",), str, "m", stats_s=30)
+        second.describe_model(("cat",), str, "m", stats_s=30)
         with Listener(broker.port, f"{ROOT}/gone/#", CONFIG) as listener:
             eventually(lambda: second.status.connected and listener.of("/config"))
             components = json.loads(listener.of("/config")[-1].payload)["cmps"]
@@ -404,13 +406,13 @@ def test_publisher_forgets_a_camera_that_was_once_the_broker_has(
     broker: Broker, path: Path
 ) -> None:
     with running(publisher(broker.port, path)) as first:
-        first.follow({CAMERA: "Front", "gone": "Gone"})
-        first.changed(change(3, camera="gone"), state(3, camera="gone"), lambda: b"a jpeg")
+        first.follow_cameras({CAMERA: "Front", "gone": "Gone"})
+        first.put_event(change(3, camera="gone"), state(3, camera="gone"), lambda: b"a jpeg")
         eventually(lambda: first.status.published == 1)
     with Broker(path.parents[1] / "away") as away:
         port = away.port
     with running(publisher(port, path)) as nobody_heard:
-        nobody_heard.describe(("cat",), str, "m", stats_s=30)
+        nobody_heard.describe_model(("cat",), str, "m", stats_s=30)
         eventually(lambda: not nobody_heard.status.connected)
     with Listener(broker.port, f"{ROOT}/gone/#") as listener:
         eventually(lambda: len(listener.messages) == 3)
@@ -418,15 +420,15 @@ def test_publisher_forgets_a_camera_that_was_once_the_broker_has(
         second = publisher(broker.port, path)
         assert set(second.states()) == {"gone"}
         with running(second):
-            second.describe(("cat",), str, "m", stats_s=30)
+            second.describe_model(("cat",), str, "m", stats_s=30)
             eventually(lambda: len(listener.messages) == 3)
             assert {message.payload for message in listener.messages} == {b""}
         listener.messages.clear()
         third = publisher(broker.port, path)
         assert third.states() == {}
         with running(third):
-            third.describe(("cat",), str, "m", stats_s=30)
-            third.info({"version": "1"})
+            third.describe_model(("cat",), str, "m", stats_s=30)
+            third.put_info({"version": "1"})
             eventually(lambda: third.status.connected)
             listener.publish(f"{ROOT}/gone/last", "after all that it says on connecting")
             eventually(lambda: listener.of("/last"))
@@ -435,8 +437,8 @@ def test_publisher_forgets_a_camera_that_was_once_the_broker_has(
 
 def test_publisher_forgets_a_camera_whose_state_it_cannot_read(broker: Broker, path: Path) -> None:
     with running(publisher(broker.port, path)) as first:
-        first.follow({CAMERA: "Front", "gone": "Gone"})
-        first.state(state(3, camera="gone"))
+        first.follow_cameras({CAMERA: "Front", "gone": "Gone"})
+        first.put_state(state(3, camera="gone"))
         eventually(lambda: first.status.connected)
     with closing(sqlite3.connect(path)) as database:
         database.execute("UPDATE remembered SET json = substr(json, 9)")
@@ -444,7 +446,7 @@ def test_publisher_forgets_a_camera_whose_state_it_cannot_read(broker: Broker, p
     with Listener(broker.port, f"{ROOT}/gone/#") as listener:
         eventually(lambda: listener.of("/state"))
         with running(publisher(broker.port, path)) as second:
-            second.describe(("cat",), str, "m", stats_s=30)
+            second.describe_model(("cat",), str, "m", stats_s=30)
             eventually(lambda: listener.of("/state")[-1].payload == b"")
     with closing(sqlite3.connect(path)) as database:
         assert database.execute("SELECT key FROM remembered").fetchall() == []
@@ -453,11 +455,11 @@ def test_publisher_forgets_a_camera_whose_state_it_cannot_read(broker: Broker, p
 def test_publisher_follows_cameras_that_come_and_go(broker: Broker, path: Path) -> None:
     made = publisher(broker.port, path)
     with Listener(broker.port, f"{ROOT}/#", CONFIG) as listener, running(made):
-        made.describe(("cat",), str, "m", stats_s=30)
-        made.state(state(1))
+        made.describe_model(("cat",), str, "m", stats_s=30)
+        made.put_state(state(1))
         eventually(lambda: listener.of(f"{CAMERA}/state"))
         listener.messages.clear()
-        made.follow({"new": "New"})
+        made.follow_cameras({"new": "New"})
         eventually(lambda: listener.of("/config"))
         components = json.loads(listener.of("/config")[-1].payload)["cmps"]
         assert components[f"{CAMERA}.label"] == {"p": "sensor"}
@@ -465,8 +467,8 @@ def test_publisher_follows_cameras_that_come_and_go(broker: Broker, path: Path) 
         eventually(lambda: listener.of("new/availability"))
         eventually(lambda: listener.of(f"{CAMERA}/state"))
         assert listener.of(f"{CAMERA}/state")[-1].payload == b""
-        made.state(state(2))
-        made.follow({CAMERA: "Front", "new": "New"})
+        made.put_state(state(2))
+        made.follow_cameras({CAMERA: "Front", "new": "New"})
         eventually(lambda: listener.of(f"{CAMERA}/availability")[-1].payload == b"offline")
         assert listener.of(f"{CAMERA}/state")[-1].payload == b""
 
@@ -476,10 +478,10 @@ def test_publisher_takes_back_a_picture_and_tells_how_often_statistics_come(
 ) -> None:
     made = publisher(broker.port, path)
     with Listener(broker.port, f"{ROOT}/#", CONFIG) as listener, running(made):
-        made.snapshot(CAMERA, lambda: b"a jpeg")
-        made.describe(("cat",), str, "m", stats_s=600)
+        made.put_snapshot(CAMERA, lambda: b"a jpeg")
+        made.describe_model(("cat",), str, "m", stats_s=600)
         eventually(lambda: listener.of("/snapshot"))
-        made.snapshot(CAMERA, bytes)
+        made.put_snapshot(CAMERA, bytes)
         eventually(lambda: listener.of("/snapshot")[-1].payload == b"")
         components = json.loads(listener.of("/config")[-1].payload)["cmps"]
     assert components["fps"]["expire_after"] == 1800
@@ -495,7 +497,7 @@ def test_publisher_answers_requests_but_ignores_retained_and_large_ones(
 
     def on_request(command: str, payload: bytes) -> None:
         asked.append((command, payload))
-        made.respond(command, {"status": "ok", "transaction": 23})
+        made.put_response(command, {"status": "ok", "transaction": 23})
 
     made = publisher(broker.port, path, on_request=on_request)
     with Listener(broker.port, f"{ROOT}/response/+") as listener:
@@ -519,12 +521,12 @@ def test_publisher_loses_of_a_batch_only_what_cannot_be_published_and_counts_it(
         broker.port, path, on_request=lambda command, _payload: answered.append(command)
     )
     # Before it starts, so that all of it comes in one batch.
-    made.changed(change(1), state(1), None)
-    made.changed(replace(change(2), score=math.nan), state(2), None)
-    made.changed(change(3), state(3), lambda: b"a jpeg")
-    made.state(replace(state(4, camera="back"), score=math.nan))
-    made.follow({CAMERA: "Front", "back": "Back"})
-    made.respond("reload", {"status": "ok"})
+    made.put_event(change(1), state(1), None)
+    made.put_event(replace(change(2), score=math.nan), state(2), None)
+    made.put_event(change(3), state(3), lambda: b"a jpeg")
+    made.put_state(replace(state(4, camera="back"), score=math.nan))
+    made.follow_cameras({CAMERA: "Front", "back": "Back"})
+    made.put_response("reload", {"status": "ok"})
     with Listener(broker.port, f"{ROOT}/#") as listener, running(made):
         eventually(lambda: listener.of("/snapshot") and listener.of("/response/reload"))
         eventually(lambda: made.status.published == 2)
@@ -594,8 +596,8 @@ def test_publisher_goes_on_after_a_request_or_a_picture_that_fails(
     with Listener(broker.port, f"{ROOT}/#") as listener, running(made):
         eventually(lambda: made.status.connected)
         listener.publish(f"{ROOT}/request/enable", "{}")
-        made.changed(change(1), state(1), fail)
-        made.changed(change(2), state(2), lambda: b"a jpeg")
+        made.put_event(change(1), state(1), fail)
+        made.put_event(change(2), state(2), lambda: b"a jpeg")
         eventually(lambda: listener.of("/snapshot"))
         assert arrived(listener, 2) == named(2)
 
@@ -604,8 +606,8 @@ def test_publisher_when_home_assistant_starts_tells_everything_again(
     broker: Broker, path: Path
 ) -> None:
     made = publisher(broker.port, path)
-    made.describe(("cat",), str, "m", stats_s=30)
-    made.state(state(1))
+    made.describe_model(("cat",), str, "m", stats_s=30)
+    made.put_state(state(1))
     with Listener(broker.port, f"{ROOT}/#", CONFIG) as listener, running(made):
         eventually(lambda: listener.of("/config") and listener.of("/state"))
         listener.messages.clear()
@@ -666,7 +668,7 @@ def test_publisher_over_tls_with_password_and_access_list_publishes(
         mqtt = MqttSettings(host="localhost", port=broker.port, username="camera", tls=tls)
         made = publisher(broker.port, path, mqtt, password=lambda: "secret")
         with Listener(broker.port, "#", prepare=prepare) as listener, running(made):
-            made.describe(("cat",), str, "m", stats_s=30)
+            made.describe_model(("cat",), str, "m", stats_s=30)
             emit(made, 5)
             eventually(lambda: len(ids(listener)) == 5 and listener.of("/config"))
 
@@ -766,7 +768,7 @@ def test_publisher_that_clears_forgets_what_waits(tmp_path: Path, path: Path) ->
     with running(made):
         emit(made, 5)
         eventually(lambda: made.status.waiting == 5)
-        made.clear()
+        made.clear_outbox()
         eventually(lambda: made.status.waiting == 0)
 
 

@@ -1,139 +1,178 @@
-"""When the broker is called again."""
+"""When the broker is connected to again."""
 
 import pytest
 
 from edge_classifier.mqtt.reconnect import Reconnector
 
 
-class Call:
+class Attempt:
     """One attempt to connect, of which nothing comes by itself."""
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.is_dialling = True
-        self.aborted = self.hung_up = False
+        self.has_failed = self.aborted = self.hung_up = False
 
     def hang_up(self) -> None:
         self.hung_up = True
+
+    def wait_closed(self, within_s: float) -> None:
+        assert self.hung_up
+        assert within_s == 1.0
 
     def abort(self) -> None:
         self.aborted = True
 
 
-class Phone:
-    """A line, its calls, and a clock that stands."""
+class Broker:
+    """A reconnector, its attempts, and a clock that stands."""
 
     def __init__(self) -> None:
         self.now = 1000.0
-        self.calls: list[Call] = []
-        self.line = Reconnector(self._dial, clock=lambda: self.now, random=lambda: 0.5)
+        self.attempts: list[Attempt] = []
+        self.is_out_of_threads = False
+        self.reconnector = Reconnector(
+            self._dial, clock=lambda: self.now, random=lambda: 0.5, name="test"
+        )
 
-    def _dial(self, number: int) -> Call:
-        self.calls.append(Call(number))
-        return self.calls[-1]
+    def _dial(self, number: int) -> Attempt:
+        if self.is_out_of_threads:
+            raise RuntimeError("can't start new thread")
+        self.attempts.append(Attempt(number))
+        return self.attempts[-1]
 
-    def standing(self) -> Call | None:
-        return self.line.link
+    def connection(self) -> Attempt | None:
+        return self.reconnector.connection
 
     def aborted(self) -> list[int]:
-        return [call.number for call in self.calls if call.aborted]
+        return [attempt.number for attempt in self.attempts if attempt.aborted]
 
     def fail(self) -> float:
         """Dial, fail, and say how long the pause is."""
-        self.line.check()
-        self.line.drop("nothing listens there")
-        pause_s = self.line.wait_s
+        self.reconnector.check()
+        self.reconnector.drop("nothing listens there")
+        pause_s = self.reconnector.wait_s
         self.now += pause_s
         return pause_s
 
 
-def test_line_dials_at_once_and_never_twice() -> None:
-    phone = Phone()
-    assert phone.line.wait_s == 0
-    phone.line.check()
-    phone.line.check()
-    assert len(phone.calls) == 1
-    assert phone.standing() is None
-    phone.line.accept()
-    phone.line.check()
-    assert phone.standing() is phone.calls[0]
-    assert len(phone.calls) == 1
+def test_reconnector_dials_at_once_and_never_twice() -> None:
+    broker = Broker()
+    assert broker.reconnector.wait_s == 0
+    broker.reconnector.check()
+    broker.reconnector.check()
+    assert len(broker.attempts) == 1
+    assert broker.connection() is None
+    broker.reconnector.accept()
+    broker.reconnector.check()
+    assert broker.connection() is broker.attempts[0]
+    assert len(broker.attempts) == 1
 
 
-def test_line_waits_longer_after_each_failure_up_to_a_limit() -> None:
-    phone = Phone()
-    pauses = [phone.fail() for _ in range(9)]
+def test_reconnector_waits_longer_after_each_failure_up_to_a_limit() -> None:
+    broker = Broker()
+    pauses = [broker.fail() for _ in range(9)]
     # Half of 1, 2, 4 ... 60 s.
     assert pauses == pytest.approx([0.5, 1, 2, 4, 8, 16, 30, 30, 30])
 
 
-def test_line_after_a_steady_connection_begins_anew() -> None:
-    phone = Phone()
+def test_reconnector_after_a_steady_connection_begins_anew() -> None:
+    broker = Broker()
     for _ in range(5):
-        phone.fail()
-    phone.line.check()
-    phone.line.accept()
-    phone.now += 11
-    phone.line.drop("gone")
-    assert phone.line.wait_s == pytest.approx(0.5)
+        broker.fail()
+    broker.reconnector.check()
+    broker.reconnector.accept()
+    broker.now += 11
+    broker.reconnector.drop("gone")
+    assert broker.reconnector.wait_s == pytest.approx(0.5)
 
 
-def test_line_that_breaks_as_soon_as_it_stands_waits_longer_each_time() -> None:
-    phone = Phone()
+def test_reconnector_whose_connection_breaks_at_once_waits_longer_each_time() -> None:
+    broker = Broker()
     pauses = []
     for _ in range(3):
-        phone.line.check()
-        phone.line.accept()
-        phone.now += 1
-        phone.line.drop("session taken over")
-        pauses.append(phone.line.wait_s)
-        phone.now += phone.line.wait_s
+        broker.reconnector.check()
+        broker.reconnector.accept()
+        broker.now += 1
+        broker.reconnector.drop("session taken over")
+        pauses.append(broker.reconnector.wait_s)
+        broker.now += broker.reconnector.wait_s
     assert pauses == pytest.approx([0.5, 1, 2])
 
 
-def test_line_gives_up_on_a_broker_that_does_not_answer_but_not_on_a_slow_resolver() -> None:
-    phone = Phone()
-    phone.line.check()
-    phone.now += 31
-    phone.line.check()
-    assert phone.aborted() == []
-    phone.calls[0].is_dialling = False
-    phone.line.check()
-    assert phone.aborted() == [1]
-    assert "did not answer within 30 s" in phone.line.reason
+def test_reconnector_gives_up_on_a_silent_broker_but_not_on_a_slow_resolver() -> None:
+    broker = Broker()
+    broker.reconnector.check()
+    broker.now += 31
+    broker.reconnector.check()
+    assert broker.aborted() == []
+    broker.attempts[0].is_dialling = False
+    broker.reconnector.check()
+    assert broker.aborted() == [1]
+    assert "did not answer within 30 s" in broker.reconnector.reason
 
 
-def test_line_knows_signals_of_earlier_connections() -> None:
-    phone = Phone()
-    phone.fail()
-    phone.line.check()
-    assert not phone.line.is_present(1)
-    assert phone.line.is_present(2)
+def test_reconnector_replaces_a_connection_whose_thread_has_failed() -> None:
+    broker = Broker()
+    broker.reconnector.check()
+    broker.reconnector.accept()
+    broker.attempts[0].has_failed = True
+    broker.reconnector.check()
+    assert broker.aborted() == [1]
+    assert broker.reconnector.reason == "the thread of the connection failed"
+    broker.now += broker.reconnector.wait_s
+    broker.reconnector.check()
+    assert broker.reconnector.is_current(2)
 
 
-def test_line_says_the_same_reason_once_until_it_has_stood(
+def test_reconnector_for_which_the_system_has_no_thread_waits_and_dials_again() -> None:
+    broker = Broker()
+    broker.is_out_of_threads = True
+    broker.reconnector.check()
+    assert broker.reconnector.reason == "no connection can be begun (can't start new thread)"
+    assert broker.reconnector.wait_s == pytest.approx(0.5)
+    broker.is_out_of_threads = False
+    broker.now += broker.reconnector.wait_s
+    broker.reconnector.check()
+    broker.reconnector.accept()
+    assert broker.reconnector.reason == ""
+    assert broker.connection() is broker.attempts[0]
+
+
+def test_reconnector_knows_events_of_earlier_connections() -> None:
+    broker = Broker()
+    broker.fail()
+    broker.reconnector.check()
+    assert not broker.reconnector.is_current(1)
+    assert broker.reconnector.is_current(2)
+
+
+def test_reconnector_logs_the_same_reason_once_until_it_was_connected(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    phone = Phone()
+    broker = Broker()
     for _ in range(4):
-        phone.fail()
-    assert len(caplog.records) == 1
-    phone.line.check()
-    phone.line.drop("the name is not known")
+        broker.fail()
+    assert [record.message for record in caplog.records] == [
+        "test: not connected to the broker: nothing listens there"
+    ]
+    broker.reconnector.check()
+    broker.reconnector.drop("the name is not known")
     assert len(caplog.records) == 2
-    phone.now += 100
-    phone.line.check()
-    phone.line.accept()
-    phone.fail()
+    broker.now += 100
+    broker.reconnector.check()
+    broker.reconnector.accept()
+    broker.fail()
     assert len(caplog.records) == 3
 
 
 @pytest.mark.parametrize("accepted", [True, False])
-def test_line_that_closes_hangs_up_in_good_order_where_it_can(accepted: bool) -> None:
-    phone = Phone()
-    phone.line.check()
+def test_reconnector_that_closes_hangs_up_in_good_order_where_it_can(accepted: bool) -> None:
+    broker = Broker()
+    broker.reconnector.check()
     if accepted:
-        phone.line.accept()
-    phone.line.close()
-    assert phone.calls[0].hung_up is accepted
-    assert phone.calls[0].aborted is not accepted
+        broker.reconnector.accept()
+    broker.reconnector.close(1.0)
+    assert broker.attempts[0].hung_up is accepted
+    # So that its thread ends whatever the broker does.
+    assert broker.attempts[0].aborted

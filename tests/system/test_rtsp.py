@@ -64,7 +64,7 @@ def test_rtsp_frames_have_the_colours_of_the_scene(video: str, kind: str) -> Non
     with RtspCamera(video=video) as camera, Watch(camera.url) as watch:
         eventually(watch.is_online)
         eventually(partial(bars_seen, watch))
-        assert watch.grabber.status.description == f"640x480 {kind} 25 fps"
+        assert watch.capture.status.description == f"640x480 {kind} 25 fps"
         for colour in (RED, BLUE):
             camera.show(colour)
             eventually(partial(watch.shows, colour))
@@ -86,6 +86,7 @@ def udp_sockets() -> int:
     return sum(f"socket:[{line.split()[9]}]" in files for line in table)
 
 
+<<<<<<< HEAD
 def test_rtsp_camera_switched_off_is_lost_and_comes_back(camera: RtspCamera) -> None:
     # At once over TCP; over UDP only its silence tells.
     read_timeout_s = PATIENT_S if camera.transport == "tcp" else READ_S
@@ -98,6 +99,20 @@ def test_rtsp_camera_switched_off_is_lost_and_comes_back(camera: RtspCamera) -> 
         eventually(watch.is_online)
         eventually(lambda: bars_seen(watch))
         assert watch.onlines == [True, False, True]
+=======
+def test_rtsp_camera_switched_off_is_lost_at_once_and_comes_back(
+    camera: RtspCamera, watch: Watch
+) -> None:
+    killed = time.monotonic()
+    camera.kill()
+    eventually(watch.is_offline)
+    assert time.monotonic() - killed < READ_S + 1
+    eventually(lambda: "Connection refused" in watch.capture.status.reason)
+    camera.start()
+    eventually(watch.is_online)
+    eventually(lambda: bars_seen(watch))
+    assert watch.onlines == [True, False, True]
+>>>>>>> main
 
 
 def test_rtsp_camera_that_stalls_is_lost_in_time_and_comes_back(
@@ -106,13 +121,19 @@ def test_rtsp_camera_that_stalls_is_lost_in_time_and_comes_back(
     stalled = time.monotonic()
     camera.stall()
     eventually(watch.is_offline)
+<<<<<<< HEAD
     assert time.monotonic() - stalled > READ_S - 0.2
     assert f"no picture for {READ_S:g} s" in watch.grabber.status.reason
     eventually(lambda: f"did not answer within {OPEN_S:g} s" in watch.grabber.status.reason)
+=======
+    assert READ_S - 0.2 < time.monotonic() - stalled < READ_S + 3
+    assert f"no picture for {READ_S:g} s" in watch.capture.status.reason
+    eventually(lambda: f"did not answer within {OPEN_S:g} s" in watch.capture.status.reason)
+>>>>>>> main
     camera.go_on()
     eventually(watch.is_online)
     assert watch.onlines == [True, False, True]
-    assert watch.grabber.status.hung == 0
+    assert watch.capture.status.hung == 0
 
 
 def test_rtsp_camera_of_which_only_the_sound_goes_on_is_lost_in_time_and_comes_back(
@@ -163,9 +184,9 @@ def test_rtsp_camera_with_a_login_needs_it_and_it_is_never_shown(
         for credentials, works in ((LOGIN, True), (None, False), (f"{USER}:SECRET", False)):
             with Watch(camera.url, credentials) as watch:
                 eventually(watch.is_online if works else watch.has_failed)
-                status = watch.grabber.status
+                status = watch.capture.status
                 assert watch.is_online() is works
-                shown = f"{status} {watch.grabber!r} {vars(watch.grabber)}"
+                shown = f"{status} {watch.capture!r} {vars(watch.capture)}"
             if not works:
                 assert "answers, but gives no video" in status.reason
                 assert "Check path, user and password" in status.reason

@@ -41,7 +41,7 @@ class Chosen(DeviceSource):
 
     kind = ""
 
-    def _ask(self, capture: cv2.VideoCapture) -> None:
+    def _choose_format(self, capture: cv2.VideoCapture) -> None:
         assert capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*self.kind))
 
 
@@ -98,12 +98,17 @@ def unplugged_camera_is_lost_at_once_and_comes_back() -> None:
         eventually(watch.is_online)
         unplug()
         eventually(watch.is_offline)
+<<<<<<< HEAD
         eventually(lambda: "there is no such camera" in watch.grabber.status.reason)
+=======
+        assert time.monotonic() - unplugged < LATE_S
+        eventually(lambda: "there is no such camera" in watch.capture.status.reason)
+>>>>>>> main
         plug_in()
         eventually(watch.is_online)
         eventually(lambda: watch.latest and is_right(watch.latest.frame))
         assert watch.onlines == [True, False, True]
-        assert watch.grabber.status.hung == 0
+        assert watch.capture.status.hung == 0
 
 
 def disconnected_camera_is_lost_and_comes_back() -> None:
@@ -128,11 +133,16 @@ def stalled_camera_is_lost_in_time_and_is_back_with_a_frame_only() -> None:
         stalled = time.monotonic()
         control("percentage_of_dropped_buffers", 100)
         eventually(watch.is_offline)
+<<<<<<< HEAD
         assert time.monotonic() - stalled > READ_S - 0.2
         assert "gives no frames any more" in watch.grabber.status.reason
+=======
+        assert READ_S - 0.2 < time.monotonic() - stalled < READ_S + LATE_S
+        assert "gives no frames any more" in watch.capture.status.reason
+>>>>>>> main
         # It can be opened all the time.
-        opened = watch.grabber.status.opened
-        eventually(lambda: watch.grabber.status.opened > opened + 1)
+        opened = watch.capture.status.opened
+        eventually(lambda: watch.capture.status.opened > opened + 1)
         assert watch.onlines == [True, False]
         control("percentage_of_dropped_buffers", 0)
         eventually(watch.is_online)
@@ -144,7 +154,7 @@ def camera_in_use_says_so() -> None:
         eventually(watch.is_online)
         with Watch(DEVICE) as second:
             eventually(second.has_failed)
-            assert "Another program may be using it" in second.grabber.status.reason
+            assert "Another program may be using it" in second.capture.status.reason
         assert watch.is_online()
 
 

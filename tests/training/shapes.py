@@ -94,18 +94,30 @@ def write_first_weights(path: Path, steps: int = 20) -> Path:
         torch.manual_seed(0)
         network = MobileNetV2(WIDTH)
         network.classifier = nn.Linear(network.outputs, 3)
-        for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.momentum = 0.4  # so that so few steps are enough for its statistics
-        optimizer = torch.optim.Adam(network.parameters(), 3e-3)
+        optimizer = torch.optim.Adam(network.parameters(), 1e-2)
+        # Small steps at the end: where large ones stop is chance, another on each processor.
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         for _ in range(steps):
             optimizer.zero_grad()
             logits = network.train()(_batch(random))
             nn.functional.cross_entropy(logits, torch.arange(24) % 3).backward()
             optimizer.step()
+            schedule.step()
+        _measure_statistics(network, random)
     state = network.features.state_dict(prefix="features.")
     weights.write(path, weights.Checkpoint("shapes", state, weights.OWN), "shapes, for tests")
     return path
+
+
+def _measure_statistics(network: nn.Module, random: np.random.Generator) -> None:
+    """Replace batch norm's statistics, which are of earlier weights, by those of the last ones."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None  # the average of all that it sees from here on
+    with torch.no_grad():
+        for _ in range(4):
+            network.train()(_batch(random))
 
 
 @contextmanager

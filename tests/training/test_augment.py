@@ -8,8 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-pytest.importorskip("torch")
-
 from edge_classifier.training.augment import augment, blend
 from edge_classifier.training.examples import PictureExamples
 from edge_classifier.training.settings import Augment

@@ -4,8 +4,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("torch")
-
 from edge_classifier.errors import ConfigurationError, MissingFileError, UsageError
 from edge_classifier.training.load_settings import as_toml, load
 from edge_classifier.training.settings import Data, NetworkSettings, TrainingSettings

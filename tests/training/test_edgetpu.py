@@ -7,10 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-torch = pytest.importorskip("torch")
 import numpy as np
+import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from edge_classifier.errors import ModelError, OutputError, UnavailableError

@@ -7,9 +7,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("torch")
-pytest.importorskip("pytorch_lightning")
-
 from edge_classifier.cli.main import main
 from edge_classifier.training import flatbuffer
 from tests.training.rehearsal import Rehearsal

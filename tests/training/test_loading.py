@@ -9,12 +9,9 @@ from typing import NoReturn
 import cv2
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
-
-pytest.importorskip("torch")
-
-import torch
 
 from edge_classifier.core.contract import Contract
 from edge_classifier.dataset.folder import Sample

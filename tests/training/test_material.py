@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("torch")
-
 from edge_classifier.dataset.folder import Dataset
 from edge_classifier.errors import ConfigurationError, MissingFileError
 from edge_classifier.training.material import Material, find, gather

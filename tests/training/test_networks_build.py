@@ -4,8 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-
-torch = pytest.importorskip("torch")
+import torch
 from torch import Tensor, nn
 
 from edge_classifier import samples

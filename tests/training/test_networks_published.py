@@ -5,8 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-pytest.importorskip("torch")
-
 from edge_classifier.errors import DownloadError
 from edge_classifier.modelfile.catalogue import Entry, cache_folder
 from edge_classifier.training.networks import published

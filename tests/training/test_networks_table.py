@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("torch")
-
 from edge_classifier.training import settings
 from edge_classifier.training.networks import build, cost, table
 from edge_classifier.training.networks.efficientnet_lite import EfficientNetLite0

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-import h5py
 import safetensors.torch
+import torch
 from torch import Tensor, nn
 
 from edge_classifier.errors import ModelError, OutputError

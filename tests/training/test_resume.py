@@ -11,10 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("torch")
-pytest.importorskip("pytorch_lightning")
-
 import torch
 
 from edge_classifier.training.plan import Place, Plan

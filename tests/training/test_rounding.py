@@ -4,10 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-torch = pytest.importorskip("torch")
 from litert_quantizer import qtyping
 from litert_quantizer.algorithms.uniform_quantize import uniform_quantize_tensor
 from torch import Tensor

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("torch")
-
 from edge_classifier.errors import ConfigurationError, MissingFileError, OutputError
 from edge_classifier.training import run_folder as run
 from edge_classifier.training.plan import Stage

@@ -7,10 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-pytest.importorskip("torch")
-pytest.importorskip("pytorch_lightning")
-
 import torch
 from torch import Tensor, nn
 

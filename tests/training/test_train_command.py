@@ -3,14 +3,13 @@
 import json
 import shutil
 import tomllib
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
-
-pytest.importorskip("torch")
-pytest.importorskip("pytorch_lightning")
 
 from edge_classifier.assembly import LoadedModel, ModelChoice, load_model
 from edge_classifier.cli.main import main
@@ -22,7 +21,7 @@ from edge_classifier.training import export
 from edge_classifier.training.run_folder import MODEL_FILE, PTQ_FILE
 from tests.conftest import Cli
 from tests.training.rehearsal import SEED, Rehearsal
-from tests.training.shapes import BROKEN, LABELS, SIDE
+from tests.training.shapes import BROKEN, LABELS, SIDE, save
 
 LEARN, HELD, OTHER_HELD = 56, 58, 18
 
@@ -63,14 +62,15 @@ def test_command_prints_what_it_made_and_says_what_it_does(finished: Rehearsal) 
     lines = finished.said.stderr.decode().splitlines()
     stages = [line.split()[1] for line in lines if line.startswith("edge-classify: ")]
     known = ["head:", "finetune:", "quantize:", "export:", "evaluate:"]
-    assert [stage for stage in stages if stage in known] == known
+    # On a slow machine a stage also says each minute how far it is.
+    assert [stage for stage, _ in groupby(stage for stage in stages if stage in known)] == known
     assert f"edge-classify: {LEARN} pictures to learn from, {HELD} held" in lines
     assert f"edge-classify:     {BROKEN}: is not a picture" in lines
     assert "--model run/model.tflite --image" in lines[-1]
 
 
 def test_model_is_all_int8_with_the_contract_labels_and_names(model: LoadedModel) -> None:
-    assert export.problems(model.seat.model) == []
+    assert export.problems(model.placement.model) == []
     assert model.engine.input.shape == (1, SIDE, SIDE, 3)
     contract = model.resolved.contract
     assert contract.labels == LABELS
@@ -95,7 +95,12 @@ def test_model_names_a_new_picture_in_chinese(finished: Rehearsal, cli: Cli) -> 
     done = cli("--model", finished.model, "--image", picture, "--lang", "zh", "--format", "json")
     assert done.returncode == 0, done.stderr
     (answer,) = json.loads(done.stdout)
-    assert [one["label"] for one in answer["predictions"]] == ["圆盘", "方块", "未知"]
+    predictions = answer["predictions"]
+    assert predictions[0]["label"] == "圆盘"
+    # Which of the others comes second is the network's affair; each has its own name.
+    names = ("圆盘", "方块", "未知")
+    assert sorted(one["index"] for one in predictions) == [0, 1, 2]
+    assert all(one["label"] == names[one["index"]] for one in predictions)
 
 
 def test_thresholds_can_be_pasted_into_the_daemons_settings(
@@ -182,11 +187,19 @@ def by_path(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_pictures_with_four_channels_and_with_16_bits_are_seen_as_what_they_show(
-    report: dict[str, Any],
+    finished: Rehearsal, report: dict[str, Any], model: LoadedModel, tmp_path: Path
 ) -> None:
-    pictures = by_path(report)
-    for place in ("disc/alpha.png", "方块/deep.png"):
-        assert pictures[place]["predicted"] == pictures[place]["truth"]
+    places = ["disc/alpha.png", "方块/deep.png"]
+    for place in places:
+        data = np.fromfile(finished.data / place, np.uint8)
+        stored = np.asarray(cv2.imdecode(data, cv2.IMREAD_UNCHANGED))
+        # The same picture as three channels of 8 bits: an opaque alpha and low bytes say nothing.
+        plain = stored[..., :3] if stored.dtype == np.uint8 else stored // 257
+        save(tmp_path / place, plain.astype(np.uint8))
+    expected = score_samples(model, scan(tmp_path)).probabilities
+    seen = [by_path(report)[place] for place in places]
+    assert [one["score"] for one in seen] == pytest.approx(expected.max(1).tolist(), abs=1e-4)
+    assert [one["predicted"] for one in seen] == [LABELS[best] for best in expected.argmax(1)]
 
 
 def test_network_quantized_after_training_is_another_one_of_the_same_kind(
@@ -194,7 +207,7 @@ def test_network_quantized_after_training_is_another_one_of_the_same_kind(
 ) -> None:
     after = load_model(ModelChoice(str(finished.run / PTQ_FILE), "cpu"))
     assert after.resolved.contract == model.resolved.contract
-    assert export.problems(after.seat.model) == []
+    assert export.problems(after.placement.model) == []
     pictures = scan(finished.data, other=finished.other)
     trained, quantized = (score_samples(one, pictures).probabilities for one in (model, after))
     assert not np.array_equal(trained, quantized)

@@ -9,10 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("torch")
-pytest.importorskip("pytorch_lightning")
-
 import torch
 
 from edge_classifier.cli.main import main

@@ -7,10 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-pytest.importorskip("torch")
-pytest.importorskip("pytorch_lightning")
-
 import torch
 
 from edge_classifier.cli.main import main

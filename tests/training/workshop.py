@@ -74,9 +74,9 @@ def train(network: nn.Module, plan: Plan, place: Place, pictures: Path, count: i
 
 def write_job(folder: Path, *, wait_at: float = 2.0, **changes: Any) -> Path:
     """A job as a file. At the share ``wait_at`` of all steps it waits for its end."""
-    job = {"folder": str(folder), "wait_at": wait_at, "plan": {}, "place": {}, "dropout": 0.2}
+    job = {"folder": str(folder), "wait_at": wait_at, "plan": {}, "place": {}}
     path = folder / "job.json"
-    path.write_text(json.dumps({**job, **changes}))
+    path.write_text(json.dumps({**job, "dropout": 0.2, "double": False, **changes}))
     return path
 
 
@@ -85,6 +85,8 @@ def _main() -> None:
     folder = Path(job["folder"])
     network = small_network()
     network.classifier[0].p = job["dropout"]
+    if job["double"]:
+        network.double().register_forward_pre_hook(lambda _, given: (given[0].double(),))
     plan = Plan(on_step=_waiting(folder, job["wait_at"]), **job["plan"])
     history = train(network, plan, Place(folder=folder, **job["place"]), folder / "pictures")
     rank = int(torch.distributed.is_initialized() and torch.distributed.get_rank())

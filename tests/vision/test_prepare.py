@@ -6,9 +6,8 @@ from edge_classifier.config.settings import Region
 from edge_classifier.core.contract import ColourOrder, Contract
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.quantization import Quantization, TensorSpec
-from edge_classifier.vision.prepare import Preparer
+from edge_classifier.vision.prepare import Preparer, region_of
 from edge_classifier.vision.preprocess import Preprocessor
-from edge_classifier.vision.region import region_of
 
 CONTRACT = Contract(width=32, height=32)
 SPEC = TensorSpec("input", (1, 32, 32, 3), np.dtype(np.int8), Quantization(1 / 128, 0))

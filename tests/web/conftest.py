@@ -78,7 +78,8 @@ def change(page: Services) -> Callable[..., Services]:
 
     def put(**changed: Any) -> Services:
         given = {name: getattr(web.services, name) for name in ("settings", "places", "worker")}
-        given |= {"live": web.services.live, "recorder": web.services.recorder, **changed}
+        beside = ("live", "recorder", "housekeeping")
+        given |= {name: getattr(web.services, name) for name in beside} | changed
         web.services = make_services(**given)
         return web.services
 

@@ -4,6 +4,7 @@ import io
 from datetime import datetime
 from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 from PIL import Image
 
@@ -45,10 +46,11 @@ def upload(
 def _record(name: str, at: datetime | None, picture: bytes | None, facts: dict[str, Any]) -> Record:
     at = at or timezone.now()
     defaults = {"score": 0.9, "margin": 0.5, "model": "test@00000000"}
-    return Record.objects.create(
-        label=label(name),
-        at=at,
-        day=timezone.localdate(at),
-        picture=store.put(picture, 64, 48) if picture else None,
-        **{**defaults, **facts},
-    )
+    with transaction.atomic():
+        return Record.objects.create(
+            label=label(name),
+            at=at,
+            day=timezone.localdate(at),
+            picture=store.put(picture, 64, 48) if picture else None,
+            **{**defaults, **facts},
+        )

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_classifier.daemon.model_files import UPLOADS_VARIABLE
+from edge_classifier.daemon.active_model import UPLOADS_VARIABLE
 from edge_classifier.web.configuration import Folders
-from edge_classifier.web.django_settings import framework
+from edge_classifier.web.django_settings import django_options
 from edge_classifier.web.settings import ServerSettings, WebSettings
 from tests.conftest import REPOSITORY
 from tests.web.serving import web
@@ -46,7 +46,7 @@ def test_check_of_deployment_is_clean(tmp_path: Path, behind_tls: str) -> None:
 
 
 def settings_of(server: ServerSettings, folder: Path) -> dict[str, object]:
-    return framework(WebSettings(server=server), Folders(folder, folder, folder), {})
+    return django_options(WebSettings(server=server), Folders(folder, folder, folder), {})
 
 
 def test_check_of_deployment_is_silenced_for_what_only_tls_has(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_database_that_is_named_is_used_and_its_password_is_not_told(tmp_path: P
     pytest.importorskip("dj_database_url", reason="the extra [fleet] is not installed")
     url = {"DATABASE_URL": "postgresql://edge:swordfish@db.example/web"}
     places = Folders(tmp_path, tmp_path, tmp_path)
-    found = framework(WebSettings(), places, url)["DATABASES"]["default"]
+    found = django_options(WebSettings(), places, url)["DATABASES"]["default"]
     assert (found["HOST"], found["NAME"], found["PASSWORD"]) == ("db.example", "web", "swordfish")
 
 

@@ -8,7 +8,9 @@ from django.db import connection
 from django.test import Client
 
 from edge_classifier.web.apps import Services
+from edge_classifier.web.guarded_thread import GuardedThread
 from edge_classifier.web.live.live_view import LiveView
+from edge_classifier.web.recorder.recorder import Recorder
 from edge_classifier.web.settings import WebSettings
 from tests.web.live.test_live_page import StandingRecorder, state, tell
 
@@ -16,7 +18,13 @@ from tests.web.live.test_live_page import StandingRecorder, state, tell
 def test_health_without_cameras_is_the_database(visitor: Client) -> None:
     answer = visitor.get("/healthz")
     assert answer.status_code == 200
-    assert answer.json() == {"status": "ok", "database": "ok", "recorder": None, "live": None}
+    assert answer.json() == {
+        "status": "ok",
+        "database": "ok",
+        "recorder": None,
+        "live": None,
+        "housekeeping": None,
+    }
     assert "no-store" in answer.headers["Cache-Control"]
     assert not answer.cookies
 
@@ -47,8 +55,48 @@ def test_health_counts_devices_and_does_not_name_them(
     tell(live, "secret/front/state", state())
     change(live=live)
     answer = visitor.get("/healthz")
-    assert answer.json()["live"] == {"connected": False, "devices": 1, "streams": 0}
+    assert answer.json()["live"] == {"ok": False, "connected": False, "devices": 1, "streams": 0}
     assert "secret" not in answer.content.decode()
+
+
+class Standing:
+    """A part of which only the threads are asked."""
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        self.broker = {"connected": True}
+        self.seats: list[object] = []
+
+    def devices(self) -> list[str]:
+        return []
+
+
+@pytest.mark.parametrize("part", ["live", "housekeeping"])
+@pytest.mark.parametrize(("problem", "status"), [("", 200), ("secret does not run", 503)])
+def test_health_is_that_of_the_threads(
+    visitor: Client, change: Callable[..., Services], part: str, problem: str, status: int
+) -> None:
+    change(**{part: Standing(problem)})
+    answer = visitor.get("/healthz")
+    assert (answer.status_code, answer.json()[part]["ok"]) == (status, status == 200)
+    assert "secret" not in answer.content.decode()
+
+
+@pytest.mark.parametrize("thread", ["_writing", "_receiving"])
+def test_recorder_whose_thread_has_ended_is_in_trouble(thread: str) -> None:
+    recorder = Recorder(WebSettings())
+    recorder.start()
+    assert recorder.status.trouble == ""
+    try:
+        ended: GuardedThread = getattr(recorder, thread)
+        ended.end()
+        recorder._ending.set()
+        recorder._writer.end()
+        recorder._events.put(None)
+        ended.join(20)
+        assert "does not run" in recorder.status.trouble
+    finally:
+        recorder.stop()
 
 
 def test_health_of_a_broken_database_is_trouble(

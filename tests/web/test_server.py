@@ -9,10 +9,15 @@ from pathlib import Path
 
 import pytest
 
+<<<<<<< HEAD
 from tests.mosquitto import Broker
 from tests.ports import free_port
+=======
+from edge_classifier.modelfile.catalogue import CATALOGUE_VARIABLE
+from tests.mosquitto import Broker, free_port
+>>>>>>> main
 from tests.waiting import eventually
-from tests.web.serving import PASSWORD, Page, hidden_token, web
+from tests.web.serving import PASSWORD, Page, edge_classify, hidden_token, web
 
 BEHIND_TLS = ("mqtt.enabled=false", "server.behind_tls=true")
 # access.login_attempts
@@ -87,6 +92,14 @@ def test_port_that_is_taken_is_told_and_nothing_is_begun(tmp_path: Path) -> None
     assert f"127.0.0.1:{port}: cannot be listened on (Address already in use)" in done.stderr
     assert "--port takes another" in done.stderr
     assert "The page is at" not in done.stdout
+
+
+def test_catalogue_that_is_not_there_is_told_at_the_start(tmp_path: Path) -> None:
+    options = ["--set", f"state_folder={tmp_path}", "--port", str(free_port())]
+    missing = str(tmp_path / "mirror.toml")
+    done = edge_classify("web", *options, environment={CATALOGUE_VARIABLE: missing})
+    assert done.returncode == 66
+    assert f"{missing}: no such catalogue" in done.stderr
 
 
 def test_host_that_is_nowhere_is_told(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from django.test import Client
 
 import edge_classifier.web
+from edge_classifier.modelfile.catalogue import load_catalogue
 from edge_classifier.web.apps import Services
 from tests.web import making
 
@@ -110,7 +111,7 @@ def shown(html: str) -> set[str]:
 def test_page_in_chinese_shows_no_english_text(
     path: str, administrator: Client, page: Services
 ) -> None:
-    titles = tuple(model["title"] for model in page.models.catalogue()["model"])
+    titles = tuple(entry.title for entry in load_catalogue().entries)
     making.event("cat", picture=making.jpeg())
     making.upload("dog", verdict="confirmed", truth=making.label("dog"))
     html = administrator.get(path, headers={"Accept-Language": "zh-CN"}).content.decode()

@@ -1,28 +1,35 @@
-"""Logging in and out, passwords, and the first administrator."""
+"""Logging in and out, passwords, the first administrator, and tokens for programs."""
 
 import math
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from axes.models import AccessAttempt
+from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login, views
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse_lazy
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from edge_classifier.web.accounts import throttle
+from edge_classifier.web.accounts import throttle, tokens
 from edge_classifier.web.accounts.first_run import AdministratorForm
+from edge_classifier.web.accounts.roles import Role, requires
+from edge_classifier.web.models import Token
 
 # Django would take a PUT for a POST.
 _METHODS = ("get", "head", "post")
 _BACKEND = "django.contrib.auth.backends.ModelBackend"
+# Of one user.
+MOST_TOKENS = 50
+
+TokenForm = forms.modelform_factory(Token, fields=["name"])
 
 
 class LoginView(views.LoginView):
@@ -58,17 +65,14 @@ def locked(
     request: HttpRequest, _page: HttpResponse, credentials: dict[str, Any] | None
 ) -> HttpResponse:
     """Whoever was wrong too often is told how long to wait."""
-    wait_s = _wait_s((credentials or {}).get("username", ""), address(request), timezone.now())
+    username, now = (credentials or {}).get("username", ""), timezone.now()
+    attempts = AccessAttempt.objects.filter(username=username, ip_address=address(request))
+    last = attempts.order_by("-attempt_time").values_list("attempt_time", flat=True).first()
+    end = (last or now) + timedelta(hours=settings.AXES_COOLOFF_TIME)
+    wait_s = max(1.0, (end - now).total_seconds())
     page = render(request, "accounts/locked.html", {"minutes": math.ceil(wait_s / 60)}, status=429)
     page["Retry-After"] = str(math.ceil(wait_s))
     return page
-
-
-def _wait_s(username: str, ip_address: str, now: datetime) -> float:
-    pause = timedelta(hours=settings.AXES_COOLOFF_TIME)
-    found = AccessAttempt.objects.filter(username=username, ip_address=ip_address)
-    last = found.order_by("-attempt_time").values_list("attempt_time", flat=True).first()
-    return max(1.0, ((last or now) + pause - now).total_seconds())
 
 
 @never_cache
@@ -88,3 +92,45 @@ def first_run(request: HttpRequest, token: str) -> HttpResponse:
     login(request, user, backend=_BACKEND)
     messages.success(request, gettext("You are the administrator of this page now."))
     return redirect("classify")
+
+
+@require_safe
+@requires(Role.VIEWER)
+def token_list(request: HttpRequest) -> HttpResponse:
+    """The tokens of whoever asks, and a form for another one."""
+    return _token_page(request, TokenForm())
+
+
+@require_POST
+@requires(Role.VIEWER)
+@never_cache
+def create_token(request: HttpRequest) -> HttpResponse:
+    """Make a token. The answer, and nothing else ever, has its secret."""
+    form = TokenForm(request.POST)
+    if not form.is_valid():
+        return _token_page(request, form)
+    if request.user.tokens.count() >= MOST_TOKENS:
+        form.add_error(
+            "name", gettext("You have %(most)d tokens. Revoke one first.") % {"most": MOST_TOKENS}
+        )
+        return _token_page(request, form)
+    made, secret = tokens.make(request.user, form.cleaned_data["name"])
+    return _token_page(request, TokenForm(), made=made, secret=secret)
+
+
+@require_POST
+@requires(Role.VIEWER)
+def revoke_token(request: HttpRequest, number: int) -> HttpResponse:
+    """End a token of whoever asks."""
+    token = get_object_or_404(request.user.tokens, pk=number)
+    token.delete()
+    messages.success(request, gettext("%(name)s was revoked.") % {"name": token.name})
+    return redirect("tokens")
+
+
+def _token_page(
+    request: HttpRequest, form: forms.ModelForm, made: Token | None = None, secret: str = ""
+) -> HttpResponse:
+    known = request.user.tokens.order_by("-created_at", "-pk")
+    context = {"form": form, "tokens": known, "made": made, "secret": secret}
+    return render(request, "accounts/tokens.html", context)

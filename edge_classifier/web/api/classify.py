@@ -20,7 +20,7 @@ from edge_classifier.web.api.schemas import Links, Recognition, Recognitions, Re
 from edge_classifier.web.classify import uploads
 from edge_classifier.web.classify.upload_limits import file_limit
 from edge_classifier.web.models import Record
-from edge_classifier.web.worker.results import Classified
+from edge_classifier.web.worker.messages import Classified
 
 router = Router(tags=["Classify"])
 _SOURCE = Record.Source("api")

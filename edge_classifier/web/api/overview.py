@@ -96,7 +96,7 @@ class ModelSchema(Schema):
     )
     sha256: str
     size: int = Field(description="Bytes")
-    uploaded_at: datetime | None = Field(description="null: it came with the program")
+    uploaded_at: datetime | None = Field(description="null: it is not an upload")
 
 
 class ModelsSchema(Schema):

@@ -10,7 +10,7 @@ from ninja import Field, Schema
 
 from edge_classifier.web import models
 from edge_classifier.web.api.problems import ProblemDetails
-from edge_classifier.web.worker.results import Classified
+from edge_classifier.web.worker.messages import Classified
 
 Source = Literal["event", "upload", "api"]
 _LABEL = Field(description="The model's word for it, or `unknown`", examples=["espresso"])

@@ -13,7 +13,7 @@ from edge_classifier.errors import OutputError, PictureError
 from edge_classifier.web.apps import Services
 from edge_classifier.web.models import Label, Picture, Record, User
 from edge_classifier.web.records import picture_storage as store
-from edge_classifier.web.worker.results import Classified, LabelScore
+from edge_classifier.web.worker.messages import Classified, LabelScore
 
 # Characters of a label or a model that the tables take.
 _LONGEST_NAME = 200
@@ -34,9 +34,10 @@ def classify_upload(file: UploadedFile, services: Services) -> Classified:
 def save(classified: Classified, *, source: Record.Source, owner: User | None) -> Record:
     """Keep the picture and what was found in it. Raises OutputError, and S3's own errors."""
     now = timezone.now()
-    picture = _put(classified)
     best, *others = classified.top
+    # One transaction for picture and record: a record with the same picture may be deleted now.
     with transaction.atomic():
+        picture = _put(classified)
         return Record.objects.create(
             source=source,
             owner=owner,

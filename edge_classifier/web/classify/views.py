@@ -16,11 +16,10 @@ from django.utils.translation import gettext, gettext_noop, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from edge_classifier.errors import EdgeClassifierError, PictureError
-from edge_classifier.web.accounts.roles import Role, remember_own, role_of
+from edge_classifier.web.accounts.roles import Role, remember_own, role_of, visible
 from edge_classifier.web.classify import uploads
 from edge_classifier.web.models import Record, User
-from edge_classifier.web.records.display import shown
-from edge_classifier.web.records.record_views import with_relations
+from edge_classifier.web.records.display import shown, with_relations
 
 _log = logging.getLogger(__name__)
 _FIELD = "pictures"
@@ -178,7 +177,7 @@ def _records(request: HttpRequest, keys: str) -> list[Record]:
     wanted = list(dict.fromkeys(wanted))[: request.services.settings.uploads.at_once]
     if not wanted:
         return []
-    found = with_relations(request).in_bulk(wanted, field_name="key")
+    found = with_relations(visible(request)).in_bulk(wanted, field_name="key")
     return [found[key] for key in wanted if key in found]
 
 

@@ -18,10 +18,10 @@ from django.core.files.storage import default_storage
 from django.db import DatabaseError, connection
 
 from edge_classifier import child
-from edge_classifier.errors import EdgeClassifierError
-from edge_classifier.web.comparison.summary import summary
+from edge_classifier.errors import EdgeClassifierError, UnavailableError
 from edge_classifier.web.installed_models.store import InstalledModel
-from edge_classifier.web.models import Comparison
+from edge_classifier.web.installed_models.uploaded_report import report_of
+from edge_classifier.web.models import Comparison, Record
 from edge_classifier.web.records import picture_storage as store
 from edge_classifier.web.review import datasets
 from edge_classifier.web.review.folder_names import NAMES_FILE
@@ -31,6 +31,8 @@ _PREFIX = "compare-"
 _DATA = "reviewed"
 # What a slow machine takes to begin, and for one picture; four times as long as a Pi Zero 2.
 _START_S, _PICTURE_S = 120.0, 2.0
+# Of one model, in the database.
+_MOST_LABELS, _MOST_MISTAKES = 30, 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +69,24 @@ class ComparisonRunner:
         self.problem = ""
 
     def start(self, models: Sequence[InstalledModel], since: date | None = None) -> bool:
-        """Compare ``models`` on the pictures since a day; False if another comparison runs."""
+        """Compare ``models`` on the pictures since a day; False if another comparison runs.
+
+        Raises UnavailableError when the system gives no thread.
+        """
         with self._lock:
             if self.progress:
                 return False
             names = tuple(model.name for model in models)
             self.progress, self.problem = ComparisonProgress(names, 0, 0, time.monotonic()), ""
         arguments = (tuple(models), since)
-        self._thread = threading.Thread(
-            target=self._run, args=arguments, name="compare", daemon=True
-        )
-        self._thread.start()
+        thread = threading.Thread(target=self._run, args=arguments, name="compare", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self.progress = None
+            problem = f"cannot be begun ({error})"
+            raise UnavailableError("the comparison", problem, "Try again later.") from error
+        self._thread = thread
         return True
 
     def wait(self, within_s: float) -> None:
@@ -99,32 +108,33 @@ class ComparisonRunner:
             connection.close()
 
     def _compare(self, models: Sequence[InstalledModel], since: date | None) -> None:
-        _remove_left(self._scratch)
-        run = secrets.token_hex(8)
+        # What a comparison that was killed has left.
+        for left in self._scratch.glob(f"{_PREFIX}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        facts = {"run": secrets.token_hex(8), "since": since.isoformat() if since else ""}
         with tempfile.TemporaryDirectory(dir=self._scratch, prefix=_PREFIX) as made:
             folder = Path(made)
-            count = _lay_out(folder / _DATA, since)
+            count = _write_dataset(folder / _DATA, since)
             for number, model in enumerate(models):
                 if self.progress:
                     self.progress = replace(self.progress, done=number, pictures=count)
-                said = {"run": run, "since": since.isoformat() if since else ""}
-                _keep(model, {**said, **_measure(model, folder, count)})
+                result = {**facts, **_measure(model, folder, count)}
+                hits, pictures, *_interval = (
+                    result["report"]["accuracy"] if "report" in result else (0, 0)
+                )
+                Comparison.objects.create(
+                    model=model.version, pictures=pictures, hits=hits, result=result
+                )
 
 
-def _remove_left(scratch: Path) -> None:
-    """What a comparison that was killed has left."""
-    for folder in scratch.glob(f"{_PREFIX}*"):
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _lay_out(folder: Path, since: date | None) -> int:
-    """Make class folders of the reviewed pictures; how many. Raises storage's errors."""
+def _write_dataset(folder: Path, since: date | None) -> int:
+    """Make class folders of the reviewed pictures, and say how many. Raises storage's errors."""
     records, count = datasets.reviewed(since), 0
     found, filled = datasets.classes(records), set()
     for one in datasets.pictures(records, found):
         path = folder / one.path
         path.parent.mkdir(parents=True, exist_ok=True)
-        if _bring(store.picture_name(one.sha256), path):
+        if _place_picture(store.picture_name(one.sha256), path):
             filled.add(one.folder)
             count += 1
     if names := datasets.names_file(one for one in found if one.folder in filled):
@@ -132,8 +142,8 @@ def _lay_out(folder: Path, since: date | None) -> int:
     return count
 
 
-def _bring(name: str, path: Path) -> bool:
-    """Have the picture at ``path``: a link, or a copy of what lies elsewhere. False: it is gone."""
+def _place_picture(name: str, path: Path) -> bool:
+    """Put the picture at ``path``: a link, or a copy of what is elsewhere. False: it is gone."""
     try:
         source = Path(default_storage.path(name))
     except NotImplementedError:  # S3 has no paths.
@@ -159,17 +169,49 @@ def _measure(model: InstalledModel, folder: Path, count: int) -> dict[str, Any]:
         time_limit_s=_START_S + _PICTURE_S * count,
     )
     if not done.problem:
-        return summary(json.loads(done.output))
+        return _summary(json.loads(done.output))
     # Without the command's own name before it.
     lines = [line.removeprefix("edge-classify: ") for line in done.messages.splitlines()]
-    said = (line for line in reversed(lines) if not line.startswith("note:"))
-    own_words = next(said, "") if done.code and done.code > 0 else ""
+    last = next((line for line in reversed(lines) if not line.startswith("note:")), "")
+    own_words = last if done.code and done.code > 0 else ""
     error = own_words or f"{model.name} {done.problem}"
     return {"error": error.replace(f"{model.path.parent}/", "")}
 
 
-def _keep(model: InstalledModel, result: Mapping[str, Any]) -> None:
-    hits, pictures, *_interval = result["report"]["accuracy"] if "report" in result else (0, 0)
-    Comparison.objects.create(
-        model=model.version, pictures=pictures, hits=hits, result=dict(result)
-    )
+def _summary(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of a report: enough for the page, and no more with more pictures."""
+    return {
+        "report": report_of(facts).as_json(),
+        "confusion": _confusion(facts["confusion"]),
+        "left_out": [[one["label"], one["pictures"]] for one in facts["data"]["left_out"]],
+        "unreadable": len(facts["data"]["unreadable"]),
+        "mistakes": _mistakes(facts["pictures"]),
+    }
+
+
+def _confusion(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the labels with most pictures: ``labels``, ``counts``, and ``elsewhere`` for each row."""
+    counts, elsewhere = found["counts"], found["any_other_label"]
+    total = [sum(row) + more for row, more in zip(counts, elsewhere, strict=True)]
+    most = sorted(range(len(total)), key=lambda n: -total[n])[:_MOST_LABELS]
+    kept = sorted(most)
+    rows = [[counts[row][column] for column in kept] for row in kept]
+    return {
+        "labels": [found["labels"][n] for n in kept],
+        "counts": rows,
+        "elsewhere": [total[n] - sum(row) for n, row in zip(kept, rows, strict=True)],
+    }
+
+
+def _mistakes(pictures: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The wrong answers that were given with the highest scores, and their records."""
+    wrong = [one for one in pictures if one["truth"] and one["truth"] != one["predicted"]]
+    worst = sorted(wrong, key=lambda one: -one["score"])[:_MOST_MISTAKES]
+    hashes = {Path(one["path"]).stem: one for one in worst}
+    shown = Record.objects.filter(picture__sha256__in=hashes, truth__isnull=False)
+    keys = dict(shown.order_by("-pk").values_list("picture__sha256", "key"))
+    return [
+        {**{name: one[name] for name in ("truth", "predicted", "score")}, "key": str(keys[sha256])}
+        for sha256, one in hashes.items()
+        if sha256 in keys
+    ]

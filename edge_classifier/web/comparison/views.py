@@ -13,6 +13,7 @@ from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from edge_classifier.errors import UnavailableError
 from edge_classifier.web.accounts.roles import Role, requires
 from edge_classifier.web.installed_models.uploaded_report import UploadedReport
 from edge_classifier.web.models import Comparison, Record
@@ -93,8 +94,12 @@ def _start(request: HttpRequest) -> None:
     elif len(datasets.classes(datasets.reviewed(since))) < 2:
         text = _("Pictures of at least two true labels are needed. Review more of them first.")
         messages.error(request, text)
-    elif not request.services.comparisons.start(chosen, since):
-        messages.error(request, _("Another comparison is running."))
+    else:
+        try:
+            if not request.services.comparisons.start(chosen, since):
+                messages.error(request, _("Another comparison is running."))
+        except UnavailableError:
+            messages.error(request, _("The comparison could not be started. Try again later."))
 
 
 def _day(text: str) -> date | None:

@@ -1,11 +1,10 @@
-"""The models of this page: those that came with it, and those that were uploaded."""
+"""The models of this page: those of the catalogue that are here, and uploads."""
 
 import hashlib
 import json
 import os
 import re
 import tempfile
-import tomllib
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -17,16 +16,20 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-import edge_classifier
 from edge_classifier.errors import MissingFileError, OutputError, UsageError
 from edge_classifier.files import replacing
+from edge_classifier.modelfile.catalogue import Catalogue, load_catalogue
 from edge_classifier.web.installed_models.uploaded_report import UploadedReport
 from edge_classifier.web.live.live_view import LiveView
 from edge_classifier.web.models import Preference
 from edge_classifier.web.settings import ClassifySettings
 from edge_classifier.web.worker.client import PictureWorker
-from edge_classifier.web.worker.protocol import Message
-from edge_classifier.web.worker.results import ModelDescription, model_from, model_to
+from edge_classifier.web.worker.messages import (
+    Message,
+    ModelDescription,
+    model_from_message,
+    model_to_message,
+)
 
 SUFFIX = ".tflite"
 # Of a hash, in names.
@@ -50,7 +53,7 @@ class InstalledModel:
     sha256: str
     # Where the child's words on it are kept.
     facts_file: Path
-    # Of those that came with the program.
+    # Of those of the catalogue.
     title: str = ""
     # Of uploaded ones.
     changed_at: datetime | None = None
@@ -63,13 +66,13 @@ class InstalledModel:
     @property
     def is_uploaded(self) -> bool:
         """Whether it lies in the folder of models, and may be deleted."""
-        return not self.title
+        return self.changed_at is not None
 
     @property
     def facts(self) -> ModelDescription | None:
         """What the child process said of it; None: it has not been asked yet."""
         try:
-            return model_from(Message(json.loads(self.facts_file.read_text("utf-8"))))
+            return model_from_message(Message(json.loads(self.facts_file.read_text("utf-8"))))
         except (OSError, ValueError, KeyError, TypeError):
             return None  # Absent, broken, or of another version: it is made again.
 
@@ -102,24 +105,30 @@ class ModelStore:
         self._folder = folder
         self._worker = worker
         self._live = live
-        self._catalogue: dict[str, Any] | None = None
         self._sha256 = lru_cache(maxsize=64)(_sha256)
 
     def installed(self) -> list[InstalledModel]:
-        """All models that are here, those that came with the program first."""
-        embedded = list(self._embedded())
-        names = {model.name for model in embedded}
-        # Where a file has the name of one that came with the program, that one is meant.
-        return [*embedded, *(model for model in self._uploaded() if model.name not in names)]
+        """All models that are here: those of the catalogue first, embedded or pulled, then uploads.
 
-    def _embedded(self) -> Iterator[InstalledModel]:
-        folder = _embedded_folder()
-        for entry in self.catalogue()["model"]:
-            if entry.get("embedded"):
-                path, sha256 = folder / entry["file"], entry["sha256"]
+        The catalogue is the one that the child process reads, so that both mean the same by a
+        name. Raises MissingFileError and ContractError when it cannot be read.
+        """
+        catalogue = load_catalogue()
+        # Where a file has a name of the catalogue, the catalogue's model is meant.
+        names = {entry.name for entry in catalogue.entries}
+        uploads = [model for model in self._uploaded() if model.name not in names]
+        return [*self._catalogued(catalogue), *uploads]
+
+    def _catalogued(self, catalogue: Catalogue) -> Iterator[InstalledModel]:
+        for entry in catalogue.entries:
+            path = catalogue.file(entry)
+            with suppress(OSError):  # It is not pulled, or not for us to read.
+                found = path.stat()
+                sha256 = self._sha256(path, found.st_size, found.st_mtime_ns)
                 facts_file = self._facts_file(sha256)
-                size = path.stat().st_size
-                yield InstalledModel(entry["name"], path, size, sha256, facts_file, entry["title"])
+                yield InstalledModel(
+                    entry.name, path, found.st_size, sha256, facts_file, entry.title
+                )
 
     def _uploaded(self) -> Iterator[InstalledModel]:
         for path in sorted(self._folder.glob("*" + SUFFIX)):
@@ -131,13 +140,6 @@ class ModelStore:
                 yield InstalledModel(
                     path.stem, path, found.st_size, sha256, facts_file, changed_at=at
                 )
-
-    def catalogue(self) -> dict[str, Any]:
-        """As text: the web process has nothing of the engine, which reads it otherwise."""
-        if self._catalogue is None:
-            text = (_embedded_folder() / "catalogue.toml").read_text("utf-8")
-            self._catalogue = tomllib.loads(text)
-        return self._catalogue
 
     def find(self, name: str) -> InstalledModel:
         """The model called ``name``. Raises MissingFileError."""
@@ -152,8 +154,11 @@ class ModelStore:
         return preferred or self._classify.model
 
     def current(self) -> str:
-        """The name of the installed model that ``chosen`` means, or what it says."""
-        reference = self.chosen() or str(self.catalogue()["default"])
+        """The name of the installed model that ``chosen`` means, or what it says.
+
+        Raises MissingFileError and ContractError when the catalogue cannot be read.
+        """
+        reference = self.chosen() or load_catalogue().default
         return Path(reference).stem if reference.endswith(SUFFIX) else reference
 
     def choose(self, name: str) -> None:
@@ -205,7 +210,7 @@ class ModelStore:
         """Delete an uploaded model. Raises MissingFileError and UsageError when it must stay."""
         model = self.find(name)
         if not model.is_uploaded:
-            raise UsageError(name, _("came with the program and stays"))
+            raise UsageError(name, _("is not an upload and stays"))
         if name in (self.current(), Path(self._classify.model).stem):
             raise UsageError(name, _("is the model for uploads; choose another one first"))
         if users := self.devices_with(model):
@@ -227,13 +232,7 @@ class ModelStore:
         # Without them the child process is asked again, nothing else.
         with suppress(OSError):
             path.parent.mkdir(exist_ok=True)
-            _write_json(path, model_to(facts).header)
-
-
-def _embedded_folder() -> Path:
-    """In the package, or beside it in a checkout; as ``modelfile.catalogue`` has it."""
-    inside = Path(edge_classifier.__file__).parent / "models"
-    return inside if inside.is_dir() else inside.parent.parent / "models"
+            _write_json(path, model_to_message(facts).header)
 
 
 def _sha256(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001 (they are the key)

@@ -11,13 +11,15 @@ from django.template.loader import render_to_string
 from django.utils.translation import get_language, gettext
 
 from edge_classifier.core.labels import UNKNOWN
-from edge_classifier.web.live.label_names import ChineseLabels
 from edge_classifier.web.live.live_view import LiveView
 from edge_classifier.web.live.score_history import HEIGHT, WIDTH
+from edge_classifier.web.models import Label
 from edge_classifier.web.recorder.recorder import Recorder
 
 # Pieces of a few kB.
 _MOST_KEPT = 800
+# Of Chinese names of labels: seconds that they are kept, and how many.
+_NAMES_KEPT_S, _MAX_NAMES = 60.0, 5000
 # Cameras of one device side by side; live.css has a class for each number.
 _MOST_COLUMNS = 4
 
@@ -42,6 +44,24 @@ class Fragments:
             while len(self._kept) > self._most:
                 self._kept.popitem(last=False)
         return drawn
+
+
+class ChineseLabels:
+    """The names in the database, looked up at most once a minute."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._read_at: float | None = None
+        self._names: dict[str, str] = {}
+
+    def of(self, label: str) -> str:
+        """The label's Chinese name; empty if there is none."""
+        now = self._clock()
+        if self._read_at is None or now - self._read_at > _NAMES_KEPT_S:
+            self._read_at = now
+            known = Label.objects.exclude(chinese="").values_list("name", "chinese")
+            self._names = dict(known[:_MAX_NAMES])
+        return self._names.get(label, "")
 
 
 class Cards:

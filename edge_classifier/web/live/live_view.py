@@ -1,37 +1,50 @@
-"""What cameras show now, and requests to their daemons: a connection of its own."""
+"""What cameras show now, and requests to their daemons, over a connection of its own."""
 
-import json
 import logging
 import random
 import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
-from queue import Empty
+from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from edge_classifier.errors import UnavailableError
-from edge_classifier.web.live.connection import ConnectionState, LiveConnection
-from edge_classifier.web.live.live_state import LiveState, Outline
+from edge_classifier.mqtt.codec.device import request_payload
+from edge_classifier.mqtt.connection import (
+    BrokerConnection,
+    Connected,
+    ConnectionEvent,
+    ConnectionLost,
+    ConnectionOptions,
+    ReceivedMessage,
+    SubscriptionRefused,
+    broker_password,
+)
+from edge_classifier.mqtt.reconnect import NOT_CONNECTED_YET, Reconnector
+from edge_classifier.mqtt.topics import request_topic, response_filter, route
+from edge_classifier.web.guarded_thread import GuardedThread
+from edge_classifier.web.live.live_state import MAX_JPEG, LiveState, Outline
 from edge_classifier.web.live.pending import PendingRequest, PendingRequests
 from edge_classifier.web.live.stream import StreamSlots
-from edge_classifier.web.settings import WebSettings
+from edge_classifier.web.settings import WebMqttSettings, WebSettings
 
 _log = logging.getLogger(__name__)
 # Seconds between two pictures of each camera that are asked for while somebody watches.
 FRESH_S = 10.0
-_TEND_S = 1.0
-_RESPONSE = "response"
+_TURN_S = 1.0
+_MAX_PAUSE_S = 30.0
+_HANG_UP_S = 1.0
 # What is kept by the broker comes at once, and in thousands: at QoS 1 it would queue, and drop.
-_TOPICS = (
-    ("+/availability", 0),
-    ("+/stats", 0),
-    ("+/info", 0),
-    ("+/+/availability", 0),
-    ("+/+/state", 0),
-    ("+/+/event", 0),
-    ("+/+/snapshot", 0),
-    (f"+/{_RESPONSE}/+", 1),
+_FILTERS = (
+    "+/availability",
+    "+/stats",
+    "+/info",
+    "+/+/availability",
+    "+/+/state",
+    "+/+/event",
+    "+/+/snapshot",
 )
 
 
@@ -48,39 +61,47 @@ class LiveView:
         clock: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        """``clock``: UTC seconds."""
+        """``clock``: UTC seconds. ``chance`` gives numbers from [0, 1)."""
         # Numbers of changes are of this process only.
         self.mark = secrets.token_hex(4)
         self.seats = StreamSlots(settings.server.streams)
+        self._mqtt = settings.mqtt
         self._base = settings.mqtt.base_topic
         self._where = f"{settings.mqtt.host}:{settings.mqtt.port}"
         self._clock = clock
-        self._board = LiveState(self._base)
-        self._news = threading.Condition()
+        self._state = LiveState(self._base)
+        self._changed = threading.Condition()
         self._over = threading.Event()
-        self._link, self._since = ConnectionState(False, ""), clock()
-        self._asks = PendingRequests()
-        self._asked_at = 0.0
-        topics = [(f"{self._base}/{topic}", qos) for topic, qos in _TOPICS]
-        self._connection = LiveConnection(settings.mqtt, topics, self._heard, self._told, chance)
-        self._tender = threading.Thread(target=self._tend, name="live-tend", daemon=True)
+        self._is_connected, self._reason, self._since = False, "", clock()
+        self._requests = PendingRequests()
+        self._refreshed_at = 0.0
+        self._events: SimpleQueue[ConnectionEvent | None] = SimpleQueue()
+        self._reconnector = Reconnector(
+            self._dial,
+            clock=time.monotonic,
+            random=chance,
+            max_pause_s=_MAX_PAUSE_S,
+            name="live",
+        )
+        self._thread = GuardedThread("live", self._run, random=chance)
 
     def start(self) -> None:
-        """Begin."""
-        self._connection.start()
-        self._tender.start()
+        """Start to follow."""
+        self._thread.start()
 
     def stop(self) -> None:
         """End; open streams end, too."""
         self.end_streams()
-        self._connection.stop()
-        self._tender.join(2 * _TEND_S)
+        self._thread.end()
+        self._events.put(None)
+        self._thread.join(2 * _TURN_S)
+        self._reconnector.close(_HANG_UP_S)
 
     def end_streams(self) -> None:
         """Let the threads go that serve them; a server that is to end waits for its threads."""
         self._over.set()
-        with self._news:
-            self._news.notify_all()
+        with self._changed:
+            self._changed.notify_all()
 
     @property
     def is_over(self) -> bool:
@@ -88,52 +109,56 @@ class LiveView:
         return self._over.is_set()
 
     @property
+    def problem(self) -> str:
+        """Why its thread does not do its work; empty: all is well."""
+        return self._thread.problem
+
+    @property
     def broker(self) -> dict[str, Any]:
         """The connection: ``connected``, ``since`` (UTC seconds), ``reason``, ``where``."""
-        with self._news:
-            link, since = self._link, self._since
-        return {
-            "connected": link.connected,
-            "since": since,
-            "reason": link.reason,
-            "where": self._where,
-        }
+        with self._changed:
+            return {
+                "connected": self._is_connected,
+                "since": self._since,
+                "reason": self._reason,
+                "where": self._where,
+            }
 
     def view(self) -> dict[str, Any]:
         """All devices and cameras as they are now, as JSON values."""
-        with self._news:
-            devices, ignored = list(self._board.view()), self._board.ignored
+        with self._changed:
+            devices, ignored = list(self._state.view()), self._state.ignored
         return {"broker": self.broker, "devices": devices, "ignored": ignored}
 
     def devices(self) -> list[str]:
         """Names of the devices that have been heard of."""
-        with self._news:
-            return self._board.names()
+        with self._changed:
+            return self._state.names()
 
     def outline(self) -> Outline:
         """Which devices and cameras there are, and when each has changed."""
-        with self._news:
-            return self._board.outline()
+        with self._changed:
+            return self._state.outline()
 
     def device(self, name: str) -> dict[str, Any] | None:
         """One device, without its cameras; None if it has gone."""
-        with self._news:
-            return self._board.device(name)
+        with self._changed:
+            return self._state.device(name)
 
     def camera(self, device: str, name: str) -> dict[str, Any] | None:
         """One camera with the chart of its scores; None if it has gone."""
-        with self._news:
-            return self._board.camera(device, name, self._clock())
+        with self._changed:
+            return self._state.camera(device, name, self._clock())
 
     def frame(self, device: str, camera: str) -> bytes | None:
         """The last snapshot: something that begins as a JPEG."""
-        with self._news:
-            return self._board.frames.get((device, camera))
+        with self._changed:
+            return self._state.frames.get((device, camera))
 
     def wait(self, version: int, within_s: float) -> None:
         """Return when something newer than ``version`` is there, or after ``within_s``."""
-        with self._news:
-            self._news.wait_for(lambda: self._board.version > version or self.is_over, within_s)
+        with self._changed:
+            self._changed.wait_for(lambda: self._state.version > version or self.is_over, within_s)
 
     def rest(self, pause_s: float) -> None:
         """Return after ``pause_s``, or when all is over."""
@@ -148,28 +173,27 @@ class LiveView:
         without a connection, for a device that is not online, or without an answer in time.
         """
         self._check(device)
-        with self._asks.opened(device, command) as ask:
-            body = {**payload, "transaction": ask.transaction}
-            if not self._publish(device, command, body, qos=1):
+        with self._requests.opened(device, command) as request:
+            if not self._publish(device, command, payload, request.transaction):
                 raise self._unreachable()
-            return self._answer(ask, within_s)
+            return self._answer(request, within_s)
 
     def _check(self, device: str) -> None:
-        with self._news:
-            connected, online = self._link.connected, self._board.online()
-        if not connected:
+        with self._changed:
+            is_connected, online = self._is_connected, self._state.online()
+        if not is_connected:
             raise self._unreachable()
         if device not in online:
             remedy = "Is its daemon running, and connected to the same broker?"
             raise UnavailableError(device, "the device is not online", remedy)
 
-    def _answer(self, ask: PendingRequest, within_s: float) -> dict[str, Any]:
+    def _answer(self, request: PendingRequest, within_s: float) -> dict[str, Any]:
         try:
-            answer = ask.answer.get(timeout=within_s)
+            answer = request.answer.get(timeout=within_s)
         except Empty:
             remedy = f"May this page publish to {self._base}/+/request/+? Has it been too much?"
-            problem = f"no answer to {ask.command} within {within_s:g} s"
-            raise UnavailableError(ask.device, problem, remedy) from None
+            problem = f"no answer to {request.command} within {within_s:g} s"
+            raise UnavailableError(request.device, problem, remedy) from None
         if answer is None:
             raise self._unreachable()
         return answer
@@ -179,56 +203,110 @@ class LiveView:
         problem = f"no connection to the broker ({reason})"
         return UnavailableError(self._where, problem, "The page connects again by itself.")
 
-    def _publish(self, device: str, command: str, body: Mapping[str, Any], *, qos: int) -> bool:
-        topic = f"{self._base}/{device}/request/{command}"
-        return self._connection.publish(topic, json.dumps(body).encode(), qos)
+    def _publish(
+        self, device: str, command: str, body: Mapping[str, Any], transaction: str = ""
+    ) -> bool:
+        """Whether a request was handed to a connection; without ``transaction`` it may get lost."""
+        connection = self._reconnector.connection
+        if connection is None:
+            return False
+        topic = request_topic(self._base, device, command)
+        payload = request_payload(body, transaction)
+        connection.publish(topic, payload, qos=1 if transaction else 0)
+        return True
 
-    def _heard(self, topic: str, payload: bytes) -> None:
-        match topic.removeprefix(f"{self._base}/").split("/"):
-            case [device, middle, command] if middle == _RESPONSE:
-                self._asks.take(device, command, payload)
-            case _:
-                self._take(topic, payload)
+    # --- its thread ---------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            self._reconnector.check()
+            self._note_connection()
+            try:
+                event = self._events.get(timeout=min(_TURN_S, self._reconnector.wait_s))
+            except Empty:
+                event = None
+            if event and self._reconnector.is_current(event.connection):
+                self._on_event(event)
+            with self._changed:
+                self._state.sweep(self._clock())
+            self._refresh_pictures()
+
+    def _dial(self, number: int) -> BrokerConnection:
+        connection = BrokerConnection(
+            number, self._mqtt, _options(self._mqtt), self._events.put, self._on_message
+        )
+        connection.dial()
+        return connection
+
+    def _on_event(self, event: ConnectionEvent) -> None:
+        match event:
+            case Connected():
+                self._reconnector.accept()
+                # Before anything that the broker keeps can come.
+                self._note_connection()
+                if connection := self._reconnector.connection:
+                    connection.subscribe((f"{self._base}/{one}", 0) for one in _FILTERS)
+                    connection.subscribe([(response_filter(self._base), 1)])
+            case SubscriptionRefused():
+                problem = f"the broker refuses the subscription: {event.problem}"
+                _log.warning("live: %s: %s", self._where, problem)
+                self._note_connection(problem)
+            case ConnectionLost():
+                self._reconnector.drop(event.problem)
+                self._note_connection()
+
+    def _note_connection(self, problem: str = "") -> None:
+        """Let pages and those who wait for responses know how the connection is."""
+        is_connected, reason = self._reconnector.connection is not None, problem
+        if not is_connected and self._reconnector.reason != NOT_CONNECTED_YET:
+            reason = self._reconnector.reason.removeprefix(f"{self._where}: ")
+        with self._changed:
+            if is_connected != self._is_connected:
+                self._is_connected, self._since = is_connected, self._clock()
+                if is_connected:
+                    self._state.connected(self._since)
+                else:
+                    self._requests.give_up()
+            elif is_connected and not problem:
+                return
+            self._reason = reason
+            self._changed.notify_all()
+
+    def _refresh_pictures(self) -> None:
+        """While somebody watches, ask all devices for new ones; nobody waits for responses."""
+        now = self._clock()
+        if not len(self.seats) or 0 <= now - self._refreshed_at < FRESH_S:
+            return
+        self._refreshed_at = now
+        with self._changed:
+            devices = self._state.online() if self._is_connected else []
+        for device in devices:
+            self._publish(device, "snapshot", {})
+
+    # --- paho's thread ------------------------------------------------------------------------
+
+    def _on_message(self, message: ReceivedMessage) -> None:
+        try:
+            self._take(message.topic, message.payload)
+        except Exception:  # noqa: BLE001 (a retained one would end every connection again)
+            _log.exception("live: a message could not be taken")
 
     def _take(self, topic: str, payload: bytes) -> None:
-        with self._news:
-            before = self._board.version
-            self._board.take(topic, payload, self._clock())
-            if self._board.version != before:
-                self._news.notify_all()
-
-    def _told(self, link: ConnectionState) -> None:
-        with self._news:
-            before, self._link = self._link, link
-            if link.connected != before.connected:
-                self._since = self._clock()
-                if link.connected:
-                    self._board.connected(self._since)
-            self._news.notify_all()
-        if not link.connected:
-            self._asks.give_up()
-        if link != before:
-            _log.log(*_line(link, self._where))
-
-    def _tend(self) -> None:
-        while not self._over.wait(_TEND_S):
-            now = self._clock()
-            with self._news:
-                self._board.sweep(now)
-            if len(self.seats) and not 0 <= now - self._asked_at < FRESH_S:
-                self._asked_at = now
-                self._freshen()
-
-    def _freshen(self) -> None:
-        """Ask every device that can answer for new pictures; nobody waits for the responses."""
-        with self._news:
-            devices = self._board.online() if self._link.connected else []
-        for device in devices:
-            self._publish(device, "snapshot", {}, qos=0)
+        about = route(self._base, topic)
+        if about and about.is_response:
+            self._requests.take_response(about.device, about.kind, payload)
+            return
+        with self._changed:
+            before = self._state.version
+            self._state.take(topic, payload, self._clock())
+            if self._state.version != before:
+                self._changed.notify_all()
 
 
-def _line(link: ConnectionState, where: str) -> tuple[int, str, str, str]:
-    """What the log is told."""
-    if link.connected and not link.reason:
-        return logging.INFO, "live: %s: %s", where, "connected"
-    return logging.WARNING, "live: %s: %s", where, link.reason
+def _options(mqtt: WebMqttSettings) -> ConnectionOptions:
+    """Another name at each connection: two pages of one configuration are not to fight."""
+    return ConnectionOptions(
+        client_id=f"{mqtt.client_id or 'edge-classifier-web'}-live-{secrets.token_hex(4)}",
+        password=partial(broker_password, mqtt.password_file),
+        maximum_packet_bytes=MAX_JPEG + 100_000,
+    )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from queue import Full, Queue
 from typing import Any
 
-from edge_classifier.web.live import parsing as reading
+from edge_classifier.mqtt.codec.device import read_response
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,33 +37,29 @@ class PendingRequests:
     @contextmanager
     def opened(self, device: str, command: str) -> Iterator[PendingRequest]:
         """A new one, forgotten at the end."""
-        ask = PendingRequest(device, command, secrets.token_hex(8))
+        request = PendingRequest(device, command, secrets.token_hex(8))
         with self._lock:
-            self._waiting[ask.transaction] = ask
+            self._waiting[request.transaction] = request
         try:
-            yield ask
+            yield request
         finally:
             with self._lock:
-                del self._waiting[ask.transaction]
+                del self._waiting[request.transaction]
 
-    def take(self, device: str, command: str, payload: bytes) -> None:
+    def take_response(self, device: str, command: str, payload: bytes) -> None:
         """Hand a response to whoever waits for it; others are none of our business."""
-        found = reading.table(payload)
+        try:
+            found = read_response(payload)
+        except ValueError:
+            return
         transaction = found.get("transaction")
         with self._lock:
-            ask = self._waiting.get(transaction) if isinstance(transaction, str) else None
-        if ask and (ask.device, ask.command) == (device, command) and _is_response(found):
-            ask.settle(found)
+            request = self._waiting.get(transaction) if isinstance(transaction, str) else None
+        if request and (request.device, request.command) == (device, command):
+            request.settle(found)
 
     def give_up(self) -> None:
         """The connection is lost, and what was sent with it."""
         with self._lock:
-            for ask in self._waiting.values():
-                ask.settle(None)
-
-
-def _is_response(found: dict[str, Any]) -> bool:
-    """As docs/mqtt.md has it."""
-    if found.get("status") == "ok":
-        return isinstance(found.get("data"), dict)
-    return found.get("status") == "error" and isinstance(found.get("error"), str)
+            for request in self._waiting.values():
+                request.settle(None)

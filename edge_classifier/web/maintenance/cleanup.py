@@ -1,8 +1,8 @@
-"""What is left lying when something was killed, given up, or has had its time."""
+"""Deletes what killed processes left behind, and sessions and logins that have expired."""
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from importlib import import_module
 from pathlib import Path
@@ -19,31 +19,27 @@ _LOGINS_KEPT = timedelta(days=30)
 _PICTURE = re.compile(r"[0-9a-f]{64}\.jpg")
 
 
-def pictures(now: datetime) -> int:
+def delete_unused_pictures(now: datetime) -> int:
     """Delete pictures that nothing has used for a day: what deleted their records was killed."""
     ids = list(unused().filter(created_at__lt=now - _DAY).values_list("id", flat=True))
     steps = range(0, len(ids), STEP)
     return sum(remove_unused(ids[begin : begin + STEP]) for begin in steps)
 
 
-def files(places: Folders, now: datetime) -> int:
-    """Delete halves of files, and take note of pictures that are in no table.
+def delete_unfinished_files(places: Folders, now: datetime) -> int:
+    """Delete unfinished files and count them; make rows for pictures that are in no table.
 
-    A noted picture goes with the unused ones a day later, unless somebody takes it up: that way
+    A picture with such a row goes with the unused ones a day later, unless somebody uses it: so
     no file is deleted that is being recorded just now. Nothing younger than a day is touched.
     """
     before, count = now - _DAY, 0
-    for file in _files(places.scratch):
-        count += _delete_old(file, before)
+    for folder, _, names in os.walk(places.scratch):
+        count += sum(_delete_old(Path(folder, name), before) for name in names)
     for folder, _, names in os.walk(places.pictures):
         found = [Path(folder, name) for name in names]
         count += sum(_delete_old(file, before) for file in found if file.name.startswith("."))
-        _note([file for file in found if _PICTURE.fullmatch(file.name)], before)
+        _add_rows([file for file in found if _PICTURE.fullmatch(file.name)], before)
     return count
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return (Path(at, name) for at, _, names in os.walk(folder) for name in names)
 
 
 def _is_old(file: Path, before: datetime) -> bool:
@@ -60,7 +56,7 @@ def _delete_old(file: Path, before: datetime) -> bool:
     return True
 
 
-def _note(found: Sequence[Path], before: datetime) -> None:
+def _add_rows(found: Sequence[Path], before: datetime) -> None:
     """Make rows for those files in one folder that have none."""
     for begin in range(0, len(found), STEP):
         step = {file.stem: file for file in found[begin : begin + STEP]}
@@ -70,16 +66,16 @@ def _note(found: Sequence[Path], before: datetime) -> None:
         Picture.objects.bulk_create(rows, ignore_conflicts=True)
 
 
-def sessions() -> int:
-    """Forget sessions that have expired."""
+def delete_expired_sessions() -> int:
+    """Delete sessions that have expired, and say how many they were."""
     store = import_module(settings.SESSION_ENGINE).SessionStore
     before = store.get_model_class().objects.count()
     store.clear_expired()
     return before - store.get_model_class().objects.count()
 
 
-def logins(now: datetime) -> int:
-    """Forget attempts to log in that are too old to matter."""
+def delete_old_logins(now: datetime) -> int:
+    """Delete attempts to log in that are too old to matter, and say how many they were."""
     tables = (AccessAttempt, AccessFailureLog, AccessLog)
     old = (table.objects.filter(attempt_time__lt=now - _LOGINS_KEPT) for table in tables)
     return sum(attempts.delete()[0] for attempts in old)

@@ -9,8 +9,8 @@ from django.db import connections
 from django.utils import timezone
 
 from edge_classifier.web.configuration import Folders
-from edge_classifier.web.maintenance import cleanup as chores
-from edge_classifier.web.maintenance import retention
+from edge_classifier.web.guarded_thread import GuardedThread
+from edge_classifier.web.maintenance import cleanup, retention
 from edge_classifier.web.settings import RetentionSettings
 
 _log = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ _DAY = timedelta(days=1)
 
 
 class Housekeeping:
-    """Applies the retention, and clears what is left lying: after the start, then every hour."""
+    """Applies the retention and cleans up: after the start, then every hour."""
 
     def __init__(
         self,
@@ -35,7 +35,14 @@ class Housekeeping:
         self._period_s = period_s
         self._read_at: datetime | None = None
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+        self._thread = GuardedThread("housekeeping", self._run)
+        # What the last round had to leave above the limits.
+        self.surplus: retention.Surplus | None = None
+
+    @property
+    def problem(self) -> str:
+        """Why nothing is deleted; empty: all is well."""
+        return self._thread.problem
 
     def start(self) -> None:
         """Begin."""
@@ -44,39 +51,51 @@ class Housekeeping:
     def stop(self, within_s: float = 5.0) -> None:
         """End. A round that takes longer ends with the process: each of its steps is whole."""
         self._stopped.set()
+        self._thread.end()
         self._thread.join(within_s)
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            self.once()
+            self.run_once()
             connections.close_all()  # An hour is long for a connection that nobody uses.
             self._stopped.wait(self._period_s)
 
-    def once(self) -> dict[str, int]:
+    def run_once(self) -> dict[str, int]:
         """One round: what was deleted, and how much of it; what failed is logged and left out."""
-        now, done = self._now(), {}
-        for name, chore in self._chores(now).items():
+        now = self._now()
+        tasks: dict[str, Callable[[], int]] = {
+            "records": lambda: self._apply_retention(now),
+            "pictures without a record": lambda: cleanup.delete_unused_pictures(now),
+            "files": lambda: self._delete_files(now),
+            "sessions": cleanup.delete_expired_sessions,
+            "logins": lambda: cleanup.delete_old_logins(now),
+        }
+        done: dict[str, int] = {}
+        for name, delete in tasks.items():
             try:
-                done[name] = chore()
+                done[name] = delete()
             except Exception:  # noqa: BLE001 (a full disk or a locked table passes; this must not)
                 _log.exception("housekeeping could not clear %s", name)
         if any(done.values()):
-            told = ", ".join(f"{count} {name}" for name, count in done.items() if count)
-            _log.info("housekeeping deleted %s", told)
+            counts = ", ".join(f"{count} {name}" for name, count in done.items() if count)
+            _log.info("housekeeping deleted %s", counts)
         return done
 
-    def _files(self, now: datetime) -> int:
+    def _apply_retention(self, now: datetime) -> int:
+        gone = retention.apply(self._settings, now)
+        self.surplus = found = retention.surplus(self._settings)
+        if found:
+            _log.warning(
+                "what retention may not delete is above its limits: %d reviewed records, %.2f GB"
+                " of pictures (0: within the limit)",
+                found.records,
+                found.picture_gb,
+            )
+        return gone
+
+    def _delete_files(self, now: datetime) -> int:
         """Once a day only, as it reads all folders."""
         if self._read_at is not None and now - self._read_at < _DAY:
             return 0
         self._read_at = now
-        return chores.files(self._places, now)
-
-    def _chores(self, now: datetime) -> dict[str, Callable[[], int]]:
-        return {
-            "records": lambda: retention.apply(self._settings, now),
-            "pictures without a record": lambda: chores.pictures(now),
-            "files": lambda: self._files(now),
-            "sessions": chores.sessions,
-            "logins": lambda: chores.logins(now),
-        }
+        return cleanup.delete_unfinished_files(self._places, now)

@@ -1,57 +1,103 @@
 """What is too old or too much goes, the oldest first."""
 
-import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
+from django.db.models.expressions import Combinable
 
-from edge_classifier.web.models import Picture, Record
+from edge_classifier.web.models import EventPicture, Picture, Record
 from edge_classifier.web.records.deletion import STEP, delete
 from edge_classifier.web.records.keyset import OLDEST
 from edge_classifier.web.settings import RetentionSettings
 
-_log = logging.getLogger(__name__)
 _GB = 1_000_000_000
+_UNREVIEWED = Q(verdict=Record.Verdict.NONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Surplus:
+    """What alone is above a limit, and stays, because retention may not delete it."""
+
+    # Reviewed ones, where they are more than ``max_records``; else 0.
+    records: int
+    # Of pictures of reviewed records, and of those that wait for their event, where they are more
+    # than ``max_gb``; else 0.
+    picture_bytes: int
+
+    @property
+    def picture_gb(self) -> float:
+        """The same in units of 10^9."""
+        return self.picture_bytes / _GB
 
 
 def apply(retention: RetentionSettings, now: datetime) -> int:
-    """Delete what has to go at ``now``, and say how many records they were."""
-    candidates = Record.objects.all()
-    if not retention.reviewed:
-        candidates = candidates.filter(verdict=Record.Verdict.NONE)
+    """Delete what has to go at ``now``, and say how many records they were.
+
+    What may not be deleted is not counted: else it would push out all others, however new.
+    """
+    candidates = _candidates(retention)
     gone = 0
     if retention.days:
         gone += delete(candidates.filter(at__lt=now - timedelta(days=retention.days)))
-    if retention.max_records:
-        gone += _down_to(candidates, retention.max_records)
+    if retention.max_records and (excess := candidates.count() - retention.max_records) > 0:
+        gone += delete(_oldest(candidates, excess))
     if retention.max_gb:
-        gone += _down_to_bytes(candidates, round(retention.max_gb * _GB))
+        gone += _down_to_bytes(retention)
     return gone
 
 
-def _down_to(candidates: QuerySet[Record], most: int) -> int:
-    excess = Record.objects.count() - most
-    return delete(_oldest(candidates, excess)) if excess > 0 else 0
+def surplus(retention: RetentionSettings) -> Surplus | None:
+    """What is above a limit after ``apply`` has deleted all that it may; None: nothing."""
+    records = picture_bytes = 0
+    if retention.max_records:
+        records = Record.objects.count() - _candidates(retention).count()
+    if retention.max_gb:
+        # ``exclude`` takes those that fulfil all of these conditions.
+        picture_bytes = _bytes(Picture.objects.exclude(*_goes_with_candidates(retention, "pk")))
+    found = Surplus(
+        records if records > retention.max_records else 0,
+        picture_bytes if picture_bytes > retention.max_gb * _GB else 0,
+    )
+    return found if found.records or found.picture_bytes else None
 
 
-def _down_to_bytes(candidates: QuerySet[Record], most: int) -> int:
-    """Delete records with pictures until all pictures have at most ``most`` bytes together."""
-    candidates = candidates.filter(picture__isnull=False)
+def _candidates(retention: RetentionSettings) -> QuerySet[Record]:
+    return Record.objects.all() if retention.reviewed else Record.objects.filter(_UNREVIEWED)
+
+
+def _goes_with_candidates(retention: RetentionSettings, picture: str) -> list[Combinable]:
+    """Conditions for a row: nothing but candidates uses the picture that it names ``picture``.
+
+    Others are reviewed records, and snapshots that wait for their event, which whoever may
+    publish can send.
+    """
+    others: list[QuerySet[Any]] = [EventPicture.objects.all()]
+    if not retention.reviewed:
+        others.append(Record.objects.exclude(_UNREVIEWED))
+    return [~Exists(rows.filter(picture=OuterRef(picture))) for rows in others]
+
+
+def _down_to_bytes(retention: RetentionSettings) -> int:
+    """Delete records until the pictures that only candidates use are within ``max_gb``."""
+    candidates = _candidates(retention)
+    is_used = Exists(candidates.filter(picture=OuterRef("pk")))
+    pictures = Picture.objects.filter(is_used, *_goes_with_candidates(retention, "pk"))
+    freeing = candidates.filter(*_goes_with_candidates(retention, "picture"), picture__isnull=False)
     gone = 0
-    while (excess := _bytes() - most) > 0:
-        sizes = list(candidates.order_by(*OLDEST).values_list("picture_id", "picture__size")[:STEP])
+    while (excess := _bytes(pictures) - round(retention.max_gb * _GB)) > 0:
+        sizes = list(freeing.order_by(*OLDEST).values_list("picture_id", "picture__size")[:STEP])
+        # All of them were reviewed, or deleted by somebody else, since they were counted.
         if not sizes:
-            _log.warning(
-                "pictures of records that stay are %d bytes above retention.max_gb", excess
-            )
             break
-        gone += delete(_oldest(candidates, enough(sizes, excess)))
+        gone += delete(_oldest(freeing, enough(sizes, excess)))
     return gone
 
 
-def _bytes() -> int:
-    return Picture.objects.aggregate(all=Sum("size"))["all"] or 0
+def _bytes(pictures: QuerySet[Picture]) -> int:
+    return pictures.aggregate(all=Sum("size"))["all"] or 0
 
 
 def enough(pictures: Sequence[tuple[int, int]], excess: int) -> int:

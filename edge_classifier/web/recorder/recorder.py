@@ -1,4 +1,4 @@
-"""The recorder: a connection that listens, and a thread that writes."""
+"""The recorder: a connection that receives, and a thread that writes."""
 
 import logging
 import random as random_module
@@ -10,18 +10,21 @@ from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
 
+from edge_classifier.mqtt.codec.camera import MAX_EVENT_BYTES
+from edge_classifier.mqtt.connection import (
+    BrokerConnection,
+    Connected,
+    ConnectionEvent,
+    ConnectionLost,
+    ConnectionOptions,
+    ReceivedMessage,
+    SubscriptionRefused,
+    broker_password,
+)
 from edge_classifier.mqtt.reconnect import Reconnector
+from edge_classifier.web.guarded_thread import GuardedThread
 from edge_classifier.web.recorder import messages
 from edge_classifier.web.recorder.queue import DeliveryQueue
-from edge_classifier.web.recorder.session import (
-    BrokerSession,
-    QueueFull,
-    RecorderConnection,
-    SessionAccepted,
-    SessionEvent,
-    SessionLost,
-    SessionRefused,
-)
 from edge_classifier.web.recorder.writer import RecordWriter
 from edge_classifier.web.settings import WebSettings
 
@@ -59,111 +62,134 @@ class Recorder:
     def __init__(
         self, settings: WebSettings, *, random: Callable[[], float] = random_module.random
     ) -> None:
-        base, most = settings.mqtt.base_topic, settings.record.snapshot_max_kb * _KILO
-        read = partial(messages.read, base=base, snapshot_bytes=most)
-        self._mqtt = settings.mqtt
-        self._session = session(settings)
-        self._inbox = DeliveryQueue()
-        self._writer = RecordWriter(self._inbox, read, settings.record.batch, random=random)
-        self._signals: SimpleQueue[SessionEvent | None] = SimpleQueue()
-        self._line = Reconnector(self._dial, clock=time.monotonic, random=random)
-        self._deaf = ""
-        self._is_behind = False
+        mqtt, record = settings.mqtt, settings.record
+        read = partial(
+            messages.read, base=mqtt.base_topic, snapshot_bytes=record.snapshot_max_kb * _KILO
+        )
+        self._mqtt = mqtt
+        self._options = connection_options(settings)
+        self._filters = messages.filters(mqtt.base_topic, record.group)
+        # Those of an earlier configuration, which the session may still have.
+        self._stale_filters = messages.filters(mqtt.base_topic) if record.group else []
+        self._queue = DeliveryQueue()
+        self._writer = RecordWriter(self._queue, read, record.batch, random=random)
+        self._events: SimpleQueue[ConnectionEvent | None] = SimpleQueue()
+        self._reconnector = Reconnector(
+            self._dial, clock=time.monotonic, random=random, name="recorder"
+        )
+        # Why the broker refuses the subscription.
+        self._refusal = ""
+        # The connection of which a message has found no room.
+        self._full_connection = 0
         self._ending = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._writer.run, name="recorder", daemon=True),
-            threading.Thread(target=self._listen, name="recorder-line", daemon=True),
-        ]
+        self._writing = GuardedThread("recorder", self._writer.run, random=random)
+        self._receiving = GuardedThread("recorder-connection", self._receive, random=random)
 
     @property
     def status(self) -> RecorderStatus:
         """As of now."""
         writer = self._writer
         return RecorderStatus(
-            connected=self._line.link is not None,
-            reason=self._line.reason or self._deaf,
+            connected=self._reconnector.connection is not None,
+            reason=self._reconnector.reason or self._refusal,
             recorded=writer.recorded,
             repeated=writer.repeated,
             ignored=writer.ignored,
-            waiting=len(self._inbox) + writer.in_hand,
-            trouble=writer.trouble,
+            waiting=len(self._queue) + writer.in_hand,
+            trouble=writer.trouble or self._writing.problem or self._receiving.problem,
         )
 
     def start(self) -> None:
-        """Begin."""
-        where, filters = f"{self._mqtt.host}:{self._mqtt.port}", ", ".join(self._session.filters)
-        _log.info("recording %s from %s, as %s", filters, where, self._session.client_id)
-        for thread in self._threads:
-            thread.start()
+        """Start to record."""
+        where, filters = f"{self._mqtt.host}:{self._mqtt.port}", ", ".join(self._filters)
+        _log.info("recording %s from %s, as %s", filters, where, self._options.client_id)
+        self._writing.start()
+        self._receiving.start()
 
     def stop(self, within_s: float = 5.0) -> None:
         """Write what waits, acknowledge it, disconnect; the session stays at the broker."""
         until = time.monotonic() + within_s - _HANG_UP_S
+        self._writing.end()
         self._writer.end()
-        writing, listening = self._threads
-        writing.join(max(0.0, until - time.monotonic()))
+        self._writing.join(max(0.0, until - time.monotonic()))
+        self._receiving.end()
         self._ending.set()
-        self._signals.put(None)
-        listening.join(_HANG_UP_S)
+        self._events.put(None)
+        self._receiving.join(_HANG_UP_S)
+        self._reconnector.close(_HANG_UP_S)
         _log.info("recording has ended: %d new events", self._writer.recorded)
 
-    def _listen(self) -> None:
-        """The thread of the connection."""
+    def _receive(self) -> None:
+        """The thread of the connection; messages come in paho's."""
         while not self._ending.is_set():
-            self._renew()
-            self._line.check()
+            self._ask_again()
+            self._reconnector.check()
             try:
-                signal = self._signals.get(timeout=min(_TURN_S, self._line.wait_s))
+                event = self._events.get(timeout=min(_TURN_S, self._reconnector.wait_s))
             except Empty:
                 continue
-            if signal and self._line.is_present(signal.link):
-                self._heed(signal)
-        link = self._line.link
-        self._line.close()
-        if link:
-            link.wait(_HANG_UP_S)
+            if event and self._reconnector.is_current(event.connection):
+                self._on_event(event)
 
-    def _heed(self, signal: SessionEvent) -> None:
-        match signal:
-            case SessionAccepted():
-                self._line.accept()
-                self._deaf, self._is_behind = "", False
-                _log.info("the broker has %s session", "kept our" if signal.resumed else "a new")
-            case SessionRefused():
-                self._deaf = f"the broker lets no messages through: {signal.problem}"
-                _log.warning("%s", self._deaf)
-            case QueueFull():
-                self._is_behind = True
-            case SessionLost():
-                self._line.drop(signal.problem)
+    def _ask_again(self) -> None:
+        """What had no room the broker sends again on a new connection, when there is room.
 
-    def _renew(self) -> None:
-        """What had no room the broker brings again on a new connection, when there is room."""
-        if self._is_behind and not len(self._inbox) and not self._writer.in_hand:
-            self._is_behind = False
-            self._line.drop("there were more messages than could be written, and they come again")
+        What the writer has lost by an error it sends again, too.
+        """
+        if self._writer.has_lost:
+            self._writer.has_lost = False
+            self._reconnector.drop("messages were not written, and come again")
+        elif (
+            self._reconnector.is_current(self._full_connection)
+            and not len(self._queue)
+            and not self._writer.in_hand
+        ):
+            problem = "there were more messages than could be written, and they come again"
+            self._reconnector.drop(problem)
 
-    def _dial(self, number: int) -> RecorderConnection:
-        link = RecorderConnection(
-            number, self._mqtt, self._session, self._signals.put, self._inbox.put
+    def _dial(self, number: int) -> BrokerConnection:
+        connection = BrokerConnection(
+            number, self._mqtt, self._options, self._events.put, self._on_message
         )
-        link.dial()
-        return link
+        connection.dial()
+        return connection
+
+    def _on_event(self, event: ConnectionEvent) -> None:
+        match event:
+            case Connected():
+                self._reconnector.accept()
+                self._refusal = ""
+                if connection := self._reconnector.connection:
+                    if self._stale_filters:
+                        connection.unsubscribe(self._stale_filters)
+                    connection.subscribe((name, 1) for name in self._filters)
+                kept = "kept our" if event.session_present else "a new"
+                _log.info("the broker has %s session", kept)
+            case SubscriptionRefused():
+                self._refusal = f"the broker lets no messages through: {event.problem}"
+                _log.warning("%s", self._refusal)
+            case ConnectionLost():
+                self._reconnector.drop(event.problem)
+
+    def _on_message(self, message: ReceivedMessage) -> None:
+        """In paho's thread. Behind one without room none is taken: they keep their order."""
+        if message.connection != self._full_connection and not self._queue.put(message):
+            self._full_connection = message.connection
 
 
-def session(settings: WebSettings) -> BrokerSession:
-    """How the recorder is known to the broker, and what it asks for.
+def connection_options(settings: WebSettings) -> ConnectionOptions:
+    """How the recorder is known to the broker.
 
     Members of a group come back under their own names: what was under way to one of them is
     theirs, and the broker keeps it for nobody else.
     """
     mqtt, record = settings.mqtt, settings.record
     group = f"-{record.group}" if record.group else ""
-    return BrokerSession(
+    return ConnectionOptions(
         client_id=mqtt.client_id or f"edge-classifier-recorder-{socket.gethostname()}{group}",
-        filters=tuple(messages.filters(mqtt.base_topic, record.group)),
-        stale=tuple(messages.filters(mqtt.base_topic)) if record.group else (),
-        expiry_s=int(record.session_hours * _HOUR_S),
-        window=2 * record.batch,
-        payload_bytes=max(record.snapshot_max_kb * _KILO, messages.EVENT_BYTES),
+        password=partial(broker_password, mqtt.password_file),
+        session_expiry_s=int(record.session_hours * _HOUR_S),
+        manual_acknowledgement=True,
+        receive_maximum=2 * record.batch,
+        payload_bytes=max(record.snapshot_max_kb * _KILO, MAX_EVENT_BYTES),
     )

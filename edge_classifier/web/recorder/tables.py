@@ -7,7 +7,6 @@ neither sees what the other has not committed. So after its commit each looks ag
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from operator import itemgetter
 from uuid import UUID
 
 from django.db import transaction
@@ -18,32 +17,35 @@ from edge_classifier.errors import UnavailableError
 from edge_classifier.web.models import Camera, EventPicture, Label, Picture, Record
 from edge_classifier.web.recorder.messages import RecordedEvent, RecordedSnapshot
 from edge_classifier.web.records import picture_storage as store
+from edge_classifier.web.records.deletion import remove_unused
+
+# Unmatched pictures that are deleted in one go.
+_MAX_DROPPED = 500
 
 
-def write(notes: Iterable[RecordedEvent | RecordedSnapshot]) -> int:
+def write(batch: Iterable[RecordedEvent | RecordedSnapshot]) -> int:
     """Put all of them on record; how many events are new.
 
     Raises UnavailableError for the storage of pictures, and Django's errors for the database.
     """
-    notes = list(notes)
-    events = {note.key: note for note in notes if isinstance(note, RecordedEvent)}
-    snapshots = {note.key: note for note in notes if isinstance(note, RecordedSnapshot)}
+    batch = list(batch)
+    events = {one.key: one for one in batch if isinstance(one, RecordedEvent)}
+    snapshots = {one.key: one for one in batch if isinstance(one, RecordedSnapshot)}
     labels, cameras = _labels(events.values()), _cameras(events.values())
     keys = events.keys() | snapshots.keys()
     with transaction.atomic():
-        new = _new(events)
-        _insert([_record(event, labels, cameras) for event in new])
-        _keep(_missing(snapshots))
+        known = set(Record.objects.filter(key__in=events.keys()).values_list("key", flat=True))
+        new = [event for key, event in sorted(events.items()) if key not in known]
+        # Another recorder may have been quicker with some of them: ON CONFLICT DO NOTHING.
+        rows = [_record(event, labels, cameras) for event in new]
+        Record.objects.bulk_create(rows, ignore_conflicts=True)
+        # A retained picture comes with each connection.
+        pictured = Record.objects.filter(key__in=snapshots).exclude(picture=None)
+        there = set(pictured.values_list("key", flat=True))
+        _store_pictures([one for key, one in sorted(snapshots.items()) if key not in there])
         link(keys)
     link(keys)
     return len(new)
-
-
-def _missing(snapshots: dict[UUID, RecordedSnapshot]) -> list[RecordedSnapshot]:
-    """Without those that are there: a retained one comes with each connection."""
-    pictured = Record.objects.filter(key__in=snapshots).exclude(picture=None)
-    there = set(pictured.values_list("key", flat=True))
-    return [snapshot for key, snapshot in sorted(snapshots.items()) if key not in there]
 
 
 def _labels(events: Collection[RecordedEvent]) -> dict[str, int]:
@@ -53,7 +55,8 @@ def _labels(events: Collection[RecordedEvent]) -> dict[str, int]:
     for each other.
     """
     first: dict[str, datetime] = {}
-    for event in events:
+    for recorded in events:
+        event = recorded.event
         first[event.label] = min(event.at, first.get(event.label, event.at))
     found = {label.name: label for label in Label.objects.filter(name__in=first.keys())}
     for name, at in sorted(first.items()):
@@ -76,18 +79,14 @@ def _cameras(events: Collection[RecordedEvent]) -> dict[tuple[str, str], int]:
     return found
 
 
-def _new(events: dict[UUID, RecordedEvent]) -> list[RecordedEvent]:
-    known = set(Record.objects.filter(key__in=events.keys()).values_list("key", flat=True))
-    return [event for key, event in sorted(events.items()) if key not in known]
-
-
 def _record(
-    event: RecordedEvent, labels: dict[str, int], cameras: dict[tuple[str, str], int]
+    recorded: RecordedEvent, labels: dict[str, int], cameras: dict[tuple[str, str], int]
 ) -> Record:
+    event = recorded.event
     return Record(
         key=event.key,
         source=Record.Source.EVENT,
-        camera_id=cameras[event.device, event.camera],
+        camera_id=cameras[recorded.device, recorded.camera],
         at=event.at,
         day=timezone.localdate(event.at),
         label_id=labels[event.label],
@@ -100,20 +99,14 @@ def _record(
     )
 
 
-def _insert(records: list[Record]) -> None:
-    """Another recorder may have been quicker with some of them: ON CONFLICT DO NOTHING."""
-    Record.objects.bulk_create(records, ignore_conflicts=True)
-
-
-def _keep(snapshots: Sequence[RecordedSnapshot]) -> None:
+def _store_pictures(snapshots: Sequence[RecordedSnapshot]) -> None:
     """Store the pictures, and note which events they belong to: rows first, as ``store.put``."""
     names = [hashlib.sha256(snapshot.jpeg).hexdigest() for snapshot in snapshots]
-    named = dict(sorted(zip(names, snapshots, strict=True), key=itemgetter(0)))
+    named = dict(zip(names, snapshots, strict=True))
     rows = [Picture(sha256=name, size=len(snapshot.jpeg)) for name, snapshot in named.items()]
-    Picture.objects.bulk_create(rows, ignore_conflicts=True)
-    ids = dict(Picture.objects.filter(sha256__in=named).values_list("sha256", "id"))
+    pictures = store.reserve(rows)
     waiting = [
-        EventPicture(key=snapshot.key, picture_id=ids[name])
+        EventPicture(key=snapshot.key, picture=pictures[name])
         for name, snapshot in zip(names, snapshots, strict=True)
     ]
     EventPicture.objects.bulk_create(waiting, ignore_conflicts=True)
@@ -125,7 +118,7 @@ def _keep(snapshots: Sequence[RecordedSnapshot]) -> None:
 
 
 def link(keys: Collection[UUID]) -> None:
-    """Give those events their pictures whose both halves are there."""
+    """Give the events of these ``keys`` their pictures, where both are there."""
     waiting = set(EventPicture.objects.filter(key__in=keys).values_list("key", flat=True))
     # Read once: one that another recorder commits now is not to lose its picture below.
     both = list(Record.objects.filter(key__in=waiting).values_list("key", flat=True))
@@ -135,3 +128,17 @@ def link(keys: Collection[UUID]) -> None:
     with transaction.atomic():
         Record.objects.filter(key__in=both, picture=None).update(picture=Subquery(pictures))
         EventPicture.objects.filter(key__in=both).delete()
+
+
+def drop_unmatched(before: datetime) -> int:
+    """Delete pictures that have waited for their event since ``before``; how many, at most 500.
+
+    Raises Django's errors for the database, and the storage's.
+    """
+    old = EventPicture.objects.filter(created_at__lt=before).order_by("created_at")[:_MAX_DROPPED]
+    # Killed between its commit and its second look, a recorder may have left both halves there.
+    link(set(old.values_list("key", flat=True)))
+    rows = dict(old.values_list("id", "picture_id"))
+    EventPicture.objects.filter(id__in=list(rows)).delete()
+    remove_unused(set(rows.values()))
+    return len(rows)

@@ -65,7 +65,7 @@ def remove_unused(ids: Collection[int]) -> int:
     refuses those that had read it before. Raises as ``delete``.
     """
     with transaction.atomic():
-        locked = Picture.objects.select_for_update().filter(id__in=ids).order_by("id")
+        locked = Picture.objects.select_for_update().filter(id__in=ids).order_by("sha256")
         # Asked only now, as whoever held the lock may use one of them since.
         gone = dict(
             unused().filter(id__in=[picture.id for picture in locked]).values_list("id", "sha256")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext, gettext_noop
 
 from edge_classifier.web.models import Record
@@ -43,28 +44,23 @@ class DisplayedRecord:
     timings_ms: list[tuple[str, float]]
 
 
+def with_relations(records: QuerySet[Record]) -> QuerySet[Record]:
+    """``records`` with all that a page shows of them, in one query."""
+    return records.select_related("label", "picture", "camera", "owner", "truth", "reviewer")
+
+
 def shown(record: Record) -> DisplayedRecord:
-    """``record``, whose ``label`` and ``picture`` have been read with it."""
-    detail = record.detail
-    return DisplayedRecord(record, _bars(record), _box(detail.get("crop")), _timings(record))
-
-
-def _bars(record: Record) -> list[ScoreBar]:
-    """All that was told; of an event that is its label only."""
-    if not record.top:
-        return [ScoreBar(label_name(record.label), f"{record.score:.2f}")]
+    """``record``, which was read by ``with_relations``."""
     chinese = record.detail.get("chinese", {})
-    return [
+    bars = [
         ScoreBar(named(name, chinese.get(name, "")), f"{score:.2f}") for name, score in record.top
     ]
-
-
-def _box(crop: list[float] | None) -> CropOverlay | None:
-    if not crop:
-        return None
-    return CropOverlay(*(f"{100 * side:.3f}" for side in crop))
-
-
-def _timings(record: Record) -> list[tuple[str, float]]:
-    known = record.detail.get("timings_ms", {})
-    return [(gettext(step), ms) for step, ms in known.items() if step in _STEPS]
+    crop = record.detail.get("crop")
+    timings = record.detail.get("timings_ms", {})
+    return DisplayedRecord(
+        record,
+        # An event tells its label only.
+        bars or [ScoreBar(label_name(record.label), f"{record.score:.2f}")],
+        CropOverlay(*(f"{100 * side:.3f}" for side in crop)) if crop else None,
+        [(gettext(step), ms) for step, ms in timings.items() if step in _STEPS],
+    )

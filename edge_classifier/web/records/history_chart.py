@@ -3,15 +3,18 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from django.db.models import Count, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext
 
 from edge_classifier.web.models import Label, Record
 from edge_classifier.web.templatetags.words import label_name
 
 # How often a label, by its id, was seen on a day.
 Counts = Mapping[tuple[date, int], int]
+_DAYS = 30
 _MOST_SERIES = 6
 # Of the room of a day, what stays free beside its bar.
 _GAP = 0.2
@@ -69,6 +72,23 @@ class Chart:
     series: list[Series]
     bars: list[ChartBar]
     lines: list[ChartLine]
+
+
+def of_last_days(
+    records: QuerySet[Record], since: datetime | None, until: datetime | None
+) -> Chart | None:
+    """The chart of the last days of ``records``, which are between the two; None without any.
+
+    ``until`` is the first moment that does not belong to them.
+    """
+    last = timezone.localdate()
+    if until:
+        last = min(last, timezone.localdate(until - timedelta(microseconds=1)))
+    first = last - timedelta(days=_DAYS - 1)
+    if since:
+        first = max(first, timezone.localdate(since))
+    found = counts(records, first, last)
+    return chart(found, shown_labels(found), gettext("others"), first, last) if found else None
 
 
 def counts(records: QuerySet[Record], first: date, last: date) -> Counts:

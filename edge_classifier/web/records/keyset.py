@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 
 from edge_classifier.errors import UsageError
 from edge_classifier.web.models import Record
+from edge_classifier.web.records.display import with_relations
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TOKEN = re.compile(r"(\d{1,16})\.(\d{1,18})", re.ASCII)
@@ -55,8 +56,7 @@ def fetch(records: QuerySet[Record], order: tuple[str, str], size: int) -> list[
     Two queries: where no index has the order, numbers are sorted and not whole rows.
     """
     ids = list(records.order_by(*order).values_list("id", flat=True)[:size])
-    related = ("label", "truth", "camera", "picture", "owner", "reviewer")
-    return list(Record.objects.filter(id__in=ids).select_related(*related).order_by(*order))
+    return list(with_relations(Record.objects.filter(id__in=ids)).order_by(*order))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,13 @@
 
 import hashlib
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, default_storage
+from django.db import connection, transaction
 
 from edge_classifier.files import replacing
 from edge_classifier.web.models import Picture
@@ -32,10 +34,40 @@ def put(jpeg: bytes, width: int | None = None, height: int | None = None) -> Pic
     for used. The row comes before the file: who deletes both could come between otherwise.
     """
     sha256 = hashlib.sha256(jpeg).hexdigest()
-    facts = {"size": len(jpeg), "width": width, "height": height}
-    picture, _ = Picture.objects.get_or_create(sha256=sha256, defaults=facts)
+    row = Picture(sha256=sha256, size=len(jpeg), width=width, height=height)
+    picture = reserve([row])[sha256]
     put_file(picture_name(sha256), jpeg)
     return picture
+
+
+def put_thumbnail(sha256: str, jpeg: bytes) -> None:
+    """Keep the thumbnail of a picture, unless the picture has been deleted meanwhile.
+
+    Raises OSError, storage's own errors, and Django's for the database.
+    """
+    with transaction.atomic():
+        # Nobody deletes the files while we hold the row: no thumbnail is left without a picture.
+        if Picture.objects.select_for_update(no_key=True).filter(sha256=sha256).first():
+            put_file(thumbnail_name(sha256), jpeg)
+
+
+def reserve(rows: Iterable[Picture]) -> dict[str, Picture]:
+    """The pictures as they are in the table, by hash; made where there are none.
+
+    Nobody deletes them before the transaction has ended that this is called in, whatever the
+    database. Raises RuntimeError outside a transaction.
+    """
+    if not connection.in_atomic_block:
+        raise RuntimeError("a picture is kept in the transaction that makes its record")
+    wanted = {row.sha256: row for row in rows}
+    found: dict[str, Picture] = {}
+    # More than once only where a row was there, and was deleted while we waited for its lock.
+    while missing := sorted(wanted.keys() - found.keys()):
+        Picture.objects.bulk_create([wanted[name] for name in missing], ignore_conflicts=True)
+        # In the order in which all lock them, so that no two wait for each other.
+        locked = Picture.objects.select_for_update(no_key=True).order_by("sha256")
+        found.update({row.sha256: row for row in locked.filter(sha256__in=missing)})
+    return found
 
 
 def put_file(name: str, content: bytes) -> None:

@@ -9,13 +9,22 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
 
 from edge_classifier import child
 from edge_classifier.errors import EdgeClassifierError, PictureError
-from edge_classifier.web.worker.protocol import Message, receive, send
-from edge_classifier.web.worker.results import Classified, classified_to, error_to, model_to
-from edge_classifier.web.worker.tasks import ClassifyTask, DescribeTask, Task, from_message
+from edge_classifier.web.worker.messages import (
+    Classified,
+    ClassifyTask,
+    DescribeTask,
+    Message,
+    Task,
+    classified_to_message,
+    error_to_message,
+    model_to_message,
+    receive,
+    send,
+    task_from_message,
+)
 
 # The daemon and the page go first.
 _NICENESS = 10
@@ -29,56 +38,50 @@ def _main(memory_mb: int) -> None:
     # A bomb, or a fault in a decoder, must not take the machine's memory and disk.
     child.limit_memory(memory_mb << 20)
     resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_LIMIT, _FILE_LIMIT))
-    questions, answers = _question_stream(), child.answer_stream()
-    tasks = TaskRunner()
+    # Both pipes get other numbers: no library may read what the page asks, or print into an answer.
+    questions, answers = os.fdopen(os.dup(0), "rb"), child.answer_stream()
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    runner = TaskRunner()
     while True:
         try:
             question = receive(questions)
         except EOFError:  # The page has ended, however that came.
             return
-        send(answers, _answer(tasks, question))
-
-
-def _question_stream() -> BinaryIO:
-    """Standard input by another number: no library may read what the page asks."""
-    questions, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    return os.fdopen(questions, "rb")
-
-
-def _answer(tasks: "TaskRunner", question: Message) -> Message:
-    try:
-        return tasks.run(from_message(question), question.parts)
-    except EdgeClassifierError as error:
-        return error_to(error)
-    except MemoryError:
-        return error_to(PictureError("the picture", "needs more memory than there is"))
+        send(answers, runner.answer(question))
 
 
 class TaskRunner:
-    """What can be asked; imported when it is, as thumbnails need neither numpy nor a runtime."""
+    """Does what is asked.
+
+    Code is imported when it is needed: a thumbnail takes neither numpy nor a runtime.
+    """
 
     def __init__(self) -> None:
         self._classify: Callable[[ClassifyTask], Classified] | None = None
 
-    def run(self, task: Task, parts: tuple[bytes, ...]) -> Message:
-        """Do ``task``. Raises PictureError, ModelError, ContractError, MissingFileError."""
+    def answer(self, question: Message) -> Message:
+        """The result of a task, or the error that it ended with."""
+        try:
+            return self._run(task_from_message(question), question.parts)
+        except EdgeClassifierError as error:
+            return error_to_message(error)
+        except MemoryError:
+            return error_to_message(PictureError("the picture", "needs more memory than there is"))
+
+    def _run(self, task: Task, parts: tuple[bytes, ...]) -> Message:
         if isinstance(task, ClassifyTask):
-            return classified_to(self._classified(task))
+            if self._classify is None:
+                from edge_classifier.web.worker.child_networks import LoadedNetworks
+
+                self._classify = LoadedNetworks().classify
+            return classified_to_message(self._classify(task))
         if isinstance(task, DescribeTask):
             from edge_classifier.web.worker.child_networks import describe
 
-            return model_to(describe(Path(task.model)))
+            return model_to_message(describe(Path(task.model)))
         from edge_classifier.web.worker.child_pictures import thumbnail_of
 
         return Message({}, (thumbnail_of(parts[0], task.pixel_limit),))
-
-    def _classified(self, task: ClassifyTask) -> Classified:
-        if self._classify is None:
-            from edge_classifier.web.worker.child_networks import LoadedNetworks
-
-            self._classify = LoadedNetworks().classify
-        return self._classify(task)
 
 
 if __name__ == "__main__":

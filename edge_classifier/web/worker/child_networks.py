@@ -1,13 +1,12 @@
 """Classifying, by the same step as the daemon and the command line."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
-from edge_classifier.assembly import LoadedModel, ModelChoice, load_model
+from edge_classifier.assembly import ModelChoice, load_model
 from edge_classifier.classifier import Answer, Classifier
 from edge_classifier.core.contract import Contract
 from edge_classifier.core.frame import Frame
@@ -19,8 +18,13 @@ from edge_classifier.errors import MissingFileError
 from edge_classifier.modelfile.catalogue import Catalogue, load_catalogue
 from edge_classifier.vision.pictures import load_picture
 from edge_classifier.web.worker.child_pictures import encoded, shrunk, thumbnail
-from edge_classifier.web.worker.results import Classified, CropBox, LabelScore, ModelDescription
-from edge_classifier.web.worker.tasks import ClassifyTask
+from edge_classifier.web.worker.messages import (
+    Classified,
+    ClassifyTask,
+    CropBox,
+    LabelScore,
+    ModelDescription,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +46,31 @@ class LoadedNetworks:
     def classify(self, task: ClassifyTask) -> Classified:
         """Raises PictureError, and the errors of loading a model."""
         network = self._network(task)
+        contract = network.classifier.contract
         began = time.perf_counter()
-        frame = _read(task, network.classifier.contract)
+        # Decoded once: no smaller than what is kept, nor than what the network sees.
+        width, height = (max(side, task.keep_px) for side in enough(contract))
+        frame = load_picture(
+            task.picture, at_least=(width, height), pixel_limit=task.pixel_limit
+        ).frame
         decoded = time.perf_counter()
         answer = network.classifier.classify(frame)
         answered = time.perf_counter()
         image = shrunk(Image.fromarray(frame.pixels), task.keep_px)
         jpeg, small = encoded(image), thumbnail(image)
         done = time.perf_counter()
+        best, *others = answer.predictions
+        # Of a quantized network with many labels, most score exactly nothing.
+        scoring = [best, *(other for other in others if other.score > 0)]
+        named = name_predictions([(0, best.score)], (best.label,), task.threshold, UNKNOWN)
         return Classified(
             jpeg=jpeg,
             thumbnail=small,
             width=image.width,
             height=image.height,
-            label=_label(answer.predictions[0], task.threshold),
-            top=tuple(_scored(found, network.chinese) for found in _scoring(answer.predictions)),
-            crop=_crop(frame, network.classifier.contract),
+            label=named[0].label,
+            top=tuple(_label_score(found, network.chinese) for found in scoring),
+            crop=_crop(frame, contract),
             timings_ms={
                 "decode": 1e3 * (decoded - began),
                 "preprocess": answer.preprocess_ms,
@@ -74,14 +87,16 @@ class LoadedNetworks:
         key = str(path), path.stat().st_mtime_ns, path.stat().st_size
         if self._kept is None or self._kept.key != key:
             self._kept = None  # Before the next one: there is memory for one.
-            self._kept = _load(reference, key, task.top_k)
+            # Not on an accelerator, of which there is one, and the daemon has it.
+            loaded = load_model(ModelChoice(reference, CPU))
+            self._kept = _Network(
+                key,
+                # As daemons tell it.
+                f"{loaded.name}@{loaded.sha256[:8]}",
+                loaded.classifier(Answer(task.top_k)),
+                _chinese(loaded.resolved.contract),
+            )
         return self._kept
-
-
-def _read(task: ClassifyTask, contract: Contract) -> Frame:
-    """Decoded once: no smaller than what is kept, nor than what the network sees."""
-    width, height = (max(side, task.keep_px) for side in enough(contract))
-    return load_picture(task.picture, at_least=(width, height), pixel_limit=task.pixel_limit).frame
 
 
 def _reference(task: ClassifyTask, catalogue: Catalogue) -> str:
@@ -98,35 +113,13 @@ def _reference(task: ClassifyTask, catalogue: Catalogue) -> str:
         raise
 
 
-def _load(reference: str, key: tuple[str, int, int], top_k: int) -> _Network:
-    # Not on an accelerator, of which there is one, and the daemon has it.
-    loaded = load_model(ModelChoice(reference, CPU))
-    classifier = loaded.classifier(Answer(top_k))
-    return _Network(key, _id(loaded), classifier, _chinese(loaded.resolved.contract))
-
-
-def _id(loaded: LoadedModel) -> str:
-    """As daemons tell it."""
-    return f"{loaded.name}@{loaded.sha256[:8]}"
-
-
 def _chinese(contract: Contract) -> tuple[str, ...]:
     """One name a label, or none at all."""
     names = display_names(contract, "zh")
     return () if names is contract.labels else names
 
 
-def _label(best: Prediction, threshold: float) -> str:
-    return name_predictions([(0, best.score)], (best.label,), threshold, UNKNOWN)[0].label
-
-
-def _scoring(predictions: Sequence[Prediction]) -> list[Prediction]:
-    """The best, and what scores at all: quantized, most labels of many score exactly nothing."""
-    best, *others = predictions
-    return [best, *(other for other in others if other.score > 0)]
-
-
-def _scored(found: Prediction, chinese: tuple[str, ...]) -> LabelScore:
+def _label_score(found: Prediction, chinese: tuple[str, ...]) -> LabelScore:
     name = chinese[found.index] if chinese and found.index is not None else ""
     return LabelScore(found.label, name, found.score)
 

@@ -5,7 +5,7 @@ import io
 from PIL import Image
 
 from edge_classifier.errors import PictureError
-from edge_classifier.web.worker.tasks import THUMBNAIL_PX
+from edge_classifier.web.worker.messages import THUMBNAIL_PX
 
 # Of what is kept, for reviewers and for training: hardly to be told from the upload.
 QUALITY = 88

@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from edge_classifier.web.accounts import tokens
-from edge_classifier.web.accounts.token_views import MOST
+from edge_classifier.web.accounts.views import MOST_TOKENS
 from edge_classifier.web.models import Token, User
 
 
@@ -97,11 +97,11 @@ def test_page_escapes_names(viewer: Client) -> None:
 
 def test_page_makes_no_more_than_it_can_show(viewer: Client) -> None:
     owner = User.objects.get(username="viewer")
-    for number in range(MOST):
+    for number in range(MOST_TOKENS):
         tokens.make(owner, str(number))
     answer = viewer.post("/tokens/make", {"name": "one more"})
     assert "errorlist" in answer.content.decode()
-    assert owner.tokens.count() == MOST
+    assert owner.tokens.count() == MOST_TOKENS
 
 
 def test_revoked_token_lets_nobody_in(viewer: Client) -> None:

@@ -23,7 +23,7 @@ from edge_classifier.web.models import Label, Record, User
 from edge_classifier.web.records import picture_storage as store
 from edge_classifier.web.settings import AccessSettings, UploadSettings
 from edge_classifier.web.worker.client import PictureWorker
-from edge_classifier.web.worker.results import Classified, CropBox, LabelScore
+from edge_classifier.web.worker.messages import Classified, CropBox, LabelScore
 from tests.web import making
 from tests.web.conftest import SETTINGS
 from tests.web.working import decoded, encoded, image, working

@@ -1,5 +1,6 @@
 """Models compared on reviewed pictures, by the real command in a child process."""
 
+import threading
 from collections.abc import Iterator
 from datetime import date
 
@@ -119,6 +120,22 @@ def test_comparison_is_started_shown_and_one_at_a_time(
     assert "1 of 2 pictures right" in page
     assert f"/review?record={record.key}" in page
     assert "is a label of flowers" in page
+
+
+def test_comparison_for_which_the_system_has_no_thread_is_told_and_holds_up_no_other(
+    reviewer: Client, page: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    review("red", "red")
+    review("blue", "blue")
+
+    def no_thread(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        answer = reviewer.post("/review/compare", {"model": "tiny"}, follow=True)
+    assert "could not be started" in answer.content.decode()
+    assert compared(page, "tiny")
 
 
 def test_comparison_ticked_ones_are_shown_side_by_side(reviewer: Client) -> None:

@@ -1,5 +1,6 @@
 """The models page, with the real child process; the daemon's side is played by ``Daemons``."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -13,13 +14,19 @@ from django.test import Client
 
 from edge_classifier.errors import MissingFileError, UnavailableError, UsageError
 from edge_classifier.modelfile.bundle import CARD_FILE, LABELS_FILE, append_bundle
-from edge_classifier.modelfile.catalogue import load_catalogue, sha256_of
+from edge_classifier.modelfile.catalogue import (
+    CATALOGUE_VARIABLE,
+    MODELS_VARIABLE,
+    load_catalogue,
+    sha256_of,
+)
 from edge_classifier.web.apps import Services
 from edge_classifier.web.installed_models.store import ModelStore
 from edge_classifier.web.settings import ClassifySettings, UploadSettings, WebSettings
 from edge_classifier.web.worker.client import PictureWorker
 from tests import tiny
 from tests.web import making
+from tests.web.working import working
 
 _CARD = "# Colours\n\n<script>alert(1)</script> <b>bold</b>\n"
 Change = Callable[..., Services]
@@ -112,6 +119,53 @@ def test_installed_are_the_embedded_ones_of_the_catalogue(page: Services) -> Non
 
 def test_current_without_a_choice_is_the_catalogue_s_default(db: None, page: Services) -> None:
     assert (page.models.chosen(), page.models.current()) == ("", load_catalogue().default)
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, network: bytes, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A catalogue of an administrator's own, with a pulled model as its default; its file."""
+    folder = tmp_path / "pulled"
+    folder.mkdir()
+    (folder / "tiny.tflite").write_bytes(network)
+    entry = """
+[[model]]
+name = "{name}"
+file = "{name}.tflite"
+title = "Colours"
+input = [8, 8]
+licence = "MIT"
+source = "here"
+sha256 = "{sha256}"
+"""
+    sha256 = hashlib.sha256(network).hexdigest()
+    file = tmp_path / "mirror.toml"
+    entries = [entry.format(name=name, sha256=sha256) for name in ("tiny", "not-pulled")]
+    file.write_text('default = "tiny"\n' + "".join(entries), "utf-8")
+    monkeypatch.setenv(MODELS_VARIABLE, str(folder))
+    monkeypatch.setenv(CATALOGUE_VARIABLE, str(file))
+    return file
+
+
+def test_models_are_those_of_the_catalogue_that_the_child_process_reads(
+    administrator: Client, page: Services, change: Change, mirror: Path, tmp_path: Path
+) -> None:
+    """The default, and what was pulled; what is not here is not listed."""
+    picture = tmp_path / "picture.jpg"
+    picture.write_bytes(making.jpeg((220, 20, 20)))
+    with working(page.places.models) as worker:
+        store = change(worker=worker).models
+        found = worker.classify(picture, store.chosen())
+    (listed,) = store.installed()
+    assert (found.label, found.model) == ("red", listed.version)
+    assert (listed.name, listed.title, listed.is_uploaded) == ("tiny", "Colours", False)
+    assert store.current() == "tiny"
+    shown = administrator.get("/models").content.decode()
+    assert "Colours" in shown
+    assert "efficientnet" not in shown
+    assert "not-pulled" not in shown
+    assert "Colours" in administrator.get("/models/tiny/report").content.decode()
+    answer = administrator.post("/models/tiny/delete", follow=True).content.decode()
+    assert "is not an upload and stays" in answer.lower()
 
 
 def test_chosen_is_the_administrator_s_then_the_settings(
@@ -253,7 +307,7 @@ def test_delete_of_a_model_in_use_is_refused(
 
 def test_delete_of_an_embedded_model_is_refused(administrator: Client, page: Services) -> None:
     shown = administrator.post("/models/flowers/delete", follow=True).content.decode()
-    assert "came with the program and stays" in shown.lower()
+    assert "is not an upload and stays" in shown.lower()
     assert page.models.find("flowers").path.is_file()
 
 

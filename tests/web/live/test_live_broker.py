@@ -11,6 +11,8 @@ import pytest
 from paho.mqtt import client as paho
 
 from edge_classifier.errors import UnavailableError
+from edge_classifier.mqtt.connection import ReceivedMessage
+from edge_classifier.web.live.live_state import LiveState
 from edge_classifier.web.live.live_view import LiveView
 from edge_classifier.web.live.stream import Stream
 from edge_classifier.web.settings import ServerSettings, WebMqttSettings, WebSettings
@@ -108,6 +110,41 @@ def test_connection_comes_back_after_the_broker_was_killed(broker: Broker) -> No
         broker.start()
         eventually(lambda: live.broker["connected"] and knows(live))
         assert live.broker["reason"] == ""
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_connection_whose_thread_has_failed_is_replaced(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """paho's thread ends with the error, and tells nobody."""
+    receive, failures = LiveView._on_message, iter([True])
+
+    def failing(self: LiveView, message: ReceivedMessage) -> None:
+        if next(failures, False):
+            raise KeyError("unforeseen")
+        receive(self, message)
+
+    monkeypatch.setattr(LiveView, "_on_message", failing)
+    with Daemon(broker.port), following(broker.port) as live:
+        eventually(lambda: live.broker["connected"] and knows(live))
+
+
+@pytest.mark.parametrize(("owner", "step"), [(LiveView, "_dial"), (LiveState, "sweep")])
+def test_thread_that_fails_as_nobody_foresaw_goes_on_and_is_a_problem_meanwhile(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch, owner: type, step: str
+) -> None:
+    does, failures, went_on = getattr(owner, step), iter([True]), threading.Event()
+
+    def failing(self: Any, *arguments: Any) -> Any:
+        if next(failures, False):
+            raise KeyError("unforeseen")
+        went_on.set()
+        return does(self, *arguments)
+
+    monkeypatch.setattr(owner, step, failing)
+    with Daemon(broker.port), following(broker.port) as live:
+        eventually(lambda: "unforeseen" in live.problem)
+        eventually(lambda: went_on.is_set() and knows(live))
 
 
 def test_broker_that_is_not_there_is_said_and_tried_again(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from edge_classifier.web.models import Label, User
 from edge_classifier.web.recorder.recorder import RecorderStatus
 from edge_classifier.web.settings import ServerSettings, WebMqttSettings, WebSettings
 from tests.web.making import jpeg
+from tests.web.recording import event_payload
 
 # A stream lets its connection to the database go, which ends a transaction around the test.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -44,7 +45,7 @@ def live(change: Callable[..., Services]) -> LiveView:
 
 def tell(live: LiveView, topic: str, payload: bytes | dict[str, Any]) -> None:
     body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-    live._heard(f"edge-classifier/{topic}", body)
+    live._take(f"edge-classifier/{topic}", body)
 
 
 def state(**changed: Any) -> dict[str, Any]:
@@ -56,17 +57,12 @@ def tell_all(live: LiveView) -> None:
     tell(live, "pi/availability", b"online")
     tell(live, "pi/front/availability", b"online")
     tell(live, "pi/front/state", state())
-    tell(live, "pi/front/event", {"to": "dog", "score": 0.7, **_stamp(), **_DELAY})
+    tell(live, "pi/front/event", event_payload(1, to="dog", score=0.7))
     tell(live, "pi/front/snapshot", jpeg())
     tell(live, "pi/stats", {"uptime_s": 7500, "cameras": {"front": {"fps": 5.1}}, **_HOST})
 
 
-_DELAY = {"capture_to_publish_ms": 7.4}
 _HOST = {"host": {"memory_mb": 103.9, "temperature_c": 51.2}, "publisher": {"waiting": 3}}
-
-
-def _stamp() -> dict[str, str]:
-    return {"ts": datetime(2026, 11, 22, 11, 39, tzinfo=UTC).isoformat()}
 
 
 def test_page_shows_each_camera_with_all_that_is_known(viewer: Client, live: LiveView) -> None:

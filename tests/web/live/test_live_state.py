@@ -7,9 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_classifier.web.live import parsing as reading
-from edge_classifier.web.live.latest_frames import LatestFrames
-from edge_classifier.web.live.live_state import MOST_CAMERAS, MOST_DEVICES, SWEEP_S, LiveState
+from edge_classifier.mqtt.topics import is_name
+from edge_classifier.web.live.live_state import (
+    MAX_CAMERAS,
+    MAX_DEVICES,
+    MAX_JPEG,
+    SWEEP_S,
+    LatestFrames,
+    LiveState,
+)
 from edge_classifier.web.live.score_history import (
     MOST_POINTS,
     OLDEST_S,
@@ -18,6 +24,7 @@ from edge_classifier.web.live.score_history import (
     chart,
     recent,
 )
+from tests.web.recording import event_payload
 
 NOW = 1_795_000_000.0
 STAMP = "2026-11-18T10:26:40.000Z"  # NOW
@@ -31,26 +38,26 @@ def state(**changed: Any) -> bytes:
 
 
 def event(**changed: Any) -> bytes:
-    told = {"to": "dog", "score": 0.9, "ts": STAMP, "capture_to_publish_ms": 7.4, **changed}
-    return json.dumps(told).encode()
+    told = {"from": "cat", "to": "dog", "score": 0.9, "ts": STAMP, "capture_to_publish_ms": 7.4}
+    return event_payload(1, **{**told, **changed})
 
 
-def told(*messages: tuple[str, bytes], board: LiveState | None = None) -> LiveState:
-    """A board on which ``messages`` have come; topics are without their base."""
-    board = board or LiveState("base")
+def told(*messages: tuple[str, bytes], live: LiveState | None = None) -> LiveState:
+    """A live on which ``messages`` have come; topics are without their base."""
+    live = live or LiveState("base")
     for topic, payload in messages:
-        board.take(f"base/{topic}", payload, NOW)
-    return board
+        live.take(f"base/{topic}", payload, NOW)
+    return live
 
 
-def camera(board: LiveState) -> dict[str, Any]:
-    found = board.camera("pi", "front", NOW)
+def camera(live: LiveState) -> dict[str, Any]:
+    found = live.camera("pi", "front", NOW)
     assert found
     return found
 
 
 def test_camera_is_shown_with_what_it_told_last() -> None:
-    board = told(
+    live = told(
         ("pi/availability", b"online"),
         ("pi/front/availability", b"online"),
         ("pi/front/state", state()),
@@ -58,13 +65,13 @@ def test_camera_is_shown_with_what_it_told_last() -> None:
         ("pi/stats", b'{"cameras": {"front": {"fps": 5.1}}, "host": {"memory_mb": 104}}'),
         ("pi/info", b'{"version": "0.1.0"}'),
     )
-    shown = camera(board)
+    shown = camera(live)
     assert (shown["label"], shown["score"], shown["online"]) == ("cat", 0.8, True)
     assert (shown["fps"], shown["delay_ms"]) == (5.1, 7.4)
-    device = board.device("pi")
+    device = live.device("pi")
     assert device is not None
     assert (device["memory_mb"], device["version"]) == (104, "0.1.0")
-    assert board.ignored == 0
+    assert live.ignored == 0
 
 
 @pytest.mark.parametrize(
@@ -77,8 +84,8 @@ def test_camera_is_shown_with_what_it_told_last() -> None:
     ],
 )
 def test_camera_is_online_only_with_its_device(device: bytes, word: bytes, shown: bool) -> None:
-    board = told(("pi/availability", device), ("pi/front/availability", word))
-    assert camera(board)["online"] is shown
+    live = told(("pi/availability", device), ("pi/front/availability", word))
+    assert camera(live)["online"] is shown
 
 
 @pytest.mark.parametrize(
@@ -102,7 +109,7 @@ def test_camera_is_online_only_with_its_device(device: bytes, word: bytes, shown
         ("pi/front/event", event(to=None)),
         ("pi/front/snapshot", b"<svg onload=alert(1)>"),
         ("pi/front/snapshot", b"GIF89a"),
-        ("pi/front/snapshot", JPEG + bytes(reading.MOST_JPEG)),
+        ("pi/front/snapshot", JPEG + bytes(MAX_JPEG)),
         ("pi/front/availability", b"perhaps"),
         ("pi/front/other", b"x"),
         ("pi/stats", b"7"),
@@ -115,8 +122,8 @@ def test_camera_is_online_only_with_its_device(device: bytes, word: bytes, shown
     ],
 )
 def test_message_without_sense_changes_nothing(topic: str, payload: bytes) -> None:
-    board = told((topic, payload))
-    assert (board.names(), board.version) == ([], 1)
+    live = told((topic, payload))
+    assert (live.names(), live.version) == ([], 1)
 
 
 @given(
@@ -143,96 +150,96 @@ def test_message_without_sense_changes_nothing(topic: str, payload: bytes) -> No
 def test_any_payload_on_any_topic_raises_nothing_and_can_be_shown(
     kind: str, of_camera: bool, payload: bytes
 ) -> None:
-    board = told(("pi/front/state", state()))
-    told((f"pi/front/{kind}" if of_camera else f"pi/{kind}", payload), board=board)
-    assert json.dumps(list(board.view()), allow_nan=False).encode("utf-8")
+    live = told(("pi/front/state", state()))
+    told((f"pi/front/{kind}" if of_camera else f"pi/{kind}", payload), live=live)
+    assert json.dumps(list(live.view()), allow_nan=False).encode("utf-8")
 
 
 @given(st.text(max_size=60))
 def test_any_topic_raises_nothing(topic: str) -> None:
-    board = LiveState("base")
-    board.take(topic, state(), NOW)
-    board.take(f"base/{topic}", state(), NOW)
-    assert all(reading.is_name(name) for name in board.names())
+    live = LiveState("base")
+    live.take(topic, state(), NOW)
+    live.take(f"base/{topic}", state(), NOW)
+    assert all(is_name(name) for name in live.names())
 
 
 def test_text_from_a_device_is_one_line_of_printable_characters() -> None:
-    board = told(("pi/front/state", state(label="a\u202eb\n\x00\ud800c")))
-    assert camera(board)["label"] == "a b   c"
+    live = told(("pi/front/state", state(label="a\u202eb\n\x00\ud800c")))
+    assert camera(live)["label"] == "a b   c"
 
 
 def test_stamp_from_the_future_is_now() -> None:
-    board = told(("pi/front/state", state(ts="2099-01-01T00:00:00Z")))
-    assert camera(board)["at"] == NOW
+    live = told(("pi/front/state", state(ts="2099-01-01T00:00:00Z")))
+    assert camera(live)["at"] == NOW
 
 
 def test_change_of_one_camera_has_a_number_of_its_own() -> None:
-    board = told(("pi/front/state", state()), ("pi/back/state", state()))
-    seen = board.version
-    told(("pi/back/state", state(label="dog")), board=board)
-    [(_, device, cameras)] = board.outline().devices
+    live = told(("pi/front/state", state()), ("pi/back/state", state()))
+    seen = live.version
+    told(("pi/back/state", state(label="dog")), live=live)
+    [(_, device, cameras)] = live.outline().devices
     assert [name for name, version in cameras if version > seen] == ["back"]
     assert device <= seen
-    assert board.outline().order <= seen
+    assert live.outline().order <= seen
 
 
 def test_repeated_availability_is_no_change() -> None:
-    board = told(("pi/availability", b"online"), ("pi/front/availability", b"online"))
-    seen = board.version
-    told(("pi/availability", b"online"), ("pi/front/availability", b"online"), board=board)
-    assert board.version == seen
+    live = told(("pi/availability", b"online"), ("pi/front/availability", b"online"))
+    seen = live.version
+    told(("pi/availability", b"online"), ("pi/front/availability", b"online"), live=live)
+    assert live.version == seen
 
 
 def test_late_event_of_an_outage_does_not_replace_a_newer_one() -> None:
     late = event(ts="2026-11-18T09:00:00Z", capture_to_publish_ms=5_000_000)
-    board = told(("pi/front/event", event()), ("pi/front/event", late))
-    assert camera(board)["delay_ms"] == 7.4
-    assert [point.label for point in camera_points(board)] == ["dog", "dog"]
+    live = told(("pi/front/event", event()), ("pi/front/event", late))
+    assert camera(live)["delay_ms"] == 7.4
+    assert [point.label for point in camera_points(live)] == ["dog", "dog"]
 
 
-def camera_points(board: LiveState) -> list[ScorePoint]:
-    return board._devices["pi"].cameras["front"].history.points
+def camera_points(live: LiveState) -> list[ScorePoint]:
+    return live._devices["pi"].cameras["front"].history.points
 
 
 @pytest.mark.parametrize(
     ("topic", "devices"), [("pi/availability", []), ("pi/front/availability", ["pi"])]
 )
 def test_whoever_takes_back_the_availability_is_no_more(topic: str, devices: list[str]) -> None:
-    board = told(
+    live = told(
         ("pi/availability", b"online"),
         ("pi/front/state", state()),
         ("pi/front/snapshot", JPEG),
         (topic, b""),
     )
-    assert (board.names(), board.camera("pi", "front", NOW)) == (devices, None)
-    assert board.frames.get(("pi", "front")) is None
+    assert (live.names(), live.camera("pi", "front", NOW)) == (devices, None)
+    assert live.frames.get(("pi", "front")) is None
 
 
 def test_device_that_is_not_told_again_after_a_connection_is_forgotten() -> None:
-    board = LiveState("base")
-    board.connected(NOW)
+    live = LiveState("base")
+    live.connected(NOW)
     told(
         ("gone/availability", b"online"),
         ("pi/availability", b"online"),
         ("pi/front/availability", b"online"),
         ("pi/old/availability", b"online"),
-        board=board,
+        live=live,
     )
-    board.connected(NOW)
-    assert board.online() == []
-    told(("pi/availability", b"online"), ("pi/front/availability", b"online"), board=board)
-    board.sweep(NOW + SWEEP_S - 1)
-    assert board.names() == ["gone", "pi"]
-    board.sweep(NOW + SWEEP_S)
-    assert board.names() == ["pi"]
-    assert [one["camera"] for one in next(board.view())["cameras"]] == ["front"]
+    live.connected(NOW)
+    assert live.online() == []
+    told(("pi/availability", b"online"), ("pi/front/availability", b"online"), live=live)
+    live.sweep(NOW + SWEEP_S - 1)
+    assert live.names() == ["gone", "pi"]
+    live.sweep(NOW + SWEEP_S)
+    assert live.names() == ["pi"]
+    assert [one["camera"] for one in next(live.view())["cameras"]] == ["front"]
 
 
 def test_more_devices_and_cameras_than_there_is_room_for_are_ignored() -> None:
-    board = told(*[(f"d{n}/availability", b"online") for n in range(MOST_DEVICES + 3)])
-    assert (len(board.names()), board.ignored) == (MOST_DEVICES, 3)
-    told(*[(f"d0/c{n}/availability", b"online") for n in range(MOST_CAMERAS + 5)], board=board)
-    assert board.ignored == 8
+    live = told(*[(f"d{n}/availability", b"online") for n in range(MAX_DEVICES + 3)])
+    assert (len(live.names()), live.ignored) == (MAX_DEVICES, 3)
+    told(*[(f"d0/c{n}/availability", b"online") for n in range(MAX_CAMERAS + 5)], live=live)
+    assert live.ignored == 8
 
 
 def test_frames_beyond_the_budget_go_oldest_first() -> None:
@@ -256,8 +263,8 @@ def test_history_is_bounded_in_order_and_keeps_the_newest(ages: list[float]) -> 
 
 
 def test_event_and_the_state_that_it_led_to_are_one_point() -> None:
-    board = told(("pi/front/event", event(to="cat", score=0.8)), ("pi/front/state", state()))
-    assert len(camera_points(board)) == 1
+    live = told(("pi/front/event", event(to="cat", score=0.8)), ("pi/front/state", state()))
+    assert len(camera_points(live)) == 1
 
 
 def test_point_of_a_device_whose_clock_is_wrong_is_left_out() -> None:

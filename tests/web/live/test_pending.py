@@ -11,7 +11,7 @@ def test_request_takes_its_first_response_and_keeps_no_others() -> None:
     with asks.opened("pi", "snapshot") as ask:
         for number in range(1_000):
             body = {"transaction": ask.transaction, "status": "ok", "data": {"number": number}}
-            asks.take("pi", "snapshot", json.dumps(body).encode())
+            asks.take_response("pi", "snapshot", json.dumps(body).encode())
         asks.give_up()
         assert ask.answer.qsize() == 1
         found = ask.answer.get_nowait()

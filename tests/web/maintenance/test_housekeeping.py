@@ -2,6 +2,8 @@
 
 import logging
 import os
+import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 from axes.models import AccessAttempt, AccessLog
 from django.contrib.sessions.models import Session
 from django.core.files.storage import default_storage
+from django.db.models import Sum
 from django.test import Client
 from django.utils import timezone
 from hypothesis import given
@@ -17,10 +20,9 @@ from hypothesis import strategies as st
 
 from edge_classifier.web.apps import Services
 from edge_classifier.web.configuration import Folders
-from edge_classifier.web.maintenance import cleanup as chores
-from edge_classifier.web.maintenance import retention
+from edge_classifier.web.maintenance import cleanup, retention
 from edge_classifier.web.maintenance.housekeeping import Housekeeping
-from edge_classifier.web.models import Picture, Record
+from edge_classifier.web.models import EventPicture, Picture, Record, User
 from edge_classifier.web.records import picture_storage as store
 from edge_classifier.web.settings import RetentionSettings
 from tests.waiting import eventually
@@ -62,11 +64,12 @@ def records(db: None) -> int:
         (replace(NEVER, days=2.5), "bde"),
         (replace(NEVER, days=2.5, reviewed=True), "de"),
         (replace(NEVER, days=5), "abcde"),
-        (replace(NEVER, max_records=5), "abcde"),
-        (replace(NEVER, max_records=3), "bde"),
+        (replace(NEVER, max_records=4), "abcde"),
+        (replace(NEVER, max_records=3), "bcde"),
+        (replace(NEVER, max_records=2), "bde"),
         (replace(NEVER, max_records=3, reviewed=True), "cde"),
-        (replace(NEVER, max_records=1), "b"),
-        (replace(NEVER, days=3.5, max_records=2), "be"),
+        (replace(NEVER, max_records=1), "be"),
+        (replace(NEVER, days=3.5, max_records=1), "be"),
     ],
 )
 def test_retention_keeps_the_newest_and_the_reviewed(
@@ -78,7 +81,8 @@ def test_retention_keeps_the_newest_and_the_reviewed(
 
 
 @pytest.mark.parametrize(
-    ("pictures", "expected"), [(5, "abcde"), (4, "bcde"), (2.5, "be"), (0.5, "b")]
+    ("pictures", "expected"),
+    [(4, "abcde"), (3, "bcde"), (2.5, "bde"), (1.5, "be"), (0.5, "b")],
 )
 def test_retention_by_bytes_deletes_no_more_than_it_must(
     records: int, pictures: float, expected: str
@@ -103,12 +107,53 @@ def test_retention_by_bytes_leaves_records_without_a_picture(db: None) -> None:
     assert left() == "e"
 
 
-def test_retention_says_when_what_stays_is_too_much(
-    records: int, caplog: pytest.LogCaptureFixture
+@pytest.fixture
+def many_reviewed(records: int) -> int:
+    """Nine reviewed records, newer than those of ``records``; the bytes of a picture."""
+    for number in range(9):
+        picture = making.jpeg((0, 20 * number, 0))
+        making.event(model="r", at=NOW, verdict="confirmed", picture=picture)
+    return records
+
+
+def test_retention_keeps_what_is_not_reviewed_though_the_reviewed_alone_are_too_much(
+    many_reviewed: int,
 ) -> None:
-    retention.apply(replace(NEVER, max_gb=1e-9), NOW)
-    assert left() == "b"
-    assert "above retention.max_gb" in caplog.text
+    limits = replace(NEVER, max_records=4, max_gb=4 * many_reviewed / 1e9)
+    assert retention.apply(limits, NOW) == 0
+    making.event(model="n", at=NOW, picture=making.jpeg((0, 0, 200)))
+    assert retention.apply(limits, NOW) == 1
+    assert left() == "bcde" + 9 * "r" + "n"
+
+
+def test_retention_does_not_count_snapshots_whose_event_never_came(records: int) -> None:
+    for number in range(1, 10):
+        picture = store.put(making.jpeg((0, 20 * number, 0)))
+        EventPicture.objects.create(key=uuid.uuid4(), picture=picture)
+    limit = replace(NEVER, max_gb=4 * records / 1e9)
+    assert retention.apply(limit, NOW) == 0
+    stay = Picture.objects.exclude(record__verdict="")
+    used = stay.aggregate(all=Sum("size"))["all"]
+    assert stay.count() == 10
+    assert retention.surplus(limit) == retention.Surplus(0, used)
+
+
+def test_retention_by_bytes_spares_records_whose_picture_would_stay(db: None) -> None:
+    making.event(model="s", at=days_ago(3), picture=making.jpeg((1, 0, 0)))
+    making.event(model="r", at=NOW, picture=making.jpeg((1, 0, 0)), verdict="confirmed")
+    making.event(model="o", at=days_ago(2), picture=making.jpeg((90, 0, 0)))
+    new = making.event(model="n", at=days_ago(1), picture=making.jpeg((200, 0, 0)))
+    retention.apply(replace(NEVER, max_gb=new.picture.size / 1e9), NOW)
+    assert left() == "snr"
+
+
+def test_retention_says_what_stays_above_the_limits(many_reviewed: int) -> None:
+    size = Picture.objects.filter(record__verdict="confirmed").aggregate(all=Sum("size"))["all"]
+    policy = replace(NEVER, max_records=9, max_gb=size / 2e9)
+    assert retention.surplus(policy) == retention.Surplus(10, size)
+    assert retention.surplus(replace(policy, max_records=10, max_gb=size / 1e9)) is None
+    assert retention.surplus(replace(policy, reviewed=True)) is None
+    assert retention.surplus(NEVER) is None
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 9)), max_size=20), st.integers(1, 60))
@@ -127,12 +172,12 @@ def test_enough_frees_what_it_must_with_as_few_as_can_be(
     assert not count or freed(count - 1) < excess
 
 
-def test_chores_delete_pictures_that_lost_their_record_yesterday(db: None) -> None:
+def test_cleanup_delete_pictures_that_lost_their_record_yesterday(db: None) -> None:
     lost, fresh = store.put(making.jpeg((1, 1, 1))), store.put(making.jpeg((2, 2, 2)))
     used = making.upload(picture=making.jpeg((3, 3, 3))).picture
     Picture.objects.exclude(id=fresh.id).update(created_at=days_ago(1.1))
     Picture.objects.filter(id=fresh.id).update(created_at=days_ago(0.9))
-    assert chores.pictures(NOW) == 1
+    assert cleanup.delete_unused_pictures(NOW) == 1
     assert set(Picture.objects.all()) == {fresh, used}
     assert not default_storage.exists(store.picture_name(lost.sha256))
 
@@ -152,7 +197,7 @@ def put(file: Path, age_days: float) -> Path:
     return file
 
 
-def test_chores_delete_old_halves_of_files_and_nothing_else(db: None, places: Folders) -> None:
+def test_cleanup_delete_old_halves_of_files_and_nothing_else(db: None, places: Folders) -> None:
     known = making.upload().picture.sha256
     gone = [put(places.scratch / "upload", 2), put(places.pictures / "ab/.abc.jpg.1234", 2)]
     kept = [
@@ -161,30 +206,30 @@ def test_chores_delete_old_halves_of_files_and_nothing_else(db: None, places: Fo
         put(places.pictures / f"{known[:2]}/{known}.jpg", 9),
         put(places.pictures / "README", 9),
     ]
-    assert chores.files(places, NOW) == 2
+    assert cleanup.delete_unfinished_files(places, NOW) == 2
     assert not any(file.exists() for file in gone)
     assert all(file.exists() for file in kept)
     assert Picture.objects.count() == 1
 
 
-def test_chores_note_pictures_that_are_in_no_table(db: None, places: Folders) -> None:
+def test_cleanup_note_pictures_that_are_in_no_table(db: None, places: Folders) -> None:
     lost, fresh, small = "ab" * 32, "cd" * 32, "ef" * 32
     put(places.pictures / f"ab/{lost}.jpg", 2)
     put(places.pictures / f"cd/{fresh}.jpg", 0.5)
     put(places.pictures / f"thumbnails/ef/{small}.jpg", 2)
-    chores.files(places, NOW)
+    cleanup.delete_unfinished_files(places, NOW)
     assert set(Picture.objects.values_list("sha256", flat=True)) == {lost, small}
 
 
-def test_chores_forget_expired_sessions_and_old_logins(viewer: Client) -> None:
+def test_cleanup_forget_expired_sessions_and_old_logins(viewer: Client) -> None:
     Session.objects.create(session_key="old", expire_date=timezone.now() - timedelta(days=1))
     for table in (AccessAttempt, AccessLog):
         facts = {"failures_since_start": 1} if table is AccessAttempt else {}
         for age in (29, 31):
             made = table.objects.create(username=f"u{age}", **facts)
             table.objects.filter(pk=made.pk).update(attempt_time=days_ago(age))
-    assert chores.sessions() == 1
-    assert chores.logins(NOW) == 2
+    assert cleanup.delete_expired_sessions() == 1
+    assert cleanup.delete_old_logins(NOW) == 2
     assert viewer.get("/history").status_code == 200
     assert AccessAttempt.objects.get().username == "u29"
 
@@ -205,13 +250,56 @@ def test_housekeeping_works_after_the_start_and_again(
     assert "housekeeping deleted" in caplog.text
 
 
+def test_housekeeping_whose_thread_fails_as_nobody_foresaw_goes_on(
+    transactional_db: None, page: Services
+) -> None:
+    failures = iter([True])
+
+    def now() -> datetime:
+        if next(failures, False):
+            raise KeyError("unforeseen")
+        return NOW
+
+    making.event(at=days_ago(100))
+    keeper = Housekeeping(RetentionSettings(), page.places, now=now, period_s=0.05)
+    keeper.start()
+    try:
+        eventually(lambda: "unforeseen" in keeper.problem)
+        eventually(lambda: not Record.objects.exists())
+    finally:
+        keeper.stop()
+
+
+def test_history_tells_administrators_what_stays_above_the_limits(
+    many_reviewed: int, page: Services, change: Callable[..., Services], administrator: Client
+) -> None:
+    limits = replace(NEVER, max_records=9, max_gb=many_reviewed / 1e9)
+    keeper = Housekeeping(limits, page.places, now=lambda: NOW)
+    change(housekeeping=keeper, settings=replace(page.settings, retention=limits))
+
+    def shown(client: Client, language: str = "en") -> str:
+        answer = client.get("/history", headers={"Accept-Language": language})
+        return str(answer.content.decode())
+
+    assert "retention.max" not in shown(administrator)
+    keeper.run_once()
+    text = shown(administrator)
+    assert "There are 10 reviewed records" in text
+    assert "pictures that wait for their event, take" in text
+    assert "已审核的记录有 10 条" in shown(administrator, "zh-CN")
+    administrator.logout()
+    user = User.objects.create_user("anna", role="reviewer")
+    administrator.force_login(user)
+    assert "retention.max" not in shown(administrator)
+
+
 def test_housekeeping_goes_on_after_a_failure(
     db: None, page: Services, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = timezone.now()
     Session.objects.create(session_key="old", expire_date=now - timedelta(days=1))
     broken = replace(RetentionSettings(), days=1e12)  # More than a date can go back.
-    done = Housekeeping(broken, page.places, now=lambda: now).once()
+    done = Housekeeping(broken, page.places, now=lambda: now).run_once()
     assert "could not clear records" in caplog.text
     assert done["sessions"] == 1
 
@@ -224,5 +312,5 @@ def test_housekeeping_reads_the_folders_once_a_day(
     deleted = []
     for _ in range(3):
         put(places.scratch / "half", 9)
-        deleted.append(keeper.once()["files"])
+        deleted.append(keeper.run_once()["files"])
     assert deleted == [1, 0, 1]

@@ -2,7 +2,8 @@
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -12,12 +13,16 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from edge_classifier.config.settings import TlsSettings
+from edge_classifier.mqtt.connection import ReceivedMessage
 from edge_classifier.web.models import Camera, EventPicture, Label, Picture, Record
-from edge_classifier.web.recorder.recorder import Recorder, session
+from edge_classifier.web.recorder import messages, tables
+from edge_classifier.web.recorder.queue import DeliveryQueue
+from edge_classifier.web.recorder.recorder import Recorder, connection_options
+from edge_classifier.web.recorder.writer import RecordWriter
 from edge_classifier.web.records import picture_storage as store
 from edge_classifier.web.settings import RecordingSettings as RecordSettings
 from edge_classifier.web.settings import WebMqttSettings
@@ -64,7 +69,7 @@ def recording(broker: Broker, **chosen: Any) -> Iterator[Recorder]:
     mqtt = WebMqttSettings(host=HOST, port=broker.port, **line)
     settings = replace(SETTINGS, mqtt=mqtt, record=RecordSettings(**chosen))
     recorder = Recorder(settings, random=lambda: SOON)
-    name = session(settings).client_id
+    name = connection_options(settings).client_id
     # Where messages were still on their way to us, the socket's end overtakes our farewell.
     left = re.compile(f"Received DISCONNECT from {name}|Client {name} closed its connection")
     asked = f"Received SUBSCRIBE from {name}"
@@ -230,6 +235,20 @@ def test_pictures_whose_events_never_came_go_after_a_day(broker: Broker, sender:
         store.read(name)
 
 
+def test_pictures_whose_events_never_came_go_however_many_they_are(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "_MAX_DROPPED", 1)
+    for number in range(3):
+        with transaction.atomic():
+            picture = store.put(snapshot_payload(number))
+            EventPicture.objects.create(key=UUID(event_id(number)), picture=picture)
+    EventPicture.objects.update(created_at=timezone.now() - timezone.timedelta(days=2))
+    with recording(broker):
+        eventually(lambda: not EventPicture.objects.exists())
+        eventually(lambda: not Picture.objects.exists())
+
+
 # --- what may befall it ------------------------------------------------------------------------
 
 
@@ -356,6 +375,85 @@ def test_recorder_waits_for_a_storage_that_is_away_and_goes_on(
             PLACES.pictures.unlink(missing_ok=True)
             away.rename(PLACES.pictures)
     assert caplog.text.count("nothing can be recorded") == caplog.text.count("goes on") == 1
+
+
+def test_recorder_whose_writer_fails_as_nobody_foresaw_goes_on_and_loses_nothing(
+    broker: Broker, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it had taken and not written the broker brings again."""
+    write, failures = RecordWriter._write_batch, iter([True, True])
+
+    def failing(self: RecordWriter, batch: Sequence[ReceivedMessage]) -> None:
+        with monkeypatch.context() as patch:
+            if next(failures, False):
+                patch.setattr(RecordWriter, "_content", unforeseen)
+            write(self, batch)
+
+    monkeypatch.setattr(RecordWriter, "_write_batch", failing)
+    with recording(broker) as recorder:
+        sender.events(1, 2, 3)
+        eventually(lambda: recorded() == [1, 2, 3])
+        assert "unforeseen" in recorder.status.trouble
+        eventually(lambda: acknowledged(broker) == 3)
+
+
+def unforeseen(*_: object) -> None:
+    raise RuntimeError("unforeseen")
+
+
+def test_message_that_cannot_be_read_for_a_reason_nobody_foresaw_holds_nothing_up(
+    broker: Broker, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = messages.read
+
+    def read_all_but_one(topic: str, payload: bytes, **limits: Any) -> Any:
+        if payload == event_payload(2):
+            raise KeyError("unforeseen")
+        return read(topic, payload, **limits)
+
+    monkeypatch.setattr(messages, "read", read_all_but_one)
+    with recording(broker) as recorder:
+        sender.events(1, 2, 3)
+        eventually(lambda: acknowledged(broker) == 3)
+        assert (recorder.status.recorded, recorder.status.ignored) == (2, 1)
+        assert recorder.status.trouble == ""
+
+
+def test_recorder_connects_again_once_the_system_has_threads(
+    broker: Broker, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with recording(broker) as recorder:
+        sender.events(1)
+        eventually(lambda: recorded() == [1])
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", no_thread)
+            broker.kill()
+            broker.start()
+            eventually(lambda: "can't start new thread" in recorder.status.reason)
+        sender.events(2)
+        eventually(lambda: recorded() == [1, 2])
+
+
+def no_thread(_thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_connection_whose_thread_has_failed_is_replaced(
+    broker: Broker, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """paho's thread ends with the error, and tells nobody."""
+    put, failures = DeliveryQueue.put, iter([True])
+
+    def failing(self: DeliveryQueue, message: ReceivedMessage) -> bool:
+        if next(failures, False):
+            raise KeyError("unforeseen")
+        return put(self, message)
+
+    monkeypatch.setattr(DeliveryQueue, "put", failing)
+    with recording(broker):
+        sender.events(1, 2)
+        eventually(lambda: recorded() == [1, 2])
 
 
 def test_messages_without_room_are_brought_again(

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_classifier.core.jpeg_comment import event_comment, with_comment
+from edge_classifier.mqtt.codec.camera import EventMessage
 from edge_classifier.web.recorder.messages import RecordedEvent, RecordedSnapshot, filters, read
 from tests.web.recording import ID, event_payload
 
@@ -23,17 +24,16 @@ def understood(topic: str, payload: bytes) -> RecordedEvent | RecordedSnapshot |
     return read(topic, payload, "edge-classifier", MOST)
 
 
-def event(**changed: Any) -> RecordedEvent:
+def event(**changed: Any) -> EventMessage:
     found = understood(TOPIC, event_payload(1, **changed))
     assert isinstance(found, RecordedEvent)
-    return found
+    assert (found.device, found.camera) == ("pi", "front")
+    return found.event
 
 
 def test_event_is_read_with_all_that_it_says() -> None:
-    assert event(seq=7, capture_to_publish_ms=12.5) == RecordedEvent(
+    assert event(seq=7, capture_to_publish_ms=12.5) == EventMessage(
         key=UUID(int=1),
-        device="pi",
-        camera="front",
         label="cat",
         before="unknown",
         at=datetime(2026, 11, 22, 11, 39, 0, 238000, UTC),
@@ -58,7 +58,7 @@ def test_event_is_read_with_all_that_it_says() -> None:
         ({"capture_to_publish_ms": None}, "delay_ms", None),
         ({"ts": "2026-01-01T01:00:00+01:00"}, "at", datetime(2026, 1, 1, tzinfo=UTC)),
         ({"id": ID.upper()}, "key", UUID(ID)),
-        ({"more": [1, {"of": "it"}]}, "device", "pi"),
+        ({"more": [1, {"of": "it"}]}, "label", "cat"),
     ],
 )
 def test_event_with_a_value_at_its_limit_is_read(
@@ -186,7 +186,7 @@ def test_snapshot_without_an_event_is_nothing_to_be_recorded(payload: bytes) -> 
 
 @pytest.mark.parametrize("payload", [b"GIF89a", b"{}", b"\xff\xd8", JPEG + bytes(MOST)])
 def test_snapshot_that_is_no_picture_or_too_large_is_refused(payload: bytes) -> None:
-    with pytest.raises(ValueError, match="no JPEG of at most 1000 bytes"):
+    with pytest.raises(ValueError, match="not a JPEG of at most 1000 bytes"):
         understood(SNAPSHOT, payload)
 
 

@@ -1,7 +1,7 @@
 """Deletion of records, and of the files that nothing else uses."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,11 @@ from django.core.files.storage import default_storage
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
+from edge_classifier.web.classify import uploads
 from edge_classifier.web.models import EventPicture, Picture, Record, User
 from edge_classifier.web.records import deletion
 from edge_classifier.web.records import picture_storage as store
+from edge_classifier.web.worker.messages import Classified, CropBox, LabelScore
 from tests.web import making
 
 
@@ -123,7 +125,8 @@ def in_thread(work: Callable[[], object]) -> threading.Thread:
 
 def test_remove_unused_waits_for_a_record_that_is_being_made(transactional_db: None) -> None:
     jpeg = making.jpeg((9, 9, 9))
-    picture = store.put(jpeg)
+    with transaction.atomic():
+        picture = store.put(jpeg)
     begun, go_on = threading.Event(), threading.Event()
 
     def record() -> None:
@@ -181,3 +184,56 @@ def test_pictures_of_records_are_there_while_the_same_ones_are_deleted(
     assert not [picture for picture in deletion.unused() if is_there(picture)]
     delete(Record.objects.all())
     assert Picture.objects.count() == 0
+
+
+@pytest.fixture
+def deleted_before_the_record(transactional_db: None) -> Iterator[list[threading.Thread]]:
+    """Once a picture is there, somebody deletes it, if nothing keeps them from it, and at once."""
+    begun: list[threading.Thread] = []
+
+    def delete_first(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.startswith('INSERT INTO "web_record"') and not begun:
+            ids = list(Picture.objects.values_list("id", flat=True))
+            begun.append(in_thread(lambda: deletion.remove_unused(ids)))
+            begun[0].join(0.3)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(delete_first):
+        yield begun
+    for thread in begun:
+        thread.join(20)
+
+
+def test_upload_whose_picture_is_deleted_by_somebody_else_meanwhile_is_kept_whole(
+    deleted_before_the_record: list[threading.Thread],
+) -> None:
+    found = Classified(
+        jpeg=making.jpeg((6, 60, 6)),
+        thumbnail=b"small",
+        width=64,
+        height=48,
+        label="cat",
+        top=(LabelScore("cat", "", 0.9),),
+        crop=CropBox(0, 0, 1, 1),
+        timings_ms={},
+        model="test@00000000",
+    )
+    record = uploads.save(found, source=Record.Source("upload"), owner=None)
+    deleted_before_the_record[0].join(20)
+    record.refresh_from_db()
+    assert record.picture is not None
+    assert is_there(record.picture)
+    assert default_storage.exists(store.thumbnail_name(record.picture.sha256))
+
+
+def test_picture_outside_the_transaction_of_its_record_is_refused(transactional_db: None) -> None:
+    with pytest.raises(RuntimeError, match="transaction"):
+        store.put(making.jpeg())
+    assert Picture.objects.count() == 0
+
+
+def test_thumbnail_of_a_picture_that_was_deleted_meanwhile_is_not_kept(db: None) -> None:
+    picture = making.upload().picture
+    delete(Record.objects.all())
+    store.put_thumbnail(picture.sha256, b"small")
+    assert not default_storage.exists(store.thumbnail_name(picture.sha256))

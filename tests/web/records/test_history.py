@@ -86,8 +86,8 @@ def test_history_with_a_wrong_value_says_so(viewer: Client, query: str) -> None:
 
 
 def test_history_counts_only_so_far(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge_classifier.web.records.history_views._FEW", 1)
-    monkeypatch.setattr("edge_classifier.web.records.history_views._COUNTED", 3)
+    monkeypatch.setattr("edge_classifier.web.records.filters._FEW", 1)
+    monkeypatch.setattr("edge_classifier.web.records.filters.COUNT_LIMIT", 3)
     for _ in range(3):
         making.event()
     assert "<h2>3 records</h2>" in get(viewer, "/history")
@@ -122,9 +122,9 @@ def test_history_of_many_finds_the_same_as_of_few(
 
     few = shown()
     assert "<h2>10 records</h2>" in few
-    monkeypatch.setattr("edge_classifier.web.records.history_views._FEW", 2)
+    monkeypatch.setattr("edge_classifier.web.records.filters._FEW", 2)
     assert shown() == few
-    monkeypatch.setattr("edge_classifier.web.records.history_views._COUNTED", 3)
+    monkeypatch.setattr("edge_classifier.web.records.filters.COUNT_LIMIT", 3)
     assert shown().replace("more than 3 records", "10 records") == few
 
 

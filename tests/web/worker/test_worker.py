@@ -26,7 +26,7 @@ from edge_classifier.errors import (
 from edge_classifier.samples import CAT, CAT_LABELS
 from edge_classifier.web.settings import UploadSettings
 from edge_classifier.web.worker.client import PictureWorker
-from edge_classifier.web.worker.protocol import Message, receive, send
+from edge_classifier.web.worker.messages import Message, receive, send
 from tests import tiny
 from tests.waiting import eventually
 from tests.web.working import decoded, encoded, image, is_running, working
@@ -200,6 +200,36 @@ def test_child_that_takes_too_long_is_killed_and_replaced(models: Path) -> None:
         worker._classify = patient
         assert not is_running(stopped)
         assert worker.thumbnail(encoded(image()))
+
+
+def test_child_that_cannot_be_watched_is_told_and_replaced(
+    worker: PictureWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Timer, "start", no_thread)
+        with pytest.raises(UnavailableError, match="cannot be watched"):
+            worker.thumbnail(encoded(image()))
+    assert worker.pid is None
+    assert worker.thumbnail(encoded(image()))
+
+
+def test_child_that_nothing_would_end_later_ends_at_once(
+    worker: PictureWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, watches = threading.Timer.start, iter([True])
+
+    def start_the_first(timer: threading.Timer) -> None:
+        if not next(watches, False):
+            no_thread(timer)
+        start(timer)
+
+    monkeypatch.setattr(threading.Timer, "start", start_the_first)
+    assert worker.thumbnail(encoded(image()))
+    assert worker.pid is None
+
+
+def no_thread(_thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
 
 
 def test_child_whose_parent_was_killed_ends(models: Path) -> None:

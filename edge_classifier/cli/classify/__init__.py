@@ -1,0 +1,169 @@
+"""``edge-classify --image``: what is in these pictures?"""
+
+import io
+import sys
+from argparse import ArgumentParser, Namespace
+from functools import partial
+from pathlib import Path
+
+from edge_classifier.assembly import LoadedModel, load_model
+from edge_classifier.batch import BatchItem, classify_all
+from edge_classifier.classifier import Answer, Classifier
+from edge_classifier.cli.classify.drawing import Drawing
+from edge_classifier.cli.classify.output import Format, make_writer
+from edge_classifier.cli.common import (
+    add_model_arguments,
+    fraction,
+    model_choice,
+    one_of,
+    print_notes,
+    progress,
+    whole_number,
+)
+from edge_classifier.core.contract import Contract
+from edge_classifier.core.geometry import enough
+from edge_classifier.core.labels import display_names
+from edge_classifier.core.text import escaped
+from edge_classifier.errors import EdgeClassifierError, ExitCode, PictureError, UsageError
+from edge_classifier.vision.pictures import (
+    BYTE_LIMIT,
+    PIXEL_LIMIT,
+    STANDARD_INPUT,
+    LoadedPicture,
+    find_pictures,
+    load_picture,
+)
+
+# The language of labels themselves.
+ENGLISH = "en"
+DESCRIPTION = "Says what is in pictures, with an int8 network on this machine."
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--image",
+        action="append",
+        nargs="+",
+        required=True,
+        metavar="PATH",
+        help="a picture, a folder (recursive), a glob, or - for standard input; may be repeated",
+    )
+    parser.add_argument(
+        "--top-k",
+        type=whole_number(1, 1000),
+        default=5,
+        metavar="K",
+        help="labels a picture (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--threshold",
+        type=fraction,
+        metavar="SCORE",
+        help="leave out labels below it; a picture with none left is `unknown` (default: none)",
+    )
+    parser.add_argument("--lang", default="en", metavar="TAG", help="language of labels: en, zh")
+    parser.add_argument(
+        "--max-megapixels",
+        type=whole_number(1, 1000),
+        default=PIXEL_LIMIT // 1_000_000,
+        metavar="N",
+        help="refuse larger pictures before decoding them (default: %(default)s)",
+    )
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--format",
+        type=one_of(Format),
+        default=Format.TEXT,
+        metavar="|".join(Format),
+        help="how results are printed (default: text)",
+    )
+    output.add_argument(
+        "--annotate",
+        type=Path,
+        metavar="OUT",
+        help="write the picture with its labels; for several pictures, into this folder",
+    )
+    output.add_argument(
+        "--contact-sheet", type=Path, metavar="OUT.png", help="write a grid of all pictures"
+    )
+    add_model_arguments(parser)
+
+
+def run(options: Namespace) -> ExitCode:
+    """Classify every picture; the exit code is that of the first one that failed."""
+    references = list(find_pictures(name for names in options.image for name in names))
+    if references.count(STANDARD_INPUT) > 1:
+        raise UsageError(STANDARD_INPUT, "standard input can be read once only")
+    drawing = Drawing(options, references)
+    single = len(references) == 1
+    model = load_model(model_choice(options), threads=options.threads if single else 1)
+    print_notes([*model.notes, *_language_note(model.resolved.contract, options.lang)])
+    answer = Answer(options.top_k, options.threshold, options.lang)
+    classifiers = _classifiers(model, answer, min(options.threads, len(references)))
+    contract = model.resolved.contract
+    load = partial(
+        _load,
+        at_least=enough(contract),
+        pixel_limit=options.max_megapixels * 1_000_000,
+    )
+    writer = make_writer(options.format, model.name, sys.stdout)
+    failure = ExitCode.OK
+    try:
+        with progress(len(references)) as shown:
+            for outcome in classify_all(references, load, classifiers):
+                failure = failure or _report(outcome)
+                writer.write(outcome)
+                drawn = _draw(drawing, outcome, contract)
+                failure = failure or drawn
+                shown.advance()
+    finally:
+        writer.close()
+    drawing.close()
+    return failure
+
+
+def _draw(drawing: Drawing, outcome: BatchItem, contract: Contract) -> ExitCode:
+    """A picture that cannot be drawn costs its drawing only."""
+    try:
+        drawing.add(outcome, contract)
+    except EdgeClassifierError as error:
+        print(f"edge-classify: {escaped(str(error))}", file=sys.stderr)
+        return error.exit_code
+    return ExitCode.OK
+
+
+def _language_note(contract: Contract, language: str) -> list[str]:
+    """What to say when labels cannot be given in the language that was asked for."""
+    if language == ENGLISH or display_names(contract, language) is not contract.labels:
+        return []
+    known = ", ".join([ENGLISH, *contract.names])
+    return [f"the model has no names for --lang {language}, only for {known}"]
+
+
+def _classifiers(model: LoadedModel, answer: Answer, count: int) -> list[Classifier]:
+    """One engine a thread on the CPU; an accelerator is one engine whatever is asked."""
+    others = count - 1 if model.placement.delegate is None else 0
+    return [model.classifier(answer), *(model.another(answer) for _ in range(others))]
+
+
+def _load(reference: str, *, at_least: tuple[int, int] | None, pixel_limit: int) -> LoadedPicture:
+    stream = None
+    if reference == STANDARD_INPUT:
+        if sys.stdin is None:
+            raise PictureError(reference, "standard input is closed")
+        data = sys.stdin.buffer.read(BYTE_LIMIT + 1)
+        if len(data) > BYTE_LIMIT:
+            raise PictureError(reference, f"is larger than {BYTE_LIMIT // 1_000_000} MB")
+        stream = io.BytesIO(data)
+    return load_picture(reference, stream=stream, at_least=at_least, pixel_limit=pixel_limit)
+
+
+def _report(outcome: BatchItem) -> ExitCode:
+    """Tell people of a failure or a note; the exit code that it means."""
+    if outcome.error:
+        print(f"edge-classify: {escaped(str(outcome.error))}", file=sys.stderr)
+        return outcome.error.exit_code
+    if outcome.picture and outcome.picture.note:
+        print_notes([f"{outcome.reference}: {outcome.picture.note}"])
+    return ExitCode.OK

@@ -1,0 +1,156 @@
+"""What several commands share: options and what they are turned into, notes, progress, the log.
+
+Light: nothing here loads numpy before it must.
+"""
+
+import logging
+import os
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from edge_classifier.core.contract import Crop
+from edge_classifier.core.text import escaped
+from edge_classifier.errors import ExitCode
+from edge_classifier.progress import ProgressDisplay, Unit, show_bar
+
+if TYPE_CHECKING:
+    from edge_classifier.assembly import ModelChoice
+
+Choice = TypeVar("Choice", bound=StrEnum)
+# What does a sub-command's work.
+Action = Callable[..., ExitCode]
+# Fewer pictures are done before a bar could be read.
+_PROGRESS_FROM = 20
+# Priorities that the journal takes from the begin of a line, see sd-daemon(3).
+_JOURNAL = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
+
+
+def add_action(
+    actions: Any, name: str, action: Action, help_: str, *, json_: bool = False
+) -> ArgumentParser:
+    """A parser whose options have ``action``, for ``run`` of the command's module."""
+    parser: ArgumentParser = actions.add_parser(
+        name, help=help_, description=help_, allow_abbrev=False
+    )
+    parser.set_defaults(action=action)
+    parser.add_argument("--debug", action="store_true", help="show where an error comes from")
+    if json_:
+        parser.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def add_model_arguments(parser: ArgumentParser) -> None:
+    """Which model, and how it runs."""
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--model",
+        default="",
+        metavar="NAME|PATH",
+        help="a name that `models list` shows, or a .tflite file (default: the embedded one)",
+    )
+    add_running_arguments(group)
+
+
+def add_running_arguments(group: Any) -> None:
+    """How a model runs that is named elsewhere."""
+    group.add_argument("--labels", type=Path, metavar="FILE", help="label names, one a line")
+    group.add_argument(
+        "--crop",
+        type=one_of(Crop),
+        metavar="|".join(Crop),
+        help="how a picture becomes the model's shape (default: as the model says)",
+    )
+    group.add_argument(
+        "--threads",
+        type=whole_number(1, 64),
+        default=default_threads(),
+        metavar="N",
+        help="processor threads (default here: %(default)s)",
+    )
+    group.add_argument(
+        "--delegate",
+        default="auto",
+        metavar="auto|cpu|edgetpu|PATH",
+        help="where the network runs; anything but auto is a demand (default: %(default)s)",
+    )
+
+
+def model_choice(options: Namespace) -> "ModelChoice":
+    """The choice that these options make."""
+    from edge_classifier.assembly import ModelChoice
+    from edge_classifier.modelfile.resolve import ContractOverrides
+
+    overrides = ContractOverrides(labels=options.labels, crop=options.crop)
+    return ModelChoice(options.model, options.delegate, overrides)
+
+
+def default_threads() -> int:
+    """The processors that this process may use, at most four: more do not pay at this size."""
+    return min(4, len(os.sched_getaffinity(0)))
+
+
+def whole_number(low: int, high: int) -> Callable[[str], int]:
+    """An option's type: a whole number in a range, both ends allowed."""
+
+    def parse(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+            raise ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def one_of(kind: type[Choice]) -> Callable[[str], Choice]:
+    """An option's type: one of an enum's values."""
+
+    def parse(text: str) -> Choice:
+        if text not in list(kind):
+            raise ArgumentTypeError(f"{text!r} is none of {', '.join(kind)}")
+        return kind(text)
+
+    return parse
+
+
+def fraction(text: str) -> float:
+    """An option's type: a number from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= 1.0:
+        raise ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return value
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """Print notes for people to standard error, where they spoil no output."""
+    for note in notes:
+        print(f"edge-classify: note: {escaped(note)}", file=sys.stderr)
+
+
+def progress(count: int, title: str = "classifying") -> AbstractContextManager[ProgressDisplay]:
+    """A bar on standard error for many pictures, if a person is watching it."""
+    return show_bar(title, count, Unit.COUNT, shown=count >= _PROGRESS_FROM)
+
+
+class _Journal(logging.Formatter):
+    """One line a message, with the priority that the journal understands."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record).replace("\n", " | ")
+        return f"<{_JOURNAL.get(record.levelname, 6)}>{text}"
+
+
+def start_log() -> None:
+    """Log to standard error, in the journal's manner where that is where it goes."""
+    handler = logging.StreamHandler(sys.stderr)
+    if "JOURNAL_STREAM" in os.environ:
+        handler.setFormatter(_Journal("%(name)s: %(message)s"))
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])

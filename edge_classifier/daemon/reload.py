@@ -1,0 +1,268 @@
+"""Settings and models that take over while the daemon runs.
+
+Slow work (reading the configuration, loading a model) is done in a background thread. What comes of
+it is posted to the main loop and takes over between two frames, all of it or nothing. One change is
+made after the other, so that each builds on what is in force.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from functools import partial
+from queue import Full, Queue
+from typing import Any
+
+from edge_classifier import __version__
+from edge_classifier.config.changes import compare, in_force
+from edge_classifier.config.secrets import presentable
+from edge_classifier.config.settings import Settings
+from edge_classifier.config.toml import as_tree
+from edge_classifier.daemon.active_model import ActiveModel, ModelFiles, load_active_model
+from edge_classifier.daemon.camera_pipeline import CameraOverride
+from edge_classifier.daemon.cameras import Cameras
+from edge_classifier.daemon.meters import Meters
+from edge_classifier.daemon.store import CaptureStore
+from edge_classifier.decision.label_map import UnknownLabelsError
+from edge_classifier.decision.rules import rules_for
+from edge_classifier.errors import ConfigurationError, EdgeClassifierError, UnavailableError
+from edge_classifier.mqtt.codec.device import info_payload
+from edge_classifier.mqtt.publisher import Publisher
+
+_log = logging.getLogger(__name__)
+
+# For the main loop to come round; it never takes so long unless it hangs.
+_TAKE_OVER_S = 60.0
+# Changes that may wait: people ask by hand, so more is a mistake.
+_MAX_WAITING = 16
+
+# Told the outcome of a change: what is new, or why nothing changed.
+Done = Callable[[Mapping[str, Any] | Exception], None]
+
+
+class BackgroundThread:
+    """Does one job after another beside the main loop; a job tells its outcome itself."""
+
+    def __init__(self) -> None:
+        self._jobs: Queue[Callable[[], None]] = Queue(_MAX_WAITING)
+        # A daemon thread: a loader that hangs must not keep the process from ending.
+        self._thread = threading.Thread(target=self._work, name="background", daemon=True)
+
+    def start(self) -> None:
+        """Start to work."""
+        self._thread.start()
+
+    def submit(self, job: Callable[[], None]) -> bool:
+        """Queue a job; False when too many are waiting."""
+        try:
+            self._jobs.put_nowait(job)
+        except Full:
+            return False
+        return True
+
+    def _work(self) -> None:
+        while True:
+            job = self._jobs.get()
+            try:
+                job()
+            except Exception:  # noqa: BLE001 (a bug in one job must not end all later ones)
+                _log.exception("a job in the background failed")
+
+
+class ActiveConfiguration:
+    """The settings and the model in force. Belongs to the main loop's thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        read_settings: Callable[[], Settings],
+        model_files: ModelFiles,
+        requested_model: str,
+        post: Callable[[Callable[[], None]], bool],
+        background: BackgroundThread,
+        cameras: Cameras,
+        publisher: Publisher,
+        store: CaptureStore,
+        meters: Meters,
+    ) -> None:
+        """``requested_model``: the one that was asked for in an earlier life, if any.
+
+        ``post`` has something done in the main loop; False when too much is waiting there.
+        """
+        self.settings = settings
+        self.model: ActiveModel
+        self._started_with = settings
+        self._requested_model = requested_model
+        self._read_settings = read_settings
+        self._model_files = model_files
+        self._post = post
+        self._background = background
+        self._cameras = cameras
+        self._publisher = publisher
+        self._store = store
+        self._meters = meters
+
+    def start(self) -> None:
+        """Load the model and open the cameras.
+
+        A model that was asked for over MQTT and cannot be used any more gives way to the
+        configured one. Raises what keeps the configured one from being used.
+        """
+        if self._requested_model:
+            try:
+                self._apply(self.settings, self._load(self.settings, self._requested_model))
+            except (EdgeClassifierError, UnknownLabelsError) as error:
+                _log.error("back to the configured model: %s", error)
+                self._requested_model = ""
+            else:
+                _log.info("model %s, as asked for over MQTT", self._requested_model)
+                return
+        try:
+            self._apply(self.settings, self._load(self.settings, ""))
+        except UnknownLabelsError as error:
+            remedy = "`edge-classify models info` lists the model's labels."
+            raise ConfigurationError("labels", str(error), remedy) from error
+
+    def reload(self, done: Done) -> None:
+        """Read the configuration again, and let what has changed take over."""
+
+        def read() -> None:
+            settings = self._read_settings()
+            model = None
+            if settings.model != self.settings.model:
+                model = self._load(settings, self._requested_model)
+            self._take_over(partial(apply, settings, model))
+
+        def apply(settings: Settings, model: ActiveModel | None) -> None:
+            try:
+                live = compare(self.settings, settings).live
+                self._apply(settings, model or self.model)
+            except (UnknownLabelsError, EdgeClassifierError) as error:
+                done(error)
+                return
+            waiting = compare(self._started_with, settings).restart_required
+            done({"changed": list(live), "restart_required": list(waiting)})
+
+        self._do_in_background(read, done)
+
+    def switch_model(self, name: str, done: Done) -> None:
+        """Let the model called ``name`` take over; empty: the configured one."""
+
+        def load() -> None:
+            self._take_over(partial(apply, self._load(self.settings, name)))
+
+        def apply(model: ActiveModel) -> None:
+            try:
+                self._apply(self.settings, model)
+            except UnknownLabelsError as error:
+                done(error)
+                return
+            self._requested_model = name
+            self.remember_overrides()
+            done({"model": model.id})
+
+        self._do_in_background(load, done)
+
+    def remember_overrides(self) -> None:
+        """Keep what was set over MQTT through restarts."""
+        cameras = {
+            name: asdict(pipeline.override)
+            for name, pipeline in self._cameras.pipelines.items()
+            if pipeline.override != CameraOverride()
+        }
+        self._publisher.remember("overrides", {"cameras": cameras, "model": self._requested_model})
+
+    def _load(self, settings: Settings, requested: str) -> ActiveModel:
+        """The configured model, or the one that was asked for over MQTT."""
+        if not requested:
+            return load_active_model(settings.model)
+        reference = self._model_files.reference(requested, in_use=self._requested_model)
+        # Label names and crop were configured for another file.
+        return load_active_model(replace(settings.model, use=reference, labels=None, crop=""))
+
+    def _do_in_background(self, job: Callable[[], None], done: Done) -> None:
+        """Do slow work beside the main loop; what fails is told, and nothing has changed."""
+
+        def work() -> None:
+            try:
+                job()
+            except EdgeClassifierError as error:
+                done(error)
+            except Exception as error:
+                # A bug, or a machine without memory or processes left; the thread logs where.
+                done(UnavailableError("this change", f"failed ({type(error).__name__}: {error})"))
+                raise
+
+        if not self._background.submit(work):
+            problem = "too many changes are under way"
+            done(UnavailableError("this change", problem, "Try again later"))
+
+    def _take_over(self, action: Callable[[], None]) -> None:
+        """Have ``action`` done in the main loop, and wait: the next change builds on this one."""
+        done = threading.Event()
+
+        def act() -> None:
+            action()
+            done.set()
+
+        if not self._post(act):
+            raise UnavailableError("the main loop", "too much is waiting", "Try again later")
+        done.wait(_TAKE_OVER_S)
+
+    def _apply(self, settings: Settings, model: ActiveModel) -> None:
+        """Let settings and a model take over, or raise and leave everything as it is.
+
+        Raises UnknownLabelsError for labels that the model does not have, and ConfigurationError.
+        """
+        for camera in settings.cameras.values():
+            rules_for(model.labels, camera.decision)
+        self._cameras.configure(settings, model)
+        self._meters.set_cameras(settings.cameras)
+        self._store.configure(settings.store)
+        logging.getLogger().setLevel(settings.log.level.upper())
+        self.settings, self.model = settings, model
+        self._publish_configuration()
+        names = ", ".join(self._cameras.pipelines)
+        _log.info("model %s, %s; cameras %s", model.id, model.loaded.placement.note, names)
+        for note in model.loaded.notes:
+            _log.warning("%s", note)
+
+    def _publish_configuration(self) -> None:
+        """Tell subscribers what is in force now."""
+        settings, model, pipelines = self.settings, self.model, self._cameras.pipelines.values()
+        labels = tuple(dict.fromkeys(name for one in pipelines for name in one.rules.labels.names))
+        names = model.names(settings.device.language)
+        self._publisher.follow_cameras(camera_titles(settings))
+        self._publisher.describe_model(
+            labels, lambda label: names.get(label, label), model.id, stats_s=settings.mqtt.stats_s
+        )
+        runtime, loaded = model.loaded.runtime, model.loaded
+        self._publisher.put_info(
+            info_payload(
+                version=__version__,
+                model=model.id,
+                runtime=f"{runtime.name} {runtime.version}",
+                delegate=loaded.placement.note,
+                notes=list(loaded.notes),
+                labels=list(labels),
+                configuration=presentable((), as_tree(in_force(self._started_with, settings))),
+            )
+        )
+        for pipeline in pipelines:
+            pipeline.publish_state()
+
+
+def camera_titles(settings: Settings) -> Mapping[str, str]:
+    """What people call each camera."""
+    return {name: camera.title or name for name, camera in settings.cameras.items()}
+
+
+def log_reload(outcome: Mapping[str, Any] | Exception) -> None:
+    """Tell the outcome of a reload that nobody waits for."""
+    if isinstance(outcome, Exception):
+        _log.error("the configuration was not taken, the old one stays: %s", outcome)
+    else:
+        changed = ", ".join(outcome["changed"]) or "nothing"
+        waiting = ", ".join(outcome["restart_required"]) or "nothing"
+        _log.info("configuration taken; changed: %s; needs a restart: %s", changed, waiting)

@@ -1,0 +1,145 @@
+"""What is told of the daemon as a whole: once a second, and whenever somebody asks over HTTP."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+
+from edge_classifier.config.settings import MqttSettings
+from edge_classifier.daemon.cameras import Cameras
+from edge_classifier.daemon.host import Host
+from edge_classifier.daemon.meters import DaemonMetric, Meters, MetricSample, counter, gauge
+from edge_classifier.daemon.notify import Notifier
+from edge_classifier.daemon.store import CaptureStore
+from edge_classifier.mqtt.codec.device import stats_payload
+from edge_classifier.mqtt.publisher import Publisher
+from edge_classifier.protocols import Clock
+
+_log = logging.getLogger(__name__)
+
+# Without progress for so long, /healthz says that the daemon is stuck.
+_STUCK_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class HealthReport:
+    """``failing``: what keeps the daemon from its work. ``degraded``: what it works without."""
+
+    failing: tuple[str, ...] = ()
+    degraded: tuple[str, ...] = ()
+
+    @property
+    def status(self) -> str:
+        """One word."""
+        return "failing" if self.failing else "degraded" if self.degraded else "ok"
+
+
+def judge_health(
+    idle_s: float, stuck_after_s: float, cameras: Mapping[str, str], others: Mapping[str, str]
+) -> HealthReport:
+    """Failing when the main loop has not come round for too long, or no camera gives pictures.
+
+    ``cameras`` and ``others`` (the broker, the capture store) are names with what is wrong, or
+    nothing. A broker that is away is waited for, and fails nothing.
+    """
+    failing = []
+    if idle_s > stuck_after_s:
+        failing.append(f"pipeline: no progress for {idle_s:.0f} s")
+    if cameras and all(cameras.values()):
+        failing.append("no camera is online")
+    wrong = (*cameras.items(), *others.items())
+    return HealthReport(tuple(failing), tuple(f"{name}: {what}" for name, what in wrong if what))
+
+
+class StatusReporter:
+    """Camera health, heartbeats, statistics. ``report`` belongs to the main loop's thread."""
+
+    def __init__(
+        self,
+        *,
+        cameras: Cameras,
+        publisher: Publisher,
+        store: CaptureStore,
+        meters: Meters,
+        host: Host,
+        notifier: Notifier,
+        mqtt: Callable[[], MqttSettings],
+        clock: Clock = time.monotonic,
+    ) -> None:
+        """``mqtt``: the settings in force."""
+        self._cameras = cameras
+        self._publisher = publisher
+        self._store = store
+        self._meters = meters
+        self._host = host
+        self._notifier = notifier
+        self._mqtt = mqtt
+        self._clock = clock
+        self._stats_at = clock()
+        self._status_line = ""
+
+    def report(self) -> None:
+        """Tell what is due, once a second."""
+        pipelines = self._cameras.pipelines.values()
+        for pipeline in pipelines:
+            pipeline.publish_health()
+            pipeline.publish_state(unless_within_s=self._mqtt().heartbeat_s)
+        online = sum(pipeline.capture.status.online for pipeline in pipelines)
+        broker = "connected" if self._publisher.status.connected else "away"
+        status_line = f"{online} of {len(pipelines)} cameras online, broker {broker}"
+        if status_line != self._status_line:
+            self._status_line = status_line
+            self._notifier.status(status_line)
+        if self._clock() - self._stats_at >= self._mqtt().stats_s:
+            self._stats_at = self._clock()
+            self._publisher.put_stats(self.stats())
+
+    def stats(self) -> dict[str, object]:
+        """What the ``stats`` topic says."""
+        now_s = self._clock()
+        cameras = {}
+        for name, pipeline in self._cameras.pipelines.items():
+            status = pipeline.capture.status
+            cameras[name] = {
+                "online": status.online,
+                "reason": status.reason,
+                "for_s": round(now_s - status.since, 1),
+                "source": status.description,
+                "opened": status.opened,
+                "failures": status.failures,
+                "dropped": status.dropped,
+                "hung": status.hung,
+            }
+        return stats_payload(
+            self._meters.stats(cameras),
+            publisher=asdict(self._publisher.status),
+            store=self._store.status.stats(),
+            host=self._host.status().stats(),
+        )
+
+    def metrics(self) -> Iterator[DaemonMetric]:
+        """Everything for Prometheus. Any thread."""
+        yield from self._meters.metrics()
+        statuses = {name: one.capture.status for name, one in self._cameras.pipelines.items()}
+        online = (MetricSample(one.online, {"camera": name}) for name, one in statuses.items())
+        yield DaemonMetric("camera_online", "Whether frames come.", "gauge", tuple(online))
+        lost = (MetricSample(one.failures, {"camera": name}) for name, one in statuses.items())
+        yield DaemonMetric("camera_failures", "Times a camera was lost.", "counter", tuple(lost))
+        publisher = self._publisher.status
+        yield gauge("broker_connected", "Whether there is a connection.", publisher.connected)
+        yield gauge("outbox_events", "Events that wait for the broker.", publisher.waiting)
+        yield counter("events_published", "Events the broker has.", publisher.published)
+        yield counter("events_dropped", "Events that had to go.", publisher.dropped)
+        yield from self._store.status.metrics()
+        yield from self._host.status().metrics()
+
+    def health(self, idle_s: float) -> HealthReport:
+        """What is wrong now; ``idle_s``: since the main loop came round. Any thread."""
+        publisher = self._publisher.status
+        cameras = {name: one.capture.status.reason for name, one in self._cameras.pipelines.items()}
+        others = {
+            "broker": publisher.reason if self._mqtt().enabled else "",
+            "outbox": publisher.trouble,
+            "store": self._store.status.trouble,
+        }
+        return judge_health(idle_s, _STUCK_S, cameras, others)

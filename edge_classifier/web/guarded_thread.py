@@ -1,0 +1,77 @@
+"""A thread that goes on after an error that nobody foresaw."""
+
+import logging
+import random as random_module
+import threading
+import time
+from collections.abc import Callable
+
+from edge_classifier.core.backoff import pause_s
+
+_log = logging.getLogger(__name__)
+_MAX_PAUSE_S = 30.0
+# Work that has gone on for so long after an error is well again.
+_STEADY_S = 10.0
+
+
+class GuardedThread:
+    """Does ``work`` until that returns by itself; begins it again, with back-off, when it raises.
+
+    ``problem`` is for any thread. ``random`` gives numbers from [0, 1).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        random: Callable[[], float] = random_module.random,
+    ) -> None:
+        self._name = name
+        self._work = work
+        self._clock = clock
+        self._random = random
+        self._ending = threading.Event()
+        self._error = ""
+        self._resumed_at: float | None = None
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    @property
+    def problem(self) -> str:
+        """Why the work is not done, or was not a moment ago; empty: all is well."""
+        if not self._thread.is_alive():
+            return f"the thread {self._name} does not run"
+        resumed_at = self._resumed_at
+        is_steady = resumed_at is not None and self._clock() - resumed_at >= _STEADY_S
+        return "" if is_steady else self._error
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def end(self) -> None:
+        """Do not begin the work again. Whoever calls this lets the work itself return, too."""
+        self._ending.set()
+
+    def join(self, within_s: float) -> None:
+        """Wait for the end."""
+        self._thread.join(within_s)
+
+    def _run(self) -> None:
+        setbacks = 0
+        while True:
+            began = self._clock()
+            try:
+                self._work()
+            except Exception as error:  # noqa: BLE001 (a thread's end would be seen by nobody)
+                setbacks = 1 if self._clock() - began >= _STEADY_S else setbacks + 1
+                pause = pause_s(setbacks, self._random(), max_s=_MAX_PAUSE_S)
+                self._resumed_at = None
+                self._error = f"the thread {self._name} failed ({type(error).__name__}: {error})"
+                _log.exception("the thread %s failed, and goes on in %.1f s", self._name, pause)
+            else:
+                return
+            if self._ending.wait(pause):
+                return
+            self._resumed_at = self._clock()
