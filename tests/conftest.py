@@ -41,6 +41,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # Where several processes share the work, what takes long comes first: they end together.
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: not item.nodeid.startswith(LONG))
     if not config.getoption("--last-skipped"):
         return
     assert config.cache, "--last-skipped needs pytest's cache"
@@ -70,12 +73,6 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     if is_of_files or option.keyword or option.capture == "no" or option.collectonly:
         return 0
     return min(4, len(os.sched_getaffinity(0)))
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where several processes share the work, what takes long comes first: they end together."""
-    if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -57,9 +57,8 @@ class Watch:
         while not self.ending:
             self.woken.wait(0.5)
             self.woken.clear()
-<<<<<<< HEAD
-            self.grabber.check()
-            if captured := self.grabber.take():
+            self.capture.check()
+            if captured := self.capture.take_frame():
                 self.latest = captured
                 self.seen.append((captured.number, captured.frame.pixels[50, 50].copy()))
 
@@ -69,16 +68,6 @@ class Watch:
 
     def is_offline(self) -> bool:
         return self.onlines[-1:] == [False]
-=======
-            self.capture.check()
-            self.latest = self.capture.take_frame() or self.latest
-
-    def is_online(self) -> bool:
-        return self.capture.status.online
-
-    def is_offline(self) -> bool:
-        return not self.capture.status.online
->>>>>>> main
 
     def has_failed(self) -> bool:
         return self.capture.status.failures > 1
@@ -107,12 +96,8 @@ class Watch:
     def __exit__(self, *_: object) -> None:
         self.ending = True
         self.thread.join()
-<<<<<<< HEAD
-        assert self.grabber.stop(20), "a thread is left"
+        assert self.capture.stop(20), "a thread is left"
 
 
 def _is_near(seen: NDArray[np.uint8], colour: Colour) -> bool:
     return bool(np.abs(seen.astype(int) - colour).max() < 8)
-=======
-        assert self.capture.stop(20), "a thread is left"
->>>>>>> main

@@ -33,13 +33,8 @@ class Daemon:
     server: HttpServer = field(init=False)
 
     def __post_init__(self) -> None:
-<<<<<<< HEAD
         http = HttpSettings(port=self.port)
-        self.server = HttpServer(http, self._figures, lambda: self.health, patience_s=1.0)
-=======
-        http = HttpSettings(port=0)
         self.server = HttpServer(http, self._metrics, lambda: self.health, timeout_s=1.0)
->>>>>>> main
 
     def _metrics(self) -> tuple[DaemonMetric, ...]:
         if self.bug:

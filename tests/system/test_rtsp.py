@@ -86,7 +86,6 @@ def udp_sockets() -> int:
     return sum(f"socket:[{line.split()[9]}]" in files for line in table)
 
 
-<<<<<<< HEAD
 def test_rtsp_camera_switched_off_is_lost_and_comes_back(camera: RtspCamera) -> None:
     # At once over TCP; over UDP only its silence tells.
     read_timeout_s = PATIENT_S if camera.transport == "tcp" else READ_S
@@ -94,25 +93,11 @@ def test_rtsp_camera_switched_off_is_lost_and_comes_back(camera: RtspCamera) -> 
         eventually(watch.is_online)
         camera.kill()
         eventually(watch.is_offline)
-        eventually(lambda: "Connection refused" in watch.grabber.status.reason)
+        eventually(lambda: "Connection refused" in watch.capture.status.reason)
         camera.start()
         eventually(watch.is_online)
         eventually(lambda: bars_seen(watch))
         assert watch.onlines == [True, False, True]
-=======
-def test_rtsp_camera_switched_off_is_lost_at_once_and_comes_back(
-    camera: RtspCamera, watch: Watch
-) -> None:
-    killed = time.monotonic()
-    camera.kill()
-    eventually(watch.is_offline)
-    assert time.monotonic() - killed < READ_S + 1
-    eventually(lambda: "Connection refused" in watch.capture.status.reason)
-    camera.start()
-    eventually(watch.is_online)
-    eventually(lambda: bars_seen(watch))
-    assert watch.onlines == [True, False, True]
->>>>>>> main
 
 
 def test_rtsp_camera_that_stalls_is_lost_in_time_and_comes_back(
@@ -121,15 +106,9 @@ def test_rtsp_camera_that_stalls_is_lost_in_time_and_comes_back(
     stalled = time.monotonic()
     camera.stall()
     eventually(watch.is_offline)
-<<<<<<< HEAD
     assert time.monotonic() - stalled > READ_S - 0.2
-    assert f"no picture for {READ_S:g} s" in watch.grabber.status.reason
-    eventually(lambda: f"did not answer within {OPEN_S:g} s" in watch.grabber.status.reason)
-=======
-    assert READ_S - 0.2 < time.monotonic() - stalled < READ_S + 3
     assert f"no picture for {READ_S:g} s" in watch.capture.status.reason
     eventually(lambda: f"did not answer within {OPEN_S:g} s" in watch.capture.status.reason)
->>>>>>> main
     camera.go_on()
     eventually(watch.is_online)
     assert watch.onlines == [True, False, True]

@@ -98,12 +98,7 @@ def unplugged_camera_is_lost_at_once_and_comes_back() -> None:
         eventually(watch.is_online)
         unplug()
         eventually(watch.is_offline)
-<<<<<<< HEAD
-        eventually(lambda: "there is no such camera" in watch.grabber.status.reason)
-=======
-        assert time.monotonic() - unplugged < LATE_S
         eventually(lambda: "there is no such camera" in watch.capture.status.reason)
->>>>>>> main
         plug_in()
         eventually(watch.is_online)
         eventually(lambda: watch.latest and is_right(watch.latest.frame))
@@ -133,13 +128,8 @@ def stalled_camera_is_lost_in_time_and_is_back_with_a_frame_only() -> None:
         stalled = time.monotonic()
         control("percentage_of_dropped_buffers", 100)
         eventually(watch.is_offline)
-<<<<<<< HEAD
         assert time.monotonic() - stalled > READ_S - 0.2
-        assert "gives no frames any more" in watch.grabber.status.reason
-=======
-        assert READ_S - 0.2 < time.monotonic() - stalled < READ_S + LATE_S
         assert "gives no frames any more" in watch.capture.status.reason
->>>>>>> main
         # It can be opened all the time.
         opened = watch.capture.status.opened
         eventually(lambda: watch.capture.status.opened > opened + 1)

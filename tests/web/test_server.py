@@ -9,13 +9,9 @@ from pathlib import Path
 
 import pytest
 
-<<<<<<< HEAD
+from edge_classifier.modelfile.catalogue import CATALOGUE_VARIABLE
 from tests.mosquitto import Broker
 from tests.ports import free_port
-=======
-from edge_classifier.modelfile.catalogue import CATALOGUE_VARIABLE
-from tests.mosquitto import Broker, free_port
->>>>>>> main
 from tests.waiting import eventually
 from tests.web.serving import PASSWORD, Page, edge_classify, hidden_token, web
 
