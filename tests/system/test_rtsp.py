@@ -141,15 +141,15 @@ def test_rtsp_frames_that_piled_up_while_the_reader_stood_still_are_soon_gone(
     source = source_for(CameraSettings(source=camera.url))()
     source.open()
     source.grab()
-    begun = time.monotonic()
+    stood_still = time.monotonic()
     time.sleep(3)
     camera.show(RED)
-    piled_up = 25 * (time.monotonic() - begun)
+    shown = time.monotonic()
     stale = -1
     while np.abs(source.retrieve().pixels[100, 100].astype(int) - RED).max() > 8:
         source.grab()
         stale += 1
-    assert stale < piled_up + FRESH_FRAMES, "it did not catch up"
+    assert time.monotonic() - shown < shown - stood_still, "they came as slowly as they piled up"
     assert stale > 50, "none had piled up"
     source.close()
 
