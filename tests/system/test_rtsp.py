@@ -128,6 +128,8 @@ def test_rtsp_camera_of_which_only_the_sound_goes_on_is_lost_in_time_and_comes_b
 
 
 def test_rtsp_frames_are_fresh(camera: RtspCamera, watch: Watch) -> None:
+    # FFmpeg looks at a second of the stream before it gives out any of it.
+    eventually(partial(watch.is_beyond, 2 * FRESH_FRAMES))
     for colour in (RED, BLUE):
         before = watch.number
         camera.show(colour)
