@@ -49,10 +49,16 @@ class LoadedModel:
         """A classifier on the engine that is loaded already."""
         return Classifier(self.engine, self.resolved.contract, answer)
 
-    def another(self, answer: Answer) -> Classifier:
-        """A classifier on an engine of its own, for another thread. CPU only."""
-        engine = TfliteEngine(self.placement.model, self.runtime, threads=1)
-        return Classifier(engine, self.resolved.contract, answer)
+    def classifiers(self, answer: Answer, count: int) -> list[Classifier]:
+        """``count`` classifiers for as many threads, each on an engine of its own with one thread.
+
+        The first one is on the engine that is loaded already; an accelerator has that one only.
+        """
+        found = [self.classifier(answer)]
+        for _ in range(count - 1 if self.placement.delegate is None else 0):
+            engine = TfliteEngine(self.placement.model, self.runtime, threads=1)
+            found.append(Classifier(engine, self.resolved.contract, answer))
+        return found
 
 
 def load_model(

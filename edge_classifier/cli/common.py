@@ -26,7 +26,7 @@ Choice = TypeVar("Choice", bound=StrEnum)
 Action = Callable[..., ExitCode]
 # Fewer pictures are done before a bar could be read.
 _PROGRESS_FROM = 20
-# Priorities that the journal takes from the begin of a line, see sd-daemon(3).
+# Priorities that the journal takes from the start of a line, see sd-daemon(3).
 _JOURNAL = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
 
 

@@ -104,17 +104,13 @@ def _init(options: Namespace) -> ExitCode:
 def _place() -> Path:
     """The file that is named, or the first place for one where this user may write."""
     candidates = search_path(os.environ)
-    found = named_file(SettingsSources(environment=os.environ)) or next(
-        filter(_may_be_written, candidates), None
-    )
-    if found is None:
-        raise OutputError(str(candidates[0]), "cannot be written", "Use sudo, or --output PATH.")
-    return found
-
-
-def _may_be_written(path: Path) -> bool:
-    there = next((folder for folder in path.parents if os.access(folder, os.F_OK)), Path("/"))
-    return os.access(there, os.W_OK | os.X_OK)
+    if named := named_file(SettingsSources(environment=os.environ)):
+        return named
+    for path in candidates:
+        there = next((folder for folder in path.parents if os.access(folder, os.F_OK)), Path("/"))
+        if os.access(there, os.W_OK | os.X_OK):
+            return path
+    raise OutputError(str(candidates[0]), "cannot be written", "Use sudo, or --output PATH.")
 
 
 def _write(path: Path, text: str, *, force: bool) -> None:
@@ -135,30 +131,25 @@ def _check(options: Namespace) -> ExitCode:
     from edge_classifier.config.load import examine
 
     report = _with_model(examine(settings_sources(options)), labels=options.labels)
-    print(_as_json(report) if options.json else _as_text(report))
-    return ExitCode.OK if report.settings else ExitCode.CONFIGURATION
-
-
-def _as_text(report: SettingsReport[Settings]) -> str:
+    cameras = list(report.settings.cameras) if report.settings else []
+    if options.json:
+        facts = {
+            "ok": report.settings is not None,
+            "file": str(report.file) if report.file else None,
+            "cameras": cameras,
+            "problems": [asdict(problem) for problem in report.problems],
+            "warnings": [asdict(warning) for warning in report.warnings],
+        }
+        print(json.dumps(facts, indent=1, ensure_ascii=False))
+        return ExitCode.OK if report.settings else ExitCode.CONFIGURATION
     lines = [str(problem) for problem in report.problems]
     lines += [f"warning: {warning}" for warning in report.warnings]
-    if report.settings is None:
-        lines.append(f"NOT OK: {len(report.problems)} to mend")
+    if report.settings:
+        lines.append(f"OK: {report.file or 'no file'}, cameras: {', '.join(cameras)}")
     else:
-        cameras = ", ".join(report.settings.cameras)
-        lines.append(f"OK: {report.file or 'no file'}, cameras: {cameras}")
-    return "\n".join(map(escaped, lines))
-
-
-def _as_json(report: SettingsReport[Settings]) -> str:
-    facts = {
-        "ok": report.settings is not None,
-        "file": str(report.file) if report.file else None,
-        "cameras": list(report.settings.cameras) if report.settings else [],
-        "problems": [asdict(problem) for problem in report.problems],
-        "warnings": [asdict(warning) for warning in report.warnings],
-    }
-    return json.dumps(facts, indent=1, ensure_ascii=False)
+        lines.append(f"NOT OK: {len(report.problems)} to mend")
+    print(*map(escaped, lines), sep="\n")
+    return ExitCode.OK if report.settings else ExitCode.CONFIGURATION
 
 
 def _show(options: Namespace) -> ExitCode:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edge_classifier import __version__, samples
-from edge_classifier.assembly import LoadedModel, load_model
+from edge_classifier.assembly import load_model
 from edge_classifier.classifier import Answer
 from edge_classifier.cli.common import add_model_arguments, model_choice
 from edge_classifier.cli.models import verdict_on
@@ -22,6 +22,7 @@ from edge_classifier.modelfile.catalogue import load_catalogue
 from edge_classifier.vision.pictures import load_picture
 
 DESCRIPTION = "Checks this machine: runtime, accelerators, model, one timed inference."
+_MARKS = {True: "ok  ", False: "BAD ", None: "    "}
 _PACKAGES = ("numpy", "opencv-python-headless", "pillow", "rich", "pooch")
 # Flags of /proc/cpuinfo for which XNNPACK has kernels of its own.
 _FEATURES = {
@@ -65,11 +66,15 @@ def run(options: Namespace) -> ExitCode:
 
     look("versions", _versions)
     look("processor", _processor)
-    look("runtime", _runtime)
+    look("runtime", lambda: [_runtime()])
     look("edge tpu", _edgetpu)
     look("models", _model_files)
     look("inference", lambda: _inference(options))
-    _print(findings, options.json)
+    if options.json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=1))
+    else:
+        for finding in findings:
+            print(f"{_MARKS[finding.ok]} {finding.subject:<26} {finding.detail}")
     wrong = [finding for finding in findings if finding.ok is False]
     return codes[0] if codes else ExitCode.BAD_DATA if wrong else ExitCode.OK
 
@@ -100,11 +105,10 @@ def _processor() -> list[DoctorFinding]:
     ]
 
 
-def _runtime() -> list[DoctorFinding]:
+def _runtime() -> DoctorFinding:
     runtime = load_runtime()
-    return [
-        DoctorFinding("runtime", f"{runtime.name} {runtime.version} ({runtime.reason})", ok=True)
-    ]
+    text = f"{runtime.name} {runtime.version} ({runtime.reason})"
+    return DoctorFinding("runtime", text, ok=True)
 
 
 def _edgetpu() -> list[DoctorFinding]:
@@ -141,21 +145,8 @@ def _inference(options: Namespace) -> list[DoctorFinding]:
         f"the sample cat is {best.label} {best.score:.2f}"
     )
     notes = [DoctorFinding("note", note) for note in model.notes]
-    return [DoctorFinding("inference", text, ok=_right(model, best.label)), *notes]
-
-
-def _right(model: LoadedModel, label: str) -> bool | None:
-    """Whether the label is a cat's; None for a model that cannot know cats."""
-    known = [name.split(",")[0] for name in model.resolved.contract.labels]
-    if not set(samples.CAT_LABELS) & set(known):
-        return None
-    return label.split(",", maxsplit=1)[0] in samples.CAT_LABELS
-
-
-def _print(findings: list[DoctorFinding], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps([asdict(finding) for finding in findings], indent=1))
-        return
-    marks = {True: "ok  ", False: "BAD ", None: "    "}
-    for finding in findings:
-        print(f"{marks[finding.ok]} {finding.subject:<26} {finding.detail}")
+    known = {name.split(",")[0] for name in model.resolved.contract.labels}
+    # None for a model that cannot know cats.
+    right = best.label.split(",", maxsplit=1)[0] in samples.CAT_LABELS
+    is_cat = right if known & set(samples.CAT_LABELS) else None
+    return [DoctorFinding("inference", text, ok=is_cat), *notes]

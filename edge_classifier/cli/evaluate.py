@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from edge_classifier.assembly import LoadedModel, ModelChoice, load_model
+from edge_classifier.assembly import ModelChoice, load_model
 from edge_classifier.cli.common import (
     add_running_arguments,
     fraction,
@@ -19,7 +19,7 @@ from edge_classifier.core.text import escaped
 from edge_classifier.dataset.folder import scan
 from edge_classifier.errors import ExitCode
 from edge_classifier.evaluation.contents import ReportData
-from edge_classifier.evaluation.latency import Latency, interleaved
+from edge_classifier.evaluation.latency import interleaved
 from edge_classifier.evaluation.report import PAGE_REMEDY, as_json, write_report
 from edge_classifier.evaluation.report_figures import figures
 from edge_classifier.evaluation.score import ScoredSamples, score_samples
@@ -68,12 +68,14 @@ def run(options: Namespace) -> ExitCode:
     with progress(len(dataset.samples)) as shown:
         scored = score_samples(model, dataset, threads=options.threads, progress=shown.advance)
     print_notes(_left_out(scored))
+    reference = load_model(ModelChoice(delegate="cpu"))
     data = ReportData(
         title=f"{model.name} on {options.data.resolve().name}",
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         scored=scored,
         wanted_precision=options.precision,
-        latency=_latency(model),
+        # Beside the embedded default model, by turns.
+        latency=interleaved(model.engine, reference.engine, reference.name),
     )
     facts = figures(data)
     if options.json:
@@ -81,7 +83,11 @@ def run(options: Namespace) -> ExitCode:
     else:
         _print(facts)
     if options.out:
-        _write(options.out, data)
+        written = write_report(options.out, data)
+        for path in filter(None, (written.page, written.json, written.thresholds)):
+            print(f"wrote {escaped(str(path))}", file=sys.stderr)
+        if not written.page:
+            print_notes([f"report.html needs more libraries: {PAGE_REMEDY}"])
     return ExitCode.OK
 
 
@@ -90,30 +96,15 @@ def _left_out(scored: ScoredSamples) -> list[str]:
     notes = []
     for one in scored.left_out:
         near = f"; similar labels: {', '.join(one.similar)}" if one.similar else ""
-        what = f"the folder {one.label} is no label of {scored.model.name}"
+        what = f"the folder {one.label} is not a label of {scored.model.name}"
         notes.append(f"{what}, pictures left out: {one.pictures}{near}")
     if scored.unreadable:
         place, why = scored.unreadable[0]
         count = len(scored.unreadable)
         notes.append(f"pictures left out that cannot be read: {count}, e.g. {place}: {why}")
     for suffix, count in scored.not_pictures.items():
-        notes.append(f"files left out that are no pictures: {suffix} ({count})")
+        notes.append(f"files left out that are not pictures: {suffix} ({count})")
     return notes
-
-
-def _latency(model: LoadedModel) -> Latency:
-    """Beside the embedded default model, by turns."""
-    reference = load_model(ModelChoice(delegate="cpu"))
-    return interleaved(model.engine, reference.engine, reference.name)
-
-
-def _write(folder: Path, data: ReportData) -> None:
-    written = write_report(folder, data)
-    for path in (written.page, written.json, written.thresholds):
-        if path:
-            print(f"wrote {escaped(str(path))}", file=sys.stderr)
-    if not written.page:
-        print_notes([f"report.html needs more libraries: {PAGE_REMEDY}"])
 
 
 def _print(facts: Mapping[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from edge_classifier.cli.train import announce, require_training, tell
+from edge_classifier.cli.train import announce, print_line, require_training
 from edge_classifier.errors import ExitCode
 
 DESCRIPTION = """Writes RUN/model.tflite and RUN/report.html anew from what `train` has left in RUN;
@@ -29,7 +29,7 @@ def run(options: Namespace) -> ExitCode:
     from edge_classifier.training.run_folder import require_settings
 
     settings = require_settings(options.run, options.set)
-    written = session.run_all(settings, options.run, resume=True, tell=tell)
+    written = session.run_all(settings, options.run, resume=True, tell=print_line)
     if written:
         announce(options.run, written.page or written.json)
     return ExitCode.OK

@@ -30,7 +30,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     pull_.add_argument("names", nargs="+", metavar="NAME")
     verify = add_action(actions, "verify", _verify, "compare model files with their SHA-256")
     verify.add_argument("names", nargs="*", metavar="NAME", help="default: all that are here")
-    path = add_action(actions, "path", _path, "print a model's file")
+    path = add_action(actions, "path", _print_path, "print a model's file")
     path.add_argument("model", nargs="?", default="", metavar="NAME", help="default: the default")
 
 
@@ -41,7 +41,21 @@ def run(options: Namespace) -> ExitCode:
 
 
 def _list(options: Namespace, catalogue: Catalogue) -> ExitCode:
-    rows = [_row(entry, catalogue) for entry in catalogue.entries]
+    rows: list[dict[str, Any]] = [
+        {
+            "name": entry.name,
+            "default": entry.name == catalogue.default,
+            "state": _state(entry, catalogue),
+            "input": list(entry.input),
+            "labels": entry.labels,
+            "licence": entry.licence,
+            "title": entry.title,
+            "source": entry.source,
+            "sha256": entry.sha256,
+            "path": str(catalogue.file(entry)),
+        }
+        for entry in catalogue.entries
+    ]
     if options.json:
         print(json.dumps(rows, indent=1))
         return ExitCode.OK
@@ -53,7 +67,7 @@ def _list(options: Namespace, catalogue: Catalogue) -> ExitCode:
         table.add_column(column, no_wrap=column == "name")
     for row in rows:
         name = f"{row['name']} *" if row["default"] else row["name"]
-        size = f"{row['input'][0]} x {row['input'][1]}"
+        size = "{} x {}".format(*row["input"])
         labels = str(row["labels"] or "?")
         table.add_row(name, size, labels, row["state"], row["licence"], row["title"])
     width = None if sys.stdout.isatty() else 200
@@ -62,28 +76,13 @@ def _list(options: Namespace, catalogue: Catalogue) -> ExitCode:
     return ExitCode.OK
 
 
-def _row(entry: Entry, catalogue: Catalogue) -> dict[str, Any]:
-    return {
-        "name": entry.name,
-        "default": entry.name == catalogue.default,
-        "state": _state(entry, catalogue),
-        "input": list(entry.input),
-        "labels": entry.labels,
-        "licence": entry.licence,
-        "title": entry.title,
-        "source": entry.source,
-        "sha256": entry.sha256,
-        "path": str(catalogue.file(entry)),
-    }
-
-
 def _state(entry: Entry, catalogue: Catalogue) -> str:
     if catalogue.has(entry):
         return "embedded" if entry.embedded else "here"
     return "to pull" if entry.offered else "not offered: checksum unknown"
 
 
-def _path(options: Namespace, catalogue: Catalogue) -> ExitCode:
+def _print_path(options: Namespace, catalogue: Catalogue) -> ExitCode:
     print(catalogue.locate(options.model))
     return ExitCode.OK
 

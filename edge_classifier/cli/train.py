@@ -110,12 +110,12 @@ def run(options: Namespace) -> ExitCode:
         options.out,
         resume=options.resume,
         export=not options.no_export,
-        tell=tell,
+        tell=print_line,
     )
     if written:
         announce(options.out, written.page or written.json)
     elif options.no_export:
-        tell(f"trained; the model file and its report: edge-classify export {options.out}")
+        print_line(f"trained; the model file and its report: edge-classify export {options.out}")
     return ExitCode.OK
 
 
@@ -136,7 +136,7 @@ def _settings(options: Namespace) -> Any:
     return settings
 
 
-def tell(line: str) -> None:
+def print_line(line: str) -> None:
     """Say what goes on, where it spoils no output."""
     print(f"edge-classify: {escaped(line)}", file=sys.stderr, flush=True)
 
@@ -145,4 +145,4 @@ def announce(folder: Path, report: Path) -> None:
     """Say what there is now, and what to do with it."""
     model = folder / "model.tflite"
     print(f"{model}\n{report}")
-    tell(f"look at {report}, then try: edge-classify --model {model} --image PICTURE")
+    print_line(f"look at {report}, then try: edge-classify --model {model} --image PICTURE")

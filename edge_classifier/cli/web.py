@@ -51,7 +51,10 @@ def add_common_arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> ExitCode:
     """Serve, or do what was asked for instead."""
     start_log()
-    settings, places = prepare(options, _assignments(options))
+    # Options of their own are settings, too; they win.
+    given = {"server.host": options.host, "server.port": options.port}
+    own = [f"{key}={value}" for key, value in given.items() if value is not None]
+    settings, folders = prepare(options, [*options.assignments, *own])
     if options.action == "createadmin":
         from edge_classifier.web.accounts.first_run import (
             create_administrator,  # Needs Django's settings.
@@ -67,7 +70,7 @@ def run(options: Namespace) -> ExitCode:
         return ExitCode.OK
     from edge_classifier.web.server import serve  # Needs Django's settings.
 
-    serve(settings, places, Notifier.from_environment().ready)
+    serve(settings, folders, Notifier.from_environment().ready)
     return ExitCode.OK
 
 
@@ -80,13 +83,6 @@ def prepare(options: Namespace, assignments: Sequence[str]) -> "tuple[WebSetting
     from edge_classifier.web.configuration import load
 
     settings = load(options.config, assignments)
-    places = start.configure(settings)
-    start.migrate(places)
-    return settings, places
-
-
-def _assignments(options: Namespace) -> list[str]:
-    """Options of their own are settings, too; they win."""
-    given = {"server.host": options.host, "server.port": options.port}
-    own = [f"{key}={value}" for key, value in given.items() if value is not None]
-    return [*options.assignments, *own]
+    folders = start.configure(settings)
+    start.migrate(folders)
+    return settings, folders

@@ -26,7 +26,9 @@ def compare(old: Settings, new: Settings) -> Changes:
     keys = [key for key in before | after if before.get(key, ...) != after.get(key, ...)]
     own = [key for key in keys if not _follows(key, before, after)]
     waiting = [key for key in own if effect_of(key) is Effect.RESTART]
-    live = [key for key in _whole_cameras(own, old, new) if key not in waiting]
+    come_or_gone = old.cameras.keys() ^ new.cameras.keys()
+    whole = [key[:2] if key[0] == "cameras" and key[1] in come_or_gone else key for key in own]
+    live = [key for key in dict.fromkeys(whole) if key not in waiting]
     return Changes(tuple(map(dotted, live)), tuple(map(dotted, waiting)))
 
 
@@ -82,9 +84,3 @@ def _follows(key: Key, before: Mapping[Key, Any], after: Mapping[Key, Any]) -> b
     return key[0] == "cameras" and all(
         key[2:] in values and values.get(key) == values[key[2:]] for values in (before, after)
     )
-
-
-def _whole_cameras(keys: list[Key], old: Settings, new: Settings) -> list[Key]:
-    changed = old.cameras.keys() ^ new.cameras.keys()
-    whole = [key[:2] if key[0] == "cameras" and key[1] in changed else key for key in keys]
-    return list(dict.fromkeys(whole))

@@ -1,4 +1,4 @@
-"""What only a look at the machine, or at several settings together, can tell."""
+"""Checks that need a look at the machine, or at several settings together."""
 
 import os
 from collections.abc import Iterator
@@ -39,8 +39,11 @@ def problems_of(draft: Draft, root: SchemaNode) -> Iterator[SettingProblem]:
     for key, path in _paths(draft, root):
         if text := _path_problem(key, path):
             yield draft.problem(key, text)
-    for key, text in _maybe_paths(draft):
-        if text.removeprefix(PICTURES).startswith("~"):
+    # Texts that may name a file, or something else.
+    sources = [("cameras", name, "source") for name, _ in _sources(draft)]
+    for key in (*sources, ("model", "use"), ("model", "delegate")):
+        text = draft.get(key)
+        if isinstance(text, str) and text.removeprefix(PICTURES).startswith("~"):
             yield draft.problem(key, _TILDE)
     seen: dict[str, str] = {}
     for name, source in _sources(draft):
@@ -56,10 +59,14 @@ def problems_of(draft: Draft, root: SchemaNode) -> Iterator[SettingProblem]:
 def warnings_of(draft: Draft, root: SchemaNode) -> Iterator[SettingProblem]:
     """What is allowed, and probably not meant."""
     for key, path in _paths(draft, root):
-        if key[-1] in SECRET_FILES and _is_open(path):
+        is_readable = _is_readable(path)
+        if key[-1] in SECRET_FILES and is_readable and path.stat().st_mode & _EVERYBODY:
             yield draft.problem(key, "everybody on this machine can read it; `chmod o= FILE`")
-        if key[-1] in _CERTIFICATES and not _may_be_pem(path):
-            yield draft.problem(key, "is no PEM file: -----BEGIN is not in it")
+        # One that cannot be read is a problem, and told as one.
+        if key[-1] in _CERTIFICATES and is_readable and path.is_file():
+            with path.open("rb") as file:
+                if b"-----BEGIN " not in file.read(_LARGEST_PEM):
+                    yield draft.problem(key, "is not a PEM file: -----BEGIN is not in it")
     yield from _camera_warnings(draft)
     yield from _network_warnings(draft)
 
@@ -74,7 +81,9 @@ def _camera_warnings(draft: Draft) -> Iterator[SettingProblem]:
         if _device(source) and other != name:
             text = f"is the device of {dotted(('cameras', other))}, too; only one can open it"
             yield draft.problem(key, text)
-        if not _may_have_pictures(source):
+        folder = source.removeprefix(PICTURES)
+        is_plain = source != folder and "\0" not in folder and not has_magic(folder)
+        if is_plain and not may_be_there(Path(folder)):
             yield draft.problem(key, "there is no such folder")
 
 
@@ -99,34 +108,19 @@ def _paths(draft: Draft, root: SchemaNode) -> Iterator[tuple[Key, Path]]:
 
 
 def _sources(draft: Draft) -> Iterator[tuple[str, str]]:
-    """Names and sources of all cameras; an empty one where it is no text."""
+    """Names and sources of all cameras; an empty source where it is not text."""
     cameras = draft.get(("cameras",))
     for name in cameras if isinstance(cameras, dict) else ():
         source = draft.get(("cameras", name, "source"))
         yield name, source if isinstance(source, str) else ""
 
 
-def _maybe_paths(draft: Draft) -> Iterator[tuple[Key, str]]:
-    """Texts that may name a file, or something else."""
-    for name, source in _sources(draft):
-        yield ("cameras", name, "source"), source
-    for key in (("model", "use"), ("model", "delegate")):
-        text = draft.get(key)
-        yield key, text if isinstance(text, str) else ""
-
-
 def _path_problem(key: Key, path: Path) -> str:
     if str(path).startswith("~"):
         return _TILDE
-    return _folder_problem(path) if key == _STATE_FOLDER else _file_problem(key, path)
-
-
-def _folder_problem(path: Path) -> str:
-    # It need not be there yet: the daemon makes it.
-    return "is no folder" if _is_readable(path) and not path.is_dir() else ""
-
-
-def _file_problem(key: Key, path: Path) -> str:
+    if key == _STATE_FOLDER:
+        # It need not be there yet: the daemon makes it.
+        return "is not a folder" if _is_readable(path) and not path.is_dir() else ""
     if not may_be_there(path):
         return "there is no such file"
     if not _is_readable(path):
@@ -144,23 +138,6 @@ def _secret_problem(key: Key, path: Path) -> str:
     if key[-1] == "credentials_file" and secret and ":" not in secret.reveal():
         return "the first line of the file is not USER:PASSWORD"
     return ""
-
-
-def _is_open(path: Path) -> bool:
-    return _is_readable(path) and bool(path.stat().st_mode & _EVERYBODY)
-
-
-def _may_be_pem(path: Path) -> bool:
-    if not (_is_readable(path) and path.is_file()):
-        return True  # That is a problem, and told as one.
-    with path.open("rb") as file:
-        return b"-----BEGIN " in file.read(_LARGEST_PEM)
-
-
-def _may_have_pictures(source: str) -> bool:
-    folder = source.removeprefix(PICTURES)
-    is_plain = source != folder and "\0" not in folder and not has_magic(folder)
-    return not is_plain or may_be_there(Path(folder))
 
 
 def _is_loopback(host: str) -> bool:

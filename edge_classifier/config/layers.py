@@ -1,7 +1,6 @@
 """File, variables and options put on top of each other, each value with its origin."""
 
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,11 @@ class Draft:
         self.tree: dict[str, Any] = {}
         self.origins: dict[Key, str] = {}
 
-    def put(self, key: Key, value: Any, origin: str) -> None:
+    def set_value(self, key: Key, value: Any, origin: str) -> None:
         """Set a value; a table is merged with what is there."""
         if isinstance(value, dict) and value:
             for below, leaf in leaves(value, key):
-                self.put(below, leaf, origin)
+                self.set_value(below, leaf, origin)
             return
         table = self._table(key[:-1])
         if key[-1] in table:
@@ -80,11 +79,15 @@ class Draft:
         return table
 
 
-def put_file(draft: Draft, path: Path, remedy: str) -> SettingProblem | None:
+def add_file(draft: Draft, path: Path, remedy: str) -> SettingProblem | None:
     """Add a file; what is wrong with it as a whole. Raises MissingFileError with ``remedy``."""
     text = ""
     try:
-        text = _read(path)
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_FILE + 1)
+        if len(content) > _LARGEST_FILE:
+            return SettingProblem(f"is larger than {_LARGEST_FILE} bytes", origin=str(path))
+        text = content.decode("utf-8")
         tree = tomllib.loads(text)
     except FileNotFoundError as error:
         raise MissingFileError(str(path), "there is no such file of settings", remedy) from error
@@ -96,51 +99,37 @@ def put_file(draft: Draft, path: Path, remedy: str) -> SettingProblem | None:
         return SettingProblem(f"is not valid TOML: {complaint(text, error)}", origin=str(path))
     lines = key_lines(text)
     for key, value in leaves(tree):
-        draft.put(key, value, _place(path, _line(lines, key)))
+        # Of an item in a list or an inline table, the line of what is around it.
+        around = (lines[key[:end]] for end in range(len(key), 0, -1) if key[:end] in lines)
+        draft.set_value(key, value, _place(path, next(around, 0)))
     for key, line in lines.items():
         draft.origins.setdefault(key, _place(path, line))
     return None
-
-
-def _read(path: Path) -> str:
-    with path.open("rb") as file:
-        content = file.read(_LARGEST_FILE + 1)
-    if len(content) > _LARGEST_FILE:
-        raise ValueError(f"it is larger than {_LARGEST_FILE} bytes")
-    return content.decode("utf-8")
-
-
-def _line(lines: dict[Key, int], key: Key) -> int:
-    return next((lines[key[:end]] for end in range(len(key), 0, -1) if key[:end] in lines), 0)
 
 
 def _place(path: Path, line: int) -> str:
     return f"line {line} of {path}" if line else str(path)
 
 
-def put_environment(
+def add_environment(
     draft: Draft, sources: SettingsSources, root: SchemaNode
 ) -> list[SettingProblem]:
     """Add the variables that begin with the prefix; what is wrong with them."""
     problems, prefix = [], sources.prefix
     for variable, text in sorted(sources.environment.items()):
-        if meant := _misspelt(variable, root, prefix):
-            problems.append(SettingProblem(f"did you mean {meant}?", origin=f"${variable}"))
+        # With one underscore for two behind the program's name.
+        before, _, rest = variable.partition(prefix.removesuffix("_"))
+        table, separator, _ = rest.partition("__")
+        if not before and separator and table.lower() in root.children:
+            meant = f"did you mean {prefix}{rest}?"
+            problems.append(SettingProblem(meant, origin=f"${variable}"))
         elif variable.startswith(prefix):
             key = _key_of(variable.removeprefix(prefix), draft, root)
-            problems += _put_text(draft, root, key, text, f"${variable}")
+            problems += _add_text(draft, root, key, text, f"${variable}")
     return problems
 
 
-def _misspelt(variable: str, root: SchemaNode, prefix: str) -> str:
-    """What was meant by a variable with one underscore for two at its begin; else nothing."""
-    before, _, rest = variable.partition(prefix.removesuffix("_"))
-    table, separator, _ = rest.partition("__")
-    is_misspelt = not before and separator and table.lower() in root.children
-    return prefix + rest if is_misspelt else ""
-
-
-def put_assignments(
+def add_assignments(
     draft: Draft, sources: SettingsSources, root: SchemaNode
 ) -> list[SettingProblem]:
     """Add ``KEY=VALUE`` options; what is wrong with them. Raises UsageError."""
@@ -154,24 +143,24 @@ def put_assignments(
         if not equals:
             # What was given is not repeated: it may have been meant to be a secret.
             raise UsageError("--set", "takes KEY=VALUE, such as mqtt.host=broker")
-        problems += _put_text(draft, root, key, text, "--set")
+        problems += _add_text(draft, root, key, text, "--set")
     return problems
 
 
-def put_options(draft: Draft, sources: SettingsSources) -> None:
+def add_options(draft: Draft, sources: SettingsSources) -> None:
     """Add values that options of their own have."""
     for name, value in sources.options.items():
-        draft.put(parse_key(name), value, "option")
+        draft.set_value(parse_key(name), value, "option")
 
 
-def _put_text(
+def _add_text(
     draft: Draft, root: SchemaNode, key: Key, text: str, origin: str
 ) -> list[SettingProblem]:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
         return [SettingProblem("is not UTF-8 text", dotted(key), origin=origin)]
-    draft.put(key, _value(text, root.at(key)), origin)
+    draft.set_value(key, _value(text, root.at(key)), origin)
     return []
 
 
@@ -195,12 +184,10 @@ def _key_of(variable: str, draft: Draft, root: SchemaNode) -> Key:
     for part in variable.split("__"):
         name, node = part.lower(), root.at(key)
         if node and node.each:
-            there = draft.get(key)
-            name = next(filter(_alike(name), there if isinstance(there, dict) else ()), name)
+            # A variable has neither small letters nor hyphens.
+            table = draft.get(key)
+            there = table if isinstance(table, dict) else {}
+            alike = {other.lower().replace("-", "_"): other for other in reversed(there)}
+            name = alike.get(name.replace("-", "_"), name)
         key = (*key, name)
     return key
-
-
-def _alike(name: str) -> Callable[[str], bool]:
-    """A variable has neither small letters nor hyphens."""
-    return lambda other: other.lower().replace("-", "_") == name.replace("-", "_")

@@ -30,20 +30,18 @@ def examine_in_child(
     return answer
 
 
-def _answer(sources: SettingsSources) -> SettingsReport[Settings] | EdgeClassifierError:
+def _main() -> None:
     """In the child."""
     from edge_classifier.config.load import examine  # Here, and never in the parent.
 
-    try:
-        return examine(sources)
-    except EdgeClassifierError as error:
-        return error
-
-
-def _main() -> None:
     sources: SettingsSources = pickle.load(sys.stdin.buffer)  # noqa: S301 (the parent's)
+    answer: SettingsReport[Settings] | EdgeClassifierError
     with child.answer_stream() as answers:
-        answers.write(pickle.dumps(_answer(sources)))
+        try:
+            answer = examine(sources)
+        except EdgeClassifierError as error:
+            answer = error
+        answers.write(pickle.dumps(answer))
 
 
 if __name__ == "__main__":

@@ -63,28 +63,25 @@ def commented_file(chosen: Mapping[Key, Any]) -> str:
     for key, node in SchemaNode.root(Settings).tables():
         if key:
             table = tuple(name if part == "NAME" else part for part in key)
-            blocks.append("\n".join(_table(table, node, chosen)) + "\n")
+            blocks.append("\n".join(_commented_table(table, node, chosen)) + "\n")
             if key == ("cameras", "NAME"):
                 blocks.append(_DECISION_OF_ONE.format(name=name))
     return "\n".join(blocks)
 
 
-def _table(table: Key, node: SchemaNode, chosen: Mapping[Key, Any]) -> Iterator[str]:
+def _commented_table(table: Key, node: SchemaNode, chosen: Mapping[Key, Any]) -> Iterator[str]:
     yield from _comment(node.text)
     yield f"[{dotted(table)}]"
     for name, value in node.values().items():
         key = (*table, name)
         yield ""
-        yield from _comment(value.text + _range(value))
+        # What may stand there, where the text does not tell anyway.
+        allowed = f" ({value.allowed})" if value.is_choice or value.is_number else ""
+        yield from _comment(value.text + allowed)
         if key in chosen:
             yield f"{name} = {inline(chosen[key])}"
         else:
             yield f"#{name} = {inline(value.default if value.default is not None else '')}"
-
-
-def _range(node: SchemaNode) -> str:
-    """What may stand there, where the text does not tell anyway."""
-    return f" ({node.allowed})" if node.is_choice or node.is_number else ""
 
 
 def _comment(text: str) -> list[str]:
@@ -97,32 +94,22 @@ def with_tables(page: str) -> str:
     if not marker:
         raise ValueError("there is no marker that names the class of settings")
     kind = getattr(import_module(marker[1]), marker[2])
-    return "\n".join([page[: marker.end()], *_sections(kind)])
-
-
-def _sections(kind: type[Any]) -> Iterator[str]:
-    """Every table with its keys; of the daemon, what changing each one takes."""
+    sections = [page[: marker.end()]]
     for table, node in SchemaNode.root(kind).tables():
         if not node.values():
             continue
         title = f"## [{dotted(table)}]" if table else "## Before the first table"
+        # What a change takes is said of the daemon's settings alone.
         change = ("change",) if kind is Settings else ()
         head = ("key", "default", "allowed", *change, "meaning")
         rows = [_row(head), "|" + "---|" * len(head)]
         for name, value in node.values().items():
             default = "not set" if value.default is None else f"`{inline(value.default)}`"
-            rows.append(
-                _row(
-                    (
-                        f"`{name}`",
-                        "required" if name in node.required else default,
-                        value.allowed,
-                        *((effect_of((*table, name)).value,) if kind is Settings else ()),
-                        value.text,
-                    )
-                )
-            )
-        yield "\n".join([title, "", node.text, "", *rows, ""])
+            default = "required" if name in node.required else default
+            effect = (effect_of((*table, name)).value,) if kind is Settings else ()
+            rows.append(_row((f"`{name}`", default, value.allowed, *effect, value.text)))
+        sections.append("\n".join([title, "", node.text, "", *rows, ""]))
+    return "\n".join(sections)
 
 
 def _row(cells: Iterable[str]) -> str:
@@ -130,5 +117,5 @@ def _row(cells: Iterable[str]) -> str:
 
 
 if __name__ == "__main__":
-    for document_ in map(Path, sys.argv[1:]):
-        document_.write_text(with_tables(document_.read_text("utf-8")), "utf-8")
+    for path in map(Path, sys.argv[1:]):
+        path.write_text(with_tables(path.read_text("utf-8")), "utf-8")

@@ -1,6 +1,6 @@
 """What pydantic makes of the settings: their JSON schema, and each place in it in words.
 
-Only this module and ``config.load`` import pydantic, which is 9 MB that the daemon does without.
+Only this module and ``config.validate`` import pydantic, whose 9 MB the daemon does without.
 """
 
 from collections.abc import Iterator, Mapping
@@ -134,7 +134,7 @@ class SchemaNode:
                 yield from node.tables((*key, name))
 
     def values(self) -> dict[str, "SchemaNode"]:
-        """The keys of this table that are no tables of their own."""
+        """The keys of this table that are not tables of their own."""
         found = self.children.items()
         return {name: node for name, node in found if not node.children and name != "cameras"}
 

@@ -100,15 +100,15 @@ class MqttSettings:
     """User name at the broker. Empty: none."""
     password_file: Path | None = None
     """A file whose first line is the password. Not set: the systemd credential `mqtt-password`,
-    if there is one. A password never stands in this file."""
+    if there is one. Never write a password into this file."""
     client_id: str = ""
-    """Empty: edge-classifier-NAME. Two clients of one id throw each other out for ever."""
+    """Empty: edge-classifier-NAME. Two clients with the same id disconnect each other for ever."""
     protocol: Literal["3.1.1", "5"] = "3.1.1"
     """Version of MQTT."""
     keepalive_s: Annotated[int, Interval(ge=5, le=3600)] = 30
-    """Seconds without a word after which the broker is asked whether it is still there."""
+    """Seconds of silence after which the broker is asked whether it is still there."""
     base_topic: Topic = "edge-classifier"
-    """All topics begin with BASE/NAME."""
+    """All topics start with BASE/NAME."""
     discovery: bool = True
     """Announce the device to Home Assistant."""
     discovery_prefix: Topic = "homeassistant"
@@ -128,9 +128,9 @@ class Thresholds:
     __pydantic_config__: ClassVar = STRICT
 
     enter: Fraction | None = None
-    """Smoothed score from which on the label may come."""
+    """Smoothed score at which the label may appear."""
     leave: Fraction | None = None
-    """Smoothed score below which it goes."""
+    """Smoothed score below which it ends."""
 
     def __post_init__(self) -> None:
         if self.enter is not None and self.leave is not None and self.leave > self.enter:
@@ -149,11 +149,11 @@ class DecisionSettings:
     time_constant_s: Annotated[float, Interval(gt=0, le=600)] = 1.0
     """Exponential smoothing: seconds after which an old score counts 37 % (1/e)."""
     window_s: Annotated[float, Interval(gt=0, le=600)] = 3.0
-    """Vote: seconds that are looked back."""
+    """Vote: how many seconds it looks back."""
     enter: Fraction = 0.6
-    """Smoothed score from which on a label may come."""
+    """Smoothed score at which a label may appear."""
     leave: Fraction = 0.4
-    """Smoothed score below which the present label goes. The gap to `enter` prevents flapping."""
+    """Smoothed score below which the present label ends. The gap to `enter` prevents flapping."""
     margin: Fraction = 0.1
     """How far a new label must be ahead of the runner-up."""
     dwell_s: Annotated[float, Interval(ge=0, le=3600)] = 0.5
@@ -231,7 +231,7 @@ class CameraSettings:
     """A file whose first line is USER:PASSWORD for the stream. Not set: the systemd credential
     `camera-NAME`, if there is one."""
     rate_fps: Annotated[float, Interval(ge=0, le=240), LIVE] = 5.0
-    """At most so many frames are classified in a second. 0: as many as possible."""
+    """Most frames that are classified in a second. 0: as many as possible."""
     width: Annotated[int, Interval(ge=0, le=8192), REOPEN] = 640
     """Width in pixels to ask the camera for; it may give another. 0: its own."""
     height: Annotated[int, Interval(ge=0, le=8192), REOPEN] = 480
@@ -241,7 +241,7 @@ class CameraSettings:
     region: Annotated[Region, LIVE] = field(default_factory=Region)
     """The part of the (turned) picture that is classified."""
     loop: Annotated[bool, REOPEN] = True
-    """Video files and pictures: begin again at the end. Otherwise the camera then stays offline;
+    """Video files and pictures: start again at the end. Otherwise the camera then stays offline;
     the daemon goes on."""
     picture_s: Annotated[float, Interval(ge=0, le=3600), REOPEN] = 3.0
     """Pictures: seconds that each one is shown. 0: one frame each, as fast as they are taken."""
@@ -337,7 +337,7 @@ class LogSettings:
     __pydantic_config__: ClassVar = STRICT
 
     level: Literal["debug", "info", "warning", "error"] = "info"
-    """Least weight of a message that is written."""
+    """Messages below this level are not written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

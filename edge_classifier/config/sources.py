@@ -63,7 +63,7 @@ class SettingProblem:
     text: str
     # Dotted. Empty: it is not about one key.
     key: str = ""
-    # As TOML, masked and cut short. Empty: there is none, or it is nobody's business.
+    # As TOML, masked and cut short. Empty: there is none, or it may be a secret.
     value: str = ""
     # ``line 3 of /etc/...``, ``$EDGE_CLASSIFIER__MQTT__HOST`` or ``--set``.
     origin: str = ""
@@ -85,7 +85,7 @@ class SettingsReport(Generic[Kind]):
     problems: tuple[SettingProblem, ...] = ()
     # What is allowed and probably not meant.
     warnings: tuple[SettingProblem, ...] = ()
-    # Where each value that is no default was set.
+    # Where each value was set that is not a default.
     origins: dict[Key, str] = field(default_factory=dict)
 
     def require(self) -> Kind:

@@ -24,7 +24,7 @@ _NAMES = "names have a to z, A to Z, digits, - and _; a title may have anything"
 
 
 def parse_key(text: str) -> Key:
-    """``cameras."front door".source`` in its parts. Raises ValueError for what is no key."""
+    """``cameras."front door".source`` in its parts. Raises ValueError for what is not a key."""
     if not _KEY.fullmatch(text):
         raise ValueError("not a dotted key")
     rest: Any = tomllib.loads(f"{text} = 0")
@@ -70,7 +70,7 @@ def complaint(text: str, error: Exception) -> str:
 
 
 def leaves(tree: Mapping[str, Any], above: Key = ()) -> Iterator[tuple[Key, Any]]:
-    """Every value that is no table, and every empty table."""
+    """Every value that is not a table, and every empty table."""
     for name, value in tree.items():
         key = (*above, name)
         if isinstance(value, Mapping) and value:

@@ -34,8 +34,13 @@ def validate(
     settings, errors = _judge(tree, kind)
     if errors:
         errors += _contradictions(tree, errors, kind)
-    own = [error for error in errors if not _is_inherited(error, errors, draft)]
-    return settings, [_in_words(error, draft, root) for error in own]
+    problems = []
+    for error in errors:
+        if not _is_inherited(error, errors, draft):
+            problem = draft.problem(_key(error), _text(error, root))
+            shown = problem.value if error["type"] not in _VALUELESS else ""
+            problems.append(replace(problem, value=shown))
+    return settings, problems
 
 
 def _judge(tree: dict[str, Any], kind: type[Kind]) -> tuple[Kind | None, list[ErrorDetails]]:
@@ -55,34 +60,26 @@ def _contradictions(
     tree: dict[str, Any], errors: list[ErrorDetails], kind: type[Any]
 ) -> list[ErrorDetails]:
     """Keys that do not go together, in tables where ``errors`` kept them from being compared."""
+    # Put what is right in the place of what is wrong, and look again.
     mended = deepcopy(tree)
     for error in errors:
-        _mend(mended, error)
-    wrong = {_key(error) for error in errors}
-    return [
-        error
-        for error in _judge(mended, kind)[1]
-        if error["type"] == "value_error" and not _names_a_key_of(wrong, error)
-    ]
-
-
-def _mend(tree: dict[str, Any], error: ErrorDetails) -> None:
-    """Put what is right in the place of what is wrong."""
-    if error["loc"][-1] == _ITSELF:
-        return
-    *above, last = takewhile(lambda part: isinstance(part, str), error["loc"])
-    table: Any = tree
-    for name in above:
-        table = table.get(name, {})
-    table.pop(last, None)
-    if last == "source":
-        table[last] = "0"
-
-
-def _names_a_key_of(wrong: Collection[Key], error: ErrorDetails) -> bool:
-    """Whether a contradiction is one with the default of a key that is wrong itself."""
-    siblings = (key[-1] for key in wrong if key[:-1] == error["loc"])
-    return any(str(name) in error["msg"] for name in siblings)
+        if error["loc"][-1] == _ITSELF:
+            continue
+        *above, last = takewhile(lambda part: isinstance(part, str), error["loc"])
+        table: Any = mended
+        for name in above:
+            table = table.get(name, {})
+        table.pop(last, None)
+        if last == "source":
+            table[last] = "0"
+    found = []
+    for error in _judge(mended, kind)[1]:
+        # Not a contradiction with the default of a key that is wrong itself.
+        siblings = (key[-1] for key in map(_key, errors) if key[:-1] == error["loc"])
+        about_defaults = any(str(name) in error["msg"] for name in siblings)
+        if error["type"] == "value_error" and not about_defaults:
+            found.append(error)
+    return found
 
 
 def _is_inherited(error: ErrorDetails, errors: Collection[ErrorDetails], draft: Draft) -> bool:
@@ -95,12 +92,6 @@ def _is_inherited(error: ErrorDetails, errors: Collection[ErrorDetails], draft: 
         return True
     above = [(other["loc"], other["msg"]) for other in errors]
     return isinstance(own, dict) and (key[2:], error["msg"]) in above
-
-
-def _in_words(error: ErrorDetails, draft: Draft, root: SchemaNode) -> SettingProblem:
-    key = _key(error)
-    found = draft.problem(key, _text(error, root))
-    return replace(found, value="") if error["type"] in _VALUELESS else found
 
 
 def _text(error: ErrorDetails, root: SchemaNode) -> str:

@@ -41,14 +41,14 @@ def scheme_of(source: str) -> str:
 
 
 def device_of(source: str) -> str:
-    """``/dev/video0`` of that, or of ``0``; empty: it is no device."""
+    """``/dev/video0`` of that, or of ``0``; empty: it is not a device."""
     if source.isascii() and source.isdigit():
         return f"/dev/video{int(source)}"
     return source if source.startswith("/dev/") else ""
 
 
 def picamera_number(source: str) -> int | None:
-    """1 of ``picamera2:1``, 0 of ``picamera2``; None: it is no such camera."""
+    """1 of ``picamera2:1``, 0 of ``picamera2``; None: it is not such a camera."""
     found = re.fullmatch(rf"{PICAMERA}(?::(\d{{1,3}}))?", source)
     return int(found[1] or 0) if found else None
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 _START = b"\xff\xd8"
 _COMMENT = 0xFE
 _APPLICATION = range(0xE0, 0xF0)
-# Begin of a scan, end of the picture, no marker at all: there are no comments behind these.
+# Start of a scan, end of the picture, not a marker at all: no comment comes after these.
 _LAST = (b"\xda", b"\xd9", b"\x00")
 # Bytes that fit into one segment, whose length of 16 bits counts itself (ITU T.81, B.2.4.5).
 _LONGEST = 65_533

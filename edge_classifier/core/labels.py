@@ -32,19 +32,15 @@ def parse_labels(text: str) -> tuple[str, ...]:
     dropped only when every line carries its own line number. What cannot be printed goes, because
     labels reach terminals.
     """
-    lines = [_printable(line) for line in text.lstrip("\ufeff").splitlines()]
+    # One blank between words, whatever blank stood there.
+    words = (" ".join(line.split()) for line in text.lstrip("\ufeff").splitlines())
+    lines = [w if is_printable(w) else "".join(filter(is_printable, w)) for w in words]
     while lines and not lines[-1]:
         lines.pop()
     split = [line.split(maxsplit=1) for line in lines]
     if lines and all(len(s) == 2 and s[0] == str(i) for i, s in enumerate(split)):
         return tuple(s[1] for s in split)
     return tuple(lines)
-
-
-def _printable(line: str) -> str:
-    """One blank between words, whatever blank stood there, and no control characters."""
-    words = " ".join(line.split())
-    return words if is_printable(words) else "".join(c for c in words if is_printable(c))
 
 
 def fit_labels(contract: Contract, outputs: int) -> FittedLabels:

@@ -122,7 +122,7 @@ def _interpreter(path: Path, runtime: Runtime, threads: int, delegate: Path | No
     messages: list[str] = []
     try:
         with first_load() as messages:
-            delegates = [_delegate(delegate, runtime)] if delegate else None
+            delegates = [_load_delegate(delegate, runtime)] if delegate else None
             interpreter = runtime.module.Interpreter(
                 model_path=str(path), num_threads=threads, experimental_delegates=delegates
             )
@@ -149,12 +149,12 @@ def _own_memory(interpreter: Any, index: int) -> Array:
     return array
 
 
-def _delegate(library: Path, runtime: Runtime) -> Any:
+def _load_delegate(library: Path, runtime: Runtime) -> Any:
     try:
         return runtime.module.load_delegate(str(library))
     except (AttributeError, ValueError, OSError, RuntimeError) as error:
         # AttributeError: a library without the functions that every delegate has.
-        raise DelegateError(str(library), f"is no TFLite delegate ({error})") from error
+        raise DelegateError(str(library), f"is not a TFLite delegate ({error})") from error
 
 
 def _spec(detail: dict[str, Any]) -> TensorSpec:

@@ -15,7 +15,7 @@ from edge_classifier.assembly import LoadedModel
 from edge_classifier.batch import BatchItem, classify_all
 from edge_classifier.classifier import Answer
 from edge_classifier.core.contract import Contract
-from edge_classifier.core.geometry import enough
+from edge_classifier.core.geometry import least_size
 from edge_classifier.dataset.folder import Dataset
 from edge_classifier.errors import ContractError, ModelError, PictureError
 from edge_classifier.evaluation.matching import NONE, Names, match, similar
@@ -134,9 +134,8 @@ def _table(
     """Run the model on every picture; the next ones are decoded meanwhile."""
     contract = model.resolved.contract
     answer = Answer(top_k=len(contract.labels))
-    others = threads - 1 if model.placement.delegate is None else 0
-    classifiers = [model.classifier(answer), *(model.another(answer) for _ in range(others))]
-    load = partial(load_picture, at_least=enough(contract))
+    classifiers = model.classifiers(answer, threads)
+    load = partial(load_picture, at_least=least_size(contract))
     table = _Table(_classes(contract, merged), len(merged.labels), len(paths))
     for number, outcome in enumerate(classify_all([str(p) for p in paths], load, classifiers)):
         table.add(number, outcome)

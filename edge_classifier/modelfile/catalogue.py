@@ -104,7 +104,7 @@ class Catalogue:
         self.require(reference)
         raise AssertionError(reference)
 
-    def asked(self, name: str, *folders: Path) -> str:
+    def reference_for_name(self, name: str, *folders: Path) -> str:
         """What ``locate`` takes for a model that somebody asks for over a network.
 
         That is a name of the catalogue, or of a file in ``folders``, the first before the second;
@@ -138,13 +138,13 @@ def load_catalogue(file: Path | None = None) -> Catalogue:
     file = file or (Path(override) if override else embedded_folder() / "catalogue.toml")
     try:
         data = tomllib.loads(file.read_text("utf-8"))
-        entries = tuple(_entry(item) for item in data["model"])
+        entries = tuple(_entry_of(item) for item in data["model"])
         return Catalogue(data["default"], entries, embedded_folder(), pulled_folder())
     except FileNotFoundError as error:
         raise MissingFileError(str(file), "no such catalogue") from error
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         reason = f"{type(error).__name__}: {str(error)[:80]}"
-        raise ContractError(str(file), f"is no model catalogue ({reason})") from error
+        raise ContractError(str(file), f"is not a model catalogue ({reason})") from error
 
 
 def embedded_folder() -> Path:
@@ -186,7 +186,7 @@ def sha256_of(path: Path) -> str:
         raise ModelError(str(path), f"cannot be read ({error.strerror})") from error
 
 
-def _entry(item: dict[str, Any]) -> Entry:
+def _entry_of(item: dict[str, Any]) -> Entry:
     width, height = item.pop("input")
     contract = MappingProxyType(item.pop("contract", {}))
     return Entry(input=(width, height), contract=contract, **item)

@@ -41,27 +41,19 @@ def pull(catalogue: Catalogue, entry: Entry, progress: Progress) -> Path:
             "Try again later; the file was thrown away.",
         ) from error
     except (requests.RequestException, OSError) as error:
-        raise DownloadError(
-            entry.name, f"cannot be fetched ({_reason(error)})", _by_hand(entry, target)
-        ) from error
+        # The innermost cause says more than the layers around it.
+        cause: BaseException = error
+        while inner := cause.__cause__ or cause.__context__:
+            cause = inner
+        reason = f"{type(cause).__name__}: {str(cause)[:150]}"
+        by_hand = (
+            f"Without a network, fetch {entry.url} elsewhere and put it at {target}, "
+            f"then run: edge-classify models verify {entry.name}"
+        )
+        raise DownloadError(entry.name, f"cannot be fetched ({reason})", by_hand) from error
     installed = Path(path)
-    installed.chmod(0o644)  # A model is no secret, and a service may run as another user.
+    installed.chmod(0o644)  # A model is not a secret, and a service may run as another user.
     return installed
-
-
-def _by_hand(entry: Entry, target: Path) -> str:
-    return (
-        f"Without a network, fetch {entry.url} elsewhere and put it at {target}, "
-        f"then run: edge-classify models verify {entry.name}"
-    )
-
-
-def _reason(error: Exception) -> str:
-    """The innermost cause, which says more than the layers around it."""
-    cause: BaseException = error
-    while inner := cause.__cause__ or cause.__context__:
-        cause = inner
-    return f"{type(cause).__name__}: {str(cause)[:150]}"
 
 
 class _Bar:

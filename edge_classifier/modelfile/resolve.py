@@ -1,6 +1,7 @@
 """Finds a model's contract: in its own file first, and in assumptions that are said aloud last."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,11 @@ def resolve(facts: ModelFacts, overrides: ContractOverrides = ContractOverrides(
     """
     notes: list[str] = []
     bundle = read_bundle(facts.path)
-    metadata = _metadata(facts.path) if CONTRACT_FILE not in bundle else None
+    metadata = None
+    if CONTRACT_FILE not in bundle:
+        # The runtime has loaded the file: if anything is damaged, it is the description only.
+        with suppress(FlatbufferError):
+            metadata = read_tflite_metadata(facts.path)
     contract, source = _preprocessing(facts, bundle, metadata, notes)
     labels, labels_from = _labels(facts, bundle, metadata, overrides.labels)
     if overrides.labels or not contract.names:
@@ -94,18 +99,17 @@ def resolve(facts: ModelFacts, overrides: ContractOverrides = ContractOverrides(
         raise ContractError(
             str(facts.path), f"{error} ({labels_from})", "Name the right file with --labels."
         ) from error
-    _require_size(facts, fitted.contract, source)
+    _, height, width, _ = facts.input.shape
+    if (contract.height, contract.width) != (height, width):
+        raise ContractError(
+            str(facts.path),
+            f"its contract ({source}) says {contract.width} x {contract.height} pixels, "
+            f"its input is {width} x {height}",
+        )
     if fitted.note:
         notes.append(fitted.note)
     card = bundle.get(CARD_FILE, b"").decode("utf-8", "replace")
     return Resolved(fitted.contract, source, labels_from, tuple(notes), card)
-
-
-def _metadata(path: Path) -> TfliteMetadata | None:
-    try:
-        return read_tflite_metadata(path)
-    except FlatbufferError:
-        return None  # The runtime has loaded the file: only its description is damaged.
 
 
 def _preprocessing(
@@ -154,7 +158,7 @@ def _parsed(source: str, parse: Callable[[], Contract]) -> tuple[Contract, str]:
     try:
         return parse(), source
     except ContractFormatError as error:
-        raise ContractError(source, f"is no valid contract: {error}") from error
+        raise ContractError(source, f"is not a valid contract: {error}") from error
 
 
 def _assume(facts: ModelFacts) -> tuple[Contract, str]:
@@ -236,13 +240,3 @@ def _label_file(path: Path) -> tuple[str, ...]:
         raise MissingFileError(str(path), "no such label file") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ContractError(str(path), f"cannot be read as labels ({error})") from error
-
-
-def _require_size(facts: ModelFacts, contract: Contract, source: str) -> None:
-    _, height, width, _ = facts.input.shape
-    if (contract.height, contract.width) != (height, width):
-        raise ContractError(
-            str(facts.path),
-            f"its contract ({source}) says {contract.width} x {contract.height} pixels, "
-            f"its input is {width} x {height}",
-        )

@@ -138,11 +138,7 @@ def _parse(data: bytes) -> TfliteMetadata:
                 if file.scalar(2, "<b") == _AXIS_LABELS
             ]
     label_files.sort(key=lambda pair: pair[1] != "")
-    return TfliteMetadata(
-        mean=mean,
-        std=std,
-        label_files=tuple(label_files),
-    )
+    return TfliteMetadata(mean, std, tuple(label_files))
 
 
 def _normalization(tensor: _Table) -> tuple[Triple | None, Triple | None]:
@@ -150,13 +146,11 @@ def _normalization(tensor: _Table) -> tuple[Triple | None, Triple | None]:
         options = unit.table(1)  # ProcessUnit.options
         if unit.scalar(0, "<B") == _NORMALIZATION and options is not None:
             mean, std = _triple(options.floats(0)), _triple(options.floats(1))
-            return (mean, std) if mean and std and _possible(mean, std) else (None, None)
+            # Damaged files hold any number, and no number: no network was trained with those.
+            if mean and std and min(std) > 0 and all(abs(value) < 1e6 for value in mean + std):
+                return mean, std
+            return None, None
     return None, None
-
-
-def _possible(mean: Triple, std: Triple) -> bool:
-    """Whether a network can have been trained so; damaged files hold any number, and no number."""
-    return all(abs(value) < 1e6 for value in mean + std) and min(std) > 0
 
 
 def _triple(values: tuple[float, ...]) -> Triple | None:

@@ -10,7 +10,7 @@ import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -294,27 +294,17 @@ class _Callbacks:
         self._tell(ConnectionLost(self._number, problem))
 
     def _on_connect(
-        self,
-        _client: paho.Client,
-        _data: Any,
-        flags: paho.ConnectFlags,
-        reason: ReasonCode,
-        with_: Properties | None,
+        self, _client: Any, _data: Any, flags: paho.ConnectFlags, reason: ReasonCode, found: Any
     ) -> None:
         if reason.is_failure:
             self.tell_lost(f"{self._where}: the broker refuses: {reason}")
             return
         self._loop = threading.current_thread()
-        window = min(_WINDOW, getattr(with_, "ReceiveMaximum", _WINDOW))
+        window = min(_WINDOW, getattr(found, "ReceiveMaximum", _WINDOW))
         self._tell(Connected(self._number, window, flags.session_present))
 
     def _on_disconnect(
-        self,
-        _client: paho.Client,
-        _data: Any,
-        _flags: Any,
-        reason: ReasonCode,
-        _with: Properties | None,
+        self, _client: Any, _data: Any, _flags: Any, reason: ReasonCode, _found: Any
     ) -> None:
         why = self._error or f"the connection ended ({reason})"
         if self._loop is None:
@@ -322,18 +312,13 @@ class _Callbacks:
         self.tell_lost(f"{self._where}: {why}")
 
     def _on_publish(
-        self, _client: paho.Client, _data: Any, mid: int, reason: ReasonCode, _with: Properties
+        self, _client: Any, _data: Any, mid: int, reason: ReasonCode, _found: Any
     ) -> None:
         # MQTT 5 acknowledges what it throws away, too, and says so here only.
         self._tell(Acknowledged(self._number, mid, str(reason) if reason.is_failure else ""))
 
     def _on_subscribe(
-        self,
-        _client: paho.Client,
-        _data: Any,
-        _mid: int,
-        reasons: list[ReasonCode],
-        _with: Properties | None,
+        self, _client: Any, _data: Any, _mid: int, reasons: list[ReasonCode], _found: Any
     ) -> None:
         for reason in reasons:
             if reason.is_failure:
@@ -353,7 +338,7 @@ class _Callbacks:
         if qos and self._options.manual_acknowledgement and not self.is_over.is_set():
             client.ack(mid, qos)
 
-    def _on_log(self, _client: paho.Client, _data: Any, level: int, text: str) -> None:
+    def _on_log(self, _client: Any, _data: Any, level: int, text: str) -> None:
         """What paho knows of a failed socket it only logs."""
         if level == LogLevel.MQTT_LOG_ERR:
             self._error = text
@@ -393,21 +378,15 @@ def _explained(error: Exception, where: str) -> str:
 
 
 def _tls_context(tls: TlsSettings) -> ssl.SSLContext:
-    """Raises OSError (ssl.SSLError is one), with the file's name where one is to blame."""
-    with _naming(str(tls.ca_file or "the system's certificates")):
+    """Raises OSError (ssl.SSLError is one), with the name of the file that is to blame."""
+    name = str(tls.ca_file or "the system's certificates")
+    try:
         context = ssl.create_default_context(cafile=tls.ca_file)
-    if tls.certificate_file and tls.key_file:
-        with _naming(f"{tls.certificate_file}, {tls.key_file}"):
+        if tls.certificate_file and tls.key_file:
+            name = f"{tls.certificate_file}, {tls.key_file}"
             # Without a password function OpenSSL would ask on the terminal for that of the key.
             context.load_cert_chain(tls.certificate_file, tls.key_file, password=lambda: "")
-    context.check_hostname = tls.check_hostname
-    return context
-
-
-@contextlib.contextmanager
-def _naming(name: str) -> Iterator[None]:
-    """Errors about a file say which one."""
-    try:
-        yield
     except OSError as error:
         raise OSError(error.errno, f"cannot be used ({error.strerror or error})", name) from error
+    context.check_hostname = tls.check_hostname
+    return context

@@ -35,7 +35,7 @@ class Outbox:
     """A bounded queue that survives power cuts. Used by one thread at a time.
 
     Events wait on disk, in order; where writing fails, in memory behind those on disk. One that
-    ``next`` has given out is under way until it is acknowledged or refused, or all are rewound.
+    ``next`` has given out is under way until it is acknowledged or put back, or all are rewound.
     """
 
     def __init__(
@@ -45,8 +45,8 @@ class Outbox:
         self._max_events = max_events
         self._clock = clock
         self._unsaved: OrderedDict[str, QueuedEvent] = OrderedDict()
-        self._notes: dict[str, str] = {}
-        self._unsaved_notes: set[str] = set()
+        self._remembered: dict[str, str] = {}
+        self._unsaved_keys: set[str] = set()
         self._under_way: dict[str, QueuedEvent] = {}
         # Rows that are to be deleted.
         self._acked: set[int] = set()
@@ -71,7 +71,7 @@ class Outbox:
     def open(self) -> dict[str, str]:
         """What is remembered: key to JSON. Nothing where the disk does not let us."""
         self._attempt(self._make_open)
-        return dict(self._notes)
+        return dict(self._remembered)
 
     def add(self, events: Iterable[QueuedEvent]) -> None:
         """New events. ``save`` makes them last."""
@@ -81,10 +81,10 @@ class Outbox:
     def remember(self, key: str, value: str | None) -> None:
         """None forgets. ``save`` makes it last."""
         if value is None:
-            self._notes.pop(key, None)
+            self._remembered.pop(key, None)
         else:
-            self._notes[key] = value
-        self._unsaved_notes.add(key)
+            self._remembered[key] = value
+        self._unsaved_keys.add(key)
 
     def save(self, *, all_now: bool = False) -> None:
         """Write what is to be written, in one transaction."""
@@ -118,11 +118,11 @@ class Outbox:
         self.acknowledge(event)
         self.dropped += 1
 
-    def refuse(self, event: QueuedEvent) -> None:
-        """The broker does not want it now; ``again`` lets it be given out once more."""
+    def put_back(self, event: QueuedEvent) -> None:
+        """The broker does not take it now; ``start_over`` lets it be given out once more."""
         self._under_way.pop(event.event_id, None)
 
-    def again(self) -> None:
+    def start_over(self) -> None:
         """Begin from the oldest, leaving out what is under way."""
         self._row = 0
 
@@ -147,7 +147,7 @@ class Outbox:
     def _is_due(self, *, all_now: bool) -> bool:
         if self.trouble:
             return all_now or self._clock() >= self._retry_at
-        if self._unsaved or self._unsaved_notes:
+        if self._unsaved or self._unsaved_keys:
             return True
         late = self._clock() >= self._acked_at + _ACKED_S or len(self._acked) >= _MAX_ACKED
         return bool(self._acked) and (late or all_now)
@@ -158,20 +158,17 @@ class Outbox:
             rows = [self._database.insert(event) for event in self._unsaved.values()]
             saved = self._saved + len(rows) - self._database.delete(self._acked)
             dropped = self._database.delete_oldest(max(0, saved - self._max_events))
-            for key in self._unsaved_notes:
-                self._database.remember(key, self._notes.get(key))
+            for key in self._unsaved_keys:
+                self._database.remember(key, self._remembered.get(key))
             if self.trouble:
                 self._database.remember(_PROBE, "{}")
                 self._database.remember(_PROBE, None)
-        self._written(rows, saved, dropped)
-
-    def _written(self, rows: list[int], saved: int, dropped: int) -> None:
         for event, row in zip(self._unsaved.values(), rows, strict=True):
             event.row = row
         self._saved = saved - dropped
         self.dropped += dropped
         self._unsaved.clear()
-        self._unsaved_notes.clear()
+        self._unsaved_keys.clear()
         self._acked.clear()
         if self.trouble:
             _log.warning("%s: events are on disk again", self._database.path)
@@ -217,15 +214,21 @@ class Outbox:
             self._database.open()
         self._saved, self._row = self._database.count(), 0
         known = self._database.remembered()
-        self._notes = {key: known[key] for key in known.keys() - self._unsaved_notes} | self._notes
+        self._remembered = {
+            key: known[key] for key in known.keys() - self._unsaved_keys
+        } | self._remembered
 
     def _attempt(self, work: Callable[[], None]) -> None:
         try:
             work()
         except (sqlite3.Error, OSError) as error:
-            self._failed(error)
+            self._note_failure(error)
 
-    def _failed(self, error: sqlite3.Error | OSError) -> None:
+    def _note_failure(self, error: sqlite3.Error | OSError) -> None:
+        """Say once what is wrong, and when to try again; a damaged file makes room for a new one.
+
+        Raises nothing.
+        """
         self._retry_at = self._clock() + _RETRY_S
         trouble = f"{self._database.path}: {error}"
         if "locked" in str(error):
@@ -251,7 +254,7 @@ class Outbox:
         rest = self._unsaved
         self._unsaved = OrderedDict((event.event_id, event) for event in rescued)
         self._unsaved.update(rest)
-        self._unsaved_notes |= self._notes.keys()
+        self._unsaved_keys |= self._remembered.keys()
         self._acked.clear()
         self._saved, self._row = 0, 0
         self.dropped += max(0, lost)

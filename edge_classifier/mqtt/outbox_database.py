@@ -81,7 +81,10 @@ class OutboxDatabase:
         try:
             for pragma in _PRAGMAS:
                 connection.execute(pragma)
-            _check(connection)
+            # What a power cut can leave behind.
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                raise DamagedError(verdict)
             _migrate(connection)
         except sqlite3.Error as error:
             connection.close()
@@ -190,13 +193,6 @@ def is_damage(error: Exception) -> bool:
     # The lowest byte is the error, the others say more.
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and (code & 0xFF) in _DAMAGED
-
-
-def _check(connection: sqlite3.Connection) -> None:
-    """Raise DamagedError for what a power cut can leave behind."""
-    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict != "ok":
-        raise DamagedError(verdict)
 
 
 def _migrate(connection: sqlite3.Connection) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edge_classifier.core.events import Moment
-from edge_classifier.mqtt.codec.camera import delay_ms, with_delay
+from edge_classifier.mqtt.codec.camera_payloads import delay_ms, with_delay
 from edge_classifier.mqtt.connection import BrokerConnection
-from edge_classifier.mqtt.messages import RetainedTopics, TopicMessage
+from edge_classifier.mqtt.message_writer import RetainedTopics, TopicMessage
 from edge_classifier.mqtt.outbox import Outbox
 from edge_classifier.mqtt.outbox_database import QueuedEvent
 from edge_classifier.mqtt.topics import Topics
@@ -98,7 +98,11 @@ class Sender:
         if sent is None:
             return
         if problem:
-            self._note_refusal(sent.topic, problem)
+            self.refused += 1
+        # Where one topic is refused, others are: the first says it all.
+        if problem and not self.problem:
+            self.problem = f"the broker refuses {sent.topic}: {problem}"
+            _log.warning("%s", self.problem)
         if sent.message:
             self._retained.confirmed(sent.topic, accepted=not problem)
         if sent.event and problem:
@@ -115,7 +119,7 @@ class Sender:
             return
         if self._held and self._clock() >= self._again_at:
             self._held.clear()
-            self._outbox.again()
+            self._outbox.start_over()
             self.problem = ""
         self._send_events(self._connection)
         while self._responses and self._under_way < self._window:
@@ -133,21 +137,15 @@ class Sender:
         """Whether the broker has been silent about a message for too long."""
         now_s = self._clock()
         # A picture of QoS 0 is acknowledged by nobody and may take its time on a slow line.
-        asked = (sent.sent_at_s for sent in self._in_flight.values() if sent.qos)
-        return now_s >= min(asked, default=now_s) + _ACK_LIMIT_S
-
-    def _note_refusal(self, topic: str, problem: str) -> None:
-        self.refused += 1
-        if not self.problem:  # Where one topic is refused, others are: the first says it all.
-            self.problem = f"the broker refuses {topic}: {problem}"
-            _log.warning("%s", self.problem)
+        open_ = (sent.sent_at_s for sent in self._in_flight.values() if sent.qos)
+        return now_s >= min(open_, default=now_s) + _ACK_LIMIT_S
 
     def _hold(self, event: QueuedEvent) -> None:
         """Keep a camera's events in order: none of them goes before the refused one."""
         if not self._held:
             self._again_at = self._clock() + _REFUSED_S
         self._held.add(event.camera)
-        self._outbox.refuse(event)
+        self._outbox.put_back(event)
 
     def _delay_ms(self, event: QueuedEvent) -> float:
         """From its capture until now."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from edge_classifier.core.contract import Contract
 from edge_classifier.core.frame import Frame
-from edge_classifier.core.geometry import enough
+from edge_classifier.core.geometry import least_size
 from edge_classifier.core.quantization import Quantization, TensorSpec
 from edge_classifier.dataset.folder import Sample
 from edge_classifier.errors import EdgeClassifierError, MissingFileError, PictureError
@@ -95,7 +95,7 @@ class PictureExamples:
 
     def plain(self, index: int) -> tuple[Pixels, int]:
         """A picture through the device's own preprocessing, and its label."""
-        frame, label = self._read(index, enough(self.contract))
+        frame, label = self._read(index, least_size(self.contract))
         shape = (self.contract.height, self.contract.width, 3)
         pixels = np.empty(shape, np.uint8)
         spec = TensorSpec("", (1, *shape), np.dtype(np.uint8), _INPUT)

@@ -6,6 +6,7 @@ import cv2
 
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
+from edge_classifier.core.jpeg_comment import with_comment
 
 # Quality that is tried first: a lower one shows, a higher one costs bytes that nobody sees.
 BEST = 85
@@ -15,6 +16,9 @@ _LESS = ((70, 0.70), (50, 0.53), (30, 0.40))
 
 # About the share of the bytes that half the width and height take: detail grows denser.
 _HALVED = 0.36
+
+# What a comment takes in a JPEG beside its text.
+_COMMENT_MARKER_BYTES = 4
 
 # An attempt is skipped only when its estimate is over the limit by more than this.
 _HOPEFUL = 1.15
@@ -44,11 +48,20 @@ def jpeg_within(frame: Frame, max_bytes: int, best: int = BEST) -> bytes:
         if halved:
             if max(frame.width, frame.height) == 1:
                 break
-            frame, unit = _half(frame), unit * _HALVED
+            size = max(1, frame.width // 2), max(1, frame.height // 2)
+            pixels = cv2.resize(frame.pixels, size, interpolation=cv2.INTER_AREA)
+            frame = Frame(pixels, frame.order)  # type: ignore[arg-type]
+            unit *= _HALVED
         if unit * share <= _HOPEFUL * max_bytes:
             encoded = jpeg(frame, quality)
             unit = len(encoded) / share
     raise ValueError(f"no JPEG fits into {max_bytes} bytes")
+
+
+def jpeg_with_comment(frame: Frame, max_bytes: int, comment: str) -> bytes:
+    """``jpeg_within`` with a comment, which counts, too."""
+    room = max_bytes - _COMMENT_MARKER_BYTES - len(comment.encode())
+    return with_comment(jpeg_within(frame, room), comment)
 
 
 def _steps() -> Iterator[tuple[int, float, bool]]:
@@ -57,9 +70,3 @@ def _steps() -> Iterator[tuple[int, float, bool]]:
     while True:
         yield BEST, 1.0, True
         yield from ((quality, share, False) for quality, share in _LESS)
-
-
-def _half(frame: Frame) -> Frame:
-    size = max(1, frame.width // 2), max(1, frame.height // 2)
-    pixels = cv2.resize(frame.pixels, size, interpolation=cv2.INTER_AREA)
-    return Frame(pixels, frame.order)  # type: ignore[arg-type]

@@ -43,13 +43,9 @@ class MotionGate:
     def _grey(self, frame: Frame) -> _Grey:
         """``frame`` small and grey; the last one is kept, as it is asked for twice."""
         if self._seen is None or self._seen[0] is not frame:
-            self._seen = frame, _shrunk(frame)
+            # Each pixel is the mean of four: a few samples are enough to halve the sensor's noise.
+            twice = 2 * _SIZE[0], 2 * _SIZE[1]
+            samples = cv2.resize(frame.pixels, twice, interpolation=cv2.INTER_NEAREST)
+            small = cv2.resize(samples, _SIZE, interpolation=cv2.INTER_LINEAR)
+            self._seen = frame, np.asarray(cv2.cvtColor(small, _GREY[frame.order]), np.uint8)
         return self._seen[1]
-
-
-def _shrunk(frame: Frame) -> _Grey:
-    """Each pixel the mean of four: a few samples are enough to halve the sensor's noise."""
-    twice = 2 * _SIZE[0], 2 * _SIZE[1]
-    samples = cv2.resize(frame.pixels, twice, interpolation=cv2.INTER_NEAREST)
-    small = cv2.resize(samples, _SIZE, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(cv2.cvtColor(small, _GREY[frame.order]), np.uint8)

@@ -28,6 +28,7 @@ SUFFIXES = frozenset(
 # Width times height of the largest picture that is decoded: 300 MB of RGB.
 PIXEL_LIMIT = 100_000_000
 BYTE_LIMIT = 256_000_000
+_COPY = "Copy it again, or leave it out."
 _ORIENTATION = 0x0112  # Exif 2.3, tag 274
 # What puts a picture of each orientation upright; from 5 on, width and height change places.
 _TURNS = {
@@ -66,7 +67,7 @@ def find_pictures(references: Iterable[str]) -> Iterator[str]:
     """
     for reference in references:
         if not reference:
-            raise MissingFileError("''", "an empty name is no file or folder")
+            raise MissingFileError("''", "an empty name is not a file or folder")
         mode = _mode(reference)
         if reference == STANDARD_INPUT or stat.S_ISREG(mode or 0):
             yield reference
@@ -77,7 +78,7 @@ def find_pictures(references: Iterable[str]) -> Iterator[str]:
             files = (name for name in found if stat.S_ISREG(_mode(name) or 0))
             yield from _or_none(reference, files, "matches no file")
         else:
-            # A device or pipe is no regular file and can still be read.
+            # A device or pipe is not a regular file, and can still be read.
             if mode is None:
                 raise MissingFileError(reference, "no such file or folder")
             yield reference
@@ -99,7 +100,10 @@ def load_picture(
     """
     with _rewindable(reference, stream or _open(reference)) as data:
         Image.MAX_IMAGE_PIXELS = None  # The limit below is ours, and earlier than decoding, too.
-        _silence_pillow()
+        # Its warnings and its log stay off standard error: what matters is raised, too.
+        logging.getLogger("PIL").addHandler(_NOWHERE)
+        if _SILENCE not in warnings.filters:  # Looked up first: threads share the list.
+            warnings.filterwarnings("ignore", module=_PILLOW)
         try:
             image = Image.open(data, formats=FORMATS)
         except MemoryError as error:
@@ -108,16 +112,17 @@ def load_picture(
             raise _unreadable(reference, data, error) from error
         width, height = image.size
         if width * height > pixel_limit:
-            raise _too_large(reference, f"{width} x {height}", pixel_limit)
+            raise PictureError(
+                reference,
+                f"has {width} x {height} pixels; {pixel_limit / 1e6:g} million are allowed",
+                "Shrink it, or raise --max-megapixels if you trust it.",
+            )
         try:
             return _decode(image, at_least)
         except MemoryError as error:
             raise PictureError(reference, "needs more memory than there is") from error
         except Exception as error:
             raise PictureError(reference, f"cannot be decoded ({_cause(error)})", _COPY) from error
-
-
-_COPY = "Copy it again, or leave it out."
 
 
 def _decode(image: Image.Image, at_least: tuple[int, int] | None) -> LoadedPicture:
@@ -158,13 +163,6 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _silence_pillow() -> None:
-    """Keep warnings and log off standard error: what matters is raised, too."""
-    logging.getLogger("PIL").addHandler(_NOWHERE)
-    if _SILENCE not in warnings.filters:  # Looked up first: threads share the list.
-        warnings.filterwarnings("ignore", module=_PILLOW)
-
-
 def _open(reference: str) -> BinaryIO:
     if reference == STANDARD_INPUT:
         raise UsageError(reference, "standard input is not read here", "Name a file.")
@@ -202,14 +200,6 @@ def _unreadable(reference: str, data: BinaryIO, error: Exception) -> PictureErro
             reference, "is not a picture", f"Known formats are {', '.join(FORMATS)}."
         )
     return PictureError(reference, f"cannot be read as a picture ({_cause(error)})", _COPY)
-
-
-def _too_large(reference: str, size: str, limit: int) -> PictureError:
-    return PictureError(
-        reference,
-        f"has {size} pixels; {limit / 1e6:g} million are allowed",
-        "Shrink it, or raise --max-megapixels if you trust it.",
-    )
 
 
 def _cause(error: Exception) -> str:

@@ -25,7 +25,7 @@ class Services:
     """What views use beside the database: the server makes it, each request has it."""
 
     settings: WebSettings
-    places: Folders
+    folders: Folders
     worker: "PictureWorker"
     models: "ModelStore"
     comparisons: "ComparisonRunner"

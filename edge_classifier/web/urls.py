@@ -8,6 +8,7 @@ from edge_classifier.web import health
 from edge_classifier.web.accounts import views as accounts
 from edge_classifier.web.api import api
 from edge_classifier.web.classify import views as classify
+from edge_classifier.web.comparison import views as comparison
 from edge_classifier.web.installed_models import views as models
 from edge_classifier.web.live import views as live
 from edge_classifier.web.records import views as records
@@ -29,7 +30,7 @@ urlpatterns = [
     path("history/delete", records.delete, name="history-delete"),
     path("review", review.page, name="review"),
     path("review/dataset.zip", review.dataset, name="review-dataset"),
-    path("review/compare", review.compare, name="review-compare"),
+    path("review/compare", comparison.compare, name="review-compare"),
     path("review/<uuid:key>", review.judge, name="review-judge"),
     path("models", models.page, name="models"),
     path("models/upload", models.upload, name="models-upload"),

@@ -225,7 +225,7 @@ def test_classify_a_bad_picture_is_one_line_and_its_exit_code(
         (("--image", samples.CAT, "--delegate", "npu"), 2, "no such delegate"),
         (("--image", samples.CAT, "--delegate", "./npu.so"), 66, "no such delegate library"),
         (("--image", samples.CAT, "--delegate", "edgetpu"), 69, "libedgetpu is not installed"),
-        (("--image", samples.CAT, "--delegate", samples.CAT), 69, "is no TFLite delegate"),
+        (("--image", samples.CAT, "--delegate", samples.CAT), 69, "is not a TFLite delegate"),
         (("--image", samples.CAT, "--model", samples.CAT), 65, "is not a TFLite model"),
         (("--image", "-", "-"), 2, "once only"),
     ],

@@ -123,7 +123,7 @@ def test_evaluate_a_folder_that_is_no_label_says_so_and_leaves_it_out(
     assert facts["data"]["left_out"] == [{"label": "gren", "pictures": 2, "similar": ["green"]}]
     assert facts["accuracy"]["top1"]["count"] == 10
     text = done.stderr.decode()
-    assert "the folder gren is no label of tiny, pictures left out: 2; " in text
+    assert "the folder gren is not a label of tiny, pictures left out: 2; " in text
     assert "similar labels: green" in text
 
 

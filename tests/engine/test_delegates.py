@@ -144,7 +144,7 @@ BROKEN = {
     "aborting": "crashed (SIGABRT) when tried",
     "hanging": "took longer than 1 s when tried",
     "leaving": "failed (exit code 0: no message) when tried",
-    "text": "is no TFLite delegate",
+    "text": "is not a TFLite delegate",
     "plain": "tflite_plugin_create_delegate",
     "null": "no device found",
     "unwilling": "cannot load it",

@@ -353,7 +353,7 @@ def test_contract_that_is_no_contract_is_refused(text: str, tmp_path: Path) -> N
     path = build(tmp_path / "tiny.tflite")
     append_bundle(path, {"contract.json": text, "labels.txt": LABELS})
 
-    with pytest.raises(ContractError, match="is no valid contract"):
+    with pytest.raises(ContractError, match="is not a valid contract"):
         load(path)
 
 

@@ -5,7 +5,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from edge_classifier import child
 from edge_classifier.errors import UnavailableError
 
 _START_S = 60.0
@@ -45,11 +45,12 @@ class DaemonTrial:
         file = Path(self._folder.name, "config.toml")
         head = f'[device]\nname = "trial"\nstate_folder = "{self.state}"\n'
         file.write_text(f"{head}[http]\nport = {self._port}\n{config}", "utf-8")
-        self._command = [sys.executable, "-m", "edge_classifier", "run", "--config", str(file)]
+        self._command = child.command("edge_classifier", "run", "--config", str(file))
 
     def __enter__(self) -> Self:
         # An installed package has its byte code; a checkout must be allowed to keep it.
-        environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        environment = child.environment()
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         self._process = subprocess.Popen(self._command, stderr=subprocess.DEVNULL, env=environment)
         deadline = time.monotonic() + _START_S
         while not self._frames():

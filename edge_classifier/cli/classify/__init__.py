@@ -6,9 +6,9 @@ from argparse import ArgumentParser, Namespace
 from functools import partial
 from pathlib import Path
 
-from edge_classifier.assembly import LoadedModel, load_model
+from edge_classifier.assembly import load_model
 from edge_classifier.batch import BatchItem, classify_all
-from edge_classifier.classifier import Answer, Classifier
+from edge_classifier.classifier import Answer
 from edge_classifier.cli.classify.drawing import Drawing
 from edge_classifier.cli.classify.output import Format, make_writer
 from edge_classifier.cli.common import (
@@ -20,8 +20,7 @@ from edge_classifier.cli.common import (
     progress,
     whole_number,
 )
-from edge_classifier.core.contract import Contract
-from edge_classifier.core.geometry import enough
+from edge_classifier.core.geometry import least_size
 from edge_classifier.core.labels import display_names
 from edge_classifier.core.text import escaped
 from edge_classifier.errors import EdgeClassifierError, ExitCode, PictureError, UsageError
@@ -98,13 +97,16 @@ def run(options: Namespace) -> ExitCode:
     drawing = Drawing(options, references)
     single = len(references) == 1
     model = load_model(model_choice(options), threads=options.threads if single else 1)
-    print_notes([*model.notes, *_language_note(model.resolved.contract, options.lang)])
-    answer = Answer(options.top_k, options.threshold, options.lang)
-    classifiers = _classifiers(model, answer, min(options.threads, len(references)))
     contract = model.resolved.contract
+    print_notes(model.notes)
+    if options.lang != ENGLISH and display_names(contract, options.lang) is contract.labels:
+        known = ", ".join([ENGLISH, *contract.names])
+        print_notes([f"the model has no names for --lang {options.lang}, only for {known}"])
+    answer = Answer(options.top_k, options.threshold, options.lang)
+    classifiers = model.classifiers(answer, min(options.threads, len(references)))
     load = partial(
         _load,
-        at_least=enough(contract),
+        at_least=least_size(contract),
         pixel_limit=options.max_megapixels * 1_000_000,
     )
     writer = make_writer(options.format, model.name, sys.stdout)
@@ -114,37 +116,17 @@ def run(options: Namespace) -> ExitCode:
             for outcome in classify_all(references, load, classifiers):
                 failure = failure or _report(outcome)
                 writer.write(outcome)
-                drawn = _draw(drawing, outcome, contract)
-                failure = failure or drawn
+                try:
+                    drawing.add(outcome, contract)
+                except EdgeClassifierError as error:
+                    # A picture that cannot be drawn costs its drawing only.
+                    print(f"edge-classify: {escaped(str(error))}", file=sys.stderr)
+                    failure = failure or error.exit_code
                 shown.advance()
     finally:
         writer.close()
     drawing.close()
     return failure
-
-
-def _draw(drawing: Drawing, outcome: BatchItem, contract: Contract) -> ExitCode:
-    """A picture that cannot be drawn costs its drawing only."""
-    try:
-        drawing.add(outcome, contract)
-    except EdgeClassifierError as error:
-        print(f"edge-classify: {escaped(str(error))}", file=sys.stderr)
-        return error.exit_code
-    return ExitCode.OK
-
-
-def _language_note(contract: Contract, language: str) -> list[str]:
-    """What to say when labels cannot be given in the language that was asked for."""
-    if language == ENGLISH or display_names(contract, language) is not contract.labels:
-        return []
-    known = ", ".join([ENGLISH, *contract.names])
-    return [f"the model has no names for --lang {language}, only for {known}"]
-
-
-def _classifiers(model: LoadedModel, answer: Answer, count: int) -> list[Classifier]:
-    """One engine a thread on the CPU; an accelerator is one engine whatever is asked."""
-    others = count - 1 if model.placement.delegate is None else 0
-    return [model.classifier(answer), *(model.another(answer) for _ in range(others))]
 
 
 def _load(reference: str, *, at_least: tuple[int, int] | None, pixel_limit: int) -> LoadedPicture:

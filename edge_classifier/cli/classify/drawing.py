@@ -10,7 +10,7 @@ from edge_classifier.cli.common import print_notes
 from edge_classifier.core.contract import Contract
 from edge_classifier.core.geometry import place
 from edge_classifier.errors import OutputError, UsageError
-from edge_classifier.vision.pictures import STANDARD_INPUT, LoadedPicture, load_picture
+from edge_classifier.vision.pictures import STANDARD_INPUT, load_picture
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
@@ -47,7 +47,10 @@ class Drawing:
             frame = picture.frame if picture else None
             self._sheet.add(frame, Path(outcome.reference).name, caption)
         if target and found and picture:
-            frame = self._whole(outcome.reference, picture).frame
+            # At its full size; what was classified may have been decoded at an eighth.
+            if outcome.reference != STANDARD_INPUT:
+                picture = load_picture(outcome.reference, pixel_limit=self._pixel_limit)
+            frame = picture.frame
             seen = place(frame.width, frame.height, contract).source
             self._draw.save(self._draw.annotate(frame, found.predictions, seen), target)
 
@@ -55,12 +58,6 @@ class Drawing:
         """Write the sheet. Raises OutputError."""
         if self._sheet and self._sheet_path:
             self._draw.save(self._sheet.render(), self._sheet_path)
-
-    def _whole(self, reference: str, picture: LoadedPicture) -> LoadedPicture:
-        """The picture at its full size; what was classified may have been decoded at an eighth."""
-        if reference == STANDARD_INPUT:
-            return picture
-        return load_picture(reference, pixel_limit=self._pixel_limit)
 
 
 def _targets(annotate: Path | None, references: Sequence[str]) -> list[Path]:

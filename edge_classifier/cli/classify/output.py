@@ -44,7 +44,12 @@ def as_record(outcome: BatchItem, model: str) -> dict[str, Any]:
         "image": writable(outcome.reference),
         "model": model,
         "predictions": [
-            {"label": p.label, "index": p.index, "score": _number(p.score)}
+            # JSON has no NaN, which a broken float network gives.
+            {
+                "label": p.label,
+                "index": p.index,
+                "score": None if math.isnan(p.score) else round(p.score, 6),
+            }
             for p in found.predictions
         ],
         "timings_ms": {
@@ -54,11 +59,6 @@ def as_record(outcome: BatchItem, model: str) -> dict[str, Any]:
             "total": round(outcome.total_ms, 3),
         },
     }
-
-
-def _number(score: float) -> float | None:
-    """A score as JSON has it: there is no NaN, which a broken float network gives."""
-    return None if math.isnan(score) else round(score, 6)
 
 
 def worth_showing(found: Classification) -> list[Prediction]:

@@ -70,31 +70,21 @@ def create_administrator(username: str, terminal: TextIO = sys.stdin) -> User:
 
     Raises UsageError for a name that is taken, and for a password that is too weak.
     """
-    username = username or _ask_name(terminal)
-    first, again = _ask_password(terminal)
+    if terminal.isatty():
+        username = username or input("Name: ").strip()
+        first, again = getpass.getpass("Password: "), getpass.getpass("Once more: ")
+    elif username:
+        first = again = terminal.readline().rstrip("\r\n")
+    else:
+        remedy = "edge-classify web createadmin NAME < file-with-the-password"
+        raise UsageError("createadmin", "needs a name where nobody can be asked", remedy)
     form = AdministratorForm({"username": username, "password1": first, "password2": again})
     if not form.is_valid():
         wrong = " ".join(text for texts in form.errors.values() for text in texts)
-        forgotten = (
-            "`edge-classify web manage changepassword NAME` gives somebody another password."
-        )
-        raise UsageError(
-            username or "createadmin",
-            wrong.rstrip("."),
-            forgotten if "username" in form.errors else "",
-        )
+        remedy = ""
+        if "username" in form.errors:
+            remedy = (
+                "`edge-classify web manage changepassword NAME` gives somebody another password."
+            )
+        raise UsageError(username or "createadmin", wrong.rstrip("."), remedy)
     return form.save()
-
-
-def _ask_name(terminal: TextIO) -> str:
-    if not terminal.isatty():
-        remedy = "edge-classify web createadmin NAME < file-with-the-password"
-        raise UsageError("createadmin", "needs a name where nobody can be asked", remedy)
-    return input("Name: ").strip()
-
-
-def _ask_password(terminal: TextIO) -> tuple[str, str]:
-    if terminal.isatty():
-        return getpass.getpass("Password: "), getpass.getpass("Once more: ")
-    line = terminal.readline().rstrip("\r\n")
-    return line, line

@@ -19,16 +19,13 @@ def renewed(get_response: View) -> View:
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
-        if not request.session.is_empty() and _is_due(request.session.get(_RENEWED_AT, 0.0)):
-            request.session[_RENEWED_AT] = _now_s()
+        # Asked first, as it does not read the session.
+        if request.session.is_empty():
+            return response
+        now_s = datetime.now(UTC).timestamp()
+        age_s = now_s - request.session.get(_RENEWED_AT, 0.0)
+        if age_s > min(_MOST_S, _SHARE * settings.SESSION_COOKIE_AGE):
+            request.session[_RENEWED_AT] = now_s
         return response
 
     return middleware
-
-
-def _is_due(renewed_at_s: float) -> bool:
-    return _now_s() - renewed_at_s > min(_MOST_S, _SHARE * settings.SESSION_COOKIE_AGE)
-
-
-def _now_s() -> float:
-    return datetime.now(UTC).timestamp()

@@ -32,19 +32,15 @@ def user_of(secret: str, now: datetime | None = None) -> User | None:
     found = Token.objects.select_related("user").filter(digest=digest(secret)).first()
     if found is None or not found.user.is_active:
         return None
-    _note_use(found, now or timezone.now())
+    now = now or timezone.now()
+    if found.used_at is None or now - found.used_at >= _FRESH:
+        try:
+            Token.objects.filter(pk=found.pk).update(used_at=now)
+        except DatabaseError as error:  # A disk that is full must not stop those who only read.
+            _log.warning("the use of token %s could not be noted: %s", found.pk, error)
     return found.user
 
 
 def digest(secret: str) -> str:
     """What the database has. A fast hash is enough: nobody guesses 256 random bits."""
     return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def _note_use(token: Token, now: datetime) -> None:
-    if token.used_at and now - token.used_at < _FRESH:
-        return
-    try:
-        Token.objects.filter(pk=token.pk).update(used_at=now)
-    except DatabaseError as error:  # A disk that is full must not stop those who only read.
-        _log.warning("the use of token %s could not be noted: %s", token.pk, error)

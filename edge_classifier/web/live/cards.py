@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -102,15 +102,15 @@ class Cards:
 
     def whole(self) -> str:
         """All devices."""
-        return render_to_string("live/devices.html", {"devices": list(self._devices())})
-
-    def _devices(self) -> Iterator[dict[str, Any]]:
-        for device, version, cameras in self._live.outline().devices:
-            yield {
+        devices = [
+            {
                 "head": self._device(device, version),
                 "cameras": [self._camera(device, name, at) for name, at in cameras],
                 "columns": min(_MOST_COLUMNS, max(1, len(cameras))),
             }
+            for device, version, cameras in self._live.outline().devices
+        ]
+        return render_to_string("live/devices.html", {"devices": devices})
 
     def _device(self, name: str, version: int) -> str:
         key = (name, version, get_language())

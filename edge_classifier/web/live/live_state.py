@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from edge_classifier.mqtt.codec.camera import (
+from edge_classifier.mqtt.codec.camera_payloads import (
     MAX_LABEL,
     EventMessage,
     SnapshotMessage,
@@ -19,7 +19,7 @@ from edge_classifier.mqtt.codec.camera import (
     read_snapshot,
     read_state,
 )
-from edge_classifier.mqtt.codec.device import (
+from edge_classifier.mqtt.codec.device_payloads import (
     CameraStats,
     InfoMessage,
     StatsMessage,
@@ -27,7 +27,7 @@ from edge_classifier.mqtt.codec.device import (
     read_info,
     read_stats,
 )
-from edge_classifier.mqtt.codec.fields import line
+from edge_classifier.mqtt.codec.json_fields import line
 from edge_classifier.mqtt.topics import TopicRoute, route
 from edge_classifier.web.live.score_history import ScoreHistory, ScorePoint, chart, recent
 
@@ -258,10 +258,10 @@ class LiveState:
                 self._touch(camera)
                 self._put_camera(camera, news, now)
             return camera is not None
-        told = _OF_DEVICE[about.kind](payload)
+        of_device = _OF_DEVICE[about.kind](payload)
         device = self._device(about.device)
         if device is not None:
-            self._put_device(device, told)
+            self._put_device(device, of_device)
         return device is not None
 
     def _put_device(self, device: DeviceNow, news: bool | StatsMessage | InfoMessage) -> None:

@@ -11,7 +11,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from edge_classifier.errors import UnavailableError
-from edge_classifier.mqtt.codec.device import request_payload
+from edge_classifier.mqtt.codec.device_payloads import request_payload
 from edge_classifier.mqtt.connection import (
     BrokerConnection,
     Connected,
@@ -26,7 +26,7 @@ from edge_classifier.mqtt.reconnect import NOT_CONNECTED_YET, Reconnector
 from edge_classifier.mqtt.topics import request_topic, response_filter, route
 from edge_classifier.web.guarded_thread import GuardedThread
 from edge_classifier.web.live.live_state import MAX_JPEG, LiveState, Outline
-from edge_classifier.web.live.pending import PendingRequest, PendingRequests
+from edge_classifier.web.live.pending import PendingRequests
 from edge_classifier.web.live.stream import StreamSlots
 from edge_classifier.web.settings import WebMqttSettings, WebSettings
 
@@ -63,8 +63,8 @@ class LiveView:
     ) -> None:
         """``clock``: UTC seconds. ``chance`` gives numbers from [0, 1)."""
         # Numbers of changes are of this process only.
-        self.mark = secrets.token_hex(4)
-        self.seats = StreamSlots(settings.server.streams)
+        self.id_prefix = secrets.token_hex(4)
+        self.slots = StreamSlots(settings.server.streams)
         self._mqtt = settings.mqtt
         self._base = settings.mqtt.base_topic
         self._where = f"{settings.mqtt.host}:{settings.mqtt.port}"
@@ -160,7 +160,7 @@ class LiveView:
         with self._changed:
             self._changed.wait_for(lambda: self._state.version > version or self.is_over, within_s)
 
-    def rest(self, pause_s: float) -> None:
+    def pause(self, pause_s: float) -> None:
         """Return after ``pause_s``, or when all is over."""
         self._over.wait(pause_s)
 
@@ -172,13 +172,6 @@ class LiveView:
         The response is as it came, with ``status`` "ok" or "error". Raises UnavailableError
         without a connection, for a device that is not online, or without an answer in time.
         """
-        self._check(device)
-        with self._requests.opened(device, command) as request:
-            if not self._publish(device, command, payload, request.transaction):
-                raise self._unreachable()
-            return self._answer(request, within_s)
-
-    def _check(self, device: str) -> None:
         with self._changed:
             is_connected, online = self._is_connected, self._state.online()
         if not is_connected:
@@ -186,14 +179,15 @@ class LiveView:
         if device not in online:
             remedy = "Is its daemon running, and connected to the same broker?"
             raise UnavailableError(device, "the device is not online", remedy)
-
-    def _answer(self, request: PendingRequest, within_s: float) -> dict[str, Any]:
-        try:
-            answer = request.answer.get(timeout=within_s)
-        except Empty:
-            remedy = f"May this page publish to {self._base}/+/request/+? Has it been too much?"
-            problem = f"no answer to {request.command} within {within_s:g} s"
-            raise UnavailableError(request.device, problem, remedy) from None
+        with self._requests.opened(device, command) as request:
+            if not self._publish(device, command, payload, request.transaction):
+                raise self._unreachable()
+            try:
+                answer = request.answer.get(timeout=within_s)
+            except Empty:
+                remedy = f"May this page publish to {self._base}/+/request/+? Has it been too much?"
+                problem = f"no answer to {command} within {within_s:g} s"
+                raise UnavailableError(device, problem, remedy) from None
         if answer is None:
             raise self._unreachable()
         return answer
@@ -275,7 +269,7 @@ class LiveView:
     def _refresh_pictures(self) -> None:
         """While somebody watches, ask all devices for new ones; nobody waits for responses."""
         now = self._clock()
-        if not len(self.seats) or 0 <= now - self._refreshed_at < FRESH_S:
+        if not len(self.slots) or 0 <= now - self._refreshed_at < FRESH_S:
             return
         self._refreshed_at = now
         with self._changed:

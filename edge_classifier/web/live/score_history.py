@@ -55,7 +55,9 @@ class ScoreHistory:
             return False
         self._times.insert(place, point.at)
         self._scores.insert(place, point.score)
-        self._labels.insert(place, self._same(point.label))
+        # One object for all points that show the same label.
+        same = (known for known in reversed(self._labels) if known == point.label)
+        self._labels.insert(place, next(same, point.label))
         if is_full:
             del self._times[0], self._scores[0], self._labels[0]
         return True
@@ -66,10 +68,6 @@ class ScoreHistory:
         return [
             ScorePoint(*one) for one in zip(self._times, self._labels, self._scores, strict=True)
         ]
-
-    def _same(self, label: str) -> str:
-        """One object for all points that show it."""
-        return next((known for known in reversed(self._labels) if known == label), label)
 
 
 def chart(points: list[ScorePoint], now: float) -> ScoreChart | None:

@@ -26,7 +26,7 @@ class UpdateSource(Protocol):
     def wait(self, version: int, within_s: float) -> None:
         """Return when something newer than ``version`` is there, or after ``within_s``."""
 
-    def rest(self, pause_s: float) -> None:
+    def pause(self, pause_s: float) -> None:
         """Return after ``pause_s``, or when all is over."""
 
 
@@ -39,7 +39,7 @@ class Pace:
     # From news until they are drawn: an event, its state and its picture come together.
     settle_s: float = 0.05
     # Between two looks at what has no number, and whether the page is still there.
-    look_s: float = 2.0
+    poll_s: float = 2.0
     # After so much silence something is sent: nothing else tells of a dead connection.
     comment_s: float = 15.0
     # Between two looks at whether whoever watches still may.
@@ -57,7 +57,7 @@ class StreamSlots:
     def __init__(self, most: int) -> None:
         self._most = most
         self._lock = threading.Lock()
-        # Weak: a stream that is dropped before its first byte frees its seat, too.
+        # Weak: a stream that is dropped before its first byte frees its place, too.
         self._taken: WeakSet[object] = WeakSet()
 
     def __len__(self) -> int:
@@ -78,7 +78,7 @@ class StreamSlots:
             return True
 
     def leave(self, who: object) -> None:
-        """Free the seat of ``who``, if there is one."""
+        """Free the place of ``who``, if there is one."""
         with self._lock:
             self._taken.discard(who)
 
@@ -89,12 +89,12 @@ class Stream:
 
     source: UpdateSource
     draw: Draw
-    seats: StreamSlots
+    slots: StreamSlots
     may_watch: Callable[[], bool]
     # Whether the client has hung up.
     is_gone: Callable[[], bool]
-    # Numbers are those of this process: begins the events' ids.
-    mark: str = ""
+    # Begins the events' ids, because numbers of changes are those of this process.
+    id_prefix: str = ""
     # What the page has seen already.
     version: int = 0
     pace: Pace = Pace()
@@ -104,7 +104,7 @@ class Stream:
         self._top: object = None
         self._bytes = 0
         self._began = self._checked = self.clock()
-        self._spoke: float | None = None
+        self._sent_at: float | None = None
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -113,7 +113,7 @@ class Stream:
         """The next event or comment, whenever there is one."""
         while not self._is_over():
             if chunk := self._chunk():
-                self._spoke = self.clock()
+                self._sent_at = self.clock()
                 self._bytes += len(chunk)
                 return chunk
             self._wait()
@@ -121,8 +121,8 @@ class Stream:
         raise StopIteration
 
     def close(self) -> None:
-        """Free the seat."""
-        self.seats.leave(self)
+        """Free its place."""
+        self.slots.leave(self)
 
     def _is_over(self) -> bool:
         now = self.clock()
@@ -137,35 +137,32 @@ class Stream:
     def _wait(self) -> None:
         rest_s = self.pace.gap_s - self._silence_s()
         if rest_s > 0:
-            self.source.rest(rest_s)
+            self.source.pause(rest_s)
         else:
-            self.source.wait(self.version, self.pace.look_s)
-            self.source.rest(self.pace.settle_s)
+            self.source.wait(self.version, self.pace.poll_s)
+            self.source.pause(self.pace.settle_s)
 
     def _chunk(self) -> bytes:
         """What is to be sent now; empty: nothing."""
         silence_s = self._silence_s()
         if silence_s < self.pace.gap_s:
             return b""
-        self.version, news = self.draw(self.version)
-        told = {key: value for key, value in news.items() if key != "top" or value != self._top}
-        if told:
-            self._top = news["top"]
-            return _event(told, f"{self.mark}-{self.version}")
-        return b":\n\n" if silence_s >= self.pace.comment_s else b""
+        self.version, found = self.draw(self.version)
+        news = {key: value for key, value in found.items() if key != "top" or value != self._top}
+        if not news:
+            return b":\n\n" if silence_s >= self.pace.comment_s else b""
+        self._top = found["top"]
+        kind = "whole" if "whole" in news else "change"
+        head = f"event: {kind}\nid: {self.id_prefix}-{self.version}\nretry: 2000\n"
+        # JSON has no line breaks of its own, which would end the event.
+        return f"{head}data: {json.dumps(news)}\n\n".encode()
 
     def _silence_s(self) -> float:
-        return 1e9 if self._spoke is None else self.clock() - self._spoke
+        return 1e9 if self._sent_at is None else self.clock() - self._sent_at
 
 
-def seen(mark: str, last_event_id: str) -> int:
+def last_version(id_prefix: str, last_event_id: str) -> int:
     """The number in the id of the last event that a page has got; 0 if it is not of ours."""
     before, _, number = last_event_id.rpartition("-")
-    known = before == mark and number.isascii() and number.isdigit() and len(number) < 19
+    known = before == id_prefix and number.isascii() and number.isdigit() and len(number) < 19
     return int(number) if known else 0
-
-
-def _event(news: Mapping[str, Any], id_: str) -> bytes:
-    kind = "whole" if "whole" in news else "change"
-    # JSON has no line breaks of its own, which would end the event.
-    return f"event: {kind}\nid: {id_}\nretry: 2000\ndata: {json.dumps(news)}\n\n".encode()

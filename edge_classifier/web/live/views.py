@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET
 from edge_classifier.web.accounts.roles import Role, requires, role_of
 from edge_classifier.web.live.cards import Cards
 from edge_classifier.web.live.live_view import LiveView
-from edge_classifier.web.live.stream import Draw, Stream, seen
+from edge_classifier.web.live.stream import Draw, Stream, last_version
 from edge_classifier.web.recorder.recorder import Recorder
 
 _log = logging.getLogger(__name__)
@@ -51,17 +51,17 @@ def stream(request: HttpRequest) -> HttpResponse:
     if live is None:
         raise Http404
     if "free" in request.GET:
-        return HttpResponse(status=204) if live.seats.is_free else _full()
+        return HttpResponse(status=204) if live.slots.is_free else _full()
     opened = Stream(
         live,
         _drawing(_cards(live, found.recorder), get_language() or "en"),
-        live.seats,
+        live.slots,
         may_watch=lambda: may_watch(request),
         is_gone=request.META.get("waitress.client_disconnected", lambda: False),
-        mark=live.mark,
-        version=seen(live.mark, request.headers.get("Last-Event-ID", "")),
+        id_prefix=live.id_prefix,
+        version=last_version(live.id_prefix, request.headers.get("Last-Event-ID", "")),
     )
-    if not live.seats.take(opened):
+    if not live.slots.take(opened):
         return _full()
     close_old_connections()
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}

@@ -24,13 +24,13 @@ class Housekeeping:
     def __init__(
         self,
         settings: RetentionSettings,
-        places: Folders,
+        folders: Folders,
         *,
         now: Callable[[], datetime] = timezone.now,
         period_s: float = _HOUR_S,
     ) -> None:
         self._settings = settings
-        self._places = places
+        self._folders = folders
         self._now = now
         self._period_s = period_s
         self._read_at: datetime | None = None
@@ -98,4 +98,4 @@ class Housekeeping:
         if self._read_at is not None and now - self._read_at < _DAY:
             return 0
         self._read_at = now
-        return cleanup.delete_unfinished_files(self._places, now)
+        return cleanup.delete_unfinished_files(self._folders, now)

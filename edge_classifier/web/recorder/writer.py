@@ -15,8 +15,8 @@ from edge_classifier.core.backoff import pause_s
 from edge_classifier.errors import UnavailableError
 from edge_classifier.mqtt.connection import ReceivedMessage
 from edge_classifier.web.recorder import tables
-from edge_classifier.web.recorder.messages import RecordedEvent, RecordedSnapshot
 from edge_classifier.web.recorder.queue import DeliveryQueue
+from edge_classifier.web.recorder.recorded import RecordedEvent, RecordedSnapshot
 
 _log = logging.getLogger(__name__)
 

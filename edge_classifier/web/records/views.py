@@ -54,7 +54,7 @@ def history(request: HttpRequest) -> HttpResponse:
         context["surplus"] = housekeeping.surplus
         context["retention"] = request.services.settings.retention
     try:
-        places = {
+        positions = {
             name: keyset.Position.parse(request.GET[name]) if request.GET.get(name) else None
             for name in ("before", "after")
         }
@@ -69,7 +69,7 @@ def history(request: HttpRequest) -> HttpResponse:
     if count > filters.COUNT_LIMIT:
         text, count = gettext("more than %(count)s records"), filters.COUNT_LIMIT
     context["count"] = text % {"count": f"{count:,}"}
-    context["page"] = keyset.page(records, _LISTED, **places)
+    context["page"] = keyset.page(records, _LISTED, **positions)
     return render(request, "records/history.html", context)
 
 

@@ -15,12 +15,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from edge_classifier.errors import UsageError
 from edge_classifier.web.accounts.roles import Role, requires, visible
-from edge_classifier.web.comparison.views import compare
 from edge_classifier.web.models import Camera, Label, Record
 from edge_classifier.web.review import datasets
 from edge_classifier.web.review import verdicts as reviewing
-
-__all__ = ["compare", "dataset", "judge", "page"]
 
 # Pictures that are sent at once where they are shown one by one.
 _AT_ONCE = 12
@@ -44,14 +41,15 @@ def page(request: HttpRequest) -> HttpResponse:
         return _grid(request)
     if view == "dataset":
         return _dataset_page(request)
-    return _one_by_one(request)
-
-
-def _one_by_one(request: HttpRequest) -> HttpResponse:
     wait = _queue(request)
-    after = _record(request, "after")
-    records = [*_asked_for(request), *(reviewing.behind(wait, after) if after else wait)[:_AT_ONCE]]
-    items = _items(records)
+    after, linked = _record(request, "after"), _record(request, "record")
+    # The record that a link leads to comes first, reviewed or not.
+    first = [linked] if linked and linked.picture_id else []
+    records = [*first, *(reviewing.behind(wait, after) if after else wait)[:_AT_ONCE]]
+    items = [
+        {"record": record, "choices": choices}
+        for record, choices in zip(records, reviewing.choices(records), strict=True)
+    ]
     if request.GET.get("part") == "items":
         return render(request, "review/items.html", {"items": items, **_filters(request.GET)})
     context = {"items": items, "after": after, **_common(request, wait)}
@@ -97,7 +95,7 @@ def judge(request: HttpRequest, key: UUID) -> HttpResponse:
     record = get_object_or_404(visible(request).select_related("label", "truth"), key=key)
     is_json = request.headers.get("Accept") == "application/json"
     try:
-        reviewing.judge(record, *_said(request.POST), request.user)
+        reviewing.judge(record, *_judgement(request.POST), request.user)
     except UsageError as error:
         if is_json:
             return JsonResponse({"problem": error.problem}, status=400)
@@ -115,26 +113,22 @@ def _judge_many(request: HttpRequest) -> HttpResponse:
     is_undone = "undo" in request.POST
     keys = request.session.get(_LAST, []) if is_undone else request.POST.getlist("key")
     records = visible(request).filter(key__in=_keys(keys)).select_related("label")
-    verdict, truth = ("", None) if is_undone else _said(request.POST)
+    verdict, truth = ("", None) if is_undone else _judgement(request.POST)
     try:
         count = reviewing.judge_all(records, verdict, truth, request.user)
     except UsageError as error:
         messages.error(request, error.problem)
         return redirect(_address(request.POST))
     request.session[_LAST] = [] if is_undone else keys
-    messages.success(request, _told(count, is_undone))
-    return redirect(_address(request.POST))
-
-
-def _told(count: int, is_undone: bool) -> str:
     if is_undone:
         text = ngettext("%d review was taken back", "%d reviews were taken back", count)
     else:
         text = ngettext("%d picture reviewed", "%d pictures reviewed", count)
-    return text % count
+    messages.success(request, text % count)
+    return redirect(_address(request.POST))
 
 
-def _said(form: Mapping[str, str]) -> tuple[str, str | None]:
+def _judgement(form: Mapping[str, str]) -> tuple[str, str | None]:
     """Verdict and true label of a form; a button may choose a label by itself."""
     if chosen := form.get("choose"):
         return reviewing.CORRECTED, chosen
@@ -174,19 +168,6 @@ def _common(request: HttpRequest, wait: Any) -> dict[str, Any]:
         "labels": Label.objects.order_by("name")[:_KNOWN_LABELS],
         "can_undo": bool(request.session.get(_LAST)),
     }
-
-
-def _items(records: Sequence[Record]) -> list[dict[str, Any]]:
-    choices = reviewing.choices(records)
-    return [
-        {"record": record, "choices": some} for record, some in zip(records, choices, strict=True)
-    ]
-
-
-def _asked_for(request: HttpRequest) -> list[Record]:
-    """The record that a link leads to, reviewed or not."""
-    record = _record(request, "record")
-    return [record] if record and record.picture_id else []
 
 
 def _record(request: HttpRequest, parameter: str) -> Record | None:

@@ -10,7 +10,7 @@ from edge_classifier.assembly import ModelChoice, load_model
 from edge_classifier.classifier import Answer, Classifier
 from edge_classifier.core.contract import Contract
 from edge_classifier.core.frame import Frame
-from edge_classifier.core.geometry import enough, place
+from edge_classifier.core.geometry import least_size, place
 from edge_classifier.core.labels import UNKNOWN, display_names
 from edge_classifier.core.scores import Prediction, name_predictions
 from edge_classifier.engine.delegates import CPU
@@ -49,7 +49,7 @@ class LoadedNetworks:
         contract = network.classifier.contract
         began = time.perf_counter()
         # Decoded once: no smaller than what is kept, nor than what the network sees.
-        width, height = (max(side, task.keep_px) for side in enough(contract))
+        width, height = (max(side, task.keep_px) for side in least_size(contract))
         frame = load_picture(
             task.picture, at_least=(width, height), pixel_limit=task.pixel_limit
         ).frame
@@ -106,7 +106,7 @@ def _reference(task: ClassifyTask, catalogue: Catalogue) -> str:
     """
     name = task.model or task.configured
     try:
-        return catalogue.asked(name, Path(task.models)) if name else name
+        return catalogue.reference_for_name(name, Path(task.models)) if name else name
     except MissingFileError:
         if name == task.configured:
             return name

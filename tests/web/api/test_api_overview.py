@@ -16,7 +16,7 @@ from tests.mosquitto import Broker
 from tests.ports import HOST
 from tests.waiting import eventually
 from tests.web import making
-from tests.web.api_client import Program, program
+from tests.web.api.client import Program, program
 from tests.web.conftest import SETTINGS
 from tests.web.recording import Sender
 

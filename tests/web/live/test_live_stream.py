@@ -15,13 +15,13 @@ pytest.importorskip("waitress", reason="the extra [web] is not installed")
 
 from waitress.server import create_server
 
-from edge_classifier.web.live.stream import Pace, Stream, StreamSlots, seen
+from edge_classifier.web.live.stream import Pace, Stream, StreamSlots, last_version
 from tests.waiting import eventually
 
 PACE = Pace()
 
 
-class Told:
+class NumberSource:
     """A source whose news are numbers; waiting turns the clock."""
 
     def __init__(self) -> None:
@@ -36,9 +36,9 @@ class Told:
 
     def wait(self, version: int, within_s: float) -> None:
         if self.version <= version:
-            self.rest(within_s)
+            self.pause(within_s)
 
-    def rest(self, pause_s: float) -> None:
+    def pause(self, pause_s: float) -> None:
         self.waits.append(pause_s)
         self.now += pause_s
 
@@ -51,9 +51,9 @@ class Told:
         return self.version, news
 
 
-def opened(told: Told, **facts: Any) -> Stream:
+def opened(source: NumberSource, **facts: Any) -> Stream:
     given: dict[str, Any] = {"may_watch": lambda: True, "is_gone": lambda: False, **facts}
-    return Stream(told, told.draw, StreamSlots(9), mark="m", clock=told.clock, **given)
+    return Stream(source, source.draw, StreamSlots(9), id_prefix="m", clock=source.clock, **given)
 
 
 def events(chunk: bytes) -> dict[str, Any]:
@@ -62,16 +62,16 @@ def events(chunk: bytes) -> dict[str, Any]:
 
 
 def test_stream_begins_with_the_whole() -> None:
-    first = events(next(opened(Told())))
+    first = events(next(opened(NumberSource())))
     assert (first["event"], first["id"]) == ("whole", "m-1")
     assert first["data"] == {"top": "top", "whole": "all"}
 
 
 def test_stream_goes_on_with_what_has_changed() -> None:
-    told = Told()
-    stream = opened(told)
+    source = NumberSource()
+    stream = opened(source)
     next(stream)
-    told.version = 7
+    source.version = 7
     assert events(next(stream)) == {
         "event": "change",
         "id": "m-7",
@@ -81,51 +81,51 @@ def test_stream_goes_on_with_what_has_changed() -> None:
 
 
 def test_stream_that_goes_on_after_a_break_tells_what_was_missed() -> None:
-    told = Told()
-    told.version = 5
-    assert events(next(opened(told, version=3)))["data"]["parts"] == {"pi": "3-5"}
+    source = NumberSource()
+    source.version = 5
+    assert events(next(opened(source, version=3)))["data"]["parts"] == {"pi": "3-5"}
 
 
 def test_storm_of_changes_becomes_four_events_a_second() -> None:
-    told = Told()
-    stream = opened(told)
+    source = NumberSource()
+    stream = opened(source)
     count = 0
-    while told.now < 10:
-        told.version += 100
+    while source.now < 10:
+        source.version += 100
         next(stream)
         count += 1
     assert count == pytest.approx(40, abs=2)
 
 
 def test_change_of_the_top_alone_is_told() -> None:
-    told = Told()
-    stream = opened(told)
+    source = NumberSource()
+    stream = opened(source)
     next(stream)
-    told.top = "another"
+    source.top = "another"
     assert events(next(stream))["data"] == {"top": "another"}
 
 
 def test_silence_is_broken_by_a_comment() -> None:
-    told = Told()
-    stream = opened(told)
+    source = NumberSource()
+    stream = opened(source)
     next(stream)
     assert next(stream) == b":\n\n"
-    assert PACE.comment_s <= told.now <= PACE.comment_s + PACE.look_s
+    assert PACE.comment_s <= source.now <= PACE.comment_s + PACE.poll_s
 
 
 @pytest.mark.parametrize("end", ["source", "client", "right", "time", "bytes"])
-def test_stream_ends_and_frees_its_seat(end: str) -> None:
-    told, right, gone = Told(), [True], [False]
+def test_stream_ends_and_frees_its_slot(end: str) -> None:
+    source, right, gone = NumberSource(), [True], [False]
     pace = Pace(most_bytes=10) if end == "bytes" else PACE
-    stream = opened(told, may_watch=lambda: right[0], is_gone=lambda: gone[0], pace=pace)
-    assert stream.seats.take(stream)
+    stream = opened(source, may_watch=lambda: right[0], is_gone=lambda: gone[0], pace=pace)
+    assert stream.slots.take(stream)
     next(stream)
-    told.is_over = end == "source"
+    source.is_over = end == "source"
     right[0], gone[0] = end != "right", end == "client"
     longest = {"right": PACE.check_s + PACE.comment_s, "time": PACE.longest_s + PACE.comment_s}
     _exhaust(stream)
-    assert told.now <= longest.get(end, 0.0)
-    assert len(stream.seats) == 0
+    assert source.now <= longest.get(end, 0.0)
+    assert len(stream.slots) == 0
 
 
 def _exhaust(stream: Iterator[bytes]) -> None:
@@ -134,40 +134,40 @@ def _exhaust(stream: Iterator[bytes]) -> None:
 
 
 def test_right_to_watch_is_asked_for_now_and_then_only() -> None:
-    told = Told()
+    source = NumberSource()
     asked: list[float] = []
 
     def may_watch() -> bool:
-        asked.append(told.now)
+        asked.append(source.now)
         return True
 
-    stream = opened(told, may_watch=may_watch)
-    while told.now < 300:
+    stream = opened(source, may_watch=may_watch)
+    while source.now < 300:
         next(stream)
     assert len(asked) == pytest.approx(300 / PACE.check_s, abs=2)
 
 
-def test_seats_are_bounded() -> None:
-    seats, streams = StreamSlots(2), [object(), object(), object()]
-    one, two, three = (Stream(*_nothing(seats)) for _ in streams)
-    assert [seats.take(stream) for stream in (one, two, three)] == [True, True, False]
-    assert not seats.is_free
+def test_slots_are_bounded() -> None:
+    slots, streams = StreamSlots(2), [object(), object(), object()]
+    one, two, three = (Stream(*_nothing(slots)) for _ in streams)
+    assert [slots.take(stream) for stream in (one, two, three)] == [True, True, False]
+    assert not slots.is_free
     two.close()
-    assert seats.take(three)
+    assert slots.take(three)
 
 
-def _nothing(seats: StreamSlots) -> Any:
-    told = Told()
-    return told, told.draw, seats, lambda: True, lambda: False
+def _nothing(slots: StreamSlots) -> Any:
+    source = NumberSource()
+    return source, source.draw, slots, lambda: True, lambda: False
 
 
-def test_stream_that_is_dropped_before_its_first_byte_frees_its_seat() -> None:
-    seats = StreamSlots(1)
-    stream = Stream(*_nothing(seats))
-    assert seats.take(stream)
+def test_stream_that_is_dropped_before_its_first_byte_frees_its_slot() -> None:
+    slots = StreamSlots(1)
+    stream = Stream(*_nothing(slots))
+    assert slots.take(stream)
     del stream
     gc.collect()
-    assert seats.is_free
+    assert slots.is_free
 
 
 @pytest.mark.parametrize(
@@ -185,40 +185,40 @@ def test_stream_that_is_dropped_before_its_first_byte_frees_its_seat() -> None:
     ],
 )
 def test_last_event_id_of_another_process_or_of_nobody_is_nothing(last: str, version: int) -> None:
-    assert seen("m", last) == version
+    assert last_version("m", last) == version
 
 
 def test_client_that_never_reads_holds_no_thread_and_no_memory_for_long() -> None:
-    told, seats = Flood(), StreamSlots(1)
+    source, slots = Flood(), StreamSlots(1)
     pace = Pace(gap_s=0.0, settle_s=0.0)
 
     def application(environ: Mapping[str, Any], start_response: Any) -> Any:
         start_response("200 OK", [("Content-Type", "text/event-stream")])
         if environ["PATH_INFO"] != "/stream":
             return [b"here"]
-        stream = Stream(told, told.draw, seats, lambda: True, lambda: False, pace=pace)
-        assert seats.take(stream)
+        stream = Stream(source, source.draw, slots, lambda: True, lambda: False, pace=pace)
+        assert slots.take(stream)
         return stream
 
-    with serving(application) as port, socket.create_connection(("127.0.0.1", port)) as deaf:
-        deaf.sendall(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
-        eventually(lambda: told.bytes >= pace.most_bytes)
-        eventually(lambda: seats.is_free)
-        assert told.bytes < 2 * pace.most_bytes
+    with serving(application) as port, socket.create_connection(("127.0.0.1", port)) as silent:
+        silent.sendall(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
+        eventually(lambda: source.bytes >= pace.most_bytes)
+        eventually(lambda: slots.is_free)
+        assert source.bytes < 2 * pace.most_bytes
         connection = HTTPConnection("127.0.0.1", port, timeout=10)
         connection.request("GET", "/")
         assert connection.getresponse().read() == b"here"
         connection.close()
 
 
-class Flood(Told):
+class Flood(NumberSource):
     """A source that always has 100 kB of news."""
 
     bytes = 0
 
     def wait(self, version: int, within_s: float) -> None: ...
 
-    def rest(self, pause_s: float) -> None: ...
+    def pause(self, pause_s: float) -> None: ...
 
     def draw(self, since: int) -> tuple[int, Mapping[str, Any]]:
         self.bytes += 100_000

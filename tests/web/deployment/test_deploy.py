@@ -64,8 +64,8 @@ def test_check_of_deployment_behind_tls_is_silenced_for_other_names_only(tmp_pat
 def test_database_that_is_named_is_used_and_its_password_is_not_told(tmp_path: Path) -> None:
     pytest.importorskip("dj_database_url", reason="the extra [fleet] is not installed")
     url = {"DATABASE_URL": "postgresql://edge:swordfish@db.example/web"}
-    places = Folders(tmp_path, tmp_path, tmp_path)
-    found = django_options(WebSettings(), places, url)["DATABASES"]["default"]
+    folders = Folders(tmp_path, tmp_path, tmp_path)
+    found = django_options(WebSettings(), folders, url)["DATABASES"]["default"]
     assert (found["HOST"], found["NAME"], found["PASSWORD"]) == ("db.example", "web", "swordfish")
 
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_classifier.core.jpeg_comment import event_comment, with_comment
-from edge_classifier.mqtt.codec.camera import EventMessage
-from edge_classifier.web.recorder.messages import RecordedEvent, RecordedSnapshot, filters, read
+from edge_classifier.mqtt.codec.camera_payloads import EventMessage
+from edge_classifier.web.recorder.recorded import RecordedEvent, RecordedSnapshot, filters, read
 from tests.web.recording import ID, event_payload
 
 TOPIC = "edge-classifier/pi/front/event"

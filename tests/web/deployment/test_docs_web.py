@@ -218,7 +218,7 @@ def test_database_is_copied_and_put_back_as_the_page_says(tmp_path: Path) -> Non
     installed("sqlite3", "sqlite3")
     assert web(tmp_path, "createadmin", "anna", stdin=f"{PASSWORD}\n").returncode == 0
     shell(block("sh", ".backup"), tmp_path)
-    start.back_up(configuration.places(WebSettings(state_folder=tmp_path), {}))
+    start.back_up(configuration.folders_of(WebSettings(state_folder=tmp_path), {}))
     assert web(tmp_path, "createadmin", "bert", stdin=f"{PASSWORD}\n").returncode == 0
     (tmp_path / "web.db-wal").touch()
     shell(block("sh", "rm -f web.db-wal"), tmp_path)

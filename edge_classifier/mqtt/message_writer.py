@@ -14,7 +14,7 @@ from enum import IntEnum
 from edge_classifier.config.settings import MqttSettings
 from edge_classifier.core.events import CameraState, LabelChange
 from edge_classifier.core.labels import UNKNOWN
-from edge_classifier.mqtt.codec.camera import (
+from edge_classifier.mqtt.codec.camera_payloads import (
     Names,
     event_payload,
     is_worth_keeping,
@@ -22,8 +22,8 @@ from edge_classifier.mqtt.codec.camera import (
     restored_state,
     state_payload,
 )
-from edge_classifier.mqtt.codec.device import availability_payload
-from edge_classifier.mqtt.codec.fields import encoded, kept
+from edge_classifier.mqtt.codec.device_payloads import availability_payload
+from edge_classifier.mqtt.codec.json_fields import encoded, kept
 from edge_classifier.mqtt.discovery import DiscoveredDevice, discovery_payload
 from edge_classifier.mqtt.outbox import Outbox
 from edge_classifier.mqtt.outbox_database import QueuedEvent

@@ -10,7 +10,7 @@ from uuid import UUID
 from edge_classifier.core.events import CameraState, LabelChange, Moment, Ranked
 from edge_classifier.core.jpeg_comment import event_of
 from edge_classifier.files import utc_stamp
-from edge_classifier.mqtt.codec.fields import (
+from edge_classifier.mqtt.codec.json_fields import (
     count_or_none,
     decoded,
     encoded,

@@ -57,6 +57,16 @@ def test_child_is_not_waited_for_by_its_own_children(module: Path) -> None:
     assert time.monotonic() - before < 30
 
 
+def test_child_is_read_where_files_in_memory_are_forbidden(
+    module: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(_: str) -> int:
+        raise PermissionError
+
+    monkeypatch.setattr("os.memfd_create", forbidden)
+    assert ended(module, "print('answer')").output == b"answer\n"
+
+
 def test_child_that_cannot_be_started_is_told(
     module: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

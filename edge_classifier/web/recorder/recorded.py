@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from edge_classifier.mqtt.codec.camera import EventMessage, read_event, read_snapshot
+from edge_classifier.mqtt.codec.camera_payloads import EventMessage, read_event, read_snapshot
 from edge_classifier.mqtt.topics import route
 
 

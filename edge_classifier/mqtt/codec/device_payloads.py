@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from edge_classifier.mqtt.codec.camera import MAX_LABEL, MAX_LINE
-from edge_classifier.mqtt.codec.fields import decoded, encoded, inner, line, number_or_none
+from edge_classifier.mqtt.codec.camera_payloads import MAX_LABEL, MAX_LINE
+from edge_classifier.mqtt.codec.json_fields import decoded, encoded, inner, line, number_or_none
 from edge_classifier.mqtt.topics import OFFLINE, ONLINE, is_name
 
 # Cameras of one device whose statistics are read.
