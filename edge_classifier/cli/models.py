@@ -150,8 +150,8 @@ def describe(model: LoadedModel) -> dict[str, Any]:
     per_channel = sum(tensor["scales"] > 1 for tensor in engine.tensors())
     return {
         "name": model.name,
-        "file": str(model.placement.model),
-        "bytes": model.placement.model.stat().st_size,
+        "file": str(model.delegate_choice.model),
+        "bytes": model.delegate_choice.model.stat().st_size,
         "sha256": model.sha256,
         "input": _tensor(engine.input),
         "output": _tensor(engine.output),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_classifier.cli.common import start_log
+from edge_classifier.cli.common import add_set_option, start_log
 from edge_classifier.daemon.notify import Notifier
 from edge_classifier.errors import ExitCode, UsageError
 
@@ -38,14 +38,7 @@ def add_common_arguments(parser: ArgumentParser) -> None:
         metavar="FILE",
         help="TOML file; default: /etc/edge-classifier/web.toml",
     )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="assignments",
-        help="one setting, e.g. mqtt.host=broker; may be given several times",
-    )
+    add_set_option(parser, "one setting, e.g. mqtt.host=broker; may be given several times")
 
 
 def run(options: Namespace) -> ExitCode:

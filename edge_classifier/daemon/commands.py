@@ -152,7 +152,6 @@ class CommandHandler:
 
     def __init__(
         self,
-        *,
         post: Callable[[Callable[[], None]], bool],
         configuration: ActiveConfiguration,
         cameras: Cameras,

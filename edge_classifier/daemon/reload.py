@@ -217,7 +217,7 @@ class ActiveConfiguration:
         self.settings, self.model = settings, model
         self._publish_configuration()
         names = ", ".join(self._cameras.pipelines)
-        _log.info("model %s, %s; cameras %s", model.id, model.loaded.placement.note, names)
+        _log.info("model %s, %s; cameras %s", model.id, model.loaded.delegate_choice.note, names)
         for note in model.loaded.notes:
             _log.warning("%s", note)
 
@@ -236,7 +236,7 @@ class ActiveConfiguration:
                 version=__version__,
                 model=model.id,
                 runtime=f"{runtime.name} {runtime.version}",
-                delegate=loaded.placement.note,
+                delegate=loaded.delegate_choice.note,
                 notes=list(loaded.notes),
                 labels=list(labels),
                 configuration=presentable((), as_tree(in_force(self._started_with, settings))),

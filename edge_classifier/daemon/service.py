@@ -80,9 +80,7 @@ class Service:
         outputs = DaemonOutputs(self._publisher, self._store, meters, explain)
         # The main loop's: cameras and their state.
         self._loop = MainLoop(
-            self._pipelines,
-            every_second=self._every_second,
-            on_progress=self._progress,
+            self._pipelines, every_second=self._every_second, on_progress=self._progress
         )
         overrides = self._publisher.remembered().get("overrides", {})
         self._cameras = Cameras(
@@ -102,10 +100,7 @@ class Service:
             outputs=outputs,
         )
         self._commands = CommandHandler(
-            post=self._loop.post,
-            configuration=self._configuration,
-            cameras=self._cameras,
-            outputs=outputs,
+            self._loop.post, self._configuration, self._cameras, outputs
         )
         self._status = StatusReporter(
             cameras=self._cameras,

@@ -1,4 +1,4 @@
-"""What each topic says at present, and how it comes to say it.
+"""What each topic has to say at present, and how that is written.
 
 ``RetainedTopics`` keeps the newest message of each topic that is not an event until the broker has
 it; ``MessageWriter`` turns what the pipeline reports into those messages, and into events for the
@@ -178,7 +178,7 @@ class MessageWriter:
     def put_state(self, state: CameraState) -> None:
         """What a camera shows now."""
         if state.camera not in self._cameras:
-            return  # The last word of one that has just been removed.
+            return  # It has been removed a moment ago.
         if is_worth_keeping(state, self._states.get(state.camera)):
             self._outbox.remember(_STATE + state.camera, json.dumps(kept_state(state)))
         self._states[state.camera] = state

@@ -36,7 +36,8 @@ SNAPSHOT = "snapshot"
 # Longest wait for something to come in.
 _TURN_S = 1.0
 _MAX_REQUEST_BYTES = 16_384
-# Home Assistant is told everything within so many seconds of its start: not by all at once.
+# When Home Assistant starts, everything goes out again within this time, by chance: not all daemons
+# at once.
 _HOME_ASSISTANT_S = 5.0
 # For the last packet to leave.
 _HANG_UP_S = 1.0
@@ -54,7 +55,7 @@ class PublisherStatus:
     waiting: int = 0
     # Events that it has.
     published: int = 0
-    # Events that had to go.
+    # Events that were given up.
     dropped: int = 0
     # Messages that the broker refused (MQTT 5 only: 3.1.1 cannot say).
     refused: int = 0

@@ -72,7 +72,7 @@ class Sender:
         self.published = 0
         # Messages that it has refused.
         self.refused = 0
-        # Responses that had to go.
+        # Responses that were dropped: too many were waiting.
         self.unanswered = 0
         # What it refused last, and why; empty when all is well again.
         self.problem = ""
@@ -129,7 +129,7 @@ class Sender:
         self._send_topics(self._connection)
 
     def put_response(self, topic: str, payload: bytes) -> None:
-        """Answer a request; of too many answers the oldest goes."""
+        """Answer a request; of too many answers the oldest is dropped."""
         self.unanswered += len(self._responses) == _MAX_RESPONSES
         self._responses.append((topic, payload))
 
@@ -165,7 +165,7 @@ class Sender:
             try:
                 payload = with_delay(event.payload, self._delay_ms(event))
             except ValueError:
-                _log.error("event %s cannot be read any more, and goes", event.event_id)
+                _log.error("event %s cannot be read any more, and is dropped", event.event_id)
                 self._outbox.give_up(event)
                 continue
             mid = connection.publish(topic, payload, qos=1)

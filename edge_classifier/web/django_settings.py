@@ -87,14 +87,14 @@ _APPLICATION: Mapping[str, Any] = {
     "MIDDLEWARE": [
         "edge_classifier.web.context.with_services",
         # Outside of all that refuses, so that every refusal below /api/ has the API's shape.
-        "edge_classifier.web.api.problems.one_shape",
+        "edge_classifier.web.api.problems.problem_details_middleware",
         # Before the one that answers for static files, so that these get the headers, too.
         "django.middleware.security.SecurityMiddleware",
         "django.middleware.clickjacking.XFrameOptionsMiddleware",
         "csp.middleware.CSPMiddleware",
         "whitenoise.middleware.WhiteNoiseMiddleware",
         "django.contrib.sessions.middleware.SessionMiddleware",
-        "edge_classifier.web.accounts.sessions.renewed",
+        "edge_classifier.web.accounts.sessions.renew_sessions",
         "django.middleware.locale.LocaleMiddleware",
         "django.middleware.common.CommonMiddleware",
         "django.middleware.csrf.CsrfViewMiddleware",
@@ -115,7 +115,7 @@ _APPLICATION: Mapping[str, Any] = {
                     "django.template.context_processors.request",
                     "django.contrib.auth.context_processors.auth",
                     "django.contrib.messages.context_processors.messages",
-                    "edge_classifier.web.context.page",
+                    "edge_classifier.web.context.template_context",
                 ],
                 "loaders": [
                     (
@@ -176,7 +176,7 @@ def _cookies(settings: WebSettings) -> dict[str, Any]:
         "CSRF_COOKIE_SECURE": tls,
         "CSRF_COOKIE_HTTPONLY": True,
         "CSRF_COOKIE_SAMESITE": "Lax",
-        "CSRF_FAILURE_VIEW": "edge_classifier.web.error_views.stale",
+        "CSRF_FAILURE_VIEW": "edge_classifier.web.error_views.csrf_failure",
         "LANGUAGE_COOKIE_SECURE": tls,
         "LANGUAGE_COOKIE_HTTPONLY": True,
         "LANGUAGE_COOKIE_SAMESITE": "Lax",
@@ -258,7 +258,9 @@ def _from_url(url: str) -> dict[str, Any]:
     except (ValueError, dj_database_url.ParseError) as error:
         # Its text would show the password.
         remedy = "Write postgresql://USER:PASSWORD@HOST/DATABASE."
-        raise ConfigurationError(DATABASE_VARIABLE, "is no database's address", remedy) from error
+        raise ConfigurationError(
+            DATABASE_VARIABLE, "is not the address of a database", remedy
+        ) from error
     return dict(found)
 
 

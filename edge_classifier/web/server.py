@@ -1,4 +1,4 @@
-"""The composition root of the page: builds its parts, starts them, serves, ends them."""
+"""The composition root of the page: builds and starts its services, serves, ends them."""
 
 import ctypes
 import logging
@@ -26,6 +26,7 @@ from edge_classifier.web.comparison.runner import ComparisonRunner
 from edge_classifier.web.configuration import Folders, make_folders
 from edge_classifier.web.hosts import addresses, bracketed, is_open
 from edge_classifier.web.installed_models.store import ModelStore
+from edge_classifier.web.live.cards import Cards
 from edge_classifier.web.live.live_view import LiveView
 from edge_classifier.web.maintenance.housekeeping import Housekeeping
 from edge_classifier.web.recorder.recorder import Recorder
@@ -78,7 +79,7 @@ def serve(settings: WebSettings, folders: Folders, ready: Callable[[], object]) 
 
 
 def _quiet_loggers() -> None:
-    """What anybody in the network may cause is no line, or a short one: a card wears out."""
+    """No lines, or short ones, for what anybody in the network can cause: a card wears out."""
 
     def without_traceback(record: logging.LogRecord) -> bool:
         record.exc_info = None
@@ -132,6 +133,7 @@ def make_services(
         throttle=Throttle(settings.access),
         invitation=Invitation(),
         live=live,
+        cards=Cards(live, recorder) if live else None,
         recorder=recorder,
         housekeeping=housekeeping,
     )

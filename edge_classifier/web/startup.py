@@ -1,4 +1,4 @@
-"""Before anything else: Django knows its settings, and the tables are as the code has them."""
+"""The start of every command: Django gets its settings, and the tables are migrated."""
 
 import fcntl
 import logging

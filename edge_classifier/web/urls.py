@@ -1,4 +1,4 @@
-"""Which address is answered where."""
+"""Addresses and their views."""
 
 from django.conf.urls.i18n import urlpatterns as language_urls
 from django.contrib import admin
@@ -50,5 +50,5 @@ urlpatterns = [
     path("api/v1/", api.urls),
     path("admin/", admin.site.urls),
 ]
-handler400 = "edge_classifier.web.error_views.misunderstood"
-handler500 = "edge_classifier.web.error_views.broken"
+handler400 = "edge_classifier.web.error_views.bad_request"
+handler500 = "edge_classifier.web.error_views.server_error"

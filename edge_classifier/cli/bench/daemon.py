@@ -106,7 +106,7 @@ def _script_mb(model: LoadedModel, picture: Path) -> float:
     starts another into the other's peak.
     """
     script = TEN_LINES.format(module=model.runtime.module.__name__)
-    command = [sys.executable, "-c", script, str(model.placement.model), str(picture)]
+    command = [sys.executable, "-c", script, str(model.delegate_choice.model), str(picture)]
     measured = [sys.executable, "-S", "-c", _PEAK, *command]
     done = subprocess.run(measured, capture_output=True, text=True, check=True)
     return int(done.stdout) / 1024

@@ -18,7 +18,7 @@ _YEARS = range(1970, 9999)
 def encoded(payload: Mapping[str, Any]) -> bytes:
     """Compact JSON in UTF-8. Raises ValueError for NaN and infinity, which JSON has not."""
     text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    # Half characters, which a file name may hold, are no UTF-8.
+    # Half characters, which a file name may hold, are not UTF-8.
     return text.encode("utf-8", "replace")
 
 
@@ -54,7 +54,7 @@ def inner(fields: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def text(fields: Mapping[str, Any], key: str, longest: int, *, shortest: int = 0) -> str:
-    """Text of so many characters that a database takes as it is."""
+    """Text of ``shortest`` to ``longest`` characters that a database takes as it is."""
     found = fields.get(key)
     if not isinstance(found, str) or not shortest <= len(found) <= longest:
         raise ValueError(f"{key} is not a text of {shortest} to {longest} characters")

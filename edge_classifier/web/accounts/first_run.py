@@ -1,4 +1,4 @@
-"""The first administrator: a link that the log tells, as long as there is none; or a command."""
+"""The first administrator: made by a link in the log, as long as there is none, or by a command."""
 
 import getpass
 import secrets
@@ -20,7 +20,7 @@ class AdministratorForm(UserCreationForm):
     """A name and, twice, a password that Django's validators find good enough."""
 
     class Meta:
-        """What is asked for."""
+        """The fields of the form."""
 
         model = User
         fields = ("username",)
@@ -39,20 +39,20 @@ class Invitation:
         self._lock = threading.Lock()
 
     def link(self) -> str:
-        """The path of the page for it, without the first slash; empty when nobody is wanted."""
-        if is_there():
+        """The path of that page, without the first slash; empty when there is an administrator."""
+        if administrator_exists():
             return ""
         with self._lock:
             self._token = self._token or secrets.token_urlsafe(_TOKEN_BYTES)
             return reverse("first-run", args=[self._token]).removeprefix("/")
 
     def is_valid(self, token: str) -> bool:
-        """Whether ``token`` is the one of the link, and still good for something."""
+        """Whether ``token`` is that of the link, and there is still no administrator."""
         same = secrets.compare_digest(self._token.encode(), token.encode())
-        return bool(self._token) and same and not is_there()
+        return bool(self._token) and same and not administrator_exists()
 
     def accept(self, token: str, form: AdministratorForm) -> User | None:
-        """Make the administrator of a valid ``form``; None if ``token`` is no longer good."""
+        """Make the administrator of a valid ``form``; None if ``token`` is not valid any more."""
         with self._lock, transaction.atomic():
             if not self.is_valid(token):
                 return None
@@ -60,7 +60,7 @@ class Invitation:
             return form.save()
 
 
-def is_there() -> bool:
+def administrator_exists() -> bool:
     """Whether there is an administrator who can log in."""
     return User.objects.filter(role=User.Role.ADMINISTRATOR, is_active=True).exists()
 

@@ -1,4 +1,4 @@
-"""A login ends so many days after the last visit."""
+"""Sessions: a login ends some days after the last visit (``access.session_days``)."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -14,8 +14,8 @@ _SHARE = 0.1
 View = Callable[[HttpRequest], HttpResponse]
 
 
-def renewed(get_response: View) -> View:
-    """Middleware that puts the end of a session off while it is used: a write a day, not a page."""
+def renew_sessions(get_response: View) -> View:
+    """Middleware that puts off the end of a session in use; once a day, as it is a write."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)

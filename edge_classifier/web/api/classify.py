@@ -1,4 +1,4 @@
-"""Pictures come in, labels go out."""
+"""Classifying pictures that programs send."""
 
 from contextlib import ExitStack
 from http import HTTPStatus

@@ -1,4 +1,4 @@
-"""What there is: labels, cameras, models; and how the page itself goes."""
+"""Labels, cameras, models, and the status of the page."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -140,7 +140,7 @@ class Recording(Schema):
     reason: str = Field(description="Why not")
     recorded: int = Field(description="Events that were written since the start")
     repeated: int = Field(description="Deliveries of events that were there already")
-    ignored: int = Field(description="Messages that are no events, or no pictures")
+    ignored: int = Field(description="Messages that are neither events nor pictures")
     waiting: int = Field(description="Messages that wait to be written")
     trouble: str = Field(description="Why nothing can be written now; else empty")
 

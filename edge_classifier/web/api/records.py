@@ -1,4 +1,4 @@
-"""What was seen: reading, deleting, reviewing."""
+"""Records: reading, deleting, reviewing."""
 
 from http import HTTPStatus
 from typing import Literal
@@ -12,7 +12,7 @@ from ninja.responses import Status
 from edge_classifier.web import models
 from edge_classifier.web.accounts import roles
 from edge_classifier.web.accounts.roles import Role
-from edge_classifier.web.api.authentication import demand
+from edge_classifier.web.api.authentication import require_role
 from edge_classifier.web.api.problems import errors
 from edge_classifier.web.api.schemas import Judgement, RecordSchema, RecordsSchema, Source
 from edge_classifier.web.records import deletion, keyset
@@ -120,7 +120,7 @@ def delete(request: HttpRequest, key: UUID) -> Status:
 )
 def review(request: HttpRequest, key: UUID, judgement: Judgement) -> RecordSchema:
     """Say what a record really shows. For reviewers."""
-    demand(request, Role.REVIEWER)
+    require_role(request, Role.REVIEWER)
     found = _found(request, key)
     judged = reviewing.judge(found, judgement.verdict, judgement.truth, request.user)
     return RecordSchema.of(judged, request)

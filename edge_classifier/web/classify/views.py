@@ -1,4 +1,4 @@
-"""Uploading pictures, and what was recognized in them."""
+"""The first page: uploading pictures, and the results."""
 
 import logging
 from contextlib import suppress
@@ -117,7 +117,7 @@ def _refusal(
 
 
 def _classify_and_save(request: HttpRequest, file: UploadedFile) -> Record | Failure:
-    """What became of one file."""
+    """The record of one file, or why there is none."""
     try:
         found = uploads.classify_upload(file, request.services)
         saved = uploads.save(found, source=_SOURCE, owner=_owner(request))
@@ -156,7 +156,7 @@ def _results(records: list[Record], failures: list[Failure]) -> dict[str, object
 def _with_status(
     response: HttpResponse, records: list[Record], failures: list[Failure]
 ) -> HttpResponse:
-    """If nothing went well, the status says so."""
+    """The status of the first failure, if there is no result."""
     if failures and not records:
         response.status_code = failures[0].status
         if failures[0].wait_s:

@@ -96,7 +96,7 @@ def _start(request: HttpRequest) -> None:
     if not chosen:
         messages.error(request, _("Choose at least one model."))
     elif day and not since:
-        messages.error(request, _("That is no day."))
+        messages.error(request, _("That is not a day."))
     elif len(datasets.classes(datasets.reviewed(since))) < 2:
         text = _("Pictures of at least two true labels are needed. Review more of them first.")
         messages.error(request, text)

@@ -128,7 +128,7 @@ def switch(request: HttpRequest) -> HttpResponse:
         if device not in live.devices():
             raise UsageError("device", _("Nothing has been heard of such a device."))
         if len(model) > _LONGEST_NAME or not is_printable(model):
-            raise UsageError("model", _("That is no model's name."))
+            raise UsageError("model", _("That is not the name of a model."))
         answer = live.request(device, "model", {"model": model})
         if answer.get("status") == "ok":
             data = answer.get("data")

@@ -193,7 +193,7 @@ class LiveView:
         return answer
 
     def _unreachable(self) -> UnavailableError:
-        reason = self.broker["reason"] or "there is no connection yet"
+        reason = self.broker["reason"] or "not connected yet"
         problem = f"no connection to the broker ({reason})"
         return UnavailableError(self._where, problem, "The page connects again by itself.")
 

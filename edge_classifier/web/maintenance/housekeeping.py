@@ -1,4 +1,4 @@
-"""What is too old or too much is deleted, in a thread of its own."""
+"""A thread that applies the retention and cleans up, every hour."""
 
 import logging
 import threading
@@ -45,11 +45,11 @@ class Housekeeping:
         return self._thread.problem
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self, within_s: float = 5.0) -> None:
-        """End. A round that takes longer ends with the process: each of its steps is whole."""
+        """Stop. A round that takes longer ends with the process: each of its steps is complete."""
         self._stopped.set()
         self._thread.end()
         self._thread.join(within_s)

@@ -48,7 +48,7 @@ class RecorderStatus:
     recorded: int
     # Deliveries of events that were there already.
     repeated: int
-    # Messages that are no events, or no pictures.
+    # Messages that are neither events nor pictures.
     ignored: int
     # Messages that wait to be written.
     waiting: int

@@ -59,7 +59,7 @@ def history(request: HttpRequest) -> HttpResponse:
             for name in ("before", "after")
         }
     except UsageError:
-        context["wrong"] = gettext("This is no place in the list. Begin at its top.")
+        context["wrong"] = gettext("This is not a place in the list. Start at its top.")
         return render(request, "records/history.html", context, status=HTTPStatus.BAD_REQUEST)
     if not form.is_valid():
         context["wrong"] = gettext("The filter cannot be used as it is.")

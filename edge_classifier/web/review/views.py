@@ -1,4 +1,4 @@
-"""Review: pictures one by one or many at once, and what has been reviewed as a dataset."""
+"""Reviewing pictures one by one or many at once, and downloading the dataset."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -45,7 +45,7 @@ def page(request: HttpRequest) -> HttpResponse:
     after, linked = _record(request, "after"), _record(request, "record")
     # The record that a link leads to comes first, reviewed or not.
     first = [linked] if linked and linked.picture_id else []
-    records = [*first, *(reviewing.behind(wait, after) if after else wait)[:_AT_ONCE]]
+    records = [*first, *(reviewing.queue_after(wait, after) if after else wait)[:_AT_ONCE]]
     items = [
         {"record": record, "choices": choices}
         for record, choices in zip(records, reviewing.choices(records), strict=True)
@@ -91,7 +91,7 @@ def _dataset_page(request: HttpRequest) -> HttpResponse:
 @require_POST
 @requires(Role.REVIEWER)
 def judge(request: HttpRequest, key: UUID) -> HttpResponse:
-    """Take a verdict on one record; JSON for who accepts it, else the next picture."""
+    """Store a verdict on one record; answer with JSON if that is accepted, else the next one."""
     record = get_object_or_404(visible(request).select_related("label", "truth"), key=key)
     is_json = request.headers.get("Accept") == "application/json"
     try:
@@ -109,7 +109,7 @@ def judge(request: HttpRequest, key: UUID) -> HttpResponse:
 
 
 def _judge_many(request: HttpRequest) -> HttpResponse:
-    """Say the same of all records that were ticked, or take back what was said last."""
+    """Store one verdict on all records that were ticked, or take back the last ones."""
     is_undone = "undo" in request.POST
     keys = request.session.get(_LAST, []) if is_undone else request.POST.getlist("key")
     records = visible(request).filter(key__in=_keys(keys)).select_related("label")
@@ -156,8 +156,8 @@ def _filters(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _common(request: HttpRequest, wait: Any) -> dict[str, Any]:
-    """What both ways of reviewing show around the pictures. ``wait``: what they choose from."""
-    to_go = reviewing.up_to(wait, _COUNTED + 1)
+    """What both ways of reviewing show around the pictures. ``wait``: the queue."""
+    to_go = reviewing.count_up_to(wait, _COUNTED + 1)
     return {
         **_filters(request.GET),
         "to_go": min(to_go, _COUNTED),
@@ -177,7 +177,7 @@ def _record(request: HttpRequest, parameter: str) -> Record | None:
 
 
 def _keys(texts: Sequence[str]) -> list[UUID]:
-    """Those of ``texts`` that can be keys."""
+    """Those of ``texts`` that are UUIDs."""
     found = []
     for text in texts:
         try:

@@ -1,4 +1,4 @@
-"""Classifying, by the same step as the daemon and the command line."""
+"""Classifying, with the classifier of the daemon and the command line."""
 
 import time
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class LoadedNetworks:
         self._kept: _Network | None = None
 
     def classify(self, task: ClassifyTask) -> Classified:
-        """Raises PictureError, and the errors of loading a model."""
+        """Decode, make anew, classify. Raises PictureError, and the errors of loading a model."""
         network = self._network(task)
         contract = network.classifier.contract
         began = time.perf_counter()
@@ -114,7 +114,7 @@ def _reference(task: ClassifyTask, catalogue: Catalogue) -> str:
 
 
 def _chinese(contract: Contract) -> tuple[str, ...]:
-    """One name a label, or none at all."""
+    """The Chinese names, one a label; empty if the model has none."""
     names = display_names(contract, "zh")
     return () if names is contract.labels else names
 

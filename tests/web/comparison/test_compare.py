@@ -160,7 +160,7 @@ def test_comparison_record_that_is_gone_is_not_linked(reviewer: Client, page: Se
         ({}, "Choose at least one model"),
         ({"model": "../../etc/passwd"}, "Choose at least one model"),
         ({"model": "tiny", "since": "2999-01-01"}, "at least two true labels"),
-        ({"model": "tiny", "since": "2999-02-31"}, "That is no day"),
+        ({"model": "tiny", "since": "2999-02-31"}, "That is not a day"),
     ],
 )
 def test_comparison_that_cannot_be_is_refused(

@@ -252,13 +252,13 @@ def test_upload_with_its_report_shows_figures_and_no_markup(
 @pytest.mark.parametrize(
     ("report", "problem"),
     [
-        (b"{", "is no report"),
-        (b"[" * 100_000, "is no report"),
-        (b"[]", "is no report"),
-        (b'{"format": 1}', "is no report"),
+        (b"{", "is not a report"),
+        (b"[" * 100_000, "is not a report"),
+        (b"[]", "is not a report"),
+        (b'{"format": 1}', "is not a report"),
         (report_of("0" * 64), "is the report of another model"),
         (report_of("0" * 64, format=2), "another version"),
-        (report_of("0" * 64, labels=[{"label": 1}]), "is no report"),
+        (report_of("0" * 64, labels=[{"label": 1}]), "is not a report"),
     ],
 )
 def test_upload_with_another_report_is_refused(
