@@ -139,9 +139,9 @@ def _serve(folder: Path) -> int:
 def _fill(rows: int) -> int:
     from django.db import connection
 
-    from edge_classifier.web.recorder import tables as book
+    from edge_classifier.web.recorder import tables
 
-    book.write(_events(_LABELS * _CAMERAS))
+    tables.write(_events(_LABELS * _CAMERAS))
     for first in range(_LABELS * _CAMERAS, rows, _STEP):
         end = min(rows, first + _STEP)
         figures = {"first": first, "end": end, "labels": _LABELS, "cameras": _CAMERAS}
@@ -155,12 +155,12 @@ def _fill(rows: int) -> int:
 def _write(batches: int) -> float:
     """Milliseconds an event. They go again, so that the small table stays small."""
     from edge_classifier.web.models import Record
-    from edge_classifier.web.recorder import tables as book
+    from edge_classifier.web.recorder import tables
 
     last = Record.objects.latest("id").id
     begun = time.perf_counter()
     for _ in range(batches):
-        book.write(_events(_BATCH))
+        tables.write(_events(_BATCH))
     seconds = time.perf_counter() - begun
     Record.objects.filter(id__gt=last).delete()
     return 1000 * seconds / (batches * _BATCH)
@@ -212,14 +212,14 @@ def _recorded(seconds: float) -> int:
     from edge_classifier.web.recorder.recorded import read
     from edge_classifier.web.recorder.writer import RecordWriter
 
-    inbox = DeliveryQueue(2 * _BATCH)
-    writer = RecordWriter(inbox, partial(read, base="edge-classifier", snapshot_bytes=1), _BATCH)
+    queue = DeliveryQueue(2 * _BATCH)
+    writer = RecordWriter(queue, partial(read, base="edge-classifier", snapshot_bytes=1), _BATCH)
     thread = threading.Thread(target=writer.run)
     thread.start()
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         topic = "edge-classifier/pi/camera-0/event"
-        inbox.put(ReceivedMessage(topic, _payload(writer.recorded), lambda: None))
+        queue.put(ReceivedMessage(topic, _payload(writer.recorded), lambda: None))
     recorded = writer.recorded
     writer.end()
     thread.join()

@@ -24,7 +24,7 @@ from edge_classifier.training.train.loop import compute, fit
 from edge_classifier.training.train.optimizer import rate_factor
 from edge_classifier.training.train.plan import Plan, RunOptions, best_of
 from tests.smalldisk import fill, tmpfs
-from tests.training.workshop import CONTRACT, draw_pictures, small_network, train, weights
+from tests.training.small_job import CONTRACT, draw_pictures, small_network, train, weights
 
 HEAD = Plan(stage="head", epochs=4, batch=8, rate=0.05)
 FINETUNE = Plan(stage="finetune", epochs=2, batch=8, rate=1e-3)
