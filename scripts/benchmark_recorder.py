@@ -119,14 +119,16 @@ def _serve(folder: Path) -> int:
     """In the child: do what is asked."""
     from django.apps import apps
 
-    from edge_classifier.web import startup as start
+    from edge_classifier.web import startup
     from edge_classifier.web.settings import WebMqttSettings, WebSettings
 
     settings = WebSettings(state_folder=folder, mqtt=WebMqttSettings(enabled=False))
-    folders = start.configure(settings)
-    start.migrate(folders)
+    folders = startup.configure(settings)
+    startup.migrate(folders)
     worker: Any = None  # The history asks for nothing to be classified.
-    from edge_classifier.web.server import make_services  # Works only after Django has been set up.
+    from edge_classifier.web.services import (
+        make_services,  # Works only after Django has been set up.
+    )
 
     apps.get_app_config("web").services = make_services(settings, folders, worker)
     deeds = {"fill": _fill, "write": _write, "busy": _busy}
@@ -139,9 +141,9 @@ def _serve(folder: Path) -> int:
 def _fill(rows: int) -> int:
     from django.db import connection
 
-    from edge_classifier.web.recorder import tables
+    from edge_classifier.web.recorder import write_records
 
-    tables.write(_events(_LABELS * _CAMERAS))
+    write_records.write_batch(_events(_LABELS * _CAMERAS))
     for first in range(_LABELS * _CAMERAS, rows, _STEP):
         end = min(rows, first + _STEP)
         figures = {"first": first, "end": end, "labels": _LABELS, "cameras": _CAMERAS}
@@ -155,19 +157,19 @@ def _fill(rows: int) -> int:
 def _write(batches: int) -> float:
     """Milliseconds an event. They go again, so that the small table stays small."""
     from edge_classifier.web.models import Record
-    from edge_classifier.web.recorder import tables
+    from edge_classifier.web.recorder import write_records
 
     last = Record.objects.latest("id").id
     begun = time.perf_counter()
     for _ in range(batches):
-        tables.write(_events(_BATCH))
+        write_records.write_batch(_events(_BATCH))
     seconds = time.perf_counter() - begun
     Record.objects.filter(id__gt=last).delete()
     return 1000 * seconds / (batches * _BATCH)
 
 
 def _events(amount: int) -> Iterator[Any]:
-    from edge_classifier.web.recorder.recorded import read
+    from edge_classifier.web.recorder.received import read
 
     for number in range(amount):
         topic = f"edge-classifier/pi/camera-{number % _CAMERAS}/event"
@@ -209,7 +211,7 @@ def _recorded(seconds: float) -> int:
 
     from edge_classifier.mqtt.connection import ReceivedMessage
     from edge_classifier.web.recorder.queue import DeliveryQueue
-    from edge_classifier.web.recorder.recorded import read
+    from edge_classifier.web.recorder.received import read
     from edge_classifier.web.recorder.writer import RecordWriter
 
     queue = DeliveryQueue(2 * _BATCH)

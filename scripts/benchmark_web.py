@@ -33,8 +33,9 @@ from typing import Any
 from PIL import Image
 
 from edge_classifier import samples
-from edge_classifier.web import startup as start
-from edge_classifier.web.configuration import Folders, load
+from edge_classifier.web import startup
+from edge_classifier.web.folders import Folders
+from edge_classifier.web.load_settings import load
 from edge_classifier.web.settings import WebSettings
 
 LIMIT_MS = 100.0
@@ -102,8 +103,8 @@ def run(folder: Path, count: int, rounds: int) -> list[Row]:
     """All of it, in a state folder of its own."""
     assignments = [f"state_folder={folder}", "mqtt.enabled=false"]
     settings = load(None, assignments, environment={})
-    folders = start.configure(settings)
-    start.migrate(folders)
+    folders = startup.configure(settings)
+    startup.migrate(folders)
     begun = time.perf_counter()
     fill(count, folders)
     print(f"{count} records made in {time.perf_counter() - begun:.0f} s", file=sys.stderr)
@@ -236,7 +237,7 @@ def facts(
 def put_files(folders: Folders) -> None:
     """Pictures and thumbnails of the newest records."""
     from edge_classifier.web.models import Record
-    from edge_classifier.web.records import picture_storage as store
+    from edge_classifier.web.records import picture_storage
 
     jpeg = (Path(samples.__file__).parent / "cat.jpg").read_bytes()
     small = io.BytesIO()
@@ -244,8 +245,10 @@ def put_files(folders: Folders) -> None:
         picture.resize((320, 240)).save(small, "JPEG")
     newest = Record.objects.order_by("-at", "-id").select_related("picture")[:PICTURED]
     for record in newest:
-        store.put_file(store.picture_name(record.picture.sha256), jpeg)
-        store.put_file(store.thumbnail_name(record.picture.sha256), small.getvalue())
+        picture_storage.put_file(picture_storage.picture_name(record.picture.sha256), jpeg)
+        picture_storage.put_file(
+            picture_storage.thumbnail_name(record.picture.sha256), small.getvalue()
+        )
     if not any(folders.pictures.iterdir()):
         raise RuntimeError("no picture was written")
 
@@ -273,8 +276,8 @@ def count_queries(page: Page, settings: WebSettings, folders: Folders) -> int:
     from django.test.utils import CaptureQueriesContext
 
     from edge_classifier.web.models import User
-    from edge_classifier.web.server import make_services
-    from edge_classifier.web.worker.client import PictureWorker
+    from edge_classifier.web.services import make_services
+    from edge_classifier.web.worker.picture_worker import PictureWorker
 
     worker = PictureWorker(settings.classify, settings.uploads, folders.models)
     apps.get_app_config("web").services = make_services(settings, folders, worker)

@@ -29,8 +29,8 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from edge_classifier import samples
-from edge_classifier.web import startup as start
-from edge_classifier.web.configuration import load
+from edge_classifier.web import startup
+from edge_classifier.web.load_settings import load
 
 FOLDER = Path(__file__).parent.parent / "docs/images/web"
 SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
@@ -305,7 +305,7 @@ def fill(settings: Sequence[str]) -> str:
 
     Before a browser is started: Django does not work beside Playwright's loop.
     """
-    start.migrate(start.configure(load(None, settings, environment={})))
+    startup.migrate(startup.configure(load(None, settings, environment={})))
     from edge_classifier.web.models import Camera, Label, User
 
     chance = random.Random(3)  # noqa: S311 (the same pictures each time, and no secret)
@@ -338,8 +338,8 @@ def make_event(chance: random.Random, camera: Any, kind: str, at: datetime, revi
     from django.utils import timezone
 
     from edge_classifier.web.models import Label, Record
-    from edge_classifier.web.records import picture_storage as store
-    from edge_classifier.web.review import verdicts as reviewing
+    from edge_classifier.web.records import picture_storage
+    from edge_classifier.web.review import verdicts
 
     label = Label.objects.get(name=chance.choice(LABELS[kind]))
     width, height, jpeg = seen(kind, chance)
@@ -356,11 +356,11 @@ def make_event(chance: random.Random, camera: Any, kind: str, at: datetime, revi
         margin=score * chance.random(),
         model=MODEL,
         delay_ms=chance.triangular(5, 30, 8),
-        picture=store.put(jpeg, width, height),
+        picture=picture_storage.put(jpeg, width, height),
     )
     if chance.random() < 0.35:
         truth = TRUTHS.get(kind, label.name)
-        reviewing.judge(record, reviewing.CORRECTED, truth, reviewer)
+        verdicts.judge(record, verdicts.CORRECTED, truth, reviewer)
 
 
 def seen(kind: str, chance: random.Random) -> tuple[int, int, bytes]:

@@ -11,7 +11,7 @@ from edge_classifier.daemon.notify import Notifier
 from edge_classifier.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from edge_classifier.web.configuration import Folders
+    from edge_classifier.web.folders import Folders
     from edge_classifier.web.settings import WebSettings
 
 DESCRIPTION = "Serve the web page: uploads, live view, history, review, administration."
@@ -70,12 +70,12 @@ def run(options: Namespace) -> ExitCode:
 def prepare(options: Namespace, assignments: Sequence[str]) -> "tuple[WebSettings, Folders]":
     """Read the settings, make Django ready, and bring the tables up to date."""
     try:
-        from edge_classifier.web import startup as start  # Whoever classifies only has no Django.
+        from edge_classifier.web import startup  # Whoever classifies only has no Django.
     except ImportError as error:
         raise UsageError("web", f"needs the extra [web] ({error})", _EXTRA) from error
-    from edge_classifier.web.configuration import load
+    from edge_classifier.web.load_settings import load
 
     settings = load(options.config, assignments)
-    folders = start.configure(settings)
-    start.migrate(folders)
+    folders = startup.configure(settings)
+    startup.migrate(folders)
     return settings, folders

@@ -25,7 +25,7 @@ from edge_classifier.web.models import (
     User,
 )
 from edge_classifier.web.records import deletion
-from edge_classifier.web.review import verdicts as reviewing
+from edge_classifier.web.review import verdicts
 from edge_classifier.web.templatetags.words import score
 
 admin.site.unregister(Group)  # Roles say who may do what; there is no second way.
@@ -115,7 +115,7 @@ class RecordAdmin(ReadOnlyAdmin):
     def save_model(self, request: HttpRequest, obj: Record, *_: object) -> None:
         """Keep the review, as the page for it does."""
         truth = obj.truth.name if obj.truth else None
-        reviewing.judge(obj, obj.verdict, truth, request.user)
+        verdicts.judge(obj, obj.verdict, truth, request.user)
 
     def delete_model(self, _request: HttpRequest, obj: Record) -> None:
         """Delete one record with its files."""

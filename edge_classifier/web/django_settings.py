@@ -8,7 +8,7 @@ from typing import Any
 from csp.constants import NONE, SELF
 
 from edge_classifier.errors import ConfigurationError
-from edge_classifier.web.configuration import Folders, secret_key
+from edge_classifier.web.folders import Folders, secret_key
 from edge_classifier.web.hosts import allowed_hosts
 from edge_classifier.web.settings import WebSettings
 
@@ -49,7 +49,7 @@ def django_options(
             }
         },
         "STORAGES": {
-            "default": picture_storage(settings, folders),
+            "default": storage_backend(settings, folders),
             "staticfiles": {
                 "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage",
             },
@@ -85,7 +85,7 @@ _APPLICATION: Mapping[str, Any] = {
         "ninja",
     ],
     "MIDDLEWARE": [
-        "edge_classifier.web.context.with_services",
+        "edge_classifier.web.services.with_services",
         # Outside of all that refuses, so that every refusal below /api/ has the API's shape.
         "edge_classifier.web.api.problems.problem_details_middleware",
         # Before the one that answers for static files, so that these get the headers, too.
@@ -115,7 +115,7 @@ _APPLICATION: Mapping[str, Any] = {
                     "django.template.context_processors.request",
                     "django.contrib.auth.context_processors.auth",
                     "django.contrib.messages.context_processors.messages",
-                    "edge_classifier.web.context.template_context",
+                    "edge_classifier.web.accounts.template_context.template_context",
                 ],
                 "loaders": [
                     (
@@ -264,7 +264,7 @@ def _from_url(url: str) -> dict[str, Any]:
     return dict(found)
 
 
-def picture_storage(settings: WebSettings, folders: Folders) -> dict[str, Any]:
+def storage_backend(settings: WebSettings, folders: Folders) -> dict[str, Any]:
     """Where pictures go, for Django."""
     storage = settings.storage
     if not storage.bucket:

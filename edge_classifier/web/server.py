@@ -1,4 +1,4 @@
-"""The composition root of the page: builds and starts its services, serves, ends them."""
+"""The web server: starts its services, serves, ends them."""
 
 import ctypes
 import logging
@@ -18,20 +18,11 @@ from waitress.server import create_server
 
 from edge_classifier.errors import UnavailableError
 from edge_classifier.modelfile.catalogue import load_catalogue
-from edge_classifier.web.accounts.first_run import Invitation
-from edge_classifier.web.accounts.throttle import Throttle
-from edge_classifier.web.apps import Services
 from edge_classifier.web.classify.upload_limits import request_limit
-from edge_classifier.web.comparison.runner import ComparisonRunner
-from edge_classifier.web.configuration import Folders, make_folders
+from edge_classifier.web.folders import Folders, make_folders
 from edge_classifier.web.hosts import addresses, bracketed, is_open
-from edge_classifier.web.installed_models.store import ModelStore
-from edge_classifier.web.live.cards import Cards
-from edge_classifier.web.live.live_view import LiveView
-from edge_classifier.web.maintenance.housekeeping import Housekeeping
-from edge_classifier.web.recorder.recorder import Recorder
+from edge_classifier.web.services import start_services
 from edge_classifier.web.settings import ServerSettings, WebSettings
-from edge_classifier.web.worker.client import PictureWorker
 
 _log = logging.getLogger(__name__)
 _IDLE_CONNECTION_S = 120
@@ -62,7 +53,7 @@ def serve(settings: WebSettings, folders: Folders, ready: Callable[[], object]) 
         # First, so that nothing is begun where the address is taken. Whoever asks already waits.
         server = _listen(settings)
         stack.callback(server.close)
-        services = _start_services(settings, folders, stack)
+        services = start_services(settings, folders, stack)
         apps.get_app_config("web").services = services
         _print_addresses(settings.server, services.invitation.link())
 
@@ -91,52 +82,6 @@ def _quiet_loggers() -> None:
     logging.getLogger("django.security.DisallowedHost").addFilter(without_traceback)
     for name in ("axes", "waitress"):
         logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def _start_services(settings: WebSettings, folders: Folders, stack: ExitStack) -> Services:
-    """All services, started; ``stack`` ends them, the last one first."""
-    worker = PictureWorker(settings.classify, settings.uploads, folders.models)
-    stack.callback(worker.close)
-    live = recorder = None
-    if settings.mqtt.enabled:
-        live = LiveView(settings)
-        live.start()
-        stack.callback(live.stop)
-    if settings.mqtt.enabled and settings.record.enabled:
-        recorder = Recorder(settings)
-        recorder.start()
-        stack.callback(recorder.stop)
-    housekeeping = Housekeeping(settings.retention, folders)
-    housekeeping.start()
-    stack.callback(housekeeping.stop)
-    return make_services(
-        settings, folders, worker, live=live, recorder=recorder, housekeeping=housekeeping
-    )
-
-
-def make_services(
-    settings: WebSettings,
-    folders: Folders,
-    worker: PictureWorker,
-    *,
-    live: LiveView | None = None,
-    recorder: Recorder | None = None,
-    housekeeping: Housekeeping | None = None,
-) -> Services:
-    """What views use, with those that run beside them: ``worker``, and what has threads."""
-    return Services(
-        settings=settings,
-        folders=folders,
-        worker=worker,
-        models=ModelStore(settings.classify, folders.models, worker, live),
-        comparisons=ComparisonRunner(folders.scratch),
-        throttle=Throttle(settings.access),
-        invitation=Invitation(),
-        live=live,
-        cards=Cards(live, recorder) if live else None,
-        recorder=recorder,
-        housekeeping=housekeeping,
-    )
 
 
 def _listen(settings: WebSettings) -> Any:

@@ -14,8 +14,8 @@ from django.conf import settings as django_settings
 
 from edge_classifier.errors import EdgeClassifierError, OutputError, UnavailableError
 from edge_classifier.files import name_stamp
-from edge_classifier.web.configuration import Folders, folders_of, make_folders
 from edge_classifier.web.django_settings import django_options
+from edge_classifier.web.folders import Folders, folders_of, make_folders
 from edge_classifier.web.settings import WebSettings
 
 _log = logging.getLogger(__name__)

@@ -4,13 +4,13 @@ from django.conf.urls.i18n import urlpatterns as language_urls
 from django.contrib import admin
 from django.urls import include, path
 
-from edge_classifier.web import health
 from edge_classifier.web.accounts import views as accounts
 from edge_classifier.web.api import api
 from edge_classifier.web.classify import views as classify
 from edge_classifier.web.comparison import views as comparison
 from edge_classifier.web.installed_models import views as models
 from edge_classifier.web.live import views as live
+from edge_classifier.web.maintenance import health
 from edge_classifier.web.records import views as records
 from edge_classifier.web.review import views as review
 

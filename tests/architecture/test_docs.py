@@ -14,7 +14,7 @@ from edge_classifier.config.reference import with_tables
 from edge_classifier.core.contract import Contract
 from edge_classifier.errors import ExitCode
 from edge_classifier.modelfile.catalogue import CATALOGUE_VARIABLE, MODELS_VARIABLE, load_catalogue
-from edge_classifier.web import configuration as web
+from edge_classifier.web import load_settings
 from edge_classifier.web.django_settings import DATABASE_VARIABLE
 from tests.conftest import REPOSITORY
 
@@ -75,8 +75,8 @@ def test_tables_of_settings_are_the_ones_that_the_classes_make(name: str) -> Non
         ("configuration.md", sources.PREFIX),
         ("configuration.md", sources.FILE_VARIABLE),
         ("configuration.md", str(sources.SYSTEM_FILE)),
-        ("web-settings.md", web.PREFIX),
-        ("web-settings.md", str(web.SYSTEM_FILE)),
+        ("web-settings.md", load_settings.PREFIX),
+        ("web-settings.md", str(load_settings.SYSTEM_FILE)),
         ("web-settings.md", DATABASE_VARIABLE),
     ],
 )

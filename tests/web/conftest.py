@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,10 +16,12 @@ from django.db import connection
 from django.test import Client
 from django.utils import translation
 
-from edge_classifier.web import startup as start
-from edge_classifier.web.apps import Services
-from edge_classifier.web.configuration import Folders
+from edge_classifier.web import startup
+from edge_classifier.web.folders import Folders
 from edge_classifier.web.settings import WebMqttSettings, WebSettings
+
+if TYPE_CHECKING:  # Works only after Django has been set up.
+    from edge_classifier.web.services import Services
 
 _FOLDER = Path(tempfile.mkdtemp(prefix="edge-web-"))
 SETTINGS = WebSettings(state_folder=_FOLDER, mqtt=WebMqttSettings(enabled=False))
@@ -28,7 +30,7 @@ PASSWORD = "correct horse battery staple"  # noqa: S105 (of a database that ends
 
 def _configured() -> Folders:
     """Django takes settings once a process, so for all tests."""
-    folders = start.configure(SETTINGS)
+    folders = startup.configure(SETTINGS)
     # A file, so that threads see the same tables; and passwords are not what is tested.
     connection.settings_dict["TEST"]["NAME"] = str(_FOLDER / "test.db")
     django_settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
@@ -57,9 +59,11 @@ class NoWorker:
 
 
 @pytest.fixture(autouse=True)
-def page() -> Services:
+def page() -> "Services":
     """The page's services, without a broker and a child process."""
-    from edge_classifier.web.server import make_services  # Works only after Django has been set up.
+    from edge_classifier.web.services import (
+        make_services,  # Works only after Django has been set up.
+    )
 
     worker: Any = NoWorker()
     services = make_services(SETTINGS, FOLDERS, worker)
@@ -70,13 +74,15 @@ def page() -> Services:
 
 
 @pytest.fixture
-def change(page: Services) -> Callable[..., Services]:
+def change(page: "Services") -> "Callable[..., Services]":
     """Puts other services in beside those that are there: ``change(live=..., settings=...)``."""
-    from edge_classifier.web.server import make_services  # Works only after Django has been set up.
+    from edge_classifier.web.services import (
+        make_services,  # Works only after Django has been set up.
+    )
 
     web = apps.get_app_config("web")
 
-    def put(**changed: Any) -> Services:
+    def put(**changed: Any) -> "Services":
         given = {name: getattr(web.services, name) for name in ("settings", "folders", "worker")}
         beside = ("live", "recorder", "housekeeping")
         given |= {name: getattr(web.services, name) for name in beside} | changed

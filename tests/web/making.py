@@ -9,7 +9,7 @@ from django.utils import timezone
 from PIL import Image
 
 from edge_classifier.web.models import Camera, Label, Record
-from edge_classifier.web.records import picture_storage as store
+from edge_classifier.web.records import picture_storage
 
 
 def jpeg(colour: tuple[int, int, int] = (90, 140, 60), size: tuple[int, int] = (64, 48)) -> bytes:
@@ -51,6 +51,6 @@ def _record(name: str, at: datetime | None, picture: bytes | None, facts: dict[s
             label=label(name),
             at=at,
             day=timezone.localdate(at),
-            picture=store.put(picture, 64, 48) if picture else None,
+            picture=picture_storage.put(picture, 64, 48) if picture else None,
             **{**defaults, **facts},
         )

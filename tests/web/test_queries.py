@@ -13,9 +13,7 @@ from django.utils import timezone
 
 from edge_classifier.web.accounts.roles import visible_to
 from edge_classifier.web.models import Record, User
-from edge_classifier.web.records import history_chart as charts
-from edge_classifier.web.records import keyset
-from edge_classifier.web.records import picture_storage as store
+from edge_classifier.web.records import history_chart, keyset, picture_storage
 from edge_classifier.web.records.filters import Filter
 from tests.web import making
 
@@ -84,7 +82,7 @@ def test_page_of_one_record_asks_little(viewer: Client, path: str) -> None:
     make(3)
     record = Record.objects.exclude(picture=None).filter(source="event").first()
     asked(viewer, "/history")
-    store.put_file(store.thumbnail_name(record.picture.sha256), making.jpeg())
+    picture_storage.put_file(picture_storage.thumbnail_name(record.picture.sha256), making.jpeg())
     assert len(asked(viewer, path.format(record.key))) <= 6
 
 
@@ -136,7 +134,7 @@ def test_chart_reads_an_index_and_no_rows(db: None, role: str) -> None:
     records = Filter(source="event", score_min=0.1, review="no").apply(visible_to(user))
     day = date(2026, 11, 22)
     with CaptureQueriesContext(connection) as queries:
-        charts.counts(records, day - timedelta(days=29), day)
+        history_chart.counts(records, day - timedelta(days=29), day)
     sql = queries.captured_queries[0]["sql"]
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN QUERY PLAN {sql}")

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from edge_classifier.errors import OutputError
-from edge_classifier.web import startup as start
-from edge_classifier.web.configuration import Folders, make_folders
+from edge_classifier.web import startup
+from edge_classifier.web.folders import Folders, make_folders
 from tests.smalldisk import fill, tmpfs
 from tests.web.serving import web
 
@@ -128,7 +128,7 @@ def test_copies_are_kept_for_the_last_three_changes(tmp_path: Path) -> None:
     make_folders(found)
     with closing(sqlite3.connect(found.database)) as database:
         database.execute("CREATE TABLE a (b)")
-    made = [start.back_up(found) for _ in range(5)]
+    made = [startup.back_up(found) for _ in range(5)]
     assert backups(tmp_path) == made[-3:]
 
 
@@ -137,7 +137,7 @@ def test_copy_of_what_is_no_database_is_refused_and_leaves_nothing(tmp_path: Pat
     make_folders(found)
     found.database.write_bytes(b"x" * 4096)
     with pytest.raises(OutputError):
-        start.back_up(found)
+        startup.back_up(found)
     assert backups(tmp_path) == []
 
 

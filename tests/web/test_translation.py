@@ -14,7 +14,7 @@ from django.test import Client
 
 import edge_classifier.web
 from edge_classifier.modelfile.catalogue import load_catalogue
-from edge_classifier.web.apps import Services
+from edge_classifier.web.services import Services
 from tests.web import making
 
 WEB = Path(edge_classifier.web.__file__).parent

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from edge_classifier.web.accounts.roles import Role, role_of
+from edge_classifier.web.accounts.roles import AccessLevel, access_level_of
 
 
 class PageAdminSite(AdminSite):
@@ -20,7 +20,7 @@ class PageAdminSite(AdminSite):
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Whether this is an administrator. Raises PermissionDenied for other users."""
-        if role_of(request.user) >= Role.ADMINISTRATOR:
+        if access_level_of(request.user) >= AccessLevel.ADMINISTRATOR:
             return True
         if request.user.is_authenticated:
             raise PermissionDenied

@@ -20,7 +20,7 @@ _OWN = "own_records"
 _MOST_OWN = 200
 
 
-class Role(IntEnum):
+class AccessLevel(IntEnum):
     """From few rights to many; each role has those of the one before."""
 
     VISITOR = 0
@@ -29,25 +29,25 @@ class Role(IntEnum):
     ADMINISTRATOR = 3
 
 
-_ROLES = {
-    User.Role.VIEWER: Role.VIEWER,
-    User.Role.REVIEWER: Role.REVIEWER,
-    User.Role.ADMINISTRATOR: Role.ADMINISTRATOR,
+_LEVELS = {
+    User.Role.VIEWER: AccessLevel.VIEWER,
+    User.Role.REVIEWER: AccessLevel.REVIEWER,
+    User.Role.ADMINISTRATOR: AccessLevel.ADMINISTRATOR,
 }
 
 
-def role_of(user: User | AnonymousUser) -> Role:
+def access_level_of(user: User | AnonymousUser) -> AccessLevel:
     """The role of ``user``; VISITOR without a login."""
-    return _ROLES[user.role] if user.is_authenticated else Role.VISITOR
+    return _LEVELS[user.role] if user.is_authenticated else AccessLevel.VISITOR
 
 
-def requires(least: Role) -> Callable[[View], View]:
+def requires(least: AccessLevel) -> Callable[[View], View]:
     """Decorator: a view for ``least`` and above. Visitors are asked to log in, others get 403."""
 
     def wrap(view: View) -> View:
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            if role_of(request.user) >= least:
+            if access_level_of(request.user) >= least:
                 return view(request, *args, **kwargs)
             if request.user.is_authenticated:
                 raise PermissionDenied
@@ -64,10 +64,10 @@ def visible_to(user: User | AnonymousUser, own: list[str] | None = None) -> Quer
     Reviewers see all; viewers all events, and their own uploads; visitors those uploads only
     whose keys are in ``own``.
     """
-    role = role_of(user)
-    if role >= Role.REVIEWER:
+    role = access_level_of(user)
+    if role >= AccessLevel.REVIEWER:
         return Record.objects.all()
-    if role >= Role.VIEWER:
+    if role >= AccessLevel.VIEWER:
         return Record.objects.filter(Q(source=Record.Source.EVENT) | Q(owner=user))
     return Record.objects.filter(key__in=own or [], owner=None).exclude(source=Record.Source.EVENT)
 

@@ -20,7 +20,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from edge_classifier.web.accounts import throttle, tokens
 from edge_classifier.web.accounts.first_run import AdministratorForm
-from edge_classifier.web.accounts.roles import Role, requires
+from edge_classifier.web.accounts.roles import AccessLevel, requires
 from edge_classifier.web.models import Token
 
 # Django would take a PUT for a POST.
@@ -95,14 +95,14 @@ def first_run(request: HttpRequest, token: str) -> HttpResponse:
 
 
 @require_safe
-@requires(Role.VIEWER)
+@requires(AccessLevel.VIEWER)
 def token_list(request: HttpRequest) -> HttpResponse:
     """The tokens of whoever asks, and a form for another one."""
     return _token_page(request, TokenForm())
 
 
 @require_POST
-@requires(Role.VIEWER)
+@requires(AccessLevel.VIEWER)
 @never_cache
 def create_token(request: HttpRequest) -> HttpResponse:
     """Make a token. The answer, and nothing else ever, has its secret."""
@@ -119,7 +119,7 @@ def create_token(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@requires(Role.VIEWER)
+@requires(AccessLevel.VIEWER)
 def revoke_token(request: HttpRequest, number: int) -> HttpResponse:
     """End a token of whoever asks."""
     token = get_object_or_404(request.user.tokens, pk=number)

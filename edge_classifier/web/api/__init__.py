@@ -1,7 +1,6 @@
 """The JSON API, at /api/v1/."""
 
-from edge_classifier.web.api import classify, records
-from edge_classifier.web.api import overview as facts
+from edge_classifier.web.api import classify, overview, records
 from edge_classifier.web.api.authentication import WAYS_IN
 from edge_classifier.web.api.openapi import DocumentedApi, JsonRenderer, guarded
 from edge_classifier.web.api.problems import handle_problems
@@ -23,5 +22,5 @@ api = DocumentedApi(
     renderer=JsonRenderer(),
 )
 handle_problems(api)
-for part in (classify, records, facts):
+for part in (classify, records, overview):
     api.add_router("", part.router)

@@ -9,7 +9,7 @@ from ninja.security import HttpBearer
 from ninja.security.session import SessionAuth
 
 from edge_classifier.web.accounts import tokens
-from edge_classifier.web.accounts.roles import Role, role_of
+from edge_classifier.web.accounts.roles import AccessLevel, access_level_of
 from edge_classifier.web.api.problems import TooManyError
 from edge_classifier.web.models import User
 
@@ -54,7 +54,7 @@ def authenticate(request: HttpRequest) -> None:
         raise AuthenticationError
 
 
-def require_role(request: HttpRequest, least: Role) -> None:
+def require_role(request: HttpRequest, least: AccessLevel) -> None:
     """Raise HttpError (403) for users below ``least``."""
-    if role_of(request.user) < least:
+    if access_level_of(request.user) < least:
         raise HttpError(HTTPStatus.FORBIDDEN, f"Only a {least.name.lower()} may do this.")

@@ -9,7 +9,7 @@ from ninja import Field, Query, Router, Schema
 
 from edge_classifier import __version__
 from edge_classifier.web import models
-from edge_classifier.web.accounts.roles import role_of
+from edge_classifier.web.accounts.roles import access_level_of
 from edge_classifier.web.api.problems import errors
 
 router = Router(tags=["Facts"])
@@ -79,7 +79,7 @@ def cameras(request: HttpRequest) -> CamerasSchema:
     """Cameras whose events were recorded, or that were heard of since the page was started."""
     seen = {(one.device, one.name): one.first_seen for one in models.Camera.objects.all()}
     live = request.services.live
-    devices = live.view()["devices"] if live else []
+    devices = live.as_json()["devices"] if live else []
     heard = [camera for device in devices for camera in device["cameras"]]
     now = {(one["device"], one["camera"]): Now(**one) for one in heard}
     found = [
@@ -162,7 +162,7 @@ def status(request: HttpRequest) -> StatusSchema:
     return StatusSchema(
         version=__version__,
         user=request.user.get_username(),
-        role=role_of(request.user).name.lower(),
+        role=access_level_of(request.user).name.lower(),
         broker=Broker(**live.broker) if live else None,
         recorder=Recording(**asdict(recorder.status)) if recorder else None,
     )

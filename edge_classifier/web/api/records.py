@@ -11,14 +11,13 @@ from ninja.responses import Status
 
 from edge_classifier.web import models
 from edge_classifier.web.accounts import roles
-from edge_classifier.web.accounts.roles import Role
+from edge_classifier.web.accounts.roles import AccessLevel
 from edge_classifier.web.api.authentication import require_role
 from edge_classifier.web.api.problems import errors
 from edge_classifier.web.api.schemas import Judgement, RecordSchema, RecordsSchema, Source
-from edge_classifier.web.records import deletion, keyset
-from edge_classifier.web.records import picture_storage as store
+from edge_classifier.web.records import deletion, keyset, picture_storage
 from edge_classifier.web.records.filters import Filter
-from edge_classifier.web.review import verdicts as reviewing
+from edge_classifier.web.review import verdicts
 
 router = Router(tags=["Records"])
 _JPEG = {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}
@@ -93,7 +92,7 @@ def picture(request: HttpRequest, key: UUID) -> HttpResponse:
     if found.picture is None:
         raise HttpError(HTTPStatus.NOT_FOUND, "This record has no picture.")
     try:
-        jpeg = store.read(store.picture_name(found.picture.sha256))
+        jpeg = picture_storage.read(picture_storage.picture_name(found.picture.sha256))
     except FileNotFoundError as error:
         raise HttpError(HTTPStatus.NOT_FOUND, "The picture is gone from storage.") from error
     headers = {"Cache-Control": "private, max-age=86400, immutable"}
@@ -120,9 +119,9 @@ def delete(request: HttpRequest, key: UUID) -> Status:
 )
 def review(request: HttpRequest, key: UUID, judgement: Judgement) -> RecordSchema:
     """Say what a record really shows. For reviewers."""
-    require_role(request, Role.REVIEWER)
+    require_role(request, AccessLevel.REVIEWER)
     found = _found(request, key)
-    judged = reviewing.judge(found, judgement.verdict, judgement.truth, request.user)
+    judged = verdicts.judge(found, judgement.verdict, judgement.truth, request.user)
     return RecordSchema.of(judged, request)
 
 

@@ -8,9 +8,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from edge_classifier.errors import OutputError, PictureError
-from edge_classifier.web.apps import Services
 from edge_classifier.web.models import Label, Record, User
-from edge_classifier.web.records import picture_storage as store
+from edge_classifier.web.records import picture_storage
+from edge_classifier.web.services import Services
 from edge_classifier.web.worker.messages import Classified
 
 # Characters of a label or a model that the tables take.
@@ -37,8 +37,10 @@ def save(classified: Classified, *, source: Record.Source, owner: User | None) -
     # One transaction for picture and record: a record with the same picture may be deleted now.
     with transaction.atomic():
         try:
-            picture = store.put(classified.jpeg, classified.width, classified.height)
-            store.put_file(store.thumbnail_name(picture.sha256), classified.thumbnail)
+            picture = picture_storage.put(classified.jpeg, classified.width, classified.height)
+            picture_storage.put_file(
+                picture_storage.thumbnail_name(picture.sha256), classified.thumbnail
+            )
         except OSError as error:
             problem = f"cannot be kept ({error.strerror or error})"
             raise OutputError("the picture", problem, "Make room on the disk.") from error

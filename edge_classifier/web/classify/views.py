@@ -17,7 +17,7 @@ from django.utils.translation import gettext, gettext_noop, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from edge_classifier.errors import EdgeClassifierError, PictureError
-from edge_classifier.web.accounts.roles import Role, remember_own, role_of, visible
+from edge_classifier.web.accounts.roles import AccessLevel, access_level_of, remember_own, visible
 from edge_classifier.web.classify import uploads
 from edge_classifier.web.models import Record, User
 from edge_classifier.web.records.display import shown, with_relations
@@ -61,7 +61,10 @@ def page(request: HttpRequest) -> HttpResponse:
 def upload(request: HttpRequest) -> HttpResponse:
     """Classify all pictures of the form; what is wrong with one does not stop the others."""
     settings = request.services.settings
-    if role_of(request.user) < Role.VIEWER and not settings.access.allow_anonymous_uploads:
+    if (
+        access_level_of(request.user) < AccessLevel.VIEWER
+        and not settings.access.allow_anonymous_uploads
+    ):
         return redirect_to_login(reverse("classify"))
     files = request.FILES.getlist(_FIELD)
     # Known once the files have been read.

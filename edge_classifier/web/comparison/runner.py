@@ -22,7 +22,7 @@ from edge_classifier.errors import EdgeClassifierError, UnavailableError
 from edge_classifier.web.installed_models.store import InstalledModel
 from edge_classifier.web.installed_models.uploaded_report import report_of
 from edge_classifier.web.models import Comparison, Record
-from edge_classifier.web.records import picture_storage as store
+from edge_classifier.web.records import picture_storage
 from edge_classifier.web.review import datasets
 from edge_classifier.web.review.folder_names import NAMES_FILE
 
@@ -134,7 +134,7 @@ def _write_dataset(folder: Path, since: date | None) -> int:
     for one in datasets.pictures(records, found):
         path = folder / one.path
         path.parent.mkdir(parents=True, exist_ok=True)
-        if _place_picture(store.picture_name(one.sha256), path):
+        if _place_picture(picture_storage.picture_name(one.sha256), path):
             filled.add(one.folder)
             count += 1
     if names := datasets.names_file(one for one in found if one.folder in filled):
@@ -148,7 +148,7 @@ def _place_picture(name: str, path: Path) -> bool:
         source = Path(default_storage.path(name))
     except NotImplementedError:  # S3 has no paths.
         with suppress(FileNotFoundError):
-            path.write_bytes(store.read(name))
+            path.write_bytes(picture_storage.read(name))
         return path.is_file()
     if not source.is_file():
         return False

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from edge_classifier.errors import UnavailableError
-from edge_classifier.web.accounts.roles import Role, requires
+from edge_classifier.web.accounts.roles import AccessLevel, requires
 from edge_classifier.web.installed_models.uploaded_report import UploadedReport
 from edge_classifier.web.models import Comparison, Record
 from edge_classifier.web.review import datasets
@@ -60,7 +60,7 @@ class DisplayedComparison(NamedTuple):
 
 
 @require_http_methods(["GET", "POST"])
-@requires(Role.REVIEWER)
+@requires(AccessLevel.REVIEWER)
 def compare(request: HttpRequest) -> HttpResponse:
     """Start a comparison, follow it, and see what came of it and of earlier ones."""
     services = request.services

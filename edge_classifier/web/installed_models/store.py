@@ -20,16 +20,16 @@ from edge_classifier.errors import MissingFileError, OutputError, UsageError
 from edge_classifier.files import replacing
 from edge_classifier.modelfile.catalogue import Catalogue, load_catalogue
 from edge_classifier.web.installed_models.uploaded_report import UploadedReport
-from edge_classifier.web.live.live_view import LiveView
+from edge_classifier.web.live.live_client import LiveClient
 from edge_classifier.web.models import Preference
 from edge_classifier.web.settings import ClassifySettings
-from edge_classifier.web.worker.client import PictureWorker
 from edge_classifier.web.worker.messages import (
     Message,
     ModelDescription,
     model_from_message,
     model_to_message,
 )
+from edge_classifier.web.worker.picture_worker import PictureWorker
 
 SUFFIX = ".tflite"
 # Of a hash, in names.
@@ -98,7 +98,7 @@ class ModelStore:
         classify: ClassifySettings,
         folder: Path,
         worker: PictureWorker,
-        live: LiveView | None = None,
+        live: LiveClient | None = None,
     ) -> None:
         """``folder``: where uploaded models are. ``live`` tells which models daemons run."""
         self._classify = classify
@@ -171,7 +171,7 @@ class ModelStore:
 
     def describe(self, model: InstalledModel) -> ModelDescription:
         """What the child process says of ``model``; it is kept. Raises the worker's errors."""
-        facts = self._worker.model(model.path)
+        facts = self._worker.describe_model(model.path)
         self._keep_facts(model.sha256, facts)
         return facts
 
@@ -195,7 +195,7 @@ class ModelStore:
                 # Under its own name, which the facts tell.
                 checked = unchecked.rename(unchecked.with_name(path.name))
                 figures = UploadedReport.parse(report, sha256) if report else None
-                facts = self._worker.model(checked)
+                facts = self._worker.describe_model(checked)
                 if figures:
                     _write_json(_report_file(path), figures.as_json())
                 checked.chmod(_READABLE)

@@ -12,10 +12,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from edge_classifier.core.text import escaped, is_printable
 from edge_classifier.errors import EdgeClassifierError, MissingFileError, UsageError
-from edge_classifier.web.accounts.roles import Role, requires
+from edge_classifier.web.accounts.roles import AccessLevel, requires
 from edge_classifier.web.installed_models.store import InstalledModel
 from edge_classifier.web.installed_models.uploaded_report import MOST_BYTES
-from edge_classifier.web.live.live_view import LiveView
+from edge_classifier.web.live.live_client import LiveClient
 from edge_classifier.web.templatetags.words import named
 
 _LONGEST_NAME = 200
@@ -24,7 +24,7 @@ _SHOWN_LABELS = 1000
 
 
 @require_GET
-@requires(Role.VIEWER)
+@requires(AccessLevel.VIEWER)
 def page(request: HttpRequest) -> HttpResponse:
     """All models. No child process is started: what is not known of one yet is left out."""
     services = request.services
@@ -45,7 +45,7 @@ def page(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-@requires(Role.VIEWER)
+@requires(AccessLevel.VIEWER)
 def report(request: HttpRequest, name: str) -> HttpResponse:
     """One model: its card, labels and figures; POST asks the child process what is in it."""
     models = request.services.models
@@ -73,7 +73,7 @@ def report(request: HttpRequest, name: str) -> HttpResponse:
 
 
 @require_POST
-@requires(Role.ADMINISTRATOR)
+@requires(AccessLevel.ADMINISTRATOR)
 def upload(request: HttpRequest) -> HttpResponse:
     """Take a model, once a child process has run it."""
     added: InstalledModel | None = None
@@ -95,7 +95,7 @@ def upload(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@requires(Role.ADMINISTRATOR)
+@requires(AccessLevel.ADMINISTRATOR)
 def choose(request: HttpRequest) -> HttpResponse:
     """Make one the model for uploads."""
     name = request.POST.get("model", "")
@@ -106,7 +106,7 @@ def choose(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@requires(Role.ADMINISTRATOR)
+@requires(AccessLevel.ADMINISTRATOR)
 def delete(request: HttpRequest, name: str) -> HttpResponse:
     """Delete an uploaded one."""
     with _errors_as_messages(request):
@@ -116,10 +116,10 @@ def delete(request: HttpRequest, name: str) -> HttpResponse:
 
 
 @require_POST
-@requires(Role.ADMINISTRATOR)
+@requires(AccessLevel.ADMINISTRATOR)
 def switch(request: HttpRequest) -> HttpResponse:
     """Ask a daemon to change its model, and tell what it answers."""
-    live: LiveView | None = request.services.live
+    live: LiveClient | None = request.services.live
     device, model = request.POST.get("device", ""), request.POST.get("model", "").strip()
     with _errors_as_messages(request):
         if live is None:

@@ -71,7 +71,7 @@ class CameraNow:
     frame: int = 0
     history: ScoreHistory = field(default_factory=ScoreHistory)
 
-    def view(self, device: "DeviceNow") -> dict[str, Any]:
+    def as_json(self, device: "DeviceNow") -> dict[str, Any]:
         """As JSON values, without its chart. ``online`` is null while either has not told."""
         state, stats = self.state, device.camera_stats(self.name)
         return {
@@ -105,7 +105,7 @@ class DeviceNow:
     info: InfoMessage | None = None
     cameras: dict[str, CameraNow] = field(default_factory=dict)
 
-    def view(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """As JSON values, without its cameras."""
         stats, info = self.stats, self.info
         return {
@@ -162,7 +162,7 @@ class Outline:
 
 
 class LiveState:
-    """All devices. Not for several threads at once: ``LiveView`` holds a lock."""
+    """All devices. Not for several threads at once: ``LiveClient`` holds a lock."""
 
     def __init__(self, base: str) -> None:
         self._base = base
@@ -229,20 +229,20 @@ class LiveState:
     def device(self, name: str) -> dict[str, Any] | None:
         """One device as JSON values, without its cameras."""
         device = self._devices.get(name)
-        return device.view() if device else None
+        return device.as_json() if device else None
 
     def camera(self, device: str, name: str, now: float) -> dict[str, Any] | None:
         """One camera, with its chart, and with its labels before this one."""
         if not (found := self._devices.get(device)) or not (camera := found.cameras.get(name)):
             return None
         points = camera.history.points
-        return {**camera.view(found), "chart": chart(points, now), "before": recent(points)}
+        return {**camera.as_json(found), "chart": chart(points, now), "before": recent(points)}
 
-    def view(self) -> Iterator[dict[str, Any]]:
+    def as_json(self) -> Iterator[dict[str, Any]]:
         """All devices with their cameras, as JSON values."""
         for _, device in sorted(self._devices.items()):
-            cameras = [camera.view(device) for _, camera in sorted(device.cameras.items())]
-            yield {**device.view(), "cameras": cameras}
+            cameras = [camera.as_json(device) for _, camera in sorted(device.cameras.items())]
+            yield {**device.as_json(), "cameras": cameras}
 
     def _take(self, about: TopicRoute, payload: bytes, now: float) -> bool:
         """False: it is on no topic of ours, or there is no room. Raises ValueError for nonsense."""

@@ -11,8 +11,8 @@ from django.shortcuts import render
 from django.utils.translation import get_language, gettext, override
 from django.views.decorators.http import require_GET
 
-from edge_classifier.web.accounts.roles import Role, requires, role_of
-from edge_classifier.web.live.cards import Cards
+from edge_classifier.web.accounts.roles import AccessLevel, access_level_of, requires
+from edge_classifier.web.live.fragments import LiveHtml
 from edge_classifier.web.live.stream import Draw, Stream, last_version
 
 _log = logging.getLogger(__name__)
@@ -20,26 +20,26 @@ _log = logging.getLogger(__name__)
 _AGAIN_S = 60
 
 
-@requires(Role.VIEWER)
+@requires(AccessLevel.VIEWER)
 @require_GET
 def page(request: HttpRequest) -> HttpResponse:
     """All cameras as they are now."""
     found = request.services
     if found.live is None:
         return render(request, "live/live.html", {"mqtt": found.settings.mqtt})
-    cards = found.cards
+    html = found.live_html
     facts = {
         "mqtt": found.settings.mqtt,
         "is_live": True,
-        "top": cards.top(),
-        "whole": cards.whole(),
+        "top": html.top(),
+        "whole": html.whole(),
         "has_devices": bool(found.live.devices()),
         "again_s": _AGAIN_S,
     }
     return render(request, "live/live.html", facts)
 
 
-@requires(Role.VIEWER)
+@requires(AccessLevel.VIEWER)
 @require_GET
 def stream(request: HttpRequest) -> HttpResponse:
     """Server-sent events: the whole first, then what has changed. ``?free`` only asks for room."""
@@ -51,7 +51,7 @@ def stream(request: HttpRequest) -> HttpResponse:
         return HttpResponse(status=204) if live.slots.is_free else _full()
     opened = Stream(
         live,
-        _drawing(found.cards, get_language() or "en"),
+        _drawing(found.live_html, get_language() or "en"),
         live.slots,
         may_watch=lambda: may_watch(request),
         is_gone=request.META.get("waitress.client_disconnected", lambda: False),
@@ -65,7 +65,7 @@ def stream(request: HttpRequest) -> HttpResponse:
     return StreamingHttpResponse(opened, content_type="text/event-stream", headers=headers)
 
 
-@requires(Role.VIEWER)
+@requires(AccessLevel.VIEWER)
 @require_GET
 def frame(request: HttpRequest, device: str, camera: str) -> HttpResponse:
     """The last picture of a camera; its address has a number that changes with it."""
@@ -78,13 +78,13 @@ def frame(request: HttpRequest, device: str, camera: str) -> HttpResponse:
     return answer
 
 
-def _drawing(cards: Cards, language: str) -> Draw:
+def _drawing(html: LiveHtml, language: str) -> Draw:
     """Draws in the page's language, in whatever thread."""
 
     def draw(since: int) -> tuple[int, Mapping[str, Any]]:
         try:
             with override(language):
-                return cards.draw(since)
+                return html.draw(since)
         finally:
             close_old_connections()  # A stream lasts; it is to hold none.
 
@@ -96,7 +96,7 @@ def may_watch(request: HttpRequest) -> bool:
     fresh = HttpRequest()
     fresh.session = type(request.session)(request.session.session_key)
     try:
-        return role_of(get_user(fresh)) >= Role.VIEWER
+        return access_level_of(get_user(fresh)) >= AccessLevel.VIEWER
     except DatabaseError as error:
         _log.warning("live: a stream is ended, as accounts cannot be read: %s", error)
         return False

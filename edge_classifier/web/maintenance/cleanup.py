@@ -10,7 +10,7 @@ from pathlib import Path
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.conf import settings
 
-from edge_classifier.web.configuration import Folders
+from edge_classifier.web.folders import Folders
 from edge_classifier.web.models import Picture
 from edge_classifier.web.records.deletion import STEP, remove_unused, unused
 

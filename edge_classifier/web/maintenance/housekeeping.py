@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from django.db import connections
 from django.utils import timezone
 
-from edge_classifier.web.configuration import Folders
+from edge_classifier.web.folders import Folders
 from edge_classifier.web.guarded_thread import GuardedThread
 from edge_classifier.web.maintenance import cleanup, retention
 from edge_classifier.web.settings import RetentionSettings

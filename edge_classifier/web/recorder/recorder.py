@@ -23,7 +23,7 @@ from edge_classifier.mqtt.connection import (
 )
 from edge_classifier.mqtt.reconnect import Reconnector
 from edge_classifier.web.guarded_thread import GuardedThread
-from edge_classifier.web.recorder import recorded
+from edge_classifier.web.recorder import received
 from edge_classifier.web.recorder.queue import DeliveryQueue
 from edge_classifier.web.recorder.writer import RecordWriter
 from edge_classifier.web.settings import WebSettings
@@ -64,13 +64,13 @@ class Recorder:
     ) -> None:
         mqtt, record = settings.mqtt, settings.record
         read = partial(
-            recorded.read, base=mqtt.base_topic, snapshot_bytes=record.snapshot_max_kb * _KILO
+            received.read, base=mqtt.base_topic, snapshot_bytes=record.snapshot_max_kb * _KILO
         )
         self._mqtt = mqtt
         self._options = connection_options(settings)
-        self._filters = recorded.filters(mqtt.base_topic, record.group)
+        self._topic_filters = received.topic_filters(mqtt.base_topic, record.group)
         # Those of an earlier configuration, which the session may still have.
-        self._stale_filters = recorded.filters(mqtt.base_topic) if record.group else []
+        self._stale_topic_filters = received.topic_filters(mqtt.base_topic) if record.group else []
         self._queue = DeliveryQueue()
         self._writer = RecordWriter(self._queue, read, record.batch, random=random)
         self._events: SimpleQueue[ConnectionEvent | None] = SimpleQueue()
@@ -101,7 +101,7 @@ class Recorder:
 
     def start(self) -> None:
         """Start to record."""
-        where, filters = f"{self._mqtt.host}:{self._mqtt.port}", ", ".join(self._filters)
+        where, filters = f"{self._mqtt.host}:{self._mqtt.port}", ", ".join(self._topic_filters)
         _log.info("recording %s from %s, as %s", filters, where, self._options.client_id)
         self._writing.start()
         self._receiving.start()
@@ -160,9 +160,9 @@ class Recorder:
                 self._reconnector.accept()
                 self._refusal = ""
                 if connection := self._reconnector.connection:
-                    if self._stale_filters:
-                        connection.unsubscribe(self._stale_filters)
-                    connection.subscribe((name, 1) for name in self._filters)
+                    if self._stale_topic_filters:
+                        connection.unsubscribe(self._stale_topic_filters)
+                    connection.subscribe((name, 1) for name in self._topic_filters)
                 kept = "kept our" if event.session_present else "a new"
                 _log.info("the broker has %s session", kept)
             case SubscriptionRefused():

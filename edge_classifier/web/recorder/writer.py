@@ -14,9 +14,9 @@ from django.utils import timezone
 from edge_classifier.core.backoff import pause_s
 from edge_classifier.errors import UnavailableError
 from edge_classifier.mqtt.connection import ReceivedMessage
-from edge_classifier.web.recorder import tables
+from edge_classifier.web.recorder import write_records
 from edge_classifier.web.recorder.queue import DeliveryQueue
-from edge_classifier.web.recorder.recorded import RecordedEvent, RecordedSnapshot
+from edge_classifier.web.recorder.received import RecordedEvent, RecordedSnapshot
 
 _log = logging.getLogger(__name__)
 
@@ -152,7 +152,7 @@ class RecordWriter:
 
     def _write(self, batch: Sequence[tuple[ReceivedMessage, Content]]) -> None:
         contents = [content for _, content in batch if content]
-        new = tables.write(contents) if contents else 0
+        new = write_records.write_batch(contents) if contents else 0
         self.recorded += new
         self.repeated += sum(isinstance(content, RecordedEvent) for content in contents) - new
         if self.trouble:
@@ -171,7 +171,7 @@ class RecordWriter:
     def _drop_unmatched(self) -> None:
         self._drop_unmatched_at = self._clock() + _DROP_UNMATCHED_S
         try:
-            if tables.drop_unmatched(timezone.now() - _UNMATCHED):
+            if write_records.drop_unmatched(timezone.now() - _UNMATCHED):
                 # There may be more of them than are deleted at once.
                 self._drop_unmatched_at = self._clock()
         except Exception as error:  # noqa: BLE001 (each kind of storage has errors of its own)

@@ -7,9 +7,9 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
-from edge_classifier.web.accounts.roles import Role, role_of, visible_to
+from edge_classifier.web.accounts.roles import AccessLevel, access_level_of, visible_to
 from edge_classifier.web.models import EventPicture, Picture, Record, User
-from edge_classifier.web.records import picture_storage as store
+from edge_classifier.web.records import picture_storage
 
 # Records in one transaction: the recorder waits for its end.
 STEP = 100
@@ -17,10 +17,12 @@ STEP = 100
 
 def deletable_by(user: User | AnonymousUser) -> QuerySet[Record]:
     """What ``user`` may delete: reviewers everything, viewers their own uploads."""
-    role = role_of(user)
-    if role >= Role.REVIEWER:
+    role = access_level_of(user)
+    if role >= AccessLevel.REVIEWER:
         return visible_to(user)
-    return Record.objects.filter(owner=user) if role >= Role.VIEWER else Record.objects.none()
+    return (
+        Record.objects.filter(owner=user) if role >= AccessLevel.VIEWER else Record.objects.none()
+    )
 
 
 def delete(records: QuerySet[Record], *, rest: Callable[[float], None] = time.sleep) -> int:
@@ -67,6 +69,6 @@ def remove_unused(ids: Collection[int]) -> int:
             unused().filter(id__in=[picture.id for picture in locked]).values_list("id", "sha256")
         )
         for sha256 in gone.values():
-            store.remove(sha256)
+            picture_storage.remove(sha256)
         Picture.objects.filter(id__in=list(gone)).delete()
     return len(gone)

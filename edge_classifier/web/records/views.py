@@ -22,10 +22,16 @@ from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from edge_classifier.errors import EdgeClassifierError, PictureError, UsageError
-from edge_classifier.web.accounts.roles import Role, requires, role_of, visible
+from edge_classifier.web.accounts.roles import AccessLevel, access_level_of, requires, visible
 from edge_classifier.web.models import Label, Picture, Record
-from edge_classifier.web.records import deletion, exports, filters, history_chart, keyset
-from edge_classifier.web.records import picture_storage as store
+from edge_classifier.web.records import (
+    deletion,
+    exports,
+    filters,
+    history_chart,
+    keyset,
+    picture_storage,
+)
 from edge_classifier.web.records.display import shown, with_relations
 from edge_classifier.web.records.filters import Filter, FilterForm
 
@@ -39,7 +45,7 @@ _NOT_NOW = "no-store"
 
 
 @require_safe
-@requires(Role.VIEWER)
+@requires(AccessLevel.VIEWER)
 def history(request: HttpRequest) -> HttpResponse:
     """A page of the list; 400 and what is wrong with the filter or the place."""
     form = FilterForm(request.GET)
@@ -50,7 +56,7 @@ def history(request: HttpRequest) -> HttpResponse:
         "today": timezone.localdate().isoformat(),
     }
     housekeeping = request.services.housekeeping
-    if housekeeping and role_of(request.user) >= Role.ADMINISTRATOR:
+    if housekeeping and access_level_of(request.user) >= AccessLevel.ADMINISTRATOR:
         context["surplus"] = housekeeping.surplus
         context["retention"] = request.services.settings.retention
     try:
@@ -88,7 +94,7 @@ def _labels_first_seen_today(request: HttpRequest) -> list[Label]:
 
 
 @require_safe
-@requires(Role.VIEWER)
+@requires(AccessLevel.VIEWER)
 def chart(request: HttpRequest) -> HttpResponse:
     """Counts per day and label; apart from the list, which need not wait for them.
 
@@ -104,14 +110,14 @@ def chart(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-@requires(Role.VIEWER)
+@requires(AccessLevel.VIEWER)
 def export_csv(request: HttpRequest) -> HttpResponse:
     """What is filtered, as CSV."""
     return _export(request, exports.as_csv, "csv", "text/csv; charset=utf-8")
 
 
 @require_safe
-@requires(Role.VIEWER)
+@requires(AccessLevel.VIEWER)
 def export_json(request: HttpRequest) -> HttpResponse:
     """What is filtered, as JSON."""
     return _export(request, exports.as_json, "json", "application/json")
@@ -143,7 +149,7 @@ def _export(
 
 
 @require_POST
-@requires(Role.VIEWER)
+@requires(AccessLevel.VIEWER)
 def delete(request: HttpRequest) -> HttpResponse:
     """Ask, and on ``confirmed`` delete, of what one may. Nothing goes unasked.
 
@@ -227,18 +233,18 @@ def record(request: HttpRequest, key: UUID) -> HttpResponse:
 def picture(request: HttpRequest, key: UUID) -> HttpResponse:
     """The JPEG of one record."""
     found = _picture(request, key)
-    return _jpeg(store.picture_name(found.sha256), f"{key}.jpg")
+    return _jpeg(picture_storage.picture_name(found.sha256), f"{key}.jpg")
 
 
 @require_safe
 def thumbnail(request: HttpRequest, key: UUID) -> HttpResponse:
     """The same, small; of a snapshot it is made when it is first looked at."""
     found = _picture(request, key)
-    name = store.thumbnail_name(found.sha256)
+    name = picture_storage.thumbnail_name(found.sha256)
     try:
         if not default_storage.exists(name):
-            jpeg = store.read(store.picture_name(found.sha256))
-            store.put_thumbnail(found.sha256, request.services.worker.thumbnail(jpeg))
+            jpeg = picture_storage.read(picture_storage.picture_name(found.sha256))
+            picture_storage.put_thumbnail(found.sha256, request.services.worker.thumbnail(jpeg))
     except PictureError:
         return _placeholder(_AN_HOUR)
     # No worker, no room, or a database that does not answer, just now.

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from edge_classifier.config.toml import document
 from edge_classifier.web.models import Label, Picture, Record
-from edge_classifier.web.records import picture_storage as store
+from edge_classifier.web.records import picture_storage
 from edge_classifier.web.review.folder_names import NAMES_FILE, folder_names, names_table
 
 # Pictures of a class without which training does not start: to learn from, and to measure on.
@@ -104,7 +104,7 @@ def archive(records: QuerySet[Record], least: int = 1) -> Iterator[bytes]:
     with ZipFile(pipe, "w", ZIP_STORED) as file:
         for one in pictures(records, found):
             try:
-                content = store.read(store.picture_name(one.sha256))
+                content = picture_storage.read(picture_storage.picture_name(one.sha256))
             except FileNotFoundError:
                 continue
             kept.add(one.folder)

@@ -14,10 +14,9 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from edge_classifier.errors import UsageError
-from edge_classifier.web.accounts.roles import Role, requires, visible
+from edge_classifier.web.accounts.roles import AccessLevel, requires, visible
 from edge_classifier.web.models import Camera, Label, Record
-from edge_classifier.web.review import datasets
-from edge_classifier.web.review import verdicts as reviewing
+from edge_classifier.web.review import datasets, verdicts
 
 # Pictures that are sent at once where they are shown one by one.
 _AT_ONCE = 12
@@ -31,7 +30,7 @@ _LAST = "reviewed_last"
 
 
 @require_http_methods(["GET", "POST"])
-@requires(Role.REVIEWER)
+@requires(AccessLevel.REVIEWER)
 def page(request: HttpRequest) -> HttpResponse:
     """The picture that is to be reviewed next, a grid of many, or the dataset made of them."""
     if request.method == "POST":
@@ -45,10 +44,10 @@ def page(request: HttpRequest) -> HttpResponse:
     after, linked = _record(request, "after"), _record(request, "record")
     # The record that a link leads to comes first, reviewed or not.
     first = [linked] if linked and linked.picture_id else []
-    records = [*first, *(reviewing.queue_after(wait, after) if after else wait)[:_AT_ONCE]]
+    records = [*first, *(verdicts.queue_after(wait, after) if after else wait)[:_AT_ONCE]]
     items = [
         {"record": record, "choices": choices}
-        for record, choices in zip(records, reviewing.choices(records), strict=True)
+        for record, choices in zip(records, verdicts.choices(records), strict=True)
     ]
     if request.GET.get("part") == "items":
         return render(request, "review/items.html", {"items": items, **_filters(request.GET)})
@@ -89,13 +88,13 @@ def _dataset_page(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@requires(Role.REVIEWER)
+@requires(AccessLevel.REVIEWER)
 def judge(request: HttpRequest, key: UUID) -> HttpResponse:
     """Store a verdict on one record; answer with JSON if that is accepted, else the next one."""
     record = get_object_or_404(visible(request).select_related("label", "truth"), key=key)
     is_json = request.headers.get("Accept") == "application/json"
     try:
-        reviewing.judge(record, *_judgement(request.POST), request.user)
+        verdicts.judge(record, *_judgement(request.POST), request.user)
     except UsageError as error:
         if is_json:
             return JsonResponse({"problem": error.problem}, status=400)
@@ -115,7 +114,7 @@ def _judge_many(request: HttpRequest) -> HttpResponse:
     records = visible(request).filter(key__in=_keys(keys)).select_related("label")
     verdict, truth = ("", None) if is_undone else _judgement(request.POST)
     try:
-        count = reviewing.judge_all(records, verdict, truth, request.user)
+        count = verdicts.judge_all(records, verdict, truth, request.user)
     except UsageError as error:
         messages.error(request, error.problem)
         return redirect(_address(request.POST))
@@ -131,12 +130,12 @@ def _judge_many(request: HttpRequest) -> HttpResponse:
 def _judgement(form: Mapping[str, str]) -> tuple[str, str | None]:
     """Verdict and true label of a form; a button may choose a label by itself."""
     if chosen := form.get("choose"):
-        return reviewing.CORRECTED, chosen
+        return verdicts.CORRECTED, chosen
     return form.get("verdict", "-"), form.get("truth") or None
 
 
 @require_GET
-@requires(Role.REVIEWER)
+@requires(AccessLevel.REVIEWER)
 def dataset(request: HttpRequest) -> HttpResponse:
     """Reviewed pictures as a zip of class folders: all, or all of which training can begin."""
     least = datasets.ENOUGH if request.GET.get("labels") == "enough" else 1
@@ -148,7 +147,7 @@ def dataset(request: HttpRequest) -> HttpResponse:
 
 def _queue(request: HttpRequest, *, surest_first: bool = False) -> Any:
     filters = _filters(request.GET)
-    return reviewing.queue(visible(request), **filters, surest_first=surest_first)
+    return verdicts.queue(visible(request), **filters, surest_first=surest_first)
 
 
 def _filters(given: Mapping[str, str]) -> dict[str, str]:
@@ -157,12 +156,12 @@ def _filters(given: Mapping[str, str]) -> dict[str, str]:
 
 def _common(request: HttpRequest, wait: Any) -> dict[str, Any]:
     """What both ways of reviewing show around the pictures. ``wait``: the queue."""
-    to_go = reviewing.count_up_to(wait, _COUNTED + 1)
+    to_go = verdicts.count_up_to(wait, _COUNTED + 1)
     return {
         **_filters(request.GET),
         "to_go": min(to_go, _COUNTED),
         "many": to_go > _COUNTED,
-        "reviewed": reviewing.reviewed_today(request.user),
+        "reviewed": verdicts.reviewed_today(request.user),
         "cameras": list(Camera.objects.all()),
         "sources": Record.Source.choices,
         "labels": Label.objects.order_by("name")[:_KNOWN_LABELS],

@@ -25,7 +25,7 @@ from edge_classifier.web.models import (
     Token,
     User,
 )
-from edge_classifier.web.records import picture_storage as store
+from edge_classifier.web.records import picture_storage
 from tests.web import making
 from tests.web.conftest import PASSWORD
 from tests.web.serving import Page, web
@@ -106,7 +106,7 @@ def test_list_of_records_is_filtered_and_searched(administrator: Client) -> None
 
 def test_record_that_is_deleted_takes_its_files_along(administrator: Client) -> None:
     one, other = making.upload("cat", picture=making.jpeg((1, 2, 3))), making.upload("dog")
-    name = store.picture_name(one.picture.sha256)
+    name = picture_storage.picture_name(one.picture.sha256)
     assert default_storage.exists(name)
     administrator.post(address(Record, "delete", one.pk), {"post": "yes"})
     assert not default_storage.exists(name)
@@ -118,7 +118,9 @@ def test_records_that_are_deleted_together_take_their_files_along(administrator:
     form = {"action": "delete_selected", "_selected_action": [row.pk for row in made[:2]]}
     administrator.post(address(Record), {**form, "post": "yes"})
     assert list(Record.objects.all()) == made[2:]
-    there = [default_storage.exists(store.picture_name(row.picture.sha256)) for row in made]
+    there = [
+        default_storage.exists(picture_storage.picture_name(row.picture.sha256)) for row in made
+    ]
     assert there == [False, False, True]
 
 

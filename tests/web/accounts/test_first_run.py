@@ -16,8 +16,8 @@ from django.test import Client
 from edge_classifier.errors import UsageError
 from edge_classifier.web.accounts import first_run
 from edge_classifier.web.accounts.first_run import Invitation, create_administrator
-from edge_classifier.web.apps import Services
 from edge_classifier.web.models import User
+from edge_classifier.web.services import Services
 from tests.web.conftest import PASSWORD
 from tests.web.serving import web
 

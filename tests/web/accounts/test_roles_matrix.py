@@ -10,19 +10,19 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from edge_classifier.web.accounts.roles import Role
+from edge_classifier.web.accounts.roles import AccessLevel
 from edge_classifier.web.models import Record, User
-from edge_classifier.web.records import picture_storage as store
+from edge_classifier.web.records import picture_storage
 from tests.web import making
 from tests.web.conftest import PASSWORD
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-VISITOR, VIEWER = Role.VISITOR, Role.VIEWER
-REVIEWER, ADMINISTRATOR = Role.REVIEWER, Role.ADMINISTRATOR
+VISITOR, VIEWER = AccessLevel.VISITOR, AccessLevel.VIEWER
+REVIEWER, ADMINISTRATOR = AccessLevel.REVIEWER, AccessLevel.ADMINISTRATOR
 # Name to the least role for each method; a method without one is refused to everybody.
 #
 # The rest of the administration is for administrators.
-RULES: dict[str, dict[str, Role]] = {
+RULES: dict[str, dict[str, AccessLevel]] = {
     "classify": {"GET": VISITOR},
     "upload": {"POST": VIEWER},
     "record": {"GET": VIEWER},
@@ -119,7 +119,7 @@ def filled(route: str) -> str:
 ALL = sorted(set(addresses(get_resolver())))
 
 
-def rule_of(name: str) -> dict[str, Role]:
+def rule_of(name: str) -> dict[str, AccessLevel]:
     """Who may what."""
     if name not in RULES and name.startswith("admin:"):
         return dict.fromkeys(METHODS, ADMINISTRATOR)
@@ -141,7 +141,7 @@ def read(response: HttpResponse) -> HttpResponse:
 
 def shown(record: Record) -> Record:
     """``record`` with a thumbnail, for which no child process is needed then."""
-    store.put_file(store.thumbnail_name(record.picture.sha256), making.jpeg())
+    picture_storage.put_file(picture_storage.thumbnail_name(record.picture.sha256), making.jpeg())
     return record
 
 
@@ -150,7 +150,7 @@ def ask(db: None, request: pytest.FixtureRequest) -> Client:
     """A browser of the role that the test is for; what it asks for is there."""
     shown(making.event(key=KEY, picture=making.jpeg()))
     client = Client(raise_request_exception=False)
-    role: Role = request.getfixturevalue("role")
+    role: AccessLevel = request.getfixturevalue("role")
     if role > VISITOR:
         client.force_login(User.objects.create_user("somebody", role=role.name.lower()))
     return client
@@ -165,10 +165,10 @@ def test_rules_are_for_addresses_that_are_there() -> None:
     assert set(RULES) <= {address.name for address in ALL}
 
 
-@pytest.mark.parametrize("role", list(Role), ids=lambda role: role.name.lower())
+@pytest.mark.parametrize("role", list(AccessLevel), ids=lambda role: role.name.lower())
 @pytest.mark.parametrize("address", ALL, ids=lambda address: f"{address.name}{address.path}")
 def test_address_answers_those_who_may_ask_and_nobody_else(
-    ask: Client, address: Address, role: Role
+    ask: Client, address: Address, role: AccessLevel
 ) -> None:
     rule = rule_of(address.name)
     for method in METHODS:
@@ -184,7 +184,9 @@ def test_address_answers_those_who_may_ask_and_nobody_else(
 
 @pytest.mark.parametrize("role", [ADMINISTRATOR], ids=["administrator"])
 @pytest.mark.parametrize("address", ALL, ids=lambda address: f"{address.name}{address.path}")
-def test_address_does_nothing_for_another_site(ask: Client, address: Address, role: Role) -> None:
+def test_address_does_nothing_for_another_site(
+    ask: Client, address: Address, role: AccessLevel
+) -> None:
     ask.handler.enforce_csrf_checks = True
     for method in METHODS[1:]:
         form = "verdict=confirmed&delete=yes&post=yes&language=en"

@@ -9,8 +9,8 @@ from django.test import Client
 
 from edge_classifier.web.accounts import throttle
 from edge_classifier.web.api import api
-from edge_classifier.web.apps import Services
 from edge_classifier.web.models import Record, User
+from edge_classifier.web.services import Services
 from tests.web import making
 from tests.web.api.client import PROBLEM, ROLES, ROOT, Program, problem, program
 from tests.web.conftest import PASSWORD

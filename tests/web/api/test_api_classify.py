@@ -11,10 +11,10 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from PIL import Image
 
 from edge_classifier.samples import CAT, CAT_LABELS, FOLDER
-from edge_classifier.web.apps import Services
 from edge_classifier.web.models import Record
+from edge_classifier.web.services import Services
 from edge_classifier.web.settings import AccessSettings, UploadSettings
-from edge_classifier.web.worker.client import PictureWorker
+from edge_classifier.web.worker.picture_worker import PictureWorker
 from tests.web.api.client import Program, problem, program
 from tests.web.conftest import FOLDERS, SETTINGS
 from tests.web.making import jpeg

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from edge_classifier import __version__
-from edge_classifier.web.apps import Services
-from edge_classifier.web.live.live_view import LiveView
+from edge_classifier.web.live.live_client import LiveClient
 from edge_classifier.web.recorder.recorder import Recorder
+from edge_classifier.web.services import Services
 from edge_classifier.web.settings import WebMqttSettings, WebSettings
 from tests.mosquitto import Broker
 from tests.ports import HOST
@@ -53,7 +53,7 @@ def heard(tmp_path: Path, change: Callable[..., Services]) -> Any:
     with Broker(tmp_path / "broker") as broker:
         mqtt = WebMqttSettings(host=HOST, port=broker.port)
         settings = WebSettings(state_folder=SETTINGS.state_folder, mqtt=mqtt)
-        live, recorder = LiveView(settings), Recorder(settings)
+        live, recorder = LiveClient(settings), Recorder(settings)
         live.start()
         change(settings=settings, live=live, recorder=recorder)
         try:

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from edge_classifier.web.api.records import Filters
 from edge_classifier.web.models import Label, Record
-from edge_classifier.web.records import picture_storage as store
+from edge_classifier.web.records import picture_storage
 from edge_classifier.web.records.filters import FilterForm
 from tests.web import making
 from tests.web.api.client import Program, problem, program
@@ -157,13 +157,13 @@ def test_record_without_a_picture_says_so(ann: Program) -> None:
 
 def test_picture_that_storage_has_lost_is_not_found(ann: Program) -> None:
     made = making.event(picture=making.jpeg((1, 2, 3)))
-    store.remove(made.picture.sha256)
+    picture_storage.remove(made.picture.sha256)
     assert problem(ann.ask("get", f"/records/{made.key}/picture"))["status"] == 404
 
 
 def test_own_upload_can_be_deleted_with_its_file(ann: Program) -> None:
     made = making.upload(owner=ann.user, picture=making.jpeg((9, 9, 99)))
-    name = store.picture_name(made.picture.sha256)
+    name = picture_storage.picture_name(made.picture.sha256)
     assert default_storage.exists(name)
     answer = ann.ask("delete", f"/records/{made.key}")
     assert (answer.status_code, answer.content) == (204, b"")

@@ -18,9 +18,9 @@ from playwright.sync_api import sync_playwright
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from edge_classifier.web.api import api
-from edge_classifier.web.apps import Services
 from edge_classifier.web.models import Record
-from edge_classifier.web.worker.client import PictureWorker
+from edge_classifier.web.services import Services
+from edge_classifier.web.worker.picture_worker import PictureWorker
 from tests.web import making
 from tests.web.api.client import PROBLEM, ROOT, Program, program
 from tests.web.conftest import FOLDERS

@@ -17,13 +17,13 @@ from django.test import Client, override_settings
 from django.utils import timezone
 
 from edge_classifier.samples import CAT, CAT_LABELS
-from edge_classifier.web.apps import Services
 from edge_classifier.web.classify import uploads
 from edge_classifier.web.models import Label, Record, User
-from edge_classifier.web.records import picture_storage as store
+from edge_classifier.web.records import picture_storage
+from edge_classifier.web.services import Services
 from edge_classifier.web.settings import AccessSettings, UploadSettings
-from edge_classifier.web.worker.client import PictureWorker
 from edge_classifier.web.worker.messages import Classified, CropBox, LabelScore
+from edge_classifier.web.worker.picture_worker import PictureWorker
 from tests.web import making
 from tests.web.conftest import SETTINGS
 from tests.web.working import decoded, encoded, image, working
@@ -107,8 +107,10 @@ def test_save_keeps_all_that_was_found(db: None) -> None:
     assert record.detail["timings_ms"] == {"decode": 1.23}
     assert record.day == timezone.localdate(record.at)
     assert record.label.first_seen == record.at
-    assert store.read(store.picture_name(record.picture.sha256)) == making.jpeg()
-    assert default_storage.exists(store.thumbnail_name(record.picture.sha256))
+    assert (
+        picture_storage.read(picture_storage.picture_name(record.picture.sha256)) == making.jpeg()
+    )
+    assert default_storage.exists(picture_storage.thumbnail_name(record.picture.sha256))
 
 
 def test_save_with_one_label_has_its_score_as_margin(db: None) -> None:
@@ -334,7 +336,7 @@ def test_picture_is_sent_with_careful_headers(viewer: Client) -> None:
 
 def test_picture_whose_file_is_gone_is_not_found(viewer: Client) -> None:
     event = making.event(picture=making.jpeg((1, 2, 3)))
-    store.remove(event.picture.sha256)
+    picture_storage.remove(event.picture.sha256)
     assert viewer.get(f"/pictures/{event.key}.jpg").status_code == 404
     assert viewer.get(f"/thumbnails/{event.key}.jpg").status_code == 302
 

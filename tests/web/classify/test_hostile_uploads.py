@@ -23,11 +23,11 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from PIL import Image, ImageCms
 
-from edge_classifier.web.apps import Services
 from edge_classifier.web.models import Record
-from edge_classifier.web.records import picture_storage as store
+from edge_classifier.web.records import picture_storage
+from edge_classifier.web.services import Services
 from edge_classifier.web.settings import UploadSettings
-from edge_classifier.web.worker.client import PictureWorker
+from edge_classifier.web.worker.picture_worker import PictureWorker
 from tests.waiting import eventually
 from tests.web.conftest import FOLDERS, SETTINGS
 from tests.web.serving import Page, hidden_token
@@ -59,7 +59,7 @@ def _send(client: Client, content: bytes, name: str = "picture.jpg") -> Any:
 def _kept() -> bytes:
     """The only picture that is kept."""
     record = Record.objects.get()
-    return store.read(store.picture_name(record.picture.sha256))
+    return picture_storage.read(picture_storage.picture_name(record.picture.sha256))
 
 
 def _png(width: int, height: int, rows: bytes) -> bytes:

@@ -8,11 +8,11 @@ import pytest
 from django.test import Client
 
 from edge_classifier.modelfile.bundle import LABELS_FILE, append_bundle
-from edge_classifier.web.apps import Services
 from edge_classifier.web.comparison.runner import ComparisonRunner
 from edge_classifier.web.comparison.views import _style
 from edge_classifier.web.models import Comparison, Record, User
-from edge_classifier.web.review import verdicts as reviewing
+from edge_classifier.web.review import verdicts
+from edge_classifier.web.services import Services
 from tests import tiny
 from tests.web import making
 
@@ -43,7 +43,7 @@ def review(truth: str, colour: str, number: int = 0) -> Record:
     ann = User.objects.get_or_create(username="ann", role="reviewer")[0]
     picture = making.jpeg(COLOURS[colour], (64 + number, 48))
     record = making.upload("cat", picture=picture)
-    return reviewing.judge(record, "corrected", truth, ann)
+    return verdicts.judge(record, "corrected", truth, ann)
 
 
 def compared(page: Services, *names: str, since: date | None = None) -> list[Comparison]:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from edge_classifier.daemon.active_model import UPLOADS_VARIABLE
-from edge_classifier.web.configuration import Folders
 from edge_classifier.web.django_settings import django_options
+from edge_classifier.web.folders import Folders
 from edge_classifier.web.settings import ServerSettings, WebSettings
 from tests.conftest import REPOSITORY
 from tests.web.serving import web

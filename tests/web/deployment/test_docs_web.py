@@ -17,8 +17,7 @@ from django.test import Client
 
 from edge_classifier import samples
 from edge_classifier.cli.main import COMMANDS, build_parser, load_command
-from edge_classifier.web import configuration
-from edge_classifier.web import startup as start
+from edge_classifier.web import folders, load_settings, startup
 from edge_classifier.web.classify.upload_limits import request_limit
 from edge_classifier.web.models import Record
 from edge_classifier.web.records.exports import FIELDS
@@ -93,7 +92,7 @@ def installed(program: str, package: str) -> str:
 @pytest.mark.parametrize("example", blocks("toml"))
 def test_settings_of_the_page_are_valid(example: str, tmp_path: Path) -> None:
     (tmp_path / "web.toml").write_text(example, "utf-8")
-    configuration.load(tmp_path / "web.toml", (), {})
+    load_settings.load(tmp_path / "web.toml", (), {})
 
 
 def of_setting(key: str) -> Any:
@@ -218,7 +217,7 @@ def test_database_is_copied_and_put_back_as_the_page_says(tmp_path: Path) -> Non
     installed("sqlite3", "sqlite3")
     assert web(tmp_path, "createadmin", "anna", stdin=f"{PASSWORD}\n").returncode == 0
     shell(block("sh", ".backup"), tmp_path)
-    start.back_up(configuration.folders_of(WebSettings(state_folder=tmp_path), {}))
+    startup.back_up(folders.folders_of(WebSettings(state_folder=tmp_path), {}))
     assert web(tmp_path, "createadmin", "bert", stdin=f"{PASSWORD}\n").returncode == 0
     (tmp_path / "web.db-wal").touch()
     shell(block("sh", "rm -f web.db-wal"), tmp_path)
@@ -344,7 +343,7 @@ def behind(tmp_path: Path) -> Iterator[Page]:
     """The page with the settings for a proxy, an administrator, and a broker that is not there."""
     assert web(tmp_path / "state", "createadmin", "anna", stdin=f"{PASSWORD}\n").returncode == 0
     (tmp_path / "web.toml").write_text(block("toml", "behind_tls"))
-    found = configuration.load(tmp_path / "web.toml", (), {}).server
+    found = load_settings.load(tmp_path / "web.toml", (), {}).server
     settings = (
         f"server.behind_tls={str(found.behind_tls).lower()}",
         f"server.allowed_hosts={json.dumps(found.allowed_hosts)}",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_classifier.web import configuration
+from edge_classifier.web import load_settings
 from edge_classifier.web.settings import RecordingSettings
 from tests.conftest import REPOSITORY
 from tests.mosquitto import Broker
@@ -20,7 +20,7 @@ SETTINGS = re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 def test_settings_of_the_page_are_valid(example: str, tmp_path: Path) -> None:
     assert tomllib.loads(example)
     (tmp_path / "web.toml").write_text(example)
-    configuration.load(tmp_path / "web.toml", (), {})
+    load_settings.load(tmp_path / "web.toml", (), {})
 
 
 def test_lines_for_mosquitto_are_understood_and_explained(tmp_path: Path) -> None:

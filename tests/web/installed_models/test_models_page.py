@@ -20,10 +20,10 @@ from edge_classifier.modelfile.catalogue import (
     load_catalogue,
     sha256_of,
 )
-from edge_classifier.web.apps import Services
 from edge_classifier.web.installed_models.store import ModelStore
+from edge_classifier.web.services import Services
 from edge_classifier.web.settings import ClassifySettings, UploadSettings, WebSettings
-from edge_classifier.web.worker.client import PictureWorker
+from edge_classifier.web.worker.picture_worker import PictureWorker
 from tests import tiny
 from tests.web import making
 from tests.web.working import working

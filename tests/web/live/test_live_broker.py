@@ -12,8 +12,8 @@ from paho.mqtt import client as paho
 
 from edge_classifier.errors import UnavailableError
 from edge_classifier.mqtt.connection import ReceivedMessage
+from edge_classifier.web.live.live_client import LiveClient
 from edge_classifier.web.live.live_state import LiveState
-from edge_classifier.web.live.live_view import LiveView
 from edge_classifier.web.live.stream import Stream
 from edge_classifier.web.settings import ServerSettings, WebMqttSettings, WebSettings
 from tests.mosquitto import Broker, Listener, password_file
@@ -33,9 +33,9 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 
 
 @contextmanager
-def following(port: int, **mqtt: Any) -> Iterator[LiveView]:
+def following(port: int, **mqtt: Any) -> Iterator[LiveClient]:
     before = set(threading.enumerate())
-    live = LiveView(
+    live = LiveClient(
         WebSettings(
             mqtt=WebMqttSettings(host=HOST, port=port, **mqtt), server=ServerSettings(streams=2)
         )
@@ -70,7 +70,7 @@ class Daemon(Listener):
             self.client.publish(message.topic.replace("request", "response"), json.dumps(body), 1)
 
 
-def knows(live: LiveView, name: str = "pi") -> bool:
+def knows(live: LiveClient, name: str = "pi") -> bool:
     found = live.device(name)
     return bool(found and found["online"])
 
@@ -81,7 +81,7 @@ def test_what_the_broker_keeps_is_known_after_the_connection(broker: Broker, pro
         daemon.publish(f"{ROOT}/front/snapshot", JPEG, retain=True)
         with following(broker.port, protocol=protocol) as live:
             eventually(lambda: knows(live) and live.frame("pi", "front"))
-            [device] = live.view()["devices"]
+            [device] = live.as_json()["devices"]
             assert device["cameras"][0]["label"] == "cat"
             assert live.broker["connected"]
 
@@ -117,19 +117,19 @@ def test_connection_whose_thread_has_failed_is_replaced(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """paho's thread ends with the error, and tells nobody."""
-    receive, failures = LiveView._on_message, iter([True])
+    receive, failures = LiveClient._on_message, iter([True])
 
-    def failing(self: LiveView, message: ReceivedMessage) -> None:
+    def failing(self: LiveClient, message: ReceivedMessage) -> None:
         if next(failures, False):
             raise KeyError("unforeseen")
         receive(self, message)
 
-    monkeypatch.setattr(LiveView, "_on_message", failing)
+    monkeypatch.setattr(LiveClient, "_on_message", failing)
     with Daemon(broker.port), following(broker.port) as live:
         eventually(lambda: live.broker["connected"] and knows(live))
 
 
-@pytest.mark.parametrize(("owner", "step"), [(LiveView, "_dial"), (LiveState, "sweep")])
+@pytest.mark.parametrize(("owner", "step"), [(LiveClient, "_dial"), (LiveState, "sweep")])
 def test_thread_that_fails_as_nobody_foresaw_goes_on_and_is_a_problem_meanwhile(
     broker: Broker, monkeypatch: pytest.MonkeyPatch, owner: type, step: str
 ) -> None:
@@ -305,7 +305,7 @@ def test_hostile_messages_leave_everything_as_it_is(broker: Broker) -> None:
         daemon.publish(f"{ROOT}/response/x", b"[" * 50_000)
         daemon.publish(f"{ROOT}/front/state", STATE.replace("cat", "the-end"))
         eventually(lambda: (live.camera("pi", "front") or {})["label"] == "the-end")
-        assert live.view()["ignored"] == 21
+        assert live.as_json()["ignored"] == 21
         assert live.frame("pi", "front") is None
         assert live.broker["connected"]
 

@@ -9,11 +9,11 @@ import pytest
 from django.http import StreamingHttpResponse
 from django.test import Client
 
-from edge_classifier.web.apps import Services
-from edge_classifier.web.live.live_view import LiveView
+from edge_classifier.web.live.live_client import LiveClient
 from edge_classifier.web.live.views import may_watch
 from edge_classifier.web.models import Label, User
 from edge_classifier.web.recorder.recorder import RecorderStatus
+from edge_classifier.web.services import Services
 from edge_classifier.web.settings import ServerSettings, WebMqttSettings, WebSettings
 from tests.web.making import jpeg
 from tests.web.recording import event_payload
@@ -33,17 +33,17 @@ class StandingRecorder:
 
 
 @pytest.fixture
-def live(change: Callable[..., Services]) -> LiveView:
+def live(change: Callable[..., Services]) -> LiveClient:
     """Without a connection: ``receive`` brings what would come over it."""
     settings = WebSettings(
         mqtt=WebMqttSettings(host="broker.test"), server=ServerSettings(streams=2)
     )
-    made = LiveView(settings)
+    made = LiveClient(settings)
     change(live=made, settings=settings)
     return made
 
 
-def receive(live: LiveView, topic: str, payload: bytes | dict[str, Any]) -> None:
+def receive(live: LiveClient, topic: str, payload: bytes | dict[str, Any]) -> None:
     body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     live._take(f"edge-classifier/{topic}", body)
 
@@ -53,7 +53,7 @@ def state(**changed: Any) -> dict[str, Any]:
     return {**fields, "ts": datetime.now(UTC).isoformat(), **changed}
 
 
-def receive_all(live: LiveView) -> None:
+def receive_all(live: LiveClient) -> None:
     receive(live, "pi/availability", b"online")
     receive(live, "pi/front/availability", b"online")
     receive(live, "pi/front/state", state())
@@ -65,7 +65,7 @@ def receive_all(live: LiveView) -> None:
 _HOST = {"host": {"memory_mb": 103.9, "temperature_c": 51.2}, "publisher": {"waiting": 3}}
 
 
-def test_page_shows_each_camera_with_all_that_is_known(viewer: Client, live: LiveView) -> None:
+def test_page_shows_each_camera_with_all_that_is_known(viewer: Client, live: LiveClient) -> None:
     receive_all(live)
     body = viewer.get("/live").content.decode()
     for shown in ("pi", "front", "online", "cat", "0.81", "5.1", "7.4 ms", "m@1"):
@@ -74,7 +74,7 @@ def test_page_shows_each_camera_with_all_that_is_known(viewer: Client, live: Liv
         assert shown in body
 
 
-def test_page_escapes_what_comes_from_a_device(viewer: Client, live: LiveView) -> None:
+def test_page_escapes_what_comes_from_a_device(viewer: Client, live: LiveClient) -> None:
     receive_all(live)
     receive(live, "pi/front/state", state(label=HOSTILE, name=HOSTILE, model=HOSTILE))
     receive(live, "pi/info", {"version": HOSTILE, "model": HOSTILE})
@@ -90,7 +90,7 @@ def test_page_escapes_what_comes_from_a_device(viewer: Client, live: LiveView) -
     assert HOSTILE not in json.loads(first_event(viewer)["data"])["whole"]
 
 
-def test_offline_camera_says_why(viewer: Client, live: LiveView) -> None:
+def test_offline_camera_says_why(viewer: Client, live: LiveClient) -> None:
     receive_all(live)
     receive(live, "pi/front/availability", b"offline")
     receive(live, "pi/front/state", state(problem="no frames since 3 s"))
@@ -100,7 +100,7 @@ def test_offline_camera_says_why(viewer: Client, live: LiveView) -> None:
 
 
 def test_chinese_page_has_the_name_from_the_database_else_the_device_s(
-    viewer: Client, live: LiveView
+    viewer: Client, live: LiveClient
 ) -> None:
     Label.objects.create(name="cat", chinese="猫")
     receive_all(live)
@@ -111,14 +111,14 @@ def test_chinese_page_has_the_name_from_the_database_else_the_device_s(
     assert "<strong>cat</strong>" in viewer.get("/live").content.decode()
 
 
-def test_page_without_a_device_says_what_to_do(viewer: Client, live: LiveView) -> None:
+def test_page_without_a_device_says_what_to_do(viewer: Client, live: LiveClient) -> None:
     body = viewer.get("/live").content.decode()
     assert "No device has been heard yet" in body
     assert "broker.test:1883" in body
     assert "--set mqtt.host=broker.test" in body
 
 
-def test_page_with_a_device_hides_what_to_do_without(viewer: Client, live: LiveView) -> None:
+def test_page_with_a_device_hides_what_to_do_without(viewer: Client, live: LiveClient) -> None:
     receive_all(live)
     assert '<div id="live-empty" class="card" hidden>' in viewer.get("/live").content.decode()
 
@@ -139,7 +139,7 @@ def test_page_without_mqtt_says_so_and_has_no_stream(viewer: Client) -> None:
 )
 def test_page_says_how_recording_goes(
     viewer: Client,
-    live: LiveView,
+    live: LiveClient,
     change: Callable[..., Services],
     facts: dict[str, Any],
     shown: str,
@@ -151,7 +151,7 @@ def test_page_says_how_recording_goes(
 
 
 def test_page_asks_the_database_no_more_for_many_cameras(
-    viewer: Client, live: LiveView, django_assert_num_queries: Any
+    viewer: Client, live: LiveClient, django_assert_num_queries: Any
 ) -> None:
     for number in range(50):
         receive(live, f"d{number}/front/state", state(label=f"label {number}"))
@@ -162,7 +162,7 @@ def test_page_asks_the_database_no_more_for_many_cameras(
         viewer.get("/live", **ZH)
 
 
-def test_picture_is_served_as_a_jpeg_and_nothing_else(viewer: Client, live: LiveView) -> None:
+def test_picture_is_served_as_a_jpeg_and_nothing_else(viewer: Client, live: LiveClient) -> None:
     receive_all(live)
     answer = viewer.get("/live/pi/front.jpg?v=1")
     assert answer.content == jpeg()
@@ -174,7 +174,7 @@ def test_picture_is_served_as_a_jpeg_and_nothing_else(viewer: Client, live: Live
 
 
 @pytest.mark.parametrize("path", ["/live", "/live/stream", "/live/pi/front.jpg"])
-def test_visitor_sees_nothing(visitor: Client, live: LiveView, path: str) -> None:
+def test_visitor_sees_nothing(visitor: Client, live: LiveClient, path: str) -> None:
     receive_all(live)
     answer = visitor.get(path)
     assert (answer.status_code, answer.headers["Location"]) == (302, f"/login?next={path}")
@@ -182,7 +182,7 @@ def test_visitor_sees_nothing(visitor: Client, live: LiveView, path: str) -> Non
 
 
 @pytest.mark.parametrize("method", ["post", "put", "delete", "head"])
-def test_stream_is_only_read(viewer: Client, live: LiveView, method: str) -> None:
+def test_stream_is_only_read(viewer: Client, live: LiveClient, method: str) -> None:
     assert getattr(viewer, method)("/live/stream").status_code == 405
     assert len(live.slots) == 0
 
@@ -200,7 +200,7 @@ def opened(client: Client, **headers: str) -> StreamingHttpResponse:
     return answer
 
 
-def test_stream_has_the_headers_that_proxies_need(viewer: Client, live: LiveView) -> None:
+def test_stream_has_the_headers_that_proxies_need(viewer: Client, live: LiveClient) -> None:
     answer = opened(viewer)
     assert answer.headers["Content-Type"] == "text/event-stream"
     assert answer.headers["Cache-Control"] == "no-store"
@@ -210,7 +210,7 @@ def test_stream_has_the_headers_that_proxies_need(viewer: Client, live: LiveView
 
 
 def test_stream_tells_the_whole_and_then_the_camera_that_has_changed(
-    viewer: Client, live: LiveView
+    viewer: Client, live: LiveClient
 ) -> None:
     receive_all(live)
     receive(live, "pi/back/state", state())
@@ -236,7 +236,7 @@ def parts_in(html: str) -> list[str]:
 
 
 def test_stream_tells_the_whole_again_when_a_device_comes_or_goes(
-    viewer: Client, live: LiveView
+    viewer: Client, live: LiveClient
 ) -> None:
     receive_all(live)
     answer = opened(viewer)
@@ -248,7 +248,7 @@ def test_stream_tells_the_whole_again_when_a_device_comes_or_goes(
     answer.close()
 
 
-def test_stream_that_goes_on_needs_no_second_whole(viewer: Client, live: LiveView) -> None:
+def test_stream_that_goes_on_needs_no_second_whole(viewer: Client, live: LiveClient) -> None:
     receive_all(live)
     last = first_event(viewer)["id"]
     receive(live, "pi/front/state", state(label="espresso"))
@@ -257,7 +257,7 @@ def test_stream_that_goes_on_needs_no_second_whole(viewer: Client, live: LiveVie
     answer.close()
 
 
-def test_stream_is_in_the_language_of_the_page(viewer: Client, live: LiveView) -> None:
+def test_stream_is_in_the_language_of_the_page(viewer: Client, live: LiveClient) -> None:
     Label.objects.create(name="cat", chinese="猫")
     receive_all(live)
     chinese, english = opened(viewer, **ZH), opened(viewer)
@@ -268,7 +268,7 @@ def test_stream_is_in_the_language_of_the_page(viewer: Client, live: LiveView) -
 
 
 def test_stream_for_which_there_is_no_room_is_told_to_come_again(
-    viewer: Client, live: LiveView
+    viewer: Client, live: LiveClient
 ) -> None:
     answers = [opened(viewer), opened(viewer)]
     full = viewer.get("/live/stream")
@@ -281,7 +281,7 @@ def test_stream_for_which_there_is_no_room_is_told_to_come_again(
     answers[1].close()
 
 
-def test_streams_end_when_the_server_ends(viewer: Client, live: LiveView) -> None:
+def test_streams_end_when_the_server_ends(viewer: Client, live: LiveClient) -> None:
     answer = opened(viewer)
     next(answer.streaming_content)
     live.end_streams()
@@ -291,7 +291,7 @@ def test_streams_end_when_the_server_ends(viewer: Client, live: LiveView) -> Non
 
 @pytest.mark.parametrize("what", ["nothing", "logout", "inactive", "deleted", "password"])
 def test_right_to_watch_ends_with_session_and_account(
-    viewer: Client, live: LiveView, what: str
+    viewer: Client, live: LiveClient, what: str
 ) -> None:
     answer = viewer.get("/live")
     assert may_watch(answer.wsgi_request)

@@ -152,7 +152,7 @@ def test_any_payload_on_any_topic_raises_nothing_and_can_be_shown(
 ) -> None:
     live = state_after(("pi/front/state", state()))
     state_after((f"pi/front/{kind}" if of_camera else f"pi/{kind}", payload), live=live)
-    assert json.dumps(list(live.view()), allow_nan=False).encode("utf-8")
+    assert json.dumps(list(live.as_json()), allow_nan=False).encode("utf-8")
 
 
 @given(st.text(max_size=60))
@@ -232,7 +232,7 @@ def test_device_that_is_not_told_again_after_a_connection_is_forgotten() -> None
     assert live.names() == ["gone", "pi"]
     live.sweep(NOW + SWEEP_S)
     assert live.names() == ["pi"]
-    assert [one["camera"] for one in next(live.view())["cameras"]] == ["front"]
+    assert [one["camera"] for one in next(live.as_json())["cameras"]] == ["front"]
 
 
 def test_more_devices_and_cameras_than_there_is_room_for_are_ignored() -> None:

@@ -18,12 +18,12 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_classifier.web.apps import Services
-from edge_classifier.web.configuration import Folders
+from edge_classifier.web.folders import Folders
 from edge_classifier.web.maintenance import cleanup, retention
 from edge_classifier.web.maintenance.housekeeping import Housekeeping
 from edge_classifier.web.models import EventPicture, Picture, Record, User
-from edge_classifier.web.records import picture_storage as store
+from edge_classifier.web.records import picture_storage
+from edge_classifier.web.services import Services
 from edge_classifier.web.settings import RetentionSettings
 from tests.waiting import eventually
 from tests.web import making
@@ -128,7 +128,7 @@ def test_retention_keeps_what_is_not_reviewed_though_the_reviewed_alone_are_too_
 
 def test_retention_does_not_count_snapshots_whose_event_never_came(records: int) -> None:
     for number in range(1, 10):
-        picture = store.put(making.jpeg((0, 20 * number, 0)))
+        picture = picture_storage.put(making.jpeg((0, 20 * number, 0)))
         EventPicture.objects.create(key=uuid.uuid4(), picture=picture)
     limit = replace(NEVER, max_gb=4 * records / 1e9)
     assert retention.apply(limit, NOW) == 0
@@ -173,13 +173,16 @@ def test_enough_frees_what_it_must_with_as_few_as_can_be(
 
 
 def test_cleanup_delete_pictures_that_lost_their_record_yesterday(db: None) -> None:
-    lost, fresh = store.put(making.jpeg((1, 1, 1))), store.put(making.jpeg((2, 2, 2)))
+    lost, fresh = (
+        picture_storage.put(making.jpeg((1, 1, 1))),
+        picture_storage.put(making.jpeg((2, 2, 2))),
+    )
     used = making.upload(picture=making.jpeg((3, 3, 3))).picture
     Picture.objects.exclude(id=fresh.id).update(created_at=days_ago(1.1))
     Picture.objects.filter(id=fresh.id).update(created_at=days_ago(0.9))
     assert cleanup.delete_unused_pictures(NOW) == 1
     assert set(Picture.objects.all()) == {fresh, used}
-    assert not default_storage.exists(store.picture_name(lost.sha256))
+    assert not default_storage.exists(picture_storage.picture_name(lost.sha256))
 
 
 @pytest.fixture

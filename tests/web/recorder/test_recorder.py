@@ -19,14 +19,12 @@ from django.utils import timezone
 from edge_classifier.config.settings import TlsSettings
 from edge_classifier.mqtt.connection import ReceivedMessage
 from edge_classifier.web.models import Camera, EventPicture, Label, Picture, Record
-from edge_classifier.web.recorder import recorded as recorder_content
-from edge_classifier.web.recorder import tables
+from edge_classifier.web.recorder import received, write_records
 from edge_classifier.web.recorder.queue import DeliveryQueue
 from edge_classifier.web.recorder.recorder import Recorder, connection_options
 from edge_classifier.web.recorder.writer import RecordWriter
-from edge_classifier.web.records import picture_storage as store
-from edge_classifier.web.settings import RecordingSettings as RecordSettings
-from edge_classifier.web.settings import WebMqttSettings
+from edge_classifier.web.records import picture_storage
+from edge_classifier.web.settings import RecordingSettings, WebMqttSettings
 from tests.mosquitto import Broker, authority, password_file
 from tests.ports import HOST
 from tests.smalldisk import fill, tmpfs
@@ -68,7 +66,7 @@ def recording(broker: Broker, **chosen: Any) -> Iterator[Recorder]:
     """A recorder of this process that is connected."""
     options = {key: chosen.pop(key) for key in ("protocol", "keepalive_s") if key in chosen}
     mqtt = WebMqttSettings(host=HOST, port=broker.port, **options)
-    settings = replace(SETTINGS, mqtt=mqtt, record=RecordSettings(**chosen))
+    settings = replace(SETTINGS, mqtt=mqtt, record=RecordingSettings(**chosen))
     recorder = Recorder(settings, random=lambda: SOON)
     name = connection_options(settings).client_id
     # Where messages were still on their way to us, the socket's end overtakes our farewell.
@@ -185,7 +183,9 @@ def test_snapshot_is_stored_and_belongs_to_its_event(
     for number in (1, 2):
         picture = Record.objects.get(seq=number).picture
         assert picture is not None
-        assert store.read(store.picture_name(picture.sha256)) == snapshot_payload(number)
+        assert picture_storage.read(
+            picture_storage.picture_name(picture.sha256)
+        ) == snapshot_payload(number)
         assert picture.size == len(snapshot_payload(number))
 
 
@@ -225,7 +225,7 @@ def test_pictures_whose_events_never_came_go_after_a_day(broker: Broker, sender:
         sender.snapshots(1, 2)
         eventually(lambda: EventPicture.objects.count() == 2)
     old, young = EventPicture.objects.order_by("key")
-    name = store.picture_name(old.picture.sha256)
+    name = picture_storage.picture_name(old.picture.sha256)
     long_ago = timezone.now() - timezone.timedelta(days=1, minutes=1)
     EventPicture.objects.filter(id=old.id).update(created_at=long_ago)
     with recording(broker):
@@ -233,16 +233,16 @@ def test_pictures_whose_events_never_came_go_after_a_day(broker: Broker, sender:
         eventually(lambda: Picture.objects.count() == 1)
     assert EventPicture.objects.get() == young
     with pytest.raises(FileNotFoundError):
-        store.read(name)
+        picture_storage.read(name)
 
 
 def test_pictures_whose_events_never_came_go_however_many_they_are(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "_MAX_DROPPED", 1)
+    monkeypatch.setattr(write_records, "_MAX_DROPPED", 1)
     for number in range(3):
         with transaction.atomic():
-            picture = store.put(snapshot_payload(number))
+            picture = picture_storage.put(snapshot_payload(number))
             EventPicture.objects.create(key=UUID(event_id(number)), picture=picture)
     EventPicture.objects.update(created_at=timezone.now() - timezone.timedelta(days=2))
     with recording(broker):
@@ -405,14 +405,14 @@ def unforeseen(*_: object) -> None:
 def test_message_that_cannot_be_read_for_a_reason_nobody_foresaw_holds_nothing_up(
     broker: Broker, sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = recorder_content.read
+    read = received.read
 
     def read_all_but_one(topic: str, payload: bytes, **limits: Any) -> Any:
         if payload == event_payload(2):
             raise KeyError("unforeseen")
         return read(topic, payload, **limits)
 
-    monkeypatch.setattr(recorder_content, "read", read_all_but_one)
+    monkeypatch.setattr(received, "read", read_all_but_one)
     with recording(broker) as recorder:
         sender.events(1, 2, 3)
         eventually(lambda: acknowledged(broker) == 3)

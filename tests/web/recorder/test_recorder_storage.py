@@ -13,8 +13,8 @@ from django.core.files.storage import storages
 from django.test import override_settings
 from moto.server import ThreadedMotoServer
 
-from edge_classifier.web.django_settings import picture_storage
-from edge_classifier.web.records import picture_storage as store
+from edge_classifier.web.django_settings import storage_backend
+from edge_classifier.web.records import picture_storage
 from edge_classifier.web.settings import StorageSettings, WebSettings
 from tests.mosquitto import Broker
 from tests.web.conftest import FOLDERS
@@ -56,11 +56,13 @@ def test_snapshot_is_kept_in_a_bucket_and_read_from_there(endpoint: str, tmp_pat
             assert process.stop() == 0
     assert not list((process.state / "pictures").rglob("*.jpg"))
     chosen = WebSettings(storage=StorageSettings(bucket=BUCKET, endpoint=endpoint))
-    backends = {**storages.backends, "default": picture_storage(chosen, FOLDERS)}
+    backends = {**storages.backends, "default": storage_backend(chosen, FOLDERS)}
     with override_settings(STORAGES=backends):
         for number in (1, 2):
-            name = store.picture_name(hashlib.sha256(snapshot_payload(number)).hexdigest())
-            assert store.read(name) == snapshot_payload(number)
+            name = picture_storage.picture_name(
+                hashlib.sha256(snapshot_payload(number)).hexdigest()
+            )
+            assert picture_storage.read(name) == snapshot_payload(number)
 
 
 def test_recorder_waits_for_a_bucket_that_is_away(endpoint: str, tmp_path: Path) -> None:

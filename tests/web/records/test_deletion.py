@@ -12,18 +12,17 @@ from django.db.models import QuerySet
 
 from edge_classifier.web.classify import uploads
 from edge_classifier.web.models import EventPicture, Picture, Record, User
-from edge_classifier.web.records import deletion
-from edge_classifier.web.records import picture_storage as store
+from edge_classifier.web.records import deletion, picture_storage
 from edge_classifier.web.worker.messages import Classified, CropBox, LabelScore
 from tests.web import making
 
 
 def is_there(picture: Picture) -> bool:
-    return bool(default_storage.exists(store.picture_name(picture.sha256)))
+    return bool(default_storage.exists(picture_storage.picture_name(picture.sha256)))
 
 
 def with_thumbnail(record: Record) -> Record:
-    store.put_file(store.thumbnail_name(record.picture.sha256), b"small")
+    picture_storage.put_file(picture_storage.thumbnail_name(record.picture.sha256), b"small")
     return record
 
 
@@ -42,7 +41,7 @@ def test_delete_takes_record_picture_and_both_files(db: None) -> None:
     assert list(Record.objects.all()) == [other]
     assert list(Picture.objects.all()) == [other.picture]
     assert not is_there(record.picture)
-    assert not default_storage.exists(store.thumbnail_name(record.picture.sha256))
+    assert not default_storage.exists(picture_storage.thumbnail_name(record.picture.sha256))
     assert is_there(other.picture)
 
 
@@ -87,7 +86,7 @@ def test_delete_spares_what_is_reviewed_between_its_steps(db: None) -> None:
 
 def test_remove_unused_after_a_failure_finds_the_picture_again(db: None, tmp_path: Path) -> None:
     record = making.upload(picture=making.jpeg((7, 7, 7)))
-    file = Path(default_storage.path(store.picture_name(record.picture.sha256)))
+    file = Path(default_storage.path(picture_storage.picture_name(record.picture.sha256)))
     file.rename(tmp_path / "kept")
     (file / "in the way").mkdir(parents=True)
     with pytest.raises(OSError):  # noqa: PT011 (its kind is the system's choice)
@@ -126,12 +125,12 @@ def in_thread(work: Callable[[], object]) -> threading.Thread:
 def test_remove_unused_waits_for_a_record_that_is_being_made(transactional_db: None) -> None:
     jpeg = making.jpeg((9, 9, 9))
     with transaction.atomic():
-        picture = store.put(jpeg)
+        picture = picture_storage.put(jpeg)
     begun, go_on = threading.Event(), threading.Event()
 
     def record() -> None:
         with transaction.atomic():
-            store.put(jpeg)
+            picture_storage.put(jpeg)
             begun.set()
             go_on.wait(20)
             making.upload(picture=jpeg)
@@ -150,14 +149,14 @@ def test_remove_unused_waits_for_a_record_that_is_being_made(transactional_db: N
 
 def test_put_leaves_the_file_there_when_a_deletion_comes_in_between(db: None) -> None:
     jpeg = making.jpeg((8, 80, 8))
-    picture = store.put(jpeg)
+    picture = picture_storage.put(jpeg)
 
     def deleted_meanwhile(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        store.remove(picture.sha256)
+        picture_storage.remove(picture.sha256)
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(deleted_meanwhile):
-        store.put(jpeg)
+        picture_storage.put(jpeg)
     assert is_there(picture)
 
 
@@ -223,17 +222,17 @@ def test_upload_whose_picture_is_deleted_by_somebody_else_meanwhile_is_kept_whol
     record.refresh_from_db()
     assert record.picture is not None
     assert is_there(record.picture)
-    assert default_storage.exists(store.thumbnail_name(record.picture.sha256))
+    assert default_storage.exists(picture_storage.thumbnail_name(record.picture.sha256))
 
 
 def test_picture_outside_the_transaction_of_its_record_is_refused(transactional_db: None) -> None:
     with pytest.raises(RuntimeError, match="transaction"):
-        store.put(making.jpeg())
+        picture_storage.put(making.jpeg())
     assert Picture.objects.count() == 0
 
 
 def test_thumbnail_of_a_picture_that_was_deleted_meanwhile_is_not_kept(db: None) -> None:
     picture = making.upload().picture
     delete(Record.objects.all())
-    store.put_thumbnail(picture.sha256, b"small")
-    assert not default_storage.exists(store.thumbnail_name(picture.sha256))
+    picture_storage.put_thumbnail(picture.sha256, b"small")
+    assert not default_storage.exists(picture_storage.thumbnail_name(picture.sha256))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_classifier.web.models import Label, Record, User
-from edge_classifier.web.records import history_chart as charts
+from edge_classifier.web.records import history_chart
 from tests.web import making
 
 
@@ -180,16 +180,18 @@ def test_chart_counts_each_day_by_the_true_label(db: None) -> None:
     making.event("dog", verdict="corrected", truth=making.label("cat"))
     making.event("dog", verdict="rejected")
     making.event("dog", at=timezone.now() - timedelta(days=40))
-    counts = charts.counts(Record.objects.all(), day - timedelta(days=29), day)
-    names = {label.id: label.name for label in charts.shown_labels(counts)}
+    counts = history_chart.counts(Record.objects.all(), day - timedelta(days=29), day)
+    names = {label.id: label.name for label in history_chart.shown_labels(counts)}
     named = {(on, names[label]): n for (on, label), n in counts.items()}
     assert named == {(day, "cat"): 2, (day, "dog"): 1}
 
 
-def _chart(counts: dict[tuple[date, int], int], days: int = 30) -> charts.Chart:
+def _chart(counts: dict[tuple[date, int], int], days: int = 30) -> history_chart.Chart:
     last = date(2026, 11, 22)
-    shown = [Label(id=number, name=f"label {number}") for number in charts.ranked(counts)[:6]]
-    return charts.chart(counts, shown, "others", last - timedelta(days=days - 1), last)
+    shown = [
+        Label(id=number, name=f"label {number}") for number in history_chart.ranked(counts)[:6]
+    ]
+    return history_chart.chart(counts, shown, "others", last - timedelta(days=days - 1), last)
 
 
 def test_chart_puts_the_rare_labels_together() -> None:
@@ -254,4 +256,4 @@ def test_chart_has_every_count_within_its_frame(counts: dict[tuple[date, int], i
     ],
 )
 def test_scale_ends_on_a_round_step_above_the_most(most: int, step: int, end: int) -> None:
-    assert charts.scale(most) == (step, end)
+    assert history_chart.scale(most) == (step, end)

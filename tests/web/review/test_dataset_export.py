@@ -13,9 +13,8 @@ from django.utils import timezone
 
 from edge_classifier.dataset.folder import scan
 from edge_classifier.web.models import Label, Record, User
-from edge_classifier.web.records import picture_storage as store
-from edge_classifier.web.review import datasets
-from edge_classifier.web.review import verdicts as reviewing
+from edge_classifier.web.records import picture_storage
+from edge_classifier.web.review import datasets, verdicts
 from tests.conftest import Cli
 from tests.web import making
 
@@ -35,7 +34,7 @@ def ann(db: None) -> User:
 
 def reviewed(ann: User, truth: str, number: int, predicted: str = "cat") -> Record:
     record = making.upload(predicted, picture=picture(number))
-    return reviewing.judge(record, "corrected", truth, ann)
+    return verdicts.judge(record, "corrected", truth, ann)
 
 
 def unpacked(folder: Path, least: int = 1) -> Path:
@@ -61,9 +60,9 @@ def test_dataset_has_what_was_confirmed_and_corrected_and_nothing_else(
     ann: User, tmp_path: Path
 ) -> None:
     kept = [reviewed(ann, "cat", 1), reviewed(ann, "dog", 2)]
-    reviewing.judge(making.upload("cat", picture=picture(3)), "rejected", None, ann)
+    verdicts.judge(making.upload("cat", picture=picture(3)), "rejected", None, ann)
     making.upload("cat", picture=picture(4))
-    reviewing.judge(making.event("cat"), "confirmed", None, ann)  # Has no picture.
+    verdicts.judge(making.event("cat"), "confirmed", None, ann)  # Has no picture.
     found = unpacked(tmp_path)
     files = {str(path.relative_to(found)) for path in found.rglob("*.jpg")}
     assert files == {f"{one.truth}/{one.picture.sha256}.jpg" for one in kept}
@@ -101,7 +100,7 @@ def test_dataset_picture_that_is_gone_is_left_out_with_its_empty_class(
     for number, name in enumerate(("cat", "dog")):
         Label.objects.create(name=name, chinese="某")
         gone = reviewed(ann, name, number)
-    store.remove(gone.picture.sha256)
+    picture_storage.remove(gone.picture.sha256)
     found = unpacked(tmp_path)
     assert [path.name for path in found.iterdir() if path.is_dir()] == ["cat"]
     assert list(tomllib.loads((found / "names.toml").read_text("utf-8"))) == ["cat"]

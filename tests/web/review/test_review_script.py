@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from edge_classifier.web.models import Record
-from edge_classifier.web.records import picture_storage as store
+from edge_classifier.web.records import picture_storage
 from tests import browsing
 from tests.waiting import eventually
 from tests.web import making
@@ -37,7 +37,9 @@ def tab(browser: Browser, live_server: object, reviewer: Client) -> Iterator[Pag
 def pictures(count: int) -> list[Record]:
     """Records, the most uncertain first, with the thumbnail that their picture has."""
     records = [making.upload("cat", margin=n / 1000) for n in range(count)]
-    store.put_file(store.thumbnail_name(records[0].picture.sha256), making.jpeg())
+    picture_storage.put_file(
+        picture_storage.thumbnail_name(records[0].picture.sha256), making.jpeg()
+    )
     return records
 
 

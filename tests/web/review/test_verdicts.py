@@ -6,7 +6,7 @@ from django.test.utils import CaptureQueriesContext
 
 from edge_classifier.errors import UsageError
 from edge_classifier.web.models import Label, Record, User
-from edge_classifier.web.review import verdicts as reviewing
+from edge_classifier.web.review import verdicts
 from tests.web import making
 
 
@@ -39,7 +39,7 @@ def test_judge_keeps_what_was_said(
     ann: User, verdict: str, truth: str | None, kept: tuple[str, str | None]
 ) -> None:
     record = making.upload("cat")
-    reviewing.judge(record, verdict, truth, ann)
+    verdicts.judge(record, verdict, truth, ann)
     assert truth_of(record) == kept
 
 
@@ -58,16 +58,16 @@ def test_judge_of_what_cannot_be_meant_is_refused(
 ) -> None:
     record = making.upload("cat")
     with pytest.raises(UsageError):
-        reviewing.judge(record, verdict, truth, ann)
+        verdicts.judge(record, verdict, truth, ann)
     assert truth_of(record) == ("", None)
     assert Label.objects.count() == 1
 
 
 def test_judge_is_signed_and_taken_back_without_a_trace(ann: User) -> None:
     record = making.upload("cat")
-    reviewing.judge(record, "corrected", "dog", ann)
+    verdicts.judge(record, "corrected", "dog", ann)
     assert (record.reviewer, record.reviewed_at is not None) == (ann, True)
-    reviewing.judge(record, "", None, ann)
+    verdicts.judge(record, "", None, ann)
     kept = Record.objects.get(pk=record.pk)
     assert (kept.verdict, kept.truth, kept.reviewer, kept.reviewed_at) == ("", None, None, None)
 
@@ -75,20 +75,20 @@ def test_judge_is_signed_and_taken_back_without_a_trace(ann: User) -> None:
 @pytest.mark.parametrize("typed", ["dog", "DOG", "狗"])
 def test_judge_label_that_is_there_is_not_made_again(ann: User, typed: str) -> None:
     dog = Label.objects.create(name="dog", chinese="狗")
-    record = reviewing.judge(making.upload("cat"), "corrected", typed, ann)
+    record = verdicts.judge(making.upload("cat"), "corrected", typed, ann)
     assert record.truth == dog
 
 
 def test_judge_exact_name_goes_before_one_in_another_case(ann: User) -> None:
     Label.objects.create(name="Turkey")
     exact = Label.objects.create(name="turkey")
-    assert reviewing.judge(making.upload("cat"), "corrected", "turkey", ann).truth == exact
+    assert verdicts.judge(making.upload("cat"), "corrected", "turkey", ann).truth == exact
 
 
 def test_judge_all_with_a_bad_label_changes_nothing(ann: User) -> None:
     records = [making.upload("cat"), making.upload("dog")]
     with pytest.raises(UsageError):
-        reviewing.judge_all(records, "corrected", "", ann)
+        verdicts.judge_all(records, "corrected", "", ann)
     assert [truth_of(record) for record in records] == [("", None)] * 2
 
 
@@ -97,10 +97,10 @@ def test_queue_has_unreviewed_pictures_with_the_smallest_margin_first(ann: User)
     sure = making.event("cat", picture=picture, margin=0.8)
     unsure = making.event("cat", picture=picture, margin=0.1)
     making.event("cat", margin=0.0)  # Has no picture.
-    reviewing.judge(making.upload("cat", margin=0.05), "confirmed", None, ann)
+    verdicts.judge(making.upload("cat", margin=0.05), "confirmed", None, ann)
     every = Record.objects.all()
-    assert list(reviewing.queue(every)) == [unsure, sure]
-    assert list(reviewing.queue(every, surest_first=True)) == [sure, unsure]
+    assert list(verdicts.queue(every)) == [unsure, sure]
+    assert list(verdicts.queue(every, surest_first=True)) == [sure, unsure]
 
 
 def test_queue_of_a_camera_a_label_and_a_source_has_no_others(db: None) -> None:
@@ -110,32 +110,32 @@ def test_queue_of_a_camera_a_label_and_a_source_has_no_others(db: None) -> None:
     upload = making.upload("dog")
     every = Record.objects.all()
     assert front.camera is not None
-    assert list(reviewing.queue(every, camera=str(front.camera.pk))) == [front]
-    assert set(reviewing.queue(every, label="dog")) == {back, upload}
-    assert list(reviewing.queue(every, source="upload")) == [upload]
-    assert list(reviewing.queue(every, camera="1 OR 1=1")) == []
+    assert list(verdicts.queue(every, camera=str(front.camera.pk))) == [front]
+    assert set(verdicts.queue(every, label="dog")) == {back, upload}
+    assert list(verdicts.queue(every, source="upload")) == [upload]
+    assert list(verdicts.queue(every, camera="1 OR 1=1")) == []
 
 
 def test_queue_behind_a_record_is_the_rest_without_a_gap(db: None) -> None:
     records = [making.upload("cat", margin=margin) for margin in (0.1, 0.2, 0.2, 0.2, 0.3)]
-    wait = reviewing.queue(Record.objects.all())
+    wait = verdicts.queue(Record.objects.all())
     seen = [wait.first()]
     while seen[-1]:
-        seen.append(reviewing.queue_after(wait, seen[-1]).first())
+        seen.append(verdicts.queue_after(wait, seen[-1]).first())
     assert seen == [*records, None]
 
 
 def test_queue_is_read_from_its_index(db: None) -> None:
-    wait = reviewing.queue(Record.objects.all())[:10]
+    wait = verdicts.queue(Record.objects.all())[:10]
     assert "record_uncertain" in wait.explain()
 
 
 def test_choices_begin_with_what_the_model_said_then_what_is_used_most(ann: User) -> None:
     for name in ("cow", "cow", "horse"):
-        reviewing.judge(making.upload("cat"), "corrected", name, ann)
+        verdicts.judge(making.upload("cat"), "corrected", name, ann)
     record = making.upload("cat", top=[["cat", 0.5], ["dog", 0.3]], score=0.5)
     Label.objects.create(name="dog", chinese="狗")
-    (found,) = reviewing.choices([record])
+    (found,) = verdicts.choices([record])
     assert [(one.name, one.chinese, one.score) for one in found] == [
         ("cat", "", 0.5),
         ("dog", "狗", 0.3),
@@ -145,13 +145,13 @@ def test_choices_begin_with_what_the_model_said_then_what_is_used_most(ann: User
 
 
 def test_choices_cost_the_same_for_many_records(ann: User) -> None:
-    reviewing.judge(making.upload("cat"), "corrected", "cow", ann)
+    verdicts.judge(making.upload("cat"), "corrected", "cow", ann)
     records = [making.upload("cat", top=[[f"label {n}", 0.2]]) for n in range(12)]
-    wait = reviewing.queue(Record.objects.filter(pk__in=[record.pk for record in records]))
+    wait = verdicts.queue(Record.objects.filter(pk__in=[record.pk for record in records]))
     with CaptureQueriesContext(
         connection,
     ) as few:
-        reviewing.choices(list(wait[:1]))
+        verdicts.choices(list(wait[:1]))
     with CaptureQueriesContext(connection) as many:
-        reviewing.choices(list(wait))
+        verdicts.choices(list(wait))
     assert len(many) == len(few)

@@ -25,8 +25,8 @@ from edge_classifier.errors import (
 )
 from edge_classifier.samples import CAT, CAT_LABELS
 from edge_classifier.web.settings import UploadSettings
-from edge_classifier.web.worker.client import PictureWorker
 from edge_classifier.web.worker.messages import Message, receive, send
+from edge_classifier.web.worker.picture_worker import PictureWorker
 from tests import tiny
 from tests.waiting import eventually
 from tests.web.working import decoded, encoded, image, is_running, working
@@ -139,7 +139,7 @@ def test_thumbnail_of_too_many_pixels_is_refused(models: Path) -> None:
 
 
 def test_model_is_tried_and_described(worker: PictureWorker, models: Path) -> None:
-    facts = worker.model(models / "colours.tflite")
+    facts = worker.describe_model(models / "colours.tflite")
     assert (facts.name, facts.width, facts.height, len(facts.labels)) == ("colours", 8, 8, 3)
     assert facts.size == (models / "colours.tflite").stat().st_size
 
@@ -148,7 +148,7 @@ def test_model_that_is_none_is_refused(worker: PictureWorker, tmp_path: Path) ->
     path = tmp_path / "none.tflite"
     path.write_bytes(b"\x1c\0\0\0TFL3" + bytes(range(256)) * 8)
     with pytest.raises(ModelError):
-        worker.model(path)
+        worker.describe_model(path)
     assert worker.classify(CAT).top
 
 
@@ -333,7 +333,7 @@ def test_parent_imports_nothing_that_touches_pixels(models: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"
         "from edge_classifier.web.settings import ClassifySettings, UploadSettings\n"
-        "from edge_classifier.web.worker.client import PictureWorker\n"
+        "from edge_classifier.web.worker.picture_worker import PictureWorker\n"
         "worker = PictureWorker(ClassifySettings(), UploadSettings(), Path(sys.argv[1]))\n"
         "print(worker.classify(Path(sys.argv[2])).label); worker.close()\n"
         f"print([name for name in {_HEAVY} if name in sys.modules])\n"

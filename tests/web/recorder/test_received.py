@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 
 from edge_classifier.core.jpeg_comment import event_comment, with_comment
 from edge_classifier.mqtt.codec.camera_payloads import EventMessage
-from edge_classifier.web.recorder.recorded import RecordedEvent, RecordedSnapshot, filters, read
+from edge_classifier.web.recorder.received import (
+    RecordedEvent,
+    RecordedSnapshot,
+    read,
+    topic_filters,
+)
 from tests.web.recording import ID, event_payload
 
 TOPIC = "edge-classifier/pi/front/event"
@@ -191,8 +196,8 @@ def test_snapshot_that_is_no_picture_or_too_large_is_refused(payload: bytes) -> 
 
 
 def test_filters_of_a_group_share_the_load() -> None:
-    assert filters("a/b") == ["a/b/+/+/event", "a/b/+/+/snapshot"]
-    assert filters("base", "fleet") == [
+    assert topic_filters("a/b") == ["a/b/+/+/event", "a/b/+/+/snapshot"]
+    assert topic_filters("base", "fleet") == [
         "$share/fleet/base/+/+/event",
         "$share/fleet/base/+/+/snapshot",
     ]

@@ -7,10 +7,10 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from edge_classifier.web.apps import Services
 from edge_classifier.web.guarded_thread import GuardedThread
-from edge_classifier.web.live.live_view import LiveView
+from edge_classifier.web.live.live_client import LiveClient
 from edge_classifier.web.recorder.recorder import Recorder
+from edge_classifier.web.services import Services
 from edge_classifier.web.settings import WebSettings
 from tests.web.live.test_live_page import StandingRecorder, receive, state
 
@@ -51,7 +51,7 @@ def test_health_is_that_of_the_recorder(
 def test_health_counts_devices_and_does_not_name_them(
     visitor: Client, change: Callable[..., Services]
 ) -> None:
-    live = LiveView(WebSettings())
+    live = LiveClient(WebSettings())
     receive(live, "secret/front/state", state())
     change(live=live)
     answer = visitor.get("/healthz")

@@ -48,7 +48,7 @@ _FILTERS = (
 )
 
 
-class LiveView:
+class LiveClient:
     """Follows all daemons with a clean session, and keeps what they told last, in memory.
 
     Any thread may call any method.
@@ -124,10 +124,10 @@ class LiveView:
                 "where": self._where,
             }
 
-    def view(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """All devices and cameras as they are now, as JSON values."""
         with self._changed:
-            devices, ignored = list(self._state.view()), self._state.ignored
+            devices, ignored = list(self._state.as_json()), self._state.ignored
         return {"broker": self.broker, "devices": devices, "ignored": ignored}
 
     def devices(self) -> list[str]:

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from edge_classifier.web.live.live_view import LiveView
+from edge_classifier.web.live.live_client import LiveClient
 from edge_classifier.web.recorder.recorder import Recorder
 
 
@@ -48,7 +48,7 @@ def _recorder(recorder: Recorder) -> dict[str, Any]:
     }
 
 
-def _live(live: LiveView) -> dict[str, Any]:
+def _live(live: LiveClient) -> dict[str, Any]:
     return {
         "ok": not live.problem,
         "connected": live.broker["connected"],

@@ -11,7 +11,7 @@ from django.template.loader import render_to_string
 from django.utils.translation import get_language, gettext
 
 from edge_classifier.core.labels import UNKNOWN
-from edge_classifier.web.live.live_view import LiveView
+from edge_classifier.web.live.live_client import LiveClient
 from edge_classifier.web.live.score_history import HEIGHT, WIDTH
 from edge_classifier.web.models import Label
 from edge_classifier.web.recorder.recorder import Recorder
@@ -24,7 +24,7 @@ _NAMES_KEPT_S, _MAX_NAMES = 60.0, 5000
 _MOST_COLUMNS = 4
 
 
-class Fragments:
+class FragmentCache:
     """The last pieces of HTML, by what they show. For any thread."""
 
     def __init__(self, most: int = _MOST_KEPT) -> None:
@@ -64,13 +64,13 @@ class ChineseLabels:
         return self._names.get(label, "")
 
 
-class Cards:
+class LiveHtml:
     """Draws in the language that is active in the calling thread."""
 
-    def __init__(self, live: LiveView, recorder: Recorder | None) -> None:
+    def __init__(self, live: LiveClient, recorder: Recorder | None) -> None:
         self._live = live
         self._recorder = recorder
-        self._fragments = Fragments()
+        self._fragments = FragmentCache()
         self._chinese = ChineseLabels()
 
     def draw(self, since: int) -> tuple[int, Mapping[str, Any]]:

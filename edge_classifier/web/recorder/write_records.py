@@ -1,4 +1,4 @@
-"""What is recorded, in the tables: everything once, however often it is brought.
+"""Writes events and pictures into the database, each once.
 
 Two recorders may have the two halves of one event, the label and its picture, at the same time, and
 neither sees what the other has not committed. So after its commit each looks again.
@@ -15,15 +15,15 @@ from django.utils import timezone
 
 from edge_classifier.errors import UnavailableError
 from edge_classifier.web.models import Camera, EventPicture, Label, Picture, Record
-from edge_classifier.web.recorder.recorded import RecordedEvent, RecordedSnapshot
-from edge_classifier.web.records import picture_storage as store
+from edge_classifier.web.recorder.received import RecordedEvent, RecordedSnapshot
+from edge_classifier.web.records import picture_storage
 from edge_classifier.web.records.deletion import remove_unused
 
 # Unmatched pictures that are deleted in one go.
 _MAX_DROPPED = 500
 
 
-def write(batch: Iterable[RecordedEvent | RecordedSnapshot]) -> int:
+def write_batch(batch: Iterable[RecordedEvent | RecordedSnapshot]) -> int:
     """Put all of them on record; how many events are new.
 
     Raises UnavailableError for the storage of pictures, and Django's errors for the database.
@@ -100,11 +100,14 @@ def _record(
 
 
 def _store_pictures(snapshots: Sequence[RecordedSnapshot]) -> None:
-    """Store the pictures, and note which events they belong to: rows first, as ``store.put``."""
+    """Store the pictures, and note which events they belong to.
+
+    Rows first, as ``picture_storage.put``.
+    """
     names = [hashlib.sha256(snapshot.jpeg).hexdigest() for snapshot in snapshots]
     named = dict(zip(names, snapshots, strict=True))
     rows = [Picture(sha256=name, size=len(snapshot.jpeg)) for name, snapshot in named.items()]
-    pictures = store.reserve(rows)
+    pictures = picture_storage.reserve(rows)
     waiting = [
         EventPicture(key=snapshot.key, picture=pictures[name])
         for name, snapshot in zip(names, snapshots, strict=True)
@@ -112,7 +115,7 @@ def _store_pictures(snapshots: Sequence[RecordedSnapshot]) -> None:
     EventPicture.objects.bulk_create(waiting, ignore_conflicts=True)
     try:
         for name, snapshot in named.items():
-            store.put_file(store.picture_name(name), snapshot.jpeg)
+            picture_storage.put_file(picture_storage.picture_name(name), snapshot.jpeg)
     except Exception as error:  # Each kind of storage has errors of its own.
         raise UnavailableError("pictures", f"cannot be stored ({error})") from error
 

@@ -30,7 +30,7 @@ class RecordedSnapshot:
     jpeg: bytes
 
 
-def filters(base: str, group: str = "") -> list[str]:
+def topic_filters(base: str, group: str = "") -> list[str]:
     """What to subscribe to; with a group, as its member (MQTT 5, 4.8.2)."""
     share = f"$share/{group}/" if group else ""
     return [f"{share}{base}/+/+/{kind}" for kind in ("event", "snapshot")]

@@ -1,15 +1,10 @@
-"""The page's side: starts the child process, asks it one task at a time, ends it."""
+"""The web server's side: starts the child process, asks it one task at a time, ends it."""
 
-import os
-import signal
-import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from edge_classifier.child import command, ending, environment, message_file, tail
 from edge_classifier.errors import UnavailableError
 from edge_classifier.web.settings import ClassifySettings, UploadSettings
 from edge_classifier.web.worker.messages import (
@@ -23,16 +18,10 @@ from edge_classifier.web.worker.messages import (
     classified_from_message,
     error_from_message,
     model_from_message,
-    receive,
-    send,
     task_to_message,
 )
+from edge_classifier.web.worker.worker_process import WorkerProcess
 
-_MODULE = "edge_classifier.web.worker.child"
-_NAME = "the process that reads pictures"
-# Memory pools of threads that it does not have would use up its address space.
-_FEW_THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
-_ENDING_S = 5.0
 # One that works and those that wait for it; further ones are turned away, not kept.
 _QUEUE_LIMIT = 16
 # A model is first run in a child's child, which has 30 s.
@@ -86,7 +75,7 @@ class PictureWorker:
         """A JPEG of at most 320 pixels, made without loading a model."""
         return self._ask(ThumbnailTask(self._pixel_limit), jpeg).parts[0]
 
-    def model(self, path: Path) -> ModelDescription:
+    def describe_model(self, path: Path) -> ModelDescription:
         """Try a model file and describe it. Raises ModelError, ContractError."""
         return model_from_message(self._ask(DescribeTask(str(path)), least_s=_TRIAL_S))
 
@@ -159,83 +148,3 @@ class PictureWorker:
         if self._child:
             self._child.end()
         self._child = None
-
-
-class WorkerProcess:
-    """Answers one question at a time. Only ``kill`` may be called by other threads meanwhile."""
-
-    def __init__(self, memory_mb: int) -> None:
-        """Start it. Raises UnavailableError."""
-        self._lock = threading.Lock()
-        self._late = False
-        try:
-            self._messages = message_file()
-            self._process = subprocess.Popen(
-                command(_MODULE, str(memory_mb)),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._messages,
-                env=environment(**_FEW_THREADS),
-                start_new_session=True,  # Ctrl-C is the page's business; and a group to end.
-            )
-        except OSError as error:
-            raise UnavailableError(_NAME, f"cannot be started ({error.strerror})") from error
-
-    @property
-    def pid(self) -> int:
-        """Number of the process."""
-        return self._process.pid
-
-    def ask(self, question: Message, timeout_s: float) -> Message:
-        """Its answer. Raises UnavailableError when there is none; the child has ended then."""
-        timer = threading.Timer(timeout_s, self._end_late)
-        timer.daemon = True
-        try:
-            timer.start()
-        except RuntimeError as error:
-            # A child that nobody watches could take for ever.
-            raise UnavailableError(_NAME, f"cannot be watched ({error})", "Try again.") from error
-        try:
-            send(_pipe(self._process.stdin), question)
-            return receive(_pipe(self._process.stdout))
-        except (OSError, EOFError, ValueError) as error:
-            self._wait()
-            problem = f"took longer than {timeout_s:g} s" if self._late else self._ending()
-            self.end()
-            raise UnavailableError(_NAME, problem, "Try again, or another picture.") from error
-        finally:
-            timer.cancel()
-
-    def _end_late(self) -> None:
-        self._late = True
-        self.kill()
-
-    def kill(self) -> None:
-        """Kill it and what it has started; ``ask`` then raises at once."""
-        with self._lock:
-            if self._process.poll() is None:
-                os.killpg(self._process.pid, signal.SIGKILL)
-
-    def end(self) -> None:
-        """End it, and give back all that it had. May be called again."""
-        self.kill()
-        self._wait()
-        for pipe in (self._process.stdin, self._process.stdout, self._messages):
-            with suppress(OSError):  # What was not yet sent cannot be.
-                _pipe(pipe).close()
-
-    def _wait(self) -> None:
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_ENDING_S)
-
-    def _ending(self) -> str:
-        """How it ended, in words."""
-        code = self._process.returncode
-        if code is None:
-            return "sent something that is not an answer"
-        return ending(code, tail(self._messages))
-
-
-def _pipe(stream: Any) -> Any:
-    """The type of Popen's streams allows for None, which ours never are."""
-    return stream
