@@ -18,9 +18,9 @@ from edge_classifier.cli.common import (
 from edge_classifier.core.text import escaped
 from edge_classifier.dataset.folder import scan
 from edge_classifier.errors import ExitCode
-from edge_classifier.evaluation.contents import ReportData
 from edge_classifier.evaluation.latency import interleaved
 from edge_classifier.evaluation.report import PAGE_REMEDY, as_json, figures, write_report
+from edge_classifier.evaluation.report_data import ReportData
 from edge_classifier.evaluation.score import ScoredSamples, score_samples
 from edge_classifier.evaluation.verdict import interval, percent
 

@@ -20,7 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from edge_classifier.errors import ConfigurationError, UnavailableError
-from edge_classifier.evaluation.contents import Epoch
+from edge_classifier.evaluation.report_data import Epoch
 from edge_classifier.progress import ProgressDisplay, show_progress
 from edge_classifier.training.data.examples import Examples, network_input
 from edge_classifier.training.data.loading import Batches, Loader, choose_workers
