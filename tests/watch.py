@@ -15,7 +15,7 @@ READ_S, OPEN_S = 1.5, 3.0
 
 
 class Watch:
-    """A capture that is looked after as the pipeline would, from a thread of its own."""
+    """A capture that is checked as the pipeline would, from a thread of its own."""
 
     def __init__(self, source: str, credentials: str | None = None, black_s: float = 0) -> None:
         settings = CameraSettings(
