@@ -19,6 +19,7 @@ from playwright.sync_api import (
     Response,
     StorageState,
     WebError,
+    expect,
     sync_playwright,
 )
 
@@ -27,6 +28,8 @@ _CANCELLED = "net::ERR_ABORTED"
 # By leaving the page, or, where a document turns out to be a file to be kept; other: its icon.
 _MAY_BE_CANCELLED = ("document", "eventsource", "image", "other")
 _WITHIN_MS = 20_000
+# Its own default is 5 s, which a machine that does something else may need for one page.
+expect.set_options(timeout=_WITHIN_MS)
 
 
 def chromium() -> str:

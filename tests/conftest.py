@@ -1,17 +1,24 @@
 """What several tests need: reference models, a home of their own, the command as a process."""
 
+import logging
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 SHARED_VARIABLE = "EDGE_CLASSIFIER_SHARED"
 REPOSITORY = Path(__file__).parent.parent
 SKIPPED = "edge-classifier/skipped"
+
+# Folders of whole systems and whole runs.
+LONG = ("tests/system/", "tests/training/")
+# Their fixture ``pi`` takes a minute to install and boot.
+ON_ONE_MACHINE = [f"tests/system/test_{name}.py" for name in ("install", "service", "web_service")]
 
 Completed = subprocess.CompletedProcess[bytes]
 Cli = Callable[..., Completed]
@@ -35,6 +42,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # Where several processes share the work, what takes long comes first: they end together.
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: not item.nodeid.startswith(LONG))
     if not config.getoption("--last-skipped"):
         return
     assert config.cache, "--last-skipped needs pytest's cache"
@@ -56,6 +66,31 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One for each core, up to four; none where few tests are meant or output is to be seen."""
+    option = config.option
+    is_of_files = any(".py" in argument for argument in config.args)
+    if is_of_files or option.keyword or option.capture == "no" or option.collectonly:
+        return 0
+    return min(4, len(os.sched_getaffinity(0)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Each process takes whole files, and those that share a booted machine together."""
+    from xdist.scheduler import LoadScopeScheduling  # Only those who ask for it must have it.
+
+    def unit_of(nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return "the machine" if path in ON_ONE_MACHINE else path
+
+    config.option.loadscopereorder = False
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = unit_of
+    return scheduler
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of reference models and pictures, which are not part of the project."""
@@ -73,6 +108,15 @@ def _home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def _log_level() -> Iterator[None]:
+    """What a test sets for its process, by a reload for instance, does not hold for the next."""
+    root = logging.getLogger()
+    before = root.level
+    yield
+    root.setLevel(before)
 
 
 @pytest.fixture

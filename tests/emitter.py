@@ -10,7 +10,7 @@ from pathlib import Path
 from edge_classifier.config import settings
 from edge_classifier.core.events import CameraState, LabelChange, Moment, Ranked
 from edge_classifier.mqtt.publisher import Publisher
-from tests.mosquitto import HOST
+from tests.ports import HOST
 
 NODE, CAMERA = "porch", "front"
 ROOT = f"edge-classifier/{NODE}"

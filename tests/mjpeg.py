@@ -9,6 +9,7 @@ from typing import Self
 import cv2
 import numpy as np
 
+from tests.ports import free_port
 from tests.waiting import eventually
 
 # Blue, green, red.
@@ -40,16 +41,15 @@ class MjpegCamera:
         self._clients: set[object] = set()
         self._server: _Server | None = None
         self._thread = threading.Thread()
-        self.port = 0
+        self.port = free_port()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/stream.mjpg"
 
     def start(self) -> None:
-        """Listen; a second time on the same port."""
+        """Listen; each time on the same port."""
         self._server = _Server(("127.0.0.1", self.port), self)
-        self.port = self._server.server_port
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
 

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.mosquitto import HOST, free_port
+from tests.ports import HOST, free_port
 
 _USER = "fleet"
 _PROGRAMS = "/usr/lib/postgresql"

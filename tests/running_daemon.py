@@ -19,7 +19,8 @@ import cv2
 import numpy as np
 
 from tests.conftest import REPOSITORY
-from tests.mosquitto import HOST, Listener
+from tests.mosquitto import Listener
+from tests.ports import HOST
 from tests.tiny import COLOURS, Tiny, build
 from tests.waiting import eventually
 

@@ -1,9 +1,11 @@
 """Looking after one camera, as the pipeline does, and what can be seen of it."""
 
 import threading
+from collections import deque
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_classifier.capture.camera import CameraCapture
 from edge_classifier.capture.frame_slot import CapturedFrame
@@ -12,22 +14,32 @@ from edge_classifier.config.settings import CameraSettings
 from tests.mjpeg import Colour
 
 READ_S, OPEN_S = 1.5, 3.0
+# So long that a camera whose loss is seen within ``eventually`` was not given up for its silence.
+PATIENT_S = 60.0
 
 
 class Watch:
     """A capture that is checked as the pipeline would, from a thread of its own."""
 
-    def __init__(self, source: str, credentials: str | None = None, black_s: float = 0) -> None:
+    def __init__(
+        self,
+        source: str,
+        credentials: str | None = None,
+        black_s: float = 0,
+        read_timeout_s: float = READ_S,
+    ) -> None:
         settings = CameraSettings(
             source=source,
             open_timeout_s=OPEN_S,
-            read_timeout_s=READ_S,
+            read_timeout_s=read_timeout_s,
             black_s=black_s,
             retry_max_s=0.2,
         )
         # Whether it was online, each time that changed.
         self.onlines: list[bool] = []
         self.latest: CapturedFrame | None = None
+        # Number and colour of the last frames that were taken.
+        self.seen: deque[tuple[int, NDArray[np.uint8]]] = deque(maxlen=1000)
         self.woken = threading.Event()
         self.ending = False
         self.capture = CameraCapture(
@@ -46,13 +58,16 @@ class Watch:
             self.woken.wait(0.5)
             self.woken.clear()
             self.capture.check()
-            self.latest = self.capture.take_frame() or self.latest
+            if captured := self.capture.take_frame():
+                self.latest = captured
+                self.seen.append((captured.number, captured.frame.pixels[50, 50].copy()))
 
     def is_online(self) -> bool:
-        return self.capture.status.online
+        """As it was told last: ``onlines`` is complete then."""
+        return self.onlines[-1:] == [True]
 
     def is_offline(self) -> bool:
-        return not self.capture.status.online
+        return self.onlines[-1:] == [False]
 
     def has_failed(self) -> bool:
         return self.capture.status.failures > 1
@@ -66,9 +81,12 @@ class Watch:
         return self.number > number
 
     def shows(self, colour: Colour) -> bool:
-        if self.latest is None:
-            return False
-        return bool(np.abs(self.latest.frame.pixels[50, 50].astype(int) - colour).max() < 8)
+        """Whether the latest frame does."""
+        return bool(self.seen) and _is_near(self.seen[-1][1], colour)
+
+    def first_showing(self, colour: Colour) -> int:
+        """The number of the first of the last frames that does."""
+        return next(number for number, seen in list(self.seen) if _is_near(seen, colour))
 
     def __enter__(self) -> Self:
         self.capture.start()
@@ -79,3 +97,7 @@ class Watch:
         self.ending = True
         self.thread.join()
         assert self.capture.stop(20), "a thread is left"
+
+
+def _is_near(seen: NDArray[np.uint8], colour: Colour) -> bool:
+    return bool(np.abs(seen.astype(int) - colour).max() < 8)

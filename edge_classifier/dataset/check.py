@@ -46,7 +46,7 @@ class ClassCount:
     small: int
     # That are there again, byte by byte: here, in another class or in the validation folder.
     copies: int
-    # That look like another one, and are no copy.
+    # That look like another one, and are not a copy.
     alike: int
 
 

@@ -52,7 +52,7 @@ class Dataset:
     samples: tuple[Sample, ...]
     # Where pictures of ``unknown`` come from, beside ``root``.
     other: Path | None = None
-    # What is no known picture (``.heic``), or not sorted yet (``in unsure/``), to the number.
+    # What is not a known picture (``.heic``), or not sorted yet (``in unsure/``), to the number.
     left_out: Mapping[str, int] = field(default_factory=dict)
 
     def place(self, path: Path) -> str:
@@ -154,7 +154,7 @@ def _class_problems(root: Path, labels: tuple[str, ...], folders: Mapping[str, P
     """What is wrong with the classes as a whole."""
     if folders and all(label.lower() in _PARTS for label in folders):
         example = root / next(iter(folders))
-        return [f"{', '.join(folders)} are no classes: name {example}, and --validation"]
+        return [f"{', '.join(folders)} are not classes: name {example}, and --validation"]
     if not labels:
         return ["there is no class folder in it: make one a class, and put its pictures there"]
     if len(labels) == 1:
@@ -267,7 +267,7 @@ def _read_names_toml(path: Path) -> dict[str, Any]:
 
 def _name_problems(label: str, value: object, labels: Sequence[str]) -> list[str]:
     # The same file serves with and without pictures of anything else.
-    wrong = [] if label in labels or label == UNKNOWN else [f"{label!r} is no class folder"]
+    wrong = [] if label in labels or label == UNKNOWN else [f"{label!r} is not a class folder"]
     if not isinstance(value, dict):
         return [*wrong, f"{label} is {value!r}. {_NAMES_REMEDY}"]
     return wrong + [

@@ -37,9 +37,9 @@ class Sorted:
 def sort_store(store: Path, out: Path) -> Sorted:
     """Copy each picture of ``store`` into ``out/LABEL``, by the label that the daemon saw.
 
-    Pictures it was not sure of, or saw as unknown, go to ``out/unsure``, which is no class. Nothing
-    is overwritten; a picture that was copied once, and was moved or deleted since, does not come
-    back. Raises MissingFileError where there is no store, and OutputError.
+    Pictures it was not sure of, or saw as unknown, go to ``out/unsure``, which is not a class.
+    Nothing is overwritten; a picture that was copied once, and was moved or deleted since, does
+    not come back. Raises MissingFileError where there is no store, and OutputError.
     """
     lines = list(_lines(store))
     try:

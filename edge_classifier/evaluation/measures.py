@@ -75,7 +75,7 @@ def top_k_hits(probabilities: NDArray[np.float32], truth: Classes, k: int) -> in
 def confusion(truth: Classes, predicted: Classes, classes: int) -> NDArray[np.int64]:
     """Shape (classes, classes): how often a picture of the row's class was taken for the column's.
 
-    Raises ValueError for a class that is none of them.
+    Raises ValueError for a class that is not one of them.
     """
     both = np.concatenate([truth, predicted])
     if both.size and (both.min() < 0 or both.max() >= classes):

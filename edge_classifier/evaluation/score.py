@@ -44,7 +44,7 @@ class Subject:
 
 
 class LeftOut(NamedTuple):
-    """A class folder that is none of the model's labels."""
+    """A class folder that is not one of the model's labels."""
 
     label: str
     pictures: int
@@ -98,7 +98,7 @@ def score_samples(
     Decoded pictures are not kept: 10,000 of them with 1000 labels take 40 MB. Labels that a model
     has twice count as one, their scores added. Raises ContractError when no class folder is one of
     the model's labels, PictureError when no picture can be read, and ModelError for scores that
-    are no numbers.
+    are not numbers.
     """
     merged = _with_each_label_once(model.resolved.contract)
     place = match(dataset.labels, dataset.names, merged.labels, merged.names)
@@ -152,7 +152,7 @@ def _scores(
             given = np.array([one.score for one in ranked])
             scores[row] = np.bincount(labels_of_outputs[outputs], given, len(merged.labels))
             if not np.isfinite(scores[row]).all():
-                raise ModelError(outcome.reference, "the model's scores for it are no numbers")
+                raise ModelError(outcome.reference, "the model's scores for it are not numbers")
             rows.append(row)
         progress()
     if not rows:

@@ -15,7 +15,7 @@ WIDE = 0.15
 FEW = 20
 WEAK = 0.8
 CONFUSED = 0.05
-# Expected calibration error from which a score is no probability any more.
+# Expected calibration error from which a score is not a probability any more.
 UNTRUE = 0.05
 
 _HEADLINES = {
@@ -77,7 +77,7 @@ def _found(facts: Facts) -> Iterator[str]:
 def weakest(facts: Facts) -> Facts | None:
     """The label that is found least often; of equals the one with more pictures.
 
-    A reject class is none: what it misses is told by the false accepts.
+    Reject classes do not count: what it misses is told by the false accepts.
     """
     labels: list[Facts] = [one for one in facts["labels"] if not says_nothing(one["label"])]
     if len(labels) < 2:
@@ -107,7 +107,7 @@ def _about_pictures(facts: Facts) -> Iterator[str]:
     data, labels = facts["data"], facts["labels"]
     for one in data["left_out"][:3]:
         near = f" (similar: {', '.join(one['similar'])})" if one["similar"] else ""
-        yield f"The folder {one['label']} is no label of this model{near}: rename it or move it."
+        yield f"The folder {one['label']} is not a label of this model{near}: rename it or move it."
     few = [one["label"] for one in labels if one["pictures"] < FEW]
     if few:
         names = ", ".join(few[:5]) + (f" and {len(few) - 5} more" if len(few) > 5 else "")

@@ -48,7 +48,13 @@ def begin(folder: Path, settings: TrainingSettings, fingerprint: str, *, resume:
 def _require_same(folder: Path, stage: Stage, settings: TrainingSettings, fingerprint: str) -> None:
     """What has been learned up to ``stage`` is good for what it was learned with."""
     remedy = "Name another --out."
-    if _begun_with(folder / FACTS_FILE) != fingerprint:
+    facts = folder / FACTS_FILE
+    try:
+        begun_with = json.loads(facts.read_text("utf-8"))["data"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        problem = "does not say any more which pictures the run was begun with"
+        raise ConfigurationError(str(facts), problem, remedy) from error
+    if begun_with != fingerprint:
         problem = "was begun with other pictures, or another share of them held out"
         raise ConfigurationError(str(folder), problem, remedy)
     before, now = _relevant(stage, require_settings(folder)), _relevant(stage, settings)
@@ -56,15 +62,6 @@ def _require_same(folder: Path, stage: Stage, settings: TrainingSettings, finger
     if changed:
         problem = f"was begun with other settings: {', '.join(changed)}"
         raise ConfigurationError(str(folder), problem, remedy)
-
-
-def _begun_with(facts: Path) -> str:
-    """The fingerprint of the pictures."""
-    try:
-        return str(json.loads(facts.read_text("utf-8"))["data"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        problem = "says no more which pictures the run was begun with"
-        raise ConfigurationError(str(facts), problem, "Name another --out.") from error
 
 
 def _relevant(stage: Stage, settings: TrainingSettings) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from edge_classifier.daemon.host import HostStatus, decode_throttling
 from edge_classifier.daemon.meters import STAGES
 from edge_classifier.decision.reasons import Reason
 from tests.conftest import REPOSITORY
-from tests.mosquitto import HOST, Broker, Listener, Message, password_file
+from tests.mosquitto import Broker, Listener, Message, password_file
+from tests.ports import HOST
 from tests.running_daemon import HASTY, ROOT, Daemon, Tree, merged
 from tests.waiting import eventually
 

@@ -102,7 +102,8 @@ def test_capture_that_was_started_takes_frames_and_is_online(bench: CameraBench)
     bench.camera.shoot(plain(90))
     assert bench.taken().number == 1
     assert bench.is_online()
-    assert bench.woken == 1
+    # The frame is there a moment before anybody is told.
+    eventually(lambda: bench.woken == 1)
     assert bench.capture.take_frame() is None, "a frame is taken once"
 
 
@@ -257,7 +258,6 @@ def test_hung_call_that_returns_late_closes_its_source_and_touches_nothing(
 
 
 def test_driver_that_always_hangs_takes_no_more_than_its_threads(bench: CameraBench) -> None:
-    before = threading.active_count()
     bench.camera.on_open = bench.hang
     bench.hangs = 99
     bench.capture.start()
@@ -267,7 +267,8 @@ def test_driver_that_always_hangs_takes_no_more_than_its_threads(bench: CameraBe
         bench.clock.add(AN_HOUR)
         bench.capture.check()
     status = bench.capture.status
-    assert threading.active_count() - before == MAX_HUNG_THREADS
+    readers = [thread for thread in threading.enumerate() if thread.name == "camera-door"]
+    assert len(readers) == MAX_HUNG_THREADS
     assert (status.hung, status.failures) == (MAX_HUNG_THREADS, MAX_HUNG_THREADS)
     assert f"{MAX_HUNG_THREADS} calls into its driver hang" in status.reason
 
@@ -286,8 +287,9 @@ def test_driver_that_hung_and_lets_go_is_used_again(bench: CameraBench) -> None:
         bench.capture.check()
         return bench.is_online()
 
+    # The camera is tried again when the first of the threads has let go; the last may take longer.
     eventually(is_back)
-    assert bench.capture.status.hung == 0
+    eventually(lambda: bench.capture.status.hung == 0)
 
 
 def test_check_of_a_healthy_camera_leaves_it_alone(bench: CameraBench) -> None:

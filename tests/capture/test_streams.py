@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edge_classifier.capture.camera import CameraCapture
@@ -16,7 +17,7 @@ from edge_classifier.capture.sources import source_for
 from edge_classifier.config.settings import CameraSettings
 from tests.mjpeg import MjpegCamera, jpeg
 from tests.waiting import eventually
-from tests.watch import READ_S, Watch
+from tests.watch import PATIENT_S, READ_S, Watch
 
 BLUE, RED = (200, 60, 30), (30, 60, 200)
 
@@ -43,19 +44,19 @@ def test_stream_shows_the_camera_in_blue_green_red(camera: MjpegCamera, watch: W
     assert status.opened == 1
 
 
-def test_stream_of_a_killed_server_goes_offline_and_comes_back(
-    camera: MjpegCamera, watch: Watch
+def test_stream_of_a_killed_server_goes_offline_at_once_and_comes_back(
+    camera: MjpegCamera,
 ) -> None:
-    killed = time.monotonic()
-    camera.kill()
-    eventually(watch.is_offline)
-    assert time.monotonic() - killed < READ_S, "a broken connection is seen at once"
-    eventually(lambda: "cannot be reached" in watch.capture.status.reason)
-    camera.picture = jpeg(RED)
-    camera.start()
-    eventually(watch.is_online)
-    eventually(lambda: watch.shows(RED))
-    assert watch.onlines == [True, False, True]
+    with Watch(camera.url, read_timeout_s=PATIENT_S) as watch:
+        eventually(watch.is_online)
+        camera.kill()
+        eventually(watch.is_offline)
+        eventually(lambda: "cannot be reached" in watch.capture.status.reason)
+        camera.picture = jpeg(RED)
+        camera.start()
+        eventually(watch.is_online)
+        eventually(lambda: watch.shows(RED))
+        assert watch.onlines == [True, False, True]
 
 
 def test_stream_of_a_stalled_server_goes_offline_and_comes_back(
@@ -64,7 +65,7 @@ def test_stream_of_a_stalled_server_goes_offline_and_comes_back(
     stalled = time.monotonic()
     camera.stalled = True
     eventually(watch.is_offline)
-    assert READ_S - 0.2 < time.monotonic() - stalled < READ_S + 3
+    assert time.monotonic() - stalled > READ_S - 0.2
     assert f"no picture for {READ_S:g} s" in watch.capture.status.reason
     # It accepts connections all the time, which does not make it a camera.
     opened = camera.connections
@@ -115,12 +116,15 @@ def test_stream_with_a_late_reader_shows_no_stale_frame(camera: MjpegCamera) -> 
     capture.start()
     eventually(lambda: capture.status.online)
     # Two seconds in which nobody takes a frame: OpenCV alone would keep them all.
+    eventually(lambda: capture.status.dropped > 50)
+    camera.picture = jpeg(RED)
     sent = camera.sent
-    eventually(lambda: camera.sent > sent + 50)
+    # So many frames that the last of them were sent after the change.
+    eventually(lambda: capture.status.dropped > sent)
     captured = capture.take_frame()
     assert captured is not None
-    assert time.monotonic() - captured.at.monotonic < 1
-    assert capture.status.dropped > 25
+    assert captured.number > sent
+    assert np.abs(captured.frame.pixels[50, 50].astype(int) - RED).max() < 8
     assert capture.stop(20)
 
 

@@ -1,10 +1,12 @@
 """Odd file names, closed streams, full disks, no home, interrupts: one line and a stated code."""
 
+import fcntl
 import os
 import signal
+import struct
 import subprocess
 import sys
-import time
+import termios
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from edge_classifier import samples
 from edge_classifier.modelfile.catalogue import cache_folder, load_catalogue
 from tests.conftest import Cli
 from tests.tiny import Tiny, build
+from tests.waiting import eventually
 
 COMMAND = f"{sys.executable} -m edge_classifier"
 
@@ -132,21 +135,34 @@ def test_a_user_without_home_has_folders_all_the_same(monkeypatch: pytest.Monkey
     assert cache_folder() == Path("/var/cache/edge-classifier")
 
 
+def unread(pipe: int) -> int:
+    """Bytes that nobody has taken out yet."""
+    (count,) = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))
+    return int(count)
+
+
 @pytest.mark.parametrize("reference", ["-", "pipe.jpg"])
 def test_an_interrupt_ends_a_read_that_never_comes(
     tmp_path: Path, tiny: Path, reference: str
 ) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
-    child = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "edge_classifier", "--image", reference, "--model", str(tiny)],
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=tmp_path,
-    )
-    time.sleep(2)  # Long enough to be in the read; if it is not, the interrupt comes earlier.
-    child.send_signal(signal.SIGINT)
-    _, error = child.communicate(timeout=10)
-    assert child.returncode == 130
+    ) as child:
+        assert child.stdin
+        assert child.stderr
+        # Opened when the other side has opened it, too.
+        with child.stdin if reference == "-" else (tmp_path / "pipe.jpg").open("wb") as writer:
+            writer.write(b"\xff")
+            writer.flush()
+            # It is in the midst of its read when the first byte is gone.
+            eventually(lambda: not unread(writer.fileno()), 60)
+            child.send_signal(signal.SIGINT)
+            assert child.wait(60) == 130
+        error = child.stderr.read()
     assert b"interrupted" in error
     assert b"Fatal" not in error
 

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -66,11 +65,9 @@ def test_settings_read_apart_takes_only_the_environment_that_it_is_given(
 def test_settings_read_apart_of_a_file_that_never_ends_gives_up_in_time(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    before = time.monotonic()
     # Not ConfigurationError: after its exit code the service is not started again.
     with pytest.raises(UnavailableError, match=r"longer than 1 s"):
         examine_in_child(SettingsSources(pipe), time_limit_s=1).require()
-    assert time.monotonic() - before < 30
 
 
 def test_settings_read_apart_with_a_broken_python_says_why(

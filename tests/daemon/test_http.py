@@ -17,6 +17,7 @@ from edge_classifier.daemon.http import HttpServer, exposition
 from edge_classifier.daemon.meters import DaemonMetric, MetricSample, counter, gauge
 from edge_classifier.daemon.status import HealthReport
 from edge_classifier.errors import UnavailableError
+from tests.ports import free_port
 from tests.waiting import eventually
 
 WELL = HealthReport()
@@ -28,10 +29,11 @@ class Daemon:
 
     health: HealthReport = WELL
     bug: bool = False
+    port: int = field(default_factory=free_port)
     server: HttpServer = field(init=False)
 
     def __post_init__(self) -> None:
-        http = HttpSettings(port=0)
+        http = HttpSettings(port=self.port)
         self.server = HttpServer(http, self._metrics, lambda: self.health, timeout_s=1.0)
 
     def _metrics(self) -> tuple[DaemonMetric, ...]:
@@ -205,15 +207,13 @@ def test_address_of_another_machine_is_a_clear_error(host: str) -> None:
 
 
 def test_server_that_was_stopped_can_be_followed_by_another_at_once() -> None:
-    first = Daemon()
-    first.server.start()
-    assert first.ask("/healthz")[0].status == 200
-    port = first.server.port
-    first.server.stop()
-    second = HttpServer(HttpSettings(port=port), tuple, HealthReport)
-    second.start()
-    assert second.port == port
-    second.stop()
+    daemon = Daemon()
+    for _ in range(2):
+        daemon.server = HttpServer(HttpSettings(port=daemon.port), tuple, HealthReport)
+        daemon.server.start()
+        assert daemon.ask("/healthz")[0].status == 200
+        assert daemon.server.port == daemon.port
+        daemon.server.stop()
 
 
 # --- the text that Prometheus reads --------------------------------------------------------------

@@ -24,6 +24,8 @@ def test_service_publishes_complete_events_in_order_each_before_its_state(site: 
     with site.daemon({"door": camera}).running() as daemon:
         daemon.until(lambda: len(remote.events("door")) >= 20)
         assert daemon.stop() == 0
+    # The last word: all else was there before.
+    eventually(lambda: remote.availability() == "offline")
     events = remote.deliveries("door")
     assert seqs(events) == gapless(len(events))
     assert len({event["id"] for event in events}) == len(events)
@@ -216,7 +218,7 @@ def test_service_that_is_ended_publishes_offline_and_ends_well(site: DaemonSite,
             assert "Traceback" not in daemon.log
     if way != "broker away":
         eventually(lambda: site.remote.availability() == "offline")
-        assert site.remote.availability("door") == "offline"
+        eventually(lambda: site.remote.availability("door") == "offline")
         # By the daemon itself: the broker's will has no word for cameras.
         assert "offline published" in daemon.log
 

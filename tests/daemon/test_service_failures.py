@@ -137,10 +137,11 @@ def test_service_that_cannot_start_says_all_that_is_wrong(
 
 @dataclass(frozen=True)
 class Cable:
-    """Between this machine and a network namespace."""
+    """Between this machine and a network namespace; all of it is this process's own."""
 
-    namespace: str = "edge-classifier"
-    # Of this process: another run beside it has a network of its own.
+    namespace: str = f"edge-{os.getpid()}"
+    here: str = f"here-{os.getpid()}"
+    there: str = f"there-{os.getpid()}"
     near: str = f"10.91.{os.getpid() % 250}.1"
     far: str = f"10.91.{os.getpid() % 250}.2"
 
@@ -152,12 +153,12 @@ class Cable:
 
     def remove(self) -> None:
         # The namespace would take the cable along, but some time later.
-        for words in (("link", "delete", "ec-here"), ("netns", "delete", self.namespace)):
+        for words in (("link", "delete", self.here), ("netns", "delete", self.namespace)):
             command = ["ip", *words]
             subprocess.run(command, capture_output=True, timeout=30, check=False)
 
     def _set(self, word: str) -> None:
-        _ip("link", "set", "ec-here", word)
+        _ip("link", "set", self.here, word)
 
 
 def _ip(*words: str) -> None:
@@ -169,13 +170,12 @@ def _ip(*words: str) -> None:
 @pytest.fixture
 def cable() -> Iterator[Cable]:
     made = Cable()
-    made.remove()  # In case a run before this one was killed.
     _ip("netns", "add", made.namespace)
     try:
-        _ip("link", "add", "ec-here", "type", "veth", "peer", "ec-there", "netns", made.namespace)
-        _ip("address", "add", f"{made.near}/30", "dev", "ec-here")
-        _ip("-n", made.namespace, "address", "add", f"{made.far}/30", "dev", "ec-there")
-        for name in ("ec-there", "lo"):
+        _ip("link", "add", made.here, "type", "veth", "peer", made.there, "netns", made.namespace)
+        _ip("address", "add", f"{made.near}/30", "dev", made.here)
+        _ip("-n", made.namespace, "address", "add", f"{made.far}/30", "dev", made.there)
+        for name in (made.there, "lo"):
             _ip("-n", made.namespace, "link", "set", name, "up")
         made.up()
         yield made

@@ -123,7 +123,7 @@ def test_scan_with_other_inside_the_root_makes_no_second_class_of_it(make: Make)
         (["a/1.jpg", "b/1.heic"], ["convert them to JPEG"]),
         (["Rose/1.jpg", "rose/1.jpg"], ["'Rose' and 'rose' are the same name"]),
         (["a/1.jpg", "b\x1b[31m/1.jpg"], ["cannot be printed"]),
-        (["train/a/1.jpg", "val/a/1.jpg"], ["train, val are no classes", "--validation"]),
+        (["train/a/1.jpg", "val/a/1.jpg"], ["train, val are not classes", "--validation"]),
         (["0 cat/1.jpg", "1 dog/1.jpg"], ["numbered"]),
         (["1.jpg", "a/1.txt"], ["(1, ", "only one class", "a has no picture"]),
     ],
@@ -192,7 +192,7 @@ def test_names_of_unknown_come_by_themselves_and_can_be_given(make: Make) -> Non
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('rouse = {zh = "x"}\ndaisy = 3', ["'rouse' is no class folder", "daisy is 3"]),
+        ('rouse = {zh = "x"}\ndaisy = 3', ["'rouse' is not a class folder", "daisy is 3"]),
         ('daisy = {zh = 1, en = ""}', ["daisy.zh is 1", "daisy.en is ''"]),
         ('daisy = {"not a tag" = "x"}', ["language tag"]),
         ('daisy = {zh = "\\u001b"}', ["cannot be printed"]),

@@ -137,5 +137,5 @@ def test_verdict_tells_of_false_accepts_and_of_folders_that_were_left_out() -> N
     left_out = replace(found, left_out=(LeftOut("catt", 3, ("cat",)),))
     text = advice(figures(report(left_out, wanted_precision=0.5)))
     assert "It claims to know 100.0 % of the pictures of other things" in text
-    assert "The folder catt is no label of this model (similar: cat)" in text
+    assert "The folder catt is not a label of this model (similar: cat)" in text
     assert "of unknown" not in text

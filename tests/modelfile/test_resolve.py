@@ -423,11 +423,11 @@ def test_metadata_of_many_entries_that_share_their_bytes_is_read_in_bounded_time
     path = tmp_path / "slow.tflite"
     path.write_bytes(bytes(words))
 
-    started = time.monotonic()
+    started = time.thread_time()
     with suppress(FlatbufferError):
         read_tflite_metadata(path)
 
-    assert time.monotonic() - started < 5
+    assert time.thread_time() - started < 5
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ from edge_classifier.mqtt.connection import (
     ConnectionOptions,
     ReceivedMessage,
 )
-from tests.mosquitto import HOST, Broker, Listener
+from tests.mosquitto import Broker, Listener
+from tests.ports import HOST
 from tests.waiting import eventually
 
 Protocol = Literal["3.1.1", "5"]

@@ -10,7 +10,7 @@ import uuid
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from tests.mosquitto import HOST
+from tests.ports import HOST
 from tests.web.recording import event_payload, snapshot_payload
 
 PICTURE_EVERY = 5

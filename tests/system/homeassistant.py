@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.mosquitto import HOST, free_port
+from tests.ports import HOST, free_port
 from tests.system.debian import PYTHON, SITE, Root, bootstrap
 from tests.system.machine import kept, need, need_package
 from tests.waiting import eventually

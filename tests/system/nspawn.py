@@ -65,14 +65,19 @@ class Machine:
         """Its root, as seen from outside; without its /run, /tmp and what is bound."""
         return self._folder / "root"
 
+    @property
+    def written(self) -> Path:
+        """What is different from this host's root, and nothing else: as in ``root``."""
+        return self._folder / "upper"
+
     def build(self) -> None:
         """Lay an overlay over this host's root, and take the host's services out of it."""
         self._folder.mkdir()
         _host("mount", "-t", "tmpfs", "-o", f"size={MEMORY}", "tmpfs", self._folder)
-        upper, work = self._folder / "upper", self._folder / "work"
-        for part in (upper, work, self.root):
+        work = self._folder / "work"
+        for part in (self.written, work, self.root):
             part.mkdir()
-        layers = f"lowerdir=/,upperdir={upper},workdir={work}"
+        layers = f"lowerdir=/,upperdir={self.written},workdir={work}"
         _host("mount", "-t", "overlay", "overlay", "-o", layers, self.root)
         etc = self.root / "etc"
         for old in (etc / "systemd/system", *etc.glob("rc?.d")):

@@ -9,7 +9,7 @@ from typing import Self
 import pytest
 
 from tests.mjpeg import Colour
-from tests.mosquitto import free_port
+from tests.ports import free_port
 from tests.system.machine import REMEDY
 
 H264 = (
@@ -57,6 +57,7 @@ class RtspCamera:
         self, *, video: str = H264, login: str = "", digest: bool = False, transport: str = ""
     ) -> None:
         self.port = free_port()
+        self.transport = transport
         self._settings = {
             "port": self.port,
             "video": video,

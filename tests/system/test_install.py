@@ -1,5 +1,6 @@
 """``scripts/install.sh`` on a machine of its own: installs, upgrades, rolls back, removes."""
 
+import subprocess
 from collections.abc import Mapping
 
 import pytest
@@ -29,10 +30,20 @@ def releases(pi: Pi) -> list[str]:
 
 
 def files(pi: Pi) -> Mapping[str, str]:
-    """Path to what distinguishes one version of it, of all that installing might touch."""
-    places = [place for place in PLACES if pi.path(place).exists()]
-    command = ["find", *places, "-xdev", "-not", "-type", "d", "-printf", "%p\t%T@ %s %m %l\n"]
-    lines = pi.run(*command, timeout_s=200).stdout.splitlines()
+    """Path to what distinguishes one version of it, of all that installing might touch.
+
+    Of what was written on that machine only: what else there is belongs to this one, where other
+    tests may be at work.
+    """
+    written = pi.machine.written
+    places = [f".{place}" for place in PLACES if (written / place.lstrip("/")).exists()]
+    # The overlay keeps a device in the place of what was deleted.
+    command = ["find", *places, "-not", "-type", "d", "-not", "-type", "c"]
+    command += ["-printf", "%p\t%T@ %s %m %l\n"]
+    done = subprocess.run(
+        command, cwd=written, capture_output=True, text=True, check=True, timeout=200
+    )
+    lines = (line.removeprefix(".") for line in done.stdout.splitlines())
     return dict(line.split("\t", 1) for line in lines if not line.startswith(ELSEWHERE))
 
 

@@ -28,7 +28,8 @@ from playwright.sync_api import Page as Tab
 from edge_classifier import samples
 from tests import browsing
 from tests.conftest import REPOSITORY
-from tests.mosquitto import HOST, Broker
+from tests.mosquitto import Broker
+from tests.ports import HOST
 from tests.running_daemon import HASTY, Daemon
 from tests.waiting import eventually
 from tests.web.serving import PASSWORD, Page, edge_classify

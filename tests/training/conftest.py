@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.rehearsal import Rehearsal, prepare
+from tests.training.small_run import SmallRun, prepare
 
 
 class _WithoutTorch(pytest.Module):
@@ -26,14 +26,14 @@ def pytest_pycollect_makemodule(
 
 
 @pytest.fixture(scope="session")
-def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Rehearsal:
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> SmallRun:
     """Pictures and first weights, and what a run is started with."""
-    return prepare(tmp_path_factory.mktemp("rehearsal"))
+    return prepare(tmp_path_factory.mktemp("small_run"))
 
 
 @pytest.fixture(scope="session")
-def finished(rehearsal: Rehearsal) -> Rehearsal:
+def finished(small_run: SmallRun) -> SmallRun:
     """The same, after the run."""
-    done = rehearsal.do(rehearsal.run.name)
+    done = small_run.do(small_run.run.name)
     assert done.returncode == 0, done.stderr.decode()
-    return replace(rehearsal, said=done)
+    return replace(small_run, said=done)

@@ -9,8 +9,8 @@ import pytest
 
 from edge_classifier.cli.main import main
 from edge_classifier.training.export import flatbuffer
-from tests.training.rehearsal import Rehearsal
 from tests.training.shapes import one_thread
+from tests.training.small_run import SmallRun
 
 
 def stored(model: Path) -> list[bytes]:
@@ -22,7 +22,7 @@ def stored(model: Path) -> list[bytes]:
 
 
 def test_export_with_other_scores_trains_nothing_and_stores_the_same_integers(
-    finished: Rehearsal,
+    finished: SmallRun,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],

@@ -112,7 +112,8 @@ def test_other_pictures_are_refused(tmp_path: Path) -> None:
 def test_folder_that_does_not_say_which_pictures_is_refused(content: str, tmp_path: Path) -> None:
     begin_stages(tmp_path, "head")
     (tmp_path / run.FACTS_FILE).write_text(content, "utf-8")
-    with pytest.raises(ConfigurationError, match=r"run\.json: says no more which pictures"):
+    said = r"run\.json: does not say any more which pictures"
+    with pytest.raises(ConfigurationError, match=said):
         run.begin(tmp_path, SETTINGS, MARK, resume=True)
 
 

@@ -20,24 +20,24 @@ from edge_classifier.modelfile.bundle import CARD_FILE, read_bundle
 from edge_classifier.training.export import convert
 from edge_classifier.training.run_folder import MODEL_FILE, PTQ_FILE
 from tests.conftest import Cli
-from tests.training.rehearsal import SEED, Rehearsal
 from tests.training.shapes import BROKEN, LABELS, SIDE, save
+from tests.training.small_run import SEED, SmallRun
 
 LEARN, HELD, OTHER_HELD = 56, 58, 18
 
 
 @pytest.fixture(scope="module")
-def report(finished: Rehearsal) -> dict[str, Any]:
+def report(finished: SmallRun) -> dict[str, Any]:
     facts: dict[str, Any] = json.loads((finished.run / "report.json").read_text("utf-8"))
     return facts
 
 
 @pytest.fixture(scope="module")
-def model(finished: Rehearsal) -> LoadedModel:
+def model(finished: SmallRun) -> LoadedModel:
     return load_model(ModelChoice(str(finished.model), "cpu"))
 
 
-def test_run_leaves_these_files_and_nothing_unfinished(finished: Rehearsal) -> None:
+def test_run_leaves_these_files_and_nothing_unfinished(finished: SmallRun) -> None:
     assert sorted(path.name for path in finished.run.iterdir()) == [
         "augmentation.jpg",
         "checkpoints",
@@ -56,7 +56,7 @@ def test_run_leaves_these_files_and_nothing_unfinished(finished: Rehearsal) -> N
     ]
 
 
-def test_command_prints_what_it_made_and_says_what_it_does(finished: Rehearsal) -> None:
+def test_command_prints_what_it_made_and_says_what_it_does(finished: SmallRun) -> None:
     assert finished.said
     assert finished.said.stdout.decode().splitlines() == ["run/model.tflite", "run/report.html"]
     lines = finished.said.stderr.decode().splitlines()
@@ -80,7 +80,7 @@ def test_model_is_all_int8_with_the_contract_labels_and_names(model: LoadedModel
     assert model.notes == ()
 
 
-def test_model_card_says_what_it_learned_from(finished: Rehearsal, report: dict[str, Any]) -> None:
+def test_model_card_says_what_it_learned_from(finished: SmallRun, report: dict[str, Any]) -> None:
     card = read_bundle(finished.model)[CARD_FILE].decode()
     rounded = next(stage for stage in report["stages"] if stage["name"] == "QAT")
     assert f"Right on {rounded['hits']} of {rounded['count']} held-out pictures" in card
@@ -90,7 +90,7 @@ def test_model_card_says_what_it_learned_from(finished: Rehearsal, report: dict[
     assert "first.safetensors, SHA-256" in card
 
 
-def test_model_names_a_new_picture_in_chinese(finished: Rehearsal, cli: Cli) -> None:
+def test_model_names_a_new_picture_in_chinese(finished: SmallRun, cli: Cli) -> None:
     picture = finished.data / "disc/00.png"
     done = cli("--model", finished.model, "--image", picture, "--lang", "zh", "--format", "json")
     assert done.returncode == 0, done.stderr
@@ -104,7 +104,7 @@ def test_model_names_a_new_picture_in_chinese(finished: Rehearsal, cli: Cli) -> 
 
 
 def test_thresholds_can_be_pasted_into_the_daemons_settings(
-    finished: Rehearsal, cli: Cli, tmp_path: Path
+    finished: SmallRun, cli: Cli, tmp_path: Path
 ) -> None:
     settings = f'[cameras.front]\nsource = "0"\n[model]\nuse = "{finished.model}"\n'
     thresholds = (finished.run / "thresholds.toml").read_text("utf-8")
@@ -142,7 +142,7 @@ def test_report_tells_the_whole_story(report: dict[str, Any]) -> None:
 
 
 def test_page_shows_the_same_figures_and_needs_nothing_else(
-    finished: Rehearsal, report: dict[str, Any]
+    finished: SmallRun, report: dict[str, Any]
 ) -> None:
     page = (finished.run / "report.html").read_text("utf-8")
     assert f"{100 * report['accuracy']['top1']['share']:.1f} %" in page
@@ -152,7 +152,7 @@ def test_page_shows_the_same_figures_and_needs_nothing_else(
     assert "<link" not in page
 
 
-def test_run_says_with_what_it_was_done(finished: Rehearsal, report: dict[str, Any]) -> None:
+def test_run_says_with_what_it_was_done(finished: SmallRun, report: dict[str, Any]) -> None:
     facts = json.loads((finished.run / "run.json").read_text("utf-8"))
     assert facts["seed"] == SEED
     assert facts["data"] == report["data"]["fingerprint"]
@@ -163,7 +163,7 @@ def test_run_says_with_what_it_was_done(finished: Rehearsal, report: dict[str, A
 
 
 def test_fresh_evaluation_of_the_held_out_pictures_gives_the_reports_figures(
-    finished: Rehearsal,
+    finished: SmallRun,
     report: dict[str, Any],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -187,7 +187,7 @@ def by_path(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_pictures_with_four_channels_and_with_16_bits_are_seen_as_what_they_show(
-    finished: Rehearsal, report: dict[str, Any], model: LoadedModel, tmp_path: Path
+    finished: SmallRun, report: dict[str, Any], model: LoadedModel, tmp_path: Path
 ) -> None:
     places = ["disc/alpha.png", "方块/deep.png"]
     for place in places:
@@ -203,7 +203,7 @@ def test_pictures_with_four_channels_and_with_16_bits_are_seen_as_what_they_show
 
 
 def test_network_quantized_after_training_is_another_one_of_the_same_kind(
-    finished: Rehearsal, model: LoadedModel
+    finished: SmallRun, model: LoadedModel
 ) -> None:
     after = load_model(ModelChoice(str(finished.run / PTQ_FILE), "cpu"))
     assert after.resolved.contract == model.resolved.contract
@@ -214,7 +214,7 @@ def test_network_quantized_after_training_is_another_one_of_the_same_kind(
 
 
 def test_held_out_pictures_are_none_of_those_that_were_learned_from(
-    report: dict[str, Any], finished: Rehearsal
+    report: dict[str, Any], finished: SmallRun
 ) -> None:
     """Look-alikes, which the check names, are all on one side."""
     held = {picture["path"] for picture in report["pictures"]}

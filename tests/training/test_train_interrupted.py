@@ -14,8 +14,8 @@ import torch
 from edge_classifier.cli.main import main
 from edge_classifier.training.run_folder import MODEL_FILE, PTQ_FILE
 from tests.smalldisk import tmpfs
-from tests.training.rehearsal import Rehearsal
 from tests.training.shapes import one_thread
+from tests.training.small_run import SmallRun
 from tests.waiting import eventually
 
 STAGES = ("head", "finetune", "quantize")
@@ -32,9 +32,9 @@ def read_until(process: subprocess.Popen[str], beginning: str) -> None:
     raise AssertionError("".join(said))
 
 
-def kill(rehearsal: Rehearsal, run: Path, after: str) -> None:
+def kill(small_run: SmallRun, run: Path, after: str) -> None:
     """Let it go on until it has said that, then kill it as a power cut would."""
-    with rehearsal.begun(run, "--resume") as process:
+    with small_run.begun(run, "--resume") as process:
         read_until(process, after)
         process.kill()
         assert process.wait(60) == -signal.SIGKILL
@@ -56,7 +56,7 @@ def history(run: Path) -> list[dict[str, Any]]:
 
 
 def test_run_killed_in_every_stage_ends_with_the_bytes_of_one_that_was_not(
-    finished: Rehearsal, tmp_path: Path
+    finished: SmallRun, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
     kill(finished, run, "head 1/")
@@ -83,8 +83,8 @@ def test_run_killed_in_every_stage_ends_with_the_bytes_of_one_that_was_not(
     assert not [path for path in run.rglob(".*") if path.is_file()], "what was half-written is gone"
 
 
-def test_ctrl_c_ends_with_130_and_one_line(rehearsal: Rehearsal, tmp_path: Path) -> None:
-    with rehearsal.begun(tmp_path / "run") as process:
+def test_ctrl_c_ends_with_130_and_one_line(small_run: SmallRun, tmp_path: Path) -> None:
+    with small_run.begun(tmp_path / "run") as process:
         read_until(process, "edge-classify: finetune")
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
@@ -94,24 +94,24 @@ def test_ctrl_c_ends_with_130_and_one_line(rehearsal: Rehearsal, tmp_path: Path)
     assert "Traceback" not in err
 
 
-def in_process(rehearsal: Rehearsal, run: Path, *more: str) -> int:
-    return main(rehearsal.arguments(run, *more))
+def in_process(small_run: SmallRun, run: Path, *more: str) -> int:
+    return main(small_run.arguments(run, *more))
 
 
 @pytest.fixture
-def _where_it_began(rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(rehearsal.folder)
+def _where_it_began(small_run: SmallRun, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(small_run.folder)
     with one_thread():
         yield
 
 
 @pytest.mark.usefixtures("_where_it_began")
 def test_disk_that_fills_in_mid_checkpoint_is_named_and_the_run_goes_on(
-    rehearsal: Rehearsal, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    small_run: SmallRun, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with tmpfs(tmp_path / "disk", "4m") as disk:
         run = disk / "run"
-        assert in_process(rehearsal, run, "--no-export") == 73
+        assert in_process(small_run, run, "--no-export") == 73
         said = capfd.readouterr().err.splitlines()[-1]
         assert f"{run}/checkpoints: a checkpoint cannot be written (No space left" in said
         assert "--resume goes on" in said
@@ -122,13 +122,13 @@ def test_disk_that_fills_in_mid_checkpoint_is_named_and_the_run_goes_on(
         }
         assert not list((run / "checkpoints").glob(".*"))
         subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], timeout=60, check=True)
-        assert in_process(rehearsal, run, "--no-export", "--resume") == 0
+        assert in_process(small_run, run, "--no-export", "--resume") == 0
         assert "head 1/" not in capfd.readouterr().err
         assert visible(run / "checkpoints") >= {"quantize-best.ckpt", "quantize-last.ckpt"}
 
 
 def test_disk_that_fills_in_the_export_leaves_no_model(
-    finished: Rehearsal, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    finished: SmallRun, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Without the third stage both files are the same, and only one has room."""
     copied = tmp_path / "copied"

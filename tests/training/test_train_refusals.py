@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from edge_classifier.cli.main import main
-from tests.training.rehearsal import Rehearsal
 from tests.training.shapes import save, square
+from tests.training.small_run import SmallRun
 
 
 class Said:
@@ -40,13 +40,13 @@ def said(capsys: pytest.CaptureFixture[str]) -> Said:
 
 
 @pytest.fixture
-def data(tmp_path: Path, rehearsal: Rehearsal) -> Path:
+def data(tmp_path: Path, small_run: SmallRun) -> Path:
     """A small folder that nothing is wrong with."""
     root = tmp_path / "data"
     for label in ("disc", "方块"):
         (root / label).mkdir(parents=True)
         for number in range(4):
-            shutil.copy(rehearsal.data / label / f"{number:02}.png", root / label)
+            shutil.copy(small_run.data / label / f"{number:02}.png", root / label)
     return root
 
 
@@ -87,7 +87,7 @@ def name_a_class_that_is_not_there(root: Path) -> None:
         ),
         (spoil_class, 78, "error: disc has no picture that can be read"),
         (keep_one, 78, "error: 方块 has no two pictures that differ"),
-        (name_a_class_that_is_not_there, 78, "'tulip' is no class folder"),
+        (name_a_class_that_is_not_there, 78, "'tulip' is not a class folder"),
     ],
 )
 def test_data_that_cannot_be_learned_from_are_refused(
@@ -174,19 +174,19 @@ def test_checkpoint_of_another_architecture_is_refused_and_the_folder_stays_free
     for _ in range(2):
         code = said.train(data, "--out", tmp_path / "run", "--pretrained", foreign)
         assert code == 65
-        assert f"{foreign}: is no MobileNetV2" in said.last
+        assert f"{foreign}: is not a MobileNetV2" in said.last
 
 
 def test_checkpoint_of_another_width_is_refused(
-    rehearsal: Rehearsal, data: Path, said: Said, tmp_path: Path
+    small_run: SmallRun, data: Path, said: Said, tmp_path: Path
 ) -> None:
-    arguments = ("--pretrained", rehearsal.weights, "--width", "0.5")
+    arguments = ("--pretrained", small_run.weights, "--width", "0.5")
     assert said.train(data, "--out", tmp_path / "run", *arguments) == 65
     assert "is a MobileNetV2 of width 0.35" in said.last
 
 
 def test_folder_that_holds_a_run_is_refused_unless_it_is_resumed(
-    finished: Rehearsal, said: Said
+    finished: SmallRun, said: Said
 ) -> None:
     before = contents(finished.run)
     assert said.train(finished.data, "--out", finished.run) == 78
@@ -203,7 +203,7 @@ def test_folder_that_holds_a_run_is_refused_unless_it_is_resumed(
     ],
 )
 def test_resuming_with_other_settings_is_refused_and_the_kept_ones_stay(
-    setting: str, expected: str, finished: Rehearsal, said: Said
+    setting: str, expected: str, finished: SmallRun, said: Said
 ) -> None:
     before = contents(finished.run)
     assert said.train("--out", finished.run, "--resume", "--set", setting) == 78
@@ -212,7 +212,7 @@ def test_resuming_with_other_settings_is_refused_and_the_kept_ones_stay(
 
 
 def test_resuming_with_other_pictures_is_refused(
-    finished: Rehearsal, said: Said, tmp_path: Path
+    finished: SmallRun, said: Said, tmp_path: Path
 ) -> None:
     more = Path(shutil.copytree(finished.data, tmp_path / "more"))
     save(more / "disc/new.png", square(np.random.default_rng(5)))

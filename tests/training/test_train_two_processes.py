@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.training.rehearsal import MODULE, Rehearsal
+from tests.training.small_run import MODULE, SmallRun
 
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *MODULE)
 
@@ -17,7 +17,7 @@ def report(run: Path) -> dict[str, Any]:
 
 
 def test_two_processes_end_with_a_model_that_predicts_as_that_of_one(
-    finished: Rehearsal, tmp_path: Path
+    finished: SmallRun, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
     done = finished.do(run, launcher=TORCHRUN)
@@ -40,10 +40,10 @@ def test_two_processes_end_with_a_model_that_predicts_as_that_of_one(
 
 
 def test_error_of_the_first_process_ends_all_with_its_code(
-    rehearsal: Rehearsal, tmp_path: Path
+    small_run: SmallRun, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
-    done = rehearsal.do(tmp_path / "file/run", launcher=TORCHRUN)
+    done = small_run.do(tmp_path / "file/run", launcher=TORCHRUN)
     text = done.stderr.decode()
     assert done.returncode == 1, text
     assert "file/run/settings.toml: cannot be written (Not a directory)" in text

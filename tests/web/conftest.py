@@ -44,6 +44,11 @@ def _folder() -> Iterator[None]:
     shutil.rmtree(_FOLDER, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings_xdist_suffix() -> None:
+    """No other name for each of several processes: the database's folder is a process's own."""
+
+
 class NoWorker:
     """Stands where a test has no use for a child process, and says so if it is used."""
 

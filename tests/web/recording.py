@@ -21,7 +21,7 @@ from PIL import Image
 
 from edge_classifier.core.jpeg_comment import event_comment, with_comment
 from tests.conftest import REPOSITORY
-from tests.mosquitto import HOST
+from tests.ports import HOST
 from tests.waiting import eventually
 
 ID = "00112233445566778899aabbccddeeff"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from tests.mosquitto import free_port
+from tests.ports import free_port
 from tests.waiting import eventually
 
 PASSWORD = "correct horse battery staple"  # noqa: S105 (of a database that ends with the test)

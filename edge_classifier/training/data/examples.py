@@ -27,7 +27,7 @@ Key = tuple[int, int]
 Example = tuple[Tensor, int | Tensor]
 
 _INPUT = Quantization(1 / 128, 128)
-# So many pictures in a row that cannot be read are no accident.
+# So many pictures in a row that cannot be read are not an accident.
 _TRIES = 10
 
 

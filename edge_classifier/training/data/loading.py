@@ -64,7 +64,7 @@ class Loader(DataLoader):
     ) -> None:
         limit_opencv_threads(1)
         reader = _Reader(examples)
-        self._said: set[str] = set()
+        self._reported: set[str] = set()
         # Workers are copies of a clean process that has imported what they need: copies of this one
         # would hold locks of threads that they do not have.
         processes = get_context("forkserver")
@@ -88,8 +88,8 @@ class Loader(DataLoader):
         try:
             for batch, problems in super().__iter__():
                 for problem in problems:
-                    if problem not in self._said:
-                        self._said.add(problem)
+                    if problem not in self._reported:
+                        self._reported.add(problem)
                         text = (
                             f"edge-classify: {escaped(problem)} (the next picture takes its place)"
                         )

@@ -229,7 +229,7 @@ UNCHECKED = frozenset(
 def qualifies(path: Path) -> list[str]:
     """What would keep operators of the model at ``path`` from the Edge TPU; empty: nothing.
 
-    Raises ModelError for a file that is no TFLite model.
+    Raises ModelError for a file that is not a TFLite model.
     """
     require_tflite(path)
     model = flatbuffer.read(path.read_bytes())

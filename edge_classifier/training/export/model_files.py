@@ -69,7 +69,7 @@ class HeldOutPredictions(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class ModelFiles:
+class ExportedFiles:
     """The files."""
 
     model: Path
@@ -91,7 +91,7 @@ def predict_held_out(job: Job, trained: Trained) -> HeldOutPredictions:
 
 def write_model_files(
     job: Job, trained: Trained, predictions: HeldOutPredictions, folder: Path
-) -> ModelFiles:
+) -> ExportedFiles:
     """Write ``model.tflite`` and ``ptq.tflite`` into ``folder``, each whole or not at all.
 
     Raises ModelError, OutputError, PictureError.
@@ -114,7 +114,7 @@ def write_model_files(
         ranges = ranges_by_name(original, learned_ranges(prepared))
         quantized = convert.quantize(original, ranges)
     convert.pack(quantized, model, job.contract, text)
-    return ModelFiles(model, ptq, temperature)
+    return ExportedFiles(model, ptq, temperature)
 
 
 def _calibration_inputs(job: Job) -> Iterator[convert.Reals]:

@@ -44,7 +44,10 @@ def build(
         torch.default_generator.manual_seed(seed)
         if network.name == "mobilenet-v2":
             return _mobilenet_v2(network, classes, log, progress)
-        return _efficientnet_lite0(network, classes)
+        is_pretrained = network.pretrained == EMBEDDED
+        built = efficientnet_lite.load_imagenet() if is_pretrained else EfficientNetLite0()
+        built.classifier = _head(network, built.outputs, classes)
+        return built
 
 
 def problems(network: settings.NetworkSettings) -> list[str]:
@@ -104,13 +107,6 @@ def _checkpoint(pretrained: str, progress: Progress) -> weights.Checkpoint | Non
     if pretrained == IMAGENET:
         return weights.read(published.fetch(published.TORCHVISION_WEIGHTS, progress))
     return weights.read(Path(pretrained))
-
-
-def _efficientnet_lite0(network: settings.NetworkSettings, classes: int) -> EfficientNetLite0:
-    pretrained = network.pretrained == EMBEDDED
-    built = efficientnet_lite.load_imagenet() if pretrained else EfficientNetLite0()
-    built.classifier = _head(network, built.outputs, classes)
-    return built
 
 
 def _head(network: settings.NetworkSettings, features: int, classes: int) -> nn.Sequential:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edge_classifier.errors import ModelError
-from edge_classifier.training.networks.layer_names import Layer, layers, looks_like
+from edge_classifier.training.networks.layer_names import layers, looks_like
 
 SUFFIXES = (".h5", ".hdf5", ".keras")
 _INSIDE = "model.weights.h5"
@@ -30,23 +30,20 @@ Arrays = dict[str, NDArray[np.float32]]
 def read(path: Path) -> dict[str, Tensor]:
     """The weights under torchvision's names, in torch's layout.
 
-    Raises ModelError if it is no such file, or not of MobileNetV2.
+    Raises ModelError if it is not such a file, or not of MobileNetV2.
     """
     import h5py  # Here, because only these files need it.
 
     try:
-        with h5py.File(_hdf5(path)) as file:
-            return _tensors(path, _walk(file))
+        file: Path | io.BytesIO = path
+        if path.suffix == ".keras":
+            with zipfile.ZipFile(path) as archive:
+                file = io.BytesIO(archive.read(_INSIDE))
+        with h5py.File(file) as opened:
+            return _tensors(path, _walk(opened))
     except (OSError, KeyError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
-        problem = f"is no weight file of Keras ({type(error).__name__}: {str(error)[:100]})"
+        problem = f"is not a weight file of Keras ({type(error).__name__}: {str(error)[:100]})"
         raise ModelError(str(path), problem) from error
-
-
-def _hdf5(path: Path) -> Path | io.BytesIO:
-    if path.suffix != ".keras":
-        return path
-    with zipfile.ZipFile(path) as archive:
-        return io.BytesIO(archive.read(_INSIDE))
 
 
 def _walk(file: Any) -> dict[str, Arrays]:
@@ -77,23 +74,18 @@ def _tensors(path: Path, found: dict[str, Arrays]) -> dict[str, Tensor]:
     if missing := [name for name in wanted if name not in found]:
         raise ModelError(
             str(path),
-            f"is no MobileNetV2 of Keras: {looks_like(found)}",
+            f"is not a MobileNetV2 of Keras: {looks_like(found)}",
             f"It lacks {len(missing)} of {len(wanted)} layers, such as {missing[0]}.",
         )
     tensors: dict[str, Tensor] = {}
     for layer in layers():
-        tensors |= _torch(layer, found)
+        (convolution, norm), (kernel, statistics) = layer.torchvision, layer.keras
+        # Kernels are (H, W, in, out), depthwise ones (H, W, channels, multiplier).
+        order = (2, 3, 0, 1) if layer.depthwise else (3, 2, 0, 1)
+        tensors[f"{convolution}.weight"] = _tensor(found[kernel]["kernel"].transpose(order))
+        for theirs, ours in _BATCH_NORM.items():
+            tensors[f"{norm}.{ours}"] = _tensor(found[statistics][theirs])
     return tensors | _head(found)
-
-
-def _torch(layer: Layer, found: dict[str, Arrays]) -> dict[str, Tensor]:
-    """One layer. Kernels are (H, W, in, out), depthwise ones (H, W, channels, multiplier)."""
-    (convolution, norm), (kernel, statistics) = layer.torchvision, layer.keras
-    order = (2, 3, 0, 1) if layer.depthwise else (3, 2, 0, 1)
-    tensors = {f"{convolution}.weight": _tensor(found[kernel]["kernel"].transpose(order))}
-    for theirs, ours in _BATCH_NORM.items():
-        tensors[f"{norm}.{ours}"] = _tensor(found[statistics][theirs])
-    return tensors
 
 
 def _head(found: dict[str, Arrays]) -> dict[str, Tensor]:

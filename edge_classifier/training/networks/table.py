@@ -108,7 +108,7 @@ def _line(cells: tuple[str, ...], widths: list[int]) -> str:
 
 
 def parameters(network: Convnet) -> int:
-    """Numbers that training learns; batch norm's statistics are none."""
+    """Numbers that training learns; without batch norm's statistics."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 

@@ -78,7 +78,7 @@ def read(path: Path) -> Checkpoint:
         raise MissingFileError(str(path), "no such checkpoint", remedy)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise ModelError(str(path), "is no checkpoint", f"Known: {', '.join(SUFFIXES)}")
+        raise ModelError(str(path), "is not a checkpoint", f"Known: {', '.join(SUFFIXES)}")
     if suffix in keras.SUFFIXES:
         return Checkpoint(str(path), keras.read(path), KERAS)
     tensors, family = _safetensors(path) if suffix == SAFETENSORS else (_pickle(path), TORCHVISION)
@@ -110,7 +110,7 @@ def load(network: MobileNetV2, checkpoint: Checkpoint, width: float, log: Log) -
     body = {name: shape for name, shape in found.items() if not name.startswith("classifier.")}
     if body.keys() != wanted.keys():
         raise ModelError(
-            checkpoint.source, f"is no MobileNetV2: {looks_like(found)}", _wanted(width)
+            checkpoint.source, f"is not a MobileNetV2: {looks_like(found)}", _wanted(width)
         )
     if body != wanted:
         raise ModelError(checkpoint.source, _other_width(body), _wanted(width))
@@ -175,19 +175,17 @@ def _safetensors(path: Path) -> tuple[dict[str, Tensor], Family]:
         with safetensors.safe_open(path, "pt") as file:
             stated = (file.metadata() or {}).get(_STATED)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return tensors, _family(stated) if stated else TORCHVISION
+        if not stated:
+            return tensors, TORCHVISION
+        data = json.loads(stated)
+        return tensors, Family(
+            padding=Padding(data["padding"]),
+            eps=float(data["eps"]),
+            mean=_triple(data["mean"]),
+            std=_triple(data["std"]),
+        )
     except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise _unreadable(path, error) from error
-
-
-def _family(stated: str) -> Family:
-    data = json.loads(stated)
-    return Family(
-        padding=Padding(data["padding"]),
-        eps=float(data["eps"]),
-        mean=_triple(data["mean"]),
-        std=_triple(data["std"]),
-    )
 
 
 def _triple(values: list[float]) -> Triple:

@@ -79,7 +79,12 @@ class ActivationQuantizer(nn.Module):
         return (_LEAST - zero_point) * scale, (_GREATEST - zero_point) * scale
 
     def _observe(self, x: Tensor) -> None:
-        low, high = _extremes(x)
+        low, high = torch.aminmax(x)
+        if distributed.is_available() and distributed.is_initialized():
+            # The extremes over the batches of all processes.
+            both = torch.stack((-low, high))
+            distributed.all_reduce(both, distributed.ReduceOp.MAX)
+            low, high = -both[0], both[1]
         first = self.low > self.high
         self.low.copy_(torch.where(first, low, self.low + _AVERAGING * (low - self.low)))
         self.high.copy_(torch.where(first, high, self.high + _AVERAGING * (high - self.high)))
@@ -116,13 +121,3 @@ class WeightQuantizer(nn.Module):
                 weight, scale, zero, 0, -_GREATEST, _GREATEST
             )
         return torch.fake_quantize_per_tensor_affine(weight, scale, zero, -_GREATEST, _GREATEST)
-
-
-def _extremes(x: Tensor) -> tuple[Tensor, Tensor]:
-    """The least and greatest of ``x``, over the batches of all processes."""
-    low, high = torch.aminmax(x)
-    if distributed.is_available() and distributed.is_initialized():
-        both = torch.stack((-low, high))
-        distributed.all_reduce(both, distributed.ReduceOp.MAX)
-        low, high = -both[0], both[1]
-    return low, high

@@ -18,7 +18,11 @@ from edge_classifier.training import load_settings as configuration
 from edge_classifier.training import run_folder as run
 from edge_classifier.training.data.examples import PictureExamples
 from edge_classifier.training.export import edgetpu
-from edge_classifier.training.export.model_files import HeldOutPredictions, ModelFiles, Predictions
+from edge_classifier.training.export.model_files import (
+    ExportedFiles,
+    HeldOutPredictions,
+    Predictions,
+)
 from edge_classifier.training.train.plan import History
 from edge_classifier.training.train.stages import Job
 from edge_classifier.vision.draw import ContactSheet, save
@@ -33,7 +37,7 @@ def summarize(
     job: Job,
     history: History,
     predictions: HeldOutPredictions,
-    files: ModelFiles,
+    files: ExportedFiles,
     curve: Sequence[CurvePoint],
     folder: Path,
 ) -> ReportData:
@@ -73,7 +77,7 @@ def _load(path: Path) -> LoadedModel:
 
 
 def _stages(
-    predictions: HeldOutPredictions, files: ModelFiles, scored: ScoredSamples, held: Dataset
+    predictions: HeldOutPredictions, files: ExportedFiles, scored: ScoredSamples, held: Dataset
 ) -> tuple[Stage, ...]:
     as_float, file = Stage("float", predictions.as_float.share), Stage("int8", _share(scored))
     if predictions.rounded is None:
@@ -108,20 +112,16 @@ def augmentation_picture(examples: PictureExamples, rows: int = 10, variants: in
 
 def _row(examples: PictureExamples, index: int, variants: int) -> Pixels:
     sample = examples.samples[index]
-    label = examples.contract.labels[sample.label]
-    tiles = [_tile(examples.plain(index)[0], label, sample.path.name)]
+    labels = examples.contract.labels
+    tiles = [_tile(examples.plain(index)[0], labels[sample.label], sample.path.name)]
     for epoch in range(variants):
         varied, truth = examples[epoch, index]
-        name = _truth_text(truth, examples.contract.labels)
+        # Of mixed pictures the share of each class.
+        shares = enumerate(truth.tolist()) if isinstance(truth, Tensor) else ()
+        names = [f"{labels[number]} {share:.0%}" for number, share in shares if share >= 0.005]
+        name = ", ".join(names) if isinstance(truth, Tensor) else labels[truth]
         tiles.append(_tile(varied.numpy(), f"epoch {epoch + 1}", name))
     return np.hstack(tiles)
-
-
-def _truth_text(truth: int | Tensor, labels: Sequence[str]) -> str:
-    if isinstance(truth, int):
-        return labels[truth]
-    shares = zip(labels, truth.tolist(), strict=True)
-    return ", ".join(f"{label} {share:.0%}" for label, share in shares if share >= 0.005)
 
 
 def _tile(pixels: Pixels, caption: str, name: str) -> Pixels:

@@ -136,12 +136,10 @@ def read(path: Path) -> dict[str, Any]:
         # torch itself does not notice when numbers have changed on the disk.
         with ZipFile(path) as archive:
             if archive.testzip():
-                raise ModelError(str(path), "is damaged", _AFRESH)
+                raise ValueError("a checksum is wrong")
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise MissingFileError(str(path), "no such checkpoint", _AFRESH) from error
-    except ModelError:
-        raise
     except Exception as error:  # Unpickling raises whatever damaged bytes lead it to.
         raise ModelError(str(path), "is damaged, or not a checkpoint", _AFRESH) from error
     if not isinstance(checkpoint, dict):

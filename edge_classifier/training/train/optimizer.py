@@ -17,7 +17,7 @@ def rate_factor(step: int, steps: int, warm_up: float) -> float:
 
     Loshchilov & Hutter, "SGDR", 2017, equation 5, without restarts.
     """
-    # Of few steps a small share is none at all, and the first ones would do most harm.
+    # Of few steps a small share is less than one, and the first ones would do most harm.
     rise = max(round(warm_up * steps), min(_LEAST_RISE, steps // 4)) if warm_up else 0
     if step < rise:
         return (step + 1) / rise

@@ -13,7 +13,7 @@ from edge_classifier.training.data.examples import PictureExamples
 from edge_classifier.training.report.run_report import augmentation_picture
 from edge_classifier.training.settings import Augment
 from edge_classifier.vision.preprocess import Pixels
-from tests.training.workshop import CONTRACT, draw_pictures
+from tests.training.small_job import CONTRACT, draw_pictures
 
 OFF = Augment(flip=False, rotation_deg=0, zoom=0, contrast=0, brightness=0, colour=0)
 STRONG = Augment(rotation_deg=180, zoom=0.9, contrast=1, brightness=1, colour=1)

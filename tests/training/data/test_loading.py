@@ -22,7 +22,7 @@ from edge_classifier.training.settings import Augment
 from edge_classifier.training.train.devices import World
 from edge_classifier.vision.pictures import load_picture
 from edge_classifier.vision.preprocess import limit_opencv_threads
-from tests.training.workshop import CONTRACT, draw_pictures
+from tests.training.small_job import CONTRACT, draw_pictures
 
 ALONE = World()
 

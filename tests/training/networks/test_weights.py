@@ -278,7 +278,7 @@ def test_build_padding_and_eps_follow_the_checkpoint(tmp_path: Path) -> None:
 def test_read_keras_weights_of_another_network_name_the_layers_that_lack(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["conv1_conv/conv1_conv/kernel:0"] = np.zeros((7, 7, 3, 64), np.float32)
-    with pytest.raises(ModelError, match=r"no MobileNetV2 of Keras.*ResNet.*such as Conv1"):
+    with pytest.raises(ModelError, match=r"not a MobileNetV2 of Keras.*ResNet.*such as Conv1"):
         weights.read(tmp_path / "a.h5")
 
 
@@ -323,7 +323,7 @@ def test_build_a_checkpoint_of_another_architecture_says_what_it_looks_like(
     with pytest.raises(ModelError) as caught:
         build(chosen(tmp_path / "a.pth"), CLASSES)
     assert said in caught.value.problem
-    assert "is no MobileNetV2" in caught.value.problem
+    assert "is not a MobileNetV2" in caught.value.problem
     assert "MobileNetV2 of width 0.35 is wanted" in str(caught.value)
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.conftest import REPOSITORY
-from tests.training.workshop import HISTORY, WEIGHTS, write_job
+from tests.training.small_job import HISTORY, WEIGHTS, write_job
 
 JOB: dict[str, Any] = {
     "plan": {
@@ -37,7 +37,7 @@ TWO = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-p
 def run_job(folder: Path, command: tuple[str, ...]) -> str:
     """Train in a process of its own, or several; what they said."""
     folder.mkdir()
-    arguments = ("-m", "tests.training.workshop", str(write_job(folder, **JOB)))
+    arguments = ("-m", "tests.training.small_job", str(write_job(folder, **JOB)))
     done = subprocess.run(
         (*command, *arguments),
         cwd=REPOSITORY,

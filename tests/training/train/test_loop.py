@@ -18,13 +18,13 @@ from edge_classifier.errors import ConfigurationError, ModelError, OutputError
 from edge_classifier.progress import LogProgress
 from edge_classifier.training.data.examples import FeatureExamples, PictureExamples
 from edge_classifier.training.settings import Augment
-from edge_classifier.training.train import checkpoints
-from edge_classifier.training.train.devices import choose_hardware
+from edge_classifier.training.train import checkpoints, loop
+from edge_classifier.training.train.devices import Hardware, choose_hardware
 from edge_classifier.training.train.loop import compute, fit
 from edge_classifier.training.train.optimizer import rate_factor
 from edge_classifier.training.train.plan import Plan, RunOptions, best_of
 from tests.smalldisk import fill, tmpfs
-from tests.training.workshop import CONTRACT, draw_pictures, small_network, train, weights
+from tests.training.small_job import CONTRACT, draw_pictures, small_network, train, weights
 
 HEAD = Plan(stage="head", epochs=4, batch=8, rate=0.05)
 FINETUNE = Plan(stage="finetune", epochs=2, batch=8, rate=1e-3)
@@ -229,6 +229,38 @@ def test_device_auto_takes_what_is_there_in_full_precision_on_a_cpu() -> None:
     chosen = choose_hardware("auto", "mixed")
     if not torch.cuda.is_available() and not torch.backends.mps.is_available():
         assert (chosen.device.type, chosen.autocast) == ("cpu", None)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_mixed_precision_learns_and_resumes(
+    dtype: torch.dtype, options: RunOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mixed = Hardware(torch.device("cpu"), dtype)
+    monkeypatch.setattr(loop, "choose_hardware", lambda *_: mixed)
+    seen: list[torch.dtype] = []
+    head = linear()
+    head.register_forward_hook(lambda _module, _given, output: seen.append(output.dtype))
+    whole = fit(head, HEAD, separable(), separable(12), options)
+    assert set(seen) == {dtype}
+    assert whole[-1].held_accuracy == 1
+    assert head.weight.dtype == torch.float32
+
+    def stop_at_half(done: float) -> None:
+        if done == 0.5:
+            raise KeyboardInterrupt
+
+    folder = options.folder.with_name("stopped")
+    stopped = replace(options, folder=folder)
+    plan = replace(HEAD, on_step=stop_at_half)
+    with pytest.raises(KeyboardInterrupt):
+        fit(linear(), plan, separable(), separable(12), stopped)
+    again = linear()
+    resumed = replace(stopped, resume=True)
+    history = fit(again, HEAD, separable(), separable(12), resumed)
+    assert [replace(epoch, seconds=0) for epoch in history] == [
+        replace(epoch, seconds=0) for epoch in whole
+    ]
+    torch.testing.assert_close(weights(again), weights(head), rtol=0, atol=0)
 
 
 def test_interrupt_reaches_the_caller_and_ctrl_c_works_again(options: RunOptions) -> None:

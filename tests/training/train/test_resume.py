@@ -15,7 +15,7 @@ import torch
 
 from edge_classifier.training.train.plan import Plan, RunOptions
 from tests.conftest import REPOSITORY
-from tests.training.workshop import WAITING, small_network, train, weights, write_job
+from tests.training.small_job import WAITING, small_network, train, weights, write_job
 from tests.waiting import eventually
 
 PLAN: dict[str, Any] = {"stage": "finetune", "epochs": 3, "batch": 8, "rate": 1e-3, "patience": 1}
@@ -25,7 +25,7 @@ PLAN: dict[str, Any] = {"stage": "finetune", "epochs": 3, "batch": 8, "rate": 1e
 def job_that_waits(folder: Path, **changes: Any) -> Iterator[subprocess.Popen[str]]:
     """A training process in a group of its own, stopped in the middle of its second epoch."""
     job = write_job(folder, wait_at=0.5, plan=PLAN, **changes)
-    command = [sys.executable, "-W", "error", "-m", "tests.training.workshop", str(job)]
+    command = [sys.executable, "-W", "error", "-m", "tests.training.small_job", str(job)]
     with subprocess.Popen(
         command,
         cwd=REPOSITORY,

@@ -33,8 +33,8 @@ from edge_classifier.training.settings import (
 )
 from edge_classifier.training.train import stages
 from edge_classifier.training.train.plan import RunOptions
-from tests.training.rehearsal import Rehearsal
 from tests.training.shapes import SIDE, WIDTH, draw_classes, draw_other, one_thread
+from tests.training.small_run import SmallRun
 
 CPU = Machine(device="cpu", workers=0)
 
@@ -72,8 +72,8 @@ class Stages:
 
 
 @pytest.fixture
-def some(material: Material, rehearsal: Rehearsal, tmp_path: Path) -> Stages:
-    return Stages(material, rehearsal.weights, tmp_path / "run")
+def some(material: Material, small_run: SmallRun, tmp_path: Path) -> Stages:
+    return Stages(material, small_run.weights, tmp_path / "run")
 
 
 def build(job: stages.Job) -> Convnet:

@@ -16,7 +16,8 @@ from edge_classifier import samples
 from edge_classifier.web.api import api
 from edge_classifier.web.api.problems import ProblemDetails
 from tests.conftest import REPOSITORY
-from tests.mosquitto import HOST, Broker
+from tests.mosquitto import Broker
+from tests.ports import HOST
 from tests.waiting import eventually
 from tests.web.recording import Sender, event_payload
 from tests.web.serving import PASSWORD, Page, hidden_token, web

@@ -12,7 +12,8 @@ from edge_classifier.web.apps import Services
 from edge_classifier.web.live.live_view import LiveView
 from edge_classifier.web.recorder.recorder import Recorder
 from edge_classifier.web.settings import WebMqttSettings, WebSettings
-from tests.mosquitto import HOST, Broker
+from tests.mosquitto import Broker
+from tests.ports import HOST
 from tests.waiting import eventually
 from tests.web import making
 from tests.web.api.client import Program, program

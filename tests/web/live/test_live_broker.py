@@ -16,7 +16,8 @@ from edge_classifier.web.live.live_state import LiveState
 from edge_classifier.web.live.live_view import LiveView
 from edge_classifier.web.live.stream import Stream
 from edge_classifier.web.settings import ServerSettings, WebMqttSettings, WebSettings
-from tests.mosquitto import HOST, Broker, Listener, free_port, password_file
+from tests.mosquitto import Broker, Listener, password_file
+from tests.ports import HOST, free_port
 from tests.waiting import eventually
 
 ROOT = "edge-classifier/pi"

@@ -27,7 +27,8 @@ from edge_classifier.web.recorder.writer import RecordWriter
 from edge_classifier.web.records import picture_storage as store
 from edge_classifier.web.settings import RecordingSettings as RecordSettings
 from edge_classifier.web.settings import WebMqttSettings
-from tests.mosquitto import HOST, Broker, authority, password_file
+from tests.mosquitto import Broker, authority, password_file
+from tests.ports import HOST
 from tests.smalldisk import fill, tmpfs
 from tests.waiting import eventually
 from tests.web.conftest import FOLDERS, SETTINGS
@@ -526,7 +527,7 @@ def test_process_says_when_it_is_connected_and_what_it_did(
         assert process.stop(within_s=5) == 0
         assert "connected to the broker" in process.log
         assert "recording has ended: 2 new events" in process.log
-    assert f"Received DISCONNECT from {process.client_id}" in broker.log
+    eventually(lambda: f"Received DISCONNECT from {process.client_id}" in broker.log)
 
 
 def test_process_that_is_killed_again_and_again_loses_nothing(
@@ -587,7 +588,7 @@ def test_process_on_a_full_disk_acknowledges_nothing_and_goes_on_when_there_is_r
             (disk / "filler").unlink()
             process.until(lambda: process.has(1100), within_s=60)
             process.until(lambda: process.rows(PICTURED) == [50])
-            assert "recording goes on" in process.log
+            process.until(lambda: "recording goes on" in process.log)
             assert process.log.count("nothing can be recorded") == 1
             assert process.rows() == list(range(1100))
 

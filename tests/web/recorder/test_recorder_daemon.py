@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.mosquitto import Broker, Listener, free_port
+from tests.mosquitto import Broker, Listener
+from tests.ports import free_port
 from tests.running_daemon import HASTY, Daemon, Remote, colours, model
 from tests.web.recording import Process, Sender
 
@@ -33,6 +34,8 @@ def test_events_of_a_real_daemon_are_recorded_with_their_pictures(tmp_path: Path
         with recorder.running(), daemon.running():
             recorder.until(lambda: recorder.has_more_than(10), within_s=60)
             assert daemon.stop() == 0
+            # The last word: all events were there before.
+            recorder.until(lambda: remote.availability() == "offline")
             events = remote.events("door")
             recorder.until(lambda: recorder.has(len(events)))
             recorder.until(lambda: recorder.rows(PICTURED)[0] >= len(events) - 1)

@@ -1,7 +1,7 @@
 """The review page, with plain forms and as its script uses it."""
 
 import re
-from uuid import uuid4
+from uuid import UUID
 
 import pytest
 from django.db import connection
@@ -101,7 +101,7 @@ def test_review_link_to_a_record_shows_it_though_it_is_reviewed(reviewer: Client
 
 
 @pytest.mark.parametrize(
-    "query", ["after=x", f"after={uuid4()}", "camera=x", "camera=99", "source=x", "record=x"]
+    "query", ["after=x", f"after={UUID(int=23)}", "camera=x", "camera=99", "source=x", "record=x"]
 )
 def test_review_with_a_strange_query_is_a_page(reviewer: Client, query: str) -> None:
     making.upload("cat")

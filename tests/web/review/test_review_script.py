@@ -11,7 +11,7 @@ from tests import browsing
 from tests.waiting import eventually
 from tests.web import making
 
-from playwright.sync_api import Browser, Page, expect  # isort: skip (tests.browsing may skip)
+from playwright.sync_api import Browser, Page, Route, expect  # isort: skip (tests.browsing may skip)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -80,15 +80,15 @@ def test_script_fetches_more_pictures_before_they_are_wanted(tab: Page) -> None:
 def test_script_verdict_that_is_not_taken_is_told_and_sent_again(tab: Page) -> None:
     (record,) = pictures(1)
     tab.goto("/review")
-    answers = iter([503])
 
-    def refuse_once(route: object) -> None:
-        status = next(answers, None)
-        route.fulfill(status=status) if status else route.continue_()  # type: ignore[attr-defined]
+    def refuse(route: Route) -> None:
+        route.fulfill(status=503)
 
-    tab.route("**/review/*", refuse_once)
+    tab.route("**/review/*", refuse)
     tab.keyboard.press("y")
+    # Refused until it was seen: the attempt that succeeds takes the message away.
     expect(tab.locator("#unsaved")).to_contain_text("Not saved yet: 1")
+    tab.unroute("**/review/*", refuse)
     expect(tab.locator("#unsaved")).to_be_hidden()
     assert verdict(record) == "confirmed"
 

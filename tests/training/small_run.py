@@ -21,7 +21,7 @@ MODULE = ("-m", "edge_classifier")
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsal:
+class SmallRun:
     """What a run is started with; its command runs in ``folder``."""
 
     folder: Path
@@ -93,13 +93,13 @@ class Rehearsal:
         return {**os.environ, **home, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "error"}
 
 
-def prepare(folder: Path) -> Rehearsal:
+def prepare(folder: Path) -> SmallRun:
     """Draw the pictures, and make first weights."""
     from tests.training import shapes  # Here: it imports torch, which need not be installed.
 
-    rehearsal = Rehearsal(folder)
-    shapes.draw_classes(rehearsal.data)
-    shapes.draw_other(rehearsal.other)
-    shapes.write_first_weights(rehearsal.weights)
+    small_run = SmallRun(folder)
+    shapes.draw_classes(small_run.data)
+    shapes.draw_other(small_run.other)
+    shapes.write_first_weights(small_run.weights)
     (folder / "home").mkdir()
-    return rehearsal
+    return small_run

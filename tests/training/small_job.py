@@ -1,6 +1,6 @@
 """A training small enough for tests, in this process or in one of its own.
 
-``python -m tests.training.workshop JOB.json`` does the job and leaves the weights behind.
+``python -m tests.training.small_job JOB.json`` does the job and leaves the weights behind.
 """
 
 import json
