@@ -14,7 +14,7 @@ Prepare = Callable[[Frame], Prepared]
 
 # Seconds that a camera must have been back for its next failure to count as the first.
 STEADY_S = 10.0
-# Longest wait without looking round.
+# Longest wait without a check.
 _WAIT_S = 1.0
 
 
@@ -28,8 +28,8 @@ class CapturedFrame:
     number: int
     # The frame as the network wants it, if there is a ``prepare``.
     prepared: Prepared | None = None
-    # Counts how often the camera was opened: another number is a gap in what was seen.
-    connection: int = 0
+    # Which opening of the camera it is from: another number is a gap in what was seen.
+    opening: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,9 @@ class FrameSlot:
     touched. ``wake`` is called when there is something new; it must not block.
     """
 
-    def __init__(self, wake: Callable[[], None], clock: Clock, utc: Clock = time.time) -> None:
+    def __init__(
+        self, wake: Callable[[], None], clock: Clock, utc: Callable[[], float] = time.time
+    ) -> None:
         # Monotonic seconds: frames captured before are of no use to the pipeline.
         self.wanted_from = 0.0
         # What the reader makes of each frame, in its thread, before it stores it here.
@@ -160,10 +162,10 @@ class FrameSlot:
         with self._changed:
             self._require_current(reader)
 
-    # The pipeline's side.
+    # The side of ``CameraCapture``.
 
     def replace_reader(self) -> int:
-        """Shut out the present reader; the number of the next one."""
+        """Shut out the current reader; the number of the next one."""
         with self._changed:
             self._reader += 1
             self._changed.notify_all()
@@ -189,13 +191,13 @@ class FrameSlot:
             if self._newest is None or self._clock() < self.wanted_from:
                 return None
             (frame, at, number, prepared), self._newest = self._newest, None
-            connection = self._opened
+            opening = self._opened
             self._changed.notify_all()
             if at is not None and at.monotonic < self.wanted_from:
                 self._dropped += 1
                 return None
         at = at or Moment(self._utc(), self._clock())
-        return CapturedFrame(frame, at, number, prepared, connection)
+        return CapturedFrame(frame, at, number, prepared, opening)
 
     def status(self, hung: int) -> CameraStatus:
         """A consistent picture of now; ``hung`` is what the slot cannot know."""

@@ -37,7 +37,7 @@ class CameraReader:
         black_frames: BlackFrameDetector,
         *,
         clock: Clock,
-        utc: Clock,
+        utc: Callable[[], float],
         random: Callable[[], float],
     ) -> None:
         """``number``: this reader's at ``slot``."""
@@ -71,7 +71,7 @@ class CameraReader:
             self._slot.mark_ended(self._number, str(end))
         except CameraError as error:
             self._slot.mark_lost(self._number, str(error))
-        except Exception as error:  # noqa: BLE001 (else an unknown driver's mood ends the thread)
+        except Exception as error:  # noqa: BLE001 (else an unexpected error of a driver ends the thread)
             # The text stays out: it may hold an address with a password.
             kind = type(error).__name__
             _log.debug("%s: unexpected %s", self._name, kind, exc_info=True)

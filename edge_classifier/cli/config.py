@@ -41,7 +41,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--camera", default="0", metavar="SOURCE", help="its source (default: %(default)s)"
     )
     init.add_argument("--broker", metavar="HOST", help="MQTT's host (default: localhost)")
-    check = add_action(actions, "check", _check, "tell everything that is wrong with the settings")
+    check = add_action(actions, "check", _check, "print everything that is wrong with the settings")
     add_settings_arguments(check)
     check.add_argument("--labels", action="store_true", help="load the model to check label names")
     check.add_argument("--json", action="store_true", help="print JSON")

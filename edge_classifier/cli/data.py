@@ -22,7 +22,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the sub-commands."""
     actions = parser.add_subparsers(required=True, metavar="check|sort")
     check = add_action(
-        actions, "check", _check, "tell what is wrong with class folders of pictures"
+        actions, "check", _check, "print what is wrong with class folders of pictures"
     )
     check.add_argument("data", type=Path, metavar="DATA", help="a folder with one folder a class")
     check.add_argument(

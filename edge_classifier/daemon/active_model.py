@@ -117,7 +117,10 @@ class ModelFiles:
         with source:
             facts = os.fstat(source.fileno())
             if not stat.S_ISREG(facts.st_mode) or facts.st_size > LARGEST_BYTES:
-                raise ModelError(upload.name, f"is no file of up to {LARGEST_BYTES // 10**6} MB")
+                raise ModelError(
+                    upload.name,
+                    f"is not a regular file, or larger than {LARGEST_BYTES // 10**6} MB",
+                )
             try:
                 self.copies.mkdir(mode=0o700, exist_ok=True)
                 for old in self.copies.iterdir():

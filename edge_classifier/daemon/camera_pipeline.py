@@ -91,13 +91,13 @@ class CameraPipeline:
         capture: FrameSupply,
         outputs: DaemonOutputs,
         *,
-        before: CameraState | None = None,
+        restored: CameraState | None = None,
         override: CameraOverride = CameraOverride(),
         clock: Clock = time.monotonic,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
         minute_of_day: Callable[[], int] | None = None,
     ) -> None:
-        """``before``: what the camera showed in an earlier life."""
+        """``restored``: what the camera showed before the restart."""
         self.name = name
         self.capture = capture
         self.override = override
@@ -105,10 +105,10 @@ class CameraPipeline:
         self._clock = clock
         self._new_id = new_id
         self._minute_of_day = minute_of_day or _local_minute
-        self._decision = initial_state(before.label if before else UNKNOWN)
-        self._seq = before.seq if before else 0
+        self._decision = initial_state(restored.label if restored else UNKNOWN)
+        self._seq = restored.seq if restored else 0
         # What is shown until the first verdict.
-        self._shown = before or CameraState.without_label(name, model.id, time.time())
+        self._shown = restored or CameraState.without_label(name, model.id, time.time())
         self._verdict: Verdict | None = None
         self._verdict_at = self._shown.at
         self._snapshot_requested = False
@@ -126,14 +126,14 @@ class CameraPipeline:
         Raises UnknownLabelsError and changes nothing when the settings name labels that the model
         does not have.
         """
-        before = self._configured_rules
+        old_rules = self._configured_rules
         # Averages and waiting times belong to their rules: these stay where they still hold.
-        if (model.labels, settings.decision) != (self.model.labels, before.decision):
+        if (model.labels, settings.decision) != (self.model.labels, old_rules.decision):
             self._configured_rules = rules_for(model.labels, settings.decision)
         self.settings, self._snapshots, self.model = settings, snapshots, model
         self._quiet = tuple(quiet_minutes(hours) for hours in settings.quiet_hours)
         # None: a gap, such as the camera's being away.
-        self._connection: int | None = None
+        self._opening: int | None = None
         # Of the frame that was classified last; only behind a motion gate.
         self._scores: NDArray[np.float32] | None = None
         self._classified_at = self._due = -inf
@@ -194,7 +194,7 @@ class CameraPipeline:
         elif self._quiet and is_quiet(self._quiet, self._minute_of_day()):
             idle = Reason.QUIET_HOURS
         if idle:
-            self._connection = None
+            self._opening = None
             self.capture.wanted_from = at_s + _IDLE_LOOK_S
             result = FrameResult(captured, idle, age_ms)
         else:
@@ -233,9 +233,9 @@ class CameraPipeline:
     def _decide(self, captured: CapturedFrame, scored: ScoredFrame, age_ms: float) -> FrameResult:
         """What the scores lead to, together with those before them."""
         started = self._clock()
-        if captured.connection != self._connection:
+        if captured.opening != self._opening:
             # A label has not held while the camera was away or idle, nor has it been lost for it.
-            self._connection = captured.connection
+            self._opening = captured.opening
             self._decision = resume(self._decision, captured.at.monotonic)
         self._decision, verdict = step(
             self.rules, self._decision, scored.scores, captured.at.monotonic

@@ -187,7 +187,7 @@ class CommandHandler:
             _log.exception("request %s failed", command)
 
     def _respond(self, request: Request, outcome: Mapping[str, Any] | Exception) -> None:
-        """Any thread."""
+        """Publish and log the outcome; any thread."""
         if isinstance(outcome, Exception):
             _log.warning("request %s failed: %s", request.command, outcome)
             error = RequestError(str(outcome), request.transaction)

@@ -28,7 +28,7 @@ from edge_classifier.mqtt.codec.device_payloads import info_payload
 
 _log = logging.getLogger(__name__)
 
-# For the main loop to come round; it never takes so long unless it hangs.
+# For the main loop to complete a turn; it never takes so long unless it hangs.
 _TAKE_OVER_S = 60.0
 # Changes that may wait: people ask by hand, so more is a mistake.
 MAX_WAITING = 16
@@ -80,7 +80,7 @@ class ActiveConfiguration:
         cameras: Cameras,
         outputs: DaemonOutputs,
     ) -> None:
-        """``requested_model``: the one that was asked for in an earlier life, if any.
+        """``requested_model``: the one that was asked for before the restart, if any.
 
         ``post`` has something done in the main loop; False when too much is waiting there.
         """
@@ -134,8 +134,8 @@ class ActiveConfiguration:
             except (UnknownLabelsError, EdgeClassifierError) as error:
                 done(error)
                 return
-            waiting = compare(self._started_with, settings).restart_required
-            done({"changed": list(live), "restart_required": list(waiting)})
+            restart_required = compare(self._started_with, settings).restart_required
+            done({"changed": list(live), "restart_required": list(restart_required)})
 
         self._do_in_background(read, done)
 
@@ -193,15 +193,15 @@ class ActiveConfiguration:
 
     def _take_over(self, action: Callable[[], None]) -> None:
         """Have ``action`` done in the main loop, and wait: the next change builds on this one."""
-        done = threading.Event()
+        applied = threading.Event()
 
         def act() -> None:
             action()
-            done.set()
+            applied.set()
 
         if not self._post(act):
             raise UnavailableError("the main loop", "too much is waiting", "Try again later")
-        done.wait(_TAKE_OVER_S)
+        applied.wait(_TAKE_OVER_S)
 
     def _apply(self, settings: Settings, model: ActiveModel) -> None:
         """Let settings and a model take over, or raise and leave everything as it is.
@@ -257,5 +257,7 @@ def log_reload(outcome: Mapping[str, Any] | Exception) -> None:
         _log.error("the configuration was not taken, the old one stays: %s", outcome)
     else:
         changed = ", ".join(outcome["changed"]) or "nothing"
-        waiting = ", ".join(outcome["restart_required"]) or "nothing"
-        _log.info("configuration taken; changed: %s; needs a restart: %s", changed, waiting)
+        restart_required = ", ".join(outcome["restart_required"]) or "nothing"
+        _log.info(
+            "configuration taken; changed: %s; needs a restart: %s", changed, restart_required
+        )

@@ -156,10 +156,11 @@ class Service:
         closed = self._cameras.stop(_CLOSING_S)
         if self._server:
             self._server.stop()
+        offline = "published" if connected else "not published (no connection)"
         _log.info(
-            "stopped; cameras %s, broker %s, pictures %s",
-            "closed" if closed else "left to their drivers",
-            "not told" if not clean else "told" if connected else "away",
+            "stopped; cameras %s, offline %s, pictures %s",
+            "closed" if closed else "not closed (a driver hangs)",
+            offline if clean else "not published",
             "written" if kept else "not all written",
         )
         return closed
@@ -229,7 +230,7 @@ def state_folder(device: DeviceSettings, environment: Mapping[str, str] = os.env
 
 
 def _camera_overrides(remembered: Mapping[str, Any]) -> Mapping[str, CameraOverride]:
-    """What was set over MQTT in earlier lives."""
+    """What was set over MQTT before the restart."""
     cameras = remembered.get("cameras", {})
     # Key by key: another version may have kept others as well.
     return {

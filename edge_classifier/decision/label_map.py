@@ -59,8 +59,8 @@ class LabelMap:
         return np.minimum(sums, 1.0, out=sums)
 
 
-def label_map(labels: Sequence[str], rules: DecisionSettings) -> LabelMap:
-    """The labels that ``rules`` leave of a model's ``labels``, one a class.
+def label_map(labels: Sequence[str], decision: DecisionSettings) -> LabelMap:
+    """The labels that ``decision`` leaves of a model's ``labels``, one a class.
 
     A label in the settings means every class of that very name, or else every one that differs in
     upper and lower case alone. Classes that end under one name count as one label: the members of
@@ -70,9 +70,9 @@ def label_map(labels: Sequence[str], rules: DecisionSettings) -> LabelMap:
     Raises UnknownLabelsError with every label that the model does not have, that is claimed twice,
     or that has thresholds and is not decided on; and if no label is left.
     """
-    class_names, problems = _names_of_classes(labels, rules)
+    class_names, problems = _names_of_classes(labels, decision)
     names = tuple(dict.fromkeys(name for name in class_names if name is not None))
-    for label in rules.labels:
+    for label in decision.labels:
         if positions_of(label, labels) and not positions_of(label, names):
             problems.append(f"labels.{label}: it is ignored, or counts as another label")
         elif not positions_of(label, names):
@@ -100,16 +100,16 @@ def positions_of(wanted: str, labels: Sequence[str]) -> list[int]:
 
 
 def _names_of_classes(
-    labels: Sequence[str], rules: DecisionSettings
+    labels: Sequence[str], decision: DecisionSettings
 ) -> tuple[list[str | None], list[str]]:
     """The name under which each class is decided on, None for ignored; and what is wrong."""
     # Each setting's key, the model's label in it, and that label's new name.
     renamings: list[tuple[str, str, str | None]] = [
-        *(("ignore", label, None) for label in rules.ignore),
-        *(("aliases", label, name) for label, name in rules.aliases.items()),
+        *(("ignore", label, None) for label in decision.ignore),
+        *(("aliases", label, name) for label, name in decision.aliases.items()),
         *(
             (f"groups.{name}", label, name)
-            for name, members in rules.groups.items()
+            for name, members in decision.groups.items()
             for label in members
         ),
     ]

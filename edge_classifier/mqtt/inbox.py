@@ -51,7 +51,7 @@ class PublisherInbox:
     def put_updates(
         self, updates: Mapping[UpdateKey, Action], event: LabelChange | None = None
     ) -> None:
-        """All of one call come in one batch."""
+        """Queue updates, and perhaps an event, for one turn."""
         with self._filled:
             if event is not None:
                 self._batch.events.append(event)
@@ -62,7 +62,7 @@ class PublisherInbox:
             self._filled.notify()
 
     def put_task(self, name: str, action: Action) -> None:
-        """One of those that each count."""
+        """Queue a task; the newest is dropped when too many wait."""
         with self._filled:
             if len(self._batch.tasks) < _MAX_TASKS:
                 self._batch.tasks.append((name, action))
@@ -71,7 +71,7 @@ class PublisherInbox:
             self._filled.notify()
 
     def put_connection_event(self, event: ConnectionEvent) -> None:
-        """What the connection tells."""
+        """Queue an event of the connection."""
         with self._filled:
             if len(self._batch.connection_events) >= _MAX_CONNECTION_EVENTS:
                 self._shorten_connection_events()

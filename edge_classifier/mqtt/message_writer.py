@@ -23,7 +23,7 @@ from edge_classifier.mqtt.codec.camera_payloads import (
     state_payload,
 )
 from edge_classifier.mqtt.codec.device_payloads import availability_payload
-from edge_classifier.mqtt.codec.json_fields import encoded, kept
+from edge_classifier.mqtt.codec.json_fields import decoded_or_empty, encoded
 from edge_classifier.mqtt.discovery import DiscoveredDevice, discovery_payload
 from edge_classifier.mqtt.outbox import Outbox
 from edge_classifier.mqtt.outbox_database import QueuedEvent
@@ -283,7 +283,7 @@ class MessageWriter:
 def restored_states(remembered: Mapping[str, str]) -> dict[str, CameraState]:
     """The states among what is remembered, by camera."""
     found = {
-        key.removeprefix(_STATE): restored_state(kept(text))
+        key.removeprefix(_STATE): restored_state(decoded_or_empty(text))
         for key, text in remembered.items()
         if key.startswith(_STATE)
     }

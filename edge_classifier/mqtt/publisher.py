@@ -17,7 +17,7 @@ from typing import Any
 from edge_classifier.config import settings
 from edge_classifier.core.events import CameraState, LabelChange
 from edge_classifier.mqtt.codec.camera_payloads import Names
-from edge_classifier.mqtt.codec.json_fields import encoded, kept
+from edge_classifier.mqtt.codec.json_fields import decoded_or_empty, encoded
 from edge_classifier.mqtt.connection import ConnectionOptions
 from edge_classifier.mqtt.inbox import PublisherInbox, UpdateKey
 from edge_classifier.mqtt.message_writer import (
@@ -85,7 +85,7 @@ class Publisher:
         self._sender = Sender(
             self._outbox, retained, topics, boot, clock=clock, utc=utc, on_published=on_published
         )
-        self._worker = PublisherThread(
+        self._publisher_thread = PublisherThread(
             mqtt,
             topics,
             ConnectionOptions(
@@ -103,25 +103,27 @@ class Publisher:
             random,
         )
         self._remembered: dict[str, str] | None = None
-        self._thread = threading.Thread(target=self._worker.run, name="publisher", daemon=True)
+        self._os_thread = threading.Thread(
+            target=self._publisher_thread.run, name="publisher", daemon=True
+        )
 
     @property
     def status(self) -> PublisherStatus:
         """As of the thread's last turn, at most about a second ago."""
-        return self._worker.status
+        return self._publisher_thread.status
 
     def remembered(self) -> dict[str, Any]:
-        """What ``remember`` was given in earlier lives. To be called before ``start``."""
-        return {key: kept(text) for key, text in self._open_outbox().items()}
+        """What ``remember`` was given before the restart. To be called before ``start``."""
+        return {key: decoded_or_empty(text) for key, text in self._open_outbox().items()}
 
     def states(self) -> dict[str, CameraState]:
-        """The last states of earlier lives, by camera. To be called before ``start``."""
+        """The last states from before the restart, by camera. To be called before ``start``."""
         return restored_states(self._open_outbox())
 
     def start(self) -> None:
         """Start the thread."""
         self._writer.restore(self._open_outbox())
-        self._thread.start()
+        self._os_thread.start()
 
     def follow_cameras(self, cameras: Mapping[str, str]) -> None:
         """The cameras that there are from now on, name to title; what is kept of others goes."""
@@ -179,7 +181,7 @@ class Publisher:
 
     def clear_outbox(self) -> None:
         """Forget the events that wait."""
-        self._inbox.put_task("clear", self._worker.clear_outbox)
+        self._inbox.put_task("clear", self._publisher_thread.clear_outbox)
 
     def stop(self, within_s: float) -> bool:
         """Say ``offline``, and end; whether all went as it should.
@@ -187,11 +189,11 @@ class Publisher:
         That is: everything is on disk and, where there is a connection, the broker has
         acknowledged ``offline`` within the limit.
         """
-        if self._thread.ident is None:
+        if self._os_thread.ident is None:
             return self._outbox.close()
-        self._worker.end(self._clock() + within_s)
-        self._thread.join(within_s + _CLOSE_S)
-        return self._worker.is_clean
+        self._publisher_thread.end(self._clock() + within_s)
+        self._os_thread.join(within_s + _CLOSE_S)
+        return self._publisher_thread.is_clean
 
     def _put(self, key: UpdateKey, action: Callable[[], None]) -> None:
         self._inbox.put_updates({key: action})

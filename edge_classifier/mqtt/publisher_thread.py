@@ -40,7 +40,7 @@ _MAX_REQUEST_BYTES = 16_384
 # at once.
 _HOME_ASSISTANT_S = 5.0
 # For the last packet to leave.
-_HANG_UP_S = 1.0
+_DISCONNECT_S = 1.0
 _BUG = "internal error"
 
 
@@ -99,7 +99,9 @@ class PublisherThread:
         self._on_request = on_request
         self._clock = clock
         self._random = random
-        self._reconnector = Reconnector(self._dial, clock=clock, random=random, on_drop=sender.end)
+        self._reconnector = Reconnector(
+            self._connect, clock=clock, random=random, on_drop=sender.end
+        )
         # When all that is retained goes out again, because Home Assistant has started.
         self._renew_at: float | None = None
         self._ignored = 0
@@ -122,7 +124,7 @@ class PublisherThread:
         _log.warning("forgot %d waiting events, as asked", self._outbox.clear())
 
     def run(self) -> None:
-        """The thread."""
+        """Take turns until ``end``."""
         while not self._ending.is_set():
             try:
                 self._turn(self._inbox.take(self._wait_s()))
@@ -162,9 +164,9 @@ class PublisherThread:
     def _take_in(self, batch: Batch) -> None:
         """All but the pictures; what cannot be taken does not cost the rest of its batch."""
         self._take_events(batch)
-        for signal in batch.connection_events:
+        for event in batch.connection_events:
             # Half taken, it leaves a connection of which nobody knows what it has carried.
-            if not self._attempt(type(signal).__name__, partial(self._on_event, signal)):
+            if not self._attempt(type(event).__name__, partial(self._on_connection_event, event)):
                 self._reconnector.drop(_BUG)
         for (kind, name), update in batch.updates.items():
             if kind != SNAPSHOT:
@@ -189,7 +191,7 @@ class PublisherThread:
 
     # --- the connection -----------------------------------------------------------------------
 
-    def _dial(self, number: int) -> BrokerConnection:
+    def _connect(self, number: int) -> BrokerConnection:
         connection = BrokerConnection(
             number,
             self._mqtt,
@@ -197,10 +199,10 @@ class PublisherThread:
             self._inbox.put_connection_event,
             self._on_message,
         )
-        connection.dial()
+        connection.connect()
         return connection
 
-    def _on_event(self, event: ConnectionEvent) -> None:
+    def _on_connection_event(self, event: ConnectionEvent) -> None:
         if not self._reconnector.is_current(event.connection):
             return
         match event:
@@ -214,7 +216,9 @@ class PublisherThread:
             case Acknowledged():
                 self._sender.confirm(event.mid, event.problem)
             case SubscriptionRefused():
-                self._sender.problem = f"the broker lets no requests through: {event.problem}"
+                self._sender.problem = (
+                    f"the broker refuses the subscription to requests: {event.problem}"
+                )
                 _log.warning(self._sender.problem)
             case ConnectionLost():
                 self._reconnector.drop(event.problem)
@@ -242,15 +246,15 @@ class PublisherThread:
     def _finish(self) -> bool:
         try:
             self._turn(self._inbox.take(0))
-            is_told = self._say_offline() if self._reconnector.connection else True
+            offline_acknowledged = self._say_offline() if self._reconnector.connection else True
             left_s = self._deadline - self._clock()
             # A process that ended at once would cut the connection, and the will would be sent.
-            self._reconnector.close(max(0.0, min(_HANG_UP_S, left_s)))
+            self._reconnector.close(max(0.0, min(_DISCONNECT_S, left_s)))
             self._take_events(self._inbox.take(0))
         except Exception:  # noqa: BLE001 (whatever happens, the outbox is to be closed)
             _log.exception("the publisher did not end well")
-            is_told = False
-        return self._outbox.close() and is_told
+            offline_acknowledged = False
+        return self._outbox.close() and offline_acknowledged
 
     def _say_offline(self) -> bool:
         """Whether the broker has acknowledged it, within the limit."""

@@ -90,7 +90,7 @@ class Sender:
         self._in_flight.clear()
         self._held.clear()
         self._retained.lost()
-        self._outbox.rewind()
+        self._outbox.forget_in_flight()
 
     def confirm(self, mid: int, problem: str) -> None:
         """Message ``mid`` has arrived, or was refused for ``problem``."""
@@ -119,10 +119,10 @@ class Sender:
             return
         if self._held and self._clock() >= self._again_at:
             self._held.clear()
-            self._outbox.start_over()
+            self._outbox.retry_refused()
             self.problem = ""
         self._send_events(self._connection)
-        while self._responses and self._under_way < self._window:
+        while self._responses and self._in_flight_count < self._window:
             topic, payload = self._responses.popleft()
             mid = self._connection.publish(topic, payload, qos=1)
             self._in_flight[mid] = _InFlight(topic, 1, self._clock())
@@ -153,11 +153,11 @@ class Sender:
         return delay_ms(event.captured, now, same_boot=event.boot == self._boot != "")
 
     @property
-    def _under_way(self) -> int:
+    def _in_flight_count(self) -> int:
         return sum(1 for sent in self._in_flight.values() if sent.qos)
 
     def _send_events(self, connection: BrokerConnection) -> None:
-        room = max(1, self._window - _RESERVED) - self._under_way
+        room = max(1, self._window - _RESERVED) - self._in_flight_count
         if room <= 0:
             return
         for event in self._outbox.next(room, self._held):
@@ -174,7 +174,7 @@ class Sender:
     def _send_topics(self, connection: BrokerConnection) -> None:
         for message in self._retained.due():
             topic, qos = message.topic, message.qos
-            if qos and self._under_way >= self._window:
+            if qos and self._in_flight_count >= self._window:
                 continue
             mid = connection.publish(topic, message.payload, qos=qos, retain=message.retain)
             self._in_flight[mid] = _InFlight(topic, qos, self._clock(), message=message)

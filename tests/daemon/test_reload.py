@@ -264,7 +264,7 @@ def test_configuration_reloading_what_is_wrong_changes_nothing_and_says_why(
     secret = CameraSettings(source="http://localhost/", credentials_file=Path("/no/login"))
     for wrong, words in (
         (ConfigurationError("config.toml", "mqtt.port = 0: at least 1"), "mqtt.port = 0"),
-        (BlockingIOError(11, "no process to be had"), "no process to be had"),
+        (BlockingIOError(11, "no process available"), "no process available"),
         (replace(daemon.settings, cameras={**cameras, "yard": orange}), "'orange' is no label"),
         (replace(daemon.settings, cameras={"door": daemon.camera, "gate": secret}), "/no/login"),
         (replace(daemon.settings, model=ModelSettings(use="/no/such.tflite")), "/no/such.tflite"),

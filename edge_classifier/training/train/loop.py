@@ -143,7 +143,7 @@ class _Trainer:
                 )
                 history += (epoch,)
                 is_best = best_of(history) is epoch
-                progress.say(_line(epoch, plan.epochs, is_best=is_best))
+                progress.print_line(_line(epoch, plan.epochs, is_best=is_best))
                 write_curves(epoch)
                 if world.rank == 0:
                     # The best first: a kill between the two repeats an epoch and loses none.
