@@ -290,7 +290,7 @@ def test_pydantic_is_imported_by_validation_only(library: str) -> None:
         ("sqlite3", (f"{MQTT}.outbox_database", f"{MQTT}.outbox", f"{WEB}.startup")),
         ("prometheus_client", (PROMETHEUS,)),
         ("matplotlib", (f"{EVALUATION}.charts",)),
-        ("jinja2", (f"{EVALUATION}.page",)),
+        ("jinja2", (f"{EVALUATION}.html_report",)),
     ],
 )
 def test_library_of_one_adapter_is_imported_by_it_only(
