@@ -8,8 +8,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from edge_classifier.capture.black_frames import BlackFrameDetector
 from edge_classifier.capture.frame_slot import CameraStatus, CapturedFrame, FrameSlot, Prepare
-from edge_classifier.capture.pixels import BlackFrameDetector
 from edge_classifier.capture.reader import CameraReader, MakeSource
 from edge_classifier.config.settings import CameraSettings
 from edge_classifier.protocols import Clock

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edge_classifier.core.events import Moment
-from edge_classifier.core.frame import Frame, Prepared
+from edge_classifier.core.frame import Frame, PreprocessedFrame
 from edge_classifier.protocols import Clock
 
-Prepare = Callable[[Frame], Prepared]
+Prepare = Callable[[Frame], PreprocessedFrame]
 
 # Seconds that a camera must have been back for its next failure to count as the first.
 STEADY_S = 10.0
@@ -27,7 +27,7 @@ class CapturedFrame:
     # Counts the frames that were decoded, from 1: a gap is frames that nobody took.
     number: int
     # The frame as the network wants it, if there is a ``prepare``.
-    prepared: Prepared | None = None
+    prepared: PreprocessedFrame | None = None
     # Which opening of the camera it is from: another number is a gap in what was seen.
     opening: int = 0
 
@@ -95,7 +95,7 @@ class FrameSlot:
         self._wake, self._clock, self._utc = wake, clock, utc
         self._changed = threading.Condition()
         self._reader = 0
-        self._newest: tuple[Frame, Moment | None, int, Prepared | None] | None = None
+        self._newest: tuple[Frame, Moment | None, int, PreprocessedFrame | None] | None = None
         self._number = self._dropped = self._opened = self._failures = 0
         self._since = clock()
         self._reason, self._description = "not opened yet", ""
@@ -110,7 +110,11 @@ class FrameSlot:
             self._description = description
 
     def put_frame(
-        self, reader: int, frame: Frame, at: Moment | None, prepared: Prepared | None = None
+        self,
+        reader: int,
+        frame: Frame,
+        at: Moment | None,
+        prepared: PreprocessedFrame | None = None,
     ) -> None:
         """Store the newest frame. Without ``at`` it counts as captured when it is taken."""
         with self._changed:

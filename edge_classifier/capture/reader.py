@@ -5,8 +5,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
+import cv2
+import numpy as np
+
+from edge_classifier.capture.black_frames import BlackFrameDetector
 from edge_classifier.capture.frame_slot import FrameSlot, ReaderReplaced
-from edge_classifier.capture.pixels import BlackFrameDetector, upright
 from edge_classifier.config.settings import CameraSettings
 from edge_classifier.core.backoff import pause_s
 from edge_classifier.core.events import Moment
@@ -22,6 +25,12 @@ CLOSE_S = 5.0
 MakeSource = Callable[[], FrameSource]
 Result = TypeVar("Result")
 _log = logging.getLogger(__name__)
+
+_TURNS = {
+    90: cv2.ROTATE_90_CLOCKWISE,
+    180: cv2.ROTATE_180,
+    270: cv2.ROTATE_90_COUNTERCLOCKWISE,
+}
 
 
 class CameraReader:
@@ -140,3 +149,10 @@ class CameraReader:
         finally:
             self._driver_call = None
             self._slot.require_current(self._number)
+
+
+def upright(frame: Frame, degrees: int) -> Frame:
+    """``frame`` turned clockwise by 0, 90, 180 or 270 degrees."""
+    if not degrees:
+        return frame
+    return Frame(np.asarray(cv2.rotate(frame.pixels, _TURNS[degrees]), np.uint8), frame.order)

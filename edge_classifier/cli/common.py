@@ -19,7 +19,7 @@ from edge_classifier.errors import ExitCode
 from edge_classifier.progress import ProgressDisplay, Unit, show_bar
 
 if TYPE_CHECKING:
-    from edge_classifier.assembly import ModelChoice
+    from edge_classifier.model_loading import ModelChoice
 
 Choice = TypeVar("Choice", bound=StrEnum)
 # What does a sub-command's work.
@@ -89,7 +89,7 @@ def add_running_arguments(group: Any) -> None:
 
 def model_choice(options: Namespace) -> "ModelChoice":
     """The choice that these options make."""
-    from edge_classifier.assembly import ModelChoice
+    from edge_classifier.model_loading import ModelChoice
     from edge_classifier.modelfile.resolve import ContractOverrides
 
     overrides = ContractOverrides(labels=options.labels, crop=options.crop)

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from edge_classifier.assembly import ModelChoice, load_model
 from edge_classifier.cli.common import (
     add_running_arguments,
     fraction,
@@ -23,6 +22,7 @@ from edge_classifier.evaluation.report import PAGE_REMEDY, as_json, figures, wri
 from edge_classifier.evaluation.report_data import ReportData
 from edge_classifier.evaluation.score import ScoredSamples, score_samples
 from edge_classifier.evaluation.verdict import interval, percent
+from edge_classifier.model_loading import ModelChoice, load_model
 
 DESCRIPTION = "Measures a model on labelled pictures: a folder with one sub-folder a label."
 # Labels in the table on the terminal; the weakest, where there are more.

@@ -32,9 +32,9 @@ from edge_classifier.decision.rules import Rules, rules_for, with_enter
 from edge_classifier.decision.step import Verdict, initial_state, resume, step
 from edge_classifier.mqtt.publisher import Publisher
 from edge_classifier.protocols import Clock
+from edge_classifier.vision.camera_preprocess import CameraPreprocessor, region_of
 from edge_classifier.vision.jpeg import jpeg_with_comment, jpeg_within
 from edge_classifier.vision.motion import MotionGate
-from edge_classifier.vision.prepare import Preparer, region_of
 
 _log = logging.getLogger(__name__)
 
@@ -140,12 +140,12 @@ class CameraPipeline:
         self._gate = MotionGate(settings.motion) if settings.motion.enabled else None
         classifier = model.classifier
         # None behind a gate: most frames would be prepared in vain.
-        self._preparer = (
+        self._preprocessor = (
             None
             if self._gate
-            else Preparer(classifier.contract, classifier.engine.input, settings.region)
+            else CameraPreprocessor(classifier.contract, classifier.engine.input, settings.region)
         )
-        self.capture.prepare = self._preparer
+        self.capture.prepare = self._preprocessor
         self.capture.wanted_from = 0.0
         self.set_override(self.override)
         if not snapshots.enabled:
@@ -215,8 +215,8 @@ class CameraPipeline:
     def _classify(self, captured: CapturedFrame) -> ScoredFrame:
         """The frame's scores; while nothing moves, those of the last one that was classified."""
         classifier, prepared = self.model.classifier, captured.prepared
-        # Prepared by another one: captured before the model or the region was exchanged.
-        if prepared is not None and prepared.by is self._preparer:
+        # Preprocessed by another one: captured before the model or the region was exchanged.
+        if prepared is not None and prepared.preprocessor is self._preprocessor:
             return classifier.score_prepared(prepared)
         region = region_of(captured.frame, self.settings.region)
         if self._gate is None:

@@ -13,6 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_classifier.config.settings import DeviceSettings, Settings
+from edge_classifier.daemon.active_configuration import (
+    ActiveConfiguration,
+    camera_titles,
+    log_reload,
+)
 from edge_classifier.daemon.active_model import ModelFiles
 from edge_classifier.daemon.camera_pipeline import (
     CameraOverride,
@@ -25,14 +30,9 @@ from edge_classifier.daemon.commands import CommandHandler
 from edge_classifier.daemon.host import Host
 from edge_classifier.daemon.loop import MainLoop
 from edge_classifier.daemon.meters import Meters
-from edge_classifier.daemon.notify import Notifier, Watchdog, watchdog_interval_s
-from edge_classifier.daemon.reload import (
-    ActiveConfiguration,
-    camera_titles,
-    log_reload,
-)
 from edge_classifier.daemon.status import HealthReport, StatusReporter
 from edge_classifier.daemon.store import CaptureStore
+from edge_classifier.daemon.systemd import Notifier, Watchdog, watchdog_interval_s
 from edge_classifier.errors import EdgeClassifierError, ExitCode, OutputError
 from edge_classifier.mqtt.connection import broker_password
 from edge_classifier.mqtt.publisher import Publisher

@@ -10,7 +10,7 @@ from edge_classifier.daemon.camera_pipeline import DaemonOutputs
 from edge_classifier.daemon.cameras import Cameras
 from edge_classifier.daemon.host import Host
 from edge_classifier.daemon.meters import DaemonMetric, MetricSample, counter, gauge
-from edge_classifier.daemon.notify import Notifier
+from edge_classifier.daemon.systemd import Notifier
 from edge_classifier.mqtt.codec.device_payloads import stats_payload
 from edge_classifier.protocols import Clock
 

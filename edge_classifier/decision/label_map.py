@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edge_classifier.config.settings import DecisionSettings
 from edge_classifier.core.labels import BACKGROUND, UNKNOWN_NAMES
 
-# Shape (names,), in [0, 1]. Not float32: a slow average would stop short of its goal.
+# Shape (labels,), in [0, 1]. Not float32: a slow average would stop short of its goal.
 Scores = NDArray[np.float64]
 
 # Ignored unless ``aliases`` or ``groups`` name it.
@@ -36,16 +36,16 @@ class LabelMap:
     """Which classes make up which label. Equal only to itself: smoothed scores belong to one."""
 
     # The labels that are decided on, each once, in the order of their first classes.
-    names: tuple[str, ...]
-    # Where a name stands in ``names``.
+    labels: tuple[str, ...]
+    # Where a label stands in ``labels``.
     position: MappingProxyType[str, int]
-    # Shape (classes,): the name's position of each class, ``len(names)`` if it is ignored.
+    # Shape (classes,): the label's position of each class, ``len(labels)`` if it is ignored.
     class_positions: NDArray[np.intp]
-    # The classes, where each name is one class and none between them is ignored.
+    # The classes, where each label is one class and none between them is ignored.
     class_slice: slice | None
 
     def reduce(self, scores: NDArray[np.float32]) -> Scores:
-        """Scores of the names from those of the classes, shape (classes,): sums, clipped to 1.
+        """Scores of the labels from those of the classes, shape (classes,): sums, clipped to 1.
 
         The array is new, and the caller's to write into. Raises ValueError for another number of
         classes: these scores are another model's.
@@ -54,7 +54,7 @@ class LabelMap:
             raise ValueError(f"scores {scores.shape} for {self.class_positions.shape[0]} classes")
         if self.class_slice is not None:
             return scores[self.class_slice].astype(np.float64)
-        counted = np.bincount(self.class_positions, scores, len(self.names) + 1)
+        counted = np.bincount(self.class_positions, scores, len(self.labels) + 1)
         sums = np.asarray(counted[:-1], np.float64)
         return np.minimum(sums, 1.0, out=sums)
 

@@ -98,8 +98,8 @@ class DecisionState(NamedTuple):
     # Of the last frame.
     at_s: float = -inf
     # What ``scores``, ``votes`` and ``candidate`` are of.
-    labels: LabelMap | None = None
-    # Smoothed, shape (names,); None before the first frame.
+    label_map: LabelMap | None = None
+    # Smoothed, shape (labels,); None before the first frame.
     scores: Scores | None = None
     votes: tuple[VoteRun, ...] = ()
     # The label that could enter on the last frame.
@@ -110,10 +110,12 @@ class DecisionState(NamedTuple):
 
     def top(self, k: int) -> tuple[Ranked, ...]:
         """The ``k`` best labels by smoothed score, best first, without those that score nothing."""
-        if self.labels is None or self.scores is None:
+        if self.label_map is None or self.scores is None:
             return ()
         best = top_k(self.scores, Quantization(), Output.PROBABILITIES, k)
-        return tuple(Ranked(self.labels.names[index], score) for index, score in best if score > 0)
+        return tuple(
+            Ranked(self.label_map.labels[index], score) for index, score in best if score > 0
+        )
 
 
 class _BestLabels(NamedTuple):
@@ -134,7 +136,7 @@ def initial_state(label: str = UNKNOWN) -> DecisionState:
 
 def resume(state: DecisionState, at_s: float) -> DecisionState:
     """``state`` as it goes on at ``at_s``, when nobody has looked since its last frame."""
-    if state.labels is None:
+    if state.label_map is None:
         return state
     missed_s = max(0.0, at_s - state.at_s)
     lost_since = None if state.lost_since is None else state.lost_since + missed_s
@@ -148,18 +150,18 @@ def step(
 
     ``scores`` is neither kept nor written to. Raises ValueError for another number of classes.
     """
-    labels = rules.labels
-    if state.labels is not labels:
-        state = DecisionState(state.label, state.at_s, labels)
+    label_map = rules.label_map
+    if state.label_map is not label_map:
+        state = DecisionState(state.label, state.at_s, label_map)
     at_s = max(at_s, state.at_s)
-    smoothed, votes = _smooth(rules, state, labels.reduce(scores), at_s)
-    best_labels = _find_best_labels(smoothed, labels.position.get(state.label))
+    smoothed, votes = _smooth(rules, state, label_map.reduce(scores), at_s)
+    best_labels = _find_best_labels(smoothed, label_map.position.get(state.label))
     may_enter = (
         best_labels.best != best_labels.current
         and reaches(best_labels.score, rules.enter[best_labels.best])
         and reaches(best_labels.score - best_labels.second_score, rules.decision.margin)
     )
-    candidate = labels.names[best_labels.best] if may_enter else None
+    candidate = label_map.labels[best_labels.best] if may_enter else None
     candidate_since = state.candidate_since if candidate == state.candidate else at_s
     lost_since = None
     if best_labels.current is None:
@@ -167,7 +169,7 @@ def step(
     elif not reaches(best_labels.current_score, rules.leave[best_labels.current]):
         lost_since = at_s if state.lost_since is None else state.lost_since
     state = DecisionState(
-        state.label, at_s, labels, smoothed, votes, candidate, candidate_since, lost_since
+        state.label, at_s, label_map, smoothed, votes, candidate, candidate_since, lost_since
     )
     return _judge(rules, state, best_labels)
 
@@ -242,7 +244,7 @@ def _verdict(
     reason: Reason,
     pending: PendingChange | None,
 ) -> Verdict:
-    names = rules.labels.names
+    names = rules.label_map.labels
     score, margin = best_labels.score, best_labels.score - best_labels.second_score
     if state.label != UNKNOWN and state.label != names[best_labels.best]:
         score = best_labels.current_score

@@ -20,10 +20,10 @@ from edge_classifier.mqtt.codec.camera_payloads import Names
 from edge_classifier.mqtt.codec.json_fields import decoded_or_empty, encoded
 from edge_classifier.mqtt.connection import ConnectionOptions
 from edge_classifier.mqtt.inbox import PublisherInbox, UpdateKey
+from edge_classifier.mqtt.latest_messages import LatestMessages
 from edge_classifier.mqtt.message_writer import (
     MessageWriter,
     ModelLabels,
-    RetainedTopics,
     restored_states,
 )
 from edge_classifier.mqtt.outbox import Outbox
@@ -46,7 +46,7 @@ MakeJpeg = Callable[[], bytes | None]
 
 
 class Publisher:
-    """What the pipeline reports goes out over MQTT, now or when that is possible.
+    """Queues what the daemon reports; ``Sender`` sends it, now or when that is possible.
 
     One thread alone owns the outbox and the connection; calls leave work for it and return.
     Only ``remembered``, ``states`` and ``start`` read the disk, and ``stop`` waits.
@@ -75,15 +75,15 @@ class Publisher:
         """
         topics = Topics(mqtt.base_topic, node, mqtt.discovery_prefix)
         boot = boot_id()
-        retained = RetainedTopics()
+        latest = LatestMessages()
         self._enabled = mqtt.enabled
         self._clock = clock
         self._topics = topics
         self._inbox = PublisherInbox(_MAX_EVENTS)
         self._outbox = Outbox(path, outbox.max_events, clock=clock, utc=utc)
-        self._writer = MessageWriter(self._outbox, retained, topics, cameras, mqtt, boot)
+        self._writer = MessageWriter(self._outbox, latest, topics, cameras, mqtt, boot)
         self._sender = Sender(
-            self._outbox, retained, topics, boot, clock=clock, utc=utc, on_published=on_published
+            self._outbox, latest, topics, boot, clock=clock, utc=utc, on_published=on_published
         )
         self._publisher_thread = PublisherThread(
             mqtt,
@@ -95,7 +95,7 @@ class Publisher:
             ),
             self._inbox,
             self._outbox,
-            retained,
+            latest,
             self._writer,
             self._sender,
             on_request,

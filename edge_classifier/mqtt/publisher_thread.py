@@ -22,7 +22,8 @@ from edge_classifier.mqtt.connection import (
     SubscriptionRefused,
 )
 from edge_classifier.mqtt.inbox import Action, Batch, PublisherInbox
-from edge_classifier.mqtt.message_writer import MessageWriter, RetainedTopics
+from edge_classifier.mqtt.latest_messages import LatestMessages
+from edge_classifier.mqtt.message_writer import MessageWriter
 from edge_classifier.mqtt.outbox import Outbox
 from edge_classifier.mqtt.reconnect import Reconnector
 from edge_classifier.mqtt.sender import Sender
@@ -81,7 +82,7 @@ class PublisherThread:
         options: ConnectionOptions,
         inbox: PublisherInbox,
         outbox: Outbox,
-        retained: RetainedTopics,
+        latest: LatestMessages,
         writer: MessageWriter,
         sender: Sender,
         on_request: Callable[[str, bytes], None],
@@ -93,7 +94,7 @@ class PublisherThread:
         self._options = options
         self._inbox = inbox
         self._outbox = outbox
-        self._retained = retained
+        self._latest = latest
         self._writer = writer
         self._sender = sender
         self._on_request = on_request
@@ -156,7 +157,7 @@ class PublisherThread:
             return
         if self._renew_at is not None and self._clock() >= self._renew_at:
             self._renew_at = None
-            self._retained.renew()
+            self._latest.renew()
         if self._sender.is_stuck():
             self._reconnector.drop("the broker acknowledges nothing")
         self._reconnector.check()
@@ -259,13 +260,13 @@ class PublisherThread:
     def _say_offline(self) -> bool:
         """Whether the broker has acknowledged it, within the limit."""
         topics = self._writer.say_offline()
-        while self._reconnector.connection and not self._retained.is_settled(topics):
+        while self._reconnector.connection and not self._latest.is_settled(topics):
             self._sender.send_due()
             left_s = self._deadline - self._clock()
             if left_s <= 0:
                 break
             self._take_in(self._inbox.take(left_s))
-        return self._retained.is_settled(topics)
+        return self._latest.is_settled(topics)
 
     def _present_status(self) -> PublisherStatus:
         outbox, sender = self._outbox, self._sender

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from edge_classifier.core.events import Moment
 from edge_classifier.mqtt.codec.camera_payloads import delay_ms, with_delay
 from edge_classifier.mqtt.connection import BrokerConnection
-from edge_classifier.mqtt.message_writer import RetainedTopics, TopicMessage
+from edge_classifier.mqtt.latest_messages import LatestMessages, TopicMessage
 from edge_classifier.mqtt.outbox import Outbox
 from edge_classifier.mqtt.outbox_database import QueuedEvent
 from edge_classifier.mqtt.topics import Topics
@@ -45,7 +45,7 @@ class Sender:
     def __init__(
         self,
         outbox: Outbox,
-        retained: RetainedTopics,
+        latest: LatestMessages,
         topics: Topics,
         boot: str,
         *,
@@ -55,7 +55,7 @@ class Sender:
     ) -> None:
         """``on_published`` gets milliseconds from each event's capture to its acknowledgement."""
         self._outbox = outbox
-        self._retained = retained
+        self._latest = latest
         self._topics = topics
         self._boot = boot
         self._clock = clock
@@ -89,7 +89,7 @@ class Sender:
         self._connection = None
         self._in_flight.clear()
         self._held.clear()
-        self._retained.lost()
+        self._latest.lost()
         self._outbox.forget_in_flight()
 
     def confirm(self, mid: int, problem: str) -> None:
@@ -104,7 +104,7 @@ class Sender:
             self.problem = f"the broker refuses {sent.topic}: {problem}"
             _log.warning("%s", self.problem)
         if sent.message:
-            self._retained.confirmed(sent.topic, accepted=not problem)
+            self._latest.confirmed(sent.topic, accepted=not problem)
         if sent.event and problem:
             self._hold(sent.event)
         elif sent.event:
@@ -172,10 +172,10 @@ class Sender:
             self._in_flight[mid] = _InFlight(topic, 1, self._clock(), event=event)
 
     def _send_topics(self, connection: BrokerConnection) -> None:
-        for message in self._retained.due():
+        for message in self._latest.due():
             topic, qos = message.topic, message.qos
             if qos and self._in_flight_count >= self._window:
                 continue
             mid = connection.publish(topic, message.payload, qos=qos, retain=message.retain)
             self._in_flight[mid] = _InFlight(topic, qos, self._clock(), message=message)
-            self._retained.sent(topic)
+            self._latest.sent(topic)

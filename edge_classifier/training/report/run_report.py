@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from edge_classifier.assembly import LoadedModel, ModelChoice, load_model
 from edge_classifier.core.frame import Frame
 from edge_classifier.dataset.folder import Dataset
 from edge_classifier.evaluation.latency import interleaved
 from edge_classifier.evaluation.measures import Share
 from edge_classifier.evaluation.report_data import CurvePoint, NetworkForm, ReportData
 from edge_classifier.evaluation.score import ScoredSamples, score_samples
+from edge_classifier.model_loading import LoadedModel, ModelChoice, load_model
 from edge_classifier.training import load_settings, run_folder
 from edge_classifier.training.data.examples import PictureExamples
 from edge_classifier.training.export import edgetpu

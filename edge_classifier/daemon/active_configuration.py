@@ -224,7 +224,9 @@ class ActiveConfiguration:
     def _publish_configuration(self) -> None:
         """Publish what is in force now."""
         settings, model, pipelines = self.settings, self.model, self._cameras.pipelines.values()
-        labels = tuple(dict.fromkeys(name for one in pipelines for name in one.rules.labels.names))
+        labels = tuple(
+            dict.fromkeys(name for one in pipelines for name in one.rules.label_map.labels)
+        )
         names = model.names(settings.device.language)
         self._publisher.follow_cameras(camera_titles(settings))
         self._publisher.describe_model(
