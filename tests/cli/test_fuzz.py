@@ -142,7 +142,7 @@ def test_load_picture_of_mutated_files_gives_a_picture_or_a_picture_error(
     for number in range(1_500 if tiff else 4_000):
         data = mutated(seeds[number % len(seeds)], source)
         at_least = source.choice((None, (10, 10)))
-        started = time.perf_counter()
+        started = time.process_time()
         try:
             frame = load_picture("mutated", stream=io.BytesIO(data), at_least=at_least).frame
         except EdgeClassifierError as error:
@@ -152,7 +152,7 @@ def test_load_picture_of_mutated_files_gives_a_picture_or_a_picture_error(
             endings["decoded"] += 1
             assert frame.pixels.dtype == np.uint8
             assert frame.pixels.shape == (frame.height, frame.width, 3)
-        slowest = max(slowest, time.perf_counter() - started)
+        slowest = max(slowest, time.process_time() - started)
 
     assert slowest < 10
     assert lines == 0
@@ -180,7 +180,7 @@ FACTS = (
 def parse(path: Path) -> Counter[str]:
     """Every parser on one file; how each ended. Whatever is not expected is raised."""
     endings: Counter[str] = Counter()
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         read_tflite_metadata(path)
         endings["metadata read"] += 1
@@ -196,7 +196,7 @@ def parse(path: Path) -> Counter[str]:
         endings["resolved"] += 1
     except EdgeClassifierError:
         endings["not resolved"] += 1
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
     return endings
 
 

@@ -109,7 +109,7 @@ def test_comment_of_any_bytes_is_some_text_or_none(content: bytes) -> None:
 
 
 def test_search_ends_soon_in_a_large_file_without_an_end() -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     for filling in (b"\xff", b"\xff\xe0\x00\x02", b"\xff\xfe"):
         assert event_of(START + filling * (20_000_000 // len(filling))) is None
-    assert time.perf_counter() - begin < 1
+    assert time.process_time() - begin < 1

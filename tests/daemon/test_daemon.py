@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -642,6 +643,8 @@ def _ip(*words: str) -> None:
 
 @pytest.fixture
 def cable() -> Iterator[Cable]:
+    if shutil.which("ip") is None:
+        pytest.skip("ip is not installed (apt install iproute2)")
     made = Cable()
     made.remove()  # In case a run before this one was killed.
     _ip("netns", "add", made.namespace)

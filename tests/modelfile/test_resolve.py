@@ -423,11 +423,12 @@ def test_metadata_of_many_entries_that_share_their_bytes_is_read_in_bounded_time
     path = tmp_path / "slow.tflite"
     path.write_bytes(bytes(words))
 
-    started = time.monotonic()
+    # Of this process alone: what else the machine does is no matter.
+    started = time.process_time()
     with suppress(FlatbufferError):
         read_tflite_metadata(path)
 
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize(
@@ -509,7 +510,7 @@ def test_damaged_zip_in_the_model_is_refused(
 
 
 def test_zip_that_claims_to_span_disks_is_refused(bundled: Path) -> None:
-    """Python's own test for a zip raises on this one, where others give True or False."""
+    """Python's own test for a zip raises on this one, or says that it is none, as versions go."""
     data = bundled.read_bytes()
     end = data.rindex(b"PK\x05\x06")
     locator = struct.pack("<4sIQI", b"PK\x06\x07", 7, 0, 9)

@@ -94,10 +94,10 @@ def test_jpeg_within_a_limit_takes_few_attempts(
 
 
 def test_jpeg_within_too_few_bytes_says_so() -> None:
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(ValueError, match="no JPEG fits into 100 bytes"):
         jpeg_within(Frame(picture(640, 480)), 100)
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < 20
 
 
 def test_jpeg_of_a_single_pixel_fits_the_smallest_limit() -> None:
