@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_classifier.classifier import Answer, Classifier
-from edge_classifier.engine.delegates import AUTO, DelegateChoice, choose
+from edge_classifier.engine.delegates import AUTO, DelegateChoice, choose_delegate
 from edge_classifier.engine.probe import check_model
 from edge_classifier.engine.runtime import Runtime, load_runtime
 from edge_classifier.engine.tflite import TfliteEngine, require_tflite
@@ -30,7 +30,7 @@ class LoadedModel:
     """A model that has been found, tried, loaded once and understood."""
 
     name: str
-    placement: DelegateChoice
+    delegate_choice: DelegateChoice
     sha256: str
     runtime: Runtime
     engine: TfliteEngine
@@ -41,7 +41,7 @@ class LoadedModel:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know: assumptions, repairs, a fallback."""
-        fallback = (self.placement.note,) if self.placement.fell_back else ()
+        fallback = (self.delegate_choice.note,) if self.delegate_choice.fell_back else ()
         changed = (self.changed,) if self.changed else ()
         return self.resolved.notes + fallback + changed
 
@@ -49,10 +49,16 @@ class LoadedModel:
         """A classifier on the engine that is loaded already."""
         return Classifier(self.engine, self.resolved.contract, answer)
 
-    def another(self, answer: Answer) -> Classifier:
-        """A classifier on an engine of its own, for another thread. CPU only."""
-        engine = TfliteEngine(self.placement.model, self.runtime, threads=1)
-        return Classifier(engine, self.resolved.contract, answer)
+    def classifiers(self, answer: Answer, count: int) -> list[Classifier]:
+        """``count`` classifiers for as many threads, each on an engine of its own with one thread.
+
+        The first one is on the engine that is loaded already; an accelerator has that one only.
+        """
+        found = [self.classifier(answer)]
+        for _ in range(count - 1 if self.delegate_choice.delegate is None else 0):
+            engine = TfliteEngine(self.delegate_choice.model, self.runtime, threads=1)
+            found.append(Classifier(engine, self.resolved.contract, answer))
+        return found
 
 
 def load_model(
@@ -74,10 +80,12 @@ def load_model(
     require_tflite(path)
     sha256 = sha256_of(path)
     entry = catalogue.by_hash(sha256)
-    placement = choose(choice.delegate, path)
-    if entry is None and placement.delegate is None:
+    delegate_choice = choose_delegate(choice.delegate, path)
+    if entry is None and delegate_choice.delegate is None:
         _check_once(path, sha256, runtime, check)
-    engine = TfliteEngine(placement.model, runtime, threads=threads, delegate=placement.delegate)
+    engine = TfliteEngine(
+        delegate_choice.model, runtime, threads=threads, delegate=delegate_choice.delegate
+    )
     facts = ModelFacts(
         path, engine.input, engine.output, engine.last_operator(), entry.contract if entry else {}
     )
@@ -88,7 +96,7 @@ def load_model(
     if promised and promised.offered and promised.sha256 != sha256:
         remedy = catalogue.how_to_get(promised)
         changed = f"{path} is not the file that the catalogue promises (SHA-256 differs). {remedy}"
-    return LoadedModel(name, placement, sha256, runtime, engine, resolved, changed)
+    return LoadedModel(name, delegate_choice, sha256, runtime, engine, resolved, changed)
 
 
 def _check_once(path: Path, sha256: str, runtime: Runtime, check: Callable[[Path], None]) -> None:

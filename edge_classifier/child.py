@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -75,7 +76,8 @@ def environment(**more: str) -> dict[str, str]:
 
 def message_file() -> BinaryIO:
     """A file without a name, in memory where that can be: a pipe would fill, and a disk be full."""
-    if hasattr(os, "memfd_create"):
+    # Elsewhere than on Linux there is no such call, and a sandbox may forbid it.
+    with suppress(AttributeError, OSError):
         return os.fdopen(os.memfd_create("child"), "w+b")
     return tempfile.TemporaryFile()
 

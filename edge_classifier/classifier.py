@@ -1,4 +1,4 @@
-"""One frame in, named predictions and timings out: the step that every way in shares."""
+"""One frame in, named predictions and timings out: the step of command line, daemon and page."""
 
 import time
 from dataclasses import dataclass
@@ -82,7 +82,7 @@ class Classifier:
         return Classification(predictions, 1e3 * (filled - started), 1e3 * (done - filled))
 
     def score(self, frame: Frame) -> ScoredFrame:
-        """The scores of all classes, for whoever smooths them over time."""
+        """The scores of all classes, to be smoothed over time."""
         started = self._clock()
         self._preprocessor.write(frame)
         return self._scored(1e3 * (self._clock() - started))

@@ -143,7 +143,7 @@ class ConfigurationError(EdgeClassifierError):
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """Each setting by itself: whoever mends a file wants all of them at once."""
+        """Each setting by itself, so that a file can be mended in one go."""
         problems = self.problem.splitlines()
         if len(problems) < 2:
             return (super().__str__(),)

@@ -60,7 +60,7 @@ def may_be_there(path: Path) -> bool:
     try:
         return path.exists()
     except PermissionError:
-        return True  # Reading it will say so; passing over it would be a riddle.
+        return True  # Reading it will say so; to skip it would leave people guessing.
     except OSError:
         return False  # Such as a name that is too long.
 

@@ -161,7 +161,7 @@ def script() -> list[str]:
     """The ten-line script on the same model."""
     model = load_model(ModelChoice())
     text = TEN_LINES.format(module=model.runtime.module.__name__)
-    return [sys.executable, "-c", text, str(model.placement.model)]
+    return [sys.executable, "-c", text, str(model.delegate_choice.model)]
 
 
 def by_turns(first: list[str], second: list[str], rounds: int) -> tuple[list[Run], list[Run]]:

@@ -56,11 +56,11 @@ def main() -> int:
         return _serve(options.child)
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         small, large = Child(Path(folder, "small")), Child(Path(folder, "large"))
-        _tell("filling the tables ...")
+        _report("filling the tables ...")
         small.ask("fill", _FEW)
         large.ask("fill", options.rows)
         costs = _alternating(small, large, options.rounds)
-        _tell("writing while pages are read ...")
+        _report("writing while pages are read ...")
         busy = large.ask("busy", _BUSY_S)
         _print(costs, busy, options.rows)
         for child in (small, large):
@@ -74,7 +74,7 @@ def _alternating(small: "Child", large: "Child", rounds: int) -> list[tuple[floa
     for number in range(rounds + 3):
         costs.append((small.ask("write", _BATCHES), large.ask("write", _BATCHES)))
         if number % 20 == 0:
-            _tell(f"turn {number} of {rounds} ...")
+            _report(f"turn {number} of {rounds} ...")
     return costs[3:]
 
 
@@ -88,7 +88,7 @@ def _print(costs: list[tuple[float, float]], busy: dict[str, float], rows: int) 
     print(f"{'pages a second meanwhile':44}{busy['pages']:10.0f}")
 
 
-def _tell(text: str) -> None:
+def _report(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
@@ -123,12 +123,12 @@ def _serve(folder: Path) -> int:
     from edge_classifier.web.settings import WebMqttSettings, WebSettings
 
     settings = WebSettings(state_folder=folder, mqtt=WebMqttSettings(enabled=False))
-    places = start.configure(settings)
-    start.migrate(places)
+    folders = start.configure(settings)
+    start.migrate(folders)
     worker: Any = None  # The history asks for nothing to be classified.
     from edge_classifier.web.server import make_services  # Works only after Django has been set up.
 
-    apps.get_app_config("web").services = make_services(settings, places, worker)
+    apps.get_app_config("web").services = make_services(settings, folders, worker)
     deeds = {"fill": _fill, "write": _write, "busy": _busy}
     for line in sys.stdin:
         what, amount = json.loads(line)
@@ -139,35 +139,35 @@ def _serve(folder: Path) -> int:
 def _fill(rows: int) -> int:
     from django.db import connection
 
-    from edge_classifier.web.recorder import tables as book
+    from edge_classifier.web.recorder import tables
 
-    book.write(_events(_LABELS * _CAMERAS))
+    tables.write(_events(_LABELS * _CAMERAS))
     for first in range(_LABELS * _CAMERAS, rows, _STEP):
         end = min(rows, first + _STEP)
         figures = {"first": first, "end": end, "labels": _LABELS, "cameras": _CAMERAS}
         with connection.cursor() as cursor:
             cursor.execute(_FILL % figures)
         if rows > _FEW:
-            _tell(f"{end:,} of {rows:,} rows")
+            _report(f"{end:,} of {rows:,} rows")
     return rows
 
 
 def _write(batches: int) -> float:
     """Milliseconds an event. They go again, so that the small table stays small."""
     from edge_classifier.web.models import Record
-    from edge_classifier.web.recorder import tables as book
+    from edge_classifier.web.recorder import tables
 
     last = Record.objects.latest("id").id
     begun = time.perf_counter()
     for _ in range(batches):
-        book.write(_events(_BATCH))
+        tables.write(_events(_BATCH))
     seconds = time.perf_counter() - begun
     Record.objects.filter(id__gt=last).delete()
     return 1000 * seconds / (batches * _BATCH)
 
 
 def _events(amount: int) -> Iterator[Any]:
-    from edge_classifier.web.recorder.messages import read
+    from edge_classifier.web.recorder.recorded import read
 
     for number in range(amount):
         topic = f"edge-classifier/pi/camera-{number % _CAMERAS}/event"
@@ -208,18 +208,18 @@ def _recorded(seconds: float) -> int:
     from functools import partial
 
     from edge_classifier.mqtt.connection import ReceivedMessage
-    from edge_classifier.web.recorder.messages import read
     from edge_classifier.web.recorder.queue import DeliveryQueue
+    from edge_classifier.web.recorder.recorded import read
     from edge_classifier.web.recorder.writer import RecordWriter
 
-    inbox = DeliveryQueue(2 * _BATCH)
-    writer = RecordWriter(inbox, partial(read, base="edge-classifier", snapshot_bytes=1), _BATCH)
+    queue = DeliveryQueue(2 * _BATCH)
+    writer = RecordWriter(queue, partial(read, base="edge-classifier", snapshot_bytes=1), _BATCH)
     thread = threading.Thread(target=writer.run)
     thread.start()
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         topic = "edge-classifier/pi/camera-0/event"
-        inbox.put(ReceivedMessage(topic, _payload(writer.recorded), lambda: None))
+        queue.put(ReceivedMessage(topic, _payload(writer.recorded), lambda: None))
     recorded = writer.recorded
     writer.end()
     thread.join()

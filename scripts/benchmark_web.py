@@ -102,14 +102,14 @@ def run(folder: Path, count: int, rounds: int) -> list[Row]:
     """All of it, in a state folder of its own."""
     assignments = [f"state_folder={folder}", "mqtt.enabled=false"]
     settings = load(None, assignments, environment={})
-    places = start.configure(settings)
-    start.migrate(places)
+    folders = start.configure(settings)
+    start.migrate(folders)
     begun = time.perf_counter()
-    fill(count, places)
+    fill(count, folders)
     print(f"{count} records made in {time.perf_counter() - begun:.0f} s", file=sys.stderr)
     pages = list(all_pages())
     cookies = {role: log_in(role) for role in PEOPLE}
-    queries = {page.name: count_queries(page, settings, places) for page in pages}
+    queries = {page.name: count_queries(page, settings, folders) for page in pages}
     with served(assignments) as port:
         measured = measure(port, pages, cookies, rounds)
     trivial = statistics.median(measured[pages[0].name][0])
@@ -166,7 +166,7 @@ def two_weeks(until: datetime) -> str:
     return f"/history?since={days[0]}&until={days[1]}"
 
 
-def fill(count: int, places: Folders) -> None:
+def fill(count: int, folders: Folders) -> None:
     """Records of some weeks: a few frequent labels and many rare ones, mostly a camera's."""
     from edge_classifier.web.models import Camera, Label, Picture, Record, User
 
@@ -199,7 +199,7 @@ def fill(count: int, places: Folders) -> None:
             for at, picture in zip(step, pictures, strict=True)
         ]
         Record.objects.bulk_create(made)
-    put_files(places)
+    put_files(folders)
 
 
 def facts(
@@ -233,7 +233,7 @@ def facts(
     }
 
 
-def put_files(places: Folders) -> None:
+def put_files(folders: Folders) -> None:
     """Pictures and thumbnails of the newest records."""
     from edge_classifier.web.models import Record
     from edge_classifier.web.records import picture_storage as store
@@ -246,7 +246,7 @@ def put_files(places: Folders) -> None:
     for record in newest:
         store.put_file(store.picture_name(record.picture.sha256), jpeg)
         store.put_file(store.thumbnail_name(record.picture.sha256), small.getvalue())
-    if not any(places.pictures.iterdir()):
+    if not any(folders.pictures.iterdir()):
         raise RuntimeError("no picture was written")
 
 
@@ -265,7 +265,7 @@ def log_in(role: str) -> str:
     return f"sessionid={session.session_key}"
 
 
-def count_queries(page: Page, settings: WebSettings, places: Folders) -> int:
+def count_queries(page: Page, settings: WebSettings, folders: Folders) -> int:
     """How often the page asks the database."""
     from django.apps import apps
     from django.db import connection
@@ -276,8 +276,8 @@ def count_queries(page: Page, settings: WebSettings, places: Folders) -> int:
     from edge_classifier.web.server import make_services
     from edge_classifier.web.worker.client import PictureWorker
 
-    worker = PictureWorker(settings.classify, settings.uploads, places.models)
-    apps.get_app_config("web").services = make_services(settings, places, worker)
+    worker = PictureWorker(settings.classify, settings.uploads, folders.models)
+    apps.get_app_config("web").services = make_services(settings, folders, worker)
     client = Client(SERVER_NAME="localhost")
     if page.role:
         client.force_login(

@@ -112,7 +112,7 @@ def main() -> None:
         TrainingSettings(data=data),
         folder,
         resume=options.resume,
-        tell=lambda line: print(line, file=sys.stderr),
+        log=lambda line: print(line, file=sys.stderr),
     )
     shutil.copyfile(folder / MODEL_FILE, MODEL)
     print(f"{MODEL}: {MODEL.stat().st_size:,} bytes, sha256 {sha256_of(MODEL)}")

@@ -14,6 +14,7 @@ folder with labels.tsv (columns file and index) and prints the tables of models/
 import argparse
 import csv
 import hashlib
+import random
 import statistics
 import tempfile
 import time
@@ -28,19 +29,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edge_classifier.core.contract import Contract, Interpolation
+from edge_classifier.core.contract import ColourOrder, Contract, Interpolation
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.quantization import dequantize
 from edge_classifier.engine.runtime import load_runtime
 from edge_classifier.engine.tflite import TfliteEngine
+from edge_classifier.errors import MissingFileError, PictureError
 from edge_classifier.modelfile.catalogue import sha256_of
-from edge_classifier.training import export
+from edge_classifier.training.export import convert
 from edge_classifier.training.networks import efficientnet_lite, published, weights
 from edge_classifier.vision.preprocess import Preprocessor, limit_opencv_threads
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 FILE_NAME = "efficientnet_lite0_imagenet_int8.tflite"
 LABELS = MODELS / "imagenet_labels.tsv"
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png")
 CALIBRATION_PICTURES = 128
 CALIBRATION_SEED = 20261122
 # Makes 320 pixels 960: small pictures never reach the halving of a camera's large frames.
@@ -95,15 +98,34 @@ def default_contract() -> Contract:
     return Contract(side, side).with_labels(labels, {"zh": chinese})
 
 
+def draw_pictures(folder: Path, count: int, seed: int) -> list[Path]:
+    """``count`` pictures of ``folder``, or all if there are fewer, drawn from the sorted names.
+
+    Raises MissingFileError if there are none.
+    """
+    found = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
+    if not found:
+        raise MissingFileError(str(folder), "holds no pictures", f"Known: {', '.join(SUFFIXES)}")
+    return random.Random(seed).sample(found, min(count, len(found)))  # noqa: S311 (no secret)
+
+
+def read_picture(path: Path) -> Frame:
+    """A picture file as a BGR frame. Raises PictureError."""
+    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise PictureError(str(path), "cannot be decoded")
+    return Frame(np.asarray(pixels, np.uint8), ColourOrder.BGR)
+
+
 def build(drawn: Iterable[Path], path: Path) -> None:
     """Write the model to ``path``, calibrated on the pictures ``drawn``."""
     contract = default_contract()
-    original = export.convert(efficientnet_lite.load_imagenet(), contract)
-    frames = map(export.read_picture, drawn)
-    ranges = export.calibrate(original, export.real_inputs(frames, contract))
+    original = convert.convert(efficientnet_lite.load_imagenet(), contract)
+    frames = map(read_picture, drawn)
+    ranges = convert.calibrate(original, convert.real_inputs(frames, contract))
     path.parent.mkdir(parents=True, exist_ok=True)
-    export.pack(export.quantize(original, ranges), path, contract, CARD)
-    if wrong := export.problems(path):
+    convert.pack(convert.quantize(original, ranges), path, contract, CARD)
+    if wrong := convert.problems(path):
         raise SystemExit("\n".join(wrong))
 
 
@@ -142,7 +164,7 @@ def torch_scorer(contract: Contract) -> Scorer:
     network = efficientnet_lite.load_imagenet()
 
     def score(frame: Frame) -> NDArray[np.float32]:
-        (tensor,) = export.real_inputs([frame], contract)
+        (tensor,) = convert.real_inputs([frame], contract)
         with torch.inference_mode():
             logits = network(torch.from_numpy(tensor).permute(0, 3, 1, 2))
         return np.asarray(logits[0].numpy(), np.float32)
@@ -176,7 +198,7 @@ def read_samples(folder: Path, drawn: Iterable[Path]) -> Samples:
     paths = [folder / row["file"] for row in rows]
     seen = {path.resolve() for path in drawn}
     return Samples(
-        tuple(map(export.read_picture, paths)),
+        tuple(map(read_picture, paths)),
         np.array([int(row["index"]) for row in rows]),
         np.array([path.resolve() not in seen for path in paths]),
     )
@@ -246,8 +268,8 @@ def show(path: Path, folder: Path) -> None:
     """Print the three best labels of each picture in ``folder``."""
     contract = default_contract()
     score = tflite_scorer(path, contract)
-    for picture in sorted(export.draw_pictures(folder, 1000, 0)):
-        scores = score(export.read_picture(picture))
+    for picture in sorted(draw_pictures(folder, 1000, 0)):
+        scores = score(read_picture(picture))
         best = ", ".join(f"{contract.labels[i]} {scores[i]:.2f}" for i in ranking(scores)[:3])
         print(f"{picture.name}: {best}")
 
@@ -255,7 +277,7 @@ def show(path: Path, folder: Path) -> None:
 def run_default(options: argparse.Namespace) -> None:
     """Build and describe the default model, and whatever else was asked for."""
     limit_opencv_threads(1)
-    drawn = export.draw_pictures(options.calibration, CALIBRATION_PICTURES, CALIBRATION_SEED)
+    drawn = draw_pictures(options.calibration, CALIBRATION_PICTURES, CALIBRATION_SEED)
     path: Path = options.out / FILE_NAME
     build(drawn, path)
     describe(path)

@@ -24,8 +24,9 @@ from edge_classifier.engine.runtime import load_runtime
 from edge_classifier.engine.tflite import TfliteEngine
 from edge_classifier.evaluation.latency import interleaved
 from edge_classifier.modelfile.catalogue import load_catalogue
-from edge_classifier.training import export, settings
-from edge_classifier.training.networks import build, cost, table
+from edge_classifier.training import settings
+from edge_classifier.training.export import convert
+from edge_classifier.training.networks import build, table
 
 CLASSES = 1000
 PICTURES = 4
@@ -44,8 +45,8 @@ def counted(key: table.Key) -> table.NetworkRow:
         name=name,
         width=width,
         size=size,
-        parameters=cost.parameters(build(wanted, CLASSES)),
-        multiply_adds=cost.multiply_adds(lambda: build(wanted, CLASSES), size),
+        parameters=table.parameters(build(wanted, CLASSES)),
+        multiply_adds=table.multiply_adds(lambda: build(wanted, CLASSES), size),
     )
 
 
@@ -67,9 +68,9 @@ def export_random(key: table.Key, path: Path) -> None:
     """Write one row's network to ``path``."""
     size = key[2]
     contract = Contract(size, size)
-    original = export.convert(build(network_settings(key), CLASSES).eval(), contract)
-    ranges = export.calibrate(original, export.real_inputs(noise(size), contract))
-    path.write_bytes(export.quantize(original, ranges))
+    original = convert.convert(build(network_settings(key), CLASSES).eval(), contract)
+    ranges = convert.calibrate(original, convert.real_inputs(noise(size), contract))
+    path.write_bytes(convert.quantize(original, ranges))
 
 
 def measured(row: table.NetworkRow, folder: Path, rounds: int) -> table.NetworkRow:

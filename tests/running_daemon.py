@@ -204,10 +204,10 @@ class Daemon:
         finally:
             connection.close()
 
-    def figure(self, name: str) -> float:
+    def metric(self, name: str) -> float:
         """One number without labels from /metrics."""
         found = re.search(rf"^edge_classifier_{name} (\S+)$", self.page("/metrics"), re.MULTILINE)
-        assert found, f"no figure {name}"
+        assert found, f"no metric {name}"
         return float(found[1])
 
     def resources(self) -> tuple[int, int]:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from edge_classifier.core.events import Moment
 from edge_classifier.core.frame import Frame, Prepared
@@ -25,7 +26,7 @@ class CapturedFrame:
     at: Moment
     # Counts the frames that were decoded, from 1: a gap is frames that nobody took.
     number: int
-    # The frame as the network wants it, if somebody has said how.
+    # The frame as the network wants it, if there is a ``prepare``.
     prepared: Prepared | None = None
     # Counts how often the camera was opened: another number is a gap in what was seen.
     connection: int = 0
@@ -53,6 +54,20 @@ class CameraStatus:
     hung: int
     # A file or folder has been shown to its end; nothing more will come.
     ended: bool
+
+
+class FrameSupply(Protocol):
+    """What a pipeline asks of its camera."""
+
+    wanted_from: float
+    prepare: Prepare | None
+
+    @property
+    def status(self) -> CameraStatus:
+        """How the camera is."""
+
+    def take_frame(self) -> CapturedFrame | None:
+        """The newest frame that was not taken yet."""
 
 
 class ReaderReplaced(Exception):  # noqa: N818 (a message, not a failure)

@@ -21,7 +21,7 @@ from edge_classifier.protocols import Clock
 # Damaged pictures in a row that a stream may send; a dead one fails as often within a moment.
 _MAX_DAMAGED = 10
 _PROBE_S = 1.0
-# Where a connection tells more about a failure; the other schemes always have a port.
+# Where a connection shows more of a failure; the other schemes always have a port.
 _PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322, "rtmp": 1935, "rtmps": 443}
 
 
@@ -157,7 +157,7 @@ class StreamSource(_VideoSource):
         raise CameraError(self._shown, "sends no pictures any more", "Was it switched off?")
 
     def _why_refused(self) -> CameraError:
-        """Why it could not be opened: OpenCV does not say, but a connection does."""
+        """Why it could not be opened: OpenCV does not know, but a connection shows it."""
         parts = urlsplit(self._url)
         try:
             address = parts.hostname or "", parts.port or _PORTS.get(parts.scheme.lower(), 0)

@@ -44,6 +44,13 @@ def add_action(
     return parser
 
 
+def add_set_option(parser: ArgumentParser, help_: str) -> None:
+    """``--set KEY=VALUE``, as often as wanted, for each command that reads settings."""
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="assignments", help=help_
+    )
+
+
 def add_model_arguments(parser: ArgumentParser) -> None:
     """Which model, and how it runs."""
     group = parser.add_argument_group("model")

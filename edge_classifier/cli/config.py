@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from edge_classifier.cli.common import add_action
+from edge_classifier.cli.common import add_action, add_set_option
 from edge_classifier.config.settings import DecisionSettings, Settings
 from edge_classifier.config.sources import (
     FILE_VARIABLE,
@@ -61,13 +61,8 @@ def add_settings_arguments(parser: ArgumentParser) -> None:
         metavar="PATH",
         help=f"the file (default: ${FILE_VARIABLE}, {SYSTEM_FILE}, or that of your home)",
     )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="assignments",
-        help="a setting above file and environment, e.g. mqtt.host=broker; several times",
+    add_set_option(
+        parser, "a setting above file and environment, e.g. mqtt.host=broker; several times"
     )
 
 

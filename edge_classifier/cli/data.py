@@ -9,9 +9,8 @@ from pathlib import Path
 
 from edge_classifier.cli.common import add_action, progress
 from edge_classifier.core.text import escaped, writable
-from edge_classifier.dataset.check import findings
+from edge_classifier.dataset.check import Findings, findings
 from edge_classifier.dataset.facts import PictureFacts, examine
-from edge_classifier.dataset.finding import Findings
 from edge_classifier.dataset.folder import UNSURE, Dataset, scan, scan_like
 from edge_classifier.dataset.sorting import sort_store
 from edge_classifier.errors import ExitCode

@@ -140,7 +140,7 @@ def _inference(options: Namespace) -> list[DoctorFinding]:
     result = classifier.classify(frame)
     best = result.predictions[0]
     text = (
-        f"{model.name} on {model.placement.note}, {options.threads} thread(s): "
+        f"{model.name} on {model.delegate_choice.note}, {options.threads} thread(s): "
         f"preprocessing {result.preprocess_ms:.2f} ms, inference {result.inference_ms:.2f} ms; "
         f"the sample cat is {best.label} {best.score:.2f}"
     )

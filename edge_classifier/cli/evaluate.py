@@ -20,8 +20,7 @@ from edge_classifier.dataset.folder import scan
 from edge_classifier.errors import ExitCode
 from edge_classifier.evaluation.contents import ReportData
 from edge_classifier.evaluation.latency import interleaved
-from edge_classifier.evaluation.report import PAGE_REMEDY, as_json, write_report
-from edge_classifier.evaluation.report_figures import figures
+from edge_classifier.evaluation.report import PAGE_REMEDY, as_json, figures, write_report
 from edge_classifier.evaluation.score import ScoredSamples, score_samples
 from edge_classifier.evaluation.verdict import interval, percent
 

@@ -30,7 +30,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     pull_.add_argument("names", nargs="+", metavar="NAME")
     verify = add_action(actions, "verify", _verify, "compare model files with their SHA-256")
     verify.add_argument("names", nargs="*", metavar="NAME", help="default: all that are here")
-    path = add_action(actions, "path", _path, "print a model's file")
+    path = add_action(actions, "path", _print_path, "print a model's file")
     path.add_argument("model", nargs="?", default="", metavar="NAME", help="default: the default")
 
 
@@ -82,7 +82,7 @@ def _state(entry: Entry, catalogue: Catalogue) -> str:
     return "to pull" if entry.offered else "not offered: checksum unknown"
 
 
-def _path(options: Namespace, catalogue: Catalogue) -> ExitCode:
+def _print_path(options: Namespace, catalogue: Catalogue) -> ExitCode:
     print(catalogue.locate(options.model))
     return ExitCode.OK
 
@@ -150,8 +150,8 @@ def describe(model: LoadedModel) -> dict[str, Any]:
     per_channel = sum(tensor["scales"] > 1 for tensor in engine.tensors())
     return {
         "name": model.name,
-        "file": str(model.placement.model),
-        "bytes": model.placement.model.stat().st_size,
+        "file": str(model.delegate_choice.model),
+        "bytes": model.delegate_choice.model.stat().st_size,
         "sha256": model.sha256,
         "input": _tensor(engine.input),
         "output": _tensor(engine.output),

@@ -6,14 +6,14 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
-from edge_classifier.cli.common import whole_number
+from edge_classifier.cli.common import add_set_option, whole_number
 from edge_classifier.core.text import escaped
 from edge_classifier.errors import ConfigurationError, ExitCode, UnavailableError, UsageError
 
 DESCRIPTION = """Learns to tell pictures apart: one folder a class. Writes RUN/model.tflite, which
 `edge-classify --model` and the daemon run, and RUN/report.html, which says how good it is."""
 # What the extra brings that nothing else does.
-LIBRARIES = ("torch", "pytorch_lightning", "litert_torch", "litert_quantizer", "safetensors")
+LIBRARIES = ("torch", "litert_torch", "litert_quantizer", "safetensors")
 # Option to the key that it sets.
 _OPTIONS = {
     "data": "data.folder",
@@ -49,13 +49,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("data", nargs="?", type=Path, metavar="DATA", help="one folder a class")
     parser.add_argument("--out", type=Path, metavar="RUN", help="the folder of this run")
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings in TOML")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="one setting, e.g. finetune.rate=1e-4; may be repeated",
-    )
+    add_set_option(parser, "one setting, e.g. finetune.rate=1e-4; may be repeated")
     parser.add_argument("--resume", action="store_true", help="go on where RUN was left")
     parser.add_argument(
         "--no-export", action="store_true", help="train only; `edge-classify export RUN` follows"
@@ -110,12 +104,12 @@ def run(options: Namespace) -> ExitCode:
         options.out,
         resume=options.resume,
         export=not options.no_export,
-        tell=tell,
+        log=print_line,
     )
     if written:
         announce(options.out, written.page or written.json)
     elif options.no_export:
-        tell(f"trained; the model file and its report: edge-classify export {options.out}")
+        print_line(f"trained; the model file and its report: edge-classify export {options.out}")
     return ExitCode.OK
 
 
@@ -130,13 +124,13 @@ def _settings(options: Namespace) -> Any:
     }
     kept = options.out / folder.SETTINGS_FILE
     file = options.config or (kept if options.resume and kept.exists() else None)
-    settings = configuration.load(file, options.set, given)
+    settings = configuration.load(file, options.assignments, given)
     if settings.data.folder is None:
         raise ConfigurationError("DATA", "no folder of pictures is named", "train DATA --out RUN")
     return settings
 
 
-def tell(line: str) -> None:
+def print_line(line: str) -> None:
     """Say what goes on, where it spoils no output."""
     print(f"edge-classify: {escaped(line)}", file=sys.stderr, flush=True)
 
@@ -145,4 +139,4 @@ def announce(folder: Path, report: Path) -> None:
     """Say what there is now, and what to do with it."""
     model = folder / "model.tflite"
     print(f"{model}\n{report}")
-    tell(f"look at {report}, then try: edge-classify --model {model} --image PICTURE")
+    print_line(f"look at {report}, then try: edge-classify --model {model} --image PICTURE")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_classifier.cli.common import start_log
+from edge_classifier.cli.common import add_set_option, start_log
 from edge_classifier.daemon.notify import Notifier
 from edge_classifier.errors import ExitCode, UsageError
 
@@ -38,14 +38,7 @@ def add_common_arguments(parser: ArgumentParser) -> None:
         metavar="FILE",
         help="TOML file; default: /etc/edge-classifier/web.toml",
     )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="assignments",
-        help="one setting, e.g. mqtt.host=broker; may be given several times",
-    )
+    add_set_option(parser, "one setting, e.g. mqtt.host=broker; may be given several times")
 
 
 def run(options: Namespace) -> ExitCode:
@@ -54,7 +47,7 @@ def run(options: Namespace) -> ExitCode:
     # Options of their own are settings, too; they win.
     given = {"server.host": options.host, "server.port": options.port}
     own = [f"{key}={value}" for key, value in given.items() if value is not None]
-    settings, places = prepare(options, [*options.assignments, *own])
+    settings, folders = prepare(options, [*options.assignments, *own])
     if options.action == "createadmin":
         from edge_classifier.web.accounts.first_run import (
             create_administrator,  # Needs Django's settings.
@@ -70,7 +63,7 @@ def run(options: Namespace) -> ExitCode:
         return ExitCode.OK
     from edge_classifier.web.server import serve  # Needs Django's settings.
 
-    serve(settings, places, Notifier.from_environment().ready)
+    serve(settings, folders, Notifier.from_environment().ready)
     return ExitCode.OK
 
 
@@ -83,6 +76,6 @@ def prepare(options: Namespace, assignments: Sequence[str]) -> "tuple[WebSetting
     from edge_classifier.web.configuration import load
 
     settings = load(options.config, assignments)
-    places = start.configure(settings)
-    start.migrate(places)
-    return settings, places
+    folders = start.configure(settings)
+    start.migrate(folders)
+    return settings, folders

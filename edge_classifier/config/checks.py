@@ -1,4 +1,4 @@
-"""What only a look at the machine, or at several settings together, can tell."""
+"""Checks that need a look at the machine, or at several settings together."""
 
 import os
 from collections.abc import Iterator

@@ -21,11 +21,11 @@ class Draft:
         self.tree: dict[str, Any] = {}
         self.origins: dict[Key, str] = {}
 
-    def put(self, key: Key, value: Any, origin: str) -> None:
+    def set_value(self, key: Key, value: Any, origin: str) -> None:
         """Set a value; a table is merged with what is there."""
         if isinstance(value, dict) and value:
             for below, leaf in leaves(value, key):
-                self.put(below, leaf, origin)
+                self.set_value(below, leaf, origin)
             return
         table = self._table(key[:-1])
         if key[-1] in table:
@@ -79,7 +79,7 @@ class Draft:
         return table
 
 
-def put_file(draft: Draft, path: Path, remedy: str) -> SettingProblem | None:
+def add_file(draft: Draft, path: Path, remedy: str) -> SettingProblem | None:
     """Add a file; what is wrong with it as a whole. Raises MissingFileError with ``remedy``."""
     text = ""
     try:
@@ -101,7 +101,7 @@ def put_file(draft: Draft, path: Path, remedy: str) -> SettingProblem | None:
     for key, value in leaves(tree):
         # Of an item in a list or an inline table, the line of what is around it.
         around = (lines[key[:end]] for end in range(len(key), 0, -1) if key[:end] in lines)
-        draft.put(key, value, _place(path, next(around, 0)))
+        draft.set_value(key, value, _place(path, next(around, 0)))
     for key, line in lines.items():
         draft.origins.setdefault(key, _place(path, line))
     return None
@@ -111,7 +111,7 @@ def _place(path: Path, line: int) -> str:
     return f"line {line} of {path}" if line else str(path)
 
 
-def put_environment(
+def add_environment(
     draft: Draft, sources: SettingsSources, root: SchemaNode
 ) -> list[SettingProblem]:
     """Add the variables that begin with the prefix; what is wrong with them."""
@@ -125,11 +125,11 @@ def put_environment(
             problems.append(SettingProblem(meant, origin=f"${variable}"))
         elif variable.startswith(prefix):
             key = _key_of(variable.removeprefix(prefix), draft, root)
-            problems += _put_text(draft, root, key, text, f"${variable}")
+            problems += _add_text(draft, root, key, text, f"${variable}")
     return problems
 
 
-def put_assignments(
+def add_assignments(
     draft: Draft, sources: SettingsSources, root: SchemaNode
 ) -> list[SettingProblem]:
     """Add ``KEY=VALUE`` options; what is wrong with them. Raises UsageError."""
@@ -143,24 +143,24 @@ def put_assignments(
         if not equals:
             # What was given is not repeated: it may have been meant to be a secret.
             raise UsageError("--set", "takes KEY=VALUE, such as mqtt.host=broker")
-        problems += _put_text(draft, root, key, text, "--set")
+        problems += _add_text(draft, root, key, text, "--set")
     return problems
 
 
-def put_options(draft: Draft, sources: SettingsSources) -> None:
+def add_options(draft: Draft, sources: SettingsSources) -> None:
     """Add values that options of their own have."""
     for name, value in sources.options.items():
-        draft.put(parse_key(name), value, "option")
+        draft.set_value(parse_key(name), value, "option")
 
 
-def _put_text(
+def _add_text(
     draft: Draft, root: SchemaNode, key: Key, text: str, origin: str
 ) -> list[SettingProblem]:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
         return [SettingProblem("is not UTF-8 text", dotted(key), origin=origin)]
-    draft.put(key, _value(text, root.at(key)), origin)
+    draft.set_value(key, _value(text, root.at(key)), origin)
     return []
 
 

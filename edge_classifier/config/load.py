@@ -10,10 +10,10 @@ from typing import Any
 from edge_classifier.config import checks
 from edge_classifier.config.layers import (
     Draft,
-    put_assignments,
-    put_environment,
-    put_file,
-    put_options,
+    add_assignments,
+    add_environment,
+    add_file,
+    add_options,
 )
 from edge_classifier.config.schema import INHERITED, SchemaNode
 from edge_classifier.config.settings import Settings
@@ -69,16 +69,16 @@ def read_settings(
 ) -> SettingsReport[Kind]:
     """Settings of any ``kind`` from ``file`` and ``sources``, or everything that is wrong.
 
-    ``how_to_get``: a remedy for whoever names a file that is not there. ``completed`` adds what
+    ``how_to_get``: the remedy where the file is named and not there. ``completed`` adds what
     one table takes from another. Raises MissingFileError, UsageError.
     """
     draft, root = Draft(), SchemaNode.root(kind)
     try:
-        broken = put_file(draft, file, how_to_get) if file else None
+        broken = add_file(draft, file, how_to_get) if file else None
         if broken:
             return SettingsReport(file, problems=(broken,))
-        problems = put_environment(draft, sources, root) + put_assignments(draft, sources, root)
-        put_options(draft, sources)
+        problems = add_environment(draft, sources, root) + add_assignments(draft, sources, root)
+        add_options(draft, sources)
         # An empty path takes back the one that a weaker source has set.
         for key, value in list(leaves(draft.tree)):
             node = root.at(key)

@@ -1,7 +1,7 @@
 """Passwords: read from files, and hidden wherever a value might be shown."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -66,15 +66,12 @@ def read_secret(
 
     Raises ConfigurationError for a file that is named or there, and has no such line.
     """
-    path = file or next(filter(may_be_there, _credentials(credential, environment)), None)
-    return Secret(_first_line(path)) if path else None
-
-
-def _credentials(name: str, environment: Mapping[str, str]) -> Iterator[Path]:
-    """Of ``LoadCredential=NAME:FILE``, and of ``LoadCredential=secrets:FOLDER``."""
+    path = file
     if folder := environment.get(CREDENTIALS_VARIABLE):
-        yield Path(folder, name)
-        yield Path(folder, f"secrets_{name}")
+        # Of ``LoadCredential=NAME:FILE``, and of ``LoadCredential=secrets:FOLDER``.
+        credentials = Path(folder, credential), Path(folder, f"secrets_{credential}")
+        path = path or next(filter(may_be_there, credentials), None)
+    return Secret(_first_line(path)) if path else None
 
 
 def _first_line(path: Path) -> str:

@@ -63,7 +63,7 @@ class SettingProblem:
     text: str
     # Dotted. Empty: it is not about one key.
     key: str = ""
-    # As TOML, masked and cut short. Empty: there is none, or it is nobody's business.
+    # As TOML, masked and cut short. Empty: there is none, or it may be a secret.
     value: str = ""
     # ``line 3 of /etc/...``, ``$EDGE_CLASSIFIER__MQTT__HOST`` or ``--set``.
     origin: str = ""

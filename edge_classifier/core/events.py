@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from edge_classifier.core.labels import UNKNOWN
+
 
 class Ranked(NamedTuple):
     """One label with its smoothed score in [0, 1]."""
@@ -58,3 +60,20 @@ class CameraState:
     enabled: bool
     # The ``enter`` threshold in force.
     threshold: float
+
+    @classmethod
+    def without_label(cls, camera: str, model: str, utc_s: float) -> "CameraState":
+        """What is shown before the first frame, since ``utc_s``."""
+        return cls(
+            camera=camera,
+            label=UNKNOWN,
+            score=0.0,
+            margin=0.0,
+            top=(),
+            since=utc_s,
+            at=utc_s,
+            seq=0,
+            model=model,
+            enabled=True,
+            threshold=0.0,
+        )

@@ -15,7 +15,7 @@ class Prepared:
 
     # Shape (height, width, 3), in the network's dtype.
     picture: NDArray[Any]
-    # What made it: whoever has another one by now must not use it.
+    # What made it: once the network has changed, what an older one made must not be used.
     by: object
     preprocess_ms: float
 

@@ -93,7 +93,7 @@ def _centred(outer: Box, width: int, height: int) -> Box:
     )
 
 
-def enough(contract: Contract) -> tuple[int, int]:
+def least_size(contract: Contract) -> tuple[int, int]:
     """The size (width, height) that a decoded picture must have for its crop to fill the input."""
     share = contract.crop_fraction if contract.crop is Crop.CENTER else 1.0
     return math.ceil(contract.width / share), math.ceil(contract.height / share)

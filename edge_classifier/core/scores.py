@@ -18,7 +18,7 @@ class Prediction(NamedTuple):
 
 
 class ScoreReader:
-    """Reads all scores of a model's output at once, for whoever smooths them over time."""
+    """Reads all scores of a model's output at once, to be smoothed over time."""
 
     def __init__(self, spec: TensorSpec, output: Output) -> None:
         self._quantization = spec.quantization

@@ -17,7 +17,7 @@ from edge_classifier.core.contract import Crop
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.labels import UNKNOWN, display_names, unknown_name
 from edge_classifier.core.text import is_printable
-from edge_classifier.engine.memory import give_back
+from edge_classifier.engine.memory import release_unused_memory
 from edge_classifier.errors import MissingFileError, ModelError, OutputError
 from edge_classifier.files import replacing
 from edge_classifier.modelfile.catalogue import load_catalogue
@@ -63,7 +63,7 @@ def load_active_model(settings: ModelSettings) -> ActiveModel:
     classifier = loaded.classifier(Answer())
     _, height, width, _ = loaded.engine.input.shape
     classifier.score(Frame(np.zeros((height, width, 3), np.uint8)))
-    give_back(loaded.placement.model)
+    release_unused_memory(loaded.delegate_choice.model)
     return ActiveModel(loaded, classifier)
 
 
@@ -97,7 +97,7 @@ class ModelFiles:
         """
         catalogue = load_catalogue()
         try:
-            return catalogue.asked(name, self.own, self.copies)
+            return catalogue.reference_for_name(name, self.own, self.copies)
         except MissingFileError:
             file = f"{name.removesuffix(_SUFFIX)}{_SUFFIX}"
             if self.uploads is None or Path(file).name != file or not is_printable(file):

@@ -1,8 +1,8 @@
-"""The way of a frame: from its camera's slot to a verdict, and to those who are told of it.
+"""The way of a frame: from its camera's slot to a verdict, and out to broker and capture store.
 
 ``CameraPipeline.process_frame`` is that way from top to bottom: take the newest frame, classify it,
-decide on a label, report. Captured was the frame in the camera's own thread (``capture``); its
-event goes on in the publisher's thread (``mqtt``), its picture in the capture store's (``store``).
+decide on a label, report. The frame comes from the camera's own thread (``capture``); its event
+goes on in the publisher's thread (``mqtt``), its picture in the capture store's (``store``).
 """
 
 import logging
@@ -12,17 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_classifier.capture.frame_slot import CameraStatus, CapturedFrame, Prepare
+from edge_classifier.capture.frame_slot import CapturedFrame, FrameSupply
 from edge_classifier.classifier import ScoredFrame
 from edge_classifier.config.settings import CameraSettings, SnapshotSettings
 from edge_classifier.core.events import CameraState, LabelChange
-from edge_classifier.core.frame import Frame
-from edge_classifier.core.jpeg_comment import event_comment, with_comment
+from edge_classifier.core.jpeg_comment import event_comment
 from edge_classifier.core.labels import UNKNOWN
 from edge_classifier.core.quiet_hours import is_quiet, quiet_minutes
 from edge_classifier.daemon.active_model import ActiveModel
@@ -33,7 +32,7 @@ from edge_classifier.decision.rules import Rules, rules_for, with_enter
 from edge_classifier.decision.step import Verdict, initial_state, resume, step
 from edge_classifier.mqtt.publisher import Publisher
 from edge_classifier.protocols import Clock
-from edge_classifier.vision.jpeg import jpeg_within
+from edge_classifier.vision.jpeg import jpeg_with_comment, jpeg_within
 from edge_classifier.vision.motion import MotionGate
 from edge_classifier.vision.prepare import Preparer, region_of
 
@@ -41,22 +40,6 @@ _log = logging.getLogger(__name__)
 
 # How often a camera that is not classified is looked at, to know that it still lives.
 _IDLE_LOOK_S = 1.0
-# What a comment takes in a JPEG beside its text.
-_MARKER_BYTES = 4
-
-
-class FrameSupply(Protocol):
-    """What a pipeline asks of its camera."""
-
-    wanted_from: float
-    prepare: Prepare | None
-
-    @property
-    def status(self) -> CameraStatus:
-        """How the camera is."""
-
-    def take_frame(self) -> CapturedFrame | None:
-        """The newest frame that was not taken yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +70,8 @@ Explain = Callable[["CameraPipeline", FrameResult], None]
 
 
 @dataclass(frozen=True, slots=True)
-class FrameOutputs:
-    """Those who are told of frames. None of them waits for a broker or a disk."""
+class DaemonOutputs:
+    """Where everything goes that the daemon has to report; none waits for a broker or a disk."""
 
     publisher: Publisher
     store: CaptureStore
@@ -106,7 +89,7 @@ class CameraPipeline:
         snapshots: SnapshotSettings,
         model: ActiveModel,
         capture: FrameSupply,
-        outputs: FrameOutputs,
+        outputs: DaemonOutputs,
         *,
         before: CameraState | None = None,
         override: CameraOverride = CameraOverride(),
@@ -125,7 +108,7 @@ class CameraPipeline:
         self._decision = initial_state(before.label if before else UNKNOWN)
         self._seq = before.seq if before else 0
         # What is shown until the first verdict.
-        self._shown = before or _nothing_shown(name, model.id)
+        self._shown = before or CameraState.without_label(name, model.id, time.time())
         self._verdict: Verdict | None = None
         self._verdict_at = self._shown.at
         self._snapshot_requested = False
@@ -183,7 +166,7 @@ class CameraPipeline:
         """Begin anew, without a label. Events go on being counted."""
         self._decision = initial_state()
         self._verdict = None
-        self._shown = _nothing_shown(self.name, self.model.id)
+        self._shown = CameraState.without_label(self.name, self.model.id, time.time())
 
     @property
     def enabled(self) -> bool:
@@ -199,7 +182,7 @@ class CameraPipeline:
     # The way of a frame.
 
     def process_frame(self) -> FrameResult | None:
-        """Take the newest frame, if there is one, all the way to those who are told of it."""
+        """Take the newest frame, if there is one, all the way to broker and capture store."""
         captured = self.capture.take_frame()
         if captured is None:
             return None
@@ -282,7 +265,7 @@ class CameraPipeline:
         )
 
     def _report(self, result: FrameResult) -> None:
-        """Tell meters, subscribers, the capture store, and whoever wants reasons."""
+        """To meters, subscribers, the capture store, and --explain."""
         out, frame, max_bytes = self._outputs, result.captured.frame, self._snapshots.max_bytes
         out.meters.count_frame(
             self.name,
@@ -293,9 +276,9 @@ class CameraPipeline:
             result.decision_ms,
         )
         if result.change:
-            # Nobody believes the news of a camera that is said to be offline.
+            # Otherwise the news would come from a camera that is published as offline.
             self.publish_health()
-            jpeg = partial(_event_jpeg, frame, max_bytes, result.change.id)
+            jpeg = partial(jpeg_with_comment, frame, max_bytes, event_comment(result.change.id))
             self._state_published_at = self._clock()
             out.publisher.put_event(
                 result.change, self.state(), jpeg if self._snapshots.enabled else None
@@ -319,7 +302,7 @@ class CameraPipeline:
         captured = result.captured
         self._outputs.store.offer(self.state(), why, captured.frame, captured.at.utc)
 
-    # What is told without a frame.
+    # What is published without a frame.
 
     def state(self) -> CameraState:
         """What the camera shows now."""
@@ -365,30 +348,6 @@ class CameraPipeline:
         )
 
 
-def _event_jpeg(frame: Frame, max_bytes: int, event_id: str) -> bytes:
-    """A JPEG that says which event it belongs to: topics of events and pictures are two."""
-    comment = event_comment(event_id)
-    room = max_bytes - _MARKER_BYTES - len(comment)
-    return with_comment(jpeg_within(frame, room), comment)
-
-
 def _local_minute() -> int:
     now = time.localtime()
     return 60 * now.tm_hour + now.tm_min
-
-
-def _nothing_shown(camera: str, model: str) -> CameraState:
-    now = time.time()
-    return CameraState(
-        camera=camera,
-        label=UNKNOWN,
-        score=0.0,
-        margin=0.0,
-        top=(),
-        since=now,
-        at=now,
-        seq=0,
-        model=model,
-        enabled=True,
-        threshold=0.0,
-    )

@@ -12,7 +12,7 @@ from edge_classifier.config.secrets import read_secret
 from edge_classifier.config.settings import CameraSettings, Settings
 from edge_classifier.core.events import CameraState
 from edge_classifier.daemon.active_model import ActiveModel
-from edge_classifier.daemon.camera_pipeline import CameraOverride, CameraPipeline, FrameOutputs
+from edge_classifier.daemon.camera_pipeline import CameraOverride, CameraPipeline, DaemonOutputs
 
 # Settings that reach the camera itself.
 _REOPENING = tuple(
@@ -29,7 +29,7 @@ class Cameras:
         self,
         *,
         wake: Callable[[], None],
-        outputs: FrameOutputs,
+        outputs: DaemonOutputs,
         restored: Mapping[str, CameraState],
         overrides: Mapping[str, CameraOverride],
     ) -> None:

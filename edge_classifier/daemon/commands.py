@@ -11,33 +11,29 @@ from functools import partial
 from math import isfinite
 from typing import Any
 
+from edge_classifier.daemon.camera_pipeline import DaemonOutputs
 from edge_classifier.daemon.cameras import Cameras
 from edge_classifier.daemon.reload import ActiveConfiguration, Done
-from edge_classifier.daemon.store import CaptureStore
-from edge_classifier.mqtt.codec.device import response_payload
-from edge_classifier.mqtt.publisher import Publisher
+from edge_classifier.mqtt.codec.device_payloads import response_payload
 
 _log = logging.getLogger(__name__)
 
-# Name to one line of help. ``camera`` may be given where one is meant; without it, all are.
-COMMANDS: Mapping[str, str] = {
-    "enable": 'switch a camera: {"enabled": true or false}',
-    "threshold": 'set the enter threshold: {"threshold": 0 to 1, or null for the configured one}',
-    "snapshot": "publish a picture now, and keep it if the store is on",
-    "reload": "read the configuration file again",
-    "model": 'switch the model: {"model": name, or "" for the configured one}',
-    "clear": 'forget: {"what": "label", "overrides", "outbox" or "store"}',
+# What each command takes beside ``transaction``. ``camera`` names one; without it, all are meant.
+COMMANDS: Mapping[str, frozenset[str]] = {
+    # Whether cameras are classified: true or false.
+    "enable": frozenset({"camera", "enabled"}),
+    # The enter threshold from 0 to 1; null for the configured one.
+    "threshold": frozenset({"camera", "threshold"}),
+    # Publish a picture now, and keep it if the store is on.
+    "snapshot": frozenset({"camera"}),
+    # Read the configuration file again.
+    "reload": frozenset(),
+    # A model's name; "" for the configured one.
+    "model": frozenset({"model"}),
+    # Forget one of CLEARABLE.
+    "clear": frozenset({"camera", "what"}),
 }
-
 CLEARABLE = ("label", "overrides", "outbox", "store")
-_KEYS = {
-    "enable": {"camera", "enabled"},
-    "threshold": {"camera", "threshold"},
-    "snapshot": {"camera"},
-    "reload": set[str](),
-    "model": {"model"},
-    "clear": {"camera", "what"},
-}
 
 
 class RequestError(ValueError):
@@ -73,16 +69,16 @@ def parse_request(command: str, payload: bytes, cameras: tuple[str, ...]) -> Req
     try:
         if command not in COMMANDS:
             raise RequestError(f"no such command: {command!r}; there are {', '.join(COMMANDS)}")
-        unknown = sorted(set(body) - _KEYS[command])
+        unknown = sorted(set(body) - COMMANDS[command])
         if unknown:
-            allowed = ", ".join(sorted(_KEYS[command] | {"transaction"}))
+            allowed = ", ".join(sorted(COMMANDS[command] | {"transaction"}))
             raise RequestError(f"{command} takes no {', '.join(unknown)}; it takes {allowed}")
         if "camera" in body:
             if body["camera"] not in cameras:
                 raise RequestError(f"no camera {body['camera']!r}; there are {', '.join(cameras)}")
             cameras = (body["camera"],)
         values = {
-            key: _READERS[key](body.get(key, _MISSING)) for key in _KEYS[command] - {"camera"}
+            key: _READERS[key](body.get(key, _MISSING)) for key in COMMANDS[command] - {"camera"}
         }
     except RequestError as error:
         raise RequestError(str(error), transaction) from None
@@ -156,19 +152,16 @@ class CommandHandler:
 
     def __init__(
         self,
-        *,
         post: Callable[[Callable[[], None]], bool],
         configuration: ActiveConfiguration,
         cameras: Cameras,
-        publisher: Publisher,
-        store: CaptureStore,
+        outputs: DaemonOutputs,
     ) -> None:
         """``post`` has something done in the main loop; False when too much is waiting there."""
         self._post = post
         self._configuration = configuration
         self._cameras = cameras
-        self._publisher = publisher
-        self._store = store
+        self._publisher, self._store = outputs.publisher, outputs.store
         self._handlers: Mapping[str, Callable[[Request, Done], None]] = {
             "enable": self._enable,
             "threshold": self._set_threshold,

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -31,7 +32,7 @@ class Throttling:
 
 @dataclass(frozen=True, slots=True)
 class HostStatus:
-    """One look at the machine; None: this machine does not tell."""
+    """One look at the machine; None: not known on this machine."""
 
     soc_celsius: float | None
     throttling: Throttling | None
@@ -83,11 +84,17 @@ class Host:
         """Look now; takes well under a millisecond."""
         statm = _text(self._root / "proc/self/statm").split()
         load = _text(self._root / "proc/loadavg").split()
+        soc_millicelsius, throttling, disk = _text(self._sensor), None, None
+        with suppress(ValueError):
+            throttling = decode_throttling(int(_text(self._firmware), 16))
+        with suppress(OSError):
+            disk = os.statvfs(self._state_folder)
+        is_number = soc_millicelsius.lstrip("-").isdecimal()
         return HostStatus(
-            soc_celsius=_celsius(self._sensor),
-            throttling=_throttling(self._firmware),
+            soc_celsius=int(soc_millicelsius) / 1e3 if is_number else None,
+            throttling=throttling,
             rss_bytes=int(statm[1]) * os.sysconf("SC_PAGE_SIZE") if statm else None,
-            disk_free_bytes=_free_bytes(self._state_folder),
+            disk_free_bytes=disk.f_bavail * disk.f_frsize if disk else None,
             load_1m=float(load[0]) if load else None,
         )
 
@@ -113,26 +120,6 @@ def _sensor(folder: Path) -> Path | None:
     types = {_text(zone / "type"): zone / "temp" for zone in reversed(zones)}
     known = (types[name] for name in _SENSORS if name in types)
     return next(known, zones[0] / "temp" if zones else None)
-
-
-def _celsius(sensor: Path | None) -> float | None:
-    text = _text(sensor)
-    return int(text) / 1e3 if text.lstrip("-").isdecimal() else None
-
-
-def _throttling(firmware: Path | None) -> Throttling | None:
-    try:
-        return decode_throttling(int(_text(firmware), 16))
-    except ValueError:
-        return None
-
-
-def _free_bytes(folder: Path) -> int | None:
-    try:
-        disk = os.statvfs(folder)
-    except OSError:
-        return None
-    return disk.f_bavail * disk.f_frsize
 
 
 def _text(path: Path | None) -> str:

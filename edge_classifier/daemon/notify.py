@@ -1,4 +1,4 @@
-"""The service manager: what systemd is told, and the watchdog that only progress feeds.
+"""The service manager: what systemd hears of it, and the watchdog that only progress feeds.
 
 The protocol is that of sd_notify(3): one datagram of ``KEY=VALUE`` lines.
 """
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 class Notifier:
-    """Tells systemd how the service is; without systemd it does nothing."""
+    """Reports to systemd how the service is; without systemd it does nothing."""
 
     def __init__(self, address: str = "") -> None:
         """``address``: a socket's path, or its name in the abstract namespace after an @."""
@@ -49,7 +49,7 @@ class Notifier:
         return self._send("WATCHDOG=1")
 
     def close(self) -> None:
-        """Nothing is told any more."""
+        """Report nothing any more."""
         if self._socket:
             self._socket.close()
             self._socket = None
@@ -61,13 +61,13 @@ class Notifier:
         try:
             self._socket.sendto(message.encode(), self._address)
         except OSError as error:
-            _log.debug("systemd was not told %s: %s", message.partition("\n")[0], error)
+            _log.debug("systemd did not get %s: %s", message.partition("\n")[0], error)
             return False
         return True
 
 
 class Watchdog:
-    """Feeds systemd's watchdog while the pipeline says that it gets on.
+    """Feeds systemd's watchdog while the main loop makes progress.
 
     ``interval_s``: after so long without a word the service is restarted; None: no watchdog.
     """

@@ -67,8 +67,16 @@ class PictureFiles:
         ):
             self._drop_oldest()
         if self._oldest > self._end / 2:
-            self._compact()
-        _check_reserve(self._folder, len(jpeg))
+            # Only now and then: the index is written anew.
+            with self._index.open("rb") as index, _replacing(self._index) as compact:
+                index.seek(self._oldest)
+                shutil.copyfileobj(index, compact)
+            self._end -= self._oldest
+            self._oldest = 0
+        disk = os.statvfs(self._folder)
+        reserve = min(_RESERVE_BYTES, _RESERVE_SHARE * disk.f_blocks * disk.f_frsize)
+        if disk.f_bavail * disk.f_frsize < reserve + len(jpeg):
+            raise _full(self._folder)
         self._write(self._folder / picture, jpeg, _line(picture, facts, len(jpeg)))
         self.pictures += 1
         self.bytes += len(jpeg)
@@ -78,7 +86,7 @@ class PictureFiles:
         with self._index.open("rb") as index:
             index.seek(self._oldest)
             for line in index:
-                found = _told_by(json.loads(line)["file"])
+                found = _facts_in_name(json.loads(line)["file"])
                 yield found["camera"], int(found["hash"], 16)
 
     def _drop_oldest(self) -> None:
@@ -104,25 +112,18 @@ class PictureFiles:
             raise
         self._end += len(line)
 
-    def _compact(self) -> None:
-        with self._index.open("rb") as index, _replacing(self._index) as compact:
-            index.seek(self._oldest)
-            shutil.copyfileobj(index, compact)
-        self._end -= self._oldest
-        self._oldest = 0
-
     def _mend(self) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _replacing(self._index) as mended:
-            for line in self._mended():
+            for line in self._mended_lines():
                 self.pictures += 1
                 mended.write(line)
 
-    def _mended(self) -> Iterator[bytes]:
-        """Lines that are right; what they do not speak of is taken up, or removed if damaged."""
-        known = _Names()
+    def _mended_lines(self) -> Iterator[bytes]:
+        """Lines that are right; pictures without one get one, or go if they are damaged."""
+        known = _NameSet()
         for line in self._old_lines():
-            facts = _parsed(line)
+            facts = _parse_line(line)
             name = facts["file"] if facts else ""
             size = _size(self._folder, name) if _PICTURE.fullmatch(name) else None
             if facts and size is not None and facts.get("bytes") == size and known.add(name):
@@ -132,25 +133,25 @@ class PictureFiles:
             try:
                 jpeg = (self._folder / name).read_bytes()
             except OSError:
-                # One that somebody else has put there, for one; the store goes on without it.
+                # Another user may have put it there; the store goes on without it.
                 continue
             if jpeg.startswith(b"\xff\xd8") and jpeg.endswith(b"\xff\xd9"):
                 self.bytes += len(jpeg)
-                yield _line(name, _told_by(name), len(jpeg))
+                yield _line(name, _facts_in_name(name), len(jpeg))
             else:
                 (self._folder / name).unlink()
 
-    def _without_line(self, known: "_Names") -> Iterator[str]:
+    def _without_line(self, known: "_NameSet") -> Iterator[str]:
         """Pictures that are not ``known``, in order of time."""
         # So many at a time: where the index is lost, these are all pictures.
         after = ("", "")
         while True:
-            names = (name for name in _pictures(self._folder) if _age(name) > after)
-            found = heapq.nsmallest(_AT_ONCE, (n for n in names if n not in known), _age)
+            names = (name for name in _pictures(self._folder) if _sort_key(name) > after)
+            found = heapq.nsmallest(_AT_ONCE, (n for n in names if n not in known), _sort_key)
             yield from found
             if len(found) < _AT_ONCE:
                 return
-            after = _age(found[-1])
+            after = _sort_key(found[-1])
 
     def _old_lines(self) -> Iterator[bytes]:
         try:
@@ -160,7 +161,7 @@ class PictureFiles:
             return
 
 
-class _Names:
+class _NameSet:
     """A set of names as 8 bytes each, their hashes; a set of the names takes 200 each."""
 
     def __init__(self) -> None:
@@ -207,8 +208,8 @@ def picture_name(camera: str, utc_s: float, bits: int) -> str:
     return f"{camera}/{name_stamp(utc_s)}-{bits:016x}.jpg"
 
 
-def _told_by(name: str) -> dict[str, str]:
-    """What a picture's name alone tells."""
+def _facts_in_name(name: str) -> dict[str, str]:
+    """What is known of a picture from its name alone."""
     camera, _, file = name.partition("/")
     at, _, bits = file.removesuffix(".jpg").partition("-")
     day, clock = f"{at[:4]}-{at[4:6]}-{at[6:8]}", f"{at[9:11]}:{at[11:13]}:{at[13:15]}"
@@ -225,7 +226,7 @@ def _pictures(folder: Path) -> Iterator[str]:
         try:
             entries = os.scandir(camera)
         except (FileNotFoundError, PermissionError):
-            # A folder of somebody else.
+            # Another user's folder.
             continue
         with entries:
             for entry in entries:
@@ -239,7 +240,7 @@ def _pictures(folder: Path) -> Iterator[str]:
                     yield name
 
 
-def _age(name: str) -> tuple[str, str]:
+def _sort_key(name: str) -> tuple[str, str]:
     """What pictures are to be sorted by, the oldest first."""
     camera, _, file = name.partition("/")
     return file, camera
@@ -258,21 +259,14 @@ def _line(picture: str, facts: Mapping[str, object], size: int) -> bytes:
     return json.dumps(line, ensure_ascii=False).encode() + b"\n"
 
 
-def _parsed(line: bytes) -> dict[str, Any] | None:
-    """None for a line that was not written to its end, or by somebody else."""
+def _parse_line(line: bytes) -> dict[str, Any] | None:
+    """None for a line that was not written to its end, or by another program."""
     try:
         facts = json.loads(line)
     except ValueError:
         return None
     whole = line.endswith(b"\n") and isinstance(facts, dict)
     return facts if whole and isinstance(facts.get("file"), str) else None
-
-
-def _check_reserve(folder: Path, size: int) -> None:
-    disk = os.statvfs(folder)
-    reserve = min(_RESERVE_BYTES, _RESERVE_SHARE * disk.f_blocks * disk.f_frsize)
-    if disk.f_bavail * disk.f_frsize < reserve + size:
-        raise _full(folder)
 
 
 def _full(path: Path) -> OSError:

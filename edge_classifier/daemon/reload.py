@@ -19,32 +19,29 @@ from edge_classifier.config.secrets import presentable
 from edge_classifier.config.settings import Settings
 from edge_classifier.config.toml import as_tree
 from edge_classifier.daemon.active_model import ActiveModel, ModelFiles, load_active_model
-from edge_classifier.daemon.camera_pipeline import CameraOverride
+from edge_classifier.daemon.camera_pipeline import CameraOverride, DaemonOutputs
 from edge_classifier.daemon.cameras import Cameras
-from edge_classifier.daemon.meters import Meters
-from edge_classifier.daemon.store import CaptureStore
 from edge_classifier.decision.label_map import UnknownLabelsError
 from edge_classifier.decision.rules import rules_for
 from edge_classifier.errors import ConfigurationError, EdgeClassifierError, UnavailableError
-from edge_classifier.mqtt.codec.device import info_payload
-from edge_classifier.mqtt.publisher import Publisher
+from edge_classifier.mqtt.codec.device_payloads import info_payload
 
 _log = logging.getLogger(__name__)
 
 # For the main loop to come round; it never takes so long unless it hangs.
 _TAKE_OVER_S = 60.0
 # Changes that may wait: people ask by hand, so more is a mistake.
-_MAX_WAITING = 16
+MAX_WAITING = 16
 
-# Told the outcome of a change: what is new, or why nothing changed.
+# Called with the outcome of a change: what is new, or why nothing changed.
 Done = Callable[[Mapping[str, Any] | Exception], None]
 
 
 class BackgroundThread:
-    """Does one job after another beside the main loop; a job tells its outcome itself."""
+    """Does one job after another beside the main loop; a job reports its outcome itself."""
 
     def __init__(self) -> None:
-        self._jobs: Queue[Callable[[], None]] = Queue(_MAX_WAITING)
+        self._jobs: Queue[Callable[[], None]] = Queue(MAX_WAITING)
         # A daemon thread: a loader that hangs must not keep the process from ending.
         self._thread = threading.Thread(target=self._work, name="background", daemon=True)
 
@@ -80,11 +77,8 @@ class ActiveConfiguration:
         model_files: ModelFiles,
         requested_model: str,
         post: Callable[[Callable[[], None]], bool],
-        background: BackgroundThread,
         cameras: Cameras,
-        publisher: Publisher,
-        store: CaptureStore,
-        meters: Meters,
+        outputs: DaemonOutputs,
     ) -> None:
         """``requested_model``: the one that was asked for in an earlier life, if any.
 
@@ -97,18 +91,17 @@ class ActiveConfiguration:
         self._read_settings = read_settings
         self._model_files = model_files
         self._post = post
-        self._background = background
+        self._background = BackgroundThread()
         self._cameras = cameras
-        self._publisher = publisher
-        self._store = store
-        self._meters = meters
+        self._publisher, self._outputs = outputs.publisher, outputs
 
     def start(self) -> None:
-        """Load the model and open the cameras.
+        """Load the model, open the cameras, and begin to accept changes.
 
         A model that was asked for over MQTT and cannot be used any more gives way to the
         configured one. Raises what keeps the configured one from being used.
         """
+        self._background.start()
         if self._requested_model:
             try:
                 self._apply(self.settings, self._load(self.settings, self._requested_model))
@@ -182,7 +175,7 @@ class ActiveConfiguration:
         return load_active_model(replace(settings.model, use=reference, labels=None, crop=""))
 
     def _do_in_background(self, job: Callable[[], None], done: Done) -> None:
-        """Do slow work beside the main loop; what fails is told, and nothing has changed."""
+        """Do slow work beside the main loop; a failure is reported, and changes nothing."""
 
         def work() -> None:
             try:
@@ -218,18 +211,18 @@ class ActiveConfiguration:
         for camera in settings.cameras.values():
             rules_for(model.labels, camera.decision)
         self._cameras.configure(settings, model)
-        self._meters.set_cameras(settings.cameras)
-        self._store.configure(settings.store)
+        self._outputs.meters.set_cameras(settings.cameras)
+        self._outputs.store.configure(settings.store)
         logging.getLogger().setLevel(settings.log.level.upper())
         self.settings, self.model = settings, model
         self._publish_configuration()
         names = ", ".join(self._cameras.pipelines)
-        _log.info("model %s, %s; cameras %s", model.id, model.loaded.placement.note, names)
+        _log.info("model %s, %s; cameras %s", model.id, model.loaded.delegate_choice.note, names)
         for note in model.loaded.notes:
             _log.warning("%s", note)
 
     def _publish_configuration(self) -> None:
-        """Tell subscribers what is in force now."""
+        """Publish what is in force now."""
         settings, model, pipelines = self.settings, self.model, self._cameras.pipelines.values()
         labels = tuple(dict.fromkeys(name for one in pipelines for name in one.rules.labels.names))
         names = model.names(settings.device.language)
@@ -243,7 +236,7 @@ class ActiveConfiguration:
                 version=__version__,
                 model=model.id,
                 runtime=f"{runtime.name} {runtime.version}",
-                delegate=loaded.placement.note,
+                delegate=loaded.delegate_choice.note,
                 notes=list(loaded.notes),
                 labels=list(labels),
                 configuration=presentable((), as_tree(in_force(self._started_with, settings))),
@@ -259,7 +252,7 @@ def camera_titles(settings: Settings) -> Mapping[str, str]:
 
 
 def log_reload(outcome: Mapping[str, Any] | Exception) -> None:
-    """Tell the outcome of a reload that nobody waits for."""
+    """Log the outcome of a reload that came as a signal."""
     if isinstance(outcome, Exception):
         _log.error("the configuration was not taken, the old one stays: %s", outcome)
     else:

@@ -17,8 +17,8 @@ from edge_classifier.daemon.active_model import ModelFiles
 from edge_classifier.daemon.camera_pipeline import (
     CameraOverride,
     CameraPipeline,
+    DaemonOutputs,
     Explain,
-    FrameOutputs,
 )
 from edge_classifier.daemon.cameras import Cameras
 from edge_classifier.daemon.commands import CommandHandler
@@ -28,7 +28,6 @@ from edge_classifier.daemon.meters import Meters
 from edge_classifier.daemon.notify import Notifier, Watchdog, watchdog_interval_s
 from edge_classifier.daemon.reload import (
     ActiveConfiguration,
-    BackgroundThread,
     camera_titles,
     log_reload,
 )
@@ -78,45 +77,34 @@ class Service:
             on_published=meters.count_published,
         )
         self._store = CaptureStore(settings.store, folder / "pictures")
+        outputs = DaemonOutputs(self._publisher, self._store, meters, explain)
         # The main loop's: cameras and their state.
         self._loop = MainLoop(
-            self._pipelines,
-            every_second=self._every_second,
-            on_progress=self._progress,
+            self._pipelines, every_second=self._every_second, on_progress=self._progress
         )
         overrides = self._publisher.remembered().get("overrides", {})
         self._cameras = Cameras(
             wake=self._loop.wake,
-            outputs=FrameOutputs(self._publisher, self._store, meters, explain),
+            outputs=outputs,
             restored=self._publisher.states(),
             overrides=_camera_overrides(overrides),
         )
-        # What changes while it runs, and what is told of it.
-        self._background = BackgroundThread()
+        # What changes while it runs, and what is published once a second.
         self._configuration = ActiveConfiguration(
             settings,
             read_settings=read_settings,
             model_files=ModelFiles.below(folder),
             requested_model=overrides.get("model", ""),
             post=self._loop.post,
-            background=self._background,
             cameras=self._cameras,
-            publisher=self._publisher,
-            store=self._store,
-            meters=meters,
+            outputs=outputs,
         )
         self._commands = CommandHandler(
-            post=self._loop.post,
-            configuration=self._configuration,
-            cameras=self._cameras,
-            publisher=self._publisher,
-            store=self._store,
+            self._loop.post, self._configuration, self._cameras, outputs
         )
         self._status = StatusReporter(
             cameras=self._cameras,
-            publisher=self._publisher,
-            store=self._store,
-            meters=meters,
+            outputs=outputs,
             host=Host(folder),
             notifier=self._notifier,
             mqtt=lambda: self._configuration.settings.mqtt,
@@ -135,7 +123,6 @@ class Service:
         self._serve_http()
         self._store.start()
         self._publisher.start()
-        self._background.start()
         self._notifier.ready("started")
         # What is there now stays: the collector need not look through it for months.
         gc.collect()
@@ -146,7 +133,7 @@ class Service:
             # Whoever read --explain has gone.
             raise
         except Exception:
-            # It ends, and is started anew. What is printed then does not tell where it was.
+            # The log has the time and the thread, which what Python prints at its end has not.
             _log.exception("a bug ends the daemon")
             raise
         finally:
@@ -161,7 +148,7 @@ class Service:
         """Close everything; whether every camera has let go."""
         self._notifier.stopping()
         _log.info("stopping")
-        # They begin to close, and nobody waits for them to hear of it.
+        # They begin to close, while the publisher is waited for.
         self._cameras.stop(0.0)
         connected = self._publisher.status.connected
         clean = self._publisher.stop(_CLOSING_S)

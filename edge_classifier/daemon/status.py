@@ -1,4 +1,4 @@
-"""What is told of the daemon as a whole: once a second, and whenever somebody asks over HTTP."""
+"""How the daemon as a whole is: published once a second, and served over HTTP."""
 
 import logging
 import time
@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 from edge_classifier.config.settings import MqttSettings
+from edge_classifier.daemon.camera_pipeline import DaemonOutputs
 from edge_classifier.daemon.cameras import Cameras
 from edge_classifier.daemon.host import Host
-from edge_classifier.daemon.meters import DaemonMetric, Meters, MetricSample, counter, gauge
+from edge_classifier.daemon.meters import DaemonMetric, MetricSample, counter, gauge
 from edge_classifier.daemon.notify import Notifier
-from edge_classifier.daemon.store import CaptureStore
-from edge_classifier.mqtt.codec.device import stats_payload
-from edge_classifier.mqtt.publisher import Publisher
+from edge_classifier.mqtt.codec.device_payloads import stats_payload
 from edge_classifier.protocols import Clock
 
 _log = logging.getLogger(__name__)
@@ -58,9 +57,7 @@ class StatusReporter:
         self,
         *,
         cameras: Cameras,
-        publisher: Publisher,
-        store: CaptureStore,
-        meters: Meters,
+        outputs: DaemonOutputs,
         host: Host,
         notifier: Notifier,
         mqtt: Callable[[], MqttSettings],
@@ -68,9 +65,9 @@ class StatusReporter:
     ) -> None:
         """``mqtt``: the settings in force."""
         self._cameras = cameras
-        self._publisher = publisher
-        self._store = store
-        self._meters = meters
+        self._publisher = outputs.publisher
+        self._store = outputs.store
+        self._meters = outputs.meters
         self._host = host
         self._notifier = notifier
         self._mqtt = mqtt
@@ -79,7 +76,7 @@ class StatusReporter:
         self._status_line = ""
 
     def report(self) -> None:
-        """Tell what is due, once a second."""
+        """Publish what is due, once a second."""
         pipelines = self._cameras.pipelines.values()
         for pipeline in pipelines:
             pipeline.publish_health()

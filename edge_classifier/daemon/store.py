@@ -242,10 +242,10 @@ class CaptureStore:
         _log.info("%s: %d pictures removed", self._folder, removed)
 
     def _report_failure(self, error: Exception) -> None:
-        """Said once, until it works again. The next try begins by mending what is half done."""
+        """Log it once, until it works again. The next try begins by mending what is half done."""
         self._files = None
         self._retry_at = self._clock() + _RETRY_S
         if not self._status.trouble:
-            said = OutputError(str(self._folder), f"no pictures are kept: {error}", _REMEDY)
-            _log.error("%s", said, exc_info=None if isinstance(error, OSError) else error)
+            problem = OutputError(str(self._folder), f"no pictures are kept: {error}", _REMEDY)
+            _log.error("%s", problem, exc_info=None if isinstance(error, OSError) else error)
         self._status = replace(self._status, trouble=str(error) or repr(error))

@@ -2,14 +2,15 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_classifier.dataset.facts import PictureFacts
-from edge_classifier.dataset.folder import Sample
+from edge_classifier.dataset.facts import PictureFacts, readable
+from edge_classifier.dataset.folder import Dataset, Sample
 
 # Pictures whose perceptual hashes differ in so many bits, or fewer, pass for the same, as in the
 # daemon's capture store. Of the 21 such pairs among 3,468 photographs of flowers 20 are one
@@ -19,9 +20,12 @@ ALIKE_BITS = 6
 # photographs blurred beyond recognition three pairs in four would be alike without it.
 _TELLING_BITS = 12
 _HASH_BITS = 64
+# Pictures of a group that are named.
+_SHOWN_OF_GROUP = 4
 
 Hashes = NDArray[np.uint64]
 Numbers = NDArray[np.int64]
+Group = tuple[Path, ...]
 
 
 def duplicate_groups(
@@ -53,7 +57,7 @@ def alike(paths: Iterable[Path], facts: Mapping[Path, PictureFacts], bits: int) 
     hashes = {facts[path].sha256: facts[path].hash for path in every}
     group = {content: content for content in hashes}
     if bits >= 0:
-        telling = sorted(key for key, value in hashes.items() if _tells(value))
+        telling = sorted(key for key, value in hashes.items() if value.bit_count() >= _TELLING_BITS)
         first = _linked(np.array([hashes[key] for key in telling], np.uint64), bits)
         group |= {key: telling[number] for key, number in zip(telling, first, strict=True)}
     return {path: group[facts[path].sha256] for path in every}
@@ -77,10 +81,6 @@ def members(groups: Mapping[Path, str]) -> list[tuple[Path, ...]]:
     for path, key in groups.items():
         found[key].append(path)
     return [tuple(paths) for paths in found.values() if len(paths) > 1]
-
-
-def _tells(bits: int) -> bool:
-    return bits.bit_count() >= _TELLING_BITS
 
 
 def _linked(hashes: Hashes, bits: int) -> list[int]:
@@ -129,3 +129,66 @@ def _within(differing: Hashes, bits: int) -> NDArray[np.bool_]:
     for _ in range(bits):
         differing = differing & (differing - np.uint64(1))
     return np.equal(differing, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What every check looks at."""
+
+    dataset: Dataset
+    validation: Dataset | None
+    facts: Mapping[Path, PictureFacts]
+    # Of both folders.
+    samples: tuple[Sample, ...]
+    labels: Mapping[Path, int]
+    # Groups of the same bytes.
+    copies: tuple[Group, ...]
+    # Groups in which not all are copies of one another.
+    alike: tuple[Group, ...]
+    # Classes most of whose pictures look alike.
+    crowded: frozenset[int]
+
+    def is_measured(self, path: Path) -> bool:
+        """Whether a picture lies in the validation folder."""
+        return self.validation is not None and path.is_relative_to(self.validation.root)
+
+    def place(self, path: Path) -> str:
+        """What a picture is called."""
+        if self.validation and self.is_measured(path):
+            return f"{self.validation.root.name}/{self.validation.place(path)}"
+        return self.dataset.place(path)
+
+    def sides(self, paths: Group) -> set[bool]:
+        """Whether there are pictures of either folder."""
+        return {self.is_measured(path) for path in paths}
+
+    def classes(self, paths: Group) -> set[int]:
+        """The labels of pictures."""
+        return {self.labels[path] for path in paths}
+
+    def group(self, paths: Group) -> str:
+        """Pictures that belong together, those to learn from first."""
+        ordered = sorted(paths, key=lambda path: (self.is_measured(path), self.place(path)))
+        shown = " = ".join(map(self.place, ordered[:_SHOWN_OF_GROUP]))
+        more = len(paths) - _SHOWN_OF_GROUP
+        return f"{shown} and {more} more" if more > 0 else shown
+
+
+def look(dataset: Dataset, facts: Mapping[Path, PictureFacts], validation: Dataset | None) -> View:
+    """Compare all pictures of both folders."""
+    samples = dataset.samples + (validation.samples if validation else ())
+    paths = [sample.path for sample in readable(samples, facts)]
+    groups = alike(paths, facts, ALIKE_BITS)
+    near = [g for g in members(groups) if len({facts[path].sha256 for path in g}) > 1]
+    to_learn = readable(dataset.samples, facts)
+    crowd = crowded(to_learn, groups)
+    return View(
+        dataset=dataset,
+        validation=validation,
+        facts=facts,
+        samples=samples,
+        labels={sample.path: sample.label for sample in samples},
+        copies=tuple(members(alike(paths, facts, -1))),
+        alike=tuple(near),
+        crowded=frozenset(s.label for s in to_learn if groups[s.path] in crowd),
+    )

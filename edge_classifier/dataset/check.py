@@ -2,12 +2,79 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
+from edge_classifier.dataset.alike import Group, View, look
 from edge_classifier.dataset.facts import PictureFacts, readable
-from edge_classifier.dataset.finding import ClassCount, Finding, Findings, Severity
 from edge_classifier.dataset.folder import UNDECODED, Dataset
-from edge_classifier.dataset.view import Group, View, look
+
+_SHOWN = 10
+
+
+class Severity(StrEnum):
+    """What a finding means for training."""
+
+    FATAL = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was found."""
+
+    kind: str
+    severity: Severity
+    # For people.
+    text: str
+    # All of them: pictures, or pictures that belong together.
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClassCount:
+    """The pictures of one class."""
+
+    label: str
+    pictures: int
+    # In the validation folder.
+    validation: int
+    unreadable: int
+    small: int
+    # That are there again, byte by byte: here, in another class or in the validation folder.
+    copies: int
+    # That look like another one, and are no copy.
+    alike: int
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """All that was found, the worst first."""
+
+    root: str
+    classes: tuple[ClassCount, ...]
+    found: tuple[Finding, ...]
+
+    @property
+    def fatal(self) -> bool:
+        """Whether training cannot start."""
+        return any(finding.severity is Severity.FATAL for finding in self.found)
+
+    def lines(self) -> Iterator[str]:
+        """For people: each finding with some ten examples."""
+        for finding in self.found:
+            yield f"{finding.severity}: {finding.text}"
+            yield from (f"    {example}" for example in finding.examples[:_SHOWN])
+            if len(finding.examples) > _SHOWN:
+                yield f"    and {len(finding.examples) - _SHOWN} more"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "fatal": self.fatal}
+
 
 # A shorter side is too few pixels to see much: CIFAR-10's pictures, 32 px, are the least.
 SMALL_PX = 32
@@ -73,18 +140,14 @@ def _missing(view: View) -> Iterator[Finding]:
         elif len(contents[number]) < 2 and not view.validation:
             text = f"{label} has no two pictures that differ: one is needed to measure on"
             yield Finding("too_few", Severity.FATAL, text)
-    if view.validation:
-        yield from _missing_there(view, view.validation)
-
-
-def _missing_there(view: View, validation: Dataset) -> Iterator[Finding]:
-    seen = {sample.label for sample in readable(validation.samples, view.facts)}
-    none = tuple(label for n, label in enumerate(validation.labels) if n not in seen)
+    if not view.validation:
+        return
+    seen = {sample.label for sample in readable(view.validation.samples, view.facts)}
+    none = tuple(label for n, label in enumerate(view.validation.labels) if n not in seen)
     if none:
         severity = Severity.WARNING if seen else Severity.FATAL
-        text = (
-            f"{_are(len(none), 'class', 'has have')} no picture to measure on in {validation.root}"
-        )
+        where, classes = view.validation.root, _are(len(none), "class", "has have")
+        text = f"{classes} no picture to measure on in {where}"
         yield Finding("not_measured", severity, text, none)
 
 

@@ -1,15 +1,20 @@
-"""A folder of pictures, one sub-folder a class, as samples with a label each."""
+"""A folder of pictures, one sub-folder a class, as samples with a label each.
+
+``names.toml`` beside the class folders says what classes are called in other languages.
+"""
 
 import os
+import tomllib
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from edge_classifier.core.labels import UNKNOWN, parse_labels
+from edge_classifier.core.contract import Contract
+from edge_classifier.core.labels import UNKNOWN, parse_labels, unknown_name
 from edge_classifier.core.text import is_printable
-from edge_classifier.dataset.names import NAMES_FILE, read_names
 from edge_classifier.errors import ConfigurationError, MissingFileError
 from edge_classifier.vision.pictures import SUFFIXES, find_pictures
 
@@ -19,6 +24,11 @@ UNSURE = "unsure"
 UNDECODED = frozenset((".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw"))
 # The last three are left by archivers, network disks and file systems.
 _NOT_CLASSES = frozenset((UNSURE, "__macosx", "@eadir", "lost+found"))
+# What classes are called in other languages.
+NAMES_FILE = "names.toml"
+_NAMES_REMEDY = (
+    'Write e.g. daisy = {zh = "雏菊", en = "Daisy"}; labels with other than a-z are quoted.'
+)
 _PARTS = frozenset(("train", "training", "val", "valid", "validation", "test", "testing"))
 
 
@@ -58,11 +68,14 @@ def scan(root: Path, *, other: Path | None = None) -> Dataset:
     ``other`` is a folder of pictures of anything else: with a class folder called ``unknown`` (in
     any case) they are the last class. Raises MissingFileError for a folder that is not there, and
     ConfigurationError with all that is wrong: pictures in the root, a class without pictures,
-    fewer than two classes, names that a model cannot keep, and what ``names.read_names`` refuses.
+    fewer than two classes, names that a model cannot keep, and what ``read_names`` refuses.
     """
     problems = _root_problems(root)
     folders = _class_folders(root, problems, other)
-    sources = [(label, folders[label]) for label in sorted(folders, key=_place_of_label)]
+    sources = [
+        (label, folders[label])
+        for label in sorted(folders, key=lambda label: (label == UNKNOWN, label))
+    ]
     if other:
         _require_folder(other)
         sources.append((UNKNOWN, other))
@@ -168,12 +181,12 @@ def _pictures(folder: Path) -> list[Path]:
         found = [Path(name) for name in find_pictures([str(folder)])]
     except MissingFileError:
         return []
-    kept = (path for path in found if not _is_foreign(path.relative_to(folder)))
+    kept = (
+        path
+        for path in found
+        if not any(part.lower() in _NOT_CLASSES for part in path.relative_to(folder).parts[:-1])
+    )
     return sorted(kept, key=lambda path: path.relative_to(folder).as_posix())
-
-
-def _is_foreign(path: Path) -> bool:
-    return any(part.lower() in _NOT_CLASSES for part in path.parts[:-1])
 
 
 def _instead(folder: Path) -> str:
@@ -225,5 +238,55 @@ def _key(label: str) -> str:
     return unicodedata.normalize("NFC", label.casefold())
 
 
-def _place_of_label(label: str) -> tuple[bool, str]:
-    return label == UNKNOWN, label
+def read_names(path: Path, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Language to one name a label, for each language that ``path`` has; none without the file.
+
+    What is not named keeps its label. Raises ConfigurationError with everything that is wrong.
+    """
+    table = _read_names_toml(path)
+    problems = [
+        problem for label in table for problem in _name_problems(label, table[label], labels)
+    ]
+    names = {} if problems else _names_by_language(table, labels)
+    problems += Contract(1, 1, labels=tuple(labels), names=names).problems()
+    if problems:
+        raise ConfigurationError(str(path), "\n".join(problems))
+    return names
+
+
+def _read_names_toml(path: Path) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(path.read_text("utf-8-sig"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(str(path), f"cannot be read ({error})", _NAMES_REMEDY) from error
+    # As the folders' names are: editors and file systems disagree on how to write an é.
+    return {unicodedata.normalize("NFC", label): names for label, names in table.items()}
+
+
+def _name_problems(label: str, value: object, labels: Sequence[str]) -> list[str]:
+    # The same file serves with and without pictures of anything else.
+    wrong = [] if label in labels or label == UNKNOWN else [f"{label!r} is no class folder"]
+    if not isinstance(value, dict):
+        return [*wrong, f"{label} is {value!r}. {_NAMES_REMEDY}"]
+    return wrong + [
+        f"{label}.{language} is {name!r}; a text is expected"
+        for language, name in value.items()
+        if not isinstance(name, str) or not name.strip()
+    ]
+
+
+def _names_by_language(
+    table: Mapping[str, Mapping[str, str]], labels: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    languages = sorted({language for names in table.values() for language in names})
+    return {
+        language: tuple(
+            table.get(label, {}).get(
+                language, unknown_name(language) if label == UNKNOWN else label
+            )
+            for label in labels
+        )
+        for language in languages
+    }

@@ -54,7 +54,8 @@ def sort_store(store: Path, out: Path) -> Sorted:
                 copied[folder] += 1
             else:
                 gone += 1
-        _remember(out, known | new.keys())
+        with replacing(out / DONE) as file:
+            file.writelines(f"{name}\n".encode() for name in sorted(known | new.keys()))
     except OSError as error:
         raise OutputError(str(out), f"cannot be written ({error.strerror})", _REMEDY) from error
     return Sorted(dict(sorted(copied.items())), len(lines) - len(new), gone)
@@ -106,11 +107,6 @@ def _known(out: Path) -> set[str]:
         return there | set((out / DONE).read_text("utf-8").splitlines())
     except FileNotFoundError:
         return there
-
-
-def _remember(out: Path, names: set[str]) -> None:
-    with replacing(out / DONE) as file:
-        file.writelines(f"{name}\n".encode() for name in sorted(names))
 
 
 def _copy(source: Path, target: Path) -> bool:

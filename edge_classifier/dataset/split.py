@@ -80,11 +80,11 @@ def _require_both_sides(
         sides.setdefault(sample.label, set()).add(groups[sample.path] in held)
         paths.setdefault(sample.label, []).append(sample.path)
     poor = [label for label, found in sides.items() if len(found) < 2]
+    folders = [os.path.commonpath([path.parent for path in paths[label]]) for label in poor]
     if poor:
-        raise ConfigurationError("dataset", "\n".join(_poor(paths[label]) for label in poor))
-
-
-def _poor(paths: Sequence[Path]) -> str:
-    folder = os.path.commonpath([path.parent for path in paths])
-    text = f"{folder} has no two pictures that differ, one to learn from and one to measure on"
-    return f"{text}: add some, or name a validation folder"
+        problems = (
+            f"{folder} has no two pictures that differ, one to learn from and one to measure on: "
+            "add some, or name a validation folder"
+            for folder in folders
+        )
+        raise ConfigurationError("dataset", "\n".join(problems))

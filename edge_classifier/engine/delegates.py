@@ -35,7 +35,7 @@ def find_edgetpu() -> Path | None:
     return Path(name) if name else None
 
 
-def choose(
+def choose_delegate(
     request: str, model: Path, *, check: Check = check_delegate, find: Find = find_edgetpu
 ) -> DelegateChoice:
     """Where to run ``model`` for ``--delegate request``.

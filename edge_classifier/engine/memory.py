@@ -12,7 +12,7 @@ from pathlib import Path
 _MADV_DONTNEED = 4
 
 
-def give_back(model: Path) -> None:
+def release_unused_memory(model: Path) -> None:
     """Let go of the idle pages of ``model``, a file that is mapped, and of free heap."""
     library = ctypes.CDLL(None)
     madvise, trim = getattr(library, "madvise", None), getattr(library, "malloc_trim", None)

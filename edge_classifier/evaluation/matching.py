@@ -35,8 +35,9 @@ def match(
     (``tench, Tinca tinca``). ``unknown`` in a model that does not have it is NONE: a picture that
     shows something else is useful for any model.
     """
+    synonyms = ((number, word) for number, label in enumerate(known) for word in label.split(","))
     exact = {label: number for number, label in reversed(list(enumerate(known)))}
-    folded = _folded(_synonyms(known)) | _folded(_numbered(known, *known_names.values()))
+    folded = _folded(synonyms) | _folded(_numbered(known, *known_names.values()))
     return tuple(
         _place([label, *(of_language[number] for of_language in names.values())], exact, folded)
         for number, label in enumerate(labels)
@@ -54,10 +55,6 @@ def _place(
 
 def _numbered(*lists: Sequence[str]) -> Iterator[tuple[int, str]]:
     return chain.from_iterable(map(enumerate, lists))
-
-
-def _synonyms(known: Sequence[str]) -> Iterator[tuple[int, str]]:
-    return ((number, word) for number, label in enumerate(known) for word in label.split(","))
 
 
 def _folded(numbered: Iterable[tuple[int, str]]) -> dict[str, int]:

@@ -103,20 +103,17 @@ class ClassFigures:
 
 def class_figures(matrix: NDArray[np.int64]) -> tuple[ClassFigures, ...]:
     """One a class of a confusion matrix."""
-    counts = zip(np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0), strict=True)
+    counts = (np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0))
     return tuple(
-        _figures(int(hits), int(count), int(predicted)) for hits, count, predicted in counts
-    )
-
-
-def _figures(hits: int, count: int, predicted: int) -> ClassFigures:
-    return ClassFigures(
-        hits,
-        count,
-        predicted,
-        Share(hits, predicted).value,
-        Share(hits, count).value,
-        Share(2 * hits, count + predicted).value,
+        ClassFigures(
+            hits,
+            count,
+            predicted,
+            precision=Share(hits, predicted).value,
+            recall=Share(hits, count).value,
+            f1=Share(2 * hits, count + predicted).value,
+        )
+        for hits, count, predicted in zip(*(c.tolist() for c in counts), strict=True)
     )
 
 

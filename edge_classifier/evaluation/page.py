@@ -1,22 +1,38 @@
 """The report as one HTML file that needs nothing else: no network, no script, no font."""
 
-from collections.abc import Mapping, Sequence
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 from markupsafe import Markup
 
 from edge_classifier import __version__
+from edge_classifier.core.contract import ColourOrder
+from edge_classifier.core.frame import Frame
+from edge_classifier.errors import MissingFileError, PictureError
 from edge_classifier.evaluation import charts
 from edge_classifier.evaluation.contents import ReportData
-from edge_classifier.evaluation.tiles import data_uri, example_tiles, worst_tiles
+from edge_classifier.evaluation.matching import NONE
+from edge_classifier.evaluation.report import worst_first
+from edge_classifier.evaluation.score import ScoredSamples
 from edge_classifier.evaluation.verdict import FEW, interval, percent
+from edge_classifier.vision.draw import ContactSheet
+from edge_classifier.vision.jpeg import jpeg
+from edge_classifier.vision.pictures import load_picture
 
 # Labels up to which the confusion matrix is a table with numbers; else it is a picture.
 TABLE_LIMIT = 16
 # Labels up to which all have a line at once; else the weakest have, and the rest on demand.
 LIST_LIMIT = 25
+
+# Pictures that are shown: the worst mistakes, and some of all.
+WORST, GRID = 24, 36
+_DECODED_PX = (200, 200)
+_QUALITY = 80
 
 _HERE = Path(__file__).parent
 
@@ -38,8 +54,11 @@ def render(facts: Mapping[str, Any], data: ReportData) -> str:
         worst=worst_tiles(data.scored),
         examples=example_tiles(data.scored, data.seed or 0),
         augmentation=data_uri(data.augmentation.read_bytes()) if data.augmentation else "",
-        names=_names(facts["labels"]),
-        weakest_first=_weakest_first(facts["labels"]),
+        names={
+            one["label"]: {tag: name for tag, name in one["names"].items() if name != one["label"]}
+            for one in facts["labels"]
+        },
+        weakest_first=sorted(facts["labels"], key=lambda one: (one["f1"] or 0.0, one["label"])),
         few=FEW,
         table_limit=TABLE_LIMIT,
         list_limit=LIST_LIMIT,
@@ -60,13 +79,65 @@ def _charts(facts: Mapping[str, Any]) -> dict[str, Markup]:
     return {name: Markup(svg) for name, svg in found.items()}  # noqa: S704 (no text of users in it)
 
 
-def _names(labels: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
-    """Label to language to name, where that is another text."""
-    return {
-        one["label"]: {tag: name for tag, name in one["names"].items() if name != one["label"]}
-        for one in labels
-    }
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One picture of the page."""
+
+    uri: str
+    path: str
+    # What is drawn into it, for who cannot see it.
+    text: str
+    # ``right``, or what it shows.
+    fact: str
+    right: bool
 
 
-def _weakest_first(labels: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return sorted(labels, key=lambda one: (one["f1"] or 0.0, one["label"]))
+def worst_tiles(scored: ScoredSamples) -> list[Tile]:
+    """The mistakes that were made with the highest scores."""
+    return [_tile(scored, number) for number in worst_first(scored)[:WORST]]
+
+
+def example_tiles(scored: ScoredSamples, seed: int) -> list[Tile]:
+    """Pictures drawn by ``seed``, ordered by their true label."""
+    drawn = np.random.default_rng(seed).permutation(len(scored.paths))[:GRID]
+    ordered = sorted((int(scored.truth[number]), int(number)) for number in drawn)
+    return [_tile(scored, number) for _, number in ordered]
+
+
+def named(scored: ScoredSamples, number: int) -> str:
+    """A label with its names in other languages: ``daisy 雏菊``."""
+    if number == NONE:
+        return "something else"
+    label = scored.labels[number]
+    names = (known[number] for known in scored.names.values())
+    return " ".join(dict.fromkeys((label, *names)))
+
+
+def _tile(scored: ScoredSamples, number: int) -> Tile:
+    truth, predicted = int(scored.truth[number]), int(scored.predicted[number])
+    score = float(scored.probabilities[number, predicted])
+    right = truth == predicted
+    claim = f"{score:.2f} {named(scored, predicted)}"
+    fact = "right" if right else f"is {named(scored, truth)}"
+    return Tile(
+        uri=_drawn(scored.paths[number], claim, fact),
+        path=scored.places[number],
+        text=f"{claim}, {fact}",
+        fact=fact,
+        right=right,
+    )
+
+
+def _drawn(path: Path, claim: str, fact: str) -> str:
+    sheet = ContactSheet(1)
+    try:
+        frame = load_picture(str(path), at_least=_DECODED_PX).frame
+    except (PictureError, MissingFileError):
+        frame = None  # It was there when it was scored.
+    sheet.add(frame, fact, claim)
+    return data_uri(jpeg(Frame(sheet.render(), ColourOrder.BGR), _QUALITY))
+
+
+def data_uri(data: bytes) -> str:
+    """A JPEG file as an address that holds it."""
+    return f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"

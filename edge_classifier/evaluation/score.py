@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_classifier.assembly import LoadedModel
-from edge_classifier.batch import BatchItem, classify_all
+from edge_classifier.batch import classify_all
 from edge_classifier.classifier import Answer
 from edge_classifier.core.contract import Contract
-from edge_classifier.core.geometry import enough
+from edge_classifier.core.geometry import least_size
 from edge_classifier.dataset.folder import Dataset
 from edge_classifier.errors import ContractError, ModelError, PictureError
 from edge_classifier.evaluation.matching import NONE, Names, match, similar
@@ -100,15 +100,14 @@ def score_samples(
     the model's labels, PictureError when no picture can be read, and ModelError for scores that
     are no numbers.
     """
-    merged = _once(model.resolved.contract)
+    merged = _with_each_label_once(model.resolved.contract)
     place = match(dataset.labels, dataset.names, merged.labels, merged.names)
     _require_some(place, dataset, merged, model.name)
     samples = [
         (one.path, known) for one in dataset.samples if (known := place[one.label]) is not None
     ]
     paths = [path for path, _ in samples]
-    table = _table(model, merged, paths, threads, progress)
-    rows = table.rows()
+    scores, rows, unreadable = _scores(model, merged, paths, threads, progress)
     return ScoredSamples(
         labels=merged.labels,
         names=merged.names,
@@ -116,67 +115,53 @@ def score_samples(
         paths=tuple(samples[row][0] for row in rows),
         places=tuple(dataset.place(samples[row][0]) for row in rows),
         truth=np.array([samples[row][1] for row in rows], np.int64),
-        probabilities=table.scores[rows],
+        probabilities=scores[rows],
         model=subject(model),
-        unreadable=tuple((dataset.place(Path(name)), why) for name, why in table.unreadable),
+        unreadable=tuple((dataset.place(Path(name)), why) for name, why in unreadable),
         left_out=_left_out(place, dataset, merged),
         not_pictures=dataset.left_out,
     )
 
 
-def _table(
+def _scores(
     model: LoadedModel,
     merged: Contract,
     paths: Sequence[Path],
     threads: int,
     progress: Callable[[], None],
-) -> "_Table":
-    """Run the model on every picture; the next ones are decoded meanwhile."""
+) -> tuple[NDArray[np.float32], list[int], list[tuple[str, str]]]:
+    """Run the model on every picture; the next ones are decoded meanwhile.
+
+    Scores (pictures, labels), the rows of pictures that were read, the others' files and why.
+    """
     contract = model.resolved.contract
     answer = Answer(top_k=len(contract.labels))
-    others = threads - 1 if model.placement.delegate is None else 0
-    classifiers = [model.classifier(answer), *(model.another(answer) for _ in range(others))]
-    load = partial(load_picture, at_least=enough(contract))
-    table = _Table(_classes(contract, merged), len(merged.labels), len(paths))
-    for number, outcome in enumerate(classify_all([str(p) for p in paths], load, classifiers)):
-        table.add(number, outcome)
-        progress()
-    return table
-
-
-class _Table:
-    """Scores of one picture after the other. ``classes`` (outputs,): the label of each output."""
-
-    def __init__(self, classes: NDArray[np.int64], labels: int, pictures: int) -> None:
-        self._classes = classes
-        self.scores = np.zeros((pictures, labels), np.float32)
-        self.unreadable: list[tuple[str, str]] = []
-        self._bad: set[int] = set()
-
-    def add(self, number: int, outcome: BatchItem) -> None:
-        """What became of picture ``number``."""
+    classifiers = model.classifiers(answer, threads)
+    load = partial(load_picture, at_least=least_size(contract))
+    position = {label: number for number, label in enumerate(merged.labels)}
+    labels_of_outputs = np.array([position[label] for label in contract.labels], np.int64)
+    scores = np.zeros((len(paths), len(merged.labels)), np.float32)
+    rows: list[int] = []
+    unreadable: list[tuple[str, str]] = []
+    for row, outcome in enumerate(classify_all([str(p) for p in paths], load, classifiers)):
         if outcome.error or outcome.classification is None:
-            problem = outcome.error.problem if outcome.error else ""
-            self.unreadable.append((outcome.reference, problem))
-            self._bad.add(number)
-            return
-        ranked = outcome.classification.predictions
-        outputs = np.array([one.index for one in ranked], np.int64)
-        scores = np.array([one.score for one in ranked])
-        row = np.bincount(self._classes[outputs], scores, self.scores.shape[1])
-        if not np.isfinite(row).all():
-            raise ModelError(outcome.reference, "the model's scores for it are no numbers")
-        self.scores[number] = row
-
-    def rows(self) -> list[int]:
-        """The pictures that were read. Raises PictureError if there is none."""
-        if len(self._bad) == len(self.scores):
-            path, problem = self.unreadable[0]
-            raise PictureError(path, f"{problem}; no other picture here can be read either")
-        return [number for number in range(len(self.scores)) if number not in self._bad]
+            unreadable.append((outcome.reference, outcome.error.problem if outcome.error else ""))
+        else:
+            ranked = outcome.classification.predictions
+            outputs = np.array([one.index for one in ranked], np.int64)
+            given = np.array([one.score for one in ranked])
+            scores[row] = np.bincount(labels_of_outputs[outputs], given, len(merged.labels))
+            if not np.isfinite(scores[row]).all():
+                raise ModelError(outcome.reference, "the model's scores for it are no numbers")
+            rows.append(row)
+        progress()
+    if not rows:
+        path, problem = unreadable[0]
+        raise PictureError(path, f"{problem}; no other picture here can be read either")
+    return scores, rows, unreadable
 
 
-def _once(contract: Contract) -> Contract:
+def _with_each_label_once(contract: Contract) -> Contract:
     """The contract with every label once: ImageNet has two cranes."""
     first = {label: number for number, label in reversed(list(enumerate(contract.labels)))}
     numbers = sorted(first.values())
@@ -185,11 +170,6 @@ def _once(contract: Contract) -> Contract:
         for language, known in contract.names.items()
     }
     return contract.with_labels(tuple(contract.labels[n] for n in numbers), names)
-
-
-def _classes(contract: Contract, merged: Contract) -> NDArray[np.int64]:
-    position = {label: number for number, label in enumerate(merged.labels)}
-    return np.array([position[label] for label in contract.labels], np.int64)
 
 
 def _require_some(
@@ -222,8 +202,8 @@ def subject(model: LoadedModel) -> Subject:
     spec = engine.input
     return Subject(
         name=model.name,
-        file=model.placement.model,
-        bytes=model.placement.model.stat().st_size,
+        file=model.delegate_choice.model,
+        bytes=model.delegate_choice.model.stat().st_size,
         sha256=model.sha256,
         input=f"{spec.shape[2]} x {spec.shape[1]} pixels, {spec.dtype.name}",
         operators=dict(Counter(one.name for one in operators).most_common()),

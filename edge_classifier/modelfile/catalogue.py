@@ -104,7 +104,7 @@ class Catalogue:
         self.require(reference)
         raise AssertionError(reference)
 
-    def asked(self, name: str, *folders: Path) -> str:
+    def reference_for_name(self, name: str, *folders: Path) -> str:
         """What ``locate`` takes for a model that somebody asks for over a network.
 
         That is a name of the catalogue, or of a file in ``folders``, the first before the second;

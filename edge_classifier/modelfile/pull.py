@@ -41,11 +41,10 @@ def pull(catalogue: Catalogue, entry: Entry, progress: Progress) -> Path:
             "Try again later; the file was thrown away.",
         ) from error
     except (requests.RequestException, OSError) as error:
-        # The innermost cause says more than the layers around it.
-        cause: BaseException = error
-        while inner := cause.__cause__ or cause.__context__:
-            cause = inner
-        reason = f"{type(cause).__name__}: {str(cause)[:150]}"
+        # pooch leaves the connection of an answer like 503 open until the garbage is collected.
+        if isinstance(error, requests.RequestException) and error.response is not None:
+            error.response.close()
+        reason = _innermost_cause(error)
         by_hand = (
             f"Without a network, fetch {entry.url} elsewhere and put it at {target}, "
             f"then run: edge-classify models verify {entry.name}"
@@ -54,6 +53,17 @@ def pull(catalogue: Catalogue, entry: Entry, progress: Progress) -> Path:
     installed = Path(path)
     installed.chmod(0o644)  # A model is not a secret, and a service may run as another user.
     return installed
+
+
+def _innermost_cause(error: BaseException) -> str:
+    """It says more than the layers around it.
+
+    A function of its own: kept in a variable of the caller, the error would keep the frame that
+    keeps it, and the connection in it open.
+    """
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    return f"{type(error).__name__}: {str(error)[:150]}"
 
 
 class _Bar:

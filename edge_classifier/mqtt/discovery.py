@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from edge_classifier import __version__
-from edge_classifier.mqtt.codec.camera import LABEL_CHANGED
+from edge_classifier.mqtt.codec.camera_payloads import LABEL_CHANGED
 from edge_classifier.mqtt.topics import OFFLINE, ONLINE, Topics
 
 Component = dict[str, Any]

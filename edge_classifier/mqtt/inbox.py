@@ -10,7 +10,7 @@ from edge_classifier.mqtt.connection import ConnectionEvent, ConnectionLost
 
 _MAX_TASKS = 100
 # The broker acknowledges what was sent, at most a window of messages, and one picture and one
-# report a topic. Only a broker that is broken, or hostile, says more in one turn of the publisher.
+# report a topic. Only a broken or hostile broker signals more in one turn of the publisher.
 _MAX_CONNECTION_EVENTS = 1_000
 
 # What a newer update must share to replace an older one: its kind, and a camera's or a key's name.

@@ -1,7 +1,7 @@
 """Events on their way out: on disk until the broker has them, in memory where there is no disk.
 
 Nothing here raises for a disk that is full, gone or damaged: the daemon goes on, and ``trouble``
-says what is wrong.
+says why.
 """
 
 import logging
@@ -24,8 +24,8 @@ _log = logging.getLogger(__name__)
 _RETRY_S = 5.0
 # A few MB: the machine needs its memory for other things.
 _MAX_IN_MEMORY = 5_000
-# Acknowledged events are deleted with the next write; at the latest when there are so many, or
-# after so many seconds. Until then a restart sends them again, with the same ids.
+# Acknowledged events are deleted with the next write; at the latest when this many wait for it, or
+# after this many seconds. Until then a restart sends them again, with the same ids.
 _MAX_ACKED, _ACKED_S = 100, 5.0
 # What is written to a disk that refused, to see whether it takes anything.
 _PROBE = "outbox.probe"
@@ -35,7 +35,7 @@ class Outbox:
     """A bounded queue that survives power cuts. Used by one thread at a time.
 
     Events wait on disk, in order; where writing fails, in memory behind those on disk. One that
-    ``next`` has given out is under way until it is acknowledged or refused, or all are rewound.
+    ``next`` has given out is under way until it is acknowledged or put back, or all are rewound.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Outbox:
         # All rows up to this one have been given out.
         self._row = 0
         self._retry_at = 0.0
-        # Events that had to go: too many were waiting, or the disk destroyed them.
+        # Events that were given up: too many were waiting, or the disk destroyed them.
         self.dropped = 0
         # Files that had to be set aside.
         self.damaged = 0
@@ -118,11 +118,11 @@ class Outbox:
         self.acknowledge(event)
         self.dropped += 1
 
-    def refuse(self, event: QueuedEvent) -> None:
-        """The broker does not want it now; ``again`` lets it be given out once more."""
+    def put_back(self, event: QueuedEvent) -> None:
+        """The broker does not take it now; ``start_over`` lets it be given out once more."""
         self._under_way.pop(event.event_id, None)
 
-    def again(self) -> None:
+    def start_over(self) -> None:
         """Begin from the oldest, leaving out what is under way."""
         self._row = 0
 

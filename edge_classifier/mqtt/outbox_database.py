@@ -41,7 +41,7 @@ _BUSY_TIMEOUT_S = 1.0
 
 
 class DamagedError(sqlite3.DatabaseError):
-    """The file is no database, or one that this version cannot read."""
+    """The file is not a database, or one that this version cannot read."""
 
 
 @dataclass(slots=True, eq=False)

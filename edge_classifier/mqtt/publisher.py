@@ -1,7 +1,8 @@
 """What the daemon calls to publish. Nothing here waits for the disk or for the network.
 
-The way of a message: ``Publisher`` leaves it in the ``inbox``; the ``publisher_thread`` has it
-written (``messages``), events into the ``outbox``, and sent (``sender``) over a ``connection``.
+The way of a message: ``Publisher`` leaves it in the ``inbox``; the ``publisher_thread`` lets the
+``message_writer`` write it, events into the ``outbox``, and the ``sender`` send it over a
+``connection``.
 """
 
 import json
@@ -15,11 +16,11 @@ from typing import Any
 
 from edge_classifier.config import settings
 from edge_classifier.core.events import CameraState, LabelChange
-from edge_classifier.mqtt.codec.camera import Names
-from edge_classifier.mqtt.codec.fields import encoded, kept
+from edge_classifier.mqtt.codec.camera_payloads import Names
+from edge_classifier.mqtt.codec.json_fields import encoded, kept
 from edge_classifier.mqtt.connection import ConnectionOptions
 from edge_classifier.mqtt.inbox import PublisherInbox, UpdateKey
-from edge_classifier.mqtt.messages import (
+from edge_classifier.mqtt.message_writer import (
     MessageWriter,
     ModelLabels,
     RetainedTopics,

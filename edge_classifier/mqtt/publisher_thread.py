@@ -22,7 +22,7 @@ from edge_classifier.mqtt.connection import (
     SubscriptionRefused,
 )
 from edge_classifier.mqtt.inbox import Action, Batch, PublisherInbox
-from edge_classifier.mqtt.messages import MessageWriter, RetainedTopics
+from edge_classifier.mqtt.message_writer import MessageWriter, RetainedTopics
 from edge_classifier.mqtt.outbox import Outbox
 from edge_classifier.mqtt.reconnect import Reconnector
 from edge_classifier.mqtt.sender import Sender
@@ -36,7 +36,8 @@ SNAPSHOT = "snapshot"
 # Longest wait for something to come in.
 _TURN_S = 1.0
 _MAX_REQUEST_BYTES = 16_384
-# Home Assistant is told everything within so many seconds of its start: not by all at once.
+# When Home Assistant starts, everything goes out again within this time, by chance: not all daemons
+# at once.
 _HOME_ASSISTANT_S = 5.0
 # For the last packet to leave.
 _HANG_UP_S = 1.0
@@ -54,7 +55,7 @@ class PublisherStatus:
     waiting: int = 0
     # Events that it has.
     published: int = 0
-    # Events that had to go.
+    # Events that were given up.
     dropped: int = 0
     # Messages that the broker refused (MQTT 5 only: 3.1.1 cannot say).
     refused: int = 0
@@ -98,7 +99,7 @@ class PublisherThread:
         self._on_request = on_request
         self._clock = clock
         self._random = random
-        self._reconnector = Reconnector(self._dial, clock=clock, random=random)
+        self._reconnector = Reconnector(self._dial, clock=clock, random=random, on_drop=sender.end)
         # When all that is retained goes out again, because Home Assistant has started.
         self._renew_at: float | None = None
         self._ignored = 0
@@ -127,7 +128,7 @@ class PublisherThread:
                 self._turn(self._inbox.take(self._wait_s()))
             except Exception:  # noqa: BLE001 (the last line of defence: without it nothing gets out)
                 _log.exception("the publisher failed and goes on")
-                self._drop(_BUG)
+                self._reconnector.drop(_BUG)
                 self._ending.wait(_TURN_S)
             self.status = self._present_status()
         self.is_clean = self._finish()
@@ -155,7 +156,7 @@ class PublisherThread:
             self._renew_at = None
             self._retained.renew()
         if self._sender.is_stuck():
-            self._drop("the broker acknowledges nothing")
+            self._reconnector.drop("the broker acknowledges nothing")
         self._reconnector.check()
 
     def _take_in(self, batch: Batch) -> None:
@@ -164,7 +165,7 @@ class PublisherThread:
         for signal in batch.connection_events:
             # Half taken, it leaves a connection of which nobody knows what it has carried.
             if not self._attempt(type(signal).__name__, partial(self._on_event, signal)):
-                self._drop(_BUG)
+                self._reconnector.drop(_BUG)
         for (kind, name), update in batch.updates.items():
             if kind != SNAPSHOT:
                 self._attempt(f"{kind} {name}", update)
@@ -216,11 +217,7 @@ class PublisherThread:
                 self._sender.problem = f"the broker lets no requests through: {event.problem}"
                 _log.warning(self._sender.problem)
             case ConnectionLost():
-                self._drop(event.problem)
-
-    def _drop(self, reason: str) -> None:
-        self._reconnector.drop(reason)
-        self._sender.end()
+                self._reconnector.drop(event.problem)
 
     def _on_message(self, message: ReceivedMessage) -> None:
         """In paho's thread."""

@@ -49,8 +49,8 @@ class Reconnector(Generic[ConnectionT]):
     """At most one connection at a time, and why there is none.
 
     Its owner calls ``check`` whenever ``wait_s`` has passed, and passes on the events of the
-    connection that ``is_current``. ``dial`` begins connection number so-and-so; ``random`` gives
-    numbers from [0, 1); ``name`` begins its lines in the log.
+    connection that ``is_current``. ``dial`` begins connection number so-and-so; ``on_drop`` is
+    called when one is gone; ``random`` gives numbers from [0, 1); ``name`` begins lines in the log.
     """
 
     def __init__(
@@ -59,12 +59,14 @@ class Reconnector(Generic[ConnectionT]):
         *,
         clock: Callable[[], float],
         random: Callable[[], float],
+        on_drop: Callable[[], None] = lambda: None,
         max_pause_s: float = _MAX_PAUSE_S,
         name: str = "",
     ) -> None:
         self._dial = dial
         self._clock = clock
         self._random = random
+        self._on_drop = on_drop
         self._max_pause_s = max_pause_s
         self._prefix = f"{name}: " if name else ""
         self._attempt: ConnectionT | None = None
@@ -139,6 +141,7 @@ class Reconnector(Generic[ConnectionT]):
         if reason != self._logged:
             _log.warning("%snot connected to the broker: %s", self._prefix, reason)
             self._logged = reason
+        self._on_drop()
 
     def close(self, within_s: float) -> None:
         """Hang up in good order, so that the broker drops the will; cut it after ``within_s``."""

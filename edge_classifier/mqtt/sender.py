@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edge_classifier.core.events import Moment
-from edge_classifier.mqtt.codec.camera import delay_ms, with_delay
+from edge_classifier.mqtt.codec.camera_payloads import delay_ms, with_delay
 from edge_classifier.mqtt.connection import BrokerConnection
-from edge_classifier.mqtt.messages import RetainedTopics, TopicMessage
+from edge_classifier.mqtt.message_writer import RetainedTopics, TopicMessage
 from edge_classifier.mqtt.outbox import Outbox
 from edge_classifier.mqtt.outbox_database import QueuedEvent
 from edge_classifier.mqtt.topics import Topics
@@ -72,7 +72,7 @@ class Sender:
         self.published = 0
         # Messages that it has refused.
         self.refused = 0
-        # Responses that had to go.
+        # Responses that were dropped: too many were waiting.
         self.unanswered = 0
         # What it refused last, and why; empty when all is well again.
         self.problem = ""
@@ -119,7 +119,7 @@ class Sender:
             return
         if self._held and self._clock() >= self._again_at:
             self._held.clear()
-            self._outbox.again()
+            self._outbox.start_over()
             self.problem = ""
         self._send_events(self._connection)
         while self._responses and self._under_way < self._window:
@@ -129,7 +129,7 @@ class Sender:
         self._send_topics(self._connection)
 
     def put_response(self, topic: str, payload: bytes) -> None:
-        """Answer a request; of too many answers the oldest goes."""
+        """Answer a request; of too many answers the oldest is dropped."""
         self.unanswered += len(self._responses) == _MAX_RESPONSES
         self._responses.append((topic, payload))
 
@@ -145,7 +145,7 @@ class Sender:
         if not self._held:
             self._again_at = self._clock() + _REFUSED_S
         self._held.add(event.camera)
-        self._outbox.refuse(event)
+        self._outbox.put_back(event)
 
     def _delay_ms(self, event: QueuedEvent) -> float:
         """From its capture until now."""
@@ -165,7 +165,7 @@ class Sender:
             try:
                 payload = with_delay(event.payload, self._delay_ms(event))
             except ValueError:
-                _log.error("event %s cannot be read any more, and goes", event.event_id)
+                _log.error("event %s cannot be read any more, and is dropped", event.event_id)
                 self._outbox.give_up(event)
                 continue
             mid = connection.publish(topic, payload, qos=1)

@@ -13,13 +13,13 @@ from edge_classifier.config.toml import as_tree
 from edge_classifier.errors import ConfigurationError, MissingFileError
 from edge_classifier.files import cannot_write, write_whole
 from edge_classifier.training import load_settings as configuration
-from edge_classifier.training.plan import Stage
 from edge_classifier.training.settings import TrainingSettings
+from edge_classifier.training.train.plan import Stage
 
 SETTINGS_FILE, FACTS_FILE = "settings.toml", "run.json"
 MODEL_FILE, PTQ_FILE = "model.tflite", "ptq.tflite"
 _CHECKPOINT = "checkpoints/{}-last.ckpt"
-_LIBRARIES = ("torch", "pytorch-lightning", "litert-torch", "litert-quantizer", "ai-edge-litert")
+_LIBRARIES = ("torch", "litert-torch", "litert-quantizer", "ai-edge-litert")
 _HEAD = ("seed", "class_weights", "network", "head")
 # What a stage's result depends on, beside the data.
 _SECTIONS: Mapping[Stage, tuple[str, ...]] = {

@@ -6,6 +6,7 @@ import cv2
 
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
+from edge_classifier.core.jpeg_comment import with_comment
 
 # Quality that is tried first: a lower one shows, a higher one costs bytes that nobody sees.
 BEST = 85
@@ -15,6 +16,9 @@ _LESS = ((70, 0.70), (50, 0.53), (30, 0.40))
 
 # About the share of the bytes that half the width and height take: detail grows denser.
 _HALVED = 0.36
+
+# What a comment takes in a JPEG beside its text.
+_COMMENT_MARKER_BYTES = 4
 
 # An attempt is skipped only when its estimate is over the limit by more than this.
 _HOPEFUL = 1.15
@@ -52,6 +56,12 @@ def jpeg_within(frame: Frame, max_bytes: int, best: int = BEST) -> bytes:
             encoded = jpeg(frame, quality)
             unit = len(encoded) / share
     raise ValueError(f"no JPEG fits into {max_bytes} bytes")
+
+
+def jpeg_with_comment(frame: Frame, max_bytes: int, comment: str) -> bytes:
+    """``jpeg_within`` with a comment, which counts, too."""
+    room = max_bytes - _COMMENT_MARKER_BYTES - len(comment.encode())
+    return with_comment(jpeg_within(frame, room), comment)
 
 
 def _steps() -> Iterator[tuple[int, float, bool]]:

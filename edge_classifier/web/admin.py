@@ -33,7 +33,7 @@ _PAGE = 30
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """Rows that the program writes: to be looked at."""
+    """Rows that the program writes; they can be looked at and deleted."""
 
     list_per_page = _PAGE
     # Counts of all rows, beside that of those that were asked for, take long where there are many.
@@ -41,36 +41,36 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     show_facets = admin.ShowFacets.NEVER
 
     def has_add_permission(self, _request: HttpRequest) -> bool:
-        """Nobody: the program does."""
+        """Nobody adds rows by hand."""
         return False
 
     def has_change_permission(self, _request: HttpRequest, _row: Model | None = None) -> bool:
-        """Nobody: they are facts."""
+        """Nobody changes facts."""
         return False
 
 
 class DeletableAdmin(ReadOnlyAdmin):
-    """Rows that hold others together, and go with them."""
+    """Rows that others refer to; they are deleted with those, and not by hand."""
 
     def has_delete_permission(self, _request: HttpRequest, _row: Model | None = None) -> bool:
-        """Nobody: files and records would be left behind."""
+        """Nobody: files and records would be left over."""
         return False
 
 
 class ReviewForm(forms.ModelForm):
-    """What a reviewer has said of a record."""
+    """The verdict of a reviewer on a record."""
 
     def clean(self) -> dict[str, Any]:
-        """Whoever says that a label is wrong names the right one."""
-        said: dict[str, Any] = super().clean()
-        if said.get("verdict") == Record.Verdict.CORRECTED and not said.get("truth"):
+        """A correction needs the true label."""
+        given: dict[str, Any] = super().clean()
+        if given.get("verdict") == Record.Verdict.CORRECTED and not given.get("truth"):
             self.add_error("truth", _("The true label is missing."))
-        return said
+        return given
 
 
 @admin.register(Record)
 class RecordAdmin(ReadOnlyAdmin):
-    """What was seen. Reviews may be changed, facts may not; deletion takes the files along."""
+    """Records. Reviews can be changed, facts cannot. Files are deleted with their record."""
 
     form = ReviewForm
     list_display = ("thumbnail", "at", "camera", "label", "rounded", "source", "verdict", "owner")
@@ -87,22 +87,22 @@ class RecordAdmin(ReadOnlyAdmin):
     readonly_fields = tuple(name for name in fields if name not in ("verdict", "truth"))
 
     def has_change_permission(self, _request: HttpRequest, _row: Model | None = None) -> bool:
-        """Administrators: of the review."""
+        """The review may be changed."""
         return True
 
     @admin.display(description=_("picture"))
     def thumbnail(self, record: Record) -> str:
-        """Small, with a way to the whole one."""
+        """The thumbnail."""
         return self._image(record, "thumbnail", "edge-thumbnail")
 
     @admin.display(description=_("picture"))
     def large(self, record: Record) -> str:
-        """As it was kept."""
+        """The picture as it is stored."""
         return self._image(record, "picture", "edge-picture")
 
     @admin.display(description=_("score"), ordering="score")
     def rounded(self, record: Record) -> str:
-        """As everywhere on the page."""
+        """The score with two digits, as everywhere on the page."""
         return score(record.score)
 
     def _image(self, record: Record, name: str, style: str) -> str:
@@ -118,17 +118,17 @@ class RecordAdmin(ReadOnlyAdmin):
         reviewing.judge(obj, obj.verdict, truth, request.user)
 
     def delete_model(self, _request: HttpRequest, obj: Record) -> None:
-        """One record."""
+        """Delete one record with its files."""
         deletion.delete(Record.objects.filter(pk=obj.pk))
 
     def delete_queryset(self, _request: HttpRequest, queryset: QuerySet[Record]) -> None:
-        """Several."""
+        """Delete several records with their files."""
         deletion.delete(queryset)
 
 
 @admin.register(User)
 class PersonAdmin(UserAdmin):
-    """Who may come in, and what they may do."""
+    """Users and their roles."""
 
     list_display = ("username", "role", "is_active", "first_name", "last_name", "last_login")
     list_filter = ("role", "is_active")
@@ -144,7 +144,7 @@ class PersonAdmin(UserAdmin):
 
 @admin.register(Token)
 class TokenAdmin(ReadOnlyAdmin):
-    """Programs that may come in; their secrets are not known here. To delete one shuts it out."""
+    """Tokens of programs, without their secrets. A program whose token is deleted is refused."""
 
     list_display = ("name", "user", "created_at", "used_at")
     list_select_related = ("user",)
@@ -154,7 +154,7 @@ class TokenAdmin(ReadOnlyAdmin):
 
 @admin.register(Camera)
 class CameraAdmin(ReadOnlyAdmin):
-    """Cameras that have been heard of; one without records may be deleted."""
+    """Cameras; one without records can be deleted."""
 
     list_display = ("device", "name", "first_seen")
     search_fields = ("device", "name")
@@ -162,7 +162,7 @@ class CameraAdmin(ReadOnlyAdmin):
 
 @admin.register(Label)
 class LabelAdmin(admin.ModelAdmin):
-    """Words for what is seen; their Chinese names may be changed."""
+    """Labels; their Chinese names can be changed."""
 
     list_display = ("name", "chinese", "first_seen")
     search_fields = ("name", "chinese")
@@ -173,7 +173,7 @@ class LabelAdmin(admin.ModelAdmin):
     def get_readonly_fields(
         self, _request: HttpRequest, obj: Label | None = None
     ) -> tuple[str, ...]:
-        """A name that records and models know stays."""
+        """The name of a label cannot be changed: records and models use it."""
         return ("name", *self.readonly_fields) if obj else self.readonly_fields
 
 
@@ -201,7 +201,7 @@ class ComparisonAdmin(ReadOnlyAdmin):
 
 @admin.register(Preference)
 class PreferenceAdmin(ReadOnlyAdmin):
-    """What was chosen on the page; deleted, the settings count again."""
+    """What was chosen on the page. Once deleted, the settings apply again."""
 
     list_display = ("name", "value")
 

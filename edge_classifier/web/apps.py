@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # Django reads this file before the tables, which these need.
     from edge_classifier.web.accounts.throttle import Throttle
     from edge_classifier.web.comparison.runner import ComparisonRunner
     from edge_classifier.web.installed_models.store import ModelStore
+    from edge_classifier.web.live.cards import Cards
     from edge_classifier.web.live.live_view import LiveView
     from edge_classifier.web.maintenance.housekeeping import Housekeeping
     from edge_classifier.web.recorder.recorder import Recorder
@@ -22,16 +23,18 @@ if TYPE_CHECKING:  # Django reads this file before the tables, which these need.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What views use beside the database: the server makes it, each request has it."""
+    """What views use besides the database. The server makes it; each request has it."""
 
     settings: WebSettings
-    places: Folders
+    folders: Folders
     worker: "PictureWorker"
     models: "ModelStore"
     comparisons: "ComparisonRunner"
     throttle: "Throttle"
     invitation: "Invitation"
     live: "LiveView | None" = None
+    # The drawn pieces of all live pages; there if ``live`` is.
+    cards: "Cards | None" = None
     recorder: "Recorder | None" = None
     housekeeping: "Housekeeping | None" = None
 

@@ -64,7 +64,7 @@ class Folders:
         return self.state / "scratch"
 
 
-def places(settings: WebSettings, environment: Mapping[str, str] = os.environ) -> Folders:
+def folders_of(settings: WebSettings, environment: Mapping[str, str] = os.environ) -> Folders:
     """Where the files of these settings lie.
 
     systemd may give several folders in $STATE_DIRECTORY; the first is meant.

@@ -24,7 +24,7 @@ def with_services(
     return middleware
 
 
-def page(request: HttpRequest) -> dict[str, Any]:
+def template_context(request: HttpRequest) -> dict[str, Any]:
     """Name of the page, languages, and what whoever asks may see."""
     # What is refused for its host's name never gets as far as having a user.
     role = role_of(getattr(request, "user", AnonymousUser()))

@@ -22,23 +22,23 @@ LANGUAGES = (("en", "English"), ("zh-hans", "简体中文"))
 
 
 def django_options(
-    settings: WebSettings, places: Folders, environment: Mapping[str, str] = os.environ
+    settings: WebSettings, folders: Folders, environment: Mapping[str, str] = os.environ
 ) -> dict[str, Any]:
     """Everything for ``django.conf.settings.configure``. Raises OutputError for its key."""
     return {
-        "SECRET_KEY": secret_key(places),
+        "SECRET_KEY": secret_key(folders),
         "DEBUG": False,
         "ALLOWED_HOSTS": allowed_hosts(settings.server),
         "ROOT_URLCONF": "edge_classifier.web.urls",
         "WSGI_APPLICATION": None,
         "AUTH_USER_MODEL": "web.User",
-        "DATABASES": {"default": database(places, environment)},
+        "DATABASES": {"default": database(folders, environment)},
         "USE_TZ": True,
         "TIME_ZONE": environment.get("TZ") or local_zone(),
         "DATA_UPLOAD_MAX_NUMBER_FILES": settings.uploads.at_once,
         "DATA_UPLOAD_MAX_MEMORY_SIZE": 2_500_000,
         "FILE_UPLOAD_HANDLERS": ["edge_classifier.web.classify.upload_limits.UploadLimitHandler"],
-        "FILE_UPLOAD_TEMP_DIR": str(places.scratch),
+        "FILE_UPLOAD_TEMP_DIR": str(folders.scratch),
         "FILE_UPLOAD_PERMISSIONS": 0o600,
         "LOGGING_CONFIG": None,
         "CACHES": {
@@ -49,7 +49,7 @@ def django_options(
             }
         },
         "STORAGES": {
-            "default": picture_storage(settings, places),
+            "default": picture_storage(settings, folders),
             "staticfiles": {
                 "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage",
             },
@@ -87,14 +87,14 @@ _APPLICATION: Mapping[str, Any] = {
     "MIDDLEWARE": [
         "edge_classifier.web.context.with_services",
         # Outside of all that refuses, so that every refusal below /api/ has the API's shape.
-        "edge_classifier.web.api.problems.one_shape",
+        "edge_classifier.web.api.problems.problem_details_middleware",
         # Before the one that answers for static files, so that these get the headers, too.
         "django.middleware.security.SecurityMiddleware",
         "django.middleware.clickjacking.XFrameOptionsMiddleware",
         "csp.middleware.CSPMiddleware",
         "whitenoise.middleware.WhiteNoiseMiddleware",
         "django.contrib.sessions.middleware.SessionMiddleware",
-        "edge_classifier.web.accounts.sessions.renewed",
+        "edge_classifier.web.accounts.sessions.renew_sessions",
         "django.middleware.locale.LocaleMiddleware",
         "django.middleware.common.CommonMiddleware",
         "django.middleware.csrf.CsrfViewMiddleware",
@@ -115,7 +115,7 @@ _APPLICATION: Mapping[str, Any] = {
                     "django.template.context_processors.request",
                     "django.contrib.auth.context_processors.auth",
                     "django.contrib.messages.context_processors.messages",
-                    "edge_classifier.web.context.page",
+                    "edge_classifier.web.context.template_context",
                 ],
                 "loaders": [
                     (
@@ -176,7 +176,7 @@ def _cookies(settings: WebSettings) -> dict[str, Any]:
         "CSRF_COOKIE_SECURE": tls,
         "CSRF_COOKIE_HTTPONLY": True,
         "CSRF_COOKIE_SAMESITE": "Lax",
-        "CSRF_FAILURE_VIEW": "edge_classifier.web.error_views.stale",
+        "CSRF_FAILURE_VIEW": "edge_classifier.web.error_views.csrf_failure",
         "LANGUAGE_COOKIE_SECURE": tls,
         "LANGUAGE_COOKIE_HTTPONLY": True,
         "LANGUAGE_COOKIE_SAMESITE": "Lax",
@@ -229,13 +229,13 @@ def _login(settings: WebSettings) -> dict[str, Any]:
     }
 
 
-def database(places: Folders, environment: Mapping[str, str]) -> dict[str, Any]:
+def database(folders: Folders, environment: Mapping[str, str]) -> dict[str, Any]:
     """SQLite in the state folder, unless $DATABASE_URL names another. Raises ConfigurationError."""
     if url := environment.get(DATABASE_VARIABLE):
         return _from_url(url)
     return {
         "ENGINE": "django.db.backends.sqlite3",
-        "NAME": str(places.database),
+        "NAME": str(folders.database),
         "OPTIONS": {
             # A writer takes its turn at the beginning of its transaction, and waits for it, rather
             # than failing in the middle. FULL: what is acknowledged outlives a power cut.
@@ -258,15 +258,17 @@ def _from_url(url: str) -> dict[str, Any]:
     except (ValueError, dj_database_url.ParseError) as error:
         # Its text would show the password.
         remedy = "Write postgresql://USER:PASSWORD@HOST/DATABASE."
-        raise ConfigurationError(DATABASE_VARIABLE, "is no database's address", remedy) from error
+        raise ConfigurationError(
+            DATABASE_VARIABLE, "is not the address of a database", remedy
+        ) from error
     return dict(found)
 
 
-def picture_storage(settings: WebSettings, places: Folders) -> dict[str, Any]:
+def picture_storage(settings: WebSettings, folders: Folders) -> dict[str, Any]:
     """Where pictures go, for Django."""
     storage = settings.storage
     if not storage.bucket:
-        options: dict[str, Any] = {"location": str(places.pictures), "base_url": None}
+        options: dict[str, Any] = {"location": str(folders.pictures), "base_url": None}
         return {
             "BACKEND": "edge_classifier.web.records.picture_storage.AtomicFileStorage",
             "OPTIONS": options,

@@ -11,19 +11,19 @@ from django.template import loader
 _SOON_S = 30
 
 
-def stale(request: HttpRequest, **_: str) -> HttpResponse:
+def csrf_failure(request: HttpRequest, **_: str) -> HttpResponse:
     """A form without its secret: an old page as a rule, else another site's doing."""
     return render(request, "403_csrf.html", status=403)
 
 
-def misunderstood(request: HttpRequest, exception: Exception) -> HttpResponse:
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """A request that Django refuses; too many files are what people may send by mistake."""
     too_many = isinstance(exception, TooManyFilesSent)
     context = {"most": request.services.settings.uploads.at_once if too_many else None}
     return render(request, "400.html", context, status=400)
 
 
-def broken(_request: HttpRequest) -> HttpResponse:
+def server_error(_request: HttpRequest) -> HttpResponse:
     """A bug, or a database that is away. The log has the details, the page has none.
 
     Nothing that could fail as well is asked for: neither the user nor the database.

@@ -47,7 +47,7 @@ class GuardedThread:
         return "" if is_steady else self._error
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def end(self) -> None:

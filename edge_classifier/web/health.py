@@ -15,11 +15,16 @@ from edge_classifier.web.recorder.recorder import Recorder
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
     """200 and ``ok``, or 503 and ``trouble``: the database, or a thread that has to run."""
-    found = request.services
-    database = _database()
-    recorder = _recorder(found.recorder) if found.recorder else None
-    live = _live(found.live) if found.live else None
-    housekeeping = {"ok": not found.housekeeping.problem} if found.housekeeping else None
+    services = request.services
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        database = "ok"
+    except DatabaseError:
+        database = "trouble"
+    recorder = _recorder(services.recorder) if services.recorder else None
+    live = _live(services.live) if services.live else None
+    housekeeping = {"ok": not services.housekeeping.problem} if services.housekeeping else None
     threads = [one for one in (recorder, live, housekeeping) if one]
     is_well = database == "ok" and all(one["ok"] for one in threads)
     body = {
@@ -30,15 +35,6 @@ def page(request: HttpRequest) -> HttpResponse:
         "housekeeping": housekeeping,
     }
     return JsonResponse(body, status=200 if is_well else 503)
-
-
-def _database() -> str:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except DatabaseError:
-        return "trouble"
-    return "ok"
 
 
 def _recorder(recorder: Recorder) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The composition root of the page: builds its parts, starts them, serves, ends them."""
+"""The composition root of the page: builds and starts its services, serves, ends them."""
 
 import ctypes
 import logging
@@ -26,6 +26,7 @@ from edge_classifier.web.comparison.runner import ComparisonRunner
 from edge_classifier.web.configuration import Folders, make_folders
 from edge_classifier.web.hosts import addresses, bracketed, is_open
 from edge_classifier.web.installed_models.store import ModelStore
+from edge_classifier.web.live.cards import Cards
 from edge_classifier.web.live.live_view import LiveView
 from edge_classifier.web.maintenance.housekeeping import Housekeeping
 from edge_classifier.web.recorder.recorder import Recorder
@@ -41,60 +42,60 @@ _ARENAS = 2
 _SEND_BUFFER = 65_536
 
 
-def serve(settings: WebSettings, places: Folders, ready: Callable[[], object]) -> None:
-    """Serve until SIGTERM or SIGINT. To be called after ``start.configure`` and ``migrate``.
+def serve(settings: WebSettings, folders: Folders, ready: Callable[[], object]) -> None:
+    """Serve until SIGTERM or SIGINT. To be called after ``startup.configure`` and ``migrate``.
 
     ``ready`` is called when the page answers. Raises UnavailableError when the address is taken,
     MissingFileError and ContractError when the catalogue of models cannot be read.
     """
     # Pages and the child process read it whenever they need it: said now, not to the first visitor.
     load_catalogue()
-    _log_less()
-    _share_memory()
-    _use_scratch(places)
+    _quiet_loggers()
+    # A memory pool for each thread, as is glibc's way, is 6 MB more after a while.
+    with suppress(AttributeError):  # Another C library, which has no such call.
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
+    # Large requests wait on the disk, not in a /tmp of memory; those of a killed server go.
+    shutil.rmtree(folders.scratch, ignore_errors=True)
+    make_folders(folders)
+    tempfile.tempdir = str(folders.scratch)
     with ExitStack() as stack:
         # First, so that nothing is begun where the address is taken. Whoever asks already waits.
-        server = _server(settings)
+        server = _listen(settings)
         stack.callback(server.close)
-        services = _start_services(settings, places, stack)
+        services = _start_services(settings, folders, stack)
         apps.get_app_config("web").services = services
-        _tell(settings.server, services.invitation.link())
-        _end_on_signals(services.live)
+        _print_addresses(settings.server, services.invitation.link())
+
+        def end(_signal: int, _frame: FrameType | None) -> None:
+            # Open streams first: the server would wait for them.
+            if services.live:
+                services.live.end_streams()
+            raise SystemExit(0)
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, end)
         ready()
         server.run()
 
 
-def _share_memory() -> None:
-    """Threads share pools: one for each, as is glibc's way, is 6 MB more after a while."""
-    with suppress(AttributeError):  # Another C library, which has no such call.
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
+def _quiet_loggers() -> None:
+    """No lines, or short ones, for what anybody in the network can cause: a card wears out."""
 
+    def without_traceback(record: logging.LogRecord) -> bool:
+        record.exc_info = None
+        return True
 
-def _log_less() -> None:
-    """What anybody in the network may cause is no line, or a short one: a card wears out."""
     logging.getLogger("django.request").addFilter(
         lambda record: getattr(record, "status_code", 500) >= 500
     )
-    logging.getLogger("django.security.DisallowedHost").addFilter(_without_traceback)
+    logging.getLogger("django.security.DisallowedHost").addFilter(without_traceback)
     for name in ("axes", "waitress"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _without_traceback(record: logging.LogRecord) -> bool:
-    record.exc_info = None
-    return True
-
-
-def _use_scratch(places: Folders) -> None:
-    """Large requests wait on the disk, not in a /tmp of memory; those of a killed server go."""
-    shutil.rmtree(places.scratch, ignore_errors=True)
-    make_folders(places)
-    tempfile.tempdir = str(places.scratch)
-
-
-def _start_services(settings: WebSettings, places: Folders, stack: ExitStack) -> Services:
+def _start_services(settings: WebSettings, folders: Folders, stack: ExitStack) -> Services:
     """All services, started; ``stack`` ends them, the last one first."""
-    worker = PictureWorker(settings.classify, settings.uploads, places.models)
+    worker = PictureWorker(settings.classify, settings.uploads, folders.models)
     stack.callback(worker.close)
     live = recorder = None
     if settings.mqtt.enabled:
@@ -105,17 +106,17 @@ def _start_services(settings: WebSettings, places: Folders, stack: ExitStack) ->
         recorder = Recorder(settings)
         recorder.start()
         stack.callback(recorder.stop)
-    housekeeping = Housekeeping(settings.retention, places)
+    housekeeping = Housekeeping(settings.retention, folders)
     housekeeping.start()
     stack.callback(housekeeping.stop)
     return make_services(
-        settings, places, worker, live=live, recorder=recorder, housekeeping=housekeeping
+        settings, folders, worker, live=live, recorder=recorder, housekeeping=housekeeping
     )
 
 
 def make_services(
     settings: WebSettings,
-    places: Folders,
+    folders: Folders,
     worker: PictureWorker,
     *,
     live: LiveView | None = None,
@@ -125,22 +126,29 @@ def make_services(
     """What views use, with those that run beside them: ``worker``, and what has threads."""
     return Services(
         settings=settings,
-        places=places,
+        folders=folders,
         worker=worker,
-        models=ModelStore(settings.classify, places.models, worker, live),
-        comparisons=ComparisonRunner(places.scratch),
+        models=ModelStore(settings.classify, folders.models, worker, live),
+        comparisons=ComparisonRunner(folders.scratch),
         throttle=Throttle(settings.access),
         invitation=Invitation(),
         live=live,
+        cards=Cards(live, recorder) if live else None,
         recorder=recorder,
         housekeeping=housekeeping,
     )
 
 
-def _server(settings: WebSettings) -> Any:
+def _listen(settings: WebSettings) -> Any:
+    """The server, which listens but does not answer yet. Raises UnavailableError."""
     server = settings.server
     buffer = (socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
     Adjustments.socket_options = [(socket.SOL_TCP, socket.TCP_NODELAY, 1), buffer]
+    # A proxy on this machine is believed who asks, and how; nobody else is.
+    proxy: dict[str, Any] = {"clear_untrusted_proxy_headers": True}
+    if server.behind_tls:
+        proxy["trusted_proxy"] = "::1" if ":" in server.host else "127.0.0.1"
+        proxy["trusted_proxy_headers"] = {"x-forwarded-for", "x-forwarded-proto"}
     try:
         return create_server(
             get_wsgi_application(),
@@ -151,7 +159,7 @@ def _server(settings: WebSettings) -> Any:
             channel_timeout=_IDLE_CONNECTION_S,
             channel_request_lookahead=1,  # Tells at once that a live page has gone.
             ident=None,
-            **_proxy(server),
+            **proxy,
         )
     except (OSError, ValueError) as error:  # ValueError: a host name without an address.
         where = f"{bracketed(server.host)}:{server.port}"
@@ -160,18 +168,7 @@ def _server(settings: WebSettings) -> Any:
         raise UnavailableError(where, problem, remedy) from error
 
 
-def _proxy(server: ServerSettings) -> dict[str, Any]:
-    """A proxy on this machine is believed who asks, and how; nobody else is."""
-    if not server.behind_tls:
-        return {"clear_untrusted_proxy_headers": True}
-    return {
-        "clear_untrusted_proxy_headers": True,
-        "trusted_proxy": "::1" if ":" in server.host else "127.0.0.1",
-        "trusted_proxy_headers": {"x-forwarded-for", "x-forwarded-proto"},
-    }
-
-
-def _tell(server: ServerSettings, link: str) -> None:
+def _print_addresses(server: ServerSettings, link: str) -> None:
     """Say where the page is, and what is dangerous about it."""
     found = addresses(server)
     print(f"The page is at {' and '.join(found)}", flush=True)
@@ -183,15 +180,3 @@ def _tell(server: ServerSettings, link: str) -> None:
             " (--host) and without TLS. docs/web.md shows a proxy that adds TLS.",
             found[-1],
         )
-
-
-def _end_on_signals(live: LiveView | None) -> None:
-    """SIGTERM and Ctrl-C end the server; open streams first, for which it would wait."""
-
-    def end(_signal: int, _frame: FrameType | None) -> None:
-        if live:
-            live.end_streams()
-        raise SystemExit(0)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)

@@ -1,4 +1,4 @@
-"""Before anything else: Django knows its settings, and the tables are as the code has them."""
+"""The start of every command: Django gets its settings, and the tables are migrated."""
 
 import fcntl
 import logging
@@ -14,7 +14,7 @@ from django.conf import settings as django_settings
 
 from edge_classifier.errors import EdgeClassifierError, OutputError, UnavailableError
 from edge_classifier.files import name_stamp
-from edge_classifier.web.configuration import Folders, make_folders, places
+from edge_classifier.web.configuration import Folders, folders_of, make_folders
 from edge_classifier.web.django_settings import django_options
 from edge_classifier.web.settings import WebSettings
 
@@ -29,9 +29,9 @@ _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 def configure(settings: WebSettings) -> Folders:
     """Make Django ready, once a process. Raises OutputError and ConfigurationError."""
-    found = places(settings)
+    found = folders_of(settings)
     make_folders(found)
-    with _alone(found):
+    with _one_process_at_a_time(found):
         django_settings.configure(**django_options(settings, found))
     django.setup(set_prefix=False)
     return found
@@ -42,40 +42,34 @@ def migrate(found: Folders) -> None:
 
     SQLite's file is copied before the first one. Raises OutputError and UnavailableError.
     """
-    from django.db import DatabaseError, connection  # Works only after ``configure``.
+    # These work only after ``configure``.
+    from django.core.management import call_command
+    from django.db import DatabaseError, connection
+    from django.db.migrations.executor import MigrationExecutor
 
     try:
-        with _alone(found):
+        with _one_process_at_a_time(found):
             if connection.vendor == "sqlite" and not found.database.exists():
                 found.database.touch(mode=0o600)
             if connection.vendor == "postgresql":
                 # Other machines have another folder. It ends with the connection.
                 connection.cursor().execute("SELECT pg_advisory_lock(%s)", [_ADVISORY_LOCK])
-            _apply(found)
+            executor = MigrationExecutor(connection)
+            plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+            if plan and connection.vendor == "sqlite" and executor.loader.applied_migrations:
+                back_up(found)
+            if plan:
+                _log.info("the database is brought up to date: %d steps", len(plan))
+                call_command("migrate", interactive=False, verbosity=0)
     except DatabaseError as error:
-        raise _unusable(found, error) from error
+        raise _database_error(found, error) from error
     finally:
         connection.close()
 
 
-def _apply(found: Folders) -> None:
-    from django.core.management import call_command  # Works only after ``configure``.
-    from django.db import connection
-    from django.db.migrations.executor import MigrationExecutor
-
-    executor = MigrationExecutor(connection)
-    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    if not plan:
-        return
-    if connection.vendor == "sqlite" and executor.loader.applied_migrations:
-        back_up(found)
-    _log.info("the database is brought up to date: %d steps", len(plan))
-    call_command("migrate", interactive=False, verbosity=0)
-
-
 @contextmanager
-def _alone(found: Folders) -> Iterator[None]:
-    """Of all processes with this folder, one at a time: the others wait, and find it done."""
+def _one_process_at_a_time(found: Folders) -> Iterator[None]:
+    """Other processes with this folder wait, and find it done."""
     try:
         lock = (found.state / "lock").open("w")
     except OSError as error:
@@ -85,7 +79,7 @@ def _alone(found: Folders) -> Iterator[None]:
         yield
 
 
-def _unusable(found: Folders, error: Exception) -> EdgeClassifierError:
+def _database_error(found: Folders, error: Exception) -> EdgeClassifierError:
     from django.db import connection  # Works only after ``configure``.
 
     name = str(connection.settings_dict["NAME"])

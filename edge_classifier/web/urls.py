@@ -1,4 +1,4 @@
-"""Which address is answered where."""
+"""Addresses and their views."""
 
 from django.conf.urls.i18n import urlpatterns as language_urls
 from django.contrib import admin
@@ -8,6 +8,7 @@ from edge_classifier.web import health
 from edge_classifier.web.accounts import views as accounts
 from edge_classifier.web.api import api
 from edge_classifier.web.classify import views as classify
+from edge_classifier.web.comparison import views as comparison
 from edge_classifier.web.installed_models import views as models
 from edge_classifier.web.live import views as live
 from edge_classifier.web.records import views as records
@@ -29,7 +30,7 @@ urlpatterns = [
     path("history/delete", records.delete, name="history-delete"),
     path("review", review.page, name="review"),
     path("review/dataset.zip", review.dataset, name="review-dataset"),
-    path("review/compare", review.compare, name="review-compare"),
+    path("review/compare", comparison.compare, name="review-compare"),
     path("review/<uuid:key>", review.judge, name="review-judge"),
     path("models", models.page, name="models"),
     path("models/upload", models.upload, name="models-upload"),
@@ -49,5 +50,5 @@ urlpatterns = [
     path("api/v1/", api.urls),
     path("admin/", admin.site.urls),
 ]
-handler400 = "edge_classifier.web.error_views.misunderstood"
-handler500 = "edge_classifier.web.error_views.broken"
+handler400 = "edge_classifier.web.error_views.bad_request"
+handler500 = "edge_classifier.web.error_views.server_error"

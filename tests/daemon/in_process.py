@@ -14,12 +14,12 @@ from edge_classifier.config.settings import (
 )
 from edge_classifier.core.events import CameraState
 from edge_classifier.daemon.active_model import ModelFiles
-from edge_classifier.daemon.camera_pipeline import CameraPipeline, FrameOutputs
+from edge_classifier.daemon.camera_pipeline import CameraPipeline, DaemonOutputs
 from edge_classifier.daemon.cameras import Cameras
 from edge_classifier.daemon.commands import CommandHandler
 from edge_classifier.daemon.loop import MainLoop
 from edge_classifier.daemon.meters import Meters
-from edge_classifier.daemon.reload import ActiveConfiguration, BackgroundThread
+from edge_classifier.daemon.reload import ActiveConfiguration
 from edge_classifier.daemon.store import CaptureStore
 from tests.daemon.parts import AT_ONCE, RecordingPublisher
 from tests.running_daemon import colours, model
@@ -50,19 +50,18 @@ class InProcessDaemon:
         self.file: Settings | Exception = self.settings
         # What it gives before that, once each.
         self.files: list[Settings] = []
-        self.publisher, self.background = RecordingPublisher(), BackgroundThread()
+        self.before_reading: Callable[[], object] = lambda: None
+        self.publisher = RecordingPublisher()
         self.store = CaptureStore(self.settings.store, folder / "kept")
-        self.meters = Meters()
         self.loop = MainLoop(self._pipelines, every_second=lambda: None, on_progress=lambda: None)
-        outputs = FrameOutputs(self.publisher, self.store, self.meters)
-        self.cameras = Cameras(wake=self.loop.wake, outputs=outputs, restored={}, overrides={})
+        self.outputs = DaemonOutputs(self.publisher, self.store, Meters())
+        self.cameras = Cameras(wake=self.loop.wake, outputs=self.outputs, restored={}, overrides={})
         self.configuration = self.make_configuration(requested)
         self.commands = CommandHandler(
             post=self.loop.post,
             configuration=self.configuration,
             cameras=self.cameras,
-            publisher=self.publisher,
-            store=self.store,
+            outputs=self.outputs,
         )
 
     def make_configuration(self, requested: str = "") -> ActiveConfiguration:
@@ -72,15 +71,11 @@ class InProcessDaemon:
             model_files=ModelFiles(self.models, self.folder / "copies", self.uploads),
             requested_model=requested,
             post=self.loop.post,
-            background=self.background,
             cameras=self.cameras,
-            publisher=self.publisher,
-            store=self.store,
-            meters=self.meters,
+            outputs=self.outputs,
         )
 
     def start(self) -> None:
-        self.background.start()
         self.configuration.start()
 
     def ask(self, command: str, **body: object) -> dict[str, Any]:
@@ -144,6 +139,7 @@ class InProcessDaemon:
         return list(self.cameras.pipelines.values())
 
     def _read(self) -> Settings:
+        self.before_reading()
         found = self.files.pop(0) if self.files else self.file
         if isinstance(found, Exception):
             raise found

@@ -19,11 +19,11 @@ from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.events import CameraState, LabelChange, Moment
 from edge_classifier.core.frame import Frame
 from edge_classifier.daemon.active_model import ActiveModel, load_active_model
-from edge_classifier.daemon.camera_pipeline import CameraPipeline, FrameOutputs, FrameResult
+from edge_classifier.daemon.camera_pipeline import CameraPipeline, DaemonOutputs, FrameResult
 from edge_classifier.daemon.meters import Meters
 from edge_classifier.daemon.store import CaptureStore
-from edge_classifier.mqtt.codec.camera import Names
-from edge_classifier.mqtt.codec.fields import encoded
+from edge_classifier.mqtt.codec.camera_payloads import Names
+from edge_classifier.mqtt.codec.json_fields import encoded
 from edge_classifier.mqtt.publisher import Publisher
 from edge_classifier.mqtt.publisher_thread import PublisherStatus
 from tests.fake_source import FakeClock
@@ -174,7 +174,7 @@ class PipelineBench:
             self.snapshots,
             self.model,
             self.capture,
-            FrameOutputs(self.publisher, self.store, self.meters, self._explain),
+            DaemonOutputs(self.publisher, self.store, self.meters, self._explain),
             before=self.before,
             clock=self.clock,
             new_id=self._new_id,

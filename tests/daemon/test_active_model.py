@@ -123,7 +123,7 @@ def test_model_files_page_whose_folder_is_not_there_has_nothing(tmp_path: Path) 
         ModelFiles.below(tmp_path, {UPLOADS_VARIABLE: str(tmp_path / "page")}).reference("garden")
 
 
-def test_model_files_copy_that_cannot_be_written_is_told(files: ModelFiles) -> None:
+def test_model_files_copy_that_cannot_be_written_is_an_error(files: ModelFiles) -> None:
     files.copies.write_bytes(b"")  # As good as a full disk; for root as well.
     with pytest.raises(OutputError, match="cannot be copied"):
         files.reference("garden")

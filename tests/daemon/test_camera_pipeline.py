@@ -89,7 +89,7 @@ def test_pipeline_without_a_frame_does_nothing(rgb: ActiveModel) -> None:
     assert PipelineBench(rgb).pipeline.process_frame() is None
 
 
-def test_pipeline_tells_how_old_a_frame_was(rgb: ActiveModel) -> None:
+def test_pipeline_measures_how_old_a_frame_was(rgb: ActiveModel) -> None:
     bench = PipelineBench(rgb)
     bench.capture.show(plain("red"), bench.clock())
     bench.clock.add(0.25)

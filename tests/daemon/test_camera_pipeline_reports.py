@@ -46,7 +46,7 @@ def bench(rgb: ActiveModel, tmp_path: Path) -> PipelineBench:
     return bench_with_store(rgb, tmp_path)
 
 
-def test_pipeline_on_a_change_tells_event_state_and_picture_and_keeps_it(
+def test_pipeline_on_a_change_publishes_event_state_and_picture_and_keeps_it(
     bench: PipelineBench, tmp_path: Path
 ) -> None:
     result = bench.see("red")
@@ -133,7 +133,7 @@ def test_pipeline_keeps_a_picture_that_was_asked_for(bench: PipelineBench, tmp_p
     assert [one["why"] for one in kept(bench, tmp_path)] == ["changed", "requested"]
 
 
-def test_pipeline_tells_its_meters_and_whoever_wants_reasons(bench: PipelineBench) -> None:
+def test_pipeline_counts_and_explains_each_frame(bench: PipelineBench) -> None:
     results = [bench.see(colour) for colour in ("red", "red", "green")]
     assert bench.explained == results
     cameras = bench.meters.stats()["cameras"]
@@ -166,7 +166,7 @@ def offline(reason: str, failures: int = 1) -> CameraStatus:
     return replace(ONLINE, online=False, reason=reason, failures=failures)
 
 
-def test_pipeline_tells_its_cameras_health_when_it_changes_and_not_again(
+def test_pipeline_publishes_its_cameras_health_when_it_changes_and_not_again(
     bench: PipelineBench, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -196,6 +196,8 @@ def test_pipeline_logs_a_camera_that_could_not_be_opened_at_all(
     assert said == ["camera door is offline: no such device"]
 
 
-def test_pipeline_tells_that_its_camera_is_online_before_its_news(bench: PipelineBench) -> None:
+def test_pipeline_publishes_that_its_camera_is_online_before_its_event(
+    bench: PipelineBench,
+) -> None:
     bench.see("red")
     assert bench.publisher.calls == ["camera", "changed"]

@@ -55,7 +55,7 @@ def test_request_with_a_camera_means_that_one() -> None:
 
 
 @pytest.mark.parametrize("payload", [b"", b"  ", b"{}"])
-def test_request_with_nothing_to_say_may_be_empty(payload: bytes) -> None:
+def test_request_without_values_may_be_empty(payload: bytes) -> None:
     assert parse_request("snapshot", payload, CAMERAS).cameras == CAMERAS
 
 

@@ -23,7 +23,7 @@ def zone(number: int, kind: str, temperature: str) -> dict[str, str]:
     return {f"{folder}/type": f"{kind}\n", f"{folder}/temp": f"{temperature}\n"}
 
 
-def test_host_of_a_raspberry_pi_tells_everything(tmp_path: Path) -> None:
+def test_host_of_a_raspberry_pi_measures_everything(tmp_path: Path) -> None:
     files = {
         **zone(0, "cpu-thermal", "51121"),
         FIRMWARE: "50005\n",
@@ -94,7 +94,7 @@ def test_host_without_any_files_leaves_everything_out(tmp_path: Path) -> None:
     assert list(status.metrics()) == []
 
 
-def test_host_figures_of_throttling_name_every_cause(tmp_path: Path) -> None:
+def test_host_metrics_of_throttling_name_every_cause(tmp_path: Path) -> None:
     metrics = {
         metric.name: metric for metric in put(tmp_path, {FIRMWARE: "20001"}).status().metrics()
     }
@@ -106,7 +106,7 @@ def test_host_figures_of_throttling_name_every_cause(tmp_path: Path) -> None:
     assert ever == {"frequency_capped"}
 
 
-def test_host_of_this_machine_tells_at_least_memory_and_disk(tmp_path: Path) -> None:
+def test_host_of_this_machine_measures_at_least_memory_and_disk(tmp_path: Path) -> None:
     status = Host(tmp_path).status()
     assert status.rss_bytes is not None
     assert 5e6 < status.rss_bytes < 5e9

@@ -122,7 +122,7 @@ def test_request_of_another_kind_gets_its_code(
     assert (body == b"") == (method == "HEAD")
 
 
-def test_answers_tell_no_versions(daemon: Daemon) -> None:
+def test_answers_show_no_versions(daemon: Daemon) -> None:
     for path in ("/metrics", "/nothing"):
         response, body = daemon.ask(path)
         assert response.getheader("Server") == "edge-classifier"
@@ -135,7 +135,7 @@ def test_answers_tell_no_versions(daemon: Daemon) -> None:
      b"GET /" + 20_000 * b"a" + b" HTTP/1.1\r\n\r\n", b"\r\n\r\n", b""],
     ids=["nonsense", "version", "tls", "endless", "empty", "nothing"],
 )  # fmt: skip
-def test_client_that_talks_nonsense_harms_nobody(daemon: Daemon, said: bytes) -> None:
+def test_client_that_sends_nonsense_harms_no_other(daemon: Daemon, said: bytes) -> None:
     with daemon.connect(said) as client:
         try:
             client.shutdown(socket.SHUT_WR)
@@ -199,7 +199,7 @@ def test_port_in_use_is_a_clear_error_and_nothing_is_left_behind(daemon: Daemon)
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
-def test_address_of_nobody_here_is_a_clear_error(host: str) -> None:
+def test_address_of_another_machine_is_a_clear_error(host: str) -> None:
     with pytest.raises(UnavailableError, match=host):
         HttpServer(HttpSettings(host=host, port=0), tuple, HealthReport).start()
 

@@ -177,7 +177,7 @@ def test_loop_that_sleeps_is_woken_by_a_frame_and_by_a_post(rgb: ActiveModel) ->
     assert time.monotonic() - begun_s < 20
 
 
-def test_loop_told_to_stop_finishes_the_frame_and_ends(rgb: ActiveModel) -> None:
+def test_loop_that_is_stopped_finishes_the_frame_and_ends(rgb: ActiveModel) -> None:
     bench = LoopBench(rgb, "door")
     bench.show("door")
     bench.loop.post(bench.loop.stop)

@@ -39,20 +39,20 @@ def spoken(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Man
 Spoken = tuple[Manager, Notifier]
 
 
-def test_notifier_tells_that_the_service_is_ready(spoken: Spoken) -> None:
+def test_notifier_reports_that_the_service_is_ready(spoken: Spoken) -> None:
     manager, notifier = spoken
     assert notifier.ready("2 cameras")
     assert manager.heard() == {"READY": "1", "STATUS": "2 cameras"}
 
 
-def test_notifier_tells_the_rest_one_by_one(spoken: Spoken) -> None:
+def test_notifier_reports_the_rest_one_by_one(spoken: Spoken) -> None:
     manager, notifier = spoken
     assert all((notifier.status("door: offline"), notifier.alive(), notifier.stopping()))
     heard = [manager.heard() for _ in range(3)]
     assert heard == [{"STATUS": "door: offline"}, {"WATCHDOG": "1"}, {"STOPPING": "1"}]
 
 
-def test_notifier_says_a_status_of_several_lines_in_one(spoken: Spoken) -> None:
+def test_notifier_reports_a_status_of_several_lines_in_one(spoken: Spoken) -> None:
     manager, notifier = spoken
     notifier.status("lost\nWATCHDOG=1")
     assert manager.heard() == {"STATUS": "lost WATCHDOG=1"}

@@ -22,11 +22,11 @@ def jpeg(size: int) -> bytes:
 
 
 def add(
-    album: PictureFiles, number: int, size: int = 1000, pictures: int = 10, most: int = 10**6
+    files: PictureFiles, number: int, size: int = 1000, pictures: int = 10, most: int = 10**6
 ) -> str:
     name = picture_name("door", BEGIN + number, number)
     facts = {"camera": "door", "why": "changed", "number": number}
-    album.add(name, jpeg(size), facts, max_pictures=pictures, max_bytes=most)
+    files.add(name, jpeg(size), facts, max_pictures=pictures, max_bytes=most)
     return name
 
 
@@ -39,19 +39,19 @@ def lines(folder: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (folder / INDEX).read_text("utf-8").splitlines()]
 
 
-def check(album: PictureFiles, folder: Path) -> None:
+def check(files: PictureFiles, folder: Path) -> None:
     """What is counted, what is told and what is there are the same."""
     there = on_disk(folder)
-    assert (album.pictures, album.bytes) == (len(there), sum(there.values()))
+    assert (files.pictures, files.bytes) == (len(there), sum(there.values()))
     told = {str(line["file"]): line["bytes"] for line in lines(folder)}
     assert there.items() <= told.items()
     assert len(lines(folder)) <= 2 * len(there) + 2
-    assert len(list(album.hashes())) == len(there)
+    assert len(list(files.hashes())) == len(there)
 
 
-def test_album_tells_of_a_picture_in_one_line(tmp_path: Path) -> None:
-    album = PictureFiles(tmp_path / "store")
-    album.add(
+def test_picture_files_describe_a_picture_in_one_line(tmp_path: Path) -> None:
+    files = PictureFiles(tmp_path / "store")
+    files.add(
         picture_name("door", BEGIN + 0.123456, 0xABC),
         jpeg(1000),
         {"camera": "door", "label": "猫", "top": [["猫", 0.9]]},
@@ -66,25 +66,27 @@ def test_album_tells_of_a_picture_in_one_line(tmp_path: Path) -> None:
     assert (tmp_path / "store").stat().st_mode & 0o777 == 0o700
 
 
-def test_album_with_too_many_pictures_loses_the_oldest(tmp_path: Path) -> None:
-    album = PictureFiles(tmp_path)
-    names = [add(album, number, pictures=3) for number in range(8)]
+def test_picture_files_with_too_many_pictures_loses_the_oldest(tmp_path: Path) -> None:
+    files = PictureFiles(tmp_path)
+    names = [add(files, number, pictures=3) for number in range(8)]
     assert sorted(on_disk(tmp_path)) == names[-3:]
-    check(album, tmp_path)
+    check(files, tmp_path)
 
 
-def test_album_with_too_many_bytes_loses_as_many_of_the_oldest_as_it_takes(tmp_path: Path) -> None:
-    album = PictureFiles(tmp_path)
+def test_picture_files_with_too_many_bytes_loses_as_many_of_the_oldest_as_it_takes(
+    tmp_path: Path,
+) -> None:
+    files = PictureFiles(tmp_path)
     for number in range(5):
-        add(album, number, size=1000, most=5000)
-    last = add(album, 5, size=3500, most=5000)
+        add(files, number, size=1000, most=5000)
+    last = add(files, 5, size=3500, most=5000)
     assert sorted(on_disk(tmp_path)) == [picture_name("door", BEGIN + 4, 4), last]
-    check(album, tmp_path)
+    check(files, tmp_path)
 
 
-def test_album_reopened_goes_on_where_it_was(tmp_path: Path) -> None:
-    album = PictureFiles(tmp_path)
-    names = [add(album, number, pictures=4) for number in range(6)]
+def test_picture_files_reopened_goes_on_where_it_was(tmp_path: Path) -> None:
+    files = PictureFiles(tmp_path)
+    names = [add(files, number, pictures=4) for number in range(6)]
     again = PictureFiles(tmp_path)
     assert [bits for _, bits in again.hashes()] == [2, 3, 4, 5]
     names.append(add(again, 6, pictures=4))
@@ -93,29 +95,29 @@ def test_album_reopened_goes_on_where_it_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_album_of_any_history_stays_within_its_bounds(tmp_path: Path, seed: int) -> None:
+def test_picture_files_of_any_history_stays_within_its_bounds(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 (a history, no secret)
-    album = PictureFiles(tmp_path)
+    files = PictureFiles(tmp_path)
     for number in range(150):
         pictures, most = chance.choice([(5, 10**6), (50, 20_000), (3, 6000)])
-        name = add(album, number, chance.randint(100, 5000), pictures, most)
+        name = add(files, number, chance.randint(100, 5000), pictures, most)
         assert name in on_disk(tmp_path)
-        assert (album.pictures <= pictures, album.bytes <= most) == (True, True)
+        assert (files.pictures <= pictures, files.bytes <= most) == (True, True)
         if chance.random() < 0.05:
-            album = PictureFiles(tmp_path)
-        check(album, tmp_path)
+            files = PictureFiles(tmp_path)
+        check(files, tmp_path)
 
 
-def test_album_after_many_pictures_has_a_short_index(tmp_path: Path) -> None:
-    album = PictureFiles(tmp_path)
+def test_picture_files_after_many_pictures_has_a_short_index(tmp_path: Path) -> None:
+    files = PictureFiles(tmp_path)
     for number in range(500):
-        add(album, number, size=100, pictures=5)
+        add(files, number, size=100, pictures=5)
     assert (tmp_path / INDEX).stat().st_size < 3 * 5 * 200
 
 
-def test_album_takes_up_a_picture_without_a_line(tmp_path: Path) -> None:
-    album = PictureFiles(tmp_path)
-    names = [add(album, number) for number in range(3)]
+def test_picture_files_takes_up_a_picture_without_a_line(tmp_path: Path) -> None:
+    files = PictureFiles(tmp_path)
+    names = [add(files, number) for number in range(3)]
     kept = (tmp_path / INDEX).read_text("utf-8").splitlines(keepends=True)
     (tmp_path / INDEX).write_text("".join(kept[:2]), "utf-8")
     again = PictureFiles(tmp_path)
@@ -126,18 +128,18 @@ def test_album_takes_up_a_picture_without_a_line(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_album_forgets_a_line_without_its_picture(tmp_path: Path) -> None:
-    album = PictureFiles(tmp_path)
-    names = [add(album, number) for number in range(3)]
+def test_picture_files_forgets_a_line_without_its_picture(tmp_path: Path) -> None:
+    files = PictureFiles(tmp_path)
+    names = [add(files, number) for number in range(3)]
     (tmp_path / names[1]).unlink()
     again = PictureFiles(tmp_path)
     check(again, tmp_path)
     assert [line["file"] for line in lines(tmp_path)] == [names[0], names[2]]
 
 
-def test_album_without_its_index_makes_another_in_order_of_time(tmp_path: Path) -> None:
-    album = PictureFiles(tmp_path)
-    names = [add(album, number) for number in range(4)]
+def test_picture_files_without_its_index_makes_another_in_order_of_time(tmp_path: Path) -> None:
+    files = PictureFiles(tmp_path)
+    names = [add(files, number) for number in range(4)]
     (tmp_path / INDEX).unlink()
     check(PictureFiles(tmp_path), tmp_path)
     assert [line["file"] for line in lines(tmp_path)] == names
@@ -150,9 +152,9 @@ def test_album_without_its_index_makes_another_in_order_of_time(tmp_path: Path) 
         '{"file": "door/x.jpg"}', '{"file": "../../etc/passwd", "bytes": 9}', "\x00\x00\x00",
     ],
 )  # fmt: skip
-def test_album_drops_a_line_that_is_none_of_its_own(tmp_path: Path, line: str) -> None:
-    album = PictureFiles(tmp_path)
-    add(album, 0)
+def test_picture_files_drops_a_line_that_is_none_of_its_own(tmp_path: Path, line: str) -> None:
+    files = PictureFiles(tmp_path)
+    add(files, 0)
     with (tmp_path / INDEX).open("a") as index:
         index.write(f"{line}\n")
     again = PictureFiles(tmp_path)
@@ -162,9 +164,9 @@ def test_album_drops_a_line_that_is_none_of_its_own(tmp_path: Path, line: str) -
 
 
 @pytest.mark.parametrize("cut", [1, 20])
-def test_album_goes_on_after_a_line_that_was_cut_off(tmp_path: Path, cut: int) -> None:
-    album = PictureFiles(tmp_path)
-    names = [add(album, number) for number in range(2)]
+def test_picture_files_goes_on_after_a_line_that_was_cut_off(tmp_path: Path, cut: int) -> None:
+    files = PictureFiles(tmp_path)
+    names = [add(files, number) for number in range(2)]
     whole = (tmp_path / INDEX).read_bytes()
     (tmp_path / INDEX).write_bytes(whole[:-cut])
     again = PictureFiles(tmp_path)
@@ -174,10 +176,12 @@ def test_album_goes_on_after_a_line_that_was_cut_off(tmp_path: Path, cut: int) -
 
 
 @pytest.mark.parametrize("left", [b"", b"\xff\xd8xxx", bytes(1000)])
-def test_album_removes_a_picture_that_a_power_cut_left_damaged(tmp_path: Path, left: bytes) -> None:
-    album = PictureFiles(tmp_path)
-    add(album, 0)
-    damaged = tmp_path / add(album, 1)
+def test_picture_files_removes_a_picture_that_a_power_cut_left_damaged(
+    tmp_path: Path, left: bytes
+) -> None:
+    files = PictureFiles(tmp_path)
+    add(files, 0)
+    damaged = tmp_path / add(files, 1)
     damaged.write_bytes(left)
     if len(left) == 1000:
         # Of the right length, it can only be told where no line vouches for it.
@@ -188,22 +192,22 @@ def test_album_removes_a_picture_that_a_power_cut_left_damaged(tmp_path: Path, l
     check(again, tmp_path)
 
 
-def test_album_removes_unfinished_files_and_leaves_those_of_others(tmp_path: Path) -> None:
+def test_picture_files_removes_unfinished_files_and_leaves_those_of_others(tmp_path: Path) -> None:
     name = add(PictureFiles(tmp_path), 0)
     unfinished = (tmp_path / name).with_suffix(".part")
     others = [tmp_path / "door" / "mine.jpg", tmp_path / "door" / "mine.part", tmp_path / "a.txt"]
     for path in (unfinished, *others):
         path.write_bytes(b"x")
-    album = PictureFiles(tmp_path)
-    assert (album.pictures, unfinished.exists()) == (1, False)
+    files = PictureFiles(tmp_path)
+    assert (files.pictures, unfinished.exists()) == (1, False)
     assert clear(tmp_path) == 1
     assert all(path.exists() for path in others)
 
 
-def test_album_cleared_is_empty_and_can_be_filled_again(tmp_path: Path) -> None:
-    album = PictureFiles(tmp_path)
+def test_picture_files_cleared_is_empty_and_can_be_filled_again(tmp_path: Path) -> None:
+    files = PictureFiles(tmp_path)
     for number in range(5):
-        add(album, number)
+        add(files, number)
     assert clear(tmp_path) == 5
     assert (on_disk(tmp_path), (tmp_path / INDEX).exists()) == ({}, False)
     assert clear(tmp_path) == 0
@@ -212,12 +216,12 @@ def test_album_cleared_is_empty_and_can_be_filled_again(tmp_path: Path) -> None:
     check(again, tmp_path)
 
 
-def test_album_whose_picture_was_deleted_by_hand_goes_on(tmp_path: Path) -> None:
-    album = PictureFiles(tmp_path)
-    (tmp_path / add(album, 0, pictures=2)).unlink()
+def test_picture_files_whose_picture_was_deleted_by_hand_goes_on(tmp_path: Path) -> None:
+    files = PictureFiles(tmp_path)
+    (tmp_path / add(files, 0, pictures=2)).unlink()
     for number in range(1, 4):
-        add(album, number, pictures=2)
-    check(album, tmp_path)
+        add(files, number, pictures=2)
+    check(files, tmp_path)
 
 
 WRITER = """
@@ -225,16 +229,16 @@ import sys
 from pathlib import Path
 from tests.daemon.test_picture_files import add
 from edge_classifier.daemon.picture_files import PictureFiles
-album, number = PictureFiles(Path(sys.argv[1])), int(sys.argv[2])
+files, number = PictureFiles(Path(sys.argv[1])), int(sys.argv[2])
 while True:
-    add(album, number, 3000, 20)
+    add(files, number, 3000, 20)
     number += 1
     if number % 1000 == 40:
         print("the ring has turned", flush=True)
 """
 
 
-def test_album_of_a_process_that_was_killed_is_mended(tmp_path: Path) -> None:
+def test_picture_files_of_a_process_that_was_killed_is_mended(tmp_path: Path) -> None:
     for attempt in range(4):
         command = [sys.executable, "-c", WRITER, str(tmp_path), str(attempt * 1_000_000)]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
@@ -242,25 +246,25 @@ def test_album_of_a_process_that_was_killed_is_mended(tmp_path: Path) -> None:
             said = writer.stdout.readline()
             writer.kill()
         assert said == b"the ring has turned\n"
-        album = PictureFiles(tmp_path)
-        check(album, tmp_path)
-        assert 19 <= album.pictures <= 21
+        files = PictureFiles(tmp_path)
+        check(files, tmp_path)
+        assert 19 <= files.pictures <= 21
 
 
-def test_album_with_two_lines_of_one_picture_counts_it_once(tmp_path: Path) -> None:
-    album = PictureFiles(tmp_path)
+def test_picture_files_with_two_lines_of_one_picture_counts_it_once(tmp_path: Path) -> None:
+    files = PictureFiles(tmp_path)
     for number in range(3):
-        add(album, number)
+        add(files, number)
     text = (tmp_path / INDEX).read_text("utf-8")
     (tmp_path / INDEX).write_text(text + text)
     check(PictureFiles(tmp_path), tmp_path)
     assert (tmp_path / INDEX).read_text("utf-8") == text
 
 
-def test_album_with_a_picture_that_cannot_be_read_keeps_the_others(tmp_path: Path) -> None:
+def test_picture_files_with_a_picture_that_cannot_be_read_keeps_the_others(tmp_path: Path) -> None:
     """A folder in its place stands for it: root may read every file."""
-    album = PictureFiles(tmp_path)
-    add(album, 1)
+    files = PictureFiles(tmp_path)
+    add(files, 1)
     (tmp_path / picture_name("door", BEGIN, 0)).mkdir()
     again = PictureFiles(tmp_path)
     assert again.pictures == 1
@@ -268,13 +272,13 @@ def test_album_with_a_picture_that_cannot_be_read_keeps_the_others(tmp_path: Pat
     assert [line["number"] for line in lines(tmp_path)] == [1, 2]
 
 
-def test_album_takes_up_in_order_more_pictures_than_it_looks_at_together(
+def test_picture_files_takes_up_in_order_more_pictures_than_it_looks_at_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(picture_files, "_AT_ONCE", 4)
-    album = PictureFiles(tmp_path)
+    files = PictureFiles(tmp_path)
     for number in range(23):
-        add(album, number, pictures=100)
+        add(files, number, pictures=100)
     told = lines(tmp_path)
     (tmp_path / INDEX).write_text("".join(json.dumps(line) + "\n" for line in told[::2]))
     again = PictureFiles(tmp_path)
@@ -284,7 +288,7 @@ def test_album_takes_up_in_order_more_pictures_than_it_looks_at_together(
     assert [bits for _, bits in PictureFiles(tmp_path).hashes()] == list(range(23))
 
 
-def test_album_needs_little_memory_for_each_picture_that_it_holds(
+def test_picture_files_needs_little_memory_for_each_picture_that_it_holds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A million may lie there, on a machine with 512 MB."""

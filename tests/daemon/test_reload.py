@@ -15,7 +15,7 @@ from edge_classifier.config.settings import (
     ModelSettings,
 )
 from edge_classifier.daemon.camera_pipeline import CameraPipeline
-from edge_classifier.daemon.reload import log_reload
+from edge_classifier.daemon.reload import MAX_WAITING, log_reload
 from edge_classifier.errors import ConfigurationError, MissingFileError
 from tests.daemon.in_process import InProcessDaemon
 from tests.daemon.parts import AT_ONCE
@@ -198,11 +198,13 @@ def test_configuration_reloading_a_camera_that_was_away_counts_on(daemon: InProc
     assert daemon.state("yard").seq >= max(before.seq, gone.seq) > 0
     assert daemon.state("yard").threshold == 0.9
     daemon.goes_on()
+    # Its retained messages went when it was removed.
+    assert daemon.publisher.health.count(("yard", True, "")) == 2
     seqs = [event.seq for event in daemon.publisher.events if event.camera == "yard"]
     assert seqs == list(range(1, len(seqs) + 1))
 
 
-def test_configuration_that_ends_while_the_driver_of_a_removed_camera_hangs_says_so(
+def test_cameras_that_stop_while_the_driver_of_a_removed_camera_hangs_says_so(
     daemon: InProcessDaemon,
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
@@ -242,7 +244,7 @@ def test_configuration_reloading_another_model_takes_it_unless_one_was_asked_for
     assert daemon.done("model", model="")["model"].startswith("rgb@")
 
 
-def test_configuration_reloading_tells_what_has_to_wait_until_it_is_so(
+def test_configuration_reloading_names_what_needs_a_restart_until_there_is_one(
     daemon: InProcessDaemon,
 ) -> None:
     daemon.file = replace(daemon.settings, device=DeviceSettings(name="other"))
@@ -290,15 +292,16 @@ def test_configuration_whose_background_thread_is_busy_asks_to_try_again(
 ) -> None:
     busy, let_go = threading.Event(), threading.Event()
 
-    def job() -> None:
+    def hang() -> None:
         busy.set()
         assert let_go.wait(60)
 
+    daemon.before_reading = hang
     try:
-        daemon.background.submit(job)
-        assert busy.wait(20)
-        while daemon.background.submit(job):
-            pass
+        daemon.commands.receive("reload", b"")
+        daemon.turn_until(busy.is_set)
+        for _ in range(MAX_WAITING):
+            daemon.commands.receive("reload", b"")
         assert "too many changes are under way" in daemon.refused("model", model="german")
         assert "too many changes are under way" in daemon.refused("reload")
     finally:

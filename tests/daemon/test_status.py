@@ -10,7 +10,7 @@ import pytest
 
 from edge_classifier.config.settings import MqttSettings, StoreSettings
 from edge_classifier.daemon.active_model import ActiveModel
-from edge_classifier.daemon.camera_pipeline import FrameOutputs
+from edge_classifier.daemon.camera_pipeline import DaemonOutputs
 from edge_classifier.daemon.cameras import Cameras
 from edge_classifier.daemon.host import Host
 from edge_classifier.daemon.meters import Meters
@@ -36,7 +36,7 @@ class StatusBench:
         self.manager = manager
         self.clock, self.publisher = FakeClock(), RecordingPublisher()
         self.meters, store = Meters(clock=self.clock), CaptureStore(StoreSettings(), folder)
-        outputs = FrameOutputs(self.publisher, store, self.meters)
+        outputs = DaemonOutputs(self.publisher, store, self.meters)
         self.cameras = Cameras(wake=lambda: None, outputs=outputs, restored={}, overrides={})
         self.benches = {
             name: PipelineBench(rgb, name=name, clock=self.clock, publisher=self.publisher)
@@ -50,9 +50,7 @@ class StatusBench:
         mqtt = MqttSettings(heartbeat_s=60, stats_s=30)
         self.status = StatusReporter(
             cameras=self.cameras,
-            publisher=self.publisher,
-            store=store,
-            meters=self.meters,
+            outputs=outputs,
             host=Host(folder),
             notifier=self.notifier,
             mqtt=lambda: mqtt,
@@ -89,7 +87,7 @@ def bench(rgb: ActiveModel, tmp_path: Path) -> Iterator[StatusBench]:
         made.notifier.close()
 
 
-def test_status_tells_each_cameras_health_when_it_changes(bench: StatusBench) -> None:
+def test_status_publishes_each_cameras_health_when_it_changes(bench: StatusBench) -> None:
     bench.report(3)
     bench.turn("yard", online=True)
     bench.report(3)
@@ -126,7 +124,7 @@ def test_status_publishes_statistics_at_their_interval_with_all_parts(bench: Sta
     assert stats["host"].keys()
 
 
-def test_status_tells_the_service_manager_in_one_line_when_it_changes(bench: StatusBench) -> None:
+def test_status_informs_the_service_manager_in_one_line_when_it_changes(bench: StatusBench) -> None:
     bench.report(3)
     bench.turn("door", online=True)
     bench.report(3)

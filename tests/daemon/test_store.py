@@ -99,7 +99,7 @@ def running(
     assert store.stop(20)
 
 
-def test_store_keeps_a_picture_and_tells_of_it(tmp_path: Path) -> None:
+def test_store_keeps_a_picture_and_describes_it(tmp_path: Path) -> None:
     pixels = np.full((48, 64, 3), (255, 0, 0), np.uint8)
     facts = {"label": "cat", "score": 0.55, "margin": 0.1, "top": [["cat", 0.55]], "model": "m"}
     with running(ON, tmp_path) as store:

@@ -58,7 +58,7 @@ def test_watchdog_that_was_not_heard_tries_again_at_once() -> None:
     assert manager.fed_at_s == [0.1]
 
 
-def test_watchdog_that_nobody_asked_for_says_nothing() -> None:
+def test_watchdog_that_is_not_wanted_sends_nothing() -> None:
     manager, watchdog = watched(None)
     manager.now_s += 1000
     watchdog.progress()

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_classifier.dataset.check import findings
+from edge_classifier.dataset.check import Finding, Findings, Severity, findings
 from edge_classifier.dataset.facts import PictureFacts
-from edge_classifier.dataset.finding import Finding, Findings, Severity
 from edge_classifier.dataset.folder import Dataset, Sample
 
 ROOT, THERE = Path("/data"), Path("/val")

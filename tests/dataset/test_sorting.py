@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge_classifier.core.text import is_printable
-from edge_classifier.daemon import picture_files as album
+from edge_classifier.daemon import picture_files
 from edge_classifier.dataset.folder import UNSURE, scan
 from edge_classifier.dataset.sorting import DONE, INDEX, Sorted, sort_store
 from edge_classifier.errors import MissingFileError, OutputError
@@ -17,15 +17,15 @@ SEEN = ("cat", "cat", "dog", "unknown")
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    """A store that the daemon's own album has written: two cats, a dog, and something."""
+    """A store that the daemon's own store has written: two cats, a dog, and something."""
     return fill(tmp_path / "pictures", *SEEN)
 
 
 def fill(folder: Path, *labels: str, why: str = "changed", start: int = 0) -> Path:
-    kept = album.PictureFiles(folder)
+    kept = picture_files.PictureFiles(folder)
     for number, label in enumerate(labels, start):
         kept.add(
-            album.picture_name("door", BEGIN + number, number),
+            picture_files.picture_name("door", BEGIN + number, number),
             b"\xff\xd8" + bytes([number]) + b"\xff\xd9",
             {"camera": "door", "why": why, "label": label},
             max_pictures=100,
@@ -42,7 +42,7 @@ def names(folder: Path) -> dict[str, int]:
 
 
 def test_index_is_that_of_the_store() -> None:
-    assert INDEX == album.INDEX
+    assert INDEX == picture_files.INDEX
 
 
 def test_sort_copies_each_picture_to_the_label_that_was_seen(store: Path, tmp_path: Path) -> None:

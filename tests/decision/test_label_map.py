@@ -131,7 +131,7 @@ def test_label_map_a_setting_for_labels_that_are_not_there_is_named(
     assert caught.value.problems == (problem,)
 
 
-def test_label_map_every_problem_is_told_at_once() -> None:
+def test_label_map_every_problem_is_reported_at_once() -> None:
     with pytest.raises(UnknownLabelsError) as caught:
         mapped(
             ignore=("emu",),

@@ -188,13 +188,13 @@ def test_verdict_score_and_margin_are_of_the_best_while_unknown() -> None:
         ((0, 0.25, 0.375, 0.125), DecidedChange("cat", "unknown", 0.375, 0.125)),
     ],
 )
-def test_verdict_change_tells_what_came_with_its_score(frame: At, change: DecidedChange) -> None:
+def test_verdict_change_has_what_came_with_its_score(frame: At, change: DecidedChange) -> None:
     (verdict,) = play([frame], replace(NO_DWELL, unknown_dwell_s=0.0), CAT)
     assert verdict.change == change
     assert (verdict.label, verdict.score, verdict.margin) == change[1:]
 
 
-def test_verdict_waiting_tells_what_is_on_its_way() -> None:
+def test_verdict_pending_has_what_is_on_its_way() -> None:
     verdicts = play([(0, 0, 0.9, 0), (0.25, 0, 0.9, 0), (0.375, 0, 0, 0)], state=CAT)
     assert [verdict.pending for verdict in verdicts] == [
         PendingChange("dog", 0.0, 0.5),
@@ -340,7 +340,7 @@ def test_step_a_score_that_float32_rounds_down_still_reaches_its_threshold() -> 
     assert [verdict.reason for verdict in verdicts] == [CHANGED, UNCHANGED]
 
 
-def test_step_time_in_which_nobody_looked_counts_for_no_dwell() -> None:
+def test_step_time_without_frames_counts_for_no_dwell() -> None:
     rules = rules_for(LABELS, CRISP)
     state, _ = steps([(0, 0.9, 0, 0), (0.4, 0.9, 0, 0)], rules)[-1]
     seen = play([(7200.4, 0.9, 0, 0), (7200.5, 0.9, 0, 0)], rules, resume(state, 7200.4))

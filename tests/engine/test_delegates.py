@@ -14,7 +14,7 @@ import pytest
 from edge_classifier.assembly import ModelChoice, load_model
 from edge_classifier.classifier import Answer
 from edge_classifier.core.frame import Frame
-from edge_classifier.engine.delegates import Check, choose
+from edge_classifier.engine.delegates import Check, choose_delegate
 from edge_classifier.engine.probe import check_delegate
 from edge_classifier.engine.runtime import load_runtime
 from edge_classifier.engine.tflite import TfliteEngine
@@ -199,7 +199,7 @@ def test_delegate_that_leaves_a_process_behind_does_not_hold_the_trial_up(
 
 
 def test_missing_delegate_library_fails_its_trial(model: Path, tmp_path: Path) -> None:
-    with pytest.raises(DelegateError, match="no TFLite delegate"):
+    with pytest.raises(DelegateError, match="not a TFLite delegate"):
         quick_check(tmp_path / "libnone.so", model)
 
 
@@ -290,12 +290,12 @@ def test_auto_with_a_twin_and_a_broken_library_falls_back_and_says_why(
 ) -> None:
     found = library(kind) if kind else None
 
-    placement = choose("auto", model, check=quick_check, find=lambda: found)
+    delegate_choice = choose_delegate("auto", model, check=quick_check, find=lambda: found)
 
-    assert placement.model == model
-    assert placement.delegate is None
-    assert placement.note.startswith("CPU (fell back from the Edge TPU: ")
-    assert reason in placement.note
+    assert delegate_choice.model == model
+    assert delegate_choice.delegate is None
+    assert delegate_choice.note.startswith("CPU (fell back from the Edge TPU: ")
+    assert reason in delegate_choice.note
 
 
 def test_auto_with_a_twin_and_a_working_library_takes_the_twin(
@@ -303,10 +303,10 @@ def test_auto_with_a_twin_and_a_working_library_takes_the_twin(
 ) -> None:
     found = library("working")
 
-    placement = choose("auto", model, check=quick_check, find=lambda: found)
+    delegate_choice = choose_delegate("auto", model, check=quick_check, find=lambda: found)
 
-    assert (placement.model, placement.delegate) == (twin, found)
-    assert "fell back" not in placement.note
+    assert (delegate_choice.model, delegate_choice.delegate) == (twin, found)
+    assert "fell back" not in delegate_choice.note
 
 
 def never(library: Path, model: Path) -> None:
@@ -320,17 +320,17 @@ def not_asked() -> Path | None:
 @pytest.mark.parametrize("request_", ["auto", "cpu"])
 def test_model_without_a_twin_runs_on_the_cpu_without_a_trial(request_: str, model: Path) -> None:
     """The Edge TPU is not touched for a model that it could not run anyway."""
-    placement = choose(request_, model, check=never, find=not_asked)
+    delegate_choice = choose_delegate(request_, model, check=never, find=not_asked)
 
-    assert (placement.model, placement.delegate) == (model, None)
-    assert placement.note.startswith("CPU")
-    assert "fell back" not in placement.note
+    assert (delegate_choice.model, delegate_choice.delegate) == (model, None)
+    assert delegate_choice.note.startswith("CPU")
+    assert "fell back" not in delegate_choice.note
 
 
 def test_cpu_asked_for_ignores_the_twin(model: Path, twin: Path) -> None:
-    placement = choose("cpu", model, check=never, find=not_asked)
+    delegate_choice = choose_delegate("cpu", model, check=never, find=not_asked)
 
-    assert (placement.model, placement.delegate) == (model, None)
+    assert (delegate_choice.model, delegate_choice.delegate) == (model, None)
 
 
 @pytest.mark.parametrize("kind", ["crashing", "hanging", "text", "plain", "null"])
@@ -338,33 +338,37 @@ def test_demanded_library_that_fails_its_trial_raises(
     kind: str, library: Library, model: Path
 ) -> None:
     with pytest.raises(DelegateError):
-        choose(str(library(kind)), model, check=quick_check, find=not_asked)
+        choose_delegate(str(library(kind)), model, check=quick_check, find=not_asked)
 
 
 def test_demanded_edgetpu_that_is_not_installed_raises(model: Path) -> None:
     with pytest.raises(DelegateError, match="libedgetpu is not installed"):
-        choose("edgetpu", model, check=never, find=lambda: None)
+        choose_delegate("edgetpu", model, check=never, find=lambda: None)
 
 
 def test_demanded_edgetpu_takes_the_twin(library: Library, model: Path, twin: Path) -> None:
-    placement = choose("edgetpu", model, check=quick_check, find=lambda: library("working"))
+    delegate_choice = choose_delegate(
+        "edgetpu", model, check=quick_check, find=lambda: library("working")
+    )
 
-    assert placement.model == twin
+    assert delegate_choice.model == twin
 
 
 def test_demanded_edgetpu_without_a_compiled_model_says_that_the_cpu_runs_it(
     library: Library, model: Path
 ) -> None:
-    placement = choose("edgetpu", model, check=quick_check, find=lambda: library("working"))
+    delegate_choice = choose_delegate(
+        "edgetpu", model, check=quick_check, find=lambda: library("working")
+    )
 
-    assert placement.model == model
-    assert "not compiled for it" in placement.note
+    assert delegate_choice.model == model
+    assert "not compiled for it" in delegate_choice.note
 
 
 @pytest.mark.parametrize("request_", ["gpu", "", "AUTO", "edge-tpu"])
 def test_unknown_delegate_name_is_a_wrong_call(request_: str, model: Path) -> None:
     with pytest.raises(UsageError) as caught:
-        choose(request_, model, check=never, find=not_asked)
+        choose_delegate(request_, model, check=never, find=not_asked)
 
     assert caught.value.exit_code == ExitCode.USAGE
     assert "auto" in caught.value.remedy
@@ -373,7 +377,7 @@ def test_unknown_delegate_name_is_a_wrong_call(request_: str, model: Path) -> No
 @pytest.mark.parametrize("request_", ["/usr/lib/libnone.so", "libnone.so.1", "./none"])
 def test_missing_delegate_path_is_a_missing_file(request_: str, model: Path) -> None:
     with pytest.raises(MissingFileError):
-        choose(request_, model, check=never, find=not_asked)
+        choose_delegate(request_, model, check=never, find=not_asked)
 
 
 @pytest.mark.parametrize("request_", ["", "gpu"])
@@ -385,7 +389,7 @@ def test_folder_that_happens_to_have_a_delegates_name_is_not_loaded(
     (tmp_path / "gpu").mkdir()
 
     with pytest.raises(UsageError):
-        choose(request_, model, check=never, find=not_asked)
+        choose_delegate(request_, model, check=never, find=not_asked)
 
 
 @pytest.fixture
@@ -396,7 +400,7 @@ def compiled(tmp_path: Path) -> Path:
 
 def test_model_compiled_for_the_edgetpu_is_refused_on_the_cpu(compiled: Path) -> None:
     with pytest.raises(ModelError, match="compiled for the Edge TPU"):
-        choose("cpu", compiled, check=never, find=not_asked)
+        choose_delegate("cpu", compiled, check=never, find=not_asked)
 
 
 @pytest.mark.parametrize("kind", ["crashing", None])
@@ -406,16 +410,18 @@ def test_model_compiled_for_the_edgetpu_has_nowhere_to_fall_back_to(
     found = library(kind) if kind else None
 
     with pytest.raises(DelegateError):
-        choose("auto", compiled, check=quick_check, find=lambda: found)
+        choose_delegate("auto", compiled, check=quick_check, find=lambda: found)
 
 
 def test_model_compiled_for_the_edgetpu_is_run_there(library: Library, compiled: Path) -> None:
     tried: list[tuple[Path, Path]] = []
     check: Check = lambda delegate, model: tried.append((delegate, model))  # noqa: E731
 
-    placement = choose("auto", compiled, check=check, find=lambda: library("working"))
+    delegate_choice = choose_delegate(
+        "auto", compiled, check=check, find=lambda: library("working")
+    )
 
-    assert (placement.model, placement.delegate) == (compiled, library("working"))
+    assert (delegate_choice.model, delegate_choice.delegate) == (compiled, library("working"))
     assert tried == [(library("working"), compiled)]
 
 
@@ -430,7 +436,7 @@ def test_loaded_model_under_a_demanded_library_classifies_rightly(
         pixels[..., colour] = 240
         best, *_ = loaded.classifier(Answer(1)).classify(Frame(pixels)).predictions
         assert best.label == name
-    assert loaded.placement.delegate == library("working")
+    assert loaded.delegate_choice.delegate == library("working")
     assert not any("fell back" in note for note in loaded.notes)
 
 

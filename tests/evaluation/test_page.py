@@ -23,7 +23,7 @@ from edge_classifier.evaluation.contents import CurvePoint, EdgeTpu, Epoch, Repo
 from edge_classifier.evaluation.latency import Latency
 from edge_classifier.evaluation.measures import Share
 from edge_classifier.evaluation.page import render
-from edge_classifier.evaluation.report_figures import figures
+from edge_classifier.evaluation.report import figures
 from edge_classifier.evaluation.score import LeftOut
 from tests.reports import report, scored
 

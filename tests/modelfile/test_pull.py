@@ -1,5 +1,6 @@
 """Fetching models from a real HTTP server on the loopback interface."""
 
+import gc
 import hashlib
 import threading
 from collections.abc import Iterator
@@ -150,6 +151,7 @@ def test_pull_a_server_error_is_said_with_the_way_by_hand(tmp_path: Path, model:
         catalogue = loaded(tmp_path, server, model)
         with pytest.raises(DownloadError, match=r"503.*put it at .*tiny\.tflite"):
             pull(catalogue, catalogue.entries[0], lambda *_: None)
+        gc.collect()  # A connection that is still open would be warned of here.
 
 
 def test_pull_a_model_without_checksum_is_refused_before_any_request(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_classifier.core.events import CameraState, LabelChange, Moment, Ranked
-from edge_classifier.mqtt.codec.camera import (
+from edge_classifier.mqtt.codec.camera_payloads import (
     delay_ms,
     event_payload,
     is_worth_keeping,
@@ -18,7 +18,7 @@ from edge_classifier.mqtt.codec.camera import (
     state_payload,
     with_delay,
 )
-from edge_classifier.mqtt.codec.fields import encoded
+from edge_classifier.mqtt.codec.json_fields import encoded
 
 STATE = CameraState(
     camera="front",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edge_classifier.mqtt.codec.fields import encoded
+from edge_classifier.mqtt.codec.json_fields import encoded
 from edge_classifier.mqtt.discovery import DiscoveredDevice, discovery_payload
 from edge_classifier.mqtt.topics import Topics
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_classifier.core.events import Moment
-from edge_classifier.mqtt.codec.camera import event_payload
-from edge_classifier.mqtt.codec.fields import encoded
+from edge_classifier.mqtt.codec.camera_payloads import event_payload
+from edge_classifier.mqtt.codec.json_fields import encoded
 from edge_classifier.mqtt.outbox import Outbox
 from edge_classifier.mqtt.outbox_database import OutboxDatabase, QueuedEvent
 from tests.emitter import change
@@ -149,7 +149,7 @@ def test_outbox_leaves_out_held_cameras_until_told_again(path: Path) -> None:
     outbox.add([event(1), event(2, camera="back"), event(3), event(4, camera="back")])
     outbox.save()
     assert ids(outbox.next(9, {"front"})) == [2, 4]
-    outbox.again()
+    outbox.start_over()
     assert ids(outbox.next(9)) == [1, 3]
 
 

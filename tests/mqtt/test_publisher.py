@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -20,6 +20,7 @@ import pytest
 from paho.mqtt import client as paho
 
 from edge_classifier.config.settings import MqttSettings, TlsSettings
+from edge_classifier.mqtt.inbox import PublisherInbox
 from edge_classifier.mqtt.publisher import Publisher
 from tests.emitter import CAMERA, ROOT, change, publisher, state
 from tests.mosquitto import (
@@ -541,11 +542,11 @@ def test_publisher_loses_of_a_batch_only_what_cannot_be_published_and_counts_it(
 def test_publisher_whose_bug_spoils_an_acknowledgement_connects_anew_and_loses_nothing(
     broker: Broker, path: Path
 ) -> None:
-    told: list[float] = []
+    delays: list[float] = []
 
     def on_published(delay_ms: float) -> None:
-        told.append(delay_ms)
-        if len(told) == 3:
+        delays.append(delay_ms)
+        if len(delays) == 3:
             raise RuntimeError("on purpose")
 
     made = publisher(broker.port, path, on_published=on_published)
@@ -556,16 +557,39 @@ def test_publisher_whose_bug_spoils_an_acknowledgement_connects_anew_and_loses_n
         assert len(listener.of(f"{ROOT}/availability")) >= 2
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_publisher_whose_connection_fails_without_a_word_connects_anew(
+    broker: Broker, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """paho's thread ends with an error of ours, and tells nobody."""
+    put, failures = PublisherInbox.put_task, iter([True])
+
+    def failing(self: PublisherInbox, name: str, action: Callable[[], None]) -> None:
+        if next(failures, False):
+            raise KeyError("unforeseen")
+        put(self, name, action)
+
+    monkeypatch.setattr(PublisherInbox, "put_task", failing)
+    made = publisher(broker.port, path)
+    with Listener(broker.port, f"{ROOT}/#") as listener, running(made):
+        eventually(lambda: listener.of(f"{ROOT}/availability"))
+        listener.publish(f"{ROOT}/request/reload", "{}")
+        eventually(lambda: len(listener.of(f"{ROOT}/availability")) > 1)
+        emit(made, 3)
+        eventually(lambda: made.status.published == 3)
+        assert ids(listener) == named(3)
+
+
 def test_publisher_times_every_event_until_the_broker_has_acknowledged_it(
     broker: Broker, path: Path
 ) -> None:
-    told: list[float] = []
+    delays: list[float] = []
     ahead_s = [0.0]
     made = publisher(
         broker.port,
         path,
         clock=lambda: time.monotonic() + ahead_s[0],
-        on_published=told.append,
+        on_published=delays.append,
     )
     with Listener(broker.port, f"{ROOT}/{CAMERA}/event") as listener, running(made):
         eventually(lambda: made.status.connected)
@@ -578,9 +602,9 @@ def test_publisher_times_every_event_until_the_broker_has_acknowledged_it(
         broker.process.send_signal(signal.SIGCONT)
         eventually(lambda: made.status.published == 10 and len(ids(listener)) == 10)
         handed_over = [json.loads(m.payload)["capture_to_publish_ms"] for m in listener.messages]
-    assert len(told) == 10
-    assert max(handed_over) < 30_000 <= min(told)
-    assert made.status.delay_ms == told[-1]
+    assert len(delays) == 10
+    assert max(handed_over) < 30_000 <= min(delays)
+    assert made.status.delay_ms == delays[-1]
 
 
 def test_publisher_goes_on_after_a_request_or_a_picture_that_fails(

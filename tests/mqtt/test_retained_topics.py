@@ -1,6 +1,6 @@
 """The newest message of each topic."""
 
-from edge_classifier.mqtt.messages import MessageKind, RetainedTopics
+from edge_classifier.mqtt.message_writer import MessageKind, RetainedTopics
 
 
 def due(topics: RetainedTopics) -> list[tuple[str, bytes]]:

@@ -14,7 +14,7 @@ from edge_classifier.core.jpeg_comment import event_comment, with_comment
 from edge_classifier.daemon.commands import RequestError, answer, parse_request
 from edge_classifier.daemon.host import Host
 from edge_classifier.daemon.meters import Meters
-from edge_classifier.mqtt.codec.camera import (
+from edge_classifier.mqtt.codec.camera_payloads import (
     MAX_LABEL,
     EventMessage,
     SnapshotMessage,
@@ -26,7 +26,7 @@ from edge_classifier.mqtt.codec.camera import (
     state_payload,
     with_delay,
 )
-from edge_classifier.mqtt.codec.device import (
+from edge_classifier.mqtt.codec.device_payloads import (
     CameraStats,
     InfoMessage,
     availability_payload,
@@ -38,7 +38,7 @@ from edge_classifier.mqtt.codec.device import (
     request_payload,
     stats_payload,
 )
-from edge_classifier.mqtt.codec.fields import encoded
+from edge_classifier.mqtt.codec.json_fields import encoded
 from edge_classifier.mqtt.publisher_thread import PublisherStatus
 from edge_classifier.mqtt.topics import TopicRoute, Topics, route
 

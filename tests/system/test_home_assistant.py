@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from edge_classifier.core.events import CameraState
-from edge_classifier.mqtt.codec.camera import state_payload
-from edge_classifier.mqtt.codec.fields import encoded
+from edge_classifier.mqtt.codec.camera_payloads import state_payload
+from edge_classifier.mqtt.codec.json_fields import encoded
 from edge_classifier.mqtt.discovery import DiscoveredDevice, discovery_payload
 from edge_classifier.mqtt.topics import Topics
 from tests.mjpeg import Colour, MjpegCamera, jpeg

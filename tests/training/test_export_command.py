@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edge_classifier.cli.main import main
-from edge_classifier.training import flatbuffer
+from edge_classifier.training.export import flatbuffer
 from tests.training.rehearsal import Rehearsal
 from tests.training.shapes import one_thread
 

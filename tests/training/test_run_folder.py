@@ -9,7 +9,6 @@ import pytest
 
 from edge_classifier.errors import ConfigurationError, MissingFileError, OutputError
 from edge_classifier.training import run_folder as run
-from edge_classifier.training.plan import Stage
 from edge_classifier.training.settings import (
     Augment,
     Finetune,
@@ -18,6 +17,7 @@ from edge_classifier.training.settings import (
     Scores,
     TrainingSettings,
 )
+from edge_classifier.training.train.plan import Stage
 from tests.smalldisk import fill, tmpfs
 
 SETTINGS = TrainingSettings(seed=5)

@@ -17,7 +17,7 @@ from edge_classifier.core.labels import UNKNOWN
 from edge_classifier.dataset.folder import scan
 from edge_classifier.evaluation.score import score_samples
 from edge_classifier.modelfile.bundle import CARD_FILE, read_bundle
-from edge_classifier.training import export
+from edge_classifier.training.export import convert
 from edge_classifier.training.run_folder import MODEL_FILE, PTQ_FILE
 from tests.conftest import Cli
 from tests.training.rehearsal import SEED, Rehearsal
@@ -70,7 +70,7 @@ def test_command_prints_what_it_made_and_says_what_it_does(finished: Rehearsal) 
 
 
 def test_model_is_all_int8_with_the_contract_labels_and_names(model: LoadedModel) -> None:
-    assert export.problems(model.placement.model) == []
+    assert convert.problems(model.delegate_choice.model) == []
     assert model.engine.input.shape == (1, SIDE, SIDE, 3)
     contract = model.resolved.contract
     assert contract.labels == LABELS
@@ -207,7 +207,7 @@ def test_network_quantized_after_training_is_another_one_of_the_same_kind(
 ) -> None:
     after = load_model(ModelChoice(str(finished.run / PTQ_FILE), "cpu"))
     assert after.resolved.contract == model.resolved.contract
-    assert export.problems(after.placement.model) == []
+    assert convert.problems(after.delegate_choice.model) == []
     pictures = scan(finished.data, other=finished.other)
     trained, quantized = (score_samples(one, pictures).probabilities for one in (model, after))
     assert not np.array_equal(trained, quantized)

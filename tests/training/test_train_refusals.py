@@ -150,7 +150,7 @@ def test_settings_are_refused_all_at_once_with_where_they_come_from(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("name", ["torch", "pytorch_lightning", "litert_torch", "safetensors"])
+@pytest.mark.parametrize("name", ["torch", "litert_torch", "safetensors"])
 @pytest.mark.parametrize("command", [["train", "--list-models"], ["export", "run"]])
 def test_missing_extra_is_named_with_the_way_to_get_it(
     name: str,

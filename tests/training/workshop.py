@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from edge_classifier.core.contract import Contract
 from edge_classifier.dataset.folder import Sample
-from edge_classifier.training.examples import PictureExamples
+from edge_classifier.training.data.examples import PictureExamples
 from edge_classifier.training.networks.mobilenet_v2 import MobileNetV2
-from edge_classifier.training.plan import History, Place, Plan
 from edge_classifier.training.settings import Augment
+from edge_classifier.training.train.plan import History, Plan, RunOptions
 
 LABELS = ("blue", "green", "red")
 CONTRACT = Contract(32, 32, crop_fraction=1.0, labels=LABELS)
@@ -62,19 +62,21 @@ def weights(network: nn.Module) -> dict[str, Tensor]:
     return {name: values.clone() for name, values in network.state_dict().items()}
 
 
-def train(network: nn.Module, plan: Plan, place: Place, pictures: Path, count: int = 21) -> History:
+def train(
+    network: nn.Module, plan: Plan, options: RunOptions, pictures: Path, count: int = 21
+) -> History:
     """Train on ``count`` pictures, with augmentation; the first 9, plain, are the held-out ones."""
-    # Late: processes that read pictures import this module, too, and need no Lightning.
-    from edge_classifier.training.loop import fit
+    # Late: processes that read pictures import this module, too, and do not train.
+    from edge_classifier.training.train.loop import fit
 
     samples = draw_pictures(pictures, count)
-    varied = PictureExamples(samples, CONTRACT, Augment(), place.seed)
-    return fit(network, plan, varied, PictureExamples(samples[:9], CONTRACT), place)
+    varied = PictureExamples(samples, CONTRACT, Augment(), options.seed)
+    return fit(network, plan, varied, PictureExamples(samples[:9], CONTRACT), options)
 
 
 def write_job(folder: Path, *, wait_at: float = 2.0, **changes: Any) -> Path:
     """A job as a file. At the share ``wait_at`` of all steps it waits for its end."""
-    job = {"folder": str(folder), "wait_at": wait_at, "plan": {}, "place": {}}
+    job = {"folder": str(folder), "wait_at": wait_at, "plan": {}, "options": {}}
     path = folder / "job.json"
     path.write_text(json.dumps({**job, "dropout": 0.2, "double": False, **changes}))
     return path
@@ -88,7 +90,7 @@ def _main() -> None:
     if job["double"]:
         network.double().register_forward_pre_hook(lambda _, given: (given[0].double(),))
     plan = Plan(on_step=_waiting(folder, job["wait_at"]), **job["plan"])
-    history = train(network, plan, Place(folder=folder, **job["place"]), folder / "pictures")
+    history = train(network, plan, RunOptions(folder=folder, **job["options"]), folder / "pictures")
     rank = int(torch.distributed.is_initialized() and torch.distributed.get_rank())
     torch.save(network.state_dict(), folder / f"{rank}-{WEIGHTS}")
     epochs = [asdict(epoch) for epoch in history]

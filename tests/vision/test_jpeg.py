@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
+from edge_classifier.core.jpeg_comment import comment_of
 from edge_classifier.vision import jpeg as module
-from edge_classifier.vision.jpeg import jpeg, jpeg_within
+from edge_classifier.vision.jpeg import jpeg, jpeg_with_comment, jpeg_within
 
 
 def picture(width: int, height: int) -> NDArray[np.uint8]:
@@ -102,3 +103,11 @@ def test_jpeg_within_too_few_bytes_says_so() -> None:
 
 def test_jpeg_of_a_single_pixel_fits_the_smallest_limit() -> None:
     assert len(jpeg_within(Frame(np.zeros((1, 1, 3), np.uint8)), 2_000)) < 2_000
+
+
+def test_jpeg_with_a_comment_fits_with_it_and_shows_it() -> None:
+    for limit in (2_000, 5_000, 20_000):
+        encoded = jpeg_with_comment(Frame(picture(640, 480)), limit, "说明 of a frame")
+        assert len(encoded) <= limit
+        assert comment_of(encoded) == "说明 of a frame"
+        assert decoded(encoded).shape[2] == 3

@@ -28,14 +28,14 @@ PASSWORD = "correct horse battery staple"  # noqa: S105 (of a database that ends
 
 def _configured() -> Folders:
     """Django takes settings once a process, so for all tests."""
-    places = start.configure(SETTINGS)
+    folders = start.configure(SETTINGS)
     # A file, so that threads see the same tables; and passwords are not what is tested.
     connection.settings_dict["TEST"]["NAME"] = str(_FOLDER / "test.db")
     django_settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    return places
+    return folders
 
 
-PLACES = _configured()
+FOLDERS = _configured()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -57,7 +57,7 @@ def page() -> Services:
     from edge_classifier.web.server import make_services  # Works only after Django has been set up.
 
     worker: Any = NoWorker()
-    services = make_services(SETTINGS, PLACES, worker)
+    services = make_services(SETTINGS, FOLDERS, worker)
     apps.get_app_config("web").services = services
     # A request leaves its language to its thread, which here is that of the next test, too.
     translation.activate("en")
@@ -72,7 +72,7 @@ def change(page: Services) -> Callable[..., Services]:
     web = apps.get_app_config("web")
 
     def put(**changed: Any) -> Services:
-        given = {name: getattr(web.services, name) for name in ("settings", "places", "worker")}
+        given = {name: getattr(web.services, name) for name in ("settings", "folders", "worker")}
         beside = ("live", "recorder", "housekeeping")
         given |= {name: getattr(web.services, name) for name in beside} | changed
         web.services = make_services(**given)

@@ -12,7 +12,7 @@ from edge_classifier.web.guarded_thread import GuardedThread
 from edge_classifier.web.live.live_view import LiveView
 from edge_classifier.web.recorder.recorder import Recorder
 from edge_classifier.web.settings import WebSettings
-from tests.web.live.test_live_page import StandingRecorder, state, tell
+from tests.web.live.test_live_page import StandingRecorder, receive, state
 
 
 def test_health_without_cameras_is_the_database(visitor: Client) -> None:
@@ -52,7 +52,7 @@ def test_health_counts_devices_and_does_not_name_them(
     visitor: Client, change: Callable[..., Services]
 ) -> None:
     live = LiveView(WebSettings())
-    tell(live, "secret/front/state", state())
+    receive(live, "secret/front/state", state())
     change(live=live)
     answer = visitor.get("/healthz")
     assert answer.json()["live"] == {"ok": False, "connected": False, "devices": 1, "streams": 0}

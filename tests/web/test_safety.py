@@ -33,8 +33,8 @@ urlpatterns = [
     path("locked", raising(DatabaseError("database is locked"))),
     path("", include(real)),
 ]
-handler400 = "edge_classifier.web.error_views.misunderstood"
-handler500 = "edge_classifier.web.error_views.broken"
+handler400 = "edge_classifier.web.error_views.bad_request"
+handler500 = "edge_classifier.web.error_views.server_error"
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",

@@ -60,7 +60,7 @@ def run(options: Namespace) -> ExitCode:
     facts = {
         "model": model.name,
         "runtime": f"{model.runtime.name} {model.runtime.version}",
-        "delegate": model.placement.note,
+        "delegate": model.delegate_choice.note,
         "threads": options.threads,
         "frames": [asdict(report) for report in reports],
     }

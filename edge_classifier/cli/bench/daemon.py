@@ -87,21 +87,16 @@ def measure_daemon(rounds: int, minutes: float) -> Iterator[BenchRow]:
     """All rows, as they come. ``minutes``: of the soak; 0: none."""
     model = load_model(ModelChoice())
     with tempfile.TemporaryDirectory() as folder:
-        picture = _vga_picture(Path(folder))
+        # A bundled photograph as a camera of 640x480 would give it.
+        pixels = cv2.resize(load_picture(str(samples.CAT)).frame.pixels, (640, 480))
+        picture = Path(folder, "frame.jpg")
+        cv2.imwrite(str(picture), cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
         script_mb = _script_mb(model, picture)
         yield from _speed(model, Path(folder), rounds)
         yield from _memory(picture.read_bytes(), script_mb)
         if minutes:
             yield from _soak(picture.read_bytes(), minutes)
         yield _outage(Path(folder))
-
-
-def _vga_picture(folder: Path) -> Path:
-    """A bundled photograph as a camera of 640x480 would give it."""
-    pixels = cv2.resize(load_picture(str(samples.CAT)).frame.pixels, (640, 480))
-    picture = folder / "frame.jpg"
-    cv2.imwrite(str(picture), cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
-    return picture
 
 
 def _script_mb(model: LoadedModel, picture: Path) -> float:
@@ -111,7 +106,7 @@ def _script_mb(model: LoadedModel, picture: Path) -> float:
     starts another into the other's peak.
     """
     script = TEN_LINES.format(module=model.runtime.module.__name__)
-    command = [sys.executable, "-c", script, str(model.placement.model), str(picture)]
+    command = [sys.executable, "-c", script, str(model.delegate_choice.model), str(picture)]
     measured = [sys.executable, "-S", "-c", _PEAK, *command]
     done = subprocess.run(measured, capture_output=True, text=True, check=True)
     return int(done.stdout) / 1024
@@ -162,16 +157,15 @@ def _bare_fps(invoke: Callable[[], None]) -> float:
 
 
 def _memory(jpeg: bytes, script_mb: float) -> Iterator[BenchRow]:
+    peaks = []
     with mjpeg_camera(jpeg, 15) as camera:
-        one, more = (_peak_mb(camera, number) for number in (1, 1 + _MORE_CAMERAS))
+        for cameras in (1, 1 + _MORE_CAMERAS):
+            with DaemonTrial(_streams(camera, cameras)) as trial:
+                time.sleep(_SETTLED_S)
+                peaks.append(trial.read().peak_mb)
+    one, more = peaks
     yield BenchRow("peak memory, one camera / script's", one / script_mb, 1.4)
     yield BenchRow("each further camera", (more - one) / _MORE_CAMERAS, 15, "MB")
-
-
-def _peak_mb(camera: MjpegCamera, cameras: int) -> float:
-    with DaemonTrial(_streams(camera, cameras)) as trial:
-        time.sleep(_SETTLED_S)
-        return trial.read().peak_mb
 
 
 def _streams(camera: MjpegCamera, cameras: int) -> str:
@@ -212,7 +206,7 @@ def _outage(folder: Path) -> BenchRow:
     for seq in range(_OUTAGE_EVENTS):
         publisher.put_event(*_event(seq), None)
         if seq % 100 == 99:
-            time.sleep(0.05)  # As many as the mailbox may hold would be dropped at once.
+            time.sleep(0.05)  # As many as its queue may hold would be dropped at once.
     publisher.stop(10)
     size = sum(file.stat().st_size for file in state.iterdir())
     return BenchRow(f"outbox with {publisher.status.waiting} events", size / 1e6, 5, "MB")

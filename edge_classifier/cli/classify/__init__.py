@@ -20,7 +20,7 @@ from edge_classifier.cli.common import (
     progress,
     whole_number,
 )
-from edge_classifier.core.geometry import enough
+from edge_classifier.core.geometry import least_size
 from edge_classifier.core.labels import display_names
 from edge_classifier.core.text import escaped
 from edge_classifier.errors import EdgeClassifierError, ExitCode, PictureError, UsageError
@@ -103,12 +103,10 @@ def run(options: Namespace) -> ExitCode:
         known = ", ".join([ENGLISH, *contract.names])
         print_notes([f"the model has no names for --lang {options.lang}, only for {known}"])
     answer = Answer(options.top_k, options.threshold, options.lang)
-    # One engine a thread on the CPU; an accelerator is one engine whatever is asked.
-    engines = 1 if model.placement.delegate else min(options.threads, len(references))
-    classifiers = [model.classifier(answer), *(model.another(answer) for _ in range(engines - 1))]
+    classifiers = model.classifiers(answer, min(options.threads, len(references)))
     load = partial(
         _load,
-        at_least=enough(contract),
+        at_least=least_size(contract),
         pixel_limit=options.max_megapixels * 1_000_000,
     )
     writer = make_writer(options.format, model.name, sys.stdout)

@@ -9,7 +9,7 @@ from edge_classifier.errors import ConfigurationError
 from edge_classifier.modelfile.catalogue import embedded_folder, sha256_of
 from edge_classifier.modelfile.pull import Progress
 from edge_classifier.training import settings
-from edge_classifier.training.networks import efficientnet_lite, heads, published, weights
+from edge_classifier.training.networks import base, efficientnet_lite, published, weights
 from edge_classifier.training.networks.base import Convnet
 from edge_classifier.training.networks.efficientnet_lite import EfficientNetLite0
 from edge_classifier.training.networks.mobilenet_v2 import MobileNetV2
@@ -27,12 +27,12 @@ def build(
     classes: int,
     *,
     seed: int = 0,
-    tell: weights.Tell = lambda _: None,
+    log: weights.Log = lambda _: None,
     progress: Progress = lambda *_: None,
 ) -> Convnet:
     """The network with a new head and the first weights that ``network.pretrained`` names.
 
-    ``seed`` decides what is random; torch's own generator is left as it was. ``tell`` is told
+    ``seed`` decides what is random; torch's own generator is left as it was. ``log`` is told
     what of a checkpoint is left out, ``progress`` how a download goes on.
 
     Raises ConfigurationError, MissingFileError, DownloadError, and ModelError for a checkpoint
@@ -43,7 +43,7 @@ def build(
     with torch.random.fork_rng(devices=()):
         torch.default_generator.manual_seed(seed)
         if network.name == "mobilenet-v2":
-            return _mobilenet_v2(network, classes, tell, progress)
+            return _mobilenet_v2(network, classes, log, progress)
         return _efficientnet_lite0(network, classes)
 
 
@@ -85,14 +85,14 @@ def provenance(network: settings.NetworkSettings) -> str:
 
 
 def _mobilenet_v2(
-    network: settings.NetworkSettings, classes: int, tell: weights.Tell, progress: Progress
+    network: settings.NetworkSettings, classes: int, log: weights.Log, progress: Progress
 ) -> MobileNetV2:
     checkpoint = _checkpoint(network.pretrained, progress)
     family = checkpoint.family if checkpoint else weights.OWN
     built = MobileNetV2(network.width, family.padding, family.eps)
     built.classifier = _head(network, built.outputs, classes)
     if checkpoint:
-        weights.load(built, checkpoint, network.width, tell)
+        weights.load(built, checkpoint, network.width, log)
     return built
 
 
@@ -115,5 +115,5 @@ def _efficientnet_lite0(network: settings.NetworkSettings, classes: int) -> Effi
 
 def _head(network: settings.NetworkSettings, features: int, classes: int) -> nn.Sequential:
     if network.head == "dense":
-        return heads.dense(features, classes)
-    return heads.linear(features, classes, network.dropout)
+        return base.dense_head(features, classes)
+    return base.linear_head(features, classes, network.dropout)

@@ -1,10 +1,12 @@
-"""What every network of the table has: blocks, the mean over the picture, a head."""
+"""What every network has: blocks, the mean over the picture, and a head, one logit a class."""
 
 from typing import ClassVar
 
 from torch import Tensor, nn
 
 from edge_classifier.training.networks.blocks import Tap
+
+_WIDE, _NARROW = 1024, 256
 
 
 class Convnet(nn.Module):
@@ -36,3 +38,19 @@ class Convnet(nn.Module):
         """Pictures as in ``pooled`` to logits (N, classes)."""
         logits: Tensor = self.classifier(self.pooled(x))
         return logits
+
+
+def linear_head(features: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
+    """(N, features) to logits (N, classes) by one layer; its keys are torchvision's."""
+    return nn.Sequential(nn.Dropout(dropout), nn.Linear(features, classes))
+
+
+def dense_head(features: int, classes: int) -> nn.Sequential:
+    """(N, features) to logits (N, classes) by way of 1024 and 256 features."""
+    return nn.Sequential(
+        nn.Linear(features, _WIDE),
+        nn.ReLU(),
+        nn.Linear(_WIDE, _NARROW),
+        nn.ReLU(),
+        nn.Linear(_NARROW, classes),
+    )

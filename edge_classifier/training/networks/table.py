@@ -4,10 +4,15 @@ The figures lie in measured.toml, which ``scripts/measure_networks.py`` writes.
 """
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edge_classifier.training.networks.base import Convnet
 
 MEASURED = Path(__file__).parent / "measured.toml"
 
@@ -100,3 +105,25 @@ def _line(cells: tuple[str, ...], widths: list[int]) -> str:
         for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
     )
     return "  ".join([first, *rest]).rstrip()
+
+
+def parameters(network: Convnet) -> int:
+    """Numbers that training learns; batch norm's statistics are none."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def multiply_adds(build: Callable[[], Convnet], size_px: int) -> int:
+    """Multiplications of the convolutions and dense layers, for one square picture."""
+    counts: list[int] = []
+
+    def count(layer: nn.Conv2d | nn.Linear, _: tuple[Tensor, ...], output: Tensor) -> None:
+        products = layer.weight.numel() // layer.weight.shape[0]
+        counts.append(output.numel() * products)
+
+    with torch.device("meta"), torch.inference_mode():
+        network = build().eval()
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                layer.register_forward_hook(count)
+        network(torch.empty(1, 3, size_px, size_px))
+    return sum(counts)

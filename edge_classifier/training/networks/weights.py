@@ -30,7 +30,7 @@ _STATED = "family"
 _STEM, _STEM_MEAN = "features.0.0.weight", "features.0.1.running_mean"
 
 # Takes a sentence that the user should read.
-Tell = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,7 @@ def write(path: Path, checkpoint: Checkpoint, about: str) -> None:
     write_whole(path, safetensors.torch.save(stored, metadata))
 
 
-def load(network: MobileNetV2, checkpoint: Checkpoint, width: float, tell: Tell) -> None:
+def load(network: MobileNetV2, checkpoint: Checkpoint, width: float, log: Log) -> None:
     """Put a checkpoint into ``network``, built with its family's padding and eps.
 
     A head that is not the network's own is left out, with a word. Raises ModelError if the
@@ -114,7 +114,7 @@ def load(network: MobileNetV2, checkpoint: Checkpoint, width: float, tell: Tell)
         )
     if body != wanted:
         raise ModelError(checkpoint.source, _other_width(body), _wanted(width))
-    fitting = set(body) | _fitting_head(network, found, checkpoint.source, tell)
+    fitting = set(body) | _fitting_head(network, found, checkpoint.source, log)
     adapted = _for_own_input(checkpoint)
     # Not strict: nobody's count of batches is kept, and the head may stay as it is.
     network.load_state_dict({name: adapted[name] for name in fitting}, strict=False)
@@ -142,7 +142,7 @@ def _other_width(body: Mapping[str, tuple[int, ...]]) -> str:
 
 
 def _fitting_head(
-    network: MobileNetV2, found: Mapping[str, tuple[int, ...]], source: str, tell: Tell
+    network: MobileNetV2, found: Mapping[str, tuple[int, ...]], source: str, log: Log
 ) -> set[str]:
     """The names of the checkpoint's head if it is the network's own kind and size."""
     head = {name: shape for name, shape in found.items() if name.startswith("classifier.")}
@@ -150,7 +150,7 @@ def _fitting_head(
         return set(head)
     if head:
         classes = list(head.values())[-1][0]
-        tell(f"{source}: its head for {classes} classes is left out; a new one is trained.")
+        log(f"{source}: its head for {classes} classes is left out; a new one is trained.")
     return set()
 
 

@@ -1,1 +1,1 @@
-"""Who may come in: accounts, roles, tokens, the first administrator, limits."""
+"""Accounts: roles, logins, tokens of programs, the first administrator, limits."""

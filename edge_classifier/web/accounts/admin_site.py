@@ -1,4 +1,4 @@
-"""Django's administration: who may come in, and what it is called."""
+"""Django's administration with this page's roles, login and titles."""
 
 from django.contrib.admin import AdminSite
 from django.contrib.auth.views import redirect_to_login
@@ -11,7 +11,7 @@ from edge_classifier.web.accounts.roles import Role, role_of
 
 
 class PageAdminSite(AdminSite):
-    """For administrators: others are refused as everywhere else, and nobody has a second login."""
+    """For administrators only, with the login that all other pages have."""
 
     site_header = site_title = _("Administration")
     index_title = _("Records, people and labels")
@@ -19,7 +19,7 @@ class PageAdminSite(AdminSite):
     enable_nav_sidebar = False
 
     def has_permission(self, request: HttpRequest) -> bool:
-        """Whether to answer. Raises PermissionDenied for whom logging in would not help."""
+        """Whether this is an administrator. Raises PermissionDenied for other users."""
         if role_of(request.user) >= Role.ADMINISTRATOR:
             return True
         if request.user.is_authenticated:

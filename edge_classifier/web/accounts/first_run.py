@@ -1,4 +1,4 @@
-"""The first administrator: a link that the log tells, as long as there is none; or a command."""
+"""The first administrator: made by a link in the log, as long as there is none, or by a command."""
 
 import getpass
 import secrets
@@ -20,7 +20,7 @@ class AdministratorForm(UserCreationForm):
     """A name and, twice, a password that Django's validators find good enough."""
 
     class Meta:
-        """What is asked for."""
+        """The fields of the form."""
 
         model = User
         fields = ("username",)
@@ -39,20 +39,20 @@ class Invitation:
         self._lock = threading.Lock()
 
     def link(self) -> str:
-        """The path of the page for it, without the first slash; empty when nobody is wanted."""
-        if is_there():
+        """The path of that page, without the first slash; empty when there is an administrator."""
+        if administrator_exists():
             return ""
         with self._lock:
             self._token = self._token or secrets.token_urlsafe(_TOKEN_BYTES)
             return reverse("first-run", args=[self._token]).removeprefix("/")
 
     def is_valid(self, token: str) -> bool:
-        """Whether ``token`` is the one of the link, and still good for something."""
+        """Whether ``token`` is that of the link, and there is still no administrator."""
         same = secrets.compare_digest(self._token.encode(), token.encode())
-        return bool(self._token) and same and not is_there()
+        return bool(self._token) and same and not administrator_exists()
 
     def accept(self, token: str, form: AdministratorForm) -> User | None:
-        """Make the administrator of a valid ``form``; None if ``token`` is no longer good."""
+        """Make the administrator of a valid ``form``; None if ``token`` is not valid any more."""
         with self._lock, transaction.atomic():
             if not self.is_valid(token):
                 return None
@@ -60,7 +60,7 @@ class Invitation:
             return form.save()
 
 
-def is_there() -> bool:
+def administrator_exists() -> bool:
     """Whether there is an administrator who can log in."""
     return User.objects.filter(role=User.Role.ADMINISTRATOR, is_active=True).exists()
 
@@ -70,31 +70,21 @@ def create_administrator(username: str, terminal: TextIO = sys.stdin) -> User:
 
     Raises UsageError for a name that is taken, and for a password that is too weak.
     """
-    username = username or _ask_name(terminal)
-    first, again = _ask_password(terminal)
+    if terminal.isatty():
+        username = username or input("Name: ").strip()
+        first, again = getpass.getpass("Password: "), getpass.getpass("Once more: ")
+    elif username:
+        first = again = terminal.readline().rstrip("\r\n")
+    else:
+        remedy = "edge-classify web createadmin NAME < file-with-the-password"
+        raise UsageError("createadmin", "needs a name where nobody can be asked", remedy)
     form = AdministratorForm({"username": username, "password1": first, "password2": again})
     if not form.is_valid():
         wrong = " ".join(text for texts in form.errors.values() for text in texts)
-        forgotten = (
-            "`edge-classify web manage changepassword NAME` gives somebody another password."
-        )
-        raise UsageError(
-            username or "createadmin",
-            wrong.rstrip("."),
-            forgotten if "username" in form.errors else "",
-        )
+        remedy = ""
+        if "username" in form.errors:
+            remedy = (
+                "`edge-classify web manage changepassword NAME` gives somebody another password."
+            )
+        raise UsageError(username or "createadmin", wrong.rstrip("."), remedy)
     return form.save()
-
-
-def _ask_name(terminal: TextIO) -> str:
-    if not terminal.isatty():
-        remedy = "edge-classify web createadmin NAME < file-with-the-password"
-        raise UsageError("createadmin", "needs a name where nobody can be asked", remedy)
-    return input("Name: ").strip()
-
-
-def _ask_password(terminal: TextIO) -> tuple[str, str]:
-    if terminal.isatty():
-        return getpass.getpass("Password: "), getpass.getpass("Once more: ")
-    line = terminal.readline().rstrip("\r\n")
-    return line, line

@@ -1,4 +1,4 @@
-"""Who may see and do what."""
+"""Roles, and what each may see and do."""
 
 from collections.abc import Callable
 from enum import IntEnum
@@ -21,7 +21,7 @@ _MOST_OWN = 200
 
 
 class Role(IntEnum):
-    """From little to much; each may all that the one before may."""
+    """From few rights to many; each role has those of the one before."""
 
     VISITOR = 0
     VIEWER = 1
@@ -37,12 +37,12 @@ _ROLES = {
 
 
 def role_of(user: User | AnonymousUser) -> Role:
-    """What ``user`` may do."""
+    """The role of ``user``; VISITOR without a login."""
     return _ROLES[user.role] if user.is_authenticated else Role.VISITOR
 
 
 def requires(least: Role) -> Callable[[View], View]:
-    """A view for those who are at least ``least``: others log in, or are refused with 403."""
+    """Decorator: a view for ``least`` and above. Visitors are asked to log in, others get 403."""
 
     def wrap(view: View) -> View:
         @wraps(view)

@@ -1,4 +1,4 @@
-"""A login ends so many days after the last visit."""
+"""Sessions: a login ends some days after the last visit (``access.session_days``)."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -14,21 +14,18 @@ _SHARE = 0.1
 View = Callable[[HttpRequest], HttpResponse]
 
 
-def renewed(get_response: View) -> View:
-    """Middleware that puts the end of a session off while it is used: a write a day, not a page."""
+def renew_sessions(get_response: View) -> View:
+    """Middleware that puts off the end of a session in use; once a day, as it is a write."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
-        if not request.session.is_empty() and _is_due(request.session.get(_RENEWED_AT, 0.0)):
-            request.session[_RENEWED_AT] = _now_s()
+        # Asked first, as it does not read the session.
+        if request.session.is_empty():
+            return response
+        now_s = datetime.now(UTC).timestamp()
+        age_s = now_s - request.session.get(_RENEWED_AT, 0.0)
+        if age_s > min(_MOST_S, _SHARE * settings.SESSION_COOKIE_AGE):
+            request.session[_RENEWED_AT] = now_s
         return response
 
     return middleware
-
-
-def _is_due(renewed_at_s: float) -> bool:
-    return _now_s() - renewed_at_s > min(_MOST_S, _SHARE * settings.SESSION_COOKIE_AGE)
-
-
-def _now_s() -> float:
-    return datetime.now(UTC).timestamp()

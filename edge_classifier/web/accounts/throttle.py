@@ -1,7 +1,7 @@
-"""How much one user or one address may ask for.
+"""Limits on what one user or one address may ask for.
 
 Counted in Django's cache, which is this process's memory: the page is one process, and after a
-restart everybody begins anew.
+restart all counts are zero.
 """
 
 import ipaddress
@@ -24,10 +24,10 @@ _IPV6_HOME = 64
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A limit for any span of time, however it lies.
+    """A sliding window: at most so many in any span of time.
 
-    Counts are kept by steps, and each until its last moment is a span ago: never too much is
-    allowed, and a wait is too long by less than a step.
+    Counts are kept by steps of time. A step counts until its end is a span ago, so the limit is
+    never exceeded, and a wait is too long by less than a step.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Window:
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def take(self, who: str, count: int, limit: int, now_s: float) -> int | None:
-        """Count ``count`` more of ``who`` if that keeps to ``limit``; else seconds to wait.
+        """Count ``count`` more of ``who``, and return None; or the seconds to wait for it.
 
         What can never be allowed, as ``count`` is above ``limit``, waits a whole span.
         """
@@ -55,7 +55,7 @@ class Window:
         return self.wait(self._counts(who, now_s), 1, limit, now_s)
 
     def wait(self, counts: Mapping[int, int], count: int, limit: int, now_s: float) -> int | None:
-        """Seconds until ``count`` fits beside ``counts``, by steps; None if it does now."""
+        """Seconds until ``count`` more are within ``limit``; None: now. ``counts`` are by step."""
         excess = sum(counts.values()) + count - limit
         if excess <= 0:
             return None
@@ -66,7 +66,7 @@ class Window:
         return self.span_s
 
     def _counts(self, who: str, now_s: float) -> dict[int, int]:
-        """Counts by step, without those that are a span ago."""
+        """Counts by step, without those that are over."""
         kept: Mapping[int, int] = cache.get(self._key(who), {})
         return {step: count for step, count in kept.items() if self._forgotten_s(step) > now_s}
 

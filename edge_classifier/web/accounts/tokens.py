@@ -1,4 +1,4 @@
-"""Secrets with which programs come in; the database has their digests only."""
+"""Tokens, with which programs use the API. The database has their digests only."""
 
 import hashlib
 import logging
@@ -22,29 +22,25 @@ _FRESH = timedelta(minutes=1)
 def make(
     user: User, name: str, randomness: Callable[[int], str] = secrets.token_urlsafe
 ) -> tuple[Token, str]:
-    """A new token with the rights of ``user``, and its secret, which cannot be had again."""
+    """A new token with the rights of ``user``, and its secret, which is not stored."""
     secret = _PREFIX + randomness(_BYTES)
     return Token.objects.create(user=user, name=name, digest=digest(secret)), secret
 
 
 def user_of(secret: str, now: datetime | None = None) -> User | None:
-    """Whom ``secret`` lets in; None for what is no secret, or of somebody who may not log in."""
+    """The user whose token ``secret`` is; None if there is none, or the account is not active."""
     found = Token.objects.select_related("user").filter(digest=digest(secret)).first()
     if found is None or not found.user.is_active:
         return None
-    _note_use(found, now or timezone.now())
+    now = now or timezone.now()
+    if found.used_at is None or now - found.used_at >= _FRESH:
+        try:
+            Token.objects.filter(pk=found.pk).update(used_at=now)
+        except DatabaseError as error:  # A disk that is full must not stop those who only read.
+            _log.warning("the use of token %s could not be noted: %s", found.pk, error)
     return found.user
 
 
 def digest(secret: str) -> str:
-    """What the database has. A fast hash is enough: nobody guesses 256 random bits."""
+    """The SHA-256 that the database has. A fast hash is enough: nobody guesses 256 random bits."""
     return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def _note_use(token: Token, now: datetime) -> None:
-    if token.used_at and now - token.used_at < _FRESH:
-        return
-    try:
-        Token.objects.filter(pk=token.pk).update(used_at=now)
-    except DatabaseError as error:  # A disk that is full must not stop those who only read.
-        _log.warning("the use of token %s could not be noted: %s", token.pk, error)

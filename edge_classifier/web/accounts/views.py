@@ -33,7 +33,7 @@ TokenForm = forms.modelform_factory(Token, fields=["name"])
 
 
 class LoginView(views.LoginView):
-    """Name and password. Wrong ones are counted by django-axes, which asks ``locked``."""
+    """Asks for name and password. django-axes counts wrong ones, and calls ``locked``."""
 
     template_name = "accounts/login.html"
     http_method_names = _METHODS
@@ -44,27 +44,27 @@ class LogoutView(views.LogoutView):
 
 
 class PasswordView(views.PasswordChangeView):
-    """Another password, for whoever knows the present one; other sessions end."""
+    """Changes the password of a user who knows the present one; other sessions end."""
 
     template_name = "accounts/password.html"
     http_method_names = _METHODS
     success_url = reverse_lazy("classify")
 
     def form_valid(self, form: Any) -> HttpResponse:
-        """Keep it, and say so."""
+        """Store the new password, and say so."""
         messages.success(self.request, gettext("Your password has been changed."))
         return super().form_valid(form)
 
 
 def address(request: HttpRequest) -> str:
-    """Where ``request`` comes from, as failed logins are counted; an IPv6 network by its name."""
+    """The address by which failed logins are counted; of an IPv6 network its first address."""
     return throttle.address(request).partition("/")[0]
 
 
 def locked(
     request: HttpRequest, _page: HttpResponse, credentials: dict[str, Any] | None
 ) -> HttpResponse:
-    """Whoever was wrong too often is told how long to wait."""
+    """The answer to a login after too many wrong passwords: 429, and how long to wait."""
     username, now = (credentials or {}).get("username", ""), timezone.now()
     attempts = AccessAttempt.objects.filter(username=username, ip_address=address(request))
     last = attempts.order_by("-attempt_time").values_list("attempt_time", flat=True).first()

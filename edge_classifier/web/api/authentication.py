@@ -1,4 +1,4 @@
-"""Who asks: a program with a token, or a browser that has logged in."""
+"""Authentication of the API: a token, or the cookie of a browser that has logged in."""
 
 from http import HTTPStatus
 from typing import Any
@@ -41,7 +41,7 @@ class LoginAuth(SessionAuth):
     )
 
     def __call__(self, request: HttpRequest) -> Any:
-        """Who has not logged in is asked to, rather than for a CSRF token."""
+        """Without a login the answer is 401, and not that a CSRF token is missing."""
         return super().__call__(request) if request.user.is_authenticated else None
 
 
@@ -49,12 +49,12 @@ WAYS_IN = (TokenAuth(), LoginAuth())
 
 
 def authenticate(request: HttpRequest) -> None:
-    """Find out who asks, for views that are not ninja's. Raises HttpError."""
+    """Set the user of ``request``, for views that are not ninja's. Raises HttpError."""
     if not any(way(request) for way in WAYS_IN):
         raise AuthenticationError
 
 
-def demand(request: HttpRequest, least: Role) -> None:
-    """Refuse those who are less than ``least``. Raises HttpError."""
+def require_role(request: HttpRequest, least: Role) -> None:
+    """Raise HttpError (403) for users below ``least``."""
     if role_of(request.user) < least:
         raise HttpError(HTTPStatus.FORBIDDEN, f"Only a {least.name.lower()} may do this.")

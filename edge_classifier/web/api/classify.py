@@ -1,4 +1,4 @@
-"""Pictures come in, labels go out."""
+"""Classifying pictures that programs send."""
 
 from contextlib import ExitStack
 from http import HTTPStatus
@@ -10,7 +10,6 @@ from ninja.errors import HttpError
 
 from edge_classifier.errors import EdgeClassifierError
 from edge_classifier.web.api.problems import (
-    ProblemDetails,
     TooManyError,
     describe,
     errors,
@@ -20,7 +19,6 @@ from edge_classifier.web.api.schemas import Links, Recognition, Recognitions, Re
 from edge_classifier.web.classify import uploads
 from edge_classifier.web.classify.upload_limits import file_limit
 from edge_classifier.web.models import Record
-from edge_classifier.web.worker.messages import Classified
 
 router = Router(tags=["Classify"])
 _SOURCE = Record.Source("api")
@@ -64,20 +62,18 @@ def classify(
     with ExitStack() as stack:
         for file in files:
             stack.callback(file.close)
-        _refuse_too_many(request, len(files))
+        wait_s = request.services.throttle.allow_uploads(request, len(files), request.user)
+        if wait_s is not None:
+            most = request.services.settings.access.uploads_per_hour
+            raise TooManyError(f"At most {most} pictures an hour.", wait_s)
         results = [_result(request, file, save=save) for file in files]
-    results += [Refused(file=name, problem=_too_large(request)) for name in too_large]
+    detail = f"At most {request.services.settings.uploads.max_mb:g} MB a picture."
+    problem = describe(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
+    results += [Refused(file=name, problem=problem) for name in too_large]
     if all(isinstance(result, Refused) for result in results):
         first = results[0].problem
         raise HttpError(first.status, first.detail)
     return Recognitions(results=results)
-
-
-def _refuse_too_many(request: HttpRequest, count: int) -> None:
-    wait_s = request.services.throttle.allow_uploads(request, count, request.user)
-    if wait_s is not None:
-        most = request.services.settings.access.uploads_per_hour
-        raise TooManyError(f"At most {most} pictures an hour.", wait_s)
 
 
 def _files(request: HttpRequest) -> tuple[list[UploadedFile], list[str]]:
@@ -100,7 +96,7 @@ def _files(request: HttpRequest) -> tuple[list[UploadedFile], list[str]]:
 
 
 def _body(request: HttpRequest) -> UploadedFile | None:
-    """The body as a file on disk, which is what ``limits`` makes of files; None: too large."""
+    """The body as a file on disk, like the files of a form; None: it is too large."""
     most = file_limit(request.services.settings.uploads, request.path)
     file = TemporaryUploadedFile("body", request.content_type, 0, None)
     while chunk := request.read(_CHUNK_BYTES):
@@ -113,21 +109,14 @@ def _body(request: HttpRequest) -> UploadedFile | None:
     return file
 
 
-def _too_large(request: HttpRequest) -> ProblemDetails:
-    most = request.services.settings.uploads.max_mb
-    return describe(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"At most {most:g} MB a picture.")
-
-
 def _result(request: HttpRequest, file: UploadedFile, *, save: bool) -> Recognition | Refused:
     name = file.name or ""
     try:
         found = uploads.classify_upload(file, request.services)
-        saved = _save(request, found) if save else None
+        if not save:
+            return Recognition.of(name, found, None)
+        record = uploads.save(found, source=_SOURCE, owner=request.user)
     except EdgeClassifierError as error:
         return Refused(file=name, problem=describe(status_of(error), str(error)))
+    saved = SavedSchema(key=record.key, links=Links.of(record, request))
     return Recognition.of(name, found, saved)
-
-
-def _save(request: HttpRequest, found: Classified) -> SavedSchema:
-    record = uploads.save(found, source=_SOURCE, owner=request.user)
-    return SavedSchema(key=record.key, links=Links.of(record, request))

@@ -1,4 +1,4 @@
-"""The API's description: OpenAPI, and a page that shows it and tries it out."""
+"""The API's description in OpenAPI, and who may read it."""
 
 from collections.abc import Callable
 from functools import cached_property, wraps
@@ -19,13 +19,13 @@ _HTML = "text/html"
 
 
 class JsonRenderer(JSONRenderer):
-    """JSON in which Chinese is Chinese."""
+    """JSON with Chinese characters as they are, not escaped."""
 
     json_dumps_params: ClassVar = {"ensure_ascii": False}
 
 
 class DocumentedApi(NinjaAPI):
-    """Ninja's, with problems as what they are."""
+    """Ninja's API, whose description has the content type of problems."""
 
     def get_openapi_operation_id(self, operation: Operation) -> str:
         """The name of its function: clients that are generated have short names."""
@@ -37,7 +37,13 @@ class DocumentedApi(NinjaAPI):
         schema: dict[str, Any] = super().get_openapi_schema()
         for operations in schema["paths"].values():
             for operation in operations.values():
-                _correct(operation)
+                for status, response in operation["responses"].items():
+                    if int(status) >= 400:
+                        response["content"] = {PROBLEM: response["content"].pop(_JSON)}
+                for parameter in operation["parameters"]:
+                    # A list, which a schema may have, and has; OpenAPI wants names for those of a
+                    # parameter.
+                    parameter.pop("examples", None)
         return schema
 
     def get_openapi_schema(self, **_: Any) -> dict[str, Any]:
@@ -45,18 +51,8 @@ class DocumentedApi(NinjaAPI):
         return self.openapi
 
 
-def _correct(operation: dict[str, Any]) -> None:
-    """What ninja tells of an operation, as it is."""
-    for status, response in operation["responses"].items():
-        if int(status) >= 400:
-            response["content"] = {PROBLEM: response["content"].pop(_JSON)}
-    for parameter in operation["parameters"]:
-        # A list, which a schema may have, and has; OpenAPI wants names for those of a parameter.
-        parameter.pop("examples", None)
-
-
 def guarded(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """For those who may use the API: programs with a token, and people, who may log in."""
+    """Decorator for the description: needs a token or a login; browsers are sent to the login."""
 
     @wraps(view)
     def answer(request: HttpRequest, **kwargs: Any) -> HttpResponse:

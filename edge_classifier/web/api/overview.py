@@ -1,4 +1,4 @@
-"""What there is: labels, cameras, models; and how the page itself goes."""
+"""Labels, cameras, models, and the status of the page."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -78,7 +78,10 @@ class CamerasSchema(Schema):
 def cameras(request: HttpRequest) -> CamerasSchema:
     """Cameras whose events were recorded, or that were heard of since the page was started."""
     seen = {(one.device, one.name): one.first_seen for one in models.Camera.objects.all()}
-    now = _now(request)
+    live = request.services.live
+    devices = live.view()["devices"] if live else []
+    heard = [camera for device in devices for camera in device["cameras"]]
+    now = {(one["device"], one["camera"]): Now(**one) for one in heard}
     found = [
         CameraSchema(device=key[0], name=key[1], first_seen=seen.get(key), now=now.get(key))
         for key in sorted(seen.keys() | now.keys())
@@ -137,7 +140,7 @@ class Recording(Schema):
     reason: str = Field(description="Why not")
     recorded: int = Field(description="Events that were written since the start")
     repeated: int = Field(description="Deliveries of events that were there already")
-    ignored: int = Field(description="Messages that are no events, or no pictures")
+    ignored: int = Field(description="Messages that are neither events nor pictures")
     waiting: int = Field(description="Messages that wait to be written")
     trouble: str = Field(description="Why nothing can be written now; else empty")
 
@@ -163,11 +166,3 @@ def status(request: HttpRequest) -> StatusSchema:
         broker=Broker(**live.broker) if live else None,
         recorder=Recording(**asdict(recorder.status)) if recorder else None,
     )
-
-
-def _now(request: HttpRequest) -> dict[tuple[str, str], Now]:
-    """What was heard last, by device and camera."""
-    live = request.services.live
-    devices = live.view()["devices"] if live else []
-    heard = [camera for device in devices for camera in device["cameras"]]
-    return {(one["device"], one["camera"]): Now(**one) for one in heard}

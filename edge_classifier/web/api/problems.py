@@ -1,4 +1,4 @@
-"""Errors of the API, all in one shape: problem details for HTTP (RFC 9457)."""
+"""Errors of the API: problem details for HTTP (RFC 9457)."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -46,7 +46,7 @@ def describe(status: int, detail: str, errors: list[InvalidField] | None = None)
 
 
 def status_of(error: EdgeClassifierError) -> HTTPStatus:
-    """Whether the request is wrong, or something here does not work."""
+    """The status for ``error``: 422 for a wrong request, 507 for a full disk, else 503."""
     if isinstance(error, PictureError | UsageError):
         return HTTPStatus.UNPROCESSABLE_ENTITY
     if isinstance(error, OutputError):
@@ -55,7 +55,7 @@ def status_of(error: EdgeClassifierError) -> HTTPStatus:
 
 
 def errors(*statuses: int) -> dict[int, type[ProblemDetails]]:
-    """What an operation may answer besides its result, for its description."""
+    """The responses besides 200 that an operation declares; 401 and 429 always."""
     return dict.fromkeys(sorted({401, 429, *statuses}), ProblemDetails)
 
 
@@ -70,12 +70,12 @@ def refused(_: HttpRequest, error: HttpError) -> HttpResponse:
 
 
 def handle_problems(api: NinjaAPI) -> None:
-    """Answer exceptions with problems. What is not named here is Django's, and `one_shape`'s."""
+    """Answer exceptions with problems; those not named here are left to the middleware."""
     for kind, handler in _HANDLERS.items():
         api.add_exception_handler(kind, handler)
 
 
-def one_shape(
+def problem_details_middleware(
     get_response: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponse]:
     """Middleware: errors of Django and of ninja's own routes get the shape of the API's, too."""

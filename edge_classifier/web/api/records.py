@@ -1,4 +1,4 @@
-"""What was seen: reading, deleting, reviewing."""
+"""Records: reading, deleting, reviewing."""
 
 from http import HTTPStatus
 from typing import Literal
@@ -12,7 +12,7 @@ from ninja.responses import Status
 from edge_classifier.web import models
 from edge_classifier.web.accounts import roles
 from edge_classifier.web.accounts.roles import Role
-from edge_classifier.web.api.authentication import demand
+from edge_classifier.web.api.authentication import require_role
 from edge_classifier.web.api.problems import errors
 from edge_classifier.web.api.schemas import Judgement, RecordSchema, RecordsSchema, Source
 from edge_classifier.web.records import deletion, keyset
@@ -64,7 +64,13 @@ def history(request: HttpRequest, filters: Query[Filters], paging: Query[Paging]
     before = keyset.Position.parse(paging.before) if paging.before else None
     page = keyset.page(chosen.apply(roles.visible(request)), paging.limit, before=before)
     found = [RecordSchema.of(one, request) for one in page.records]
-    return RecordsSchema(records=found, next=_next(request, page.older) if page.older else None)
+    if page.older is None:
+        return RecordsSchema(records=found, next=None)
+    # The address of this request, but from there on.
+    params = request.GET.copy()
+    params["before"] = str(page.older)
+    address = request.build_absolute_uri(f"{request.path}?{params.urlencode()}")
+    return RecordsSchema(records=found, next=address)
 
 
 @router.get(
@@ -114,7 +120,7 @@ def delete(request: HttpRequest, key: UUID) -> Status:
 )
 def review(request: HttpRequest, key: UUID, judgement: Judgement) -> RecordSchema:
     """Say what a record really shows. For reviewers."""
-    demand(request, Role.REVIEWER)
+    require_role(request, Role.REVIEWER)
     found = _found(request, key)
     judged = reviewing.judge(found, judgement.verdict, judgement.truth, request.user)
     return RecordSchema.of(judged, request)
@@ -127,10 +133,3 @@ def _found(request: HttpRequest, key: UUID) -> models.Record:
     if found is None:
         raise HttpError(HTTPStatus.NOT_FOUND, "There is no such record, or not for you.")
     return found
-
-
-def _next(request: HttpRequest, position: keyset.Position) -> str:
-    """The address of ``request``, but from ``position`` on."""
-    params = request.GET.copy()
-    params["before"] = str(position)
-    return str(request.build_absolute_uri(f"{request.path}?{params.urlencode()}"))

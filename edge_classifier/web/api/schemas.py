@@ -149,6 +149,16 @@ class RecordSchema(Schema):
     def of(cls, record: models.Record, request: HttpRequest) -> Self:
         """What whoever sent ``request`` may know of ``record``: all."""
         camera = record.camera
+        chinese = record.detail.get("chinese", {})
+        crop = record.detail.get("crop")
+        review = None
+        if record.verdict:
+            review = ReviewSchema(
+                verdict=record.verdict,
+                truth=record.truth.name if record.truth else None,
+                reviewer=record.reviewer.get_username() if record.reviewer else None,
+                at=record.reviewed_at,
+            )
         return cls(
             key=record.key,
             source=record.source,
@@ -159,10 +169,15 @@ class RecordSchema(Schema):
             before=record.before,
             score=record.score,
             margin=record.margin,
-            top=_top(record),
-            crop=_crop(record),
+            top=[
+                ScoreSchema(label=label, chinese=chinese.get(label, ""), score=score)
+                for label, score in record.top
+            ],
+            crop=CropSchema(**dict(zip(CropSchema.model_fields, crop, strict=True)))
+            if crop
+            else None,
             model=record.model,
-            review=_review(record) if record.verdict else None,
+            review=review,
             links=Links.of(record, request),
         )
 
@@ -185,26 +200,4 @@ class Judgement(Schema):
         None,
         description="With `corrected`: the label that is right, a known or a new one",
         examples=["espresso"],
-    )
-
-
-def _top(record: models.Record) -> list[ScoreSchema]:
-    chinese = record.detail.get("chinese", {})
-    return [
-        ScoreSchema(label=label, chinese=chinese.get(label, ""), score=score)
-        for label, score in record.top
-    ]
-
-
-def _crop(record: models.Record) -> CropSchema | None:
-    told = record.detail.get("crop")
-    return CropSchema(**dict(zip(CropSchema.model_fields, told, strict=True))) if told else None
-
-
-def _review(record: models.Record) -> ReviewSchema:
-    return ReviewSchema(
-        verdict=record.verdict,
-        truth=record.truth.name if record.truth else None,
-        reviewer=record.reviewer.get_username() if record.reviewer else None,
-        at=record.reviewed_at,
     )

@@ -1,1 +1,1 @@
-"""Uploading pictures, and what was recognized in them."""
+"""Uploads: their limits, their classification, their page."""

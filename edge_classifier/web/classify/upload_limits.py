@@ -1,4 +1,4 @@
-"""The size of uploads, judged while they arrive."""
+"""Limits on the size of uploads, enforced while they arrive."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ MODEL_PATH = "/models/upload"
 
 
 def request_limit(uploads: UploadSettings) -> int:
-    """Bytes of the largest request that is read at all: pictures or a model, with its wrapping."""
+    """Bytes of the largest request that is read: pictures or a model, and the form around it."""
     return int((max(uploads.request_max_mb, uploads.model_max_mb) + 1) * _MEGA)
 
 
@@ -22,10 +22,10 @@ def file_limit(uploads: UploadSettings, path: str) -> int:
 
 
 class UploadLimitHandler(TemporaryFileUploadHandler):
-    """Writes each file to ``scratch``, under a name of ours, up to the first byte too many.
+    """Writes each file to ``scratch`` under a name of our own, up to its limit.
 
-    A file that is too large is left out, and its name is in ``request.too_large``, a list that
-    is not there without one; what else is in the form is not lost with it.
+    A file that is too large is left out, and its name put into the list ``request.too_large``,
+    which is missing where no file is; the rest of the form is kept.
     """
 
     def new_file(self, field_name: str, file_name: str, *args: Any, **kwargs: Any) -> None:

@@ -1,6 +1,7 @@
-"""Uploading pictures, and what was recognized in them."""
+"""The first page: uploading pictures, and the results."""
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from uuid import UUID
@@ -26,8 +27,6 @@ _FIELD = "pictures"
 _SOURCE = Record.Source("upload")
 # In requests of our script, which puts results into the page that is there; and in answers.
 _FRAGMENT = "X-Fragment"
-
-
 # What is most often wrong with a picture; all else is told in English.
 _PROBLEMS = (
     gettext_noop("is empty"),
@@ -48,39 +47,59 @@ class Failure:
 
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
-    """The form, and the results that ``?records=KEY,KEY`` names."""
-    records = _records(request, request.GET.get("records", ""))
-    return _page(request, records, [])
+    """The form, and the results that ``?records=KEY,KEY`` names, of those that one may see."""
+    wanted = []
+    for text in request.GET.get("records", "").split(","):
+        with suppress(ValueError):
+            wanted.append(UUID(text))
+    wanted = list(dict.fromkeys(wanted))[: request.services.settings.uploads.at_once]
+    found = with_relations(visible(request)).in_bulk(wanted, field_name="key") if wanted else {}
+    return _page(request, [found[key] for key in wanted if key in found], [])
 
 
 @require_POST
 def upload(request: HttpRequest) -> HttpResponse:
     """Classify all pictures of the form; what is wrong with one does not stop the others."""
-    if not _may_upload(request):
+    settings = request.services.settings
+    if role_of(request.user) < Role.VIEWER and not settings.access.allow_anonymous_uploads:
         return redirect_to_login(reverse("classify"))
     files = request.FILES.getlist(_FIELD)
-    failures = [_too_large(request, name) for name in getattr(request, "too_large", [])]
+    # Known once the files have been read.
+    too_large = gettext("This file is larger than %(limit)s MB.") % {
+        "limit": f"{settings.uploads.max_mb:g}"
+    }
+    failures = [
+        Failure(name, too_large, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        for name in getattr(request, "too_large", [])
+    ]
     if refusal := _refusal(request, files, failures):
         failures, files = [refusal], []
     records = []
     for file in files:
-        result = _classified(request, file)
+        result = _classify_and_save(request, file)
         if isinstance(result, Failure):
             failures.append(result)
         else:
             records.append(result)
-    return _answer(request, records, failures)
-
-
-def _may_upload(request: HttpRequest) -> bool:
-    allowed = request.services.settings.access.allow_anonymous_uploads
-    return allowed or role_of(request.user) >= Role.VIEWER
+    if request.headers.get(_FRAGMENT):
+        response = render(request, "classify/results.html", _results(records, failures))
+        response[_FRAGMENT] = "1"
+        return _with_status(response, records, failures)
+    if not records:
+        return _page(request, [], failures)
+    # A page behind a redirect, as something was saved.
+    for failure in failures:
+        messages.error(request, f"{failure.name}: {failure.text}")
+    if len(records) == 1:
+        return redirect("record", key=records[0].key)
+    keys = ",".join(str(record.key) for record in records)
+    return redirect(f"{reverse('classify')}?{urlencode({'records': keys})}")
 
 
 def _refusal(
     request: HttpRequest, files: list[UploadedFile], failures: list[Failure]
 ) -> Failure | None:
-    """Why none of ``files`` is looked at."""
+    """Why none of ``files`` is looked at; None: they are."""
     if not files and not failures:
         return Failure("", gettext("Choose a picture first."), HTTPStatus.BAD_REQUEST)
     if not files:
@@ -97,14 +116,8 @@ def _refusal(
     return Failure("", text, HTTPStatus.TOO_MANY_REQUESTS, wait_s)
 
 
-def _too_large(request: HttpRequest, name: str) -> Failure:
-    most = {"limit": f"{request.services.settings.uploads.max_mb:g}"}
-    text = gettext("This file is larger than %(limit)s MB.") % most
-    return Failure(name, text, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-
-
-def _classified(request: HttpRequest, file: UploadedFile) -> Record | Failure:
-    """What became of one file."""
+def _classify_and_save(request: HttpRequest, file: UploadedFile) -> Record | Failure:
+    """The record of one file, or why there is none."""
     try:
         found = uploads.classify_upload(file, request.services)
         saved = uploads.save(found, source=_SOURCE, owner=_owner(request))
@@ -125,26 +138,6 @@ def _owner(request: HttpRequest) -> User | None:
     return request.user if request.user.is_authenticated else None
 
 
-def _answer(request: HttpRequest, records: list[Record], failures: list[Failure]) -> HttpResponse:
-    """A fragment for our script; else a page, behind a redirect once something was saved."""
-    if request.headers.get(_FRAGMENT):
-        return _fragment(request, records, failures)
-    if not records:
-        return _page(request, [], failures)
-    for failure in failures:
-        messages.error(request, f"{failure.name}: {failure.text}")
-    if len(records) == 1:
-        return redirect("record", key=records[0].key)
-    keys = ",".join(str(record.key) for record in records)
-    return redirect(f"{reverse('classify')}?{urlencode({'records': keys})}")
-
-
-def _fragment(request: HttpRequest, records: list[Record], failures: list[Failure]) -> HttpResponse:
-    response = render(request, "classify/results.html", _results(records, failures))
-    response[_FRAGMENT] = "1"
-    return _with_status(response, records, failures)
-
-
 def _page(request: HttpRequest, records: list[Record], failures: list[Failure]) -> HttpResponse:
     settings = request.services.settings
     context = {
@@ -163,26 +156,9 @@ def _results(records: list[Record], failures: list[Failure]) -> dict[str, object
 def _with_status(
     response: HttpResponse, records: list[Record], failures: list[Failure]
 ) -> HttpResponse:
-    """If nothing went well, the status says so."""
+    """The status of the first failure, if there is no result."""
     if failures and not records:
         response.status_code = failures[0].status
         if failures[0].wait_s:
             response["Retry-After"] = str(failures[0].wait_s)
     return response
-
-
-def _records(request: HttpRequest, keys: str) -> list[Record]:
-    """The records with these keys that whoever asks may see, in this order."""
-    wanted = [key for text in keys.split(",") if (key := _uuid(text))]
-    wanted = list(dict.fromkeys(wanted))[: request.services.settings.uploads.at_once]
-    if not wanted:
-        return []
-    found = with_relations(visible(request)).in_bulk(wanted, field_name="key")
-    return [found[key] for key in wanted if key in found]
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

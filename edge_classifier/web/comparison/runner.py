@@ -37,7 +37,7 @@ _MOST_LABELS, _MOST_MISTAKES = 30, 60
 
 @dataclass(frozen=True, slots=True)
 class ComparisonProgress:
-    """How far a comparison is."""
+    """The progress of a comparison."""
 
     models: tuple[str, ...]
     done: int
@@ -57,7 +57,7 @@ class ComparisonProgress:
 
 
 class ComparisonRunner:
-    """The comparison that runs, if one does. After a restart none does."""
+    """Runs one comparison at a time, in a thread. After a restart none runs."""
 
     def __init__(self, scratch: Path) -> None:
         """``scratch``: a folder for what is gone when a comparison ends."""
@@ -90,7 +90,7 @@ class ComparisonRunner:
         return True
 
     def wait(self, within_s: float) -> None:
-        """Until it is over."""
+        """Wait for the end of the comparison."""
         if self._thread:
             self._thread.join(within_s)
 

@@ -1,11 +1,10 @@
 """Models side by side on reviewed pictures."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from django.contrib import messages
-from django.db.models import QuerySet
 from django.db.models.fields.json import KT
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -64,63 +63,49 @@ class DisplayedComparison(NamedTuple):
 @requires(Role.REVIEWER)
 def compare(request: HttpRequest) -> HttpResponse:
     """Start a comparison, follow it, and see what came of it and of earlier ones."""
+    services = request.services
     if request.method == "POST":
         _start(request)
         return redirect("review-compare")
-    listed = list(_listed()[:_LISTED])
+    # The newest first, without what is large in them.
+    facts = {"run": KT("result__run"), "error": KT("result__error"), "since": KT("result__since")}
+    known = Comparison.objects.defer("result").annotate(**facts).order_by("-created_at", "-pk")
+    listed = list(known[:_LISTED])
+    # Those that were ticked; else the newest, with those that were made together with it.
+    ticked = [key for key in request.GET.getlist("show") if key.isdecimal() and len(key) < 12]
+    keys = ticked[:_AT_ONCE] or [one.pk for one in listed if one.run == listed[0].run]
     context = {
         "view": "compare",
-        "progress": request.services.comparisons.progress,
-        "problem": request.services.comparisons.problem,
-        "models": request.services.models.installed(),
-        "current": request.services.models.current(),
+        "progress": services.comparisons.progress,
+        "problem": services.comparisons.problem,
+        "models": services.models.installed(),
+        "current": services.models.current(),
         "listed": listed,
-        "shown": [_shown(one) for one in _wanted(request, listed)],
+        "shown": [_shown(one) for one in Comparison.objects.filter(pk__in=keys).order_by("pk")],
     }
     return render(request, "comparison/compare.html", context)
 
 
 def _start(request: HttpRequest) -> None:
-    names = set(request.POST.getlist("model"))
-    chosen = [model for model in request.services.models.installed() if model.name in names][
-        :_AT_ONCE
-    ]
-    day = request.POST.get("since", "")
-    since = _day(day)
+    """Start what the form asks for, or say on the next page why not."""
+    services, names = request.services, set(request.POST.getlist("model"))
+    chosen = [model for model in services.models.installed() if model.name in names]
+    day, since = request.POST.get("since", ""), None
+    with suppress(ValueError):  # February 30.
+        since = parse_date(day)
     if not chosen:
         messages.error(request, _("Choose at least one model."))
     elif day and not since:
-        messages.error(request, _("That is no day."))
+        messages.error(request, _("That is not a day."))
     elif len(datasets.classes(datasets.reviewed(since))) < 2:
         text = _("Pictures of at least two true labels are needed. Review more of them first.")
         messages.error(request, text)
     else:
         try:
-            if not request.services.comparisons.start(chosen, since):
+            if not services.comparisons.start(chosen[:_AT_ONCE], since):
                 messages.error(request, _("Another comparison is running."))
         except UnavailableError:
             messages.error(request, _("The comparison could not be started. Try again later."))
-
-
-def _day(text: str) -> date | None:
-    try:
-        found: date | None = parse_date(text)
-    except ValueError:  # February 30.
-        return None
-    return found
-
-
-def _listed() -> QuerySet[Comparison]:
-    """All comparisons, the newest first, without what is large in them."""
-    facts = {"run": KT("result__run"), "error": KT("result__error"), "since": KT("result__since")}
-    return Comparison.objects.defer("result").annotate(**facts).order_by("-created_at", "-pk")
-
-
-def _wanted(request: HttpRequest, listed: Sequence[Any]) -> list[Comparison]:
-    """Those that were ticked; else the newest, with those that were made together with it."""
-    ticked = [key for key in request.GET.getlist("show") if key.isdecimal() and len(key) < 12]
-    keys = ticked[:_AT_ONCE] or [one.pk for one in listed if one.run == listed[0].run]
-    return list(Comparison.objects.filter(pk__in=keys).order_by("pk"))
 
 
 def _shown(comparison: Comparison) -> DisplayedComparison:
@@ -135,6 +120,9 @@ def _shown(comparison: Comparison) -> DisplayedComparison:
         return named(label, chinese.get(label, ""))
 
     confusion = result["confusion"]
+    # Records that were deleted since are left out.
+    keys = [one["key"] for one in result["mistakes"]]
+    known = {str(key) for key in Record.objects.filter(key__in=keys).values_list("key", flat=True)}
     return DisplayedComparison(
         comparison,
         "",
@@ -143,7 +131,8 @@ def _shown(comparison: Comparison) -> DisplayedComparison:
         [ComparisonRow(name(label), cells) for label, cells in _rows(confusion)],
         [
             Mistake(one["key"], name(one["truth"]), name(one["predicted"]), one["score"])
-            for one in _still_there(result["mistakes"])
+            for one in result["mistakes"]
+            if one["key"] in known
         ],
         [(name(one.truth), name(one.predicted), one.share.hits) for one in report.pairs],
     )
@@ -162,9 +151,3 @@ def _style(count: int, total: int, is_right: bool) -> str:
     """The darker, the larger a share of the row."""
     shade = -(-_SHADES * count // total) if total else 0
     return f"{'right' if is_right else 'off'} shade-{shade}"
-
-
-def _still_there(mistakes: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    keys = [one["key"] for one in mistakes]
-    found = {str(key) for key in Record.objects.filter(key__in=keys).values_list("key", flat=True)}
-    return [one for one in mistakes if one["key"] in found]

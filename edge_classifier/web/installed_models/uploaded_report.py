@@ -75,7 +75,7 @@ class UploadedReport:
             of = facts["model"]["sha256"]
             found = report_of(facts)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            problem = _("is no report of edge-classify train or evaluate")
+            problem = _("is not a report of edge-classify train or evaluate")
             raise UsageError(_FILE, problem) from error
         if of != sha256:
             raise UsageError(_FILE, _("is the report of another model"))
@@ -109,18 +109,19 @@ def report_of(facts: Mapping[str, Any]) -> UploadedReport:
         title=_text(facts["title"]),
         made=_text(facts["made"]),
         accuracy=_share(facts["accuracy"]["top1"]),
-        labels=tuple(_label(one) for one in facts["labels"][:_MOST_LABELS]),
+        labels=tuple(
+            LabelFigures(
+                _text(one["label"]),
+                _text(one.get("names", {}).get("zh", "")),
+                _share(one["recall"]),
+                _share(one["precision"]),
+            )
+            for one in facts["labels"][:_MOST_LABELS]
+        ),
         pairs=tuple(
             ReportedPair(_text(one["truth"]), _text(one["predicted"]), _share(one))
             for one in facts["confused_pairs"][:_MOST_PAIRS]
         ),
-    )
-
-
-def _label(one: dict[str, Any]) -> LabelFigures:
-    chinese = _text(one.get("names", {}).get("zh", ""))
-    return LabelFigures(
-        _text(one["label"]), chinese, _share(one["recall"]), _share(one["precision"])
     )
 
 
@@ -133,5 +134,5 @@ def _share(one: dict[str, Any]) -> CountedShare:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{value!r} is not a text")
     return value[:_LONGEST]

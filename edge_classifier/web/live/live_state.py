@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from edge_classifier.mqtt.codec.camera import (
+from edge_classifier.mqtt.codec.camera_payloads import (
     MAX_LABEL,
     EventMessage,
     SnapshotMessage,
@@ -19,7 +19,7 @@ from edge_classifier.mqtt.codec.camera import (
     read_snapshot,
     read_state,
 )
-from edge_classifier.mqtt.codec.device import (
+from edge_classifier.mqtt.codec.device_payloads import (
     CameraStats,
     InfoMessage,
     StatsMessage,
@@ -27,7 +27,7 @@ from edge_classifier.mqtt.codec.device import (
     read_info,
     read_stats,
 )
-from edge_classifier.mqtt.codec.fields import line
+from edge_classifier.mqtt.codec.json_fields import line
 from edge_classifier.mqtt.topics import TopicRoute, route
 from edge_classifier.web.live.score_history import ScoreHistory, ScorePoint, chart, recent
 

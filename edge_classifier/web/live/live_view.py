@@ -11,7 +11,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from edge_classifier.errors import UnavailableError
-from edge_classifier.mqtt.codec.device import request_payload
+from edge_classifier.mqtt.codec.device_payloads import request_payload
 from edge_classifier.mqtt.connection import (
     BrokerConnection,
     Connected,
@@ -193,7 +193,7 @@ class LiveView:
         return answer
 
     def _unreachable(self) -> UnavailableError:
-        reason = self.broker["reason"] or "there is no connection yet"
+        reason = self.broker["reason"] or "not connected yet"
         problem = f"no connection to the broker ({reason})"
         return UnavailableError(self._where, problem, "The page connects again by itself.")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from queue import Full, Queue
 from typing import Any
 
-from edge_classifier.mqtt.codec.device import read_response
+from edge_classifier.mqtt.codec.device_payloads import read_response
 
 
 @dataclass(frozen=True, slots=True, eq=False)

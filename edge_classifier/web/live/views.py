@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 from django.contrib.auth import get_user
@@ -14,12 +13,10 @@ from django.views.decorators.http import require_GET
 
 from edge_classifier.web.accounts.roles import Role, requires, role_of
 from edge_classifier.web.live.cards import Cards
-from edge_classifier.web.live.live_view import LiveView
 from edge_classifier.web.live.stream import Draw, Stream, last_version
-from edge_classifier.web.recorder.recorder import Recorder
 
 _log = logging.getLogger(__name__)
-# Until a page for which there is no room may try again.
+# Seconds until a page may try again for which there was no room.
 _AGAIN_S = 60
 
 
@@ -30,7 +27,7 @@ def page(request: HttpRequest) -> HttpResponse:
     found = request.services
     if found.live is None:
         return render(request, "live/live.html", {"mqtt": found.settings.mqtt})
-    cards = _cards(found.live, found.recorder)
+    cards = found.cards
     facts = {
         "mqtt": found.settings.mqtt,
         "is_live": True,
@@ -54,7 +51,7 @@ def stream(request: HttpRequest) -> HttpResponse:
         return HttpResponse(status=204) if live.slots.is_free else _full()
     opened = Stream(
         live,
-        _drawing(_cards(live, found.recorder), get_language() or "en"),
+        _drawing(found.cards, get_language() or "en"),
         live.slots,
         may_watch=lambda: may_watch(request),
         is_gone=request.META.get("waitress.client_disconnected", lambda: False),
@@ -79,12 +76,6 @@ def frame(request: HttpRequest, device: str, camera: str) -> HttpResponse:
     answer = HttpResponse(jpeg, content_type="image/jpeg")
     answer.headers["Cache-Control"] = "private, max-age=300"
     return answer
-
-
-@lru_cache(maxsize=1)
-def _cards(live: LiveView, recorder: Recorder | None) -> Cards:
-    """One set of drawn pieces for all pages."""
-    return Cards(live, recorder)
 
 
 def _drawing(cards: Cards, language: str) -> Draw:

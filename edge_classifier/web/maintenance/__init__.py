@@ -1,1 +1,1 @@
-"""What is too old or too much is deleted."""
+"""Deleting what is too old or too much."""

@@ -26,16 +26,16 @@ def delete_unused_pictures(now: datetime) -> int:
     return sum(remove_unused(ids[begin : begin + STEP]) for begin in steps)
 
 
-def delete_unfinished_files(places: Folders, now: datetime) -> int:
+def delete_unfinished_files(folders: Folders, now: datetime) -> int:
     """Delete unfinished files and count them; make rows for pictures that are in no table.
 
     A picture with such a row goes with the unused ones a day later, unless somebody uses it: so
     no file is deleted that is being recorded just now. Nothing younger than a day is touched.
     """
     before, count = now - _DAY, 0
-    for folder, _, names in os.walk(places.scratch):
+    for folder, _, names in os.walk(folders.scratch):
         count += sum(_delete_old(Path(folder, name), before) for name in names)
-    for folder, _, names in os.walk(places.pictures):
+    for folder, _, names in os.walk(folders.pictures):
         found = [Path(folder, name) for name in names]
         count += sum(_delete_old(file, before) for file in found if file.name.startswith("."))
         _add_rows([file for file in found if _PICTURE.fullmatch(file.name)], before)

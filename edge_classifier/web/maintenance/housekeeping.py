@@ -1,4 +1,4 @@
-"""What is too old or too much is deleted, in a thread of its own."""
+"""A thread that applies the retention and cleans up, every hour."""
 
 import logging
 import threading
@@ -24,13 +24,13 @@ class Housekeeping:
     def __init__(
         self,
         settings: RetentionSettings,
-        places: Folders,
+        folders: Folders,
         *,
         now: Callable[[], datetime] = timezone.now,
         period_s: float = _HOUR_S,
     ) -> None:
         self._settings = settings
-        self._places = places
+        self._folders = folders
         self._now = now
         self._period_s = period_s
         self._read_at: datetime | None = None
@@ -45,11 +45,11 @@ class Housekeeping:
         return self._thread.problem
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self, within_s: float = 5.0) -> None:
-        """End. A round that takes longer ends with the process: each of its steps is whole."""
+        """Stop. A round that takes longer ends with the process: each of its steps is complete."""
         self._stopped.set()
         self._thread.end()
         self._thread.join(within_s)
@@ -98,4 +98,4 @@ class Housekeeping:
         if self._read_at is not None and now - self._read_at < _DAY:
             return 0
         self._read_at = now
-        return cleanup.delete_unfinished_files(self._places, now)
+        return cleanup.delete_unfinished_files(self._folders, now)

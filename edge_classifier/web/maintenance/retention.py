@@ -1,4 +1,4 @@
-"""What is too old or too much goes, the oldest first."""
+"""Retention: deletes the oldest records when they are too old or too many."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -7,7 +7,7 @@ from edge_classifier.mqtt.connection import ReceivedMessage
 
 _MAX_MESSAGES = 5_000
 _MAX_BYTES = 8_000_000
-# Whoever brings a message waits so long for room: the broker then feels how slow the disk is.
+# The connection's thread waits so long for room: the broker then feels how slow the disk is.
 _PATIENCE_S = 5.0
 
 
@@ -43,7 +43,7 @@ class DeliveryQueue:
         return True
 
     def take(self, most: int, *, wait_s: float, linger_s: float) -> list[ReceivedMessage]:
-        """The oldest ones, at most so many; empty if none comes within ``wait_s``.
+        """The oldest ones, at most ``most``; empty if none comes within ``wait_s``.
 
         After the first it waits ``linger_s`` for others to be written with it.
         """

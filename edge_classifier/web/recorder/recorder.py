@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
 
-from edge_classifier.mqtt.codec.camera import MAX_EVENT_BYTES
+from edge_classifier.mqtt.codec.camera_payloads import MAX_EVENT_BYTES
 from edge_classifier.mqtt.connection import (
     BrokerConnection,
     Connected,
@@ -23,7 +23,7 @@ from edge_classifier.mqtt.connection import (
 )
 from edge_classifier.mqtt.reconnect import Reconnector
 from edge_classifier.web.guarded_thread import GuardedThread
-from edge_classifier.web.recorder import messages
+from edge_classifier.web.recorder import recorded
 from edge_classifier.web.recorder.queue import DeliveryQueue
 from edge_classifier.web.recorder.writer import RecordWriter
 from edge_classifier.web.settings import WebSettings
@@ -48,7 +48,7 @@ class RecorderStatus:
     recorded: int
     # Deliveries of events that were there already.
     repeated: int
-    # Messages that are no events, or no pictures.
+    # Messages that are neither events nor pictures.
     ignored: int
     # Messages that wait to be written.
     waiting: int
@@ -64,13 +64,13 @@ class Recorder:
     ) -> None:
         mqtt, record = settings.mqtt, settings.record
         read = partial(
-            messages.read, base=mqtt.base_topic, snapshot_bytes=record.snapshot_max_kb * _KILO
+            recorded.read, base=mqtt.base_topic, snapshot_bytes=record.snapshot_max_kb * _KILO
         )
         self._mqtt = mqtt
         self._options = connection_options(settings)
-        self._filters = messages.filters(mqtt.base_topic, record.group)
+        self._filters = recorded.filters(mqtt.base_topic, record.group)
         # Those of an earlier configuration, which the session may still have.
-        self._stale_filters = messages.filters(mqtt.base_topic) if record.group else []
+        self._stale_filters = recorded.filters(mqtt.base_topic) if record.group else []
         self._queue = DeliveryQueue()
         self._writer = RecordWriter(self._queue, read, record.batch, random=random)
         self._events: SimpleQueue[ConnectionEvent | None] = SimpleQueue()

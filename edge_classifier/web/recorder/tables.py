@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from edge_classifier.errors import UnavailableError
 from edge_classifier.web.models import Camera, EventPicture, Label, Picture, Record
-from edge_classifier.web.recorder.messages import RecordedEvent, RecordedSnapshot
+from edge_classifier.web.recorder.recorded import RecordedEvent, RecordedSnapshot
 from edge_classifier.web.records import picture_storage as store
 from edge_classifier.web.records.deletion import remove_unused
 

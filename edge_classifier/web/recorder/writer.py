@@ -15,8 +15,8 @@ from edge_classifier.core.backoff import pause_s
 from edge_classifier.errors import UnavailableError
 from edge_classifier.mqtt.connection import ReceivedMessage
 from edge_classifier.web.recorder import tables
-from edge_classifier.web.recorder.messages import RecordedEvent, RecordedSnapshot
 from edge_classifier.web.recorder.queue import DeliveryQueue
+from edge_classifier.web.recorder.recorded import RecordedEvent, RecordedSnapshot
 
 _log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ _LINGER_S = 0.05
 _TURN_S = 1.0
 _MAX_PAUSE_S = 30.0
 _ATTEMPTS = 3
-# Seconds between two complaints about messages that are no events.
+# Seconds between two complaints about messages that no daemon sends.
 _WARN_S = 60.0
 # Pictures that have waited so long for their event go; looked for so often.
 _UNMATCHED = timedelta(days=1)
@@ -63,7 +63,7 @@ class RecordWriter:
         self.recorded = 0
         # Events that were there already.
         self.repeated = 0
-        # Messages that are no events, or no pictures.
+        # Messages that are neither events nor pictures.
         self.ignored = 0
         # Why nothing can be written now.
         self.trouble = ""

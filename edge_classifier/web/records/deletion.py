@@ -33,7 +33,9 @@ def delete(records: QuerySet[Record], *, rest: Callable[[float], None] = time.sl
     deleted, last = 0, 0
     while True:
         begun = time.monotonic()
-        step = _next(records, last)
+        # The next records, each with its picture's id.
+        rows = records.filter(id__gt=last).order_by("id").values_list("id", "picture_id")
+        step: dict[int, int | None] = dict(rows[:STEP])
         if not step:
             return deleted
         with transaction.atomic():
@@ -41,12 +43,6 @@ def delete(records: QuerySet[Record], *, rest: Callable[[float], None] = time.sl
         remove_unused({picture for picture in step.values() if picture})
         last = max(step)
         rest(time.monotonic() - begun)
-
-
-def _next(records: QuerySet[Record], last: int) -> dict[int, int | None]:
-    """The next records after the id ``last``, each with its picture's id."""
-    rows = records.filter(id__gt=last).order_by("id").values_list("id", "picture_id")
-    return dict(rows[:STEP])
 
 
 def unused() -> QuerySet[Picture]:

@@ -59,7 +59,7 @@ def shown(record: Record) -> DisplayedRecord:
     timings = record.detail.get("timings_ms", {})
     return DisplayedRecord(
         record,
-        # An event tells its label only.
+        # Events have their label only.
         bars or [ScoreBar(label_name(record.label), f"{record.score:.2f}")],
         CropOverlay(*(f"{100 * side:.3f}" for side in crop)) if crop else None,
         [(gettext(step), ms) for step, ms in timings.items() if step in _STEPS],

@@ -118,7 +118,7 @@ class DateTimeField(forms.CharField):
         self._ends = ends
 
     def to_python(self, value: object) -> datetime | None:
-        """Raises ValidationError for what is no time."""
+        """Raises ValidationError for what is not a time."""
         text = super().to_python(value)
         try:
             return self._moment(text) if text else None

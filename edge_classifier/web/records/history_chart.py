@@ -119,7 +119,11 @@ def chart(found: Counts, shown: Sequence[Label], others: str, first: date, last:
     Geometry is in percent. What a page writes often is text already: templates take their time
     with numbers.
     """
-    days = _by_day(found, [label.id for label in shown])
+    # Of each day, the counts of the labels that are shown, and of all others at the end.
+    place = {label.id: number for number, label in enumerate(shown)}
+    days: dict[date, list[int]] = defaultdict(lambda: [0] * (len(shown) + 1))
+    for (day, label_id), count in found.items():
+        days[day][place.get(label_id, -1)] += count
     names = [*(label_name(label) for label in shown), others]
     if not any(counts[-1] for counts in days.values()):
         names.pop()
@@ -152,15 +156,6 @@ def scale(most: int) -> tuple[int, int]:
         step = next((unit * power for unit in _STEPS if most <= 5 * unit * power), 10 * power)
         power *= 10
     return step, max(1, -(-most // step)) * step
-
-
-def _by_day(found: Counts, shown: Sequence[int]) -> dict[date, list[int]]:
-    """Of each day, the counts of these labels, and of all others at the end."""
-    place = {label: number for number, label in enumerate(shown)}
-    days: dict[date, list[int]] = defaultdict(lambda: [0] * (len(shown) + 1))
-    for (day, label), count in found.items():
-        days[day][place.get(label, -1)] += count
-    return days
 
 
 def _bars(

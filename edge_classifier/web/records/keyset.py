@@ -33,7 +33,9 @@ class Position(NamedTuple):
         """The position that was written as ``token``. Raises UsageError."""
         found = _TOKEN.fullmatch(token)
         if not found:
-            raise UsageError("page", f"{token[:40]!r} is no place in the list", "Begin at its top.")
+            raise UsageError(
+                "page", f"{token[:40]!r} is not a place in the list", "Start at its top."
+            )
         return cls(_EPOCH + timedelta(microseconds=int(found[1])), int(found[2]))
 
     def __str__(self) -> str:

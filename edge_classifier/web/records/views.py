@@ -54,12 +54,12 @@ def history(request: HttpRequest) -> HttpResponse:
         context["surplus"] = housekeeping.surplus
         context["retention"] = request.services.settings.retention
     try:
-        places = {
+        positions = {
             name: keyset.Position.parse(request.GET[name]) if request.GET.get(name) else None
             for name in ("before", "after")
         }
     except UsageError:
-        context["wrong"] = gettext("This is no place in the list. Begin at its top.")
+        context["wrong"] = gettext("This is not a place in the list. Start at its top.")
         return render(request, "records/history.html", context, status=HTTPStatus.BAD_REQUEST)
     if not form.is_valid():
         context["wrong"] = gettext("The filter cannot be used as it is.")
@@ -69,7 +69,7 @@ def history(request: HttpRequest) -> HttpResponse:
     if count > filters.COUNT_LIMIT:
         text, count = gettext("more than %(count)s records"), filters.COUNT_LIMIT
     context["count"] = text % {"count": f"{count:,}"}
-    context["page"] = keyset.page(records, _LISTED, **places)
+    context["page"] = keyset.page(records, _LISTED, **positions)
     return render(request, "records/history.html", context)
 
 

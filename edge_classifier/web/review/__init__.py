@@ -1,1 +1,1 @@
-"""What reviewers say of records, and the dataset that comes of it."""
+"""Reviews of records, and the dataset that they make."""

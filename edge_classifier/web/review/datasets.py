@@ -117,14 +117,14 @@ def archive(records: QuerySet[Record], least: int = 1) -> Iterator[bytes]:
 
 
 def _entry(name: str) -> ZipInfo:
-    """The same records give the same bytes, whenever; and whoever unpacks may read the files."""
+    """An entry without a time, so that the same records give the same bytes; readable by all."""
     entry = ZipInfo(name)
     entry.external_attr = _FILE_MODE << 16
     return entry
 
 
 class _Pipe:
-    """What ``ZipFile`` writes to: it cannot be wound back, and is emptied by the reader."""
+    """A stream for ``ZipFile`` that cannot seek; what was written is taken out piece by piece."""
 
     def __init__(self) -> None:
         self._written: list[bytes] = []

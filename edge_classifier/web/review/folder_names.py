@@ -46,38 +46,30 @@ def names_table(
     ones only if a folder could not be named as its label.
     """
     own = {label: folder for label, folder in folders.items() if folder != UNKNOWN}
+    named = [chinese.get(label, "") for label in own]
     table: dict[str, dict[str, str]] = {folder: {} for folder in own.values()}
     for label, folder in own.items():
         if any(label != folder for label, folder in own.items()):
             table[folder]["en"] = label if is_printable(label) and label.strip() else folder
-        if all(_is_name(chinese.get(label, "")) for label in own):
+        if all(name.strip() and is_printable(name) for name in named):
             table[folder]["zh"] = chinese[label]
     return {folder: names for folder, names in table.items() if names}
 
 
-def _is_name(text: str) -> bool:
-    return bool(text.strip()) and is_printable(text)
-
-
 def _safe(label: str) -> str:
     """``label`` as a folder's name, alike or not."""
-    kept = "".join("_" if _is_unfit(c) else c for c in unicodedata.normalize("NFC", label))
-    name = _cut(" ".join(kept.split()).lstrip(". "))
+    fit = (
+        # White space becomes one blank.
+        c if c.isspace() or (is_printable(c) and c not in _SEPARATORS) else "_"
+        for c in unicodedata.normalize("NFC", label)
+    )
+    name = " ".join("".join(fit).split()).lstrip(". ")
+    # Windows drops dots and blanks at the end.
+    name = name.encode()[:_MOST_BYTES].decode(errors="ignore").rstrip(". ")
     if not name:
         return "label"
     reserved = name.lower() in _NOT_CLASSES or name.lower().split(".")[0].strip() in _DEVICES
     return f"_{name}" if reserved else name
-
-
-def _is_unfit(character: str) -> bool:
-    if character.isspace():
-        return False  # Becomes one blank.
-    return character in _SEPARATORS or not is_printable(character)
-
-
-def _cut(name: str) -> str:
-    """Windows drops dots and blanks at the end."""
-    return name.encode()[:_MOST_BYTES].decode(errors="ignore").rstrip(". ")
 
 
 def _free(name: str, taken: set[str]) -> str:

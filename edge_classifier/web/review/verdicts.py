@@ -1,4 +1,4 @@
-"""What a reviewer says of a record, and which records wait for it."""
+"""Verdicts of reviewers, and the queue of records that wait for one."""
 
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -25,13 +25,13 @@ _UNKNOWNS = frozenset(UNKNOWN_NAMES.values())
 
 
 def judge(record: Record, verdict: str, truth: str | None, reviewer: User) -> Record:
-    """Write down what ``reviewer`` says of ``record``; the verdict ``""`` takes it back.
+    """Store the verdict of ``reviewer`` on ``record``; ``""`` takes it back.
 
     A corrected record needs ``truth``, the name of a label, which is made if there is none; where
     that is the predicted one, the record is confirmed. Raises UsageError for anything else.
     """
     if verdict not in Record.Verdict.values:
-        raise UsageError("verdict", _("%(word)r is no verdict") % {"word": verdict})
+        raise UsageError("verdict", _("%(word)r is not a verdict") % {"word": verdict})
     label = _label_called(truth or "") if verdict == CORRECTED else None
     if label and label.pk == record.label_id:
         verdict = CONFIRMED
@@ -45,7 +45,7 @@ def judge(record: Record, verdict: str, truth: str | None, reviewer: User) -> Re
 
 @transaction.atomic
 def judge_all(records: Iterable[Record], verdict: str, truth: str | None, reviewer: User) -> int:
-    """Say the same of all of them, or of none. Returns how many. Raises UsageError."""
+    """Store one verdict on all of them, or on none; return how many. Raises UsageError."""
     return len([judge(record, verdict, truth, reviewer) for record in records])
 
 
@@ -94,8 +94,8 @@ def queue(
     return wait.select_related("label", "camera", "picture").order_by(*order)
 
 
-def behind(wait: QuerySet[Record], record: Record) -> QuerySet[Record]:
-    """Those that come after ``record`` where the most uncertain ones are first."""
+def queue_after(wait: QuerySet[Record], record: Record) -> QuerySet[Record]:
+    """Those that come after ``record`` in the order of the queue."""
     # The first condition alone lets the index on margins begin at the right place.
     later = Q(margin__gt=record.margin) | Q(id__gt=record.pk)
     return wait.filter(Q(margin__gte=record.margin), later)
@@ -112,8 +112,12 @@ class Choice(NamedTuple):
 
 def choices(records: Sequence[Record]) -> list[list[Choice]]:
     """For each record what it may show: the model's best labels, then those most used."""
-    used = {label.name: label.chinese for label in _most_used()}
-    tops = [_top(record) for record in records]
+    counts = Record.objects.filter(truth__isnull=False).order_by().values("truth")
+    most_used = counts.annotate(times=Count("pk")).order_by("-times", "truth")[:MOST_CHOICES]
+    truths = Label.objects.in_bulk([row["truth"] for row in most_used])
+    used = {(label := truths[row["truth"]]).name: label.chinese for row in most_used}
+    # The model's best labels, the predicted one first in any case.
+    tops = [{record.label.name: record.score, **dict(record.top)} for record in records]
     missing = {name for top in tops for name in top} - used.keys()
     named = Label.objects.filter(name__in=missing).values_list("name", "chinese")
     chinese = {**used, **dict(named)}
@@ -126,25 +130,12 @@ def choices(records: Sequence[Record]) -> list[list[Choice]]:
     ]
 
 
-def _top(record: Record) -> dict[str, float]:
-    """The labels that the model told, best first; the predicted one leads in any case."""
-    return {record.label.name: record.score, **dict(record.top)}
-
-
-def _most_used() -> Iterable[Label]:
-    """The labels that reviewers chose most often."""
-    counts = Record.objects.filter(truth__isnull=False).order_by().values("truth")
-    most = counts.annotate(times=Count("pk")).order_by("-times", "truth")[:MOST_CHOICES]
-    found = Label.objects.in_bulk([row["truth"] for row in most])
-    return [found[row["truth"]] for row in most]
-
-
 def reviewed_today(reviewer: User) -> int:
     """How many records ``reviewer`` has judged since midnight."""
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     return int(Record.objects.filter(reviewer=reviewer, reviewed_at__gte=midnight).count())
 
 
-def up_to(wait: QuerySet[Record], most: int) -> int:
-    """How many wait; ``most`` is where counting ends, as nobody needs to know exactly."""
+def count_up_to(wait: QuerySet[Record], most: int) -> int:
+    """How many wait; counting ends at ``most``, as nobody needs to know exactly."""
     return int(wait.order_by().values("pk")[:most].count())

@@ -1,4 +1,4 @@
-"""Review: pictures one by one or many at once, and what has been reviewed as a dataset."""
+"""Reviewing pictures one by one or many at once, and downloading the dataset."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,12 +15,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from edge_classifier.errors import UsageError
 from edge_classifier.web.accounts.roles import Role, requires, visible
-from edge_classifier.web.comparison.views import compare
 from edge_classifier.web.models import Camera, Label, Record
 from edge_classifier.web.review import datasets
 from edge_classifier.web.review import verdicts as reviewing
-
-__all__ = ["compare", "dataset", "judge", "page"]
 
 # Pictures that are sent at once where they are shown one by one.
 _AT_ONCE = 12
@@ -44,14 +41,15 @@ def page(request: HttpRequest) -> HttpResponse:
         return _grid(request)
     if view == "dataset":
         return _dataset_page(request)
-    return _one_by_one(request)
-
-
-def _one_by_one(request: HttpRequest) -> HttpResponse:
     wait = _queue(request)
-    after = _record(request, "after")
-    records = [*_asked_for(request), *(reviewing.behind(wait, after) if after else wait)[:_AT_ONCE]]
-    items = _items(records)
+    after, linked = _record(request, "after"), _record(request, "record")
+    # The record that a link leads to comes first, reviewed or not.
+    first = [linked] if linked and linked.picture_id else []
+    records = [*first, *(reviewing.queue_after(wait, after) if after else wait)[:_AT_ONCE]]
+    items = [
+        {"record": record, "choices": choices}
+        for record, choices in zip(records, reviewing.choices(records), strict=True)
+    ]
     if request.GET.get("part") == "items":
         return render(request, "review/items.html", {"items": items, **_filters(request.GET)})
     context = {"items": items, "after": after, **_common(request, wait)}
@@ -93,11 +91,11 @@ def _dataset_page(request: HttpRequest) -> HttpResponse:
 @require_POST
 @requires(Role.REVIEWER)
 def judge(request: HttpRequest, key: UUID) -> HttpResponse:
-    """Take a verdict on one record; JSON for who accepts it, else the next picture."""
+    """Store a verdict on one record; answer with JSON if that is accepted, else the next one."""
     record = get_object_or_404(visible(request).select_related("label", "truth"), key=key)
     is_json = request.headers.get("Accept") == "application/json"
     try:
-        reviewing.judge(record, *_said(request.POST), request.user)
+        reviewing.judge(record, *_judgement(request.POST), request.user)
     except UsageError as error:
         if is_json:
             return JsonResponse({"problem": error.problem}, status=400)
@@ -111,30 +109,26 @@ def judge(request: HttpRequest, key: UUID) -> HttpResponse:
 
 
 def _judge_many(request: HttpRequest) -> HttpResponse:
-    """Say the same of all records that were ticked, or take back what was said last."""
+    """Store one verdict on all records that were ticked, or take back the last ones."""
     is_undone = "undo" in request.POST
     keys = request.session.get(_LAST, []) if is_undone else request.POST.getlist("key")
     records = visible(request).filter(key__in=_keys(keys)).select_related("label")
-    verdict, truth = ("", None) if is_undone else _said(request.POST)
+    verdict, truth = ("", None) if is_undone else _judgement(request.POST)
     try:
         count = reviewing.judge_all(records, verdict, truth, request.user)
     except UsageError as error:
         messages.error(request, error.problem)
         return redirect(_address(request.POST))
     request.session[_LAST] = [] if is_undone else keys
-    messages.success(request, _told(count, is_undone))
-    return redirect(_address(request.POST))
-
-
-def _told(count: int, is_undone: bool) -> str:
     if is_undone:
         text = ngettext("%d review was taken back", "%d reviews were taken back", count)
     else:
         text = ngettext("%d picture reviewed", "%d pictures reviewed", count)
-    return text % count
+    messages.success(request, text % count)
+    return redirect(_address(request.POST))
 
 
-def _said(form: Mapping[str, str]) -> tuple[str, str | None]:
+def _judgement(form: Mapping[str, str]) -> tuple[str, str | None]:
     """Verdict and true label of a form; a button may choose a label by itself."""
     if chosen := form.get("choose"):
         return reviewing.CORRECTED, chosen
@@ -162,8 +156,8 @@ def _filters(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _common(request: HttpRequest, wait: Any) -> dict[str, Any]:
-    """What both ways of reviewing show around the pictures. ``wait``: what they choose from."""
-    to_go = reviewing.up_to(wait, _COUNTED + 1)
+    """What both ways of reviewing show around the pictures. ``wait``: the queue."""
+    to_go = reviewing.count_up_to(wait, _COUNTED + 1)
     return {
         **_filters(request.GET),
         "to_go": min(to_go, _COUNTED),
@@ -176,19 +170,6 @@ def _common(request: HttpRequest, wait: Any) -> dict[str, Any]:
     }
 
 
-def _items(records: Sequence[Record]) -> list[dict[str, Any]]:
-    choices = reviewing.choices(records)
-    return [
-        {"record": record, "choices": some} for record, some in zip(records, choices, strict=True)
-    ]
-
-
-def _asked_for(request: HttpRequest) -> list[Record]:
-    """The record that a link leads to, reviewed or not."""
-    record = _record(request, "record")
-    return [record] if record and record.picture_id else []
-
-
 def _record(request: HttpRequest, parameter: str) -> Record | None:
     keys = _keys([request.GET.get(parameter, "")])
     found = visible(request).filter(key__in=keys).select_related("label", "camera", "truth")
@@ -196,7 +177,7 @@ def _record(request: HttpRequest, parameter: str) -> Record | None:
 
 
 def _keys(texts: Sequence[str]) -> list[UUID]:
-    """Those of ``texts`` that can be keys."""
+    """Those of ``texts`` that are UUIDs."""
     found = []
     for text in texts:
         try:

@@ -1,4 +1,4 @@
-"""Figures as people read them."""
+"""Shares as percentages."""
 
 from django import template
 

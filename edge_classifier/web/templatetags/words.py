@@ -26,5 +26,5 @@ def named(name: str, chinese: str) -> str:
 
 @register.filter
 def score(value: float | None) -> str:
-    """Two digits after the point, as people compare them."""
+    """``value`` with two digits after the point."""
     return "" if value is None else f"{value:.2f}"

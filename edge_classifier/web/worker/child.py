@@ -1,6 +1,6 @@
 """The child's side: reads tasks from standard input, one after the other, until it is closed.
 
-Django has no place here: decoders and networks are what may fail, and they fail with little.
+Without Django, as decoders and networks may crash, and should take little with them.
 """
 
 import os

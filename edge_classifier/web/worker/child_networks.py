@@ -1,4 +1,4 @@
-"""Classifying, by the same step as the daemon and the command line."""
+"""Classifying, with the classifier of the daemon and the command line."""
 
 import time
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from edge_classifier.assembly import ModelChoice, load_model
 from edge_classifier.classifier import Answer, Classifier
 from edge_classifier.core.contract import Contract
 from edge_classifier.core.frame import Frame
-from edge_classifier.core.geometry import enough, place
+from edge_classifier.core.geometry import least_size, place
 from edge_classifier.core.labels import UNKNOWN, display_names
 from edge_classifier.core.scores import Prediction, name_predictions
 from edge_classifier.engine.delegates import CPU
@@ -44,12 +44,12 @@ class LoadedNetworks:
         self._kept: _Network | None = None
 
     def classify(self, task: ClassifyTask) -> Classified:
-        """Raises PictureError, and the errors of loading a model."""
+        """Decode, make anew, classify. Raises PictureError, and the errors of loading a model."""
         network = self._network(task)
         contract = network.classifier.contract
         began = time.perf_counter()
         # Decoded once: no smaller than what is kept, nor than what the network sees.
-        width, height = (max(side, task.keep_px) for side in enough(contract))
+        width, height = (max(side, task.keep_px) for side in least_size(contract))
         frame = load_picture(
             task.picture, at_least=(width, height), pixel_limit=task.pixel_limit
         ).frame
@@ -106,7 +106,7 @@ def _reference(task: ClassifyTask, catalogue: Catalogue) -> str:
     """
     name = task.model or task.configured
     try:
-        return catalogue.asked(name, Path(task.models)) if name else name
+        return catalogue.reference_for_name(name, Path(task.models)) if name else name
     except MissingFileError:
         if name == task.configured:
             return name
@@ -114,7 +114,7 @@ def _reference(task: ClassifyTask, catalogue: Catalogue) -> str:
 
 
 def _chinese(contract: Contract) -> tuple[str, ...]:
-    """One name a label, or none at all."""
+    """The Chinese names, one a label; empty if the model has none."""
     names = display_names(contract, "zh")
     return () if names is contract.labels else names
 

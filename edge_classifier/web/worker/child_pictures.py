@@ -1,4 +1,4 @@
-"""Pictures made smaller and written anew, with Pillow alone."""
+"""Shrinking and encoding pictures, with Pillow alone."""
 
 import io
 
@@ -17,7 +17,9 @@ def thumbnail_of(jpeg: bytes, pixel_limit: int) -> bytes:
     """A small JPEG of ``jpeg``, which came over MQTT and may be anything. Raises PictureError."""
     try:
         image = Image.open(io.BytesIO(jpeg), formats=("JPEG",))
-        _require_pixels(image, pixel_limit)
+        if image.width * image.height > pixel_limit:
+            size, limit = f"{image.width} x {image.height}", f"{pixel_limit / 1e6:g} million"
+            raise PictureError(_SUBJECT, f"has {size} pixels; {limit} are allowed")
         image.draft("RGB", (THUMBNAIL_PX, THUMBNAIL_PX))
         return thumbnail(image.convert("RGB"))
     except PictureError:
@@ -26,12 +28,6 @@ def thumbnail_of(jpeg: bytes, pixel_limit: int) -> bytes:
         raise PictureError(_SUBJECT, "needs more memory than there is") from error
     except Exception as error:  # Decoders raise whatever damaged bytes lead them to.
         raise PictureError(_SUBJECT, f"cannot be decoded ({error})") from error
-
-
-def _require_pixels(image: Image.Image, limit: int) -> None:
-    if image.width * image.height > limit:
-        size = f"{image.width} x {image.height}"
-        raise PictureError(_SUBJECT, f"has {size} pixels; {limit / 1e6:g} million are allowed")
 
 
 def thumbnail(image: Image.Image) -> bytes:

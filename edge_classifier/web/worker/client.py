@@ -34,7 +34,7 @@ _NAME = "the process that reads pictures"
 _FEW_THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 _ENDING_S = 5.0
 # One that works and those that wait for it; further ones are turned away, not kept.
-_PLACES = 16
+_QUEUE_LIMIT = 16
 # A model is first run in a child's child, which has 30 s.
 _TRIAL_S = 60.0
 _MEGA = 1_000_000
@@ -53,7 +53,7 @@ class PictureWorker:
         """``models``: the folder in which models are found by name."""
         self._classify, self._uploads, self._models = classify, uploads, models
         self._turn = threading.Lock()
-        self._places = threading.BoundedSemaphore(_PLACES)
+        self._queue_slots = threading.BoundedSemaphore(_QUEUE_LIMIT)
         self._child: WorkerProcess | None = None
         self._idle: threading.Timer | None = None
         self._closed = False
@@ -122,7 +122,7 @@ class PictureWorker:
 
     @contextmanager
     def _my_turn(self) -> Iterator[None]:
-        if not self._places.acquire(blocking=False):
+        if not self._queue_slots.acquire(blocking=False):
             raise UnavailableError("the page", "has too many pictures to read at once", _BUSY)
         try:
             if not self._turn.acquire(timeout=self._classify.timeout_s):
@@ -132,7 +132,7 @@ class PictureWorker:
             finally:
                 self._turn.release()
         finally:
-            self._places.release()
+            self._queue_slots.release()
 
     def _start_idling(self) -> None:
         self._idle = threading.Timer(self._classify.idle_s, self._end_idle)
@@ -211,7 +211,7 @@ class WorkerProcess:
         self.kill()
 
     def kill(self) -> None:
-        """End it and what it has started; whoever waits for an answer hears of it at once."""
+        """Kill it and what it has started; ``ask`` then raises at once."""
         with self._lock:
             if self._process.poll() is None:
                 os.killpg(self._process.pid, signal.SIGKILL)

@@ -131,7 +131,7 @@ def test_link_used_by_many_at_once_makes_one_administrator(invitation: Invitatio
 def test_command_makes_an_administrator_of_a_line_that_is_piped_in(db: None) -> None:
     user = create_administrator("anna", io.StringIO(f"{PASSWORD}\nmore\n"))
     assert (user.role, user.check_password(PASSWORD)) == ("administrator", True)
-    assert first_run.is_there()
+    assert first_run.administrator_exists()
 
 
 @pytest.mark.parametrize(

@@ -193,7 +193,7 @@ def test_address_does_nothing_for_another_site(ask: Client, address: Address, ro
         assert response.status_code in {403, 405}, f"{method} {address.path}"
 
 
-PLACES = ["/records/{}", "/pictures/{}.jpg", "/thumbnails/{}.jpg", "/api/v1/records/{}"]
+FOLDERS = ["/records/{}", "/pictures/{}.jpg", "/thumbnails/{}.jpg", "/api/v1/records/{}"]
 
 
 def sees(client: Client, place: str, key: UUID) -> bool:
@@ -205,7 +205,7 @@ def sees(client: Client, place: str, key: UUID) -> bool:
     return found
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", FOLDERS)
 def test_upload_of_somebody_is_seen_by_them_and_reviewers_only(
     visitor: Client, viewer: Client, reviewer: Client, administrator: Client, place: str
 ) -> None:
@@ -217,7 +217,7 @@ def test_upload_of_somebody_is_seen_by_them_and_reviewers_only(
     assert [sees(client, place, key) for client in asked] == [False, False, True, True, True]
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", FOLDERS)
 def test_upload_of_a_visitor_is_seen_in_their_own_browser_and_by_reviewers_only(
     visitor: Client, viewer: Client, reviewer: Client, place: str
 ) -> None:

@@ -12,7 +12,7 @@ from edge_classifier.web.api import api
 from edge_classifier.web.apps import Services
 from edge_classifier.web.models import Record, User
 from tests.web import making
-from tests.web.api_client import PROBLEM, ROLES, ROOT, Program, problem, program
+from tests.web.api.client import PROBLEM, ROLES, ROOT, Program, problem, program
 from tests.web.conftest import PASSWORD
 
 JSON = "application/json"

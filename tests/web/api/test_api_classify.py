@@ -15,8 +15,8 @@ from edge_classifier.web.apps import Services
 from edge_classifier.web.models import Record
 from edge_classifier.web.settings import AccessSettings, UploadSettings
 from edge_classifier.web.worker.client import PictureWorker
-from tests.web.api_client import Program, problem, program
-from tests.web.conftest import PLACES, SETTINGS
+from tests.web.api.client import Program, problem, program
+from tests.web.conftest import FOLDERS, SETTINGS
 from tests.web.making import jpeg
 from tests.web.working import working
 
@@ -26,7 +26,7 @@ BROKEN = CAT.read_bytes()[:4000]
 @pytest.fixture(scope="module")
 def worker() -> Iterator[PictureWorker]:
     """One child for all tests here: none of them is about its life."""
-    with working(PLACES.models) as found:
+    with working(FOLDERS.models) as found:
         yield found
 
 
@@ -116,9 +116,9 @@ def test_picture_that_cannot_be_classified_is_a_problem(
     answer = ann.ask("post", "/classify", **(form(picture) if as_form else raw))
     found = problem(answer)
     assert found["status"] == status
-    assert str(PLACES.state) not in answer.content.decode()
+    assert str(FOLDERS.state) not in answer.content.decode()
     assert not Record.objects.exists()
-    assert not list(PLACES.scratch.iterdir())
+    assert not list(FOLDERS.scratch.iterdir())
 
 
 def test_picture_that_is_too_large_does_not_stop_the_others(ann: Program, setting: Setting) -> None:
@@ -148,7 +148,7 @@ def test_request_without_a_picture_is_a_problem(
     ann: Program, request_: dict[str, Any], status: int
 ) -> None:
     assert problem(ann.ask("post", "/classify", **request_))["status"] == status
-    assert not list(PLACES.scratch.iterdir())
+    assert not list(FOLDERS.scratch.iterdir())
 
 
 def test_name_of_a_file_is_text_and_nothing_else(ann: Program) -> None:
@@ -172,7 +172,7 @@ def test_pictures_beyond_the_limit_have_to_wait(ann: Program, setting: Setting) 
 def test_picture_is_a_problem_of_ours_if_the_model_has_gone(
     ann: Program, change: Callable[..., Services]
 ) -> None:
-    with working(PLACES.models, model="gone") as without:
+    with working(FOLDERS.models, model="gone") as without:
         change(worker=without)
         answer = ann.ask("post", "/classify", **form(jpeg()))
     assert problem(answer)["status"] == 503

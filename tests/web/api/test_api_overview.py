@@ -15,7 +15,7 @@ from edge_classifier.web.settings import WebMqttSettings, WebSettings
 from tests.mosquitto import HOST, Broker
 from tests.waiting import eventually
 from tests.web import making
-from tests.web.api_client import Program, program
+from tests.web.api.client import Program, program
 from tests.web.conftest import SETTINGS
 from tests.web.recording import Sender
 

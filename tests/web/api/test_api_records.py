@@ -15,7 +15,7 @@ from edge_classifier.web.models import Label, Record
 from edge_classifier.web.records import picture_storage as store
 from edge_classifier.web.records.filters import FilterForm
 from tests.web import making
-from tests.web.api_client import Program, problem, program
+from tests.web.api.client import Program, problem, program
 
 
 @pytest.fixture

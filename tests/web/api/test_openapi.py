@@ -22,8 +22,8 @@ from edge_classifier.web.apps import Services
 from edge_classifier.web.models import Record
 from edge_classifier.web.worker.client import PictureWorker
 from tests.web import making
-from tests.web.api_client import PROBLEM, ROOT, Program, program
-from tests.web.conftest import PLACES
+from tests.web.api.client import PROBLEM, ROOT, Program, program
+from tests.web.conftest import FOLDERS
 from tests.web.serving import PASSWORD, Page, web
 from tests.web.working import working
 
@@ -43,7 +43,7 @@ described.app = get_wsgi_application()
 @pytest.fixture(scope="module")
 def worker() -> Iterator[PictureWorker]:
     """One child for all that is sent."""
-    with working(PLACES.models) as found:
+    with working(FOLDERS.models) as found:
         yield found
 
 

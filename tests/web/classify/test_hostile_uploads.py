@@ -29,7 +29,7 @@ from edge_classifier.web.records import picture_storage as store
 from edge_classifier.web.settings import UploadSettings
 from edge_classifier.web.worker.client import PictureWorker
 from tests.waiting import eventually
-from tests.web.conftest import PLACES, SETTINGS
+from tests.web.conftest import FOLDERS, SETTINGS
 from tests.web.serving import Page, hidden_token
 from tests.web.working import decoded, encoded, image, working
 
@@ -157,12 +157,12 @@ def test_file_that_is_no_whole_picture_is_refused(
     ],
 )
 def test_file_name_reaches_neither_disk_nor_markup(viewer: Client, name: str) -> None:
-    before = set(PLACES.state.rglob("*"))
+    before = set(FOLDERS.state.rglob("*"))
     assert _send(viewer, b"no picture", name).status_code in {400, 422}
     response = _send(viewer, encoded(image()), name)
     assert response.status_code == 302
     assert b"onerror=alert(1)>" not in _send(viewer, b"no picture", name).content
-    new = [path.name for path in set(PLACES.state.rglob("*")) - before if path.is_file()]
+    new = [path.name for path in set(FOLDERS.state.rglob("*")) - before if path.is_file()]
     assert all(re.fullmatch(r"[0-9a-f]{64}\.jpg|.*\.db(-wal|-shm)?", found) for found in new)
 
 
@@ -265,7 +265,7 @@ def test_form_that_breaks_off_in_a_file_leaves_nothing_on_disk(
     assert response.status_code == 400
     del response
     gc.collect()
-    assert not list(PLACES.scratch.iterdir())
+    assert not list(FOLDERS.scratch.iterdir())
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "image/jpeg", "multipart/form-data"])
@@ -317,7 +317,7 @@ def test_file_that_is_too_large_is_not_written_to_the_end(
     response = _send(viewer, encoded(image()) + b"\0" * _MEGA)
     assert response.status_code == 413
     assert b"larger than 0.5 MB" in response.content
-    assert not list(PLACES.scratch.iterdir())
+    assert not list(FOLDERS.scratch.iterdir())
 
 
 def test_file_that_is_too_large_is_told_although_csrf_is_checked(

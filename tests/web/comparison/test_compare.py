@@ -33,7 +33,7 @@ def comparisons(page: Services) -> Iterator[ComparisonRunner]:
 @pytest.fixture(autouse=True)
 def _model(page: Services) -> Iterator[None]:
     """A model that names the brightest colour, put there by hand."""
-    path = tiny.build(page.places.models / "tiny.tflite", tiny.Tiny())
+    path = tiny.build(page.folders.models / "tiny.tflite", tiny.Tiny())
     append_bundle(path, {LABELS_FILE: "red\ngreen\nblue\n"})
     yield
     path.unlink()
@@ -76,7 +76,7 @@ def test_comparison_model_with_other_labels_says_so(page: Services) -> None:
 
 
 def test_comparison_label_that_could_not_be_a_folder_is_known_by_its_name(page: Services) -> None:
-    path = page.places.models / "tiny.tflite"
+    path = page.folders.models / "tiny.tflite"
     append_bundle(tiny.build(path, tiny.Tiny()), {LABELS_FILE: "a/b\ngreen\nblue\n"})
     review("a/b", "red")
     review("green", "green")
@@ -87,7 +87,7 @@ def test_comparison_label_that_could_not_be_a_folder_is_known_by_its_name(page: 
 def test_comparison_broken_model_is_told_without_paths(page: Services) -> None:
     review("red", "red")
     review("blue", "blue")
-    broken = page.places.models / "broken.tflite"
+    broken = page.folders.models / "broken.tflite"
     broken.write_bytes(b"\0\0\0\0TFL3" + bytes(2000))
     try:
         (kept,) = compared(page, "broken")
@@ -97,12 +97,12 @@ def test_comparison_broken_model_is_told_without_paths(page: Services) -> None:
 
 
 def test_comparison_leaves_nothing_in_the_scratch_folder(page: Services) -> None:
-    left = page.places.scratch / "compare-of-one-that-was-killed"
+    left = page.folders.scratch / "compare-of-one-that-was-killed"
     left.mkdir()
     review("red", "red")
     review("blue", "blue")
     compared(page, "tiny")
-    assert list(page.places.scratch.glob("compare-*")) == []
+    assert list(page.folders.scratch.glob("compare-*")) == []
 
 
 def test_comparison_is_started_shown_and_one_at_a_time(
@@ -160,7 +160,7 @@ def test_comparison_record_that_is_gone_is_not_linked(reviewer: Client, page: Se
         ({}, "Choose at least one model"),
         ({"model": "../../etc/passwd"}, "Choose at least one model"),
         ({"model": "tiny", "since": "2999-01-01"}, "at least two true labels"),
-        ({"model": "tiny", "since": "2999-02-31"}, "That is no day"),
+        ({"model": "tiny", "since": "2999-02-31"}, "That is not a day"),
     ],
 )
 def test_comparison_that_cannot_be_is_refused(

@@ -45,7 +45,7 @@ def models(tmp_path: Path, page: Services, change: Change, worker: PictureWorker
     """An empty folder of models, and a child process that tries what is uploaded."""
     folder = tmp_path / "installed"
     folder.mkdir()
-    change(places=replace(page.places, models=folder), worker=worker)
+    change(folders=replace(page.folders, models=folder), worker=worker)
     return folder
 
 
@@ -152,7 +152,7 @@ def test_models_are_those_of_the_catalogue_that_the_child_process_reads(
     """The default, and what was pulled; what is not here is not listed."""
     picture = tmp_path / "picture.jpg"
     picture.write_bytes(making.jpeg((220, 20, 20)))
-    with working(page.places.models) as worker:
+    with working(page.folders.models) as worker:
         store = change(worker=worker).models
         found = worker.classify(picture, store.chosen())
     (listed,) = store.installed()
@@ -252,13 +252,13 @@ def test_upload_with_its_report_shows_figures_and_no_markup(
 @pytest.mark.parametrize(
     ("report", "problem"),
     [
-        (b"{", "is no report"),
-        (b"[" * 100_000, "is no report"),
-        (b"[]", "is no report"),
-        (b'{"format": 1}', "is no report"),
+        (b"{", "is not a report"),
+        (b"[" * 100_000, "is not a report"),
+        (b"[]", "is not a report"),
+        (b'{"format": 1}', "is not a report"),
         (report_of("0" * 64), "is the report of another model"),
         (report_of("0" * 64, format=2), "another version"),
-        (report_of("0" * 64, labels=[{"label": 1}]), "is no report"),
+        (report_of("0" * 64, labels=[{"label": 1}]), "is not a report"),
     ],
 )
 def test_upload_with_another_report_is_refused(

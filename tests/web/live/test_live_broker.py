@@ -48,7 +48,7 @@ def following(port: int, **mqtt: Any) -> Iterator[LiveView]:
 
 
 class Daemon(Listener):
-    """Somebody with a daemon's topics, who answers requests as told."""
+    """Somebody with a daemon's topics, who answers requests with ``answer``."""
 
     def __init__(self, port: int, **answer: Any) -> None:
         super().__init__(port, f"{ROOT}/request/+", name="daemon")
@@ -192,8 +192,8 @@ def test_device_that_takes_back_its_topics_vanishes(broker: Broker) -> None:
 
 
 def test_request_returns_the_response_of_the_daemon(broker: Broker) -> None:
-    told = {"status": "ok", "data": {"model": "m@1"}, "error": None}
-    with Daemon(broker.port, **told) as daemon, following(broker.port) as live:
+    answer = {"status": "ok", "data": {"model": "m@1"}, "error": None}
+    with Daemon(broker.port, **answer) as daemon, following(broker.port) as live:
         eventually(lambda: knows(live))
         answer = live.request("pi", "model", {"model": "m"}, within_s=20)
         assert answer["data"] == {"model": "m@1"}
@@ -202,15 +202,15 @@ def test_request_returns_the_response_of_the_daemon(broker: Broker) -> None:
 
 
 def test_request_that_the_daemon_refuses_returns_its_error(broker: Broker) -> None:
-    told = {"status": "error", "data": {}, "error": "no such model"}
-    with Daemon(broker.port, **told), following(broker.port) as live:
+    answer = {"status": "error", "data": {}, "error": "no such model"}
+    with Daemon(broker.port, **answer), following(broker.port) as live:
         eventually(lambda: knows(live))
         answer = live.request("pi", "model", {"model": "m"}, within_s=20)
         assert (answer["status"], answer["error"]) == ("error", "no such model")
 
 
 @pytest.mark.parametrize(
-    "told",
+    "answer",
     [
         {},
         {"status": "perhaps", "data": {}},
@@ -221,9 +221,9 @@ def test_request_that_the_daemon_refuses_returns_its_error(broker: Broker) -> No
     ],
 )
 def test_request_without_a_response_in_time_is_unavailable(
-    broker: Broker, told: dict[str, Any]
+    broker: Broker, answer: dict[str, Any]
 ) -> None:
-    with Daemon(broker.port, **told), following(broker.port) as live:
+    with Daemon(broker.port, **answer), following(broker.port) as live:
         eventually(lambda: knows(live))
         with pytest.raises(UnavailableError, match=r"pi: no answer to model within 0\.3 s"):
             live.request("pi", "model", {}, within_s=0.3)

@@ -34,7 +34,7 @@ class StandingRecorder:
 
 @pytest.fixture
 def live(change: Callable[..., Services]) -> LiveView:
-    """Without a connection: ``tell`` says what would come over it."""
+    """Without a connection: ``receive`` brings what would come over it."""
     settings = WebSettings(
         mqtt=WebMqttSettings(host="broker.test"), server=ServerSettings(streams=2)
     )
@@ -43,30 +43,30 @@ def live(change: Callable[..., Services]) -> LiveView:
     return made
 
 
-def tell(live: LiveView, topic: str, payload: bytes | dict[str, Any]) -> None:
+def receive(live: LiveView, topic: str, payload: bytes | dict[str, Any]) -> None:
     body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     live._take(f"edge-classifier/{topic}", body)
 
 
 def state(**changed: Any) -> dict[str, Any]:
-    told = {"label": "cat", "name": "cat", "score": 0.8123, "model": "m@1"}
-    return {**told, "ts": datetime.now(UTC).isoformat(), **changed}
+    fields = {"label": "cat", "name": "cat", "score": 0.8123, "model": "m@1"}
+    return {**fields, "ts": datetime.now(UTC).isoformat(), **changed}
 
 
-def tell_all(live: LiveView) -> None:
-    tell(live, "pi/availability", b"online")
-    tell(live, "pi/front/availability", b"online")
-    tell(live, "pi/front/state", state())
-    tell(live, "pi/front/event", event_payload(1, to="dog", score=0.7))
-    tell(live, "pi/front/snapshot", jpeg())
-    tell(live, "pi/stats", {"uptime_s": 7500, "cameras": {"front": {"fps": 5.1}}, **_HOST})
+def receive_all(live: LiveView) -> None:
+    receive(live, "pi/availability", b"online")
+    receive(live, "pi/front/availability", b"online")
+    receive(live, "pi/front/state", state())
+    receive(live, "pi/front/event", event_payload(1, to="dog", score=0.7))
+    receive(live, "pi/front/snapshot", jpeg())
+    receive(live, "pi/stats", {"uptime_s": 7500, "cameras": {"front": {"fps": 5.1}}, **_HOST})
 
 
 _HOST = {"host": {"memory_mb": 103.9, "temperature_c": 51.2}, "publisher": {"waiting": 3}}
 
 
 def test_page_shows_each_camera_with_all_that_is_known(viewer: Client, live: LiveView) -> None:
-    tell_all(live)
+    receive_all(live)
     body = viewer.get("/live").content.decode()
     for shown in ("pi", "front", "online", "cat", "0.81", "5.1", "7.4 ms", "m@1"):
         assert shown in body
@@ -75,11 +75,11 @@ def test_page_shows_each_camera_with_all_that_is_known(viewer: Client, live: Liv
 
 
 def test_page_escapes_what_comes_from_a_device(viewer: Client, live: LiveView) -> None:
-    tell_all(live)
-    tell(live, "pi/front/state", state(label=HOSTILE, name=HOSTILE, model=HOSTILE))
-    tell(live, "pi/info", {"version": HOSTILE, "model": HOSTILE})
-    tell(live, "pi/front/availability", b"offline")
-    tell(
+    receive_all(live)
+    receive(live, "pi/front/state", state(label=HOSTILE, name=HOSTILE, model=HOSTILE))
+    receive(live, "pi/info", {"version": HOSTILE, "model": HOSTILE})
+    receive(live, "pi/front/availability", b"offline")
+    receive(
         live,
         "pi/stats",
         {"publisher": {"reason": HOSTILE}, "cameras": {"front": {"reason": HOSTILE}}},
@@ -91,11 +91,11 @@ def test_page_escapes_what_comes_from_a_device(viewer: Client, live: LiveView) -
 
 
 def test_offline_camera_says_why(viewer: Client, live: LiveView) -> None:
-    tell_all(live)
-    tell(live, "pi/front/availability", b"offline")
-    tell(live, "pi/front/state", state(problem="no frames since 3 s"))
+    receive_all(live)
+    receive(live, "pi/front/availability", b"offline")
+    receive(live, "pi/front/state", state(problem="no frames since 3 s"))
     assert "no frames since 3 s" in viewer.get("/live").content.decode()
-    tell(live, "pi/availability", b"offline")
+    receive(live, "pi/availability", b"offline")
     assert "The device is offline." in viewer.get("/live").content.decode()
 
 
@@ -103,8 +103,8 @@ def test_chinese_page_has_the_name_from_the_database_else_the_device_s(
     viewer: Client, live: LiveView
 ) -> None:
     Label.objects.create(name="cat", chinese="猫")
-    tell_all(live)
-    tell(live, "pi/back/state", state(label="dog", name="狗"))
+    receive_all(live)
+    receive(live, "pi/back/state", state(label="dog", name="狗"))
     body = viewer.get("/live", **ZH).content.decode()
     assert "<strong>猫</strong>" in body
     assert "<strong>狗</strong>" in body
@@ -119,7 +119,7 @@ def test_page_without_a_device_says_what_to_do(viewer: Client, live: LiveView) -
 
 
 def test_page_with_a_device_hides_what_to_do_without(viewer: Client, live: LiveView) -> None:
-    tell_all(live)
+    receive_all(live)
     assert '<div id="live-empty" class="card" hidden>' in viewer.get("/live").content.decode()
 
 
@@ -154,7 +154,7 @@ def test_page_asks_the_database_no_more_for_many_cameras(
     viewer: Client, live: LiveView, django_assert_num_queries: Any
 ) -> None:
     for number in range(50):
-        tell(live, f"d{number}/front/state", state(label=f"label {number}"))
+        receive(live, f"d{number}/front/state", state(label=f"label {number}"))
     viewer.get("/live")  # The first visit of a day writes into the session.
     with django_assert_num_queries(2):  # Session and user.
         viewer.get("/live")
@@ -163,7 +163,7 @@ def test_page_asks_the_database_no_more_for_many_cameras(
 
 
 def test_picture_is_served_as_a_jpeg_and_nothing_else(viewer: Client, live: LiveView) -> None:
-    tell_all(live)
+    receive_all(live)
     answer = viewer.get("/live/pi/front.jpg?v=1")
     assert answer.content == jpeg()
     assert answer.headers["Content-Type"] == "image/jpeg"
@@ -175,7 +175,7 @@ def test_picture_is_served_as_a_jpeg_and_nothing_else(viewer: Client, live: Live
 
 @pytest.mark.parametrize("path", ["/live", "/live/stream", "/live/pi/front.jpg"])
 def test_visitor_sees_nothing(visitor: Client, live: LiveView, path: str) -> None:
-    tell_all(live)
+    receive_all(live)
     answer = visitor.get(path)
     assert (answer.status_code, answer.headers["Location"]) == (302, f"/login?next={path}")
     assert len(live.slots) == 0
@@ -212,12 +212,12 @@ def test_stream_has_the_headers_that_proxies_need(viewer: Client, live: LiveView
 def test_stream_tells_the_whole_and_then_the_camera_that_has_changed(
     viewer: Client, live: LiveView
 ) -> None:
-    tell_all(live)
-    tell(live, "pi/back/state", state())
+    receive_all(live)
+    receive(live, "pi/back/state", state())
     answer = opened(viewer)
     whole = data(next(answer.streaming_content))
     assert {"pi/front", "pi/back"} <= set(parts_in(whole["whole"]))
-    tell(live, "pi/front/state", state(label="espresso"))
+    receive(live, "pi/front/state", state(label="espresso"))
     news = data(next(answer.streaming_content))
     assert list(news) == ["parts"]
     assert list(news["parts"]) == ["pi/front"]
@@ -238,20 +238,20 @@ def parts_in(html: str) -> list[str]:
 def test_stream_tells_the_whole_again_when_a_device_comes_or_goes(
     viewer: Client, live: LiveView
 ) -> None:
-    tell_all(live)
+    receive_all(live)
     answer = opened(viewer)
     next(answer.streaming_content)
-    tell(live, "new/front/state", state())
+    receive(live, "new/front/state", state())
     assert "new/front" in parts_in(data(next(answer.streaming_content))["whole"])
-    tell(live, "pi/availability", b"")
+    receive(live, "pi/availability", b"")
     assert parts_in(data(next(answer.streaming_content))["whole"]) == ["new", "new/front"]
     answer.close()
 
 
 def test_stream_that_goes_on_needs_no_second_whole(viewer: Client, live: LiveView) -> None:
-    tell_all(live)
+    receive_all(live)
     last = first_event(viewer)["id"]
-    tell(live, "pi/front/state", state(label="espresso"))
+    receive(live, "pi/front/state", state(label="espresso"))
     answer = opened(viewer, HTTP_LAST_EVENT_ID=last)
     assert list(data(next(answer.streaming_content))["parts"]) == ["pi/front"]
     answer.close()
@@ -259,7 +259,7 @@ def test_stream_that_goes_on_needs_no_second_whole(viewer: Client, live: LiveVie
 
 def test_stream_is_in_the_language_of_the_page(viewer: Client, live: LiveView) -> None:
     Label.objects.create(name="cat", chinese="猫")
-    tell_all(live)
+    receive_all(live)
     chinese, english = opened(viewer, **ZH), opened(viewer)
     assert "<strong>猫" in data(next(chinese.streaming_content))["whole"]
     assert "<strong>cat" in data(next(english.streaming_content))["whole"]

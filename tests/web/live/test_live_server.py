@@ -72,8 +72,8 @@ def camera(site: Site) -> Iterator[Listener]:
 
 
 def say(speaker: Listener, label: str, score: float = 0.8) -> None:
-    told = {"label": label, "score": score, "ts": "2026-11-22T11:39:00.238Z"}
-    speaker.publish(f"{ROOT}/front/state", json.dumps(told), retain=True)
+    fields = {"label": label, "score": score, "ts": "2026-11-22T11:39:00.238Z"}
+    speaker.publish(f"{ROOT}/front/state", json.dumps(fields), retain=True)
 
 
 class Watcher:
@@ -139,12 +139,12 @@ def test_clients_that_vanish_free_their_slots(site: Site, camera: Listener) -> N
 
 
 def test_client_that_never_reads_blocks_nobody(site: Site, camera: Listener) -> None:
-    deaf = socket.create_connection((HOST, site.page.port))
-    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    silent = socket.create_connection((HOST, site.page.port))
+    silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     request = f"GET /live/stream HTTP/1.1\r\nHost: {HOST}\r\nCookie: {site.cookie}\r\n\r\n"
-    deaf.sendall(request.encode())
+    silent.sendall(request.encode())
     site.await_streams(1)
-    with deaf, Watcher(site) as watcher:
+    with silent, Watcher(site) as watcher:
         watcher.event()
         for number in range(40):
             say(camera, f"label {number} " + "x" * 180)

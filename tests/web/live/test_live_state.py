@@ -33,16 +33,16 @@ KINDS = ("availability", "state", "event", "snapshot", "stats", "info")
 
 
 def state(**changed: Any) -> bytes:
-    told = {"label": "cat", "name": "Katze", "score": 0.8, "ts": STAMP, "model": "m@1", **changed}
-    return json.dumps(told).encode()
+    fields = {"label": "cat", "name": "Katze", "score": 0.8, "ts": STAMP, "model": "m@1", **changed}
+    return json.dumps(fields).encode()
 
 
 def event(**changed: Any) -> bytes:
-    told = {"from": "cat", "to": "dog", "score": 0.9, "ts": STAMP, "capture_to_publish_ms": 7.4}
-    return event_payload(1, **{**told, **changed})
+    fields = {"from": "cat", "to": "dog", "score": 0.9, "ts": STAMP, "capture_to_publish_ms": 7.4}
+    return event_payload(1, **{**fields, **changed})
 
 
-def told(*messages: tuple[str, bytes], live: LiveState | None = None) -> LiveState:
+def state_after(*messages: tuple[str, bytes], live: LiveState | None = None) -> LiveState:
     """A live on which ``messages`` have come; topics are without their base."""
     live = live or LiveState("base")
     for topic, payload in messages:
@@ -57,7 +57,7 @@ def camera(live: LiveState) -> dict[str, Any]:
 
 
 def test_camera_is_shown_with_what_it_told_last() -> None:
-    live = told(
+    live = state_after(
         ("pi/availability", b"online"),
         ("pi/front/availability", b"online"),
         ("pi/front/state", state()),
@@ -84,7 +84,7 @@ def test_camera_is_shown_with_what_it_told_last() -> None:
     ],
 )
 def test_camera_is_online_only_with_its_device(device: bytes, word: bytes, shown: bool) -> None:
-    live = told(("pi/availability", device), ("pi/front/availability", word))
+    live = state_after(("pi/availability", device), ("pi/front/availability", word))
     assert camera(live)["online"] is shown
 
 
@@ -122,7 +122,7 @@ def test_camera_is_online_only_with_its_device(device: bytes, word: bytes, shown
     ],
 )
 def test_message_without_sense_changes_nothing(topic: str, payload: bytes) -> None:
-    live = told((topic, payload))
+    live = state_after((topic, payload))
     assert (live.names(), live.version) == ([], 1)
 
 
@@ -150,8 +150,8 @@ def test_message_without_sense_changes_nothing(topic: str, payload: bytes) -> No
 def test_any_payload_on_any_topic_raises_nothing_and_can_be_shown(
     kind: str, of_camera: bool, payload: bytes
 ) -> None:
-    live = told(("pi/front/state", state()))
-    told((f"pi/front/{kind}" if of_camera else f"pi/{kind}", payload), live=live)
+    live = state_after(("pi/front/state", state()))
+    state_after((f"pi/front/{kind}" if of_camera else f"pi/{kind}", payload), live=live)
     assert json.dumps(list(live.view()), allow_nan=False).encode("utf-8")
 
 
@@ -164,19 +164,19 @@ def test_any_topic_raises_nothing(topic: str) -> None:
 
 
 def test_text_from_a_device_is_one_line_of_printable_characters() -> None:
-    live = told(("pi/front/state", state(label="a\u202eb\n\x00\ud800c")))
+    live = state_after(("pi/front/state", state(label="a\u202eb\n\x00\ud800c")))
     assert camera(live)["label"] == "a b   c"
 
 
 def test_stamp_from_the_future_is_now() -> None:
-    live = told(("pi/front/state", state(ts="2099-01-01T00:00:00Z")))
+    live = state_after(("pi/front/state", state(ts="2099-01-01T00:00:00Z")))
     assert camera(live)["at"] == NOW
 
 
 def test_change_of_one_camera_has_a_number_of_its_own() -> None:
-    live = told(("pi/front/state", state()), ("pi/back/state", state()))
+    live = state_after(("pi/front/state", state()), ("pi/back/state", state()))
     seen = live.version
-    told(("pi/back/state", state(label="dog")), live=live)
+    state_after(("pi/back/state", state(label="dog")), live=live)
     [(_, device, cameras)] = live.outline().devices
     assert [name for name, version in cameras if version > seen] == ["back"]
     assert device <= seen
@@ -184,15 +184,15 @@ def test_change_of_one_camera_has_a_number_of_its_own() -> None:
 
 
 def test_repeated_availability_is_no_change() -> None:
-    live = told(("pi/availability", b"online"), ("pi/front/availability", b"online"))
+    live = state_after(("pi/availability", b"online"), ("pi/front/availability", b"online"))
     seen = live.version
-    told(("pi/availability", b"online"), ("pi/front/availability", b"online"), live=live)
+    state_after(("pi/availability", b"online"), ("pi/front/availability", b"online"), live=live)
     assert live.version == seen
 
 
 def test_late_event_of_an_outage_does_not_replace_a_newer_one() -> None:
     late = event(ts="2026-11-18T09:00:00Z", capture_to_publish_ms=5_000_000)
-    live = told(("pi/front/event", event()), ("pi/front/event", late))
+    live = state_after(("pi/front/event", event()), ("pi/front/event", late))
     assert camera(live)["delay_ms"] == 7.4
     assert [point.label for point in camera_points(live)] == ["dog", "dog"]
 
@@ -205,7 +205,7 @@ def camera_points(live: LiveState) -> list[ScorePoint]:
     ("topic", "devices"), [("pi/availability", []), ("pi/front/availability", ["pi"])]
 )
 def test_whoever_takes_back_the_availability_is_no_more(topic: str, devices: list[str]) -> None:
-    live = told(
+    live = state_after(
         ("pi/availability", b"online"),
         ("pi/front/state", state()),
         ("pi/front/snapshot", JPEG),
@@ -218,7 +218,7 @@ def test_whoever_takes_back_the_availability_is_no_more(topic: str, devices: lis
 def test_device_that_is_not_told_again_after_a_connection_is_forgotten() -> None:
     live = LiveState("base")
     live.connected(NOW)
-    told(
+    state_after(
         ("gone/availability", b"online"),
         ("pi/availability", b"online"),
         ("pi/front/availability", b"online"),
@@ -227,7 +227,7 @@ def test_device_that_is_not_told_again_after_a_connection_is_forgotten() -> None
     )
     live.connected(NOW)
     assert live.online() == []
-    told(("pi/availability", b"online"), ("pi/front/availability", b"online"), live=live)
+    state_after(("pi/availability", b"online"), ("pi/front/availability", b"online"), live=live)
     live.sweep(NOW + SWEEP_S - 1)
     assert live.names() == ["gone", "pi"]
     live.sweep(NOW + SWEEP_S)
@@ -236,9 +236,9 @@ def test_device_that_is_not_told_again_after_a_connection_is_forgotten() -> None
 
 
 def test_more_devices_and_cameras_than_there_is_room_for_are_ignored() -> None:
-    live = told(*[(f"d{n}/availability", b"online") for n in range(MAX_DEVICES + 3)])
+    live = state_after(*[(f"d{n}/availability", b"online") for n in range(MAX_DEVICES + 3)])
     assert (len(live.names()), live.ignored) == (MAX_DEVICES, 3)
-    told(*[(f"d0/c{n}/availability", b"online") for n in range(MAX_CAMERAS + 5)], live=live)
+    state_after(*[(f"d0/c{n}/availability", b"online") for n in range(MAX_CAMERAS + 5)], live=live)
     assert live.ignored == 8
 
 
@@ -263,7 +263,7 @@ def test_history_is_bounded_in_order_and_keeps_the_newest(ages: list[float]) -> 
 
 
 def test_event_and_the_state_that_it_led_to_are_one_point() -> None:
-    live = told(("pi/front/event", event(to="cat", score=0.8)), ("pi/front/state", state()))
+    live = state_after(("pi/front/event", event(to="cat", score=0.8)), ("pi/front/state", state()))
     assert len(camera_points(live)) == 1
 
 

@@ -183,10 +183,10 @@ def test_cleanup_delete_pictures_that_lost_their_record_yesterday(db: None) -> N
 
 
 @pytest.fixture
-def places(page: Services, tmp_path: Path) -> Folders:
+def folders(page: Services, tmp_path: Path) -> Folders:
     """Folders of this test alone."""
     (tmp_path / "scratch").mkdir()
-    return replace(page.places, pictures=tmp_path / "pictures", state=tmp_path)
+    return replace(page.folders, pictures=tmp_path / "pictures", state=tmp_path)
 
 
 def put(file: Path, age_days: float) -> Path:
@@ -197,27 +197,27 @@ def put(file: Path, age_days: float) -> Path:
     return file
 
 
-def test_cleanup_delete_old_halves_of_files_and_nothing_else(db: None, places: Folders) -> None:
+def test_cleanup_delete_old_halves_of_files_and_nothing_else(db: None, folders: Folders) -> None:
     known = making.upload().picture.sha256
-    gone = [put(places.scratch / "upload", 2), put(places.pictures / "ab/.abc.jpg.1234", 2)]
+    gone = [put(folders.scratch / "upload", 2), put(folders.pictures / "ab/.abc.jpg.1234", 2)]
     kept = [
-        put(places.scratch / "now", 0.5),
-        put(places.pictures / "ab/.def.jpg.1234", 0.5),
-        put(places.pictures / f"{known[:2]}/{known}.jpg", 9),
-        put(places.pictures / "README", 9),
+        put(folders.scratch / "now", 0.5),
+        put(folders.pictures / "ab/.def.jpg.1234", 0.5),
+        put(folders.pictures / f"{known[:2]}/{known}.jpg", 9),
+        put(folders.pictures / "README", 9),
     ]
-    assert cleanup.delete_unfinished_files(places, NOW) == 2
+    assert cleanup.delete_unfinished_files(folders, NOW) == 2
     assert not any(file.exists() for file in gone)
     assert all(file.exists() for file in kept)
     assert Picture.objects.count() == 1
 
 
-def test_cleanup_note_pictures_that_are_in_no_table(db: None, places: Folders) -> None:
+def test_cleanup_note_pictures_that_are_in_no_table(db: None, folders: Folders) -> None:
     lost, fresh, small = "ab" * 32, "cd" * 32, "ef" * 32
-    put(places.pictures / f"ab/{lost}.jpg", 2)
-    put(places.pictures / f"cd/{fresh}.jpg", 0.5)
-    put(places.pictures / f"thumbnails/ef/{small}.jpg", 2)
-    cleanup.delete_unfinished_files(places, NOW)
+    put(folders.pictures / f"ab/{lost}.jpg", 2)
+    put(folders.pictures / f"cd/{fresh}.jpg", 0.5)
+    put(folders.pictures / f"thumbnails/ef/{small}.jpg", 2)
+    cleanup.delete_unfinished_files(folders, NOW)
     assert set(Picture.objects.values_list("sha256", flat=True)) == {lost, small}
 
 
@@ -239,14 +239,14 @@ def test_housekeeping_works_after_the_start_and_again(
 ) -> None:
     caplog.set_level(logging.INFO)
     making.event(at=days_ago(100))
-    keeper = Housekeeping(RetentionSettings(), page.places, now=lambda: NOW, period_s=0.05)
-    keeper.start()
+    housekeeping = Housekeeping(RetentionSettings(), page.folders, now=lambda: NOW, period_s=0.05)
+    housekeeping.start()
     try:
         eventually(lambda: not Record.objects.exists())
         making.event(at=days_ago(100))
         eventually(lambda: not Record.objects.exists())
     finally:
-        keeper.stop()
+        housekeeping.stop()
     assert "housekeeping deleted" in caplog.text
 
 
@@ -261,28 +261,28 @@ def test_housekeeping_whose_thread_fails_as_nobody_foresaw_goes_on(
         return NOW
 
     making.event(at=days_ago(100))
-    keeper = Housekeeping(RetentionSettings(), page.places, now=now, period_s=0.05)
-    keeper.start()
+    housekeeping = Housekeeping(RetentionSettings(), page.folders, now=now, period_s=0.05)
+    housekeeping.start()
     try:
-        eventually(lambda: "unforeseen" in keeper.problem)
+        eventually(lambda: "unforeseen" in housekeeping.problem)
         eventually(lambda: not Record.objects.exists())
     finally:
-        keeper.stop()
+        housekeeping.stop()
 
 
 def test_history_tells_administrators_what_stays_above_the_limits(
     many_reviewed: int, page: Services, change: Callable[..., Services], administrator: Client
 ) -> None:
     limits = replace(NEVER, max_records=9, max_gb=many_reviewed / 1e9)
-    keeper = Housekeeping(limits, page.places, now=lambda: NOW)
-    change(housekeeping=keeper, settings=replace(page.settings, retention=limits))
+    housekeeping = Housekeeping(limits, page.folders, now=lambda: NOW)
+    change(housekeeping=housekeeping, settings=replace(page.settings, retention=limits))
 
     def shown(client: Client, language: str = "en") -> str:
         answer = client.get("/history", headers={"Accept-Language": language})
         return str(answer.content.decode())
 
     assert "retention.max" not in shown(administrator)
-    keeper.run_once()
+    housekeeping.run_once()
     text = shown(administrator)
     assert "There are 10 reviewed records" in text
     assert "pictures that wait for their event, take" in text
@@ -299,18 +299,18 @@ def test_housekeeping_goes_on_after_a_failure(
     now = timezone.now()
     Session.objects.create(session_key="old", expire_date=now - timedelta(days=1))
     broken = replace(RetentionSettings(), days=1e12)  # More than a date can go back.
-    done = Housekeeping(broken, page.places, now=lambda: now).run_once()
+    done = Housekeeping(broken, page.folders, now=lambda: now).run_once()
     assert "could not clear records" in caplog.text
     assert done["sessions"] == 1
 
 
 def test_housekeeping_reads_the_folders_once_a_day(
-    db: None, places: Folders, page: Services
+    db: None, folders: Folders, page: Services
 ) -> None:
     hours = iter([0, 1, 25])
-    keeper = Housekeeping(NEVER, places, now=lambda: NOW + timedelta(hours=next(hours)))
+    housekeeping = Housekeeping(NEVER, folders, now=lambda: NOW + timedelta(hours=next(hours)))
     deleted = []
     for _ in range(3):
-        put(places.scratch / "half", 9)
-        deleted.append(keeper.run_once()["files"])
+        put(folders.scratch / "half", 9)
+        deleted.append(housekeeping.run_once()["files"])
     assert deleted == [1, 0, 1]

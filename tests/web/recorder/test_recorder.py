@@ -19,7 +19,8 @@ from django.utils import timezone
 from edge_classifier.config.settings import TlsSettings
 from edge_classifier.mqtt.connection import ReceivedMessage
 from edge_classifier.web.models import Camera, EventPicture, Label, Picture, Record
-from edge_classifier.web.recorder import messages, tables
+from edge_classifier.web.recorder import recorded as recorder_content
+from edge_classifier.web.recorder import tables
 from edge_classifier.web.recorder.queue import DeliveryQueue
 from edge_classifier.web.recorder.recorder import Recorder, connection_options
 from edge_classifier.web.recorder.writer import RecordWriter
@@ -29,7 +30,7 @@ from edge_classifier.web.settings import WebMqttSettings
 from tests.mosquitto import HOST, Broker, authority, password_file
 from tests.smalldisk import fill, tmpfs
 from tests.waiting import eventually
-from tests.web.conftest import PLACES, SETTINGS
+from tests.web.conftest import FOLDERS, SETTINGS
 from tests.web.recording import (
     EVENT,
     SNAPSHOT,
@@ -64,8 +65,8 @@ _SUBSCRIBED = "Received SUBSCRIBE from"
 @contextmanager
 def recording(broker: Broker, **chosen: Any) -> Iterator[Recorder]:
     """A recorder of this process that is connected."""
-    line = {key: chosen.pop(key) for key in ("protocol", "keepalive_s") if key in chosen}
-    mqtt = WebMqttSettings(host=HOST, port=broker.port, **line)
+    options = {key: chosen.pop(key) for key in ("protocol", "keepalive_s") if key in chosen}
+    mqtt = WebMqttSettings(host=HOST, port=broker.port, **options)
     settings = replace(SETTINGS, mqtt=mqtt, record=RecordSettings(**chosen))
     recorder = Recorder(settings, random=lambda: SOON)
     name = connection_options(settings).client_id
@@ -356,23 +357,23 @@ def test_message_that_the_database_refuses_holds_nothing_up(
 def test_recorder_waits_for_a_storage_that_is_away_and_goes_on(
     broker: Broker, sender: Sender, caplog: pytest.LogCaptureFixture
 ) -> None:
-    away = PLACES.pictures.with_name("away")
-    PLACES.pictures.rename(away)
-    PLACES.pictures.touch()
+    away = FOLDERS.pictures.with_name("away")
+    FOLDERS.pictures.rename(away)
+    FOLDERS.pictures.touch()
     try:
         with recording(broker) as recorder:
             sender.events(1)
             sender.snapshots(1)
             eventually(lambda: "pictures: cannot be stored" in recorder.status.trouble)
             assert acknowledged(broker) <= 1
-            PLACES.pictures.unlink()
-            away.rename(PLACES.pictures)
+            FOLDERS.pictures.unlink()
+            away.rename(FOLDERS.pictures)
             eventually(lambda: Record.objects.exclude(picture=None).count() == 1)
             eventually(lambda: recorder.status.trouble == "")
     finally:
         if away.exists():
-            PLACES.pictures.unlink(missing_ok=True)
-            away.rename(PLACES.pictures)
+            FOLDERS.pictures.unlink(missing_ok=True)
+            away.rename(FOLDERS.pictures)
     assert caplog.text.count("nothing can be recorded") == caplog.text.count("goes on") == 1
 
 
@@ -403,14 +404,14 @@ def unforeseen(*_: object) -> None:
 def test_message_that_cannot_be_read_for_a_reason_nobody_foresaw_holds_nothing_up(
     broker: Broker, sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = messages.read
+    read = recorder_content.read
 
     def read_all_but_one(topic: str, payload: bytes, **limits: Any) -> Any:
         if payload == event_payload(2):
             raise KeyError("unforeseen")
         return read(topic, payload, **limits)
 
-    monkeypatch.setattr(messages, "read", read_all_but_one)
+    monkeypatch.setattr(recorder_content, "read", read_all_but_one)
     with recording(broker) as recorder:
         sender.events(1, 2, 3)
         eventually(lambda: acknowledged(broker) == 3)

@@ -17,7 +17,7 @@ from edge_classifier.web.django_settings import picture_storage
 from edge_classifier.web.records import picture_storage as store
 from edge_classifier.web.settings import StorageSettings, WebSettings
 from tests.mosquitto import Broker, free_port
-from tests.web.conftest import PLACES
+from tests.web.conftest import FOLDERS
 from tests.web.recording import Process, Sender, snapshot_payload
 
 BUCKET = "pictures"
@@ -56,7 +56,7 @@ def test_snapshot_is_kept_in_a_bucket_and_read_from_there(endpoint: str, tmp_pat
             assert process.stop() == 0
     assert not list((process.state / "pictures").rglob("*.jpg"))
     chosen = WebSettings(storage=StorageSettings(bucket=BUCKET, endpoint=endpoint))
-    backends = {**storages.backends, "default": picture_storage(chosen, PLACES)}
+    backends = {**storages.backends, "default": picture_storage(chosen, FOLDERS)}
     with override_settings(STORAGES=backends):
         for number in (1, 2):
             name = store.picture_name(hashlib.sha256(snapshot_payload(number)).hexdigest())

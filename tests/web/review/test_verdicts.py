@@ -121,7 +121,7 @@ def test_queue_behind_a_record_is_the_rest_without_a_gap(db: None) -> None:
     wait = reviewing.queue(Record.objects.all())
     seen = [wait.first()]
     while seen[-1]:
-        seen.append(reviewing.behind(wait, seen[-1]).first())
+        seen.append(reviewing.queue_after(wait, seen[-1]).first())
     assert seen == [*records, None]
 
 

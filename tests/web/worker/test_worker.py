@@ -294,7 +294,7 @@ def test_worker_with_too_many_waiting_turns_further_ones_away(worker: PictureWor
     os.kill(worker.pid, signal.SIGSTOP)
     with ThreadPoolExecutor(16) as pool:
         waiting = [pool.submit(worker.thumbnail, encoded(image())) for _ in range(16)]
-        eventually(lambda: worker._places._value == 0)
+        eventually(lambda: worker._queue_slots._value == 0)
         with pytest.raises(UnavailableError, match="too many"):
             worker.thumbnail(encoded(image()))
         os.kill(worker.pid, signal.SIGCONT)

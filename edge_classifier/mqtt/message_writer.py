@@ -1,0 +1,290 @@
+"""What each topic has to say at present, and how that is written.
+
+``RetainedTopics`` keeps the newest message of each topic that is not an event until the broker has
+it; ``MessageWriter`` turns what the pipeline reports into those messages, and into events for the
+outbox.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from edge_classifier.config.settings import MqttSettings
+from edge_classifier.core.events import CameraState, LabelChange
+from edge_classifier.core.labels import UNKNOWN
+from edge_classifier.mqtt.codec.camera_payloads import (
+    Names,
+    event_payload,
+    is_worth_keeping,
+    kept_state,
+    restored_state,
+    state_payload,
+)
+from edge_classifier.mqtt.codec.device_payloads import availability_payload
+from edge_classifier.mqtt.codec.json_fields import encoded, kept
+from edge_classifier.mqtt.discovery import DiscoveredDevice, discovery_payload
+from edge_classifier.mqtt.outbox import Outbox
+from edge_classifier.mqtt.outbox_database import QueuedEvent
+from edge_classifier.mqtt.topics import Topics
+
+_log = logging.getLogger(__name__)
+
+# What the keys of remembered states begin with; the camera's name follows.
+_STATE = "state."
+
+
+class MessageKind(IntEnum):
+    """In the order in which they go out on a new connection."""
+
+    NODE = 0
+    DISCOVERY = 1
+    CAMERA = 2
+    INFO = 3
+    STATE = 4
+    SNAPSHOT = 5
+    STATS = 6
+
+
+@dataclass(slots=True)
+class TopicMessage:
+    """One topic's newest message."""
+
+    topic: str
+    kind: MessageKind
+    payload: bytes
+    due: bool = True
+    in_flight: bool = False
+
+    @property
+    def qos(self) -> int:
+        """Large or soon outdated messages are not repeated. What clears a topic is neither."""
+        return 0 if self.payload and self.kind in {MessageKind.SNAPSHOT, MessageKind.STATS} else 1
+
+    @property
+    def retain(self) -> bool:
+        """Whether the broker keeps it for those who come later."""
+        return self.kind != MessageKind.STATS
+
+
+class RetainedTopics:
+    """Messages that a newer one of the same topic replaces. Pure.
+
+    One message a topic is under way at a time, so that a broker that is slow to acknowledge gets
+    the newest when it is ready, and never a queue.
+    """
+
+    def __init__(self) -> None:
+        self._messages: dict[str, TopicMessage] = {}
+
+    def put(self, kind: MessageKind, topic: str, payload: bytes) -> None:
+        """``payload`` is what ``topic`` shall say from now on."""
+        message = self._messages.setdefault(topic, TopicMessage(topic, kind, payload))
+        message.payload, message.due = payload, True
+
+    def due(self) -> list[TopicMessage]:
+        """What is to go out, in order."""
+        waiting = (one for one in self._messages.values() if one.due and not one.in_flight)
+        return sorted(waiting, key=lambda message: message.kind)
+
+    def sent(self, topic: str) -> None:
+        """The newest message of ``topic`` is under way."""
+        message = self._messages[topic]
+        message.due, message.in_flight = False, True
+
+    def confirmed(self, topic: str, *, accepted: bool) -> None:
+        """The message of ``topic`` that was under way has arrived, ``accepted`` or refused."""
+        message = self._messages[topic]
+        message.in_flight = False
+        # The broker keeps nothing of this topic any more, so there is nothing to repeat.
+        if accepted and not message.payload and not message.due:
+            del self._messages[topic]
+
+    def renew(self) -> None:
+        """All that is retained goes out again."""
+        for message in self._messages.values():
+            message.due = message.due or message.retain
+
+    def lost(self) -> None:
+        """The connection is gone, and what was under way with it."""
+        for message in self._messages.values():
+            message.in_flight = False
+        self.renew()
+
+    def is_settled(self, topics: set[str]) -> bool:
+        """Whether the broker has the newest message of each of ``topics``."""
+        messages = (self._messages[topic] for topic in topics & self._messages.keys())
+        return not any(message.due or message.in_flight for message in messages)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLabels:
+    """What the model in use can say, and how often statistics come."""
+
+    labels: Sequence[str]
+    name: Names
+    model: str
+    stats_s: float
+
+
+class MessageWriter:
+    """Writes the messages of one device: events into the outbox, the rest for ``retained``."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        retained: RetainedTopics,
+        topics: Topics,
+        cameras: Mapping[str, str],
+        mqtt: MqttSettings,
+        boot: str,
+    ) -> None:
+        self._outbox = outbox
+        self._retained = retained
+        self._topics = topics
+        self._cameras = cameras
+        self._mqtt = mqtt
+        self._boot = boot
+        self._states: dict[str, CameraState] = {}
+        self._problems: dict[str, str] = {}
+        self._removed: list[str] = []
+        # Of these the last state is remembered until the broker keeps nothing of them any more.
+        self._clearing: set[str] = set()
+        self._described_removed: tuple[str, ...] = ()
+        self._labels = ModelLabels((), str, "", mqtt.stats_s)
+
+    def restore(self, remembered: Mapping[str, str]) -> None:
+        """Begin with what was published last, before there is a first frame."""
+        online = availability_payload(online=True)
+        self._retained.put(MessageKind.NODE, self._topics.availability, online)
+        for camera in self._cameras:
+            self.put_camera_health(camera, online=False, reason="not opened yet")
+        for camera, state in restored_states(remembered).items():
+            if camera in self._cameras:
+                self._states[camera] = state
+                self._publish_state(camera)
+        # Also of those that another version, or a failing card, has left unreadable.
+        known = (key.removeprefix(_STATE) for key in remembered if key.startswith(_STATE))
+        for camera in known:
+            if camera not in self._cameras:
+                self._clear_camera(camera)
+
+    def put_event(self, event: LabelChange) -> None:
+        """A camera's label has become another."""
+        payload = encoded(event_payload(event, self._labels.name))
+        self._outbox.add([QueuedEvent(event.id, event.camera, payload, event.captured, self._boot)])
+
+    def put_state(self, state: CameraState) -> None:
+        """What a camera shows now."""
+        if state.camera not in self._cameras:
+            return  # It has been removed a moment ago.
+        if is_worth_keeping(state, self._states.get(state.camera)):
+            self._outbox.remember(_STATE + state.camera, json.dumps(kept_state(state)))
+        self._states[state.camera] = state
+        self._publish_state(state.camera)
+
+    def put_camera_health(self, camera: str, *, online: bool, reason: str) -> None:
+        """Whether a camera gives frames, and if not, why."""
+        if camera not in self._cameras:
+            return
+        topic = self._topics.camera_availability(camera)
+        self._retained.put(MessageKind.CAMERA, topic, availability_payload(online=online))
+        self._problems[camera] = "" if online else reason
+        if camera in self._states:
+            self._publish_state(camera)
+
+    def put_snapshot(self, camera: str, jpeg: Callable[[], bytes | None]) -> None:
+        """The frame behind a camera's last event, or one that was asked for."""
+        content = jpeg()
+        if content is not None:
+            self._retained.put(MessageKind.SNAPSHOT, self._topics.snapshot(camera), content)
+
+    def put_stats(self, payload: bytes) -> None:
+        """Statistics."""
+        self._retained.put(MessageKind.STATS, self._topics.stats, payload)
+
+    def put_info(self, payload: bytes) -> None:
+        """What runs on this device."""
+        self._retained.put(MessageKind.INFO, self._topics.info, payload)
+
+    def follow_cameras(self, titles: Mapping[str, str]) -> None:
+        """Cameras may come and go while the daemon runs. ``titles``: name to title."""
+        before, self._cameras = self._cameras, titles
+        self._removed = [camera for camera in self._removed if camera not in titles]
+        self._clearing -= titles.keys()
+        for camera in before.keys() - titles.keys():
+            self._clear_camera(camera)
+        for camera in titles.keys() - before.keys():
+            self.put_camera_health(camera, online=False, reason="not opened yet")
+        if self._labels.labels:
+            self.describe_model(self._labels)
+
+    def describe_model(self, labels: ModelLabels) -> None:
+        """For Home Assistant, and for the names in states and events."""
+        self._labels = labels
+        for camera in self._states:
+            self._publish_state(camera)
+        if not self._mqtt.discovery:
+            return
+        options = [labels.name(label) for label in (*labels.labels, UNKNOWN)]
+        device = DiscoveredDevice(
+            self._topics, self._cameras, labels.model, options, labels.stats_s, self._removed
+        )
+        payload = encoded(discovery_payload(device))
+        self._retained.put(MessageKind.DISCOVERY, self._topics.discovery, payload)
+        self._described_removed = tuple(self._removed)
+
+    def forget_cleared(self) -> None:
+        """Forget the last states of removed cameras that the broker has forgotten.
+
+        Until then they are what a restart knows of these cameras, to clear their topics again.
+        """
+        for camera in sorted(self._clearing):
+            topics = set(self._retained_topics(camera).values())
+            # Home Assistant learns from the description that a camera has gone.
+            is_described = not self._mqtt.discovery or camera in self._described_removed
+            if is_described and self._retained.is_settled(topics | {self._topics.discovery}):
+                self._clearing.remove(camera)
+                self._outbox.remember(_STATE + camera, None)
+
+    def say_offline(self) -> set[str]:
+        """Device and cameras say ``offline``; on which topics."""
+        offline = availability_payload(online=False)
+        cameras = {self._topics.camera_availability(camera) for camera in self._cameras}
+        for topic in cameras:
+            self._retained.put(MessageKind.CAMERA, topic, offline)
+        self._retained.put(MessageKind.NODE, self._topics.availability, offline)
+        return {self._topics.availability, *cameras}
+
+    def _publish_state(self, camera: str) -> None:
+        problem = self._problems.get(camera, "")
+        payload = state_payload(self._states[camera], self._labels.name, problem)
+        self._retained.put(MessageKind.STATE, self._topics.state(camera), encoded(payload))
+
+    def _clear_camera(self, camera: str) -> None:
+        """An empty retained message takes away what the broker still keeps of ``camera``."""
+        self._removed.append(camera)
+        self._clearing.add(camera)
+        self._states.pop(camera, None)
+        self._problems.pop(camera, None)
+        for kind, topic in self._retained_topics(camera).items():
+            self._retained.put(kind, topic, b"")
+
+    def _retained_topics(self, camera: str) -> dict[MessageKind, str]:
+        """The topics of ``camera`` of which the broker keeps the last message."""
+        return {
+            MessageKind.CAMERA: self._topics.camera_availability(camera),
+            MessageKind.STATE: self._topics.state(camera),
+            MessageKind.SNAPSHOT: self._topics.snapshot(camera),
+        }
+
+
+def restored_states(remembered: Mapping[str, str]) -> dict[str, CameraState]:
+    """The states among what is remembered, by camera."""
+    found = {
+        key.removeprefix(_STATE): restored_state(kept(text))
+        for key, text in remembered.items()
+        if key.startswith(_STATE)
+    }
+    return {camera: state for camera, state in found.items() if state is not None}

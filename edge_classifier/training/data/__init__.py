@@ -1,0 +1,1 @@
+"""What a network learns from: pictures found, varied and read in batches."""

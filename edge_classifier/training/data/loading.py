@@ -1,0 +1,153 @@
+"""Examples in batches, the same ones whatever number of processes reads or trains."""
+
+import contextlib
+import math
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, default_collate
+
+from edge_classifier.core.text import escaped
+from edge_classifier.errors import ConfigurationError, EdgeClassifierError, UnavailableError
+from edge_classifier.training.data.examples import Example, Examples, FeatureExamples, Key, rng_for
+from edge_classifier.training.train.devices import World
+from edge_classifier.vision.preprocess import limit_opencv_threads
+
+
+class Batches:
+    """The keys of one process's share of each batch; an epoch's order follows from the seed.
+
+    Batches are nearly equal, no last one is tiny, and each holds something for every process.
+    Without a seed the examples come in order. Raises ConfigurationError if they are fewer than
+    the processes.
+    """
+
+    def __init__(self, count: int, batch: int, world: World, seed: int | None = None) -> None:
+        if count < world.size:
+            raise ConfigurationError(
+                "torchrun --nproc-per-node",
+                f"{count} pictures cannot be shared among {world.size} processes",
+                "Start fewer processes.",
+            )
+        self._world, self._seed = world, seed
+        # The number of the epoch that is begun next.
+        self.epoch = 0
+        pieces = min(math.ceil(count / batch), count // world.size)
+        small, larger = divmod(count, pieces)
+        # Examples in each batch, over all processes together.
+        self.sizes = (small + 1,) * larger + (small,) * (pieces - larger)
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        epoch, count = self.epoch, sum(self.sizes)
+        order = np.arange(count)
+        if self._seed is not None:
+            order = rng_for(self._seed, epoch).permutation(order)
+        for batch in np.array_split(order, len(self)):
+            yield [(epoch, int(index)) for index in batch[self._world.rank :: self._world.size]]
+
+
+class Loader(DataLoader):
+    """Batches of ``examples``, read by ``workers`` processes, or by this one if that is 0."""
+
+    def __init__(
+        self, examples: Examples, batches: Batches, *, workers: int, pinned: bool = False
+    ) -> None:
+        limit_opencv_threads(1)
+        reader = _Reader(examples)
+        self._said: set[str] = set()
+        # Workers are copies of a clean process that has imported what they need: copies of this one
+        # would hold locks of threads that they do not have.
+        processes = get_context("forkserver")
+        processes.set_forkserver_preload([__name__])
+        super().__init__(
+            reader,
+            batch_sampler=batches,
+            collate_fn=reader.batch,
+            num_workers=workers,
+            multiprocessing_context=processes if workers else None,
+            worker_init_fn=_prepare_worker,
+            persistent_workers=workers > 0,
+            pin_memory=pinned,
+            # Its own: torch draws from it when workers start, and only then. Drawn from the common
+            # one, dropout would differ between an epoch that starts them and one that does not.
+            generator=torch.Generator(),
+        )
+
+    def __iter__(self) -> Iterator[list[Tensor]]:
+        """Inputs and classes. Raises what reading raised, UnavailableError for a dead worker."""
+        try:
+            for batch, problems in super().__iter__():
+                for problem in problems:
+                    if problem not in self._said:
+                        self._said.add(problem)
+                        text = (
+                            f"edge-classify: {escaped(problem)} (the next picture takes its place)"
+                        )
+                        print(text, file=sys.stderr, flush=True)
+                if isinstance(batch, EdgeClassifierError):
+                    raise batch
+                yield batch
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise UnavailableError(
+                "reading pictures",
+                f"a process ended ({error})",
+                "Memory may be short: --workers 0 does without.",
+            ) from error
+
+
+class _Reader:
+    """What a worker holds. Hands errors on as values: torch cannot bring ours to who asked."""
+
+    def __init__(self, examples: Examples) -> None:
+        self._examples = examples
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    def __getitem__(self, key: Key) -> Example | EdgeClassifierError:
+        try:
+            return self._examples[key]
+        except EdgeClassifierError as error:
+            return error
+
+    def batch(self, items: list[Example | EdgeClassifierError]) -> tuple[Any, list[str]]:
+        """The items as tensors, or the first error; and what else is to be said."""
+        problems = [str(problem) for problem in self._examples.problems]
+        self._examples.problems.clear()
+        error = next((item for item in items if isinstance(item, EdgeClassifierError)), None)
+        return error or default_collate(items), problems
+
+
+def _prepare_worker(_number: int) -> None:
+    limit_opencv_threads(1)
+    # Ctrl-C is for who started them, and ends them.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def choose_workers(wanted: int, examples: Examples, device: str, world: World) -> int:
+    """``wanted`` or, if that is -1, what fits this machine.
+
+    A CPU that trains has nothing to spare for them but the moments in which it would wait.
+    """
+    if isinstance(examples, FeatureExamples):
+        return 0
+    if wanted >= 0:
+        return wanted
+    available = os.cpu_count() or 1
+    # In a container they are fewer than there are; macOS has no such call.
+    with contextlib.suppress(AttributeError):
+        available = len(os.sched_getaffinity(0))
+    cores = available * world.machines // world.size
+    return max(0, min(8, cores - 1)) if device != "cpu" else min(4, cores // 4)

@@ -1,0 +1,116 @@
+"""What a run learns from and is measured on: found, checked and split."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from edge_classifier.core.contract import Contract
+from edge_classifier.core.labels import UNKNOWN
+from edge_classifier.dataset.alike import duplicate_groups
+from edge_classifier.dataset.check import Findings, findings
+from edge_classifier.dataset.facts import examine, fingerprint, readable
+from edge_classifier.dataset.folder import Dataset, Sample, scan, scan_like
+from edge_classifier.dataset.split import split
+from edge_classifier.errors import ConfigurationError
+from edge_classifier.training.settings import Data, NetworkSettings, TrainingSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """The pictures of a run."""
+
+    # Only what is learned from.
+    learn: Dataset
+    # Only what is measured on.
+    held: Dataset
+    findings: Findings
+    # Of all of it.
+    fingerprint: str
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """One a class, in the order of the outputs."""
+        return self.learn.labels
+
+    def contract(self, network: NetworkSettings) -> Contract:
+        """How pictures enter a network that is trained on this, with labels and names."""
+        plain = Contract(network.size, network.size, crop_fraction=network.crop_fraction)
+        return plain.with_labels(self.labels, self.learn.names)
+
+    def class_weights(self) -> tuple[float, ...]:
+        """One a class, so that each counts as much in total; of all pictures the mean is 1."""
+        counts = [0] * len(self.labels)
+        for sample in self.learn.samples:
+            counts[sample.label] += 1
+        mean = len(self.learn.samples) / len(counts)
+        return tuple(mean / count for count in counts)
+
+
+class Found(NamedTuple):
+    """Pictures that nobody has looked into yet."""
+
+    dataset: Dataset
+    validation: Dataset | None
+
+    @property
+    def paths(self) -> list[Path]:
+        """Of all of them."""
+        samples = self.dataset.samples + (self.validation.samples if self.validation else ())
+        return [sample.path for sample in samples]
+
+
+def find(data: Data) -> Found:
+    """The pictures in the folders of ``data``. Raises MissingFileError, ConfigurationError."""
+    if data.folder is None:
+        raise ConfigurationError("data.folder", "is not set", "Name the folder: train DATA")
+    dataset = scan(data.folder, other=data.other)
+    own = scan_like(data.validation, dataset.labels) if data.validation else None
+    return Found(dataset, own)
+
+
+def gather(found: Found, settings: TrainingSettings, progress: Callable[[int], None]) -> Material:
+    """Look into all pictures, and split them; ``progress`` gets how many have been read.
+
+    Raises ConfigurationError when the check ends fatally, or a class has too few.
+    """
+    dataset, own = found
+    facts = examine(found.paths, workers=os.cpu_count() or 1, progress=progress)
+    checked = findings(dataset, facts, own)
+    if checked.fatal:
+        raise ConfigurationError(str(dataset.root), "\n".join(checked.lines()))
+    good = readable(dataset.samples, facts)
+    groups = duplicate_groups(good, facts)
+    share, seed = settings.data.held_out, settings.seed
+    if own:
+        measured = readable(own.samples, facts)
+        others = _without_their_like(dataset, good, measured)
+        more, held_others = split(others, groups, share, seed) if others else ((), ())
+        apart = set(others)
+        learn = (*(one for one in good if one not in apart), *more)
+        held = (*measured, *held_others)
+    else:
+        learn, held = split(good, groups, share, seed)
+    # Stands for the pictures and for how they are split.
+    parts = [fingerprint(dataset, facts), fingerprint(own, facts) if own else str(share)]
+    return Material(
+        replace(dataset, samples=learn),
+        replace(own or dataset, samples=held),
+        checked,
+        hashlib.sha256(" ".join(parts).encode()).hexdigest(),
+    )
+
+
+def _without_their_like(
+    dataset: Dataset, learn: tuple[Sample, ...], held: tuple[Sample, ...]
+) -> tuple[Sample, ...]:
+    """The pictures of ``unknown`` if there are none of it among those to measure on.
+
+    A validation folder rarely has pictures of anything else: some of ``other`` are held out then.
+    """
+    last = len(dataset.labels) - 1
+    if dataset.labels[last] != UNKNOWN or any(sample.label == last for sample in held):
+        return ()
+    return tuple(sample for sample in learn if sample.label == last)

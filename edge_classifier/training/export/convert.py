@@ -1,0 +1,209 @@
+"""From a float network in torch to an all-int8 .tflite that carries its contract and labels.
+
+The steps are ``convert``, then ``calibrate`` (or ranges learned in training), ``quantize`` and
+``pack``. Weights are symmetric int8, per channel in convolutions; activations are asymmetric
+int8 per tensor: https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec
+"""
+
+import copy
+import math
+import re
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from litert_quantizer import calibrator, qtyping, quantizer, recipe_manager
+from litert_quantizer.utils import qsv_utils
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from edge_classifier.core.contract import Contract
+from edge_classifier.core.frame import Frame
+from edge_classifier.core.quantization import Quantization, TensorSpec
+from edge_classifier.engine.runtime import load_runtime, native_messages
+from edge_classifier.engine.tflite import TfliteEngine
+from edge_classifier.errors import ModelError
+from edge_classifier.files import cannot_write, replacing
+from edge_classifier.modelfile.bundle import CARD_FILE, CONTRACT_FILE, LABELS_FILE, append_bundle
+from edge_classifier.training.export import flatbuffer
+from edge_classifier.training.export.flatbuffer import Ranges, activation_names
+from edge_classifier.training.quantize.qat import INPUT_RANGE, activation_quantizers
+from edge_classifier.vision.preprocess import Preprocessor
+
+Reals = NDArray[np.float32]
+INPUT_QUANTIZATION = Quantization(1 / 128, 0)
+
+_SIGNATURE, _ARGUMENT = "serving_default", "args_0"
+_INTEGERS = {"int8", "int32"}
+# What the converter's and the quantizer's libraries say: those of TFLite, of Abseil's log and
+# torch's own after it, and what torchao says of kernels for other processors.
+_TOOLS_LINE = re.compile(r"(INFO|WARNING|ERROR): |[IWE]\d{4} |Failed to load .*torchao")
+
+
+class _Probabilities(nn.Module):
+    """A network as the device wants it: pixels last in, softmax inside."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(1, H, W, 3) to probabilities (1, classes). The converter absorbs the permutation."""
+        return torch.softmax(self.network(x.permute(0, 3, 1, 2)), 1)
+
+
+def convert(network: nn.Module, contract: Contract) -> bytes:
+    """A float .tflite of fixed shape: (1, height, width, 3) to probabilities (1, classes).
+
+    ``network`` maps (N, 3, H, W) to logits (N, classes). Batch norm is folded on the way.
+    """
+    example = torch.zeros(1, contract.height, contract.width, 3)
+    with _quiet_tools():
+        import litert_torch  # Late: it takes seconds, and only this function needs it.
+
+        litert_torch.config.show_progress = False
+        model: Any = litert_torch.convert(_Probabilities(network).eval(), (example,))
+        return bytes(model.model_content())
+
+
+def sharpen(network: nn.Module, temperature: float) -> nn.Module:
+    """A copy whose logits are divided by ``temperature``: its probabilities are calibrated.
+
+    ``network`` may have learned ranges; that of the logits is divided as well. Only scales change
+    in the int8 file, not what it stores. Guo et al., "On Calibration of Modern Neural Networks",
+    2017, section 4.2.
+    """
+    sharpened = copy.deepcopy(network)
+    last = [module for module in sharpened.modules() if isinstance(module, nn.Linear)][-1]
+    quantizers = activation_quantizers(sharpened)[-1:]
+    limits = (limit for quantizer in quantizers for limit in (quantizer.low, quantizer.high))
+    with torch.no_grad():
+        for values in (*last.parameters(), *limits):
+            values.div_(temperature)
+    return sharpened
+
+
+def real_inputs(frames: Iterable[Frame], contract: Contract) -> Iterator[Reals]:
+    """Each frame as the network sees it: float32 of shape (1, height, width, 3)."""
+    shape = (1, contract.height, contract.width, 3)
+    tensor = np.empty(shape, np.float32)
+    spec = TensorSpec("", shape, np.dtype(np.float32))
+    preprocessor = Preprocessor(contract, spec, tensor[0])
+    for frame in frames:
+        preprocessor.write(frame)
+        yield tensor.copy()
+
+
+def calibrate(model: bytes, inputs: Iterable[Reals]) -> Ranges:
+    """The range of each activation of the float ``model`` over ``inputs``, by minimum and maximum.
+
+    litert-quantizer's own default, a moving average, cuts off the extremes.
+    """
+    data = [{_ARGUMENT: tensor} for tensor in inputs]
+    with _quiet_tools():
+        counting = calibrator.Calibrator(
+            model,
+            mode=calibrator.CalibrationMode.CALIBRATION_PROFILER_BASED,
+            qsv_update_func=qsv_utils.min_max_update,
+        )
+        counting.calibrate({_SIGNATURE: data}, _recipe())
+    return {
+        name: (_outward(float(np.min(seen["min"]))), _outward(float(np.max(seen["max"]))))
+        for name, seen in counting.get_model_qsvs().items()
+    }
+
+
+def _outward(extreme: float) -> float:
+    """The next number away from zero with eight significant bits.
+
+    Float kernels differ in their last bits from processor to processor; the file need not.
+    """
+    mantissa, exponent = math.frexp(extreme)
+    return math.copysign(math.ceil(abs(mantissa) * 256) / 256, extreme) * 2.0**exponent
+
+
+def quantize(model: bytes, ranges: Ranges) -> bytes:
+    """The float ``model`` in int8, given the ``ranges`` of all ``activation_names``.
+
+    The input's range is always INPUT_RANGE. Weights lie inside the flatbuffer, which
+    litert-quantizer leaves to offsets that other readers do not follow.
+    """
+    fixed = {**ranges, activation_names(model)[0]: INPUT_RANGE}
+    statistics = {
+        name: {"min": np.full((1, 1, 1, 1), low), "max": np.full((1, 1, 1, 1), high)}
+        for name, (low, high) in fixed.items()
+    }
+    worker = quantizer.Quantizer(model, _recipe().get_quantization_recipe())
+    # Biases that do not fit are mended below.
+    with _quiet_tools(), np.errstate(invalid="ignore"):
+        result = worker.quantize(statistics, enable_progress_report=False)
+    quantized = flatbuffer.read(bytes(result.quantized_model))
+    flatbuffer.fit_biases(quantized, flatbuffer.read(model))
+    flatbuffer.raise_versions(quantized)
+    flatbuffer.shorten_names(quantized)
+    return flatbuffer.write(quantized)
+
+
+def pack(model: bytes, path: Path, contract: Contract, card: str) -> None:
+    """Write ``model`` with contract, labels and model card; whole and checked, or not at all.
+
+    Raises ModelError for a model that has ``problems``, OutputError.
+    """
+    labels = "".join(f"{label}\n" for label in contract.labels)
+    members = {CONTRACT_FILE: contract.to_json(), LABELS_FILE: labels, CARD_FILE: card}
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        with replacing(path, beside=unfinished) as file:
+            file.write(model)
+            file.flush()
+            append_bundle(unfinished, members)
+            if wrong := problems(unfinished):
+                raise ModelError(str(path), f"is not written: {'; '.join(wrong)}")
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def problems(path: Path) -> list[str]:
+    """What keeps the file at ``path`` from being the all-int8 classifier it ought to be."""
+    engine = TfliteEngine(path, load_runtime())
+    operators = engine.operators()
+    wrong = [
+        f"{operator.name} uses {', '.join(sorted(set(operator.dtypes) - _INTEGERS))}"
+        for operator in operators
+        if set(operator.dtypes) - _INTEGERS
+    ]
+    if any(operator.name == "TRANSPOSE" for operator in operators):
+        wrong.append("a TRANSPOSE is left: the network does not run with channels last")
+    if engine.input.quantization != INPUT_QUANTIZATION:
+        wrong.append(f"the input is {engine.input.quantization}, not {INPUT_QUANTIZATION}")
+    if engine.output.dtype != np.int8 or engine.last_operator() != "SOFTMAX":
+        wrong.append("the output is not an int8 softmax")
+    return wrong
+
+
+@contextmanager
+def _quiet_tools() -> Iterator[None]:
+    """Keep from standard error what converter and quantizer say of their own work."""
+    with native_messages(_TOOLS_LINE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
+        warnings.filterwarnings("ignore", ".*preserve_all_tensors", UserWarning)
+        yield
+
+
+def _recipe() -> Any:
+    """Static int8. The last layer per tensor: the Edge TPU takes no other fully connected."""
+    manager = recipe_manager.RecipeManager()
+    operators = qtyping.TFLOperationName
+    manager.add_static_config(".*", operators.ALL_SUPPORTED, 8, 8)
+    manager.add_static_config(
+        ".*",
+        operators.FULLY_CONNECTED,
+        8,
+        8,
+        weight_granularity=qtyping.QuantGranularity.TENSORWISE,
+    )
+    return manager

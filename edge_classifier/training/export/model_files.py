@@ -1,0 +1,154 @@
+"""From a trained network to model files: exported, calibrated, with labels and card inside."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_classifier.evaluation.calibration import (
+    Reliability,
+    fit_temperature,
+    reliability,
+    tempered,
+)
+from edge_classifier.evaluation.measures import Share, wilson
+from edge_classifier.training import networks
+from edge_classifier.training.export import convert
+from edge_classifier.training.export.flatbuffer import ranges_by_name
+from edge_classifier.training.quantize.qat import fold, learned_ranges, strip
+from edge_classifier.training.run_folder import MODEL_FILE, PTQ_FILE
+from edge_classifier.training.train.loop import compute
+from edge_classifier.training.train.stages import Job, Trained
+
+_BATCH = 32
+# Held-out pictures from which on a temperature is fitted: of ten, two errors more or less would
+# halve it or double it.
+_ENOUGH = 50
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """What a network in torch says of the held-out pictures."""
+
+    # (N, C).
+    logits: NDArray[np.float32]
+    truth: NDArray[np.int64]
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """(N,)."""
+        return np.asarray(self.logits.argmax(axis=1), np.int64)
+
+    @property
+    def share(self) -> Share:
+        """How often it is right."""
+        return Share(int((self.predicted == self.truth).sum()), len(self.truth))
+
+    @property
+    def reliability(self) -> Reliability:
+        """What its scores are worth as they are."""
+        confidence = tempered(self.logits, 1.0).max(axis=1)
+        return reliability(confidence, self.predicted == self.truth)
+
+
+class HeldOutPredictions(NamedTuple):
+    """Of the networks that the files come from."""
+
+    as_float: Predictions
+    # As int8 rounds; None: not trained for that.
+    rounded: Predictions | None
+
+    @property
+    def last(self) -> Predictions:
+        """Of the network that the model is made from."""
+        return self.rounded or self.as_float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """The files."""
+
+    model: Path
+    # The float network, quantized after training: shows what training for int8 is worth.
+    ptq: Path
+    # By which the logits are divided in both.
+    temperature: float
+
+
+def predict_held_out(job: Job, trained: Trained) -> HeldOutPredictions:
+    """What the networks say of the held-out pictures; all processes together."""
+    as_float = Predictions(*compute(trained.network, job.held, _BATCH, job.options))
+    if trained.prepared is None:
+        return HeldOutPredictions(as_float, None)
+    return HeldOutPredictions(
+        as_float, Predictions(*compute(trained.prepared, job.held, _BATCH, job.options))
+    )
+
+
+def write_model_files(
+    job: Job, trained: Trained, predictions: HeldOutPredictions, folder: Path
+) -> ModelFiles:
+    """Write ``model.tflite`` and ``ptq.tflite`` into ``folder``, each whole or not at all.
+
+    Raises ModelError, OutputError, PictureError.
+    """
+    last, temperature = predictions.last, 1.0
+    if job.settings.scores.calibrate and len(last.truth) >= _ENOUGH:
+        temperature = fit_temperature(last.logits, last.truth)
+    elif job.settings.scores.calibrate:
+        job.log(f"scores stay as they are: {len(last.truth)} pictures are too few to tell better")
+    text = card(job, last.share, temperature)
+    model, ptq = folder / MODEL_FILE, folder / PTQ_FILE
+    original = convert.convert(convert.sharpen(fold(trained.network), temperature), job.contract)
+    ranges = convert.calibrate(original, _calibration_inputs(job))
+    quantized = convert.quantize(original, ranges)
+    convert.pack(quantized, ptq, job.contract, text)
+    if trained.prepared:
+        # It was trained to be rounded, and learned its ranges then.
+        prepared = convert.sharpen(trained.prepared, temperature)
+        original = convert.convert(strip(prepared), job.contract)
+        ranges = ranges_by_name(original, learned_ranges(prepared))
+        quantized = convert.quantize(original, ranges)
+    convert.pack(quantized, model, job.contract, text)
+    return ModelFiles(model, ptq, temperature)
+
+
+def _calibration_inputs(job: Job) -> Iterator[convert.Reals]:
+    """Some of the pictures to learn from, as the network sees them: (1, height, width, 3) each."""
+    pictures = job.plain
+    order = np.random.default_rng(job.settings.seed).permutation(len(pictures))
+    for index in order[: job.settings.quantize.calibration].tolist():
+        pixels, _ = pictures.plain(index)
+        yield np.asarray((pixels[None].astype(np.float32) - 128) / 128, np.float32)
+
+
+def card(job: Job, share: Share, temperature: float) -> str:
+    """Markdown. ``share`` is how often the rounded network is right on held-out pictures."""
+    network, material = job.settings.network, job.material
+    learned = Counter(sample.label for sample in material.learn.samples)
+    held = Counter(sample.label for sample in material.held.samples)
+    low, high = wilson(share.hits, share.count)
+    interval = f"{100 * low:.1f} to {100 * high:.1f} %, 95 % interval"
+    counts = [
+        f"  - {label}: {learned[number]} and {held[number]}"
+        for number, label in enumerate(material.labels)
+    ]
+    how = "as the network gives them" if temperature == 1.0 else "calibrated"
+    text = f"""\
+# {material.learn.root.resolve().name}, {network.name}, int8
+
+Says which of {len(material.labels)} labels a picture shows. Input {network.size} x {network.size}
+RGB, int8 (pixel - 128); output probabilities, int8. contract.json says how to crop and resize.
+
+- Right on {share.hits} of {share.count} held-out pictures ({interval}).
+  They also chose the best epoch: other pictures of the same kind may be a little harder.
+- Scores are {how}: a temperature of {temperature:.3f}.
+- Data: SHA-256 {material.fingerprint}; seed {job.settings.seed}.
+- Licence of the pictures: ask where they come from.
+- Pictures learned from and held out, by label:
+"""
+    return text + "\n".join(counts) + "\n" + networks.provenance(network)

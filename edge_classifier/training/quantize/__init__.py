@@ -1,0 +1,1 @@
+"""Training with the rounding that int8 does."""

@@ -1,0 +1,48 @@
+"""Would more pictures help? A head, trained with ever more of them."""
+
+import copy
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from edge_classifier.evaluation.contents import CurvePoint
+from edge_classifier.evaluation.measures import Share
+from edge_classifier.training import networks
+from edge_classifier.training.data.examples import FeatureExamples
+from edge_classifier.training.train.loop import fit
+from edge_classifier.training.train.plan import best_of
+from edge_classifier.training.train.stages import Job, features, head_plan
+
+PARTS = (0.1, 0.25, 0.5, 1.0)
+
+
+def learning_curve(job: Job) -> tuple[CurvePoint, ...]:
+    """Accuracy of a head on features of the first weights, learned from each of ``PARTS``.
+
+    Fine-tuning anew for each part would take as many times as long; how the head's curve rises
+    at its end says as much. Raises what building and ``fit`` raise.
+    """
+    network = networks.build(job.settings.network, len(job.material.labels), seed=job.settings.seed)
+    learn, held = features(job, network)
+    values, labels = learn.computed
+    points = []
+    for part in PARTS:
+        drawn = _drawn(job, part)
+        some = FeatureExamples(values[drawn], labels[drawn])
+        job.log(f"learning curve: the head on {len(some)} pictures")
+        folder = job.options.folder / "learning-curve" / f"{part:g}"
+        options = replace(job.options, folder=folder, resume=False)
+        history = fit(copy.deepcopy(network.classifier), head_plan(job), some, held, options)
+        hits = round(best_of(history).held_accuracy * len(held))
+        points.append(CurvePoint(part, len(some), Share(hits, len(held))))
+    return tuple(points)
+
+
+def _drawn(job: Job, part: float) -> list[int]:
+    """Indexes of this part of each class's pictures, drawn by the seed: smaller in larger parts."""
+    labels = np.array([sample.label for sample in job.material.learn.samples])
+    random = np.random.default_rng(job.settings.seed)
+    shuffled = (random.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels))
+    chosen = [indexes[: math.ceil(part * len(indexes))] for indexes in shuffled]
+    return sorted(np.concatenate(chosen).tolist())

@@ -1,0 +1,130 @@
+"""The report of a run: what was delivered, measured as the device runs it."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from edge_classifier.assembly import LoadedModel, ModelChoice, load_model
+from edge_classifier.core.frame import Frame
+from edge_classifier.dataset.folder import Dataset
+from edge_classifier.evaluation.contents import CurvePoint, ReportData, Stage
+from edge_classifier.evaluation.latency import interleaved
+from edge_classifier.evaluation.measures import Share
+from edge_classifier.evaluation.score import ScoredSamples, score_samples
+from edge_classifier.training import load_settings as configuration
+from edge_classifier.training import run_folder as run
+from edge_classifier.training.data.examples import PictureExamples
+from edge_classifier.training.export import edgetpu
+from edge_classifier.training.export.model_files import HeldOutPredictions, ModelFiles, Predictions
+from edge_classifier.training.train.plan import History
+from edge_classifier.training.train.stages import Job
+from edge_classifier.vision.draw import ContactSheet, save
+from edge_classifier.vision.preprocess import Pixels
+
+AUGMENTATION_FILE = "augmentation.jpg"
+# From so many pictures on a contact sheet has small tiles, which do here.
+_MANY = 101
+
+
+def summarize(
+    job: Job,
+    history: History,
+    predictions: HeldOutPredictions,
+    files: ModelFiles,
+    curve: Sequence[CurvePoint],
+    folder: Path,
+) -> ReportData:
+    """Measure the files on the held-out pictures. Raises OutputError, as ``score_samples`` does."""
+    settings, material = job.settings, job.material
+    model = _load(files.model)
+    default = load_model(ModelChoice(delegate="cpu"))
+    scored = score_samples(model, material.held)
+    rounded = predictions.rounded
+    picture = folder / AUGMENTATION_FILE
+    save(augmentation_picture(job.varied), picture)
+    return ReportData(
+        title=f"{settings.network.name} on {material.learn.root.resolve().name}",
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        scored=scored,
+        wanted_precision=settings.scores.precision,
+        chosen_on=True,
+        stages=_stages(predictions, files, scored, material.held),
+        agreement=_agreement(scored, rounded, material.held) if rounded else None,
+        before=predictions.last.reliability,
+        temperature=files.temperature,
+        history=history,
+        latency=interleaved(model.engine, default.engine, default.name),
+        edgetpu=edgetpu.compiled_or_checked(files.model, folder),
+        learning_curve=tuple(curve),
+        augmentation=picture,
+        findings=tuple(material.findings.lines()),
+        settings=configuration.as_toml(settings),
+        versions=run.versions(),
+        seed=settings.seed,
+        fingerprint=material.fingerprint,
+    )
+
+
+def _load(path: Path) -> LoadedModel:
+    return load_model(ModelChoice(str(path), "cpu"))
+
+
+def _stages(
+    predictions: HeldOutPredictions, files: ModelFiles, scored: ScoredSamples, held: Dataset
+) -> tuple[Stage, ...]:
+    as_float, file = Stage("float", predictions.as_float.share), Stage("int8", _share(scored))
+    if predictions.rounded is None:
+        return as_float, file
+    rounded = Stage("QAT", predictions.rounded.share, "in torch, rounded as int8 rounds")
+    after = score_samples(_load(files.ptq), held)
+    ptq = Stage("PTQ", _share(after), "the float network, quantized after training")
+    return as_float, rounded, file, ptq
+
+
+def _share(scored: ScoredSamples) -> Share:
+    return Share(int((scored.predicted == scored.truth).sum()), len(scored.truth))
+
+
+def _agreement(scored: ScoredSamples, rounded: Predictions, held: Dataset) -> Share:
+    """To how many pictures the file and the network that it comes from give the same label."""
+    paths = (sample.path for sample in held.samples)
+    said = dict(zip(paths, rounded.predicted.tolist(), strict=True))
+    pairs = zip(scored.paths, scored.predicted.tolist(), strict=True)
+    return Share(sum(said[path] == label for path, label in pairs), len(scored.paths))
+
+
+def augmentation_picture(examples: PictureExamples, rows: int = 10, variants: int = 7) -> Pixels:
+    """A sheet, BGR: each row a picture as the device sees it, then as training's first epochs do.
+
+    The pictures are spread evenly over ``examples``. Raises PictureError.
+    """
+    rows = min(rows, len(examples))
+    places = np.linspace(0, len(examples) - 1, rows, dtype=int).tolist()
+    return np.vstack([_row(examples, place, variants) for place in places])
+
+
+def _row(examples: PictureExamples, index: int, variants: int) -> Pixels:
+    sample = examples.samples[index]
+    label = examples.contract.labels[sample.label]
+    tiles = [_tile(examples.plain(index)[0], label, sample.path.name)]
+    for epoch in range(variants):
+        varied, truth = examples[epoch, index]
+        name = _truth_text(truth, examples.contract.labels)
+        tiles.append(_tile(varied.numpy(), f"epoch {epoch + 1}", name))
+    return np.hstack(tiles)
+
+
+def _truth_text(truth: int | Tensor, labels: Sequence[str]) -> str:
+    if isinstance(truth, int):
+        return labels[truth]
+    shares = zip(labels, truth.tolist(), strict=True)
+    return ", ".join(f"{label} {share:.0%}" for label, share in shares if share >= 0.005)
+
+
+def _tile(pixels: Pixels, caption: str, name: str) -> Pixels:
+    sheet = ContactSheet(_MANY)
+    sheet.add(Frame(pixels), name, caption)
+    return sheet.render()

@@ -1,0 +1,241 @@
+"""The three stages of training, each on what the one before it left: head, fine-tune, quantize."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from edge_classifier.core.contract import Contract
+from edge_classifier.training import networks
+from edge_classifier.training.data.examples import (
+    Example,
+    FeatureExamples,
+    Key,
+    PictureExamples,
+    network_input,
+)
+from edge_classifier.training.data.material import Material
+from edge_classifier.training.networks.base import Convnet
+from edge_classifier.training.quantize.qat import fold, freeze_ranges, observe_only, prepare
+from edge_classifier.training.run_folder import signature
+from edge_classifier.training.settings import TrainingSettings
+from edge_classifier.training.train.loop import compute, fit
+from edge_classifier.training.train.plan import History, Plan, RunOptions, Stage, best_of
+
+Log = Callable[[str], None]
+# Pictures; more take memory and no less time.
+_COMPUTED_AT_ONCE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What every stage works with."""
+
+    settings: TrainingSettings
+    material: Material
+    options: RunOptions
+    # Told what begins.
+    log: Log = field(repr=False)
+
+    @property
+    def contract(self) -> Contract:
+        """How pictures enter the network."""
+        return self.material.contract(self.settings.network)
+
+    @property
+    def held(self) -> PictureExamples:
+        """What is measured on, as the device will see it."""
+        return PictureExamples(self.material.held.samples, self.contract)
+
+    @property
+    def varied(self) -> PictureExamples:
+        """What is learned from, each time a little different."""
+        return PictureExamples(
+            self.material.learn.samples,
+            self.contract,
+            self.settings.augment,
+            self.settings.seed,
+        )
+
+    @property
+    def plain(self) -> PictureExamples:
+        """What is learned from, as the device would see it."""
+        return PictureExamples(self.material.learn.samples, self.contract)
+
+    @property
+    def class_weights(self) -> tuple[float, ...] | None:
+        """What rare classes count."""
+        return self.material.class_weights() if self.settings.class_weights else None
+
+    def options_of(self, stage: Stage) -> RunOptions:
+        """Where the stage runs; its checkpoints are good for these data and settings only."""
+        mark = signature(stage, self.settings, self.material.fingerprint)
+        return replace(self.options, signature=mark)
+
+
+class Trained(NamedTuple):
+    """What training leaves."""
+
+    # In float.
+    network: Convnet
+    # The same as int8 computes it, with ranges; None: not trained for it.
+    prepared: nn.Module | None
+    history: History
+
+
+class Features(FeatureExamples):
+    """Features of pictures, computed when they are first wanted.
+
+    ``fit`` wants them before its first step, and not at all for a stage that has ended.
+    """
+
+    def __init__(self, network: Convnet, pictures: PictureExamples, options: RunOptions) -> None:
+        self._network, self._pictures, self._options = network, pictures, options
+        self.problems = []
+
+    @cached_property
+    def computed(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """All of them (N, F), and the labels (N,)."""
+        head, self._network.classifier = self._network.classifier, nn.Identity()
+        try:
+            return compute(self._network, self._pictures, _COMPUTED_AT_ONCE, self._options)
+        finally:
+            self._network.classifier = head
+
+    @cached_property
+    def _all(self) -> FeatureExamples:
+        return FeatureExamples(*self.computed)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __getitem__(self, key: Key, /) -> Example:
+        return self._all[key]
+
+
+def train(job: Job) -> Trained:
+    """All stages, each from where it was left. Raises what building and ``fit`` raise."""
+    network = networks.build(
+        job.settings.network, len(job.material.labels), seed=job.settings.seed, log=job.log
+    )
+    history = train_head(job, network)
+    if job.settings.finetune.batch_norm == "frozen":
+        # It computes the same, and a processor trains it half as fast again.
+        network = fold(network)
+        network.requires_grad_(True)
+    history += finetune(job, network, history)
+    if not job.settings.quantize.epochs:
+        return Trained(network, None, history)
+    prepared, quantizing = quantize(job, network)
+    return Trained(network, prepared, history + quantizing)
+
+
+def train_head(job: Job, network: Convnet) -> History:
+    """The head alone, on features of plain pictures."""
+    job.log("head: features of all pictures, then the head on them")
+    learn, held = features(job, network)
+    return fit(network.classifier, head_plan(job), learn, held, job.options_of("head"))
+
+
+def features(job: Job, network: Convnet) -> tuple[Features, Features]:
+    """Of what is learned from and of what is measured on."""
+    return Features(network, job.plain, job.options), Features(network, job.held, job.options)
+
+
+def head_plan(job: Job) -> Plan:
+    """How a head learns from features."""
+    head = job.settings.head
+    return Plan(
+        stage="head",
+        epochs=head.epochs,
+        batch=head.batch,
+        rate=head.rate,
+        weight_decay=head.weight_decay,
+        patience=head.patience,
+        class_weights=job.class_weights,
+    )
+
+
+def finetune(job: Job, network: Convnet, before: History) -> History:
+    """The network with its head, on varied pictures.
+
+    Where that names fewer held-out pictures rightly than ``before``, the network stays as it was.
+    """
+    settings = job.settings.finetune
+    if not settings.epochs:
+        return ()
+    job.log(f"finetune: up to {settings.epochs} times all pictures")
+    _unfreeze(network, settings.unfreeze)
+    plan = Plan(
+        stage="finetune",
+        epochs=settings.epochs,
+        batch=settings.batch,
+        rate=settings.rate,
+        head_factor=settings.head_factor,
+        optimizer=settings.optimizer,
+        weight_decay=settings.weight_decay,
+        warm_up=settings.warm_up,
+        patience=settings.patience,
+        label_smoothing=settings.label_smoothing,
+        batch_norm=settings.batch_norm,
+        class_weights=job.class_weights,
+    )
+    untouched = copy.deepcopy(network.state_dict())
+    history = fit(network, plan, job.varied, job.held, job.options_of("finetune"))
+    if before and best_of(history).held_accuracy < best_of(before).held_accuracy:
+        network.load_state_dict(untouched)
+        job.log("finetune: made it worse, so the network stays as it was; try a lower rate")
+    return history
+
+
+def _unfreeze(network: Convnet, count: int) -> None:
+    """Train the last ``count`` blocks (-1: all) and the head."""
+    blocks = network.blocks()
+    trained = blocks if count < 0 else blocks[len(blocks) - min(count, len(blocks)) :]
+    for block in blocks:
+        block.requires_grad_(block in trained)
+
+
+def quantize(job: Job, network: Convnet) -> tuple[nn.Module, History]:
+    """A copy of ``network`` that rounds as int8 does, trained to put up with it."""
+    settings = job.settings.quantize
+    job.log(f"quantize: {settings.epochs} times all pictures, rounded as int8 rounds")
+    prepared = prepare(fold(network))
+    prepared.requires_grad_(True)
+    _observe(job, prepared)
+
+    def freeze(done: float) -> None:
+        if done >= settings.freeze_at:
+            freeze_ranges(prepared)
+
+    plan = Plan(
+        stage="quantize",
+        epochs=settings.epochs,
+        batch=settings.batch,
+        rate=settings.rate,
+        class_weights=job.class_weights,
+        on_step=freeze,
+    )
+    return prepared, fit(prepared, plan, job.varied, job.held, job.options_of("quantize"))
+
+
+def _observe(job: Job, prepared: nn.Module) -> None:
+    """Let the quantizers see some pictures before anything is rounded.
+
+    Every process shows the same ones, so that all learn the same ranges.
+    """
+    pictures = job.varied
+    order = np.random.default_rng(job.settings.seed).permutation(len(pictures))
+    chosen = order[: job.settings.quantize.observe].tolist()
+    observe_only(prepared, True)
+    with torch.inference_mode():
+        for start in range(0, len(chosen), _COMPUTED_AT_ONCE):
+            shown = [pictures[0, index][0] for index in chosen[start : start + _COMPUTED_AT_ONCE]]
+            prepared(network_input(torch.stack(shown)))
+    observe_only(prepared, False)

@@ -1,0 +1,419 @@
+"""docs/web.md: its commands work, its proxies let the page through, its tables are true."""
+
+import argparse
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from edge_classifier import samples
+from edge_classifier.cli.main import COMMANDS, build_parser, load_command
+from edge_classifier.web import configuration
+from edge_classifier.web import startup as start
+from edge_classifier.web.classify.upload_limits import request_limit
+from edge_classifier.web.models import Record
+from edge_classifier.web.records.exports import FIELDS
+from edge_classifier.web.review import datasets
+from edge_classifier.web.settings import WebSettings
+from tests.conftest import REPOSITORY
+from tests.mosquitto import HOST, Broker, free_port, password_file
+from tests.waiting import eventually
+from tests.web import making
+from tests.web.recording import Sender
+from tests.web.serving import PASSWORD, Page, hidden_token, web
+
+PAGE = (REPOSITORY / "docs" / "web.md").read_text("utf-8")
+REVIEW = REPOSITORY / "edge_classifier/web/review/templates/review/review.html"
+# By which browsers reach the page in the examples.
+NAME = "pi.example.org"
+# Where the page is, in the examples.
+INSIDE = "127.0.0.1:8090"
+BODY_MB = 101
+ROLES = ("visitor", "viewer", "reviewer", "administrator")
+
+
+def blocks(kind: str) -> list[str]:
+    """All blocks of code of this kind, without what indents them in a list."""
+    found = re.findall(rf"^( *)```{kind}\n(.*?)^ *```$", PAGE, re.MULTILINE | re.DOTALL)
+    return [re.sub(rf"^{indent}", "", text, flags=re.MULTILINE) for indent, text in found]
+
+
+def block(kind: str, word: str) -> str:
+    """The one of this kind with ``word`` in it."""
+    (found,) = (text for text in blocks(kind) if word in text)
+    return found
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The cells of the first table below a heading."""
+    below = re.split(rf"^#+ {heading}$", PAGE, flags=re.MULTILINE)[1]
+    table = re.search(r"(?:^\|.*\|\n)+", below, re.MULTILINE)
+    assert table
+    return [
+        [cell.strip() for cell in line.strip("|").split(" | ")]
+        for line in table.group().splitlines()[2:]
+    ]
+
+
+def shell(command: str, folder: Path) -> str:
+    """What ``command`` prints, with this interpreter's programs first."""
+    done = subprocess.run(
+        ["sh", "-euc", f'PATH="{Path(sys.executable).parent}:$PATH"\n{command}'],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def installed(program: str, package: str) -> str:
+    """Its path; skips the test where there is none."""
+    found = shutil.which(program, path="/usr/bin:/usr/sbin:/usr/local/bin:/usr/local/sbin")
+    if not found:
+        pytest.skip(f"{program} is not installed (apt install {package})")
+    return found
+
+
+# Settings and options
+
+
+@pytest.mark.parametrize("example", blocks("toml"))
+def test_settings_of_the_page_are_valid(example: str, tmp_path: Path) -> None:
+    (tmp_path / "web.toml").write_text(example, "utf-8")
+    configuration.load(tmp_path / "web.toml", (), {})
+
+
+def of_setting(key: str) -> Any:
+    value: Any = WebSettings()
+    for name in key.split("."):
+        value = getattr(value, name)
+    return value
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("access.login_attempts", "Five wrong passwords"),
+        ("access.login_wait_minutes", "wait 15 minutes"),
+        ("access.session_days", "after 14 days"),
+        ("access.anonymous_uploads_per_hour", "30 an hour"),
+        ("access.uploads_per_hour", "2000 an hour"),
+        ("uploads.at_once", "up to 20 pictures"),
+        ("uploads.max_mb", "up to 20 MB"),
+        ("uploads.max_megapixels", "and 50 megapixels"),
+        ("uploads.keep_px", "most 1600"),
+        ("server.streams", "16 of these"),
+        ("server.port", ":8090"),
+    ],
+)
+def test_figure_of_the_page_is_the_default(key: str, said: str) -> None:
+    assert said in PAGE
+    assert f"{of_setting(key):g}" in said.replace("Five", "5")
+    assert key == "server.port" or f"`{key}`" in PAGE
+
+
+def test_retention_of_the_page_is_the_default() -> None:
+    below = PAGE.partition("**Retention.**")[2]
+    found = re.findall(r"^\| `(retention\.\w+)` \| (\d+) \|", below, re.MULTILINE)
+    assert [of_setting(key) for key, _ in found] == [float(value) for _, value in found]
+    assert len(found) == 3
+
+
+def test_settings_that_the_page_names_are_there() -> None:
+    tables = "server|access|uploads|classify|mqtt|record|retention|storage"
+    named = set(re.findall(rf"`((?:{tables})\.\w+)", PAGE))
+    assert len(named) > 15
+    for key in named:
+        of_setting(key)
+
+
+def commands() -> list[list[str]]:
+    """Every `edge-classify ...` that is to be typed in, or stands in a sentence, with options."""
+    code = "\n".join([*blocks(""), *blocks("sh"), *re.findall(r"`([^`\n]+)`", PAGE)])
+    found = re.findall(r"(?:^|[ /])edge-classify +(\w.*)$", code, re.MULTILINE)
+    return [shlex.split(line) for line in dict.fromkeys(found)]
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_commands_of_the_page_are_understood(words: list[str]) -> None:
+    name, *options = words
+    assert name in COMMANDS
+    parser: argparse.ArgumentParser = build_parser(name, load_command(name))
+    parser.parse_args(options)
+
+
+def test_commands_for_people_do_what_the_page_says(tmp_path: Path) -> None:
+    assert ["web", "createadmin", "anna"] in commands()
+    assert web(tmp_path, "createadmin", "anna", stdin=f"{PASSWORD}\n").returncode == 0
+    checked = web(tmp_path, "manage", "check", "--deploy")
+    assert "no issues" in checked.stdout, checked.stderr
+
+
+# Tables
+
+
+@pytest.mark.parametrize("address", sorted({row[1].strip("`") for row in rows("People")}))
+def test_roles_may_open_what_the_page_says(address: str, request: pytest.FixtureRequest) -> None:
+    here = [row[2:] for row in rows("People") if row[1] == f"`{address}`"]
+    for role, may in zip(ROLES, zip(*here, strict=True), strict=True):
+        client: Client = request.getfixturevalue(role)
+        status = client.get(address).status_code
+        # Several rows have one address: who may anything there may open it.
+        assert status in ((302, 403) if set(may) == {"no"} else (200,)), role
+
+
+def test_export_has_the_fields_that_the_page_says() -> None:
+    table = PAGE.partition("**Export.**")[2].partition("What there is not")[0]
+    names = [name for cell in re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE)
+             for name in re.findall(r"`(\w+)`", cell)]  # fmt: skip
+    assert names == list(FIELDS)
+
+
+def test_keys_of_the_page_are_those_of_the_review() -> None:
+    on_page = re.findall(r"<kbd>([^<]+)</kbd>", REVIEW.read_text("utf-8"))
+    told = [key for cells in rows("Review") for key in re.findall(r"<kbd>([^<]+)</kbd>", cells[0])]
+    assert set(told) == set(on_page)
+
+
+def test_limit_of_a_body_is_what_the_page_says() -> None:
+    assert request_limit(WebSettings().uploads) == BODY_MB * 1_000_000
+    assert f"max_size {BODY_MB}MB" in PAGE
+    assert f"client_max_body_size {BODY_MB}m;" in PAGE
+    assert f"{BODY_MB} MB fits" in PAGE
+
+
+def test_health_is_what_the_page_shows_and_its_files_are_in_the_table(tmp_path: Path) -> None:
+    settings = (f"mqtt.host={HOST}", f"mqtt.port={free_port()}")
+    with Page(tmp_path / "state", settings) as page:
+        command = block("sh", "healthz").replace(INSIDE, f"{HOST}:{page.port}")
+        answer = json.loads(shell(command, tmp_path))
+        found = {path.name for path in page.state.iterdir()} - {"said.txt"}
+    shown = json.loads(block("json", '"status"'))
+    assert answer.keys() == shown.keys()
+    for part in ("recorder", "live"):
+        assert answer[part].keys() == shown[part].keys()
+    told = {
+        name for cells in rows("Files") for name in re.findall(r"`([\w.-]+)/?`", " ".join(cells))
+    }
+    assert found <= told
+
+
+# Backups
+
+
+def test_database_is_copied_and_put_back_as_the_page_says(tmp_path: Path) -> None:
+    installed("sqlite3", "sqlite3")
+    assert web(tmp_path, "createadmin", "anna", stdin=f"{PASSWORD}\n").returncode == 0
+    shell(block("sh", ".backup"), tmp_path)
+    start.back_up(configuration.folders_of(WebSettings(state_folder=tmp_path), {}))
+    assert web(tmp_path, "createadmin", "bert", stdin=f"{PASSWORD}\n").returncode == 0
+    (tmp_path / "web.db-wal").touch()
+    shell(block("sh", "rm -f web.db-wal"), tmp_path)
+    assert "exists" in web(tmp_path, "createadmin", "anna", stdin=f"{PASSWORD}\n").stderr
+    assert web(tmp_path, "createadmin", "bert", stdin=f"{PASSWORD}\n").returncode == 0
+    (tmp_path / "copy.db").replace(tmp_path / "web.db")
+    assert "exists" in web(tmp_path, "createadmin", "anna", stdin=f"{PASSWORD}\n").stderr
+
+
+# From review to a better model
+
+
+def test_dataset_is_unpacked_and_checked_as_the_page_says(db: None, tmp_path: Path) -> None:
+    for number, picture in enumerate(sorted(samples.FOLDER.glob("*.jpg"))[:4]):
+        name = "pets" if number % 2 else "cups"
+        jpeg, truth = picture.read_bytes(), making.label(name)
+        making.upload("cat", picture=jpeg, verdict="corrected", truth=truth)
+    pieces = datasets.archive(Record.objects.filter(truth__isnull=False))
+    (tmp_path / "dataset-2026-11-22.zip").write_bytes(b"".join(pieces))
+    unpack, check, train = block("sh", "zipfile").splitlines()
+    said = shell(f"{unpack}\n{check}", tmp_path)
+    assert "cups" in said
+    assert "pets" in said
+    assert train.startswith("edge-classify train dataset")
+
+
+# Recording
+
+
+def test_access_list_of_the_page_lets_it_record(tmp_path: Path) -> None:
+    (tmp_path / "acl").write_text(f"topic write edge-classifier/#\n{blocks('acl')[0]}")
+    users = password_file(tmp_path, **{"edge-web": "secret"})
+    (tmp_path / "password").write_text("secret\n")
+    lines = ("allow_anonymous true", f"password_file {users}", f"acl_file {tmp_path / 'acl'}")
+    with Broker(tmp_path / "broker", lines) as broker, Sender(broker.port) as sender:
+        settings = (
+            *(f"mqtt.host={HOST}", f"mqtt.port={broker.port}", "mqtt.username=edge-web"),
+            f"mqtt.password_file={tmp_path / 'password'}",
+        )
+        with Page(tmp_path / "state", settings) as page:
+
+            def recorder() -> dict[str, Any]:
+                found: dict[str, Any] = json.loads(page.ask("/healthz").body)["recorder"]
+                return found
+
+            eventually(lambda: recorder()["ok"])
+            sender.events(1)
+            eventually(lambda: recorder()["recorded"] == 1)
+
+
+# Proxies
+
+
+class Browser:
+    """curl, which finds the page's name on this machine, and keeps cookies."""
+
+    def __init__(self, folder: Path, port: int, authority: Path) -> None:
+        self.address = f"https://{NAME}:{port}"
+        self._options = (
+            *("curl", "-sS", "--max-time", "60", "--cacert", str(authority)),
+            *("--resolve", f"{NAME}:{port}:127.0.0.1", "-b", "jar", "-c", "jar"),
+        )
+        self._folder = folder
+
+    def ask(self, path: str, *options: str) -> str:
+        """Headers and body."""
+        done = self._curl("-i", *options, f"{self.address}{path}")
+        assert done.returncode in (0, 28), done.stderr  # 28: a stream that goes on.
+        return done.stdout
+
+    def is_answered(self) -> bool:
+        """Whether the proxy is there, with its certificate."""
+        return self._curl("-o", "/dev/null", self.address).returncode == 0
+
+    def _curl(self, *options: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*self._options, *options],
+            cwd=self._folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def log_in(self) -> str:
+        """As the page's own form does."""
+        token = hidden_token(self.ask("/login"))
+        form = {"csrfmiddlewaretoken": token, "username": "anna", "password": PASSWORD}
+        fields = [
+            part for key, value in form.items() for part in ("--data-urlencode", f"{key}={value}")
+        ]
+        return self.ask("/login", "-e", f"{self.address}/login", *fields)
+
+
+@contextmanager
+def running(command: list[str], folder: Path, browser: Browser) -> Iterator[None]:
+    """A proxy, from when it answers until it is told to end."""
+    with (folder / "proxy.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+        try:
+            eventually(lambda: browser.is_answered() or process.poll() is not None, within_s=60)
+            assert process.poll() is None, (folder / "proxy.log").read_text()
+            yield
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+@pytest.fixture
+def behind(tmp_path: Path) -> Iterator[Page]:
+    """The page with the settings for a proxy, an administrator, and a broker that is not there."""
+    assert web(tmp_path / "state", "createadmin", "anna", stdin=f"{PASSWORD}\n").returncode == 0
+    (tmp_path / "web.toml").write_text(block("toml", "behind_tls"))
+    found = configuration.load(tmp_path / "web.toml", (), {}).server
+    settings = (
+        f"server.behind_tls={str(found.behind_tls).lower()}",
+        f"server.allowed_hosts={json.dumps(found.allowed_hosts)}",
+        *(f"mqtt.host={HOST}", f"mqtt.port={free_port()}"),
+    )
+    with Page(tmp_path / "state", settings) as page:
+        assert f"The page is at https://{NAME}/" in page.said
+        yield page
+
+
+def check_through(browser: Browser) -> None:
+    """What a browser does, and what it must get."""
+    logged_in = browser.log_in()
+    assert " 302" in logged_in.splitlines()[0]
+    assert re.search(r"(?i)set-cookie: sessionid=.*; Secure", logged_in)
+    assert "anna" in browser.ask("/history")
+    # Longer than a proxy would hold it back: what is sent must be there before the stream ends.
+    began = time.monotonic()
+    stream = browser.ask("/live/stream", "-N", "--max-time", "3")
+    assert "event: whole" in stream
+    assert time.monotonic() - began < 10
+    picture = f"pictures=@{samples.CAT}"
+    token = hidden_token(browser.ask("/"))
+    sent = browser.ask(
+        "/classify",
+        "-e",
+        f"{browser.address}/",
+        "-F",
+        picture,
+        "-F",
+        f"csrfmiddlewaretoken={token}",
+    )
+    assert re.search(r"(?i)location: /records/", sent)
+
+
+def test_page_behind_the_nginx_of_the_page_works(behind: Page, tmp_path: Path) -> None:
+    nginx = installed("nginx", "nginx-light")
+    shell(block("sh", "openssl req"), tmp_path)
+    port, plain = free_port(), free_port()
+    changes = {
+        "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
+        "listen 80": f"listen 127.0.0.1:{plain}",
+        "/etc/nginx/": f"{tmp_path}/",
+        INSIDE: f"127.0.0.1:{behind.port}",
+    }
+    example = block("nginx", "server_name")
+    for old, new in changes.items():
+        assert old in example
+        example = example.replace(old, new)
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    scratch = "".join(f"{kind}_temp_path {tmp_path}/{kind};" for kind in kinds)
+    (tmp_path / "nginx.conf").write_text(
+        f"user root; daemon off; pid {tmp_path}/nginx.pid; error_log stderr; events {{}}"
+        f" http {{ access_log off; {scratch} {example} }}"
+    )
+    command = [nginx, "-p", str(tmp_path), "-c", "nginx.conf", "-e", "stderr"]
+    checked = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
+    assert "test is successful" in checked.stderr, checked.stderr
+    browser = Browser(tmp_path, port, tmp_path / "edge-classifier.crt")
+    with running(command, tmp_path, browser):
+        check_through(browser)
+        there = shell(f"curl -si -H 'Host: {NAME}' http://127.0.0.1:{plain}/live", tmp_path)
+        assert f"Location: https://{NAME}/live" in there
+
+
+def test_page_behind_the_caddy_of_the_page_works(behind: Page, tmp_path: Path) -> None:
+    caddy = installed("caddy", "caddy")
+    port = free_port()
+    changes = {
+        f"{NAME} {{": f"{NAME}:{port} {{",
+        "# tls internal": "tls internal",
+        INSIDE: f"127.0.0.1:{behind.port}",
+    }
+    example = block("caddy", "reverse_proxy")
+    for old, new in changes.items():
+        assert old in example
+        example = example.replace(old, new)
+    (tmp_path / "Caddyfile").write_text(
+        "{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n"
+        f"\tstorage file_system {tmp_path}/caddy\n}}\n{example}"
+    )
+    command = [caddy, "run", "--adapter", "caddyfile", "--config", str(tmp_path / "Caddyfile")]
+    browser = Browser(tmp_path, port, tmp_path / "caddy/pki/authorities/local/root.crt")
+    with running(command, tmp_path, browser):
+        check_through(browser)
