@@ -512,7 +512,7 @@ def test_damaged_zip_in_the_model_is_refused(
 
 
 def test_zip_that_claims_to_span_disks_is_refused(bundled: Path) -> None:
-    """Python's own test for a zip raises on this one, where others give True or False."""
+    """Python's own test for a zip raises on this one, or says that it is none, as versions go."""
     data = bundled.read_bytes()
     end = data.rindex(b"PK\x05\x06")
     locator = struct.pack("<4sIQI", b"PK\x06\x07", 7, 0, 9)
