@@ -289,7 +289,7 @@ def test_score_samples_of_a_model_whose_scores_are_no_numbers_fails(
     assert data.count(eight) == 3
     path.write_bytes(data.replace(eight, np.float32(np.nan).tobytes()))
     model = load_model(ModelChoice(str(path)))
-    with pytest.raises(ModelError, match="no numbers"):
+    with pytest.raises(ModelError, match="not numbers"):
         score_samples(model, scan(colours))
 
 
