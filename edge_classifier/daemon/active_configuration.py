@@ -21,8 +21,7 @@ from edge_classifier.config.toml import as_tree
 from edge_classifier.daemon.active_model import ActiveModel, ModelFiles, load_active_model
 from edge_classifier.daemon.camera_pipeline import CameraOverride, DaemonOutputs
 from edge_classifier.daemon.cameras import Cameras
-from edge_classifier.decision.label_map import UnknownLabelsError
-from edge_classifier.decision.rules import rules_for
+from edge_classifier.decision.label_map import UnknownLabelsError, require_labels
 from edge_classifier.errors import ConfigurationError, EdgeClassifierError, UnavailableError
 from edge_classifier.mqtt.codec.device_payloads import info_payload
 
@@ -209,7 +208,7 @@ class ActiveConfiguration:
         Raises UnknownLabelsError for labels that the model does not have, and ConfigurationError.
         """
         for camera in settings.cameras.values():
-            rules_for(model.labels, camera.decision)
+            require_labels(model.labels, camera.decision)
         self._cameras.configure(settings, model)
         self._outputs.meters.set_cameras(settings.cameras)
         self._outputs.store.configure(settings.store)
@@ -251,6 +250,19 @@ class ActiveConfiguration:
 def camera_titles(settings: Settings) -> Mapping[str, str]:
     """What people call each camera."""
     return {name: camera.title or name for name, camera in settings.cameras.items()}
+
+
+def remembered_overrides(
+    remembered: Mapping[str, Any],
+) -> tuple[Mapping[str, CameraOverride], str]:
+    """What ``remember_overrides`` kept before the restart: each camera's, and the model."""
+    overrides = remembered.get("overrides", {})
+    # Key by key: another version may have kept others as well.
+    cameras = {
+        name: CameraOverride(kept.get("enabled"), kept.get("threshold"))
+        for name, kept in overrides.get("cameras", {}).items()
+    }
+    return cameras, overrides.get("model", "")
 
 
 def log_reload(outcome: Mapping[str, Any] | Exception) -> None:

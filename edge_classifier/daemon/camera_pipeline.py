@@ -150,7 +150,7 @@ class CameraPipeline:
         self.set_override(self.override)
         if not snapshots.enabled:
             # The broker would go on showing the last one to everybody, for ever.
-            self._outputs.publisher.put_snapshot(self.name, bytes)
+            self._outputs.publisher.clear_snapshot(self.name)
 
     def set_override(self, override: CameraOverride) -> None:
         """Take what was set over MQTT."""

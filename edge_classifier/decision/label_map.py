@@ -92,6 +92,11 @@ def label_map(labels: Sequence[str], decision: DecisionSettings) -> LabelMap:
     )
 
 
+def require_labels(labels: Sequence[str], decision: DecisionSettings) -> None:
+    """Raise UnknownLabelsError unless ``decision`` fits a model's ``labels``."""
+    label_map(labels, decision)
+
+
 def positions_of(wanted: str, labels: Sequence[str]) -> list[int]:
     """Every position of ``wanted`` in ``labels``: exactly, or else in whatever case."""
     exact = [index for index, label in enumerate(labels) if label == wanted]

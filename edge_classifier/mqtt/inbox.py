@@ -4,6 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from edge_classifier.core.events import LabelChange
 from edge_classifier.mqtt.connection import ConnectionEvent, ConnectionLost
@@ -13,10 +14,27 @@ _MAX_TASKS = 100
 # report a topic. Only a broken or hostile broker signals more in one turn of the publisher.
 _MAX_CONNECTION_EVENTS = 1_000
 
-# What a newer update must share to replace an older one: its kind, and a camera's or a key's name.
-UpdateKey = tuple[str, str]
 # To be called in the publisher's thread.
 Action = Callable[[], None]
+
+
+class UpdateKind(StrEnum):
+    """What an update is of."""
+
+    CAMERAS = "cameras"
+    HEALTH = "health"
+    HOME_ASSISTANT = "home assistant"
+    INFO = "info"
+    MODEL = "model"
+    REMEMBER = "remember"
+    # Takes a while: a JPEG is to be made.
+    SNAPSHOT = "snapshot"
+    STATE = "state"
+    STATS = "stats"
+
+
+# What a newer update must share to replace an older one: its kind, and a camera's or a key's name.
+UpdateKey = tuple[UpdateKind, str]
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ from edge_classifier.core.events import CameraState, LabelChange
 from edge_classifier.mqtt.codec.camera_payloads import Names
 from edge_classifier.mqtt.codec.json_fields import decoded_or_empty, encoded
 from edge_classifier.mqtt.connection import ConnectionOptions
-from edge_classifier.mqtt.inbox import PublisherInbox, UpdateKey
+from edge_classifier.mqtt.inbox import PublisherInbox, UpdateKey, UpdateKind
 from edge_classifier.mqtt.latest_messages import LatestMessages
 from edge_classifier.mqtt.message_writer import (
     MessageWriter,
@@ -28,7 +28,6 @@ from edge_classifier.mqtt.message_writer import (
 )
 from edge_classifier.mqtt.outbox import Outbox
 from edge_classifier.mqtt.publisher_thread import (
-    SNAPSHOT,
     PublisherStatus,
     PublisherThread,
 )
@@ -127,7 +126,7 @@ class Publisher:
 
     def follow_cameras(self, cameras: Mapping[str, str]) -> None:
         """The cameras that there are from now on, name to title; what is kept of others goes."""
-        self._put(("cameras", ""), partial(self._writer.follow_cameras, dict(cameras)))
+        self._put((UpdateKind.CAMERAS, ""), partial(self._writer.follow_cameras, dict(cameras)))
 
     def describe_model(
         self, labels: Sequence[str], name: Names, model: str, *, stats_s: float
@@ -137,36 +136,42 @@ class Publisher:
         ``stats_s``: seconds between statistics, which Home Assistant is not to take for lost.
         """
         described = ModelLabels(labels, name, model, stats_s)
-        self._put(("model", ""), partial(self._writer.describe_model, described))
+        self._put((UpdateKind.MODEL, ""), partial(self._writer.describe_model, described))
 
     def put_event(self, event: LabelChange, state: CameraState, jpeg: MakeJpeg | None) -> None:
         """A camera's label has become another."""
-        updates = {("state", state.camera): partial(self._writer.put_state, state)}
+        updates: dict[UpdateKey, Callable[[], None]] = {
+            (UpdateKind.STATE, state.camera): partial(self._writer.put_state, state)
+        }
         if jpeg:
             snapshot = partial(self._writer.put_snapshot, event.camera, jpeg)
-            updates[SNAPSHOT, event.camera] = snapshot
+            updates[UpdateKind.SNAPSHOT, event.camera] = snapshot
         self._inbox.put_updates(updates, event if self._enabled else None)
 
     def put_state(self, state: CameraState) -> None:
         """What a camera shows now, without an event."""
-        self._put(("state", state.camera), partial(self._writer.put_state, state))
+        self._put((UpdateKind.STATE, state.camera), partial(self._writer.put_state, state))
 
     def put_snapshot(self, camera: str, jpeg: MakeJpeg) -> None:
-        """A picture that was asked for. An empty one takes away what the broker keeps."""
-        self._put((SNAPSHOT, camera), partial(self._writer.put_snapshot, camera, jpeg))
+        """A picture that was asked for."""
+        self._put((UpdateKind.SNAPSHOT, camera), partial(self._writer.put_snapshot, camera, jpeg))
+
+    def clear_snapshot(self, camera: str) -> None:
+        """Take away the picture that the broker keeps."""
+        self.put_snapshot(camera, bytes)
 
     def put_camera_health(self, camera: str, *, online: bool, reason: str = "") -> None:
         """Whether a camera gives frames, and if not, why."""
         put = partial(self._writer.put_camera_health, camera, online=online, reason=reason)
-        self._put(("health", camera), put)
+        self._put((UpdateKind.HEALTH, camera), put)
 
     def put_stats(self, stats: Mapping[str, Any]) -> None:
         """Statistics."""
-        self._put(("stats", ""), partial(self._writer.put_stats, encoded(stats)))
+        self._put((UpdateKind.STATS, ""), partial(self._writer.put_stats, encoded(stats)))
 
     def put_info(self, info: Mapping[str, Any]) -> None:
         """Version, settings without secrets, labels."""
-        self._put(("info", ""), partial(self._writer.put_info, encoded(info)))
+        self._put((UpdateKind.INFO, ""), partial(self._writer.put_info, encoded(info)))
 
     def put_response(self, command: str, payload: Mapping[str, Any]) -> None:
         """Answer a request."""
@@ -177,7 +182,7 @@ class Publisher:
     def remember(self, key: str, value: Mapping[str, Any] | None) -> None:
         """Keep ``value`` through restarts; None forgets it."""
         text = None if value is None else json.dumps(value)
-        self._put(("remember", key), partial(self._outbox.remember, key, text))
+        self._put((UpdateKind.REMEMBER, key), partial(self._outbox.remember, key, text))
 
     def clear_outbox(self) -> None:
         """Forget the events that wait."""

@@ -21,7 +21,7 @@ from edge_classifier.mqtt.connection import (
     ReceivedMessage,
     SubscriptionRefused,
 )
-from edge_classifier.mqtt.inbox import Action, Batch, PublisherInbox
+from edge_classifier.mqtt.inbox import Action, Batch, PublisherInbox, UpdateKind
 from edge_classifier.mqtt.latest_messages import LatestMessages
 from edge_classifier.mqtt.message_writer import MessageWriter
 from edge_classifier.mqtt.outbox import Outbox
@@ -32,8 +32,6 @@ from edge_classifier.protocols import Clock
 
 _log = logging.getLogger(__name__)
 
-# The kind of those updates that take a while: a JPEG is to be made.
-SNAPSHOT = "snapshot"
 # Longest wait for something to come in.
 _TURN_S = 1.0
 _MAX_REQUEST_BYTES = 16_384
@@ -150,7 +148,7 @@ class PublisherThread:
         finally:
             # Making a picture takes a while; the event behind it is on its way by now.
             for (kind, camera), update in batch.updates.items():
-                if kind == SNAPSHOT:
+                if kind == UpdateKind.SNAPSHOT:
                     self._attempt(f"snapshot of {camera}", update)
         self._sender.send_due()
         if not self._mqtt.enabled:
@@ -170,7 +168,7 @@ class PublisherThread:
             if not self._attempt(type(event).__name__, partial(self._on_connection_event, event)):
                 self._reconnector.drop(_BUG)
         for (kind, name), update in batch.updates.items():
-            if kind != SNAPSHOT:
+            if kind != UpdateKind.SNAPSHOT:
                 self._attempt(f"{kind} {name}", update)
         for name, task in batch.tasks:
             self._attempt(name, task)
@@ -230,7 +228,7 @@ class PublisherThread:
         if topic == self._topics.home_assistant:
             # A retained one is old: everything goes out on connecting anyway.
             if payload == ONLINE.encode() and not retained:
-                self._inbox.put_updates({("home assistant", ""): self._renew_soon})
+                self._inbox.put_updates({(UpdateKind.HOME_ASSISTANT, ""): self._renew_soon})
             return
         command = self._topics.command_of(topic)
         if retained or command is None or len(payload) > _MAX_REQUEST_BYTES:

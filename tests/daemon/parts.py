@@ -114,6 +114,9 @@ class RecordingPublisher(Publisher):
     def put_snapshot(self, camera: str, jpeg: Callable[[], bytes | None]) -> None:
         self.pictures.append((camera, jpeg()))
 
+    def clear_snapshot(self, camera: str) -> None:
+        self.pictures.append((camera, b""))
+
     def put_camera_health(self, camera: str, *, online: bool, reason: str = "") -> None:
         self.calls.append("camera")
         self.health.append((camera, online, reason))
