@@ -1,8 +1,8 @@
 """Whatever ends a run in its middle, nothing half-written is left, and it goes on."""
 
 import json
-import shutil
 import re
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
