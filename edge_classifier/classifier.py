@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_classifier.core.contract import Contract
-from edge_classifier.core.frame import Frame, Prepared
+from edge_classifier.core.frame import Frame, PreprocessedFrame
 from edge_classifier.core.labels import display_names, unknown_name
 from edge_classifier.core.scores import Prediction, ScoreReader, name_predictions, top_k
 from edge_classifier.protocols import Clock, Engine
@@ -16,7 +16,7 @@ from edge_classifier.vision.preprocess import Preprocessor
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AnswerOptions:
     """How predictions are to be given."""
 
     top_k: int = 5
@@ -51,7 +51,7 @@ class Classifier:
         self,
         engine: Engine,
         contract: Contract,
-        answer: Answer = Answer(),
+        answer: AnswerOptions = AnswerOptions(),
         *,
         clock: Clock = time.perf_counter,
     ) -> None:
@@ -87,7 +87,7 @@ class Classifier:
         self._preprocessor.write(frame)
         return self._scored(1e3 * (self._clock() - started))
 
-    def score_prepared(self, prepared: Prepared) -> ScoredFrame:
+    def score_prepared(self, prepared: PreprocessedFrame) -> ScoredFrame:
         """The same for a frame that was prepared for this very network."""
         # numpy would let go of the interpreter's lock meanwhile, and the camera's thread, which has
         # just been told that its frame was taken, would get it before the network runs.

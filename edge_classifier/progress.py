@@ -26,7 +26,7 @@ class ProgressDisplay(Protocol):
     def advance(self, amount: int = 1) -> None:
         """``amount`` more of the work is done."""
 
-    def say(self, line: str) -> None:
+    def print_line(self, line: str) -> None:
         """Something that stays to be read."""
 
     def reach(self, done: int, total: int) -> None:
@@ -68,14 +68,16 @@ class LogProgress:
         if now - self._last >= _SILENCE_S:
             speed = (self._done - self._first) / (now - self._start)
             left_min = (self._total - self._done) / speed / 60 if speed else 0
-            self.say(f"{self._title}: {self._done / self._total:.0%}, {left_min:.0f} min left")
+            self.print_line(
+                f"{self._title}: {self._done / self._total:.0%}, {left_min:.0f} min left"
+            )
 
     def reach(self, done: int, total: int) -> None:
         """As ``advance``, of work whose amount is known late."""
         self._total = total or self._total
         self.advance(done - self._done)
 
-    def say(self, line: str) -> None:
+    def print_line(self, line: str) -> None:
         """Print ``line`` at once: a log is watched."""
         self._last = self._clock()
         print(line, file=sys.stderr, flush=True)
@@ -85,7 +87,7 @@ class _Silent:
     def advance(self, amount: int = 1) -> None:
         pass
 
-    def say(self, line: str) -> None:
+    def print_line(self, line: str) -> None:
         pass
 
     def reach(self, done: int, total: int) -> None:
@@ -135,7 +137,7 @@ class _Bar:
     def advance(self, amount: int = 1) -> None:
         self.bar.advance(self.task, amount)
 
-    def say(self, line: str) -> None:
+    def print_line(self, line: str) -> None:
         self.bar.console.print(line)
 
     def reach(self, done: int, total: int) -> None:

@@ -1,4 +1,4 @@
-"""The seams: what one part may ask of another. A fake for tests stands beside each real one."""
+"""What one part may ask of another; fakes are in ``tests/``."""
 
 from collections.abc import Callable
 from typing import Protocol

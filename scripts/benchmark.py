@@ -18,12 +18,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_classifier import samples
-from edge_classifier.assembly import LoadedModel, ModelChoice, load_model
-from edge_classifier.classifier import Answer, Classifier
+from edge_classifier.classifier import AnswerOptions, Classifier
 from edge_classifier.cli.bench import camera_frames
 from edge_classifier.cli.bench.daemon import TEN_LINES
 from edge_classifier.cli.bench.pipeline import measure
 from edge_classifier.core.contract import Interpolation
+from edge_classifier.model_loading import LoadedModel, ModelChoice, load_model
 from edge_classifier.vision.pictures import load_picture
 
 # A small process between this one and the measured one: Linux counts the memory of the process that
@@ -107,7 +107,7 @@ def frames_by_area() -> list[Row]:
     """The same with OpenCV's INTER_AREA, which the project's own resize replaces."""
     model = load_model(ModelChoice())
     slow = replace(model.resolved.contract, interpolation=Interpolation.AREA)
-    classifier = Classifier(model.engine, slow, Answer())
+    classifier = Classifier(model.engine, slow, AnswerOptions())
     reports = [measure(name, decode, classifier, 200) for name, decode in camera_frames()]
     return [Row(f"{r.frame} by INTER_AREA / bare invoke", r.ratio_to_bare_invoke) for r in reports]
 
@@ -133,9 +133,9 @@ def folder_of_pictures(folder: Path, rounds: int = 3) -> list[Row]:
 def accuracy_of_the_resize(folder: Path) -> Row:
     """Top-1 by the contract's own resize less that by INTER_AREA, in points."""
     model = load_model(ModelChoice())
-    own = model.classifier(Answer(top_k=1))
+    own = model.classifier(AnswerOptions(top_k=1))
     slow = replace(model.resolved.contract, interpolation=Interpolation.AREA)
-    area = Classifier(model.engine, slow, Answer(top_k=1))
+    area = Classifier(model.engine, slow, AnswerOptions(top_k=1))
     points = 100 * (top_1(own, folder, model) - top_1(area, folder, model))
     return Row("top-1 less that of INTER_AREA, points", points, -0.3, above=True)
 

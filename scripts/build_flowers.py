@@ -17,11 +17,11 @@ from pathlib import Path
 
 import cv2
 
-from edge_classifier.assembly import ModelChoice, load_model
-from edge_classifier.classifier import Answer
+from edge_classifier.classifier import AnswerOptions
 from edge_classifier.core.labels import UNKNOWN
 from edge_classifier.evaluation.latency import interleaved
 from edge_classifier.evaluation.measures import Share
+from edge_classifier.model_loading import ModelChoice, load_model
 from edge_classifier.modelfile.catalogue import sha256_of
 from edge_classifier.training import session
 from edge_classifier.training.run_folder import MODEL_FILE
@@ -81,7 +81,7 @@ def held_out_others(report: Path) -> set[str]:
 
 def show_false_accepts(model: Path, pictures: Iterable[str], title: str) -> None:
     """Print how many ``pictures`` of other things are taken for a flower."""
-    classifier = load_model(ModelChoice(str(model))).classifier(Answer(top_k=1))
+    classifier = load_model(ModelChoice(str(model))).classifier(AnswerOptions(top_k=1))
     found = [classifier.classify(load_picture(name).frame).predictions[0] for name in pictures]
     flowers = [one for one in found if one.label != UNKNOWN]
     for what, hits in {

@@ -16,9 +16,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge_classifier.assembly import ModelChoice, load_model
-from edge_classifier.classifier import Answer
+from edge_classifier.classifier import AnswerOptions
 from edge_classifier.core.frame import Frame
+from edge_classifier.model_loading import ModelChoice, load_model
 from edge_classifier.vision.pictures import load_picture
 from edge_classifier.vision.preprocess import Pixels
 
@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--model", default="", metavar="NAME|PATH")
     options = parser.parse_args()
     model = load_model(ModelChoice(options.model, "cpu"), threads=2)
-    classifier = model.classifier(Answer(top_k=1))
+    classifier = model.classifier(AnswerOptions(top_k=1))
     background = len(model.resolved.contract.labels) - 1000
     right = {(ratio, way): 0 for ratio in RATIOS for way in WAYS}
     with (options.folder / "labels.tsv").open(encoding="utf-8", newline="") as file:

@@ -56,7 +56,7 @@ def publisher(
 
 
 def _main(port: str, path: str, interval_s: str) -> None:
-    """Publish events until SIGTERM, going on where an earlier life was killed; print the last."""
+    """Publish events until SIGTERM, going on where the one before was killed; print the last."""
     ended: list[int] = []
     signal.signal(signal.SIGTERM, lambda *_: ended.append(1))
     made = publisher(int(port), Path(path))

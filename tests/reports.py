@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_classifier.evaluation.contents import ReportData
+from edge_classifier.evaluation.report_data import ReportData
 from edge_classifier.evaluation.score import ScoredSamples, Subject
 
 SUBJECT = Subject(

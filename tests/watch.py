@@ -19,7 +19,7 @@ PATIENT_S = 60.0
 
 
 class Watch:
-    """A capture that is looked after as the pipeline would, from a thread of its own."""
+    """A capture that is checked as the pipeline would, from a thread of its own."""
 
     def __init__(
         self,

@@ -1,12 +1,15 @@
-"""One camera for the pipeline: always its newest frame, and never a wait for its driver."""
+"""Starts the camera's thread, and replaces it when its driver hangs.
+
+``reader`` reopens a lost camera.
+"""
 
 import random as random_module
 import threading
 import time
 from collections.abc import Callable
 
+from edge_classifier.capture.black_frames import BlackFrameDetector
 from edge_classifier.capture.frame_slot import CameraStatus, CapturedFrame, FrameSlot, Prepare
-from edge_classifier.capture.pixels import BlackFrameDetector
 from edge_classifier.capture.reader import CameraReader, MakeSource
 from edge_classifier.config.settings import CameraSettings
 from edge_classifier.protocols import Clock
@@ -20,8 +23,8 @@ class CameraCapture:
     """Keeps one camera open and its newest frame at hand.
 
     A thread of its own reads the camera. ``check`` is to be called at least once a second: it
-    gives up a thread that hangs in the driver, and starts another one. All methods but the thread
-    are for one caller; none of them waits for the driver, ``stop`` apart.
+    gives up a thread that hangs in the driver, and starts another one. ``status`` is for any
+    thread, the rest for one caller; nothing but ``stop`` waits for the driver.
 
     ``wake`` is called, from the camera's thread too, when there is a new frame or status. It must
     not block.
@@ -35,7 +38,7 @@ class CameraCapture:
         *,
         wake: Callable[[], None],
         clock: Clock = time.monotonic,
-        utc: Clock = time.time,
+        utc: Callable[[], float] = time.time,
         random: Callable[[], float] = random_module.random,
     ) -> None:
         self._name, self._make_source, self._camera = name, make_source, camera
@@ -76,7 +79,7 @@ class CameraCapture:
         self._slot.prepare = prepare
 
     def start(self) -> None:
-        """Start a thread that opens the camera; where none is to be had, ``check`` tries again."""
+        """Start a thread that opens the camera; where none is available, ``check`` tries again."""
         reader = CameraReader(
             self._name,
             self._make_source,
@@ -92,7 +95,7 @@ class CameraCapture:
         try:
             thread.start()
         except RuntimeError:
-            self._slot.set_offline(f"{self._name}: the system gives no thread to read it")
+            self._slot.set_offline(f"{self._name}: no thread can be started")
         else:
             self._reader, self._thread = reader, thread
 
@@ -101,7 +104,7 @@ class CameraCapture:
         return self._slot.take_frame()
 
     def check(self) -> None:
-        """Look after the thread. Never waits."""
+        """Check the thread. Never waits."""
         self._hung = [thread for thread in self._hung if thread.is_alive()]
         if self._stopped or self._slot.ended:
             return
@@ -123,7 +126,7 @@ class CameraCapture:
     def stop(self, within_s: float) -> bool:
         """Close the camera; whether every thread has ended in time.
 
-        Where one has not, its driver hangs, and the process can only be left the hard way.
+        Where one has not, its driver hangs, and the process can only be left by os._exit.
         """
         self._stopped = True
         self._slot.replace_reader()

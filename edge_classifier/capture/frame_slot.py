@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edge_classifier.core.events import Moment
-from edge_classifier.core.frame import Frame, Prepared
+from edge_classifier.core.frame import Frame, PreprocessedFrame
 from edge_classifier.protocols import Clock
 
-Prepare = Callable[[Frame], Prepared]
+Prepare = Callable[[Frame], PreprocessedFrame]
 
 # Seconds that a camera must have been back for its next failure to count as the first.
 STEADY_S = 10.0
-# Longest wait without looking round.
+# Longest wait without a check.
 _WAIT_S = 1.0
 
 
@@ -27,9 +27,9 @@ class CapturedFrame:
     # Counts the frames that were decoded, from 1: a gap is frames that nobody took.
     number: int
     # The frame as the network wants it, if there is a ``prepare``.
-    prepared: Prepared | None = None
-    # Counts how often the camera was opened: another number is a gap in what was seen.
-    connection: int = 0
+    prepared: PreprocessedFrame | None = None
+    # Which opening of the camera it is from: another number is a gap in what was seen.
+    opening: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,9 @@ class FrameSlot:
     touched. ``wake`` is called when there is something new; it must not block.
     """
 
-    def __init__(self, wake: Callable[[], None], clock: Clock, utc: Clock = time.time) -> None:
+    def __init__(
+        self, wake: Callable[[], None], clock: Clock, utc: Callable[[], float] = time.time
+    ) -> None:
         # Monotonic seconds: frames captured before are of no use to the pipeline.
         self.wanted_from = 0.0
         # What the reader makes of each frame, in its thread, before it stores it here.
@@ -93,7 +95,7 @@ class FrameSlot:
         self._wake, self._clock, self._utc = wake, clock, utc
         self._changed = threading.Condition()
         self._reader = 0
-        self._newest: tuple[Frame, Moment | None, int, Prepared | None] | None = None
+        self._newest: tuple[Frame, Moment | None, int, PreprocessedFrame | None] | None = None
         self._number = self._dropped = self._opened = self._failures = 0
         self._since = clock()
         self._reason, self._description = "not opened yet", ""
@@ -108,7 +110,11 @@ class FrameSlot:
             self._description = description
 
     def put_frame(
-        self, reader: int, frame: Frame, at: Moment | None, prepared: Prepared | None = None
+        self,
+        reader: int,
+        frame: Frame,
+        at: Moment | None,
+        prepared: PreprocessedFrame | None = None,
     ) -> None:
         """Store the newest frame. Without ``at`` it counts as captured when it is taken."""
         with self._changed:
@@ -160,10 +166,10 @@ class FrameSlot:
         with self._changed:
             self._require_current(reader)
 
-    # The pipeline's side.
+    # The side of ``CameraCapture``.
 
     def replace_reader(self) -> int:
-        """Shut out the present reader; the number of the next one."""
+        """Shut out the current reader; the number of the next one."""
         with self._changed:
             self._reader += 1
             self._changed.notify_all()
@@ -189,13 +195,13 @@ class FrameSlot:
             if self._newest is None or self._clock() < self.wanted_from:
                 return None
             (frame, at, number, prepared), self._newest = self._newest, None
-            connection = self._opened
+            opening = self._opened
             self._changed.notify_all()
             if at is not None and at.monotonic < self.wanted_from:
                 self._dropped += 1
                 return None
         at = at or Moment(self._utc(), self._clock())
-        return CapturedFrame(frame, at, number, prepared, connection)
+        return CapturedFrame(frame, at, number, prepared, opening)
 
     def status(self, hung: int) -> CameraStatus:
         """A consistent picture of now; ``hung`` is what the slot cannot know."""

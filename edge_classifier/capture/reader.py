@@ -5,8 +5,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
+import cv2
+import numpy as np
+
+from edge_classifier.capture.black_frames import BlackFrameDetector
 from edge_classifier.capture.frame_slot import FrameSlot, ReaderReplaced
-from edge_classifier.capture.pixels import BlackFrameDetector, upright
 from edge_classifier.config.settings import CameraSettings
 from edge_classifier.core.backoff import pause_s
 from edge_classifier.core.events import Moment
@@ -23,6 +26,12 @@ MakeSource = Callable[[], FrameSource]
 Result = TypeVar("Result")
 _log = logging.getLogger(__name__)
 
+_TURNS = {
+    90: cv2.ROTATE_90_CLOCKWISE,
+    180: cv2.ROTATE_180,
+    270: cv2.ROTATE_90_COUNTERCLOCKWISE,
+}
+
 
 class CameraReader:
     """Reads one camera until it is replaced. ``run`` belongs into a thread of its own."""
@@ -37,7 +46,7 @@ class CameraReader:
         black_frames: BlackFrameDetector,
         *,
         clock: Clock,
-        utc: Clock,
+        utc: Callable[[], float],
         random: Callable[[], float],
     ) -> None:
         """``number``: this reader's at ``slot``."""
@@ -71,7 +80,7 @@ class CameraReader:
             self._slot.mark_ended(self._number, str(end))
         except CameraError as error:
             self._slot.mark_lost(self._number, str(error))
-        except Exception as error:  # noqa: BLE001 (else an unknown driver's mood ends the thread)
+        except Exception as error:  # noqa: BLE001 (else an unexpected error of a driver ends the thread)
             # The text stays out: it may hold an address with a password.
             kind = type(error).__name__
             _log.debug("%s: unexpected %s", self._name, kind, exc_info=True)
@@ -140,3 +149,10 @@ class CameraReader:
         finally:
             self._driver_call = None
             self._slot.require_current(self._number)
+
+
+def upright(frame: Frame, degrees: int) -> Frame:
+    """``frame`` turned clockwise by 0, 90, 180 or 270 degrees."""
+    if not degrees:
+        return frame
+    return Frame(np.asarray(cv2.rotate(frame.pixels, _TURNS[degrees]), np.uint8), frame.order)

@@ -30,7 +30,7 @@ def source_for(
     if is_url and scheme_of(camera.source) not in STREAMS:
         raise ConfigurationError(
             describe(camera.source),
-            "is no address of a stream",
+            "is not a stream address",
             f"It may begin with {', '.join(f'{scheme}://' for scheme in STREAMS)}.",
         )
     url = with_login(camera.source, credentials) if is_url and credentials else camera.source

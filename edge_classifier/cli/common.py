@@ -13,13 +13,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from edge_classifier.config.sources import FILE_VARIABLE, SYSTEM_FILE, SettingsSources
 from edge_classifier.core.contract import Crop
 from edge_classifier.core.text import escaped
 from edge_classifier.errors import ExitCode
 from edge_classifier.progress import ProgressDisplay, Unit, show_bar
 
 if TYPE_CHECKING:
-    from edge_classifier.assembly import ModelChoice
+    from edge_classifier.model_loading import ModelChoice
 
 Choice = TypeVar("Choice", bound=StrEnum)
 # What does a sub-command's work.
@@ -49,6 +50,24 @@ def add_set_option(parser: ArgumentParser, help_: str) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", dest="assignments", help=help_
     )
+
+
+def add_settings_arguments(parser: ArgumentParser) -> None:
+    """Which settings, for each command that reads them."""
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="PATH",
+        help=f"the file (default: ${FILE_VARIABLE}, {SYSTEM_FILE}, or that of your home)",
+    )
+    add_set_option(
+        parser, "a setting above file and environment, e.g. mqtt.host=broker; several times"
+    )
+
+
+def settings_sources(options: Namespace) -> SettingsSources:
+    """Where these options say that settings come from."""
+    return SettingsSources(options.config, dict(os.environ), tuple(options.assignments))
 
 
 def add_model_arguments(parser: ArgumentParser) -> None:
@@ -89,7 +108,7 @@ def add_running_arguments(group: Any) -> None:
 
 def model_choice(options: Namespace) -> "ModelChoice":
     """The choice that these options make."""
-    from edge_classifier.assembly import ModelChoice
+    from edge_classifier.model_loading import ModelChoice
     from edge_classifier.modelfile.resolve import ContractOverrides
 
     overrides = ContractOverrides(labels=options.labels, crop=options.crop)

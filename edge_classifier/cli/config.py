@@ -8,11 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from edge_classifier.cli.common import add_action, add_set_option
+from edge_classifier.cli.common import add_action, add_settings_arguments, settings_sources
 from edge_classifier.config.settings import DecisionSettings, Settings
 from edge_classifier.config.sources import (
-    FILE_VARIABLE,
-    SYSTEM_FILE,
     SettingProblem,
     SettingsReport,
     SettingsSources,
@@ -23,7 +21,7 @@ from edge_classifier.config.toml import Key, inline
 from edge_classifier.core.text import escaped
 from edge_classifier.errors import EdgeClassifierError, ExitCode, OutputError, UsageError
 
-# pydantic and what needs it is imported late: `run` has options in common with this module. So are
+# pydantic and what needs it is imported late: not every sub-command reads settings. So are
 # the catalogue and the engine: settings that are wrong need neither.
 
 DESCRIPTION = "Writes, checks and shows the daemon's settings."
@@ -41,7 +39,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--camera", default="0", metavar="SOURCE", help="its source (default: %(default)s)"
     )
     init.add_argument("--broker", metavar="HOST", help="MQTT's host (default: localhost)")
-    check = add_action(actions, "check", _check, "tell everything that is wrong with the settings")
+    check = add_action(actions, "check", _check, "print everything that is wrong with the settings")
     add_settings_arguments(check)
     check.add_argument("--labels", action="store_true", help="load the model to check label names")
     check.add_argument("--json", action="store_true", help="print JSON")
@@ -51,24 +49,6 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_settings_arguments(show)
     show.add_argument("--origins", action="store_true", help="say where each was set")
     add_action(actions, "schema", _schema, "print the JSON Schema of the file")
-
-
-def add_settings_arguments(parser: ArgumentParser) -> None:
-    """Which settings, for each command that reads them."""
-    parser.add_argument(
-        "--config",
-        type=Path,
-        metavar="PATH",
-        help=f"the file (default: ${FILE_VARIABLE}, {SYSTEM_FILE}, or that of your home)",
-    )
-    add_set_option(
-        parser, "a setting above file and environment, e.g. mqtt.host=broker; several times"
-    )
-
-
-def settings_sources(options: Namespace) -> SettingsSources:
-    """Where these options say that settings come from."""
-    return SettingsSources(options.config, dict(os.environ), tuple(options.assignments))
 
 
 def run(options: Namespace) -> ExitCode:
@@ -213,7 +193,7 @@ def _look_for_model(
 def _label_problems(settings: Settings) -> tuple[SettingProblem, ...]:
     """Labels in the settings that the model does not have; a camera's are told once."""
     from edge_classifier.daemon.active_model import load_active_model
-    from edge_classifier.decision.label_map import UnknownLabelsError, label_map
+    from edge_classifier.decision.label_map import UnknownLabelsError, require_labels
 
     try:
         labels = load_active_model(settings.model).labels
@@ -222,7 +202,7 @@ def _label_problems(settings: Settings) -> tuple[SettingProblem, ...]:
     found: dict[str, SettingProblem] = {}
     for key, decision in _decisions(settings).items():
         try:
-            label_map(labels, decision)
+            require_labels(labels, decision)
         except UnknownLabelsError as error:
             for text in error.problems:
                 found.setdefault(text, SettingProblem(text, key))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge_classifier.cli.common import add_action, progress
 from edge_classifier.core.text import escaped, writable
-from edge_classifier.dataset.check import Findings, findings
+from edge_classifier.dataset.check import CheckResult, check_dataset
 from edge_classifier.dataset.facts import PictureFacts, examine
 from edge_classifier.dataset.folder import UNSURE, Dataset, scan, scan_like
 from edge_classifier.dataset.sorting import sort_store
@@ -22,7 +22,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the sub-commands."""
     actions = parser.add_subparsers(required=True, metavar="check|sort")
     check = add_action(
-        actions, "check", _check, "tell what is wrong with class folders of pictures"
+        actions, "check", _check, "print what is wrong with class folders of pictures"
     )
     check.add_argument("data", type=Path, metavar="DATA", help="a folder with one folder a class")
     check.add_argument(
@@ -48,12 +48,12 @@ def run(options: Namespace) -> ExitCode:
 def _check(options: Namespace) -> ExitCode:
     dataset = scan(options.data, other=options.other)
     validation = scan_like(options.validation, dataset.labels) if options.validation else None
-    found = findings(dataset, look_at(dataset, validation), validation)
+    result = check_dataset(dataset, look_at(dataset, validation), validation)
     if options.json:
-        print(writable(json.dumps(found.as_dict(), indent=1, ensure_ascii=False)))
+        print(writable(json.dumps(result.as_dict(), indent=1, ensure_ascii=False)))
     else:
-        show_findings(found, dataset)
-    return ExitCode.BAD_DATA if found.fatal else ExitCode.OK
+        show_findings(result, dataset)
+    return ExitCode.BAD_DATA if result.fatal else ExitCode.OK
 
 
 def look_at(dataset: Dataset, validation: Dataset | None = None) -> dict[Path, PictureFacts]:
@@ -64,14 +64,14 @@ def look_at(dataset: Dataset, validation: Dataset | None = None) -> dict[Path, P
         return examine(paths, workers=os.cpu_count() or 1, progress=lambda _: shown.advance())
 
 
-def show_findings(found: Findings, dataset: Dataset) -> None:
+def show_findings(result: CheckResult, dataset: Dataset) -> None:
     """Print a table of the classes, and all findings."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     numbers = ("pictures", "validation", "unreadable", "small", "copies", "alike")
-    rows = [[getattr(count, column) for column in numbers] for count in found.classes]
+    rows = [[getattr(count, column) for column in numbers] for count in result.classes]
     # Columns of nothing but zeros would only be in the way.
     shown = [column for n, column in enumerate(numbers) if n == 0 or any(row[n] for row in rows)]
     table = Table(box=None, pad_edge=False)
@@ -80,17 +80,17 @@ def show_findings(found: Findings, dataset: Dataset) -> None:
         table.add_column(language, overflow="fold")
     for column in shown:
         table.add_column(column, justify="right", no_wrap=True)
-    for number, count in enumerate(found.classes):
+    for number, count in enumerate(result.classes):
         names = [Text(names[number]) for names in dataset.names.values()]
         figures = [str(getattr(count, column)) for column in shown]
         table.add_row(Text(count.label), *names, *figures)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
-    pictures = sum(count.pictures for count in found.classes)
-    print(escaped(f"{found.root}: {pictures} pictures, {len(found.classes)} classes"))
+    pictures = sum(count.pictures for count in result.classes)
+    print(escaped(f"{result.root}: {pictures} pictures, {len(result.classes)} classes"))
     console.print(table)
-    for line in found.lines():
+    for line in result.lines():
         print(escaped(line))
-    print("training cannot start" if found.fatal else "training can start")
+    print("training cannot start" if result.fatal else "training can start")
 
 
 def _sort(options: Namespace) -> ExitCode:

@@ -10,14 +10,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edge_classifier import __version__, samples
-from edge_classifier.assembly import load_model
-from edge_classifier.classifier import Answer
+from edge_classifier.classifier import AnswerOptions
 from edge_classifier.cli.common import add_model_arguments, model_choice
 from edge_classifier.cli.models import verdict_on
 from edge_classifier.engine.delegates import find_edgetpu
 from edge_classifier.engine.probe import check_delegate
 from edge_classifier.engine.runtime import load_runtime
 from edge_classifier.errors import EdgeClassifierError, ExitCode
+from edge_classifier.model_loading import load_model
 from edge_classifier.modelfile.catalogue import load_catalogue
 from edge_classifier.vision.pictures import load_picture
 
@@ -135,7 +135,7 @@ def _inference(options: Namespace) -> list[DoctorFinding]:
     """Classify a photograph of a cat; the second run is timed, the first one warms up."""
     model = load_model(model_choice(options), threads=options.threads)
     frame = load_picture(str(samples.CAT)).frame
-    classifier = model.classifier(Answer(top_k=1))
+    classifier = model.classifier(AnswerOptions(top_k=1))
     classifier.classify(frame)
     result = classifier.classify(frame)
     best = result.predictions[0]

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from edge_classifier.assembly import ModelChoice, load_model
 from edge_classifier.cli.common import (
     add_running_arguments,
     fraction,
@@ -18,11 +17,12 @@ from edge_classifier.cli.common import (
 from edge_classifier.core.text import escaped
 from edge_classifier.dataset.folder import scan
 from edge_classifier.errors import ExitCode
-from edge_classifier.evaluation.contents import ReportData
 from edge_classifier.evaluation.latency import interleaved
 from edge_classifier.evaluation.report import PAGE_REMEDY, as_json, figures, write_report
+from edge_classifier.evaluation.report_data import ReportData
 from edge_classifier.evaluation.score import ScoredSamples, score_samples
 from edge_classifier.evaluation.verdict import interval, percent
+from edge_classifier.model_loading import ModelChoice, load_model
 
 DESCRIPTION = "Measures a model on labelled pictures: a folder with one sub-folder a label."
 # Labels in the table on the terminal; the weakest, where there are more.

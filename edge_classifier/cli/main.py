@@ -26,7 +26,7 @@ COMMANDS = {
     "export": "write the model file of a trained run anew",
     "evaluate": "measure a model on labelled pictures",
     "web": "the web page: upload and classify, live view, history, review",
-    "record": "write what the daemons tell into the database, apart from the web page",
+    "record": "write what the daemons publish into the database, apart from the web page",
 }
 CLASSIFY = "classify"
 PROGRAM = "edge-classify"
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _report(error.lines, error.exit_code, given)
     except KeyboardInterrupt:
         _report(("interrupted",), ExitCode.INTERRUPTED, given)
-        # Without the usual farewells: a thread may be in a read that never ends.
+        # Without the usual cleanup: a thread may be in a read that never ends.
         os._exit(ExitCode.INTERRUPTED)
     except BrokenPipeError:
         # The reader has gone, as `head` does.

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from edge_classifier.assembly import LoadedModel, ModelChoice, load_model
 from edge_classifier.cli.common import add_action
 from edge_classifier.core.quantization import TensorSpec
 from edge_classifier.errors import ExitCode, MissingFileError, ModelError
+from edge_classifier.model_loading import LoadedModel, ModelChoice, load_model
 from edge_classifier.modelfile.catalogue import Catalogue, Entry, load_catalogue, sha256_of
 from edge_classifier.modelfile.pull import pull
 from edge_classifier.progress import Unit, show_bar

@@ -8,7 +8,7 @@ from edge_classifier.cli.common import start_log
 from edge_classifier.cli.web import add_common_arguments, prepare
 from edge_classifier.errors import ExitCode, UsageError
 
-DESCRIPTION = "Writes what the daemons tell over MQTT into the database of `edge-classify web`."
+DESCRIPTION = "Writes what the daemons publish over MQTT into the database of `edge-classify web`."
 
 # So that all is over within the 5 s that are promised.
 _STOP_S = 4.0

@@ -114,17 +114,16 @@ def run(options: Namespace) -> ExitCode:
 
 
 def _settings(options: Namespace) -> Any:
-    from edge_classifier.training import load_settings as configuration
-    from edge_classifier.training import run_folder as folder
+    from edge_classifier.training import load_settings, run_folder
 
     given = {
         key: str(value) if isinstance(value, Path) else value
         for name, key in _OPTIONS.items()
         if (value := getattr(options, name)) is not None
     }
-    kept = options.out / folder.SETTINGS_FILE
+    kept = options.out / run_folder.SETTINGS_FILE
     file = options.config or (kept if options.resume and kept.exists() else None)
-    settings = configuration.load(file, options.assignments, given)
+    settings = load_settings.load(file, options.assignments, given)
     if settings.data.folder is None:
         raise ConfigurationError("DATA", "no folder of pictures is named", "train DATA --out RUN")
     return settings

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_classifier.cli.common import add_set_option, start_log
-from edge_classifier.daemon.notify import Notifier
+from edge_classifier.daemon.systemd import Notifier
 from edge_classifier.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:

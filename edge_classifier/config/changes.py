@@ -25,11 +25,11 @@ def compare(old: Settings, new: Settings) -> Changes:
     before, after = dict(_values(old)), dict(_values(new))
     keys = [key for key in before | after if before.get(key, ...) != after.get(key, ...)]
     own = [key for key in keys if not _follows(key, before, after)]
-    waiting = [key for key in own if effect_of(key) is Effect.RESTART]
+    restart_required = [key for key in own if effect_of(key) is Effect.RESTART]
     come_or_gone = old.cameras.keys() ^ new.cameras.keys()
     whole = [key[:2] if key[0] == "cameras" and key[1] in come_or_gone else key for key in own]
-    live = [key for key in dict.fromkeys(whole) if key not in waiting]
-    return Changes(tuple(map(dotted, live)), tuple(map(dotted, waiting)))
+    live = [key for key in dict.fromkeys(whole) if key not in restart_required]
+    return Changes(tuple(map(dotted, live)), tuple(map(dotted, restart_required)))
 
 
 def in_force(started: Settings, new: Settings) -> Settings:
@@ -37,12 +37,12 @@ def in_force(started: Settings, new: Settings) -> Settings:
     sections: dict[str, Any] = {}
     for name in ("device", "mqtt", "outbox", "http"):
         before, after = getattr(started, name), getattr(new, name)
-        waiting = {
+        restart_required = {
             item.name: getattr(before, item.name)
             for item in fields(after)
             if effect_of((name, item.name)) is Effect.RESTART
         }
-        sections[name] = replace(after, **waiting)
+        sections[name] = replace(after, **restart_required)
     return replace(new, **sections)
 
 

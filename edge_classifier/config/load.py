@@ -1,6 +1,7 @@
 """From everything that was set to settings, or to all that is wrong with it.
 
-Imports pydantic: the daemon calls ``config.load_in_child``, which does this in a process that ends.
+Loads pydantic, through ``schema`` and ``validate``: the daemon calls ``config.load_in_child``,
+which does this in a process that ends.
 """
 
 from collections.abc import Callable, Iterable
@@ -105,11 +106,11 @@ def inherited(tree: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(cameras, dict):
         return tree
     tables = {name: tree[name] for name in INHERITED if isinstance(tree.get(name), dict)}
-    heirs = {
+    completed_cameras = {
         name: _merged(tables, camera) if isinstance(camera, dict) else camera
         for name, camera in cameras.items()
     }
-    return {**tree, "cameras": heirs}
+    return {**tree, "cameras": completed_cameras}
 
 
 def _merged(weak: Any, strong: Any) -> Any:

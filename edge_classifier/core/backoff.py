@@ -5,14 +5,14 @@ FIRST_S = 1.0
 _DOUBLINGS = 64
 
 
-def pause_s(setbacks: int, chance: float, *, max_s: float, first_s: float = FIRST_S) -> float:
-    """Seconds to wait after ``setbacks`` failures in a row; none after none.
+def pause_s(failures: int, random_share: float, *, max_s: float, first_s: float = FIRST_S) -> float:
+    """Seconds to wait after ``failures`` failures in a row; none after none.
 
     The longest possible pause is ``first_s``, doubles with every failure and ends at ``max_s``.
-    ``chance`` from [0, 1) picks a point between nothing and that, so that many devices that lost
-    the same thing do not all come back at once (Brooker, "Exponential Backoff And Jitter",
+    ``random_share`` from [0, 1) picks a point between nothing and that, so that many devices that
+    lost the same thing do not all come back at once (Brooker, "Exponential Backoff And Jitter",
     AWS Architecture Blog, 2015).
     """
-    if setbacks <= 0:
+    if failures <= 0:
         return 0.0
-    return chance * min(max_s, first_s * 2.0 ** min(setbacks - 1, _DOUBLINGS))
+    return random_share * min(max_s, first_s * 2.0 ** min(failures - 1, _DOUBLINGS))

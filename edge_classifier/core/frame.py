@@ -10,13 +10,13 @@ from edge_classifier.core.contract import ColourOrder
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreprocessedFrame:
     """A frame as one network's input stores it: cut, shrunk and quantized."""
 
     # Shape (height, width, 3), in the network's dtype.
     picture: NDArray[Any]
     # What made it: once the network has changed, what an older one made must not be used.
-    by: object
+    preprocessor: object
     preprocess_ms: float
 
 

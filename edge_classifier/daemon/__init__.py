@@ -1,1 +1,1 @@
-"""The long-running process: the loop, its commands, its keepsakes, its health."""
+"""The long-running process: the loop, its commands, its capture store, its health."""

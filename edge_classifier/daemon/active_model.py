@@ -10,8 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from edge_classifier.assembly import LoadedModel, ModelChoice, load_model
-from edge_classifier.classifier import Answer, Classifier
+from edge_classifier.classifier import AnswerOptions, Classifier
 from edge_classifier.config.settings import ModelSettings
 from edge_classifier.core.contract import Crop
 from edge_classifier.core.frame import Frame
@@ -20,6 +19,7 @@ from edge_classifier.core.text import is_printable
 from edge_classifier.engine.memory import release_unused_memory
 from edge_classifier.errors import MissingFileError, ModelError, OutputError
 from edge_classifier.files import replacing
+from edge_classifier.model_loading import LoadedModel, ModelChoice, load_model
 from edge_classifier.modelfile.catalogue import load_catalogue
 from edge_classifier.modelfile.resolve import ContractOverrides
 
@@ -60,7 +60,7 @@ def load_active_model(settings: ModelSettings) -> ActiveModel:
     crop = Crop(settings.crop) if settings.crop else None
     choice = ModelChoice(settings.use, settings.delegate, ContractOverrides(settings.labels, crop))
     loaded = load_model(choice, threads=settings.threads)
-    classifier = loaded.classifier(Answer())
+    classifier = loaded.classifier(AnswerOptions())
     _, height, width, _ = loaded.engine.input.shape
     classifier.score(Frame(np.zeros((height, width, 3), np.uint8)))
     release_unused_memory(loaded.delegate_choice.model)
@@ -117,7 +117,10 @@ class ModelFiles:
         with source:
             facts = os.fstat(source.fileno())
             if not stat.S_ISREG(facts.st_mode) or facts.st_size > LARGEST_BYTES:
-                raise ModelError(upload.name, f"is no file of up to {LARGEST_BYTES // 10**6} MB")
+                raise ModelError(
+                    upload.name,
+                    f"is not a regular file, or larger than {LARGEST_BYTES // 10**6} MB",
+                )
             try:
                 self.copies.mkdir(mode=0o700, exist_ok=True)
                 for old in self.copies.iterdir():

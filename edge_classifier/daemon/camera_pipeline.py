@@ -32,9 +32,9 @@ from edge_classifier.decision.rules import Rules, rules_for, with_enter
 from edge_classifier.decision.step import Verdict, initial_state, resume, step
 from edge_classifier.mqtt.publisher import Publisher
 from edge_classifier.protocols import Clock
+from edge_classifier.vision.camera_preprocess import CameraPreprocessor, region_of
 from edge_classifier.vision.jpeg import jpeg_with_comment, jpeg_within
 from edge_classifier.vision.motion import MotionGate
-from edge_classifier.vision.prepare import Preparer, region_of
 
 _log = logging.getLogger(__name__)
 
@@ -91,13 +91,13 @@ class CameraPipeline:
         capture: FrameSupply,
         outputs: DaemonOutputs,
         *,
-        before: CameraState | None = None,
+        restored: CameraState | None = None,
         override: CameraOverride = CameraOverride(),
         clock: Clock = time.monotonic,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
         minute_of_day: Callable[[], int] | None = None,
     ) -> None:
-        """``before``: what the camera showed in an earlier life."""
+        """``restored``: what the camera showed before the restart."""
         self.name = name
         self.capture = capture
         self.override = override
@@ -105,10 +105,10 @@ class CameraPipeline:
         self._clock = clock
         self._new_id = new_id
         self._minute_of_day = minute_of_day or _local_minute
-        self._decision = initial_state(before.label if before else UNKNOWN)
-        self._seq = before.seq if before else 0
+        self._decision = initial_state(restored.label if restored else UNKNOWN)
+        self._seq = restored.seq if restored else 0
         # What is shown until the first verdict.
-        self._shown = before or CameraState.without_label(name, model.id, time.time())
+        self._shown = restored or CameraState.without_label(name, model.id, time.time())
         self._verdict: Verdict | None = None
         self._verdict_at = self._shown.at
         self._snapshot_requested = False
@@ -126,31 +126,31 @@ class CameraPipeline:
         Raises UnknownLabelsError and changes nothing when the settings name labels that the model
         does not have.
         """
-        before = self._configured_rules
+        old_rules = self._configured_rules
         # Averages and waiting times belong to their rules: these stay where they still hold.
-        if (model.labels, settings.decision) != (self.model.labels, before.decision):
+        if (model.labels, settings.decision) != (self.model.labels, old_rules.decision):
             self._configured_rules = rules_for(model.labels, settings.decision)
         self.settings, self._snapshots, self.model = settings, snapshots, model
         self._quiet = tuple(quiet_minutes(hours) for hours in settings.quiet_hours)
         # None: a gap, such as the camera's being away.
-        self._connection: int | None = None
+        self._opening: int | None = None
         # Of the frame that was classified last; only behind a motion gate.
         self._scores: NDArray[np.float32] | None = None
         self._classified_at = self._due = -inf
         self._gate = MotionGate(settings.motion) if settings.motion.enabled else None
         classifier = model.classifier
         # None behind a gate: most frames would be prepared in vain.
-        self._preparer = (
+        self._preprocessor = (
             None
             if self._gate
-            else Preparer(classifier.contract, classifier.engine.input, settings.region)
+            else CameraPreprocessor(classifier.contract, classifier.engine.input, settings.region)
         )
-        self.capture.prepare = self._preparer
+        self.capture.prepare = self._preprocessor
         self.capture.wanted_from = 0.0
         self.set_override(self.override)
         if not snapshots.enabled:
             # The broker would go on showing the last one to everybody, for ever.
-            self._outputs.publisher.put_snapshot(self.name, bytes)
+            self._outputs.publisher.clear_snapshot(self.name)
 
     def set_override(self, override: CameraOverride) -> None:
         """Take what was set over MQTT."""
@@ -194,7 +194,7 @@ class CameraPipeline:
         elif self._quiet and is_quiet(self._quiet, self._minute_of_day()):
             idle = Reason.QUIET_HOURS
         if idle:
-            self._connection = None
+            self._opening = None
             self.capture.wanted_from = at_s + _IDLE_LOOK_S
             result = FrameResult(captured, idle, age_ms)
         else:
@@ -215,8 +215,8 @@ class CameraPipeline:
     def _classify(self, captured: CapturedFrame) -> ScoredFrame:
         """The frame's scores; while nothing moves, those of the last one that was classified."""
         classifier, prepared = self.model.classifier, captured.prepared
-        # Prepared by another one: captured before the model or the region was exchanged.
-        if prepared is not None and prepared.by is self._preparer:
+        # Preprocessed by another one: captured before the model or the region was exchanged.
+        if prepared is not None and prepared.preprocessor is self._preprocessor:
             return classifier.score_prepared(prepared)
         region = region_of(captured.frame, self.settings.region)
         if self._gate is None:
@@ -233,9 +233,9 @@ class CameraPipeline:
     def _decide(self, captured: CapturedFrame, scored: ScoredFrame, age_ms: float) -> FrameResult:
         """What the scores lead to, together with those before them."""
         started = self._clock()
-        if captured.connection != self._connection:
+        if captured.opening != self._opening:
             # A label has not held while the camera was away or idle, nor has it been lost for it.
-            self._connection = captured.connection
+            self._opening = captured.opening
             self._decision = resume(self._decision, captured.at.monotonic)
         self._decision, verdict = step(
             self.rules, self._decision, scored.scores, captured.at.monotonic

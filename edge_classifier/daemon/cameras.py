@@ -33,7 +33,7 @@ class Cameras:
         restored: Mapping[str, CameraState],
         overrides: Mapping[str, CameraOverride],
     ) -> None:
-        """``restored`` and ``overrides``: of earlier lives."""
+        """``restored`` and ``overrides``: from before the restart."""
         self._wake = wake
         self._outputs = outputs
         self._restored = dict(restored)
@@ -82,7 +82,7 @@ class Cameras:
                 model,
                 self._captures[name],
                 self._outputs,
-                before=self._restored.get(name),
+                restored=self._restored.get(name),
                 override=self._overrides.get(name, CameraOverride()),
             )
         self.pipelines = pipelines

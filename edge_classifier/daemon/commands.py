@@ -11,9 +11,9 @@ from functools import partial
 from math import isfinite
 from typing import Any
 
+from edge_classifier.daemon.active_configuration import ActiveConfiguration, Done
 from edge_classifier.daemon.camera_pipeline import DaemonOutputs
 from edge_classifier.daemon.cameras import Cameras
-from edge_classifier.daemon.reload import ActiveConfiguration, Done
 from edge_classifier.mqtt.codec.device_payloads import response_payload
 
 _log = logging.getLogger(__name__)
@@ -85,7 +85,9 @@ def parse_request(command: str, payload: bytes, cameras: tuple[str, ...]) -> Req
     return Request(command, cameras, transaction=transaction, **values)
 
 
-def answer(request_or_error: Request | RequestError, data: Mapping[str, Any]) -> dict[str, Any]:
+def response_to(
+    request_or_error: Request | RequestError, data: Mapping[str, Any]
+) -> dict[str, Any]:
     """The response's payload: status ok with ``data``, or status error with the reason."""
     error = str(request_or_error) if isinstance(request_or_error, RequestError) else None
     return response_payload(data, error=error, transaction=request_or_error.transaction)
@@ -182,19 +184,19 @@ class CommandHandler:
             self._handlers[command](request, partial(self._respond, request))
         except RequestError as error:
             _log.warning("request %s refused: %s", command, error)
-            self._publisher.put_response(command, answer(error, {}))
+            self._publisher.put_response(command, response_to(error, {}))
         except Exception:  # noqa: BLE001 (whoever may publish must not be able to end the daemon)
             _log.exception("request %s failed", command)
 
     def _respond(self, request: Request, outcome: Mapping[str, Any] | Exception) -> None:
-        """Any thread."""
+        """Publish and log the outcome; any thread."""
         if isinstance(outcome, Exception):
             _log.warning("request %s failed: %s", request.command, outcome)
             error = RequestError(str(outcome), request.transaction)
-            self._publisher.put_response(request.command, answer(error, {}))
+            self._publisher.put_response(request.command, response_to(error, {}))
         else:
             _log.info("request %s done: %s", request.command, dict(outcome))
-            self._publisher.put_response(request.command, answer(request, outcome))
+            self._publisher.put_response(request.command, response_to(request, outcome))
 
     def _enable(self, request: Request, done: Done) -> None:
         self._override(request, enabled=request.enabled)

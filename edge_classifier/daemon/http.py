@@ -76,7 +76,7 @@ class HttpServer:
         return int(self._server.server_address[1]) if self._server else self._http.port
 
     def start(self) -> None:
-        """Listen. Raises UnavailableError when the address cannot be had."""
+        """Listen. Raises UnavailableError when the address is not available."""
         where = f"{self._http.host}:{self._http.port}"
         try:
             self._server = _Server(self._http, self._pages, self._timeout_s)
@@ -138,7 +138,7 @@ class _Server(ThreadingMixIn, TCPServer):
         try:
             super().process_request(request, client_address)
         except RuntimeError:
-            # No thread to be had.
+            # No thread is available.
             self._free.release()
             raise
 
@@ -149,7 +149,7 @@ class _Server(ThreadingMixIn, TCPServer):
             self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
-        # Clients hang up, and are too slow: that is theirs.
+        # Clients disconnect, and are too slow: that is theirs.
         _log.debug("http: %s was not answered", client_address, exc_info=True)
 
 

@@ -1,7 +1,8 @@
 """What the daemon counts and times: cheap to write for every frame, worked out when asked for.
 
-The main loop's thread writes. Others read at any time, without a lock: they copy first, which the
-interpreter does in one piece, and may miss the frame that is being written.
+The main loop's thread writes, and the publisher's through ``count_published``. Others read at any
+time, without a lock: they copy first, which the interpreter does in one piece, and may miss the
+frame that is being written.
 """
 
 import time

@@ -10,12 +10,17 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edge_classifier.config.settings import DeviceSettings, Settings
+from edge_classifier.daemon.active_configuration import (
+    ActiveConfiguration,
+    camera_titles,
+    log_reload,
+    remembered_overrides,
+)
 from edge_classifier.daemon.active_model import ModelFiles
 from edge_classifier.daemon.camera_pipeline import (
-    CameraOverride,
     CameraPipeline,
     DaemonOutputs,
     Explain,
@@ -25,14 +30,9 @@ from edge_classifier.daemon.commands import CommandHandler
 from edge_classifier.daemon.host import Host
 from edge_classifier.daemon.loop import MainLoop
 from edge_classifier.daemon.meters import Meters
-from edge_classifier.daemon.notify import Notifier, Watchdog, watchdog_interval_s
-from edge_classifier.daemon.reload import (
-    ActiveConfiguration,
-    camera_titles,
-    log_reload,
-)
 from edge_classifier.daemon.status import HealthReport, StatusReporter
 from edge_classifier.daemon.store import CaptureStore
+from edge_classifier.daemon.systemd import Notifier, Watchdog, watchdog_interval_s
 from edge_classifier.errors import EdgeClassifierError, ExitCode, OutputError
 from edge_classifier.mqtt.connection import broker_password
 from edge_classifier.mqtt.publisher import Publisher
@@ -82,19 +82,19 @@ class Service:
         self._loop = MainLoop(
             self._pipelines, every_second=self._every_second, on_progress=self._progress
         )
-        overrides = self._publisher.remembered().get("overrides", {})
+        overrides, requested_model = remembered_overrides(self._publisher.remembered())
         self._cameras = Cameras(
             wake=self._loop.wake,
             outputs=outputs,
             restored=self._publisher.states(),
-            overrides=_camera_overrides(overrides),
+            overrides=overrides,
         )
         # What changes while it runs, and what is published once a second.
         self._configuration = ActiveConfiguration(
             settings,
             read_settings=read_settings,
             model_files=ModelFiles.below(folder),
-            requested_model=overrides.get("model", ""),
+            requested_model=requested_model,
             post=self._loop.post,
             cameras=self._cameras,
             outputs=outputs,
@@ -118,7 +118,7 @@ class Service:
         # Handlers set flags and take no locks: they may interrupt the very code that holds one.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._loop.stop())
-        signal.signal(signal.SIGHUP, lambda *_: self._want_reload())
+        signal.signal(signal.SIGHUP, self._want_reload)
         self._configuration.start()
         self._serve_http()
         self._store.start()
@@ -156,15 +156,16 @@ class Service:
         closed = self._cameras.stop(_CLOSING_S)
         if self._server:
             self._server.stop()
+        offline = "published" if connected else "not published (no connection)"
         _log.info(
-            "stopped; cameras %s, broker %s, pictures %s",
-            "closed" if closed else "left to their drivers",
-            "not told" if not clean else "told" if connected else "away",
+            "stopped; cameras %s, offline %s, pictures %s",
+            "closed" if closed else "not closed (a driver hangs)",
+            offline if clean else "not published",
             "written" if kept else "not all written",
         )
         return closed
 
-    def _want_reload(self) -> None:
+    def _want_reload(self, *_: object) -> None:
         self._reload_wanted = True
 
     def _every_second(self) -> None:
@@ -226,13 +227,3 @@ def state_folder(device: DeviceSettings, environment: Mapping[str, str] = os.env
         remedy = "Set device.state_folder to a folder that this user may write."
         raise OutputError(str(folder), f"cannot be made ({error.strerror})", remedy) from error
     return folder
-
-
-def _camera_overrides(remembered: Mapping[str, Any]) -> Mapping[str, CameraOverride]:
-    """What was set over MQTT in earlier lives."""
-    cameras = remembered.get("cameras", {})
-    # Key by key: another version may have kept others as well.
-    return {
-        name: CameraOverride(kept.get("enabled"), kept.get("threshold"))
-        for name, kept in cameras.items()
-    }

@@ -10,7 +10,7 @@ from edge_classifier.daemon.camera_pipeline import DaemonOutputs
 from edge_classifier.daemon.cameras import Cameras
 from edge_classifier.daemon.host import Host
 from edge_classifier.daemon.meters import DaemonMetric, MetricSample, counter, gauge
-from edge_classifier.daemon.notify import Notifier
+from edge_classifier.daemon.systemd import Notifier
 from edge_classifier.mqtt.codec.device_payloads import stats_payload
 from edge_classifier.protocols import Clock
 
@@ -36,7 +36,7 @@ class HealthReport:
 def judge_health(
     idle_s: float, stuck_after_s: float, cameras: Mapping[str, str], others: Mapping[str, str]
 ) -> HealthReport:
-    """Failing when the main loop has not come round for too long, or no camera gives pictures.
+    """Failing when the main loop has completed no turn for too long, or no camera gives pictures.
 
     ``cameras`` and ``others`` (the broker, the capture store) are names with what is wrong, or
     nothing. A broker that is away is waited for, and fails nothing.

@@ -42,8 +42,8 @@ def duplicate_groups(
     bits = distance_bits
     while rest:
         groups |= alike(rest, facts, bits)
-        crowd = crowded(samples, groups) if bits >= 0 else frozenset()
-        rest = [path for path, key in groups.items() if key in crowd]
+        dominating = dominating_groups(samples, groups) if bits >= 0 else frozenset()
+        rest = [path for path, key in groups.items() if key in dominating]
         bits = bits // 2 if bits else -1
     return groups
 
@@ -63,7 +63,7 @@ def alike(paths: Iterable[Path], facts: Mapping[Path, PictureFacts], bits: int) 
     return {path: group[facts[path].sha256] for path in every}
 
 
-def crowded(samples: Iterable[Sample], groups: Mapping[Path, str]) -> frozenset[str]:
+def dominating_groups(samples: Iterable[Sample], groups: Mapping[Path, str]) -> frozenset[str]:
     """Groups that hold more than half of any class's pictures, and more than one."""
     sizes: Counter[int] = Counter()
     parts: Counter[tuple[str, int]] = Counter()
@@ -132,7 +132,7 @@ def _within(differing: Hashes, bits: int) -> NDArray[np.bool_]:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class Comparison:
     """What every check looks at."""
 
     dataset: Dataset
@@ -146,7 +146,7 @@ class View:
     # Groups in which not all are copies of one another.
     alike: tuple[Group, ...]
     # Classes most of whose pictures look alike.
-    crowded: frozenset[int]
+    dominated_classes: frozenset[int]
 
     def is_measured(self, path: Path) -> bool:
         """Whether a picture lies in the validation folder."""
@@ -174,15 +174,17 @@ class View:
         return f"{shown} and {more} more" if more > 0 else shown
 
 
-def look(dataset: Dataset, facts: Mapping[Path, PictureFacts], validation: Dataset | None) -> View:
+def compare_pictures(
+    dataset: Dataset, facts: Mapping[Path, PictureFacts], validation: Dataset | None
+) -> Comparison:
     """Compare all pictures of both folders."""
     samples = dataset.samples + (validation.samples if validation else ())
     paths = [sample.path for sample in readable(samples, facts)]
     groups = alike(paths, facts, ALIKE_BITS)
     near = [g for g in members(groups) if len({facts[path].sha256 for path in g}) > 1]
     to_learn = readable(dataset.samples, facts)
-    crowd = crowded(to_learn, groups)
-    return View(
+    dominating = dominating_groups(to_learn, groups)
+    return Comparison(
         dataset=dataset,
         validation=validation,
         facts=facts,
@@ -190,5 +192,5 @@ def look(dataset: Dataset, facts: Mapping[Path, PictureFacts], validation: Datas
         labels={sample.path: sample.label for sample in samples},
         copies=tuple(members(alike(paths, facts, -1))),
         alike=tuple(near),
-        crowded=frozenset(s.label for s in to_learn if groups[s.path] in crowd),
+        dominated_classes=frozenset(s.label for s in to_learn if groups[s.path] in dominating),
     )

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from edge_classifier.dataset.alike import Group, View, look
+from edge_classifier.dataset.alike import Comparison, Group, compare_pictures
 from edge_classifier.dataset.facts import PictureFacts, readable
 from edge_classifier.dataset.folder import UNDECODED, Dataset
 
@@ -51,21 +51,21 @@ class ClassCount:
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class CheckResult:
     """All that was found, the worst first."""
 
     root: str
     classes: tuple[ClassCount, ...]
-    found: tuple[Finding, ...]
+    findings: tuple[Finding, ...]
 
     @property
     def fatal(self) -> bool:
         """Whether training cannot start."""
-        return any(finding.severity is Severity.FATAL for finding in self.found)
+        return any(finding.severity is Severity.FATAL for finding in self.findings)
 
     def lines(self) -> Iterator[str]:
         """For people: each finding with some ten examples."""
-        for finding in self.found:
+        for finding in self.findings:
             yield f"{finding.severity}: {finding.text}"
             yield from (f"    {example}" for example in finding.examples[:_SHOWN])
             if len(finding.examples) > _SHOWN:
@@ -73,7 +73,13 @@ class Findings:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {**asdict(self), "fatal": self.fatal}
+        whole = asdict(self)
+        return {
+            "root": whole["root"],
+            "classes": whole["classes"],
+            "found": whole["findings"],
+            "fatal": self.fatal,
+        }
 
 
 # A shorter side is too few pixels to see much: CIFAR-10's pictures, 32 px, are the least.
@@ -84,44 +90,44 @@ FEW = 20
 IMBALANCE = 10
 
 
-def findings(
+def check_dataset(
     dataset: Dataset, facts: Mapping[Path, PictureFacts], validation: Dataset | None = None
-) -> Findings:
+) -> CheckResult:
     """Everything about ``dataset``, and about ``validation`` beside it (``scan_like``).
 
     ``facts`` has the pictures of both. Fatal is what keeps training from starting; unreadable
     pictures are only left out.
     """
-    view = look(dataset, facts, validation)
+    compared = compare_pictures(dataset, facts, validation)
     found = [
-        *_missing(view),
-        *_unreadable(view),
-        *_across_sides(view),
-        *_across_classes(view),
-        *_within_classes(view),
-        *_crowded(view),
-        *_small(view),
-        *_sizes(view),
-        *_left_out(view),
-        *_notes(view),
+        *_missing(compared),
+        *_unreadable(compared),
+        *_across_sides(compared),
+        *_across_classes(compared),
+        *_within_classes(compared),
+        *_dominated(compared),
+        *_small(compared),
+        *_sizes(compared),
+        *_left_out(compared),
+        *_notes(compared),
     ]
     found.sort(key=lambda finding: list(Severity).index(finding.severity))
-    return Findings(str(dataset.root), _counts(view), tuple(found))
+    return CheckResult(str(dataset.root), _counts(compared), tuple(found))
 
 
-def _counts(view: View) -> tuple[ClassCount, ...]:
+def _counts(compared: Comparison) -> tuple[ClassCount, ...]:
     """What the table shows; of the validation folder the number of pictures only."""
-    copied = {path for group in view.copies for path in group}
-    near = {path for group in view.alike for path in group} - copied
-    bad = {path for path in view.labels if view.facts[path].problem}
-    pictures, validation = _per_class(view.dataset), _per_class(view.validation)
+    copied = {path for group in compared.copies for path in group}
+    near = {path for group in compared.alike for path in group} - copied
+    bad = {path for path in compared.labels if compared.facts[path].problem}
+    pictures, validation = _per_class(compared.dataset), _per_class(compared.validation)
     unreadable, small, copies, alike = (
-        Counter(s.label for s in view.dataset.samples if s.path in marked)
-        for marked in (bad, set(_small_ones(view)), copied, near)
+        Counter(s.label for s in compared.dataset.samples if s.path in marked)
+        for marked in (bad, set(_small_ones(compared)), copied, near)
     )
     return tuple(
         ClassCount(label, pictures[n], validation[n], unreadable[n], small[n], copies[n], alike[n])
-        for n, label in enumerate(view.dataset.labels)
+        for n, label in enumerate(compared.dataset.labels)
     )
 
 
@@ -129,80 +135,80 @@ def _per_class(dataset: Dataset | None) -> Counter[int]:
     return Counter(sample.label for sample in dataset.samples) if dataset else Counter()
 
 
-def _missing(view: View) -> Iterator[Finding]:
+def _missing(compared: Comparison) -> Iterator[Finding]:
     """Classes that nothing can be learned of, or measured on."""
-    contents: dict[int, set[str]] = {n: set() for n in range(len(view.dataset.labels))}
-    for sample in readable(view.dataset.samples, view.facts):
-        contents[sample.label].add(view.facts[sample.path].sha256)
-    for number, label in enumerate(view.dataset.labels):
+    contents: dict[int, set[str]] = {n: set() for n in range(len(compared.dataset.labels))}
+    for sample in readable(compared.dataset.samples, compared.facts):
+        contents[sample.label].add(compared.facts[sample.path].sha256)
+    for number, label in enumerate(compared.dataset.labels):
         if not contents[number]:
             yield Finding("no_readable", Severity.FATAL, f"{label} has no picture that can be read")
-        elif len(contents[number]) < 2 and not view.validation:
+        elif len(contents[number]) < 2 and not compared.validation:
             text = f"{label} has no two pictures that differ: one is needed to measure on"
             yield Finding("too_few", Severity.FATAL, text)
-    if not view.validation:
+    if not compared.validation:
         return
-    seen = {sample.label for sample in readable(view.validation.samples, view.facts)}
-    none = tuple(label for n, label in enumerate(view.validation.labels) if n not in seen)
+    seen = {sample.label for sample in readable(compared.validation.samples, compared.facts)}
+    none = tuple(label for n, label in enumerate(compared.validation.labels) if n not in seen)
     if none:
         severity = Severity.WARNING if seen else Severity.FATAL
-        where, classes = view.validation.root, _are(len(none), "class", "has have")
+        where, classes = compared.validation.root, _are(len(none), "class", "has have")
         text = f"{classes} no picture to measure on in {where}"
         yield Finding("not_measured", severity, text, none)
 
 
-def _unreadable(view: View) -> Iterator[Finding]:
-    bad = [path for path in view.labels if view.facts[path].problem]
+def _unreadable(compared: Comparison) -> Iterator[Finding]:
+    bad = [path for path in compared.labels if compared.facts[path].problem]
     if bad:
-        said = (f"{view.place(path)}: {view.facts[path].problem}" for path in bad)
+        said = (f"{compared.place(path)}: {compared.facts[path].problem}" for path in bad)
         text = f"{_are(len(bad), 'picture')} left out, as unreadable"
         yield Finding("unreadable", Severity.WARNING, text, tuple(sorted(said)))
 
 
-def _across_sides(view: View) -> Iterator[Finding]:
+def _across_sides(compared: Comparison) -> Iterator[Finding]:
     """The same picture to learn from and to measure on."""
-    near = {path for group in view.alike for path in group}
-    every = (*view.alike, *(group for group in view.copies if not near.issuperset(group)))
-    both = [group for group in every if len(view.sides(group)) > 1]
+    near = {path for group in compared.alike for path in group}
+    every = (*compared.alike, *(group for group in compared.copies if not near.issuperset(group)))
+    both = [group for group in every if len(compared.sides(group)) > 1]
     if both:
         text = (
             f"the same picture, or nearly, to learn from and to measure on ({len(both)} times): "
             "what is measured will flatter. Remove one of each"
         )
-        yield Finding("leak", Severity.WARNING, text, _groups(view, both))
+        yield Finding("leak", Severity.WARNING, text, _groups(compared, both))
 
 
-def _across_classes(view: View) -> Iterator[Finding]:
+def _across_classes(compared: Comparison) -> Iterator[Finding]:
     """Labels that contradict one another."""
-    same = [group for group in view.copies if len(view.classes(group)) > 1]
+    same = [group for group in compared.copies if len(compared.classes(group)) > 1]
     if same:
         text = f"{_are(len(same), 'picture')} in several classes: remove each from the wrong ones"
-        yield Finding("contradiction", Severity.WARNING, text, _groups(view, same))
+        yield Finding("contradiction", Severity.WARNING, text, _groups(compared, same))
     covered = {path for group in same for path in group}
-    near = [g for g in view.alike if len(view.classes(g)) > 1 and not covered.issuperset(g)]
+    near = [g for g in compared.alike if len(compared.classes(g)) > 1 and not covered.issuperset(g)]
     if near:
         text = f"pictures that look alike in different classes ({len(near)} times)"
-        yield Finding("alike_across", Severity.WARNING, text, _groups(view, near))
+        yield Finding("alike_across", Severity.WARNING, text, _groups(compared, near))
 
 
-def _within_classes(view: View) -> Iterator[Finding]:
+def _within_classes(compared: Comparison) -> Iterator[Finding]:
     """Pictures that are there more than once, in one class of one folder."""
-    copies = [group for group in view.copies if _at_home(view, group)]
+    copies = [group for group in compared.copies if _in_one_class(compared, group)]
     if copies:
         text = f"{_are(len(copies), 'picture')} there more than once: copies add nothing"
-        yield Finding("copies", Severity.NOTE, text, _groups(view, copies))
-    near = [group for group in view.alike if _at_home(view, group)]
+        yield Finding("copies", Severity.NOTE, text, _groups(compared, copies))
+    near = [group for group in compared.alike if _in_one_class(compared, group)]
     if near:
         text = f"pictures that look alike ({len(near)} times): a split keeps them together"
-        yield Finding("alike", Severity.NOTE, text, _groups(view, near))
+        yield Finding("alike", Severity.NOTE, text, _groups(compared, near))
 
 
-def _at_home(view: View, group: Group) -> bool:
-    return len(view.classes(group)) == len(view.sides(group)) == 1
+def _in_one_class(compared: Comparison, group: Group) -> bool:
+    return len(compared.classes(group)) == len(compared.sides(group)) == 1
 
 
-def _crowded(view: View) -> Iterator[Finding]:
-    labels = tuple(view.dataset.labels[number] for number in sorted(view.crowded))
+def _dominated(compared: Comparison) -> Iterator[Finding]:
+    labels = tuple(compared.dataset.labels[number] for number in sorted(compared.dominated_classes))
     if labels:
         text = (
             f"in {len(labels)} of the classes most pictures look alike, as before a camera that "
@@ -211,23 +217,26 @@ def _crowded(view: View) -> Iterator[Finding]:
         yield Finding("crowded", Severity.WARNING, text, labels)
 
 
-def _small_ones(view: View) -> list[Path]:
-    read = (path for path in view.labels if not view.facts[path].problem)
-    return [p for p in read if min(view.facts[p].width, view.facts[p].height) < SMALL_PX]
+def _small_ones(compared: Comparison) -> list[Path]:
+    read = (path for path in compared.labels if not compared.facts[path].problem)
+    return [p for p in read if min(compared.facts[p].width, compared.facts[p].height) < SMALL_PX]
 
 
-def _small(view: View) -> Iterator[Finding]:
-    small = _small_ones(view)
+def _small(compared: Comparison) -> Iterator[Finding]:
+    small = _small_ones(compared)
     if small:
         text = f"{_are(len(small), 'picture')} less than {SMALL_PX} px wide or high"
-        said = (f"{view.place(p)}: {view.facts[p].width} x {view.facts[p].height}" for p in small)
+        said = (
+            f"{compared.place(p)}: {compared.facts[p].width} x {compared.facts[p].height}"
+            for p in small
+        )
         yield Finding("small", Severity.WARNING, text, tuple(sorted(said)))
 
 
-def _sizes(view: View) -> Iterator[Finding]:
+def _sizes(compared: Comparison) -> Iterator[Finding]:
     """Classes with few pictures, all in all or beside others."""
-    counts = Counter(sample.label for sample in readable(view.dataset.samples, view.facts))
-    labels = view.dataset.labels
+    counts = Counter(sample.label for sample in readable(compared.dataset.samples, compared.facts))
+    labels = compared.dataset.labels
     few = tuple(f"{labels[n]}: {counts[n]}" for n in sorted(counts) if counts[n] < FEW)
     if few:
         text = (
@@ -243,10 +252,10 @@ def _sizes(view: View) -> Iterator[Finding]:
         yield Finding("imbalance", Severity.WARNING, text)
 
 
-def _left_out(view: View) -> Iterator[Finding]:
-    counts = Counter(view.dataset.left_out)
-    if view.validation:
-        counts.update(view.validation.left_out)
+def _left_out(compared: Comparison) -> Iterator[Finding]:
+    counts = Counter(compared.dataset.left_out)
+    if compared.validation:
+        counts.update(compared.validation.left_out)
     if counts:
         kinds = ", ".join(sorted(counts.keys() & UNDECODED))
         remedy = f": {kinds} cannot be read here, convert them to JPEG" if kinds else ""
@@ -257,11 +266,11 @@ def _left_out(view: View) -> Iterator[Finding]:
         )
 
 
-def _notes(view: View) -> Iterator[Finding]:
-    noted = [path for path in view.labels if view.facts[path].note]
+def _notes(compared: Comparison) -> Iterator[Finding]:
+    noted = [path for path in compared.labels if compared.facts[path].note]
     if noted:
         text = f"{_are(len(noted), 'picture')} used in part only"
-        said = (f"{view.place(path)}: {view.facts[path].note}" for path in noted)
+        said = (f"{compared.place(path)}: {compared.facts[path].note}" for path in noted)
         yield Finding("partly", Severity.NOTE, text, tuple(sorted(said)))
 
 
@@ -272,5 +281,5 @@ def _are(count: int, thing: str, verb: str = "is are") -> str:
     return f"1 {thing} {one}" if count == 1 else f"{count} {thing}{ending} {many}"
 
 
-def _groups(view: View, groups: Iterable[Group]) -> tuple[str, ...]:
-    return tuple(sorted(map(view.group, groups)))
+def _groups(compared: Comparison, groups: Iterable[Group]) -> tuple[str, ...]:
+    return tuple(sorted(map(compared.group, groups)))

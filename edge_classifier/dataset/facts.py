@@ -1,4 +1,4 @@
-"""What is looked up once in every picture: whether it can be read, its content, its looks."""
+"""What is looked up once in every picture: can it be read, its content, its perceptual hash."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping

@@ -26,7 +26,7 @@ def _detail(verdict: Verdict, rules: Rules) -> str:
         case Reason.UNCHANGED:
             return f"{best} {_floor(score)}"
         case Reason.BELOW_THRESHOLD:
-            needs = rules.enter[rules.labels.position[best]]
+            needs = rules.enter[rules.label_map.position[best]]
             found = f"best is {best} {_floor(score)}" if score > 0 else "no label scores"
             return f"{found}, needs {_ceil(needs)}{stays}"
         case Reason.MARGIN:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edge_classifier.config.settings import DecisionSettings
 from edge_classifier.core.labels import BACKGROUND, UNKNOWN_NAMES
 
-# Shape (names,), in [0, 1]. Not float32: a slow average would stop short of its goal.
+# Shape (labels,), in [0, 1]. Not float32: a slow average would stop short of its goal.
 Scores = NDArray[np.float64]
 
 # Ignored unless ``aliases`` or ``groups`` name it.
@@ -36,16 +36,16 @@ class LabelMap:
     """Which classes make up which label. Equal only to itself: smoothed scores belong to one."""
 
     # The labels that are decided on, each once, in the order of their first classes.
-    names: tuple[str, ...]
-    # Where a name stands in ``names``.
+    labels: tuple[str, ...]
+    # Where a label stands in ``labels``.
     position: MappingProxyType[str, int]
-    # Shape (classes,): the name's position of each class, ``len(names)`` if it is ignored.
+    # Shape (classes,): the label's position of each class, ``len(labels)`` if it is ignored.
     class_positions: NDArray[np.intp]
-    # The classes, where each name is one class and none between them is ignored.
+    # The classes, where each label is one class and none between them is ignored.
     class_slice: slice | None
 
     def reduce(self, scores: NDArray[np.float32]) -> Scores:
-        """Scores of the names from those of the classes, shape (classes,): sums, clipped to 1.
+        """Scores of the labels from those of the classes, shape (classes,): sums, clipped to 1.
 
         The array is new, and the caller's to write into. Raises ValueError for another number of
         classes: these scores are another model's.
@@ -54,13 +54,13 @@ class LabelMap:
             raise ValueError(f"scores {scores.shape} for {self.class_positions.shape[0]} classes")
         if self.class_slice is not None:
             return scores[self.class_slice].astype(np.float64)
-        counted = np.bincount(self.class_positions, scores, len(self.names) + 1)
+        counted = np.bincount(self.class_positions, scores, len(self.labels) + 1)
         sums = np.asarray(counted[:-1], np.float64)
         return np.minimum(sums, 1.0, out=sums)
 
 
-def label_map(labels: Sequence[str], rules: DecisionSettings) -> LabelMap:
-    """The labels that ``rules`` leave of a model's ``labels``, one a class.
+def label_map(labels: Sequence[str], decision: DecisionSettings) -> LabelMap:
+    """The labels that ``decision`` leaves of a model's ``labels``, one a class.
 
     A label in the settings means every class of that very name, or else every one that differs in
     upper and lower case alone. Classes that end under one name count as one label: the members of
@@ -70,9 +70,9 @@ def label_map(labels: Sequence[str], rules: DecisionSettings) -> LabelMap:
     Raises UnknownLabelsError with every label that the model does not have, that is claimed twice,
     or that has thresholds and is not decided on; and if no label is left.
     """
-    class_names, problems = _names_of_classes(labels, rules)
+    class_names, problems = _names_of_classes(labels, decision)
     names = tuple(dict.fromkeys(name for name in class_names if name is not None))
-    for label in rules.labels:
+    for label in decision.labels:
         if positions_of(label, labels) and not positions_of(label, names):
             problems.append(f"labels.{label}: it is ignored, or counts as another label")
         elif not positions_of(label, names):
@@ -92,6 +92,11 @@ def label_map(labels: Sequence[str], rules: DecisionSettings) -> LabelMap:
     )
 
 
+def require_labels(labels: Sequence[str], decision: DecisionSettings) -> None:
+    """Raise UnknownLabelsError unless ``decision`` fits a model's ``labels``."""
+    label_map(labels, decision)
+
+
 def positions_of(wanted: str, labels: Sequence[str]) -> list[int]:
     """Every position of ``wanted`` in ``labels``: exactly, or else in whatever case."""
     exact = [index for index, label in enumerate(labels) if label == wanted]
@@ -100,16 +105,16 @@ def positions_of(wanted: str, labels: Sequence[str]) -> list[int]:
 
 
 def _names_of_classes(
-    labels: Sequence[str], rules: DecisionSettings
+    labels: Sequence[str], decision: DecisionSettings
 ) -> tuple[list[str | None], list[str]]:
     """The name under which each class is decided on, None for ignored; and what is wrong."""
     # Each setting's key, the model's label in it, and that label's new name.
     renamings: list[tuple[str, str, str | None]] = [
-        *(("ignore", label, None) for label in rules.ignore),
-        *(("aliases", label, name) for label, name in rules.aliases.items()),
+        *(("ignore", label, None) for label in decision.ignore),
+        *(("aliases", label, name) for label, name in decision.aliases.items()),
         *(
             (f"groups.{name}", label, name)
-            for name, members in rules.groups.items()
+            for name, members in decision.groups.items()
             for label in members
         ),
     ]

@@ -12,9 +12,9 @@ SCORE_TOLERANCE = 5e-7
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rules:
-    """``enter`` and ``leave`` have one threshold a name of ``labels``."""
+    """``enter`` and ``leave`` have one threshold a label of ``label_map``."""
 
-    labels: LabelMap
+    label_map: LabelMap
     # As it was configured.
     decision: DecisionSettings
     # What a label without an ``enter`` of its own needs: ``decision.enter``, or as commanded.
@@ -34,7 +34,7 @@ def with_enter(rules: Rules, threshold: float) -> Rules:
     ``leave`` moves down with it where it would be above, and is as configured again once the
     threshold is. Smoothed scores stay valid.
     """
-    return _with_thresholds(rules.labels, rules.decision, threshold)
+    return _with_thresholds(rules.label_map, rules.decision, threshold)
 
 
 def reaches(score: float, threshold: float) -> bool:
@@ -42,13 +42,13 @@ def reaches(score: float, threshold: float) -> bool:
     return score >= threshold - SCORE_TOLERANCE
 
 
-def _with_thresholds(labels: LabelMap, decision: DecisionSettings, threshold: float) -> Rules:
-    enters = [threshold] * len(labels.names)
-    leaves = [decision.leave] * len(labels.names)
+def _with_thresholds(mapped: LabelMap, decision: DecisionSettings, threshold: float) -> Rules:
+    enters = [threshold] * len(mapped.labels)
+    leaves = [decision.leave] * len(mapped.labels)
     for name, own in decision.labels.items():
-        for position in positions_of(name, labels.names):
+        for position in positions_of(name, mapped.labels):
             enters[position] = threshold if own.enter is None else own.enter
             leaves[position] = decision.leave if own.leave is None else own.leave
     # Were ``leave`` above ``enter``, a label would come and go.
     leaves = [min(pair) for pair in zip(leaves, enters, strict=True)]
-    return Rules(labels, decision, threshold, tuple(enters), tuple(leaves))
+    return Rules(mapped, decision, threshold, tuple(enters), tuple(leaves))

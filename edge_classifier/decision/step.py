@@ -1,17 +1,17 @@
 """One step of a camera's decision: scores and time in, state and verdict out.
 
-The label that is published is *present*. On each frame, by smoothed scores:
+The label that is published is *current*. On each frame, by smoothed scores:
 
 - The best label may *enter* if it reaches its ``enter`` and is ``margin`` ahead of the runner-up,
-  the present label included. It becomes present once it could on every frame for ``dwell_s``;
+  the current label included. It becomes current once it could on every frame for ``dwell_s``;
   another best label, or a frame on which it could not, starts that time anew. A dwell of 0 needs
-  one frame. A tie with the present label is no lead.
-- The present label is *lost* while it is below its ``leave``. Between ``leave`` and ``enter`` it
+  one frame. A tie with the current label is no lead.
+- The current label is *lost* while it is below its ``leave``. Between ``leave`` and ``enter`` it
   stays, which is the hysteresis. After ``unknown_dwell_s`` of being lost it gives way to
   ``unknown``, even if another label is about to enter: nothing is claimed for longer than that
   after it was last seen. A ``dwell_s`` above ``unknown_dwell_s`` therefore leads through
   ``unknown``.
-- A label that enters at the same frame at which the present one gives way goes before ``unknown``.
+- A label that enters at the same frame at which the current one gives way goes before ``unknown``.
 
 Both times count from frame to frame, however far apart: two frames that agree a minute apart are
 a minute. A clock that goes backwards stands still. Time in which nobody looked (the camera was
@@ -51,7 +51,7 @@ TIME_TOLERANCE_S = 1e-6
 
 
 class DecidedChange(NamedTuple):
-    """The present label became another. Score and margin as in Verdict."""
+    """The current label became another. Score and margin as in Verdict."""
 
     before: str
     after: str
@@ -60,7 +60,7 @@ class DecidedChange(NamedTuple):
 
 
 class PendingChange(NamedTuple):
-    """``label`` will be present when it has held for ``needs_s``."""
+    """``label`` will be current when it has held for ``needs_s``."""
 
     label: str
     held_s: float
@@ -76,7 +76,7 @@ class Verdict(NamedTuple):
     """What one frame led to."""
 
     reason: Reason
-    # The present one, ``unknown`` if there is none.
+    # The current one, ``unknown`` if there is none.
     label: str
     # Smoothed score (for votes the share of frames) of ``label``; of ``best`` if it is unknown.
     score: float
@@ -98,33 +98,35 @@ class DecisionState(NamedTuple):
     # Of the last frame.
     at_s: float = -inf
     # What ``scores``, ``votes`` and ``candidate`` are of.
-    labels: LabelMap | None = None
-    # Smoothed, shape (names,); None before the first frame.
+    label_map: LabelMap | None = None
+    # Smoothed, shape (labels,); None before the first frame.
     scores: Scores | None = None
     votes: tuple[VoteRun, ...] = ()
     # The label that could enter on the last frame.
     candidate: str | None = None
     candidate_since: float = 0.0
-    # None while the present label is at or above its ``leave``, or unknown.
+    # None while the current label is at or above its ``leave``, or unknown.
     lost_since: float | None = None
 
     def top(self, k: int) -> tuple[Ranked, ...]:
         """The ``k`` best labels by smoothed score, best first, without those that score nothing."""
-        if self.labels is None or self.scores is None:
+        if self.label_map is None or self.scores is None:
             return ()
         best = top_k(self.scores, Quantization(), Output.PROBABILITIES, k)
-        return tuple(Ranked(self.labels.names[index], score) for index, score in best if score > 0)
+        return tuple(
+            Ranked(self.label_map.labels[index], score) for index, score in best if score > 0
+        )
 
 
 class _BestLabels(NamedTuple):
-    """The best two labels by position, and the present one (None: unknown, or not in the rules)."""
+    """The best two labels by position, and the current one (None: unknown, or not in the rules)."""
 
     best: int
     score: float
     second: int | None
     second_score: float
-    present: int | None
-    present_score: float
+    current: int | None
+    current_score: float
 
 
 def initial_state(label: str = UNKNOWN) -> DecisionState:
@@ -134,7 +136,7 @@ def initial_state(label: str = UNKNOWN) -> DecisionState:
 
 def resume(state: DecisionState, at_s: float) -> DecisionState:
     """``state`` as it goes on at ``at_s``, when nobody has looked since its last frame."""
-    if state.labels is None:
+    if state.label_map is None:
         return state
     missed_s = max(0.0, at_s - state.at_s)
     lost_since = None if state.lost_since is None else state.lost_since + missed_s
@@ -148,28 +150,28 @@ def step(
 
     ``scores`` is neither kept nor written to. Raises ValueError for another number of classes.
     """
-    labels = rules.labels
-    if state.labels is not labels:
-        state = DecisionState(state.label, state.at_s, labels)
+    label_map = rules.label_map
+    if state.label_map is not label_map:
+        state = DecisionState(state.label, state.at_s, label_map)
     at_s = max(at_s, state.at_s)
-    smoothed, votes = _smooth(rules, state, labels.reduce(scores), at_s)
-    ranking = _best_labels(smoothed, labels.position.get(state.label))
+    smoothed, votes = _smooth(rules, state, label_map.reduce(scores), at_s)
+    best_labels = _find_best_labels(smoothed, label_map.position.get(state.label))
     may_enter = (
-        ranking.best != ranking.present
-        and reaches(ranking.score, rules.enter[ranking.best])
-        and reaches(ranking.score - ranking.second_score, rules.decision.margin)
+        best_labels.best != best_labels.current
+        and reaches(best_labels.score, rules.enter[best_labels.best])
+        and reaches(best_labels.score - best_labels.second_score, rules.decision.margin)
     )
-    candidate = labels.names[ranking.best] if may_enter else None
+    candidate = label_map.labels[best_labels.best] if may_enter else None
     candidate_since = state.candidate_since if candidate == state.candidate else at_s
     lost_since = None
-    if ranking.present is None:
+    if best_labels.current is None:
         lost_since = None if state.label == UNKNOWN else at_s
-    elif not reaches(ranking.present_score, rules.leave[ranking.present]):
+    elif not reaches(best_labels.current_score, rules.leave[best_labels.current]):
         lost_since = at_s if state.lost_since is None else state.lost_since
     state = DecisionState(
-        state.label, at_s, labels, smoothed, votes, candidate, candidate_since, lost_since
+        state.label, at_s, label_map, smoothed, votes, candidate, candidate_since, lost_since
     )
-    return _judge(rules, state, ranking)
+    return _judge(rules, state, best_labels)
 
 
 def _smooth(
@@ -185,26 +187,29 @@ def _smooth(
     return seen, ()
 
 
-def _best_labels(smoothed: Scores, present: int | None) -> _BestLabels:
-    """``smoothed`` is as it was in the end, but for a best score that is not a number."""
+def _find_best_labels(smoothed: Scores, current: int | None) -> _BestLabels:
+    """The best two labels and the current one; restores ``smoothed``.
+
+    Only where the best score is not a number, all of it becomes 0.
+    """
     best = int(smoothed.argmax())
     if not isfinite(smoothed.item(best)):
         smoothed.fill(0.0)
     score = smoothed.item(best)
-    present_score = 0.0 if present is None else smoothed.item(present)
-    if present is not None and present_score >= score:
-        best = present
+    current_score = 0.0 if current is None else smoothed.item(current)
+    if current is not None and current_score >= score:
+        best = current
     # Two searches are cheaper than one sort.
     smoothed[best] = -inf
     second = int(smoothed.argmax())
     smoothed[best] = score
     if second == best:
-        return _BestLabels(best, score, None, 0.0, present, present_score)
-    return _BestLabels(best, score, second, smoothed.item(second), present, present_score)
+        return _BestLabels(best, score, None, 0.0, current, current_score)
+    return _BestLabels(best, score, second, smoothed.item(second), current, current_score)
 
 
 def _judge(
-    rules: Rules, state: DecisionState, ranking: _BestLabels
+    rules: Rules, state: DecisionState, best_labels: _BestLabels
 ) -> tuple[DecisionState, Verdict]:
     """What ``state``, which has taken in the frame, leads to."""
     # The likelier first.
@@ -213,38 +218,38 @@ def _judge(
         held_s = state.at_s - state.candidate_since
         pending.append(PendingChange(state.candidate, held_s, rules.decision.dwell_s))
     if state.lost_since is not None:
-        needs_s = 0.0 if ranking.present is None else rules.decision.unknown_dwell_s
+        needs_s = 0.0 if best_labels.current is None else rules.decision.unknown_dwell_s
         pending.append(PendingChange(UNKNOWN, state.at_s - state.lost_since, needs_s))
     due = next((one for one in pending if one.is_due), None)
     if due is not None:
         after = state._replace(label=due.label, lost_since=None)
-        verdict = _verdict(rules, after, ranking, Reason.CHANGED, None)
+        verdict = _verdict(rules, after, best_labels, Reason.CHANGED, None)
         change = DecidedChange(state.label, after.label, verdict.score, verdict.margin)
         return after, verdict._replace(change=change)
     if pending:
         reason = Reason.DWELL
-    elif ranking.best == ranking.present:
+    elif best_labels.best == best_labels.current:
         reason = Reason.UNCHANGED
-    elif reaches(ranking.score, rules.enter[ranking.best]):
+    elif reaches(best_labels.score, rules.enter[best_labels.best]):
         reason = Reason.MARGIN
     else:
         reason = Reason.BELOW_THRESHOLD
-    return state, _verdict(rules, state, ranking, reason, pending[0] if pending else None)
+    return state, _verdict(rules, state, best_labels, reason, pending[0] if pending else None)
 
 
 def _verdict(
     rules: Rules,
     state: DecisionState,
-    ranking: _BestLabels,
+    best_labels: _BestLabels,
     reason: Reason,
     pending: PendingChange | None,
 ) -> Verdict:
-    names = rules.labels.names
-    score, margin = ranking.score, ranking.score - ranking.second_score
-    if state.label != UNKNOWN and state.label != names[ranking.best]:
-        score = ranking.present_score
-        margin = score - ranking.score
-    best = Ranked(names[ranking.best], ranking.score)
-    second = UNKNOWN if ranking.second is None else names[ranking.second]
-    runner_up = Ranked(second, ranking.second_score)
+    names = rules.label_map.labels
+    score, margin = best_labels.score, best_labels.score - best_labels.second_score
+    if state.label != UNKNOWN and state.label != names[best_labels.best]:
+        score = best_labels.current_score
+        margin = score - best_labels.score
+    best = Ranked(names[best_labels.best], best_labels.score)
+    second = UNKNOWN if best_labels.second is None else names[best_labels.second]
+    runner_up = Ranked(second, best_labels.second_score)
     return Verdict(reason, state.label, score, margin, best, runner_up, pending, None)

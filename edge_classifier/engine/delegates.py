@@ -23,7 +23,7 @@ class DelegateChoice:
     model: Path
     delegate: Path | None
     note: str
-    # Whether an accelerator was wanted and could not be had.
+    # Whether an accelerator was wanted and was not available.
     fell_back: bool = False
 
 

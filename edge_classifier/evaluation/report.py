@@ -11,7 +11,6 @@ import numpy as np
 
 from edge_classifier.errors import OutputError
 from edge_classifier.evaluation.calibration import reliability
-from edge_classifier.evaluation.contents import ReportData
 from edge_classifier.evaluation.matching import NONE, says_nothing, says_unknown
 from edge_classifier.evaluation.measures import (
     Share,
@@ -21,6 +20,7 @@ from edge_classifier.evaluation.measures import (
     rounded,
     top_k_hits,
 )
+from edge_classifier.evaluation.report_data import ReportData
 from edge_classifier.evaluation.score import ScoredSamples
 from edge_classifier.evaluation.thresholds import (
     DEFAULT_ENTER,
@@ -80,7 +80,7 @@ def _write_page(path: Path, facts: Mapping[str, Any], data: ReportData) -> Path 
     # Without a home matplotlib writes its cache elsewhere, and says so when it is imported.
     logging.getLogger("matplotlib").addHandler(_NOWHERE)
     try:
-        from edge_classifier.evaluation.page import render  # Its libraries are an extra.
+        from edge_classifier.evaluation.html_report import render  # Its libraries are an extra.
     except ModuleNotFoundError as error:
         if error.name not in PAGE_LIBRARIES:
             raise
@@ -104,7 +104,7 @@ def figures(data: ReportData) -> dict[str, Any]:
         "data": _data(data),
         "accuracy": _accuracy(scored),
         "stages": [
-            {"name": one.name, "note": one.note, **one.share.as_dict()} for one in data.stages
+            {"name": one.name, "note": one.note, **one.share.as_dict()} for one in data.forms
         ],
         "agreement": data.agreement.as_dict() if data.agreement else None,
         **_by_label(scored),

@@ -11,15 +11,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_classifier.assembly import LoadedModel
 from edge_classifier.batch import classify_all
-from edge_classifier.classifier import Answer
+from edge_classifier.classifier import AnswerOptions
 from edge_classifier.core.contract import Contract
 from edge_classifier.core.geometry import least_size
 from edge_classifier.dataset.folder import Dataset
 from edge_classifier.errors import ContractError, ModelError, PictureError
 from edge_classifier.evaluation.matching import NONE, Names, match, similar
 from edge_classifier.evaluation.measures import Classes
+from edge_classifier.model_loading import LoadedModel
 from edge_classifier.vision.pictures import load_picture
 
 _NO_COUNTS: Mapping[str, int] = MappingProxyType({})
@@ -135,7 +135,7 @@ def _scores(
     Scores (pictures, labels), the rows of pictures that were read, the others' files and why.
     """
     contract = model.resolved.contract
-    answer = Answer(top_k=len(contract.labels))
+    answer = AnswerOptions(top_k=len(contract.labels))
     classifiers = model.classifiers(answer, threads)
     load = partial(load_picture, at_least=least_size(contract))
     position = {label: number for number, label in enumerate(merged.labels)}

@@ -3,6 +3,7 @@
 A flatbuffer is read from its front and a zip from its end, so one file is both.
 """
 
+import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,8 @@ CARD_FILE = "model_card.md"
 MEMBER_LIMIT_BYTES = 8_000_000
 # What metadata tools write, and what Python can inflate piece by piece.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# What the last record of a zip begins with; it has 22 bytes and a comment of 65,535 at most.
+_END, _END_LIMIT_BYTES = b"PK\x05\x06", 22 + 65_535
 
 
 def read_bundle(path: Path) -> dict[str, bytes]:
@@ -24,7 +27,7 @@ def read_bundle(path: Path) -> dict[str, bytes]:
     Raises ModelError when there is one that cannot be read whole.
     """
     try:
-        if not zipfile.is_zipfile(path):
+        if not _has_zip(path):
             return {}
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -37,6 +40,21 @@ def read_bundle(path: Path) -> dict[str, bytes]:
         raise ModelError(
             str(path), f"the zip with its labels is damaged ({error})", "Copy the model again."
         ) from error
+
+
+def _has_zip(path: Path) -> bool:
+    """Whether there is the end of a zip, be it damaged or not.
+
+    ``zipfile.is_zipfile`` is also False for damaged ones in newer releases of Python (3.13.5):
+    their labels would be missing without a word.
+    """
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _END_LIMIT_BYTES))
+            return _END in file.read()
+    except OSError:
+        return False
 
 
 def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:

@@ -41,6 +41,9 @@ def pull(catalogue: Catalogue, entry: Entry, progress: Progress) -> Path:
             "Try again later; the file was thrown away.",
         ) from error
     except (requests.RequestException, OSError) as error:
+        # pooch leaves the connection of an answer like 503 open until the garbage is collected.
+        if isinstance(error, requests.RequestException) and error.response is not None:
+            error.response.close()
         reason = _innermost_cause(error)
         by_hand = (
             f"Without a network, fetch {entry.url} elsewhere and put it at {target}, "

@@ -173,21 +173,23 @@ class BrokerConnection:
         where = f"{broker.host}:{broker.port}"
         self._callbacks = _Callbacks(number, where, options, on_event, on_message)
         self._callbacks.listen_to(self._client)
-        self._dialler = threading.Thread(target=self._dial, name="mqtt-dial", daemon=True)
+        self._connecting_thread = threading.Thread(
+            target=self._connect, name="mqtt-connect", daemon=True
+        )
 
     @property
-    def is_dialling(self) -> bool:
+    def is_connecting(self) -> bool:
         """Whether it has neither connected nor failed."""
-        return self._dialler.is_alive()
+        return self._connecting_thread.is_alive()
 
     @property
     def has_failed(self) -> bool:
         """Whether paho's thread has ended by an error, of which no event tells."""
         return self._callbacks.has_failed
 
-    def dial(self) -> None:
+    def connect(self) -> None:
         """Begin to connect: name resolution alone may take many seconds, so in a thread."""
-        self._dialler.start()
+        self._connecting_thread.start()
 
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool = False) -> int:
         """The message's id; ``Acknowledged`` names it on its ack, or for QoS 0 when it was sent."""
@@ -198,10 +200,10 @@ class BrokerConnection:
         self._client.subscribe(list(topics))
 
     def unsubscribe(self, topics: Iterable[str]) -> None:
-        """Take back what an earlier life of this session has subscribed to."""
+        """Take back subscriptions that this session made before the restart."""
         self._client.unsubscribe(list(topics))
 
-    def hang_up(self) -> None:
+    def disconnect(self) -> None:
         """End it when all acknowledgements have left. The broker drops the will."""
         self._callbacks.is_over.set()
         self._client.disconnect()
@@ -218,7 +220,7 @@ class BrokerConnection:
             with contextlib.suppress(OSError):
                 opened.shutdown(socket.SHUT_RDWR)
 
-    def _dial(self) -> None:
+    def _connect(self) -> None:
         broker, client = self._broker, self._client
         try:
             if broker.username:

@@ -4,6 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from edge_classifier.core.events import LabelChange
 from edge_classifier.mqtt.connection import ConnectionEvent, ConnectionLost
@@ -13,10 +14,27 @@ _MAX_TASKS = 100
 # report a topic. Only a broken or hostile broker signals more in one turn of the publisher.
 _MAX_CONNECTION_EVENTS = 1_000
 
-# What a newer update must share to replace an older one: its kind, and a camera's or a key's name.
-UpdateKey = tuple[str, str]
 # To be called in the publisher's thread.
 Action = Callable[[], None]
+
+
+class UpdateKind(StrEnum):
+    """What an update is of."""
+
+    CAMERAS = "cameras"
+    HEALTH = "health"
+    HOME_ASSISTANT = "home assistant"
+    INFO = "info"
+    MODEL = "model"
+    REMEMBER = "remember"
+    # Takes a while: a JPEG is to be made.
+    SNAPSHOT = "snapshot"
+    STATE = "state"
+    STATS = "stats"
+
+
+# What a newer update must share to replace an older one: its kind, and a camera's or a key's name.
+UpdateKey = tuple[UpdateKind, str]
 
 
 @dataclass(slots=True)
@@ -51,7 +69,7 @@ class PublisherInbox:
     def put_updates(
         self, updates: Mapping[UpdateKey, Action], event: LabelChange | None = None
     ) -> None:
-        """All of one call come in one batch."""
+        """Queue updates, and perhaps an event, for one turn."""
         with self._filled:
             if event is not None:
                 self._batch.events.append(event)
@@ -62,7 +80,7 @@ class PublisherInbox:
             self._filled.notify()
 
     def put_task(self, name: str, action: Action) -> None:
-        """One of those that each count."""
+        """Queue a task; the newest is dropped when too many wait."""
         with self._filled:
             if len(self._batch.tasks) < _MAX_TASKS:
                 self._batch.tasks.append((name, action))
@@ -71,7 +89,7 @@ class PublisherInbox:
             self._filled.notify()
 
     def put_connection_event(self, event: ConnectionEvent) -> None:
-        """What the connection tells."""
+        """Queue an event of the connection."""
         with self._filled:
             if len(self._batch.connection_events) >= _MAX_CONNECTION_EVENTS:
                 self._shorten_connection_events()

@@ -1,15 +1,9 @@
-"""What each topic has to say at present, and how that is written.
-
-``RetainedTopics`` keeps the newest message of each topic that is not an event until the broker has
-it; ``MessageWriter`` turns what the pipeline reports into those messages, and into events for the
-outbox.
-"""
+"""Turns what the pipeline reports into messages: events for the outbox, and each topic's newest."""
 
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 from edge_classifier.config.settings import MqttSettings
 from edge_classifier.core.events import CameraState, LabelChange
@@ -23,8 +17,9 @@ from edge_classifier.mqtt.codec.camera_payloads import (
     state_payload,
 )
 from edge_classifier.mqtt.codec.device_payloads import availability_payload
-from edge_classifier.mqtt.codec.json_fields import encoded, kept
+from edge_classifier.mqtt.codec.json_fields import decoded_or_empty, encoded
 from edge_classifier.mqtt.discovery import DiscoveredDevice, discovery_payload
+from edge_classifier.mqtt.latest_messages import LatestMessages, MessageKind
 from edge_classifier.mqtt.outbox import Outbox
 from edge_classifier.mqtt.outbox_database import QueuedEvent
 from edge_classifier.mqtt.topics import Topics
@@ -33,89 +28,6 @@ _log = logging.getLogger(__name__)
 
 # What the keys of remembered states begin with; the camera's name follows.
 _STATE = "state."
-
-
-class MessageKind(IntEnum):
-    """In the order in which they go out on a new connection."""
-
-    NODE = 0
-    DISCOVERY = 1
-    CAMERA = 2
-    INFO = 3
-    STATE = 4
-    SNAPSHOT = 5
-    STATS = 6
-
-
-@dataclass(slots=True)
-class TopicMessage:
-    """One topic's newest message."""
-
-    topic: str
-    kind: MessageKind
-    payload: bytes
-    due: bool = True
-    in_flight: bool = False
-
-    @property
-    def qos(self) -> int:
-        """Large or soon outdated messages are not repeated. What clears a topic is neither."""
-        return 0 if self.payload and self.kind in {MessageKind.SNAPSHOT, MessageKind.STATS} else 1
-
-    @property
-    def retain(self) -> bool:
-        """Whether the broker keeps it for those who come later."""
-        return self.kind != MessageKind.STATS
-
-
-class RetainedTopics:
-    """Messages that a newer one of the same topic replaces. Pure.
-
-    One message a topic is under way at a time, so that a broker that is slow to acknowledge gets
-    the newest when it is ready, and never a queue.
-    """
-
-    def __init__(self) -> None:
-        self._messages: dict[str, TopicMessage] = {}
-
-    def put(self, kind: MessageKind, topic: str, payload: bytes) -> None:
-        """``payload`` is what ``topic`` shall say from now on."""
-        message = self._messages.setdefault(topic, TopicMessage(topic, kind, payload))
-        message.payload, message.due = payload, True
-
-    def due(self) -> list[TopicMessage]:
-        """What is to go out, in order."""
-        waiting = (one for one in self._messages.values() if one.due and not one.in_flight)
-        return sorted(waiting, key=lambda message: message.kind)
-
-    def sent(self, topic: str) -> None:
-        """The newest message of ``topic`` is under way."""
-        message = self._messages[topic]
-        message.due, message.in_flight = False, True
-
-    def confirmed(self, topic: str, *, accepted: bool) -> None:
-        """The message of ``topic`` that was under way has arrived, ``accepted`` or refused."""
-        message = self._messages[topic]
-        message.in_flight = False
-        # The broker keeps nothing of this topic any more, so there is nothing to repeat.
-        if accepted and not message.payload and not message.due:
-            del self._messages[topic]
-
-    def renew(self) -> None:
-        """All that is retained goes out again."""
-        for message in self._messages.values():
-            message.due = message.due or message.retain
-
-    def lost(self) -> None:
-        """The connection is gone, and what was under way with it."""
-        for message in self._messages.values():
-            message.in_flight = False
-        self.renew()
-
-    def is_settled(self, topics: set[str]) -> bool:
-        """Whether the broker has the newest message of each of ``topics``."""
-        messages = (self._messages[topic] for topic in topics & self._messages.keys())
-        return not any(message.due or message.in_flight for message in messages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,19 +41,19 @@ class ModelLabels:
 
 
 class MessageWriter:
-    """Writes the messages of one device: events into the outbox, the rest for ``retained``."""
+    """Writes the messages of one device: events into the outbox, the rest for ``latest``."""
 
     def __init__(
         self,
         outbox: Outbox,
-        retained: RetainedTopics,
+        latest: LatestMessages,
         topics: Topics,
         cameras: Mapping[str, str],
         mqtt: MqttSettings,
         boot: str,
     ) -> None:
         self._outbox = outbox
-        self._retained = retained
+        self._latest = latest
         self._topics = topics
         self._cameras = cameras
         self._mqtt = mqtt
@@ -157,7 +69,7 @@ class MessageWriter:
     def restore(self, remembered: Mapping[str, str]) -> None:
         """Begin with what was published last, before there is a first frame."""
         online = availability_payload(online=True)
-        self._retained.put(MessageKind.NODE, self._topics.availability, online)
+        self._latest.put(MessageKind.NODE, self._topics.availability, online)
         for camera in self._cameras:
             self.put_camera_health(camera, online=False, reason="not opened yet")
         for camera, state in restored_states(remembered).items():
@@ -189,7 +101,7 @@ class MessageWriter:
         if camera not in self._cameras:
             return
         topic = self._topics.camera_availability(camera)
-        self._retained.put(MessageKind.CAMERA, topic, availability_payload(online=online))
+        self._latest.put(MessageKind.CAMERA, topic, availability_payload(online=online))
         self._problems[camera] = "" if online else reason
         if camera in self._states:
             self._publish_state(camera)
@@ -198,15 +110,15 @@ class MessageWriter:
         """The frame behind a camera's last event, or one that was asked for."""
         content = jpeg()
         if content is not None:
-            self._retained.put(MessageKind.SNAPSHOT, self._topics.snapshot(camera), content)
+            self._latest.put(MessageKind.SNAPSHOT, self._topics.snapshot(camera), content)
 
     def put_stats(self, payload: bytes) -> None:
         """Statistics."""
-        self._retained.put(MessageKind.STATS, self._topics.stats, payload)
+        self._latest.put(MessageKind.STATS, self._topics.stats, payload)
 
     def put_info(self, payload: bytes) -> None:
         """What runs on this device."""
-        self._retained.put(MessageKind.INFO, self._topics.info, payload)
+        self._latest.put(MessageKind.INFO, self._topics.info, payload)
 
     def follow_cameras(self, titles: Mapping[str, str]) -> None:
         """Cameras may come and go while the daemon runs. ``titles``: name to title."""
@@ -232,7 +144,7 @@ class MessageWriter:
             self._topics, self._cameras, labels.model, options, labels.stats_s, self._removed
         )
         payload = encoded(discovery_payload(device))
-        self._retained.put(MessageKind.DISCOVERY, self._topics.discovery, payload)
+        self._latest.put(MessageKind.DISCOVERY, self._topics.discovery, payload)
         self._described_removed = tuple(self._removed)
 
     def forget_cleared(self) -> None:
@@ -244,7 +156,7 @@ class MessageWriter:
             topics = set(self._retained_topics(camera).values())
             # Home Assistant learns from the description that a camera has gone.
             is_described = not self._mqtt.discovery or camera in self._described_removed
-            if is_described and self._retained.is_settled(topics | {self._topics.discovery}):
+            if is_described and self._latest.is_settled(topics | {self._topics.discovery}):
                 self._clearing.remove(camera)
                 self._outbox.remember(_STATE + camera, None)
 
@@ -253,14 +165,14 @@ class MessageWriter:
         offline = availability_payload(online=False)
         cameras = {self._topics.camera_availability(camera) for camera in self._cameras}
         for topic in cameras:
-            self._retained.put(MessageKind.CAMERA, topic, offline)
-        self._retained.put(MessageKind.NODE, self._topics.availability, offline)
+            self._latest.put(MessageKind.CAMERA, topic, offline)
+        self._latest.put(MessageKind.NODE, self._topics.availability, offline)
         return {self._topics.availability, *cameras}
 
     def _publish_state(self, camera: str) -> None:
         problem = self._problems.get(camera, "")
         payload = state_payload(self._states[camera], self._labels.name, problem)
-        self._retained.put(MessageKind.STATE, self._topics.state(camera), encoded(payload))
+        self._latest.put(MessageKind.STATE, self._topics.state(camera), encoded(payload))
 
     def _clear_camera(self, camera: str) -> None:
         """An empty retained message takes away what the broker still keeps of ``camera``."""
@@ -269,7 +181,7 @@ class MessageWriter:
         self._states.pop(camera, None)
         self._problems.pop(camera, None)
         for kind, topic in self._retained_topics(camera).items():
-            self._retained.put(kind, topic, b"")
+            self._latest.put(kind, topic, b"")
 
     def _retained_topics(self, camera: str) -> dict[MessageKind, str]:
         """The topics of ``camera`` of which the broker keeps the last message."""
@@ -283,7 +195,7 @@ class MessageWriter:
 def restored_states(remembered: Mapping[str, str]) -> dict[str, CameraState]:
     """The states among what is remembered, by camera."""
     found = {
-        key.removeprefix(_STATE): restored_state(kept(text))
+        key.removeprefix(_STATE): restored_state(decoded_or_empty(text))
         for key, text in remembered.items()
         if key.startswith(_STATE)
     }

@@ -35,7 +35,7 @@ class Outbox:
     """A bounded queue that survives power cuts. Used by one thread at a time.
 
     Events wait on disk, in order; where writing fails, in memory behind those on disk. One that
-    ``next`` has given out is under way until it is acknowledged or put back, or all are rewound.
+    ``next`` has given out is in flight until it is acknowledged or put back, or all are forgotten.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Outbox:
         self._unsaved: OrderedDict[str, QueuedEvent] = OrderedDict()
         self._remembered: dict[str, str] = {}
         self._unsaved_keys: set[str] = set()
-        self._under_way: dict[str, QueuedEvent] = {}
+        self._in_flight: dict[str, QueuedEvent] = {}
         # Rows that are to be deleted.
         self._acked: set[int] = set()
         self._acked_at = 0.0
@@ -70,7 +70,7 @@ class Outbox:
 
     def open(self) -> dict[str, str]:
         """What is remembered: key to JSON. Nothing where the disk does not let us."""
-        self._attempt(self._make_open)
+        self._attempt(self._ensure_open)
         return dict(self._remembered)
 
     def add(self, events: Iterable[QueuedEvent]) -> None:
@@ -105,7 +105,7 @@ class Outbox:
 
     def acknowledge(self, event: QueuedEvent) -> None:
         """The broker has it: it need not be kept."""
-        self._under_way.pop(event.event_id, None)
+        self._in_flight.pop(event.event_id, None)
         if event.row is None:
             self._unsaved.pop(event.event_id, None)
             return
@@ -119,16 +119,16 @@ class Outbox:
         self.dropped += 1
 
     def put_back(self, event: QueuedEvent) -> None:
-        """The broker does not take it now; ``start_over`` lets it be given out once more."""
-        self._under_way.pop(event.event_id, None)
+        """The broker does not take it now; ``retry_refused`` lets it be given out once more."""
+        self._in_flight.pop(event.event_id, None)
 
-    def start_over(self) -> None:
-        """Begin from the oldest, leaving out what is under way."""
+    def retry_refused(self) -> None:
+        """Begin from the oldest, leaving out what is in flight."""
         self._row = 0
 
-    def rewind(self) -> None:
-        """Nothing is under way any more: begin from the oldest."""
-        self._under_way.clear()
+    def forget_in_flight(self) -> None:
+        """Nothing is in flight any more: begin from the oldest."""
+        self._in_flight.clear()
         self._row = 0
 
     def clear(self) -> int:
@@ -153,7 +153,7 @@ class Outbox:
         return bool(self._acked) and (late or all_now)
 
     def _write(self) -> None:
-        self._make_open()
+        self._ensure_open()
         with self._database.transaction():
             rows = [self._database.insert(event) for event in self._unsaved.values()]
             saved = self._saved + len(rows) - self._database.delete(self._acked)
@@ -192,19 +192,19 @@ class Outbox:
         for event in events:
             if len(found) >= limit:
                 return
-            known = event.event_id in self._under_way or event.row in self._acked
+            known = event.event_id in self._in_flight or event.row in self._acked
             if not known and event.camera not in held:
-                self._under_way[event.event_id] = event
+                self._in_flight[event.event_id] = event
                 found.append(event)
 
     def _delete_all(self) -> None:
-        self._make_open()
+        self._ensure_open()
         with self._database.transaction():
             self._database.delete_oldest(self._saved)
         self._saved = 0
         self._acked.clear()
 
-    def _make_open(self) -> None:
+    def _ensure_open(self) -> None:
         if self._database.is_open:
             return
         try:
@@ -245,7 +245,7 @@ class Outbox:
 
     def _set_aside(self, error: Exception) -> None:
         """Begin anew, with all that memory still has of the damaged file."""
-        rescued = [event for event in self._under_way.values() if event.row is not None]
+        rescued = [event for event in self._in_flight.values() if event.row is not None]
         lost = self._saved - len(self._acked) - len(rescued)
         aside = self._database.set_aside()
         _log.error("%s: %s. Set aside as %s", self._database.path, error, aside)

@@ -118,7 +118,7 @@ class OutboxDatabase:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing, and on the card when it ends without an error."""
-        connection = self._open()
+        connection = self._require_open()
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -130,9 +130,9 @@ class OutboxDatabase:
             raise
 
     def insert(self, event: QueuedEvent) -> int:
-        """Its number, higher than all before."""
+        """Insert ``event``; returns its row number, higher than all before."""
         moment = event.captured
-        cursor = self._open().execute(
+        cursor = self._require_open().execute(
             "INSERT INTO outbox"
             " (event_id, camera, payload, captured_utc, captured_monotonic, boot)"
             " VALUES (?, ?, ?, ?, ?, ?)",
@@ -141,20 +141,20 @@ class OutboxDatabase:
         return cursor.lastrowid or 0
 
     def delete(self, rows: Iterable[int]) -> int:
-        """How many of them there were."""
-        execute = self._open().execute
+        """Delete ``rows``; returns how many of them there were."""
+        execute = self._require_open().execute
         return sum(execute("DELETE FROM outbox WHERE id = ?", (row,)).rowcount for row in rows)
 
     def delete_oldest(self, number: int) -> int:
-        """How many there were."""
-        cursor = self._open().execute(
+        """Delete the ``number`` oldest; returns how many there were."""
+        cursor = self._require_open().execute(
             "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT ?)", (number,)
         )
         return cursor.rowcount
 
     def after(self, row: int, limit: int) -> list[QueuedEvent]:
         """The next events behind ``row``, in order."""
-        found = self._open().execute(
+        found = self._require_open().execute(
             "SELECT event_id, camera, payload, captured_utc, captured_monotonic, boot, id"
             " FROM outbox WHERE id > ? ORDER BY id LIMIT ?",
             (row, limit),
@@ -166,21 +166,23 @@ class OutboxDatabase:
 
     def count(self) -> int:
         """How many events wait here."""
-        (number,) = self._open().execute("SELECT COUNT(*) FROM outbox").fetchone()
+        (number,) = self._require_open().execute("SELECT COUNT(*) FROM outbox").fetchone()
         return int(number)
 
     def remembered(self) -> dict[str, str]:
         """Key to JSON."""
-        return dict(self._open().execute("SELECT key, json FROM remembered"))
+        return dict(self._require_open().execute("SELECT key, json FROM remembered"))
 
     def remember(self, key: str, value: str | None) -> None:
         """None forgets."""
         if value is None:
-            self._open().execute("DELETE FROM remembered WHERE key = ?", (key,))
+            self._require_open().execute("DELETE FROM remembered WHERE key = ?", (key,))
         else:
-            self._open().execute("INSERT OR REPLACE INTO remembered VALUES (?, ?)", (key, value))
+            self._require_open().execute(
+                "INSERT OR REPLACE INTO remembered VALUES (?, ?)", (key, value)
+            )
 
-    def _open(self) -> sqlite3.Connection:
+    def _require_open(self) -> sqlite3.Connection:
         if self._connection is None:
             raise sqlite3.OperationalError("the file is not open")
         return self._connection

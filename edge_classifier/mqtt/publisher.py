@@ -17,18 +17,17 @@ from typing import Any
 from edge_classifier.config import settings
 from edge_classifier.core.events import CameraState, LabelChange
 from edge_classifier.mqtt.codec.camera_payloads import Names
-from edge_classifier.mqtt.codec.json_fields import encoded, kept
+from edge_classifier.mqtt.codec.json_fields import decoded_or_empty, encoded
 from edge_classifier.mqtt.connection import ConnectionOptions
-from edge_classifier.mqtt.inbox import PublisherInbox, UpdateKey
+from edge_classifier.mqtt.inbox import PublisherInbox, UpdateKey, UpdateKind
+from edge_classifier.mqtt.latest_messages import LatestMessages
 from edge_classifier.mqtt.message_writer import (
     MessageWriter,
     ModelLabels,
-    RetainedTopics,
     restored_states,
 )
 from edge_classifier.mqtt.outbox import Outbox
 from edge_classifier.mqtt.publisher_thread import (
-    SNAPSHOT,
     PublisherStatus,
     PublisherThread,
 )
@@ -46,7 +45,7 @@ MakeJpeg = Callable[[], bytes | None]
 
 
 class Publisher:
-    """What the pipeline reports goes out over MQTT, now or when that is possible.
+    """Queues what the daemon reports; ``Sender`` sends it, now or when that is possible.
 
     One thread alone owns the outbox and the connection; calls leave work for it and return.
     Only ``remembered``, ``states`` and ``start`` read the disk, and ``stop`` waits.
@@ -75,17 +74,17 @@ class Publisher:
         """
         topics = Topics(mqtt.base_topic, node, mqtt.discovery_prefix)
         boot = boot_id()
-        retained = RetainedTopics()
+        latest = LatestMessages()
         self._enabled = mqtt.enabled
         self._clock = clock
         self._topics = topics
         self._inbox = PublisherInbox(_MAX_EVENTS)
         self._outbox = Outbox(path, outbox.max_events, clock=clock, utc=utc)
-        self._writer = MessageWriter(self._outbox, retained, topics, cameras, mqtt, boot)
+        self._writer = MessageWriter(self._outbox, latest, topics, cameras, mqtt, boot)
         self._sender = Sender(
-            self._outbox, retained, topics, boot, clock=clock, utc=utc, on_published=on_published
+            self._outbox, latest, topics, boot, clock=clock, utc=utc, on_published=on_published
         )
-        self._worker = PublisherThread(
+        self._publisher_thread = PublisherThread(
             mqtt,
             topics,
             ConnectionOptions(
@@ -95,7 +94,7 @@ class Publisher:
             ),
             self._inbox,
             self._outbox,
-            retained,
+            latest,
             self._writer,
             self._sender,
             on_request,
@@ -103,29 +102,31 @@ class Publisher:
             random,
         )
         self._remembered: dict[str, str] | None = None
-        self._thread = threading.Thread(target=self._worker.run, name="publisher", daemon=True)
+        self._os_thread = threading.Thread(
+            target=self._publisher_thread.run, name="publisher", daemon=True
+        )
 
     @property
     def status(self) -> PublisherStatus:
         """As of the thread's last turn, at most about a second ago."""
-        return self._worker.status
+        return self._publisher_thread.status
 
     def remembered(self) -> dict[str, Any]:
-        """What ``remember`` was given in earlier lives. To be called before ``start``."""
-        return {key: kept(text) for key, text in self._open_outbox().items()}
+        """What ``remember`` was given before the restart. To be called before ``start``."""
+        return {key: decoded_or_empty(text) for key, text in self._open_outbox().items()}
 
     def states(self) -> dict[str, CameraState]:
-        """The last states of earlier lives, by camera. To be called before ``start``."""
+        """The last states from before the restart, by camera. To be called before ``start``."""
         return restored_states(self._open_outbox())
 
     def start(self) -> None:
         """Start the thread."""
         self._writer.restore(self._open_outbox())
-        self._thread.start()
+        self._os_thread.start()
 
     def follow_cameras(self, cameras: Mapping[str, str]) -> None:
         """The cameras that there are from now on, name to title; what is kept of others goes."""
-        self._put(("cameras", ""), partial(self._writer.follow_cameras, dict(cameras)))
+        self._put((UpdateKind.CAMERAS, ""), partial(self._writer.follow_cameras, dict(cameras)))
 
     def describe_model(
         self, labels: Sequence[str], name: Names, model: str, *, stats_s: float
@@ -135,36 +136,42 @@ class Publisher:
         ``stats_s``: seconds between statistics, which Home Assistant is not to take for lost.
         """
         described = ModelLabels(labels, name, model, stats_s)
-        self._put(("model", ""), partial(self._writer.describe_model, described))
+        self._put((UpdateKind.MODEL, ""), partial(self._writer.describe_model, described))
 
     def put_event(self, event: LabelChange, state: CameraState, jpeg: MakeJpeg | None) -> None:
         """A camera's label has become another."""
-        updates = {("state", state.camera): partial(self._writer.put_state, state)}
+        updates: dict[UpdateKey, Callable[[], None]] = {
+            (UpdateKind.STATE, state.camera): partial(self._writer.put_state, state)
+        }
         if jpeg:
             snapshot = partial(self._writer.put_snapshot, event.camera, jpeg)
-            updates[SNAPSHOT, event.camera] = snapshot
+            updates[UpdateKind.SNAPSHOT, event.camera] = snapshot
         self._inbox.put_updates(updates, event if self._enabled else None)
 
     def put_state(self, state: CameraState) -> None:
         """What a camera shows now, without an event."""
-        self._put(("state", state.camera), partial(self._writer.put_state, state))
+        self._put((UpdateKind.STATE, state.camera), partial(self._writer.put_state, state))
 
     def put_snapshot(self, camera: str, jpeg: MakeJpeg) -> None:
-        """A picture that was asked for. An empty one takes away what the broker keeps."""
-        self._put((SNAPSHOT, camera), partial(self._writer.put_snapshot, camera, jpeg))
+        """A picture that was asked for."""
+        self._put((UpdateKind.SNAPSHOT, camera), partial(self._writer.put_snapshot, camera, jpeg))
+
+    def clear_snapshot(self, camera: str) -> None:
+        """Take away the picture that the broker keeps."""
+        self.put_snapshot(camera, bytes)
 
     def put_camera_health(self, camera: str, *, online: bool, reason: str = "") -> None:
         """Whether a camera gives frames, and if not, why."""
         put = partial(self._writer.put_camera_health, camera, online=online, reason=reason)
-        self._put(("health", camera), put)
+        self._put((UpdateKind.HEALTH, camera), put)
 
     def put_stats(self, stats: Mapping[str, Any]) -> None:
         """Statistics."""
-        self._put(("stats", ""), partial(self._writer.put_stats, encoded(stats)))
+        self._put((UpdateKind.STATS, ""), partial(self._writer.put_stats, encoded(stats)))
 
     def put_info(self, info: Mapping[str, Any]) -> None:
         """Version, settings without secrets, labels."""
-        self._put(("info", ""), partial(self._writer.put_info, encoded(info)))
+        self._put((UpdateKind.INFO, ""), partial(self._writer.put_info, encoded(info)))
 
     def put_response(self, command: str, payload: Mapping[str, Any]) -> None:
         """Answer a request."""
@@ -175,11 +182,11 @@ class Publisher:
     def remember(self, key: str, value: Mapping[str, Any] | None) -> None:
         """Keep ``value`` through restarts; None forgets it."""
         text = None if value is None else json.dumps(value)
-        self._put(("remember", key), partial(self._outbox.remember, key, text))
+        self._put((UpdateKind.REMEMBER, key), partial(self._outbox.remember, key, text))
 
     def clear_outbox(self) -> None:
         """Forget the events that wait."""
-        self._inbox.put_task("clear", self._worker.clear_outbox)
+        self._inbox.put_task("clear", self._publisher_thread.clear_outbox)
 
     def stop(self, within_s: float) -> bool:
         """Say ``offline``, and end; whether all went as it should.
@@ -187,11 +194,11 @@ class Publisher:
         That is: everything is on disk and, where there is a connection, the broker has
         acknowledged ``offline`` within the limit.
         """
-        if self._thread.ident is None:
+        if self._os_thread.ident is None:
             return self._outbox.close()
-        self._worker.end(self._clock() + within_s)
-        self._thread.join(within_s + _CLOSE_S)
-        return self._worker.is_clean
+        self._publisher_thread.end(self._clock() + within_s)
+        self._os_thread.join(within_s + _CLOSE_S)
+        return self._publisher_thread.is_clean
 
     def _put(self, key: UpdateKey, action: Callable[[], None]) -> None:
         self._inbox.put_updates({key: action})

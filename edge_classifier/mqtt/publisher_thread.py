@@ -21,8 +21,9 @@ from edge_classifier.mqtt.connection import (
     ReceivedMessage,
     SubscriptionRefused,
 )
-from edge_classifier.mqtt.inbox import Action, Batch, PublisherInbox
-from edge_classifier.mqtt.message_writer import MessageWriter, RetainedTopics
+from edge_classifier.mqtt.inbox import Action, Batch, PublisherInbox, UpdateKind
+from edge_classifier.mqtt.latest_messages import LatestMessages
+from edge_classifier.mqtt.message_writer import MessageWriter
 from edge_classifier.mqtt.outbox import Outbox
 from edge_classifier.mqtt.reconnect import Reconnector
 from edge_classifier.mqtt.sender import Sender
@@ -31,8 +32,6 @@ from edge_classifier.protocols import Clock
 
 _log = logging.getLogger(__name__)
 
-# The kind of those updates that take a while: a JPEG is to be made.
-SNAPSHOT = "snapshot"
 # Longest wait for something to come in.
 _TURN_S = 1.0
 _MAX_REQUEST_BYTES = 16_384
@@ -40,7 +39,7 @@ _MAX_REQUEST_BYTES = 16_384
 # at once.
 _HOME_ASSISTANT_S = 5.0
 # For the last packet to leave.
-_HANG_UP_S = 1.0
+_DISCONNECT_S = 1.0
 _BUG = "internal error"
 
 
@@ -81,7 +80,7 @@ class PublisherThread:
         options: ConnectionOptions,
         inbox: PublisherInbox,
         outbox: Outbox,
-        retained: RetainedTopics,
+        latest: LatestMessages,
         writer: MessageWriter,
         sender: Sender,
         on_request: Callable[[str, bytes], None],
@@ -93,13 +92,15 @@ class PublisherThread:
         self._options = options
         self._inbox = inbox
         self._outbox = outbox
-        self._retained = retained
+        self._latest = latest
         self._writer = writer
         self._sender = sender
         self._on_request = on_request
         self._clock = clock
         self._random = random
-        self._reconnector = Reconnector(self._dial, clock=clock, random=random, on_drop=sender.end)
+        self._reconnector = Reconnector(
+            self._connect, clock=clock, random=random, on_drop=sender.end
+        )
         # When all that is retained goes out again, because Home Assistant has started.
         self._renew_at: float | None = None
         self._ignored = 0
@@ -122,7 +123,7 @@ class PublisherThread:
         _log.warning("forgot %d waiting events, as asked", self._outbox.clear())
 
     def run(self) -> None:
-        """The thread."""
+        """Take turns until ``end``."""
         while not self._ending.is_set():
             try:
                 self._turn(self._inbox.take(self._wait_s()))
@@ -147,14 +148,14 @@ class PublisherThread:
         finally:
             # Making a picture takes a while; the event behind it is on its way by now.
             for (kind, camera), update in batch.updates.items():
-                if kind == SNAPSHOT:
+                if kind == UpdateKind.SNAPSHOT:
                     self._attempt(f"snapshot of {camera}", update)
         self._sender.send_due()
         if not self._mqtt.enabled:
             return
         if self._renew_at is not None and self._clock() >= self._renew_at:
             self._renew_at = None
-            self._retained.renew()
+            self._latest.renew()
         if self._sender.is_stuck():
             self._reconnector.drop("the broker acknowledges nothing")
         self._reconnector.check()
@@ -162,12 +163,12 @@ class PublisherThread:
     def _take_in(self, batch: Batch) -> None:
         """All but the pictures; what cannot be taken does not cost the rest of its batch."""
         self._take_events(batch)
-        for signal in batch.connection_events:
+        for event in batch.connection_events:
             # Half taken, it leaves a connection of which nobody knows what it has carried.
-            if not self._attempt(type(signal).__name__, partial(self._on_event, signal)):
+            if not self._attempt(type(event).__name__, partial(self._on_connection_event, event)):
                 self._reconnector.drop(_BUG)
         for (kind, name), update in batch.updates.items():
-            if kind != SNAPSHOT:
+            if kind != UpdateKind.SNAPSHOT:
                 self._attempt(f"{kind} {name}", update)
         for name, task in batch.tasks:
             self._attempt(name, task)
@@ -189,7 +190,7 @@ class PublisherThread:
 
     # --- the connection -----------------------------------------------------------------------
 
-    def _dial(self, number: int) -> BrokerConnection:
+    def _connect(self, number: int) -> BrokerConnection:
         connection = BrokerConnection(
             number,
             self._mqtt,
@@ -197,10 +198,10 @@ class PublisherThread:
             self._inbox.put_connection_event,
             self._on_message,
         )
-        connection.dial()
+        connection.connect()
         return connection
 
-    def _on_event(self, event: ConnectionEvent) -> None:
+    def _on_connection_event(self, event: ConnectionEvent) -> None:
         if not self._reconnector.is_current(event.connection):
             return
         match event:
@@ -214,7 +215,9 @@ class PublisherThread:
             case Acknowledged():
                 self._sender.confirm(event.mid, event.problem)
             case SubscriptionRefused():
-                self._sender.problem = f"the broker lets no requests through: {event.problem}"
+                self._sender.problem = (
+                    f"the broker refuses the subscription to requests: {event.problem}"
+                )
                 _log.warning(self._sender.problem)
             case ConnectionLost():
                 self._reconnector.drop(event.problem)
@@ -225,7 +228,7 @@ class PublisherThread:
         if topic == self._topics.home_assistant:
             # A retained one is old: everything goes out on connecting anyway.
             if payload == ONLINE.encode() and not retained:
-                self._inbox.put_updates({("home assistant", ""): self._renew_soon})
+                self._inbox.put_updates({(UpdateKind.HOME_ASSISTANT, ""): self._renew_soon})
             return
         command = self._topics.command_of(topic)
         if retained or command is None or len(payload) > _MAX_REQUEST_BYTES:
@@ -242,26 +245,26 @@ class PublisherThread:
     def _finish(self) -> bool:
         try:
             self._turn(self._inbox.take(0))
-            is_told = self._say_offline() if self._reconnector.connection else True
+            offline_acknowledged = self._say_offline() if self._reconnector.connection else True
             left_s = self._deadline - self._clock()
             # A process that ended at once would cut the connection, and the will would be sent.
-            self._reconnector.close(max(0.0, min(_HANG_UP_S, left_s)))
+            self._reconnector.close(max(0.0, min(_DISCONNECT_S, left_s)))
             self._take_events(self._inbox.take(0))
         except Exception:  # noqa: BLE001 (whatever happens, the outbox is to be closed)
             _log.exception("the publisher did not end well")
-            is_told = False
-        return self._outbox.close() and is_told
+            offline_acknowledged = False
+        return self._outbox.close() and offline_acknowledged
 
     def _say_offline(self) -> bool:
         """Whether the broker has acknowledged it, within the limit."""
         topics = self._writer.say_offline()
-        while self._reconnector.connection and not self._retained.is_settled(topics):
+        while self._reconnector.connection and not self._latest.is_settled(topics):
             self._sender.send_due()
             left_s = self._deadline - self._clock()
             if left_s <= 0:
                 break
             self._take_in(self._inbox.take(left_s))
-        return self._retained.is_settled(topics)
+        return self._latest.is_settled(topics)
 
     def _present_status(self) -> PublisherStatus:
         outbox, sender = self._outbox, self._sender

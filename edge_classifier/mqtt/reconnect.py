@@ -8,7 +8,7 @@ from edge_classifier.core.backoff import pause_s
 
 _log = logging.getLogger(__name__)
 
-# Seconds from dialling until the broker must have accepted.
+# Seconds from the attempt until the broker must have accepted.
 _ACCEPT_LIMIT_S = 30.0
 # A connection that broke sooner counts as a failure: two clients of one id throw each other out as
 # fast as they can connect.
@@ -25,14 +25,14 @@ class ConnectionAttempt(Protocol):
         """Which one."""
 
     @property
-    def is_dialling(self) -> bool:
+    def is_connecting(self) -> bool:
         """Whether it has neither connected nor failed."""
 
     @property
     def has_failed(self) -> bool:
         """Whether its thread has ended by an error, of which no event tells."""
 
-    def hang_up(self) -> None:
+    def disconnect(self) -> None:
         """End the connection in good order."""
 
     def wait_closed(self, within_s: float) -> None:
@@ -49,13 +49,13 @@ class Reconnector(Generic[ConnectionT]):
     """At most one connection at a time, and why there is none.
 
     Its owner calls ``check`` whenever ``wait_s`` has passed, and passes on the events of the
-    connection that ``is_current``. ``dial`` begins connection number so-and-so; ``on_drop`` is
+    connection that ``is_current``. ``connect`` begins connection number so-and-so; ``on_drop`` is
     called when one is gone; ``random`` gives numbers from [0, 1); ``name`` begins lines in the log.
     """
 
     def __init__(
         self,
-        dial: Callable[[int], ConnectionT],
+        connect: Callable[[int], ConnectionT],
         *,
         clock: Callable[[], float],
         random: Callable[[], float],
@@ -63,7 +63,7 @@ class Reconnector(Generic[ConnectionT]):
         max_pause_s: float = _MAX_PAUSE_S,
         name: str = "",
     ) -> None:
-        self._dial = dial
+        self._connect = connect
         self._clock = clock
         self._random = random
         self._on_drop = on_drop
@@ -72,9 +72,9 @@ class Reconnector(Generic[ConnectionT]):
         self._attempt: ConnectionT | None = None
         self._is_accepted = False
         self._number = 0
-        self._setbacks = 0
+        self._failures = 0
         self._since = 0.0
-        self._dial_at = clock()
+        self._connect_at = clock()
         # Why there is no connection; empty while there is one.
         self.reason = NOT_CONNECTED_YET
         self._logged = ""
@@ -88,14 +88,14 @@ class Reconnector(Generic[ConnectionT]):
     def wait_s(self) -> float:
         """Seconds until ``check`` has something to do, as far as can be foreseen."""
         if self._attempt is None:
-            return max(0.0, self._dial_at - self._clock())
+            return max(0.0, self._connect_at - self._clock())
         return _ACCEPT_LIMIT_S
 
     def check(self) -> None:
-        """Dial when it is time; give up on a broker that does not answer, or a dead thread."""
+        """Connect when it is time; give up on a broker that does not answer, or a dead thread."""
         now = self._clock()
         if self._attempt is None:
-            if now >= self._dial_at:
+            if now >= self._connect_at:
                 self._begin(now)
         elif self._attempt.has_failed:
             self.drop("the thread of the connection failed")
@@ -106,15 +106,15 @@ class Reconnector(Generic[ConnectionT]):
         self._number += 1
         self._since = now
         try:
-            self._attempt = self._dial(self._number)
+            self._attempt = self._connect(self._number)
         except (RuntimeError, OSError, MemoryError) as error:
             # RuntimeError: the system gives no thread.
             self.drop(f"no connection can be begun ({error})")
 
     def _is_overdue(self, attempt: ConnectionT, now: float) -> bool:
         is_late = not self._is_accepted and now >= self._since + _ACCEPT_LIMIT_S
-        # Never two diallers: one that hangs in the resolver is waited for.
-        return is_late and not attempt.is_dialling
+        # Never two attempts: one that hangs in the resolver is waited for.
+        return is_late and not attempt.is_connecting
 
     def is_current(self, number: int) -> bool:
         """Whether events of connection ``number`` still count."""
@@ -133,9 +133,9 @@ class Reconnector(Generic[ConnectionT]):
         if self._attempt is not None:
             self._attempt.abort()
         if self._is_accepted and now >= self._since + _STEADY_S:
-            self._setbacks = 0
-        self._setbacks += 1
-        self._dial_at = now + pause_s(self._setbacks, self._random(), max_s=self._max_pause_s)
+            self._failures = 0
+        self._failures += 1
+        self._connect_at = now + pause_s(self._failures, self._random(), max_s=self._max_pause_s)
         self._attempt, self._is_accepted = None, False
         self.reason = reason
         if reason != self._logged:
@@ -144,9 +144,9 @@ class Reconnector(Generic[ConnectionT]):
         self._on_drop()
 
     def close(self, within_s: float) -> None:
-        """Hang up in good order, so that the broker drops the will; cut it after ``within_s``."""
+        """Disconnect in good order: the broker drops the will. Cut it after ``within_s``."""
         if self._attempt and self._is_accepted:
-            self._attempt.hang_up()
+            self._attempt.disconnect()
             self._attempt.wait_closed(within_s)
         if self._attempt:
             self._attempt.abort()

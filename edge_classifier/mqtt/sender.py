@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from edge_classifier.core.events import Moment
 from edge_classifier.mqtt.codec.camera_payloads import delay_ms, with_delay
 from edge_classifier.mqtt.connection import BrokerConnection
-from edge_classifier.mqtt.message_writer import RetainedTopics, TopicMessage
+from edge_classifier.mqtt.latest_messages import LatestMessages, TopicMessage
 from edge_classifier.mqtt.outbox import Outbox
 from edge_classifier.mqtt.outbox_database import QueuedEvent
 from edge_classifier.mqtt.topics import Topics
@@ -45,7 +45,7 @@ class Sender:
     def __init__(
         self,
         outbox: Outbox,
-        retained: RetainedTopics,
+        latest: LatestMessages,
         topics: Topics,
         boot: str,
         *,
@@ -55,7 +55,7 @@ class Sender:
     ) -> None:
         """``on_published`` gets milliseconds from each event's capture to its acknowledgement."""
         self._outbox = outbox
-        self._retained = retained
+        self._latest = latest
         self._topics = topics
         self._boot = boot
         self._clock = clock
@@ -89,8 +89,8 @@ class Sender:
         self._connection = None
         self._in_flight.clear()
         self._held.clear()
-        self._retained.lost()
-        self._outbox.rewind()
+        self._latest.lost()
+        self._outbox.forget_in_flight()
 
     def confirm(self, mid: int, problem: str) -> None:
         """Message ``mid`` has arrived, or was refused for ``problem``."""
@@ -104,7 +104,7 @@ class Sender:
             self.problem = f"the broker refuses {sent.topic}: {problem}"
             _log.warning("%s", self.problem)
         if sent.message:
-            self._retained.confirmed(sent.topic, accepted=not problem)
+            self._latest.confirmed(sent.topic, accepted=not problem)
         if sent.event and problem:
             self._hold(sent.event)
         elif sent.event:
@@ -119,10 +119,10 @@ class Sender:
             return
         if self._held and self._clock() >= self._again_at:
             self._held.clear()
-            self._outbox.start_over()
+            self._outbox.retry_refused()
             self.problem = ""
         self._send_events(self._connection)
-        while self._responses and self._under_way < self._window:
+        while self._responses and self._in_flight_count < self._window:
             topic, payload = self._responses.popleft()
             mid = self._connection.publish(topic, payload, qos=1)
             self._in_flight[mid] = _InFlight(topic, 1, self._clock())
@@ -153,11 +153,11 @@ class Sender:
         return delay_ms(event.captured, now, same_boot=event.boot == self._boot != "")
 
     @property
-    def _under_way(self) -> int:
+    def _in_flight_count(self) -> int:
         return sum(1 for sent in self._in_flight.values() if sent.qos)
 
     def _send_events(self, connection: BrokerConnection) -> None:
-        room = max(1, self._window - _RESERVED) - self._under_way
+        room = max(1, self._window - _RESERVED) - self._in_flight_count
         if room <= 0:
             return
         for event in self._outbox.next(room, self._held):
@@ -172,10 +172,10 @@ class Sender:
             self._in_flight[mid] = _InFlight(topic, 1, self._clock(), event=event)
 
     def _send_topics(self, connection: BrokerConnection) -> None:
-        for message in self._retained.due():
+        for message in self._latest.due():
             topic, qos = message.topic, message.qos
-            if qos and self._under_way >= self._window:
+            if qos and self._in_flight_count >= self._window:
                 continue
             mid = connection.publish(topic, message.payload, qos=qos, retain=message.retain)
             self._in_flight[mid] = _InFlight(topic, qos, self._clock(), message=message)
-            self._retained.sent(topic)
+            self._latest.sent(topic)

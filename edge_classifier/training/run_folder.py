@@ -12,7 +12,7 @@ from edge_classifier import __version__
 from edge_classifier.config.toml import as_tree
 from edge_classifier.errors import ConfigurationError, MissingFileError
 from edge_classifier.files import cannot_write, write_whole
-from edge_classifier.training import load_settings as configuration
+from edge_classifier.training import load_settings
 from edge_classifier.training.settings import TrainingSettings
 from edge_classifier.training.train.plan import Stage
 
@@ -41,7 +41,7 @@ def begin(folder: Path, settings: TrainingSettings, fingerprint: str, *, resume:
             raise ConfigurationError(str(folder), "holds a run already", remedy)
         _require_same(folder, begun[-1], settings, fingerprint)
     facts = {"seed": settings.seed, "data": fingerprint, "versions": versions()}
-    write(folder / SETTINGS_FILE, configuration.as_toml(settings))
+    write(folder / SETTINGS_FILE, load_settings.as_toml(settings))
     write(folder / FACTS_FILE, json.dumps(facts, indent=1) + "\n")
 
 
@@ -82,7 +82,7 @@ def require_settings(folder: Path, assignments: Sequence[str] = ()) -> TrainingS
     """
     if not (folder / SETTINGS_FILE).exists():
         raise MissingFileError(str(folder), "holds no run of `edge-classify train`")
-    return configuration.load(folder / SETTINGS_FILE, assignments, {})
+    return load_settings.load(folder / SETTINGS_FILE, assignments, {})
 
 
 def signature(stage: Stage, settings: TrainingSettings, fingerprint: str) -> str:

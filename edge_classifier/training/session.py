@@ -9,13 +9,13 @@ from torch import distributed
 from edge_classifier.errors import EdgeClassifierError
 from edge_classifier.evaluation.report import Written, write_report
 from edge_classifier.progress import show_progress
-from edge_classifier.training import run_folder as run
-from edge_classifier.training.data.material import Material, find, gather
+from edge_classifier.training import run_folder
+from edge_classifier.training.data.training_data import TrainingData, check_and_split, scan_folders
 from edge_classifier.training.export.model_files import predict_held_out, write_model_files
-from edge_classifier.training.report.learning_curve import learning_curve
-from edge_classifier.training.report.run_report import summarize
+from edge_classifier.training.report.run_report import collect_report_data
 from edge_classifier.training.settings import TrainingSettings
 from edge_classifier.training.train.devices import World, choose_hardware, join_world
+from edge_classifier.training.train.learning_curve import learning_curve
 from edge_classifier.training.train.plan import RunOptions
 from edge_classifier.training.train.stages import Job, Log, train
 
@@ -34,7 +34,7 @@ def run_all(
     world = join_world(choose_hardware(machine.device, "full").device)
     # One process speaks for all.
     log = log if world.rank == 0 else lambda _: None
-    material = _once(world, lambda: _begin(settings, folder, resume=resume, log=log))
+    data = _once(world, lambda: _begin(settings, folder, resume=resume, log=log))
     options = RunOptions(
         folder=folder,
         device=machine.device,
@@ -44,7 +44,7 @@ def run_all(
         tensorboard=machine.tensorboard,
         resume=resume,
     )
-    job = Job(settings, material, options, log)
+    job = Job(settings, data, options, log)
     trained = train(job)
     if not export:
         return None
@@ -55,19 +55,21 @@ def run_all(
         return None
     files = write_model_files(job, trained, predictions, folder)
     log("evaluate: the files, as the device runs them")
-    return write_report(folder, summarize(job, trained.history, predictions, files, curve, folder))
+    return write_report(
+        folder, collect_report_data(job, trained.history, predictions, files, curve, folder)
+    )
 
 
-def _begin(settings: TrainingSettings, folder: Path, *, resume: bool, log: Log) -> Material:
+def _begin(settings: TrainingSettings, folder: Path, *, resume: bool, log: Log) -> TrainingData:
     """The pictures, and the folder that says what is run on them."""
-    found = find(settings.data)
+    found = scan_folders(settings.data)
     with show_progress("checking pictures", len(found.paths)) as progress:
-        material = gather(found, settings, lambda _: progress.advance(1))
-    run.begin(folder, settings, material.fingerprint, resume=resume)
-    for line in material.findings.lines():
+        data = check_and_split(found, settings, lambda _: progress.advance(1))
+    run_folder.begin(folder, settings, data.fingerprint, resume=resume)
+    for line in data.check.lines():
         log(line)
-    log(f"{len(material.learn.samples)} pictures to learn from, {len(material.held.samples)} held")
-    return material
+    log(f"{len(data.learn.samples)} pictures to learn from, {len(data.held.samples)} held")
+    return data
 
 
 def _once(world: World, work: Callable[[], Result]) -> Result:

@@ -59,14 +59,14 @@ class GuardedThread:
         self._thread.join(within_s)
 
     def _run(self) -> None:
-        setbacks = 0
+        failures = 0
         while True:
             began = self._clock()
             try:
                 self._work()
             except Exception as error:  # noqa: BLE001 (a thread's end would be seen by nobody)
-                setbacks = 1 if self._clock() - began >= _STEADY_S else setbacks + 1
-                pause = pause_s(setbacks, self._random(), max_s=_MAX_PAUSE_S)
+                failures = 1 if self._clock() - began >= _STEADY_S else failures + 1
+                pause = pause_s(failures, self._random(), max_s=_MAX_PAUSE_S)
                 self._resumed_at = None
                 self._error = f"the thread {self._name} failed ({type(error).__name__}: {error})"
                 _log.exception("the thread %s failed, and goes on in %.1f s", self._name, pause)

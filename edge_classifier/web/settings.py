@@ -129,7 +129,7 @@ class WebMqttSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingSettings:
-    """How what the daemons tell gets into the database."""
+    """How what the daemons publish gets into the database."""
 
     __pydantic_config__: ClassVar = STRICT
 

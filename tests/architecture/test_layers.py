@@ -79,7 +79,7 @@ ALLOWED = {
         f"{CONFIG}.toml",
         VISION,
         DATASET,
-        f"{PACKAGE}.assembly",
+        f"{PACKAGE}.model_loading",
         f"{PACKAGE}.batch",
         f"{PACKAGE}.classifier",
         EVALUATION,
@@ -98,7 +98,7 @@ ALLOWED = {
         MODELFILE,
         ENGINE,
         f"{PACKAGE}.classifier",
-        f"{PACKAGE}.assembly",
+        f"{PACKAGE}.model_loading",
         PACKAGE,
         DAEMON,
     ),
@@ -117,7 +117,7 @@ ALLOWED = {
         PACKAGE,
         WEB,
     ),
-    f"{PACKAGE}.assembly": (VISION, ENGINE, MODELFILE, f"{PACKAGE}.classifier"),
+    f"{PACKAGE}.model_loading": (VISION, ENGINE, MODELFILE, f"{PACKAGE}.classifier"),
     f"{PACKAGE}.classifier": ("numpy", CORE, PROTOCOLS, VISION),
     f"{PACKAGE}.batch": (ERRORS, PROTOCOLS, VISION, f"{PACKAGE}.classifier"),
 }
@@ -126,7 +126,7 @@ PURE = (PACKAGE, ERRORS, CORE, PROTOCOLS, SETTINGS, FIELD_TYPES, DECISION)
 ALLOWED_TO_THE_CHILD = (
     *(FILES, CHILD_PROCESS),
     *("numpy", "PIL", VISION, MODELFILE, ENGINE),
-    *(f"{PACKAGE}.assembly", f"{PACKAGE}.classifier", CORE, ERRORS, WEB),
+    *(f"{PACKAGE}.model_loading", f"{PACKAGE}.classifier", CORE, ERRORS, WEB),
 )
 
 
@@ -290,7 +290,7 @@ def test_pydantic_is_imported_by_validation_only(library: str) -> None:
         ("sqlite3", (f"{MQTT}.outbox_database", f"{MQTT}.outbox", f"{WEB}.startup")),
         ("prometheus_client", (PROMETHEUS,)),
         ("matplotlib", (f"{EVALUATION}.charts",)),
-        ("jinja2", (f"{EVALUATION}.page",)),
+        ("jinja2", (f"{EVALUATION}.html_report",)),
     ],
 )
 def test_library_of_one_adapter_is_imported_by_it_only(

@@ -34,6 +34,17 @@ def test_one():
 def test_other():
     pass
 """
+FOLDER = """
+import os
+import pytest
+
+class Missing(pytest.Module):
+    def collect(self):
+        pytest.skip("FIRST is not here")
+
+def pytest_pycollect_makemodule(module_path, parent):
+    return None if "FIRST" in os.environ else Missing.from_parent(parent, path=module_path)
+"""
 
 
 @pytest.fixture
@@ -86,3 +97,18 @@ def test_nothing_is_run_where_nothing_was_skipped(project: Path) -> None:
 
 def test_runs_without_a_cache_as_well(project: Path) -> None:
     assert run(project, "-p", "no:cacheprovider")[0] == pytest.ExitCode.OK
+
+
+@pytest.mark.parametrize("processes", ["0", "2"])
+def test_second_run_runs_every_file_that_was_skipped_for_one_reason(
+    project: Path, processes: str
+) -> None:
+    folder = project / "folder"
+    folder.mkdir()
+    (folder / "conftest.py").write_text(FOLDER, "utf-8")
+    for name in ("test_a.py", "test_b.py", "test_c.py"):
+        (folder / name).write_text("def test_it():\n    pass\n", "utf-8")
+    assert "3 skipped" in run(folder, "-n", processes)[1]
+    status, said = run(folder, "--last-skipped", "--no-skips", "-n", processes, parts=("FIRST",))
+    assert status == pytest.ExitCode.OK
+    assert "3 passed" in said

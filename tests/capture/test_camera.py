@@ -67,7 +67,7 @@ class CameraBench:
         return found[0]
 
     def give_up_hung_thread(self) -> None:
-        """Wait until the driver hangs, let its time run out, and look after the thread."""
+        """Wait until the driver hangs, let its time run out, and check the thread."""
         eventually(self.hanging.is_set)
         self.hanging.clear()
         self.clock.add(AN_HOUR)

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
+from edge_classifier.capture.black_frames import BlackFrameDetector, is_black
 from edge_classifier.capture.frame_slot import STEADY_S, CameraStatus, CapturedFrame, FrameSlot
-from edge_classifier.capture.pixels import BlackFrameDetector, is_black, upright
-from edge_classifier.capture.reader import GRACE_S, CameraReader
+from edge_classifier.capture.reader import GRACE_S, CameraReader, upright
 from edge_classifier.config.settings import CameraSettings
 from edge_classifier.core.frame import Frame
 from edge_classifier.errors import CameraError, EndOfFrames

@@ -14,12 +14,12 @@ import pytest
 from PIL import Image
 
 from edge_classifier import samples
-from edge_classifier.assembly import ModelChoice, load_model
-from edge_classifier.classifier import Answer
+from edge_classifier.classifier import AnswerOptions
 from edge_classifier.dataset.folder import scan
 from edge_classifier.errors import ModelError, OutputError
 from edge_classifier.evaluation.report import write_report
 from edge_classifier.evaluation.score import score_samples
+from edge_classifier.model_loading import ModelChoice, load_model
 from edge_classifier.vision.pictures import load_picture
 from tests.conftest import Cli, Completed
 from tests.reports import report
@@ -274,7 +274,7 @@ def test_score_samples_are_those_of_the_classifier_alone(tmp_path: Path, colours
     found = score_samples(model, scan(colours), threads=2, progress=lambda: seen.append(None))
     assert len(seen) == 10
     assert found.labels == COLOURS
-    classifier = model.classifier(Answer())
+    classifier = model.classifier(AnswerOptions())
     for path, row in zip(found.paths, found.probabilities, strict=True):
         alone = classifier.score(load_picture(str(path)).frame).scores
         np.testing.assert_allclose(row, alone, atol=1e-6)
@@ -289,7 +289,7 @@ def test_score_samples_of_a_model_whose_scores_are_no_numbers_fails(
     assert data.count(eight) == 3
     path.write_bytes(data.replace(eight, np.float32(np.nan).tobytes()))
     model = load_model(ModelChoice(str(path)))
-    with pytest.raises(ModelError, match="no numbers"):
+    with pytest.raises(ModelError, match="not numbers"):
         score_samples(model, scan(colours))
 
 

@@ -29,13 +29,13 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from PIL import Image
 
-from edge_classifier.assembly import ModelChoice, load_model
-from edge_classifier.classifier import Answer
+from edge_classifier.classifier import AnswerOptions
 from edge_classifier.core.contract import Contract
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.quantization import Quantization, TensorSpec
 from edge_classifier.engine import probe
 from edge_classifier.errors import EdgeClassifierError, ExitCode, ModelError
+from edge_classifier.model_loading import ModelChoice, load_model
 from edge_classifier.modelfile.bundle import append_bundle, read_bundle
 from edge_classifier.modelfile.catalogue import Catalogue
 from edge_classifier.modelfile.resolve import ModelFacts, resolve
@@ -350,7 +350,7 @@ def _classify(path: str) -> None:
     nothing_known = Catalogue("none", (), Path("none"), Path("none"))
     model = load_model(ModelChoice(path, "cpu"), catalogue=nothing_known, check=lambda _: None)
     frame = Frame(np.full((30, 40, 3), (10, 240, 10), np.uint8))
-    model.classifier(Answer(3, 0.5)).classify(frame)
+    model.classifier(AnswerOptions(3, 0.5)).classify(frame)
     model.engine.operators()
     model.engine.tensors()
 

@@ -8,7 +8,7 @@ CHANCES = st.floats(0, 1, exclude_max=True)
 
 
 @pytest.mark.parametrize(
-    ("setbacks", "chance", "max_s", "expected"),
+    ("failures", "random_share", "max_s", "expected"),
     [
         (0, 0.9, 60, 0.0),
         (1, 0.0, 60, 0.0),
@@ -22,9 +22,9 @@ CHANCES = st.floats(0, 1, exclude_max=True)
     ],
 )
 def test_pause_after_failures_doubles_up_to_the_cap(
-    setbacks: int, chance: float, max_s: float, expected: float
+    failures: int, random_share: float, max_s: float, expected: float
 ) -> None:
-    assert pause_s(setbacks, chance, max_s=max_s) == pytest.approx(expected)
+    assert pause_s(failures, random_share, max_s=max_s) == pytest.approx(expected)
 
 
 def test_pause_with_another_beginning_doubles_from_there() -> None:
@@ -33,13 +33,15 @@ def test_pause_with_another_beginning_doubles_from_there() -> None:
 
 @given(st.integers(0, 10**9), CHANCES, st.floats(0.1, 3600))
 def test_pause_of_any_failures_is_within_its_bounds(
-    setbacks: int, chance: float, max_s: float
+    failures: int, random_share: float, max_s: float
 ) -> None:
-    assert 0 <= pause_s(setbacks, chance, max_s=max_s) <= max_s
+    assert 0 <= pause_s(failures, random_share, max_s=max_s) <= max_s
 
 
 @given(st.integers(0, 200), CHANCES)
 def test_pause_with_the_same_chance_never_shrinks_with_failures(
-    setbacks: int, chance: float
+    failures: int, random_share: float
 ) -> None:
-    assert pause_s(setbacks + 1, chance, max_s=60) >= pause_s(setbacks, chance, max_s=60)
+    assert pause_s(failures + 1, random_share, max_s=60) >= pause_s(
+        failures, random_share, max_s=60
+    )

@@ -13,13 +13,13 @@ from edge_classifier.config.settings import (
     StoreSettings,
 )
 from edge_classifier.core.events import CameraState
+from edge_classifier.daemon.active_configuration import ActiveConfiguration
 from edge_classifier.daemon.active_model import ModelFiles
 from edge_classifier.daemon.camera_pipeline import CameraPipeline, DaemonOutputs
 from edge_classifier.daemon.cameras import Cameras
 from edge_classifier.daemon.commands import CommandHandler
 from edge_classifier.daemon.loop import MainLoop
 from edge_classifier.daemon.meters import Meters
-from edge_classifier.daemon.reload import ActiveConfiguration
 from edge_classifier.daemon.store import CaptureStore
 from tests.daemon.parts import AT_ONCE, RecordingPublisher
 from tests.running_daemon import colours, model

@@ -59,7 +59,7 @@ class HandFedCapture:
         self.wanted_from = 0.0
         self.prepare: Prepare | None = None
         self.status = ONLINE
-        self.connection = 1
+        self.opening = 1
         self.on_take: Callable[[], object] = lambda: None
         self._next: CapturedFrame | None = None
         self._number = 0
@@ -70,7 +70,7 @@ class HandFedCapture:
             self._number += 1
             prepared = self.prepare(frame) if self.prepare else None
             at = Moment(UTC_S + at_s, at_s)
-            self._next = CapturedFrame(frame, at, self._number, prepared, self.connection)
+            self._next = CapturedFrame(frame, at, self._number, prepared, self.opening)
 
     def take_frame(self) -> CapturedFrame | None:
         self.on_take()
@@ -113,6 +113,9 @@ class RecordingPublisher(Publisher):
 
     def put_snapshot(self, camera: str, jpeg: Callable[[], bytes | None]) -> None:
         self.pictures.append((camera, jpeg()))
+
+    def clear_snapshot(self, camera: str) -> None:
+        self.pictures.append((camera, b""))
 
     def put_camera_health(self, camera: str, *, online: bool, reason: str = "") -> None:
         self.calls.append("camera")
@@ -175,7 +178,7 @@ class PipelineBench:
             self.model,
             self.capture,
             DaemonOutputs(self.publisher, self.store, self.meters, self._explain),
-            before=self.before,
+            restored=self.before,
             clock=self.clock,
             new_id=self._new_id,
             minute_of_day=lambda: self.minute,

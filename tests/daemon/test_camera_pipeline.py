@@ -207,7 +207,7 @@ def test_pipeline_counts_no_dwell_while_the_camera_was_away_or_switched_off(
 ) -> None:
     bench = PipelineBench(rgb, replace(CAMERA, decision=replace(AT_ONCE, dwell_s=3)))
     assert [bench.see("red").reason for _ in range(3)] == [Reason.DWELL] * 3
-    bench.capture.connection += 1
+    bench.capture.opening += 1
     assert bench.see("red", after_s=3600).reason is Reason.DWELL
     bench.pipeline.set_override(CameraOverride(enabled=False))
     assert bench.see("red", after_s=0.5).reason is Reason.DISABLED

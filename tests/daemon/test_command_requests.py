@@ -12,8 +12,8 @@ from edge_classifier.daemon.commands import (
     COMMANDS,
     Request,
     RequestError,
-    answer,
     parse_request,
+    response_to,
 )
 
 CAMERAS = ("door", "garden")
@@ -105,13 +105,13 @@ def test_request_that_is_wrong_is_refused_in_words(
 def test_request_that_is_refused_keeps_its_transaction(command: str, problem: str) -> None:
     with pytest.raises(RequestError) as refused:
         parse(command, enabled="yes", transaction=23)
-    found = answer(refused.value, {})
+    found = response_to(refused.value, {})
     assert found == {"status": "error", "data": {}, "error": problem, "transaction": 23}
 
 
 def test_request_that_was_done_is_answered_with_its_transaction_and_data() -> None:
     request = parse("snapshot", transaction={"id": "a"})
-    assert answer(request, {"cameras": ["door"]}) == {
+    assert response_to(request, {"cameras": ["door"]}) == {
         "status": "ok",
         "data": {"cameras": ["door"]},
         "error": None,

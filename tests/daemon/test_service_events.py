@@ -220,7 +220,7 @@ def test_service_that_is_ended_publishes_offline_and_ends_well(site: DaemonSite,
         eventually(lambda: site.remote.availability() == "offline")
         eventually(lambda: site.remote.availability("door") == "offline")
         # By the daemon itself: the broker's will has no word for cameras.
-        assert "broker told" in daemon.log
+        assert "offline published" in daemon.log
 
 
 @pytest.mark.parametrize("after", ["", "INFO", "INFO model", "http://"])

@@ -1,6 +1,7 @@
 """The whole daemon where it cannot work: full disks, wrong settings, a network that is down."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -169,6 +170,8 @@ def _ip(*words: str) -> None:
 
 @pytest.fixture
 def cable() -> Iterator[Cable]:
+    if shutil.which("ip") is None:
+        pytest.skip("ip is not installed (apt install iproute2)")
     made = Cable()
     _ip("netns", "add", made.namespace)
     try:

@@ -14,9 +14,9 @@ from edge_classifier.daemon.camera_pipeline import DaemonOutputs
 from edge_classifier.daemon.cameras import Cameras
 from edge_classifier.daemon.host import Host
 from edge_classifier.daemon.meters import Meters
-from edge_classifier.daemon.notify import Notifier
 from edge_classifier.daemon.status import HealthReport, StatusReporter, judge_health
 from edge_classifier.daemon.store import CaptureStore
+from edge_classifier.daemon.systemd import Notifier
 from edge_classifier.mqtt.publisher_thread import PublisherStatus
 from tests.daemon.parts import ONLINE, PipelineBench, RecordingPublisher, colour_model
 from tests.fake_source import FakeClock

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_classifier.daemon.notify import Notifier, Watchdog, watchdog_interval_s
+from edge_classifier.daemon.systemd import Notifier, Watchdog, watchdog_interval_s
 
 
 class Manager(Notifier):

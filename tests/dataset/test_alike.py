@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_classifier.dataset.alike import alike, crowded, duplicate_groups, members
+from edge_classifier.dataset.alike import alike, dominating_groups, duplicate_groups, members
 from edge_classifier.dataset.facts import PictureFacts
 from edge_classifier.dataset.folder import Sample
 
@@ -118,6 +118,6 @@ def test_duplicate_groups_before_a_still_camera_are_the_same_bytes_only() -> Non
 def test_crowded_is_a_group_with_more_than_half_of_a_class() -> None:
     groups = {Path(name): key for name, key in zip("abcdef", "xxyxxz", strict=True)}
     samples = [Sample(Path(name), number // 3) for number, name in enumerate("abcdef")]
-    assert crowded(samples, groups) == {"x"}
+    assert dominating_groups(samples, groups) == {"x"}
     halves = [Sample(Path(name), 0) for name in "abcf"]
-    assert crowded(halves, groups) == frozenset()
+    assert dominating_groups(halves, groups) == frozenset()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_classifier.dataset.check import Finding, Findings, Severity, findings
+from edge_classifier.dataset.check import CheckResult, Finding, Severity, check_dataset
 from edge_classifier.dataset.facts import PictureFacts
 from edge_classifier.dataset.folder import Dataset, Sample
 
@@ -34,16 +34,16 @@ def examined(*datasets: Dataset) -> dict[Path, PictureFacts]:
     return {path: facts_of(number) for number, path in enumerate(paths)}
 
 
-def kinds(found: Findings) -> dict[str, Finding]:
-    return {finding.kind: finding for finding in found.found}
+def kinds(found: CheckResult) -> dict[str, Finding]:
+    return {finding.kind: finding for finding in found.findings}
 
 
 CATS = dataset(cat=30, dog=30)
 
 
 def test_findings_of_a_sound_dataset_are_none() -> None:
-    found = findings(CATS, examined(CATS))
-    assert (found.found, found.fatal) == ((), False)
+    found = check_dataset(CATS, examined(CATS))
+    assert (found.findings, found.fatal) == ((), False)
     assert [(c.label, c.pictures, c.copies, c.alike) for c in found.classes] == [
         ("cat", 30, 0, 0),
         ("dog", 30, 0, 0),
@@ -52,7 +52,7 @@ def test_findings_of_a_sound_dataset_are_none() -> None:
 
 def broken(path: str, change: PictureFacts) -> dict[str, Finding]:
     """What is found when one picture is another one."""
-    return kinds(findings(CATS, examined(CATS) | {ROOT / path: change}))
+    return kinds(check_dataset(CATS, examined(CATS) | {ROOT / path: change}))
 
 
 @pytest.mark.parametrize(
@@ -86,19 +86,19 @@ def test_picture_of_exactly_the_least_size_is_not_small() -> None:
 
 def test_findings_of_a_class_that_nobody_can_read_are_fatal() -> None:
     unreadable = {ROOT / f"cat/{n}.jpg": PictureFacts(0, 0, "", 0, "is empty") for n in range(30)}
-    found = findings(CATS, examined(CATS) | unreadable)
+    found = check_dataset(CATS, examined(CATS) | unreadable)
     assert found.fatal
-    assert found.found[0].kind == "no_readable"
+    assert found.findings[0].kind == "no_readable"
     assert found.classes[0].unreadable == 30
 
 
 def test_findings_of_one_distinct_picture_are_fatal_unless_others_are_measured_on() -> None:
     small = dataset(cat=3, dog=30)
     same = examined(small) | {ROOT / f"cat/{n}.jpg": facts_of(0) for n in range(3)}
-    assert "too_few" in kinds(findings(small, same))
+    assert "too_few" in kinds(check_dataset(small, same))
     validation = dataset(THERE, cat=5, dog=5)
     facts = {path: facts_of(500 + n) for n, path in enumerate(examined(validation))}
-    found = findings(small, same | facts, validation)
+    found = check_dataset(small, same | facts, validation)
     assert not found.fatal
     assert found.classes[0].validation == 5
 
@@ -108,7 +108,7 @@ def test_findings_of_a_validation_picture_to_learn_from_are_a_leak() -> None:
     facts = examined(CATS, validation)
     facts[THERE / "cat/0.jpg"] = facts_of(7)
     facts[THERE / "cat/1.jpg"] = PictureFacts(99, 99, "x", facts_of(8).hash ^ 1)
-    found = kinds(findings(CATS, facts, validation))
+    found = kinds(check_dataset(CATS, facts, validation))
     assert found.keys() == {"leak"}
     assert found["leak"].examples == (
         "cat/7.jpg = val/cat/0.jpg",
@@ -118,22 +118,22 @@ def test_findings_of_a_validation_picture_to_learn_from_are_a_leak() -> None:
 
 def test_findings_of_a_validation_folder_without_a_class_name_it() -> None:
     validation = Dataset(THERE, CATS.labels, {}, (Sample(THERE / "cat/0.jpg", 0),))
-    found = findings(CATS, examined(CATS, validation), validation)
+    found = check_dataset(CATS, examined(CATS, validation), validation)
     assert kinds(found)["not_measured"].examples == ("dog",)
     assert not found.fatal
     facts = examined(CATS) | {THERE / "cat/0.jpg": PictureFacts(0, 0, "", 0, "is empty")}
-    assert findings(CATS, facts, validation).fatal
+    assert check_dataset(CATS, facts, validation).fatal
 
 
 @pytest.mark.parametrize(("size", "said"), [(300, False), (301, True)])
 def test_imbalance_is_said_above_ten_times(size: int, said: bool) -> None:
     uneven = dataset(cat=size, dog=30)
-    assert ("imbalance" in kinds(findings(uneven, examined(uneven)))) == said
+    assert ("imbalance" in kinds(check_dataset(uneven, examined(uneven)))) == said
 
 
 def test_findings_of_a_still_camera_say_that_measures_flatter() -> None:
     still = {ROOT / f"cat/{n}.jpg": PictureFacts(99, 99, f"cat{n}", HASH ^ n) for n in range(30)}
-    found = kinds(findings(CATS, examined(CATS) | still))
+    found = kinds(check_dataset(CATS, examined(CATS) | still))
     assert found["crowded"].examples == ("cat",)
 
 
@@ -142,14 +142,14 @@ def test_findings_of_a_still_camera_say_that_measures_flatter() -> None:
 )
 def test_left_out_files_are_counted(left_out: dict[str, int], severity: str) -> None:
     some = Dataset(ROOT, CATS.labels, {}, CATS.samples, left_out=left_out)
-    found = kinds(findings(some, examined(CATS)))["left_out"]
+    found = kinds(check_dataset(some, examined(CATS)))["left_out"]
     assert found.severity == severity
     assert found.examples == tuple(f"{count} {kind}" for kind, count in left_out.items())
     assert (".heic cannot be read here" in found.text) == (severity == "warning")
 
 
 def test_lines_show_ten_examples_and_count_the_rest() -> None:
-    found = Findings("", (), (Finding("k", Severity.NOTE, "text", tuple("abcdefghijklm")),))
+    found = CheckResult("", (), (Finding("k", Severity.NOTE, "text", tuple("abcdefghijklm")),))
     lines = list(found.lines())
     assert lines[0] == "note: text"
     assert lines[-2:] == ["    j", "    and 3 more"]
@@ -160,8 +160,8 @@ def test_findings_are_ordered_by_severity_and_fit_into_json() -> None:
         ROOT / "cat/1.jpg": facts_of(2),
         ROOT / "dog/1.jpg": PictureFacts(0, 0, "", 0, "is empty"),
     }
-    found = findings(CATS, facts)
-    assert [finding.severity for finding in found.found] == ["warning", "note"]
+    found = check_dataset(CATS, facts)
+    assert [finding.severity for finding in found.findings] == ["warning", "note"]
     parsed = json.loads(json.dumps(found.as_dict()))
     assert parsed["fatal"] is False
     assert parsed["classes"][1]["unreadable"] == 1

@@ -20,7 +20,7 @@ def mapped(classes: tuple[str, ...] = PETS, **settings: Any) -> LabelMap:
 def reduced(labels: LabelMap) -> dict[str, float]:
     scores = labels.reduce(SCORES[: len(labels.class_positions)])
     assert scores.dtype == np.float64
-    return dict(zip(labels.names, scores.tolist(), strict=True))
+    return dict(zip(labels.labels, scores.tolist(), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_label_map_each_setting_gives_these_labels_in_the_order_of_their_classes
 ) -> None:
     labels = mapped(**settings)
     assert reduced(labels) == expected
-    assert labels.names == tuple(expected)
+    assert labels.labels == tuple(expected)
     assert dict(labels.position) == {name: index for index, name in enumerate(expected)}
 
 
@@ -72,7 +72,7 @@ def test_label_map_background_and_unknown_are_no_labels(
     labels: tuple[str, ...], expected: tuple[str, ...]
 ) -> None:
     found = mapped(labels)
-    assert found.names == expected
+    assert found.labels == expected
     kept = [labels.index(name) for name in expected]
     assert found.reduce(SCORES[: len(labels)]).tolist() == SCORES[kept].tolist()
 

@@ -79,8 +79,8 @@ def test_labels_stay_no_longer_than_the_unknown_dwell_after_they_were_last_seen(
     for (at_s, *_), verdict in zip(
         frames, play(frames, decision, initial_state(label)), strict=True
     ):
-        present = verdict.label != UNKNOWN and not verdict.change
-        if not present or reaches(verdict.score, decision.leave):
+        current = verdict.label != UNKNOWN and not verdict.change
+        if not current or reaches(verdict.score, decision.leave):
             lost_since = None
             continue
         lost_since = at_s if lost_since is None else lost_since

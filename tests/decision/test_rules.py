@@ -44,7 +44,7 @@ def test_rules_for_a_group_has_thresholds_by_its_name() -> None:
         groups={"pet": ("cat", "dog")}, labels={"pet": Thresholds(enter=0.8)}
     )
     rules = rules_for(LABELS, decision)
-    assert rules.labels.names == ("pet", "cow")
+    assert rules.label_map.labels == ("pet", "cow")
     assert pairs(rules) == [(0.8, 0.4), (0.6, 0.4)]
 
 
@@ -63,7 +63,7 @@ def test_with_enter_back_up_restores_the_configured_leave() -> None:
     before = ruled()
     after = with_enter(with_enter(before, 0.1), 0.6)
     assert pairs(after) == pairs(before)
-    assert after.labels is before.labels
+    assert after.label_map is before.label_map
 
 
 @pytest.mark.parametrize("threshold", [0.1, 0.4, 0.6, 0.7, 0.9, 1.0])

@@ -106,7 +106,7 @@ def test_step_a_label_enters_after_its_dwell(
         ([(0, 0.55, 0.64, 0), (9, 0.55, 0.64, 0)], [MARGIN, MARGIN], "cat"),
         # Both above their thresholds: with the margin and the dwell the other one comes.
         ([(0, 0.5, 0.61, 0), (0.5, 0.5, 0.61, 0)], [DWELL, CHANGED], "dog"),
-        # Another label enters, the present one is lost: straight from one to the other.
+        # Another label enters, the current one is lost: straight from one to the other.
         ([(0, 0.1, 0.9, 0), (0.5, 0.1, 0.9, 0)], [DWELL, CHANGED], "dog"),
         # Others that come and go do not keep alive what is lost.
         (
@@ -127,7 +127,7 @@ def test_step_a_label_enters_after_its_dwell(
         ([(0, 0.5, 0.5, 0), (9, 0.5, 0.5, 0)], [UNCHANGED, UNCHANGED], "cat"),
     ],
 )  # fmt: skip
-def test_step_a_present_label_leaves_only_for_a_reason(
+def test_step_a_current_label_leaves_only_for_a_reason(
     frames: list[At], reasons: list[Reason], label: str
 ) -> None:
     verdicts = play(frames, state=CAT)
@@ -135,7 +135,7 @@ def test_step_a_present_label_leaves_only_for_a_reason(
     assert verdicts[-1].label == label
 
 
-def test_step_a_tie_is_no_lead_even_over_a_present_label_later_in_the_list() -> None:
+def test_step_a_tie_is_no_lead_even_over_a_current_label_later_in_the_list() -> None:
     frames: list[At] = [(0, 0.5, 0.5, 0), (9, 0.5, 0.5, 0)]
     loose = replace(NO_DWELL, enter=0.5, margin=0.0)
     assert changes(play(frames, loose, initial_state("dog"))) == []
@@ -168,7 +168,7 @@ def test_step_thresholds_of_one_label_are_its_own() -> None:
         ((0, 0.5, 0.5, 0), 0.5, 0.0, Ranked("cat", 0.5), Ranked("dog", 0.5)),
     ],
 )
-def test_verdict_score_and_margin_are_of_the_present_label(
+def test_verdict_score_and_margin_are_of_the_current_label(
     frame: At, score: float, margin: float, best: Ranked, second: Ranked
 ) -> None:
     (verdict,) = play([frame], state=CAT)

@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_classifier.assembly import ModelChoice, load_model
-from edge_classifier.classifier import Answer
+from edge_classifier.classifier import AnswerOptions
 from edge_classifier.core.frame import Frame
 from edge_classifier.engine.delegates import Check, choose_delegate
 from edge_classifier.engine.probe import check_delegate
@@ -25,6 +24,7 @@ from edge_classifier.errors import (
     ModelError,
     UsageError,
 )
+from edge_classifier.model_loading import ModelChoice, load_model
 from edge_classifier.modelfile.bundle import append_bundle
 from edge_classifier.modelfile.catalogue import Catalogue
 from tests.tiny import COLOURS, Tiny, build
@@ -431,7 +431,7 @@ def test_loaded_model_under_a_demanded_library_classifies_rightly(
     for colour, name in enumerate(COLOURS):
         pixels = np.full((20, 30, 3), 10, np.uint8)
         pixels[..., colour] = 240
-        best, *_ = loaded.classifier(Answer(1)).classify(Frame(pixels)).predictions
+        best, *_ = loaded.classifier(AnswerOptions(1)).classify(Frame(pixels)).predictions
         assert best.label == name
     assert loaded.delegate_choice.delegate == library("working")
     assert not any("fell back" in note for note in loaded.notes)

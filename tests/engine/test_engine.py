@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_classifier.classifier import Answer, Classifier
+from edge_classifier.classifier import AnswerOptions, Classifier
 from edge_classifier.core.contract import Contract, Output
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.quantization import Array, Quantization
@@ -63,7 +63,7 @@ def test_classifier_on_the_engine_gives_the_score_of_the_exact_network(
     contract = Contract(24, 16, labels=COLOURS)
     pixels = np.full((90, 120, 3), (60, 130, 110), np.uint8)
 
-    found = Classifier(engine, contract, Answer(top_k=3)).classify(Frame(pixels))
+    found = Classifier(engine, contract, AnswerOptions(top_k=3)).classify(Frame(pixels))
 
     powers = np.exp(8 * (np.array([60, 130, 110]) - 128) / 128)
     exact = powers / powers.sum()

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from edge_classifier.assembly import ModelChoice, _check_once, load_model
 from edge_classifier.engine.probe import check_model
 from edge_classifier.engine.runtime import load_runtime
 from edge_classifier.errors import ExitCode, ModelError
+from edge_classifier.model_loading import ModelChoice, _check_once, load_model
 from edge_classifier.modelfile.catalogue import Catalogue, sha256_of
 from tests.engine.test_delegates import children, open_files
 from tests.tiny import Tiny, build

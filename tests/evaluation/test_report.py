@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from edge_classifier.evaluation.calibration import reliability
-from edge_classifier.evaluation.contents import CurvePoint, EdgeTpu, Epoch, Stage
 from edge_classifier.evaluation.latency import Latency
 from edge_classifier.evaluation.matching import NONE
 from edge_classifier.evaluation.measures import Share
 from edge_classifier.evaluation.report import as_json, figures, worst_first
+from edge_classifier.evaluation.report_data import CurvePoint, EdgeTpu, Epoch, NetworkForm
 from edge_classifier.evaluation.score import LeftOut
 from tests.reports import report, scored
 
@@ -34,7 +34,7 @@ def many(right: int, wrong: int) -> list[tuple[int, int, float]]:
 def test_figures_have_the_same_keys_whatever_is_known() -> None:
     full = report(
         scored(LABELS, FEW),
-        stages=(Stage("int8", Share(3, 5), "exported"),),
+        forms=(NetworkForm("int8", Share(3, 5), "exported"),),
         agreement=Share(5, 5),
         before=reliability(np.array([0.5]), np.array([True])),
         temperature=1.5,

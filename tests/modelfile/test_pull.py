@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 
 from edge_classifier.errors import DownloadError
 from edge_classifier.modelfile.catalogue import Catalogue, load_catalogue
@@ -144,12 +146,23 @@ def test_pull_a_connection_cut_half_way_leaves_nothing_and_then_succeeds(
         assert pull(catalogue, catalogue.entries[0], lambda *_: None).read_bytes() == model
 
 
-def test_pull_a_server_error_is_said_with_the_way_by_hand(tmp_path: Path, model: bytes) -> None:
+def test_pull_a_server_error_is_said_with_the_way_by_hand_and_its_connection_closed(
+    tmp_path: Path, model: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: list[requests.Response] = []
+    really_get = requests.get
+
+    def get(url: str, **options: Any) -> requests.Response:
+        answers.append(really_get(url, **options))
+        return answers[-1]
+
+    monkeypatch.setattr(requests, "get", get)
     with serving(model) as server:
         server.status = 503
         catalogue = loaded(tmp_path, server, model)
         with pytest.raises(DownloadError, match=r"503.*put it at .*tiny\.tflite"):
             pull(catalogue, catalogue.entries[0], lambda *_: None)
+    assert [answer.raw.closed for answer in answers] == [True]
 
 
 def test_pull_a_model_without_checksum_is_refused_before_any_request(tmp_path: Path) -> None:

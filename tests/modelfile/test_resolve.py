@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_classifier.assembly import LoadedModel, ModelChoice, load_model
-from edge_classifier.classifier import Answer
+from edge_classifier.classifier import AnswerOptions
 from edge_classifier.core.contract import Contract, Crop, Output
 from edge_classifier.core.frame import Frame
 from edge_classifier.errors import (
@@ -26,6 +25,7 @@ from edge_classifier.errors import (
     MissingFileError,
     ModelError,
 )
+from edge_classifier.model_loading import LoadedModel, ModelChoice, load_model
 from edge_classifier.modelfile.bundle import append_bundle, read_bundle
 from edge_classifier.modelfile.catalogue import Catalogue, Entry, sha256_of
 from edge_classifier.modelfile.resolve import ContractOverrides
@@ -246,7 +246,10 @@ def test_names_in_several_languages_are_given_in_the_wanted_one(tmp_path: Path) 
     pixels = np.full((8, 8, 3), (10, 240, 10), np.uint8)
 
     said = [
-        loaded.classifier(Answer(1, language=language)).classify(Frame(pixels)).predictions[0].label
+        loaded.classifier(AnswerOptions(1, language=language))
+        .classify(Frame(pixels))
+        .predictions[0]
+        .label
         for language in ("en", "de", "zh-CN", "fr")
     ]
 
@@ -509,7 +512,7 @@ def test_damaged_zip_in_the_model_is_refused(
 
 
 def test_zip_that_claims_to_span_disks_is_refused(bundled: Path) -> None:
-    """Python's own test for a zip raises on this one, where others give True or False."""
+    """Python's own test for a zip raises on this one, or says that it is none, as versions go."""
     data = bundled.read_bytes()
     end = data.rindex(b"PK\x05\x06")
     locator = struct.pack("<4sIQI", b"PK\x06\x07", 7, 0, 9)

@@ -55,11 +55,11 @@ class Owner:
 
     @contextmanager
     def connected(self) -> Iterator[Connected]:
-        self.connection.dial()
+        self.connection.connect()
         event = self.events.get(timeout=20)
         assert isinstance(event, Connected)
         yield event
-        self.connection.hang_up()
+        self.connection.disconnect()
         self.connection.wait_closed(20)
 
 
@@ -126,7 +126,7 @@ def test_payload_that_is_too_long_is_cut_so_that_its_reader_sees_it(broker: Brok
 
 
 @pytest.mark.parametrize("is_hung_up", [True, False])
-def test_will_is_sent_when_the_connection_is_cut_and_not_after_a_farewell(
+def test_will_is_sent_when_the_connection_is_cut_and_not_after_a_disconnect(
     broker: Broker, is_hung_up: bool
 ) -> None:
     with Listener(broker.port, "a/will", "a/last") as listener:
@@ -147,7 +147,7 @@ def test_connection_whose_owner_fails_in_its_thread_has_failed(broker: Broker) -
     owner = Owner(broker, "5")
     owner.is_failing = True
     with Listener(broker.port, "nothing") as sender:
-        owner.connection.dial()
+        owner.connection.connect()
         assert isinstance(owner.events.get(timeout=20), Connected)
         owner.connection.subscribe([("a/topic", 0)])
         eventually(lambda: "Sending SUBACK to tested" in broker.log)

@@ -6,7 +6,7 @@ from edge_classifier.mqtt.connection import (
     ConnectionLost,
     SubscriptionRefused,
 )
-from edge_classifier.mqtt.inbox import PublisherInbox
+from edge_classifier.mqtt.inbox import PublisherInbox, UpdateKind
 from tests.emitter import change
 
 
@@ -18,13 +18,13 @@ def test_inbox_hands_over_all_events_in_order_and_the_newest_of_the_rest() -> No
     inbox = PublisherInbox(10)
     done: list[str] = []
     for seq in (1, 2, 3):
-        states = {("state", "front"): lambda seq=seq: done.append(f"front {seq}")}
+        states = {(UpdateKind.STATE, "front"): lambda seq=seq: done.append(f"front {seq}")}
         inbox.put_updates(states, change(seq))
-    inbox.put_updates({("state", "back"): lambda: done.append("back")})
-    inbox.put_updates({("health", "front"): lambda: done.append("health")})
-    inbox.put_updates({("remember", "a"): lambda: done.append("a 1")})
-    inbox.put_updates({("remember", "b"): lambda: done.append("b 2")})
-    inbox.put_updates({("remember", "a"): lambda: done.append("a 3")})
+    inbox.put_updates({(UpdateKind.STATE, "back"): lambda: done.append("back")})
+    inbox.put_updates({(UpdateKind.HEALTH, "front"): lambda: done.append("health")})
+    inbox.put_updates({(UpdateKind.REMEMBER, "a"): lambda: done.append("a 1")})
+    inbox.put_updates({(UpdateKind.REMEMBER, "b"): lambda: done.append("b 2")})
+    inbox.put_updates({(UpdateKind.REMEMBER, "a"): lambda: done.append("a 3")})
     batch = inbox.take(0)
     assert [event.seq for event in batch.events] == [1, 2, 3]
     for update in batch.updates.values():

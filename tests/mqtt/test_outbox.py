@@ -96,7 +96,7 @@ def test_outbox_gives_each_event_out_once_until_it_is_rewound(path: Path) -> Non
     assert ids(outbox.next(2)) == [1, 2]
     assert ids(outbox.next(9)) == [3, 4]
     assert outbox.next(9) == []
-    outbox.rewind()
+    outbox.forget_in_flight()
     assert ids(outbox.next(9)) == [1, 2, 3, 4]
 
 
@@ -108,7 +108,7 @@ def test_outbox_forgets_what_was_acknowledged_in_any_order_and_nothing_else(path
     outbox.acknowledge(third)
     outbox.acknowledge(second)
     assert outbox.waiting == 2
-    outbox.rewind()
+    outbox.forget_in_flight()
     assert ids(outbox.next(9)) == [1, 4]
     clock.now += LATER_S
     outbox.save()
@@ -140,7 +140,7 @@ def test_outbox_that_is_full_drops_the_oldest_and_counts_them(path: Path) -> Non
     assert ids(outbox.next(99)) == list(range(4, 14))
     put(outbox, *range(20, 40))
     assert (outbox.dropped, outbox.waiting) == (23, 10)
-    outbox.rewind()
+    outbox.forget_in_flight()
     assert ids(outbox.next(99)) == list(range(30, 40))
 
 
@@ -149,7 +149,7 @@ def test_outbox_leaves_out_held_cameras_until_told_again(path: Path) -> None:
     outbox.add([event(1), event(2, camera="back"), event(3), event(4, camera="back")])
     outbox.save()
     assert ids(outbox.next(9, {"front"})) == [2, 4]
-    outbox.start_over()
+    outbox.retry_refused()
     assert ids(outbox.next(9)) == [1, 3]
 
 
@@ -172,7 +172,7 @@ def test_outbox_that_is_cleared_is_empty_and_takes_new_events(path: Path) -> Non
     assert outbox.clear() == 3
     put(outbox, 4)
     outbox.acknowledge(late)
-    outbox.rewind()
+    outbox.forget_in_flight()
     assert ids(outbox.next(9)) == [4]
 
 
@@ -237,9 +237,9 @@ def test_outbox_damaged_while_in_use_goes_on_with_what_memory_has(
     put(outbox, *range(1, 3001))
     under_way = outbox.next(5)
     outbox.acknowledge(under_way[0])
-    outbox._database._open().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    outbox._database._require_open().execute("PRAGMA wal_checkpoint(TRUNCATE)")
     damage(path, begin=4096, length=path.stat().st_size - 4096)
-    outbox._database._open().execute("PRAGMA shrink_memory")
+    outbox._database._require_open().execute("PRAGMA shrink_memory")
     outbox.next(2000)
     # Was row 2 of the old file: must hit no row of the new one, neither now ...
     outbox.acknowledge(under_way[1])
@@ -260,7 +260,7 @@ def test_outbox_damaged_while_in_use_goes_on_with_what_memory_has(
 
 def test_outbox_of_a_newer_version_is_set_aside(path: Path) -> None:
     put(first := opened(path), 1)
-    first._database._open().execute("PRAGMA user_version = 99")
+    first._database._require_open().execute("PRAGMA user_version = 99")
     cut(first)
     outbox = opened(path)
     assert outbox.damaged == 1
@@ -366,7 +366,7 @@ def test_outbox_whose_folder_cannot_be_made_says_so(tmp_path: Path) -> None:
 
 ACTIONS = st.lists(
     st.tuples(
-        st.sampled_from(["add", "add", "send", "ack", "save", "rewind", "cut"]),
+        st.sampled_from(["add", "add", "send", "ack", "save", "forget_in_flight", "cut"]),
         st.integers(1, 5),
     ),
     max_size=40,
@@ -401,8 +401,8 @@ def test_outbox_whatever_happens_delivers_all_saved_events_first_in_order(
                     clock.now += LATER_S
                     outbox.save()
                     saved = added
-                case "rewind":
-                    outbox.rewind()
+                case "forget_in_flight":
+                    outbox.forget_in_flight()
                     under_way.clear()
                 case "cut":
                     cut(outbox)
@@ -416,7 +416,7 @@ def test_outbox_whatever_happens_delivers_all_saved_events_first_in_order(
 def test_database_commits_with_a_full_sync_in_a_bounded_log(path: Path) -> None:
     database = OutboxDatabase(path, Clock())
     database.open()
-    connection = database._open()
+    connection = database._require_open()
 
     def pragma(name: str) -> object:
         return connection.execute(f"PRAGMA {name}").fetchone()[0]

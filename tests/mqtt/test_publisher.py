@@ -482,7 +482,7 @@ def test_publisher_takes_back_a_picture_and_tells_how_often_statistics_come(
         made.put_snapshot(CAMERA, lambda: b"a jpeg")
         made.describe_model(("cat",), str, "m", stats_s=600)
         eventually(lambda: listener.of("/snapshot"))
-        made.put_snapshot(CAMERA, bytes)
+        made.clear_snapshot(CAMERA)
         eventually(lambda: listener.of("/snapshot")[-1].payload == b"")
         components = json.loads(listener.of("/config")[-1].payload)["cmps"]
     assert components["fps"]["expire_after"] == 1800

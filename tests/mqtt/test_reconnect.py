@@ -10,10 +10,10 @@ class Attempt:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.is_dialling = True
+        self.is_connecting = True
         self.has_failed = self.aborted = self.hung_up = False
 
-    def hang_up(self) -> None:
+    def disconnect(self) -> None:
         self.hung_up = True
 
     def wait_closed(self, within_s: float) -> None:
@@ -32,10 +32,10 @@ class Broker:
         self.attempts: list[Attempt] = []
         self.is_out_of_threads = False
         self.reconnector = Reconnector(
-            self._dial, clock=lambda: self.now, random=lambda: 0.5, name="test"
+            self._connect, clock=lambda: self.now, random=lambda: 0.5, name="test"
         )
 
-    def _dial(self, number: int) -> Attempt:
+    def _connect(self, number: int) -> Attempt:
         if self.is_out_of_threads:
             raise RuntimeError("can't start new thread")
         self.attempts.append(Attempt(number))
@@ -56,7 +56,7 @@ class Broker:
         return pause_s
 
 
-def test_reconnector_dials_at_once_and_never_twice() -> None:
+def test_reconnector_connects_at_once_and_never_twice() -> None:
     broker = Broker()
     assert broker.reconnector.wait_s == 0
     broker.reconnector.check()
@@ -106,7 +106,7 @@ def test_reconnector_gives_up_on_a_silent_broker_but_not_on_a_slow_resolver() ->
     broker.now += 31
     broker.reconnector.check()
     assert broker.aborted() == []
-    broker.attempts[0].is_dialling = False
+    broker.attempts[0].is_connecting = False
     broker.reconnector.check()
     assert broker.aborted() == [1]
     assert "did not answer within 30 s" in broker.reconnector.reason
@@ -125,7 +125,7 @@ def test_reconnector_replaces_a_connection_whose_thread_has_failed() -> None:
     assert broker.reconnector.is_current(2)
 
 
-def test_reconnector_for_which_the_system_has_no_thread_waits_and_dials_again() -> None:
+def test_reconnector_for_which_the_system_has_no_thread_waits_and_connects_again() -> None:
     broker = Broker()
     broker.is_out_of_threads = True
     broker.reconnector.check()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edge_classifier.core.events import CameraState, LabelChange, Moment, Ranked
 from edge_classifier.core.jpeg_comment import event_comment, with_comment
-from edge_classifier.daemon.commands import RequestError, answer, parse_request
+from edge_classifier.daemon.commands import RequestError, parse_request, response_to
 from edge_classifier.daemon.host import Host
 from edge_classifier.daemon.meters import Meters
 from edge_classifier.mqtt.codec.camera_payloads import (
@@ -163,10 +163,10 @@ def test_information_of_the_daemon_is_read_as_it_was_written() -> None:
 def test_request_of_the_page_is_read_by_the_daemon_and_its_answer_by_the_page() -> None:
     request = parse_request("model", request_payload({"model": "garden"}, "0123"), ("front",))
     assert (request.model, request.transaction) == ("garden", "0123")
-    done = read_response(encoded(answer(request, {"model": "garden@1"})))
+    done = read_response(encoded(response_to(request, {"model": "garden@1"})))
     assert (done["status"], done["data"]) == ("ok", {"model": "garden@1"})
     assert done["transaction"] == "0123"
-    refused = read_response(encoded(answer(RequestError("no such model", "0123"), {})))
+    refused = read_response(encoded(response_to(RequestError("no such model", "0123"), {})))
     assert (refused["status"], refused["error"]) == ("error", "no such model")
 
 

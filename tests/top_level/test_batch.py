@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edge_classifier.batch import BatchItem, classify_all
-from edge_classifier.classifier import Answer, Classifier
+from edge_classifier.classifier import AnswerOptions, Classifier
 from edge_classifier.core.contract import Contract, Crop
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.quantization import Array, Quantization, TensorSpec
@@ -55,7 +55,7 @@ def ignore(_: int) -> None:
 
 
 def classifiers(count: int, hook: Hook = ignore) -> list[Classifier]:
-    return [Classifier(FakeEngine(hook), CONTRACT, Answer(top_k=1)) for _ in range(count)]
+    return [Classifier(FakeEngine(hook), CONTRACT, AnswerOptions(top_k=1)) for _ in range(count)]
 
 
 def load(reference: str) -> LoadedPicture:
@@ -302,7 +302,7 @@ def test_classify_all_injected_clocks_time_decoding_and_sum_up() -> None:
         nonlocal seconds
         seconds += 0.5
 
-    classifier = Classifier(FakeEngine(takes_a_half), CONTRACT, Answer(top_k=1), clock=now)
+    classifier = Classifier(FakeEngine(takes_a_half), CONTRACT, AnswerOptions(top_k=1), clock=now)
     (outcome,) = classify_all(["7"], takes_an_eighth, [classifier], clock=now)
     assert (outcome.decode_ms, outcome.total_ms) == (125.0, 625.0)
 
@@ -328,6 +328,6 @@ def test_classify_all_wait_for_a_busy_engine_is_not_in_the_total() -> None:
             seconds += 0.5
 
     engine = FakeEngine(first_is_slow)
-    classifier = Classifier(engine, CONTRACT, Answer(top_k=1), clock=now)
+    classifier = Classifier(engine, CONTRACT, AnswerOptions(top_k=1), clock=now)
     first, second = classify_all(["0", "1"], noted_load, [classifier], clock=lambda: 0.0)
     assert {first.total_ms, second.total_ms} == {4000.0, 500.0}

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from edge_classifier.classifier import Answer, Classifier
+from edge_classifier.classifier import AnswerOptions, Classifier
 from edge_classifier.core.contract import ColourOrder, Contract, Crop, Output
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.quantization import Array, Quantization, TensorSpec
@@ -42,7 +42,7 @@ def engine(*stored: int) -> FakeEngine:
     return FakeEngine(np.array(stored, np.uint8), Quantization(1 / 256, 0))
 
 
-def predictions(*stored: int, answer: Answer) -> tuple[Prediction, ...]:
+def predictions(*stored: int, answer: AnswerOptions) -> tuple[Prediction, ...]:
     return Classifier(engine(*stored), CONTRACT, answer).classify(FRAME).predictions
 
 
@@ -76,7 +76,7 @@ def test_classify_frame_is_in_the_input_when_the_network_runs(order: ColourOrder
 
 def test_classify_next_frame_leaves_the_earlier_answer_alone() -> None:
     fake = engine(255, 0, 0, 0)
-    classifier = Classifier(fake, CONTRACT, Answer(top_k=1))
+    classifier = Classifier(fake, CONTRACT, AnswerOptions(top_k=1))
     first = classifier.classify(FRAME)
     fake.raw = np.array([0, 0, 128, 0], np.uint8)
     second = classifier.classify(Frame(255 - FRAME.pixels))
@@ -86,7 +86,7 @@ def test_classify_next_frame_leaves_the_earlier_answer_alone() -> None:
 
 
 def test_classify_no_options_gives_every_class_of_a_small_model_best_first() -> None:
-    assert predictions(32, 128, 0, 96, answer=Answer()) == (
+    assert predictions(32, 128, 0, 96, answer=AnswerOptions()) == (
         Prediction("Dog", 1, 0.5),
         Prediction("Hen", 3, 0.375),
         Prediction("Cat", 0, 0.125),
@@ -99,7 +99,7 @@ def test_classify_no_options_gives_every_class_of_a_small_model_best_first() -> 
     [(1, ["Dog"]), (2, ["Dog", "Hen"]), (4, ["Dog", "Hen", "Cat", "Cow"])],
 )
 def test_classify_top_k_gives_as_many(top_k: int, labels: list[str]) -> None:
-    found = predictions(32, 128, 0, 96, answer=Answer(top_k=top_k))
+    found = predictions(32, 128, 0, 96, answer=AnswerOptions(top_k=top_k))
     assert [prediction.label for prediction in found] == labels
 
 
@@ -124,7 +124,7 @@ def test_classify_more_classes_than_asked_gives_five() -> None:
 def test_classify_threshold_leaves_out_what_is_below_it(
     threshold: float | None, labels: list[str]
 ) -> None:
-    found = predictions(32, 128, 0, 96, answer=Answer(threshold=threshold))
+    found = predictions(32, 128, 0, 96, answer=AnswerOptions(threshold=threshold))
     assert [prediction.label for prediction in found] == labels
 
 
@@ -142,15 +142,19 @@ def test_classify_language_names_labels_and_the_unknown(
     language: str, best: str, none: str
 ) -> None:
     stored = (32, 128, 0, 96)
-    assert predictions(*stored, answer=Answer(1, None, language)) == (Prediction(best, 1, 0.5),)
-    assert predictions(*stored, answer=Answer(1, 0.9, language)) == (Prediction(none, None, 0.5),)
+    assert predictions(*stored, answer=AnswerOptions(1, None, language)) == (
+        Prediction(best, 1, 0.5),
+    )
+    assert predictions(*stored, answer=AnswerOptions(1, 0.9, language)) == (
+        Prediction(none, None, 0.5),
+    )
 
 
 def test_classify_logits_become_probabilities_of_all_classes() -> None:
     logits = np.log(np.array([1, 2, 3, 2], np.float32))
     fake = FakeEngine(logits, Quantization())
     contract = Contract(2, 2, output=Output.LOGITS).with_labels(("cat", "dog", "cow", "hen"))
-    found = Classifier(fake, contract, Answer(top_k=2)).classify(FRAME).predictions
+    found = Classifier(fake, contract, AnswerOptions(top_k=2)).classify(FRAME).predictions
     assert [(p.label, p.index) for p in found] == [("cow", 2), ("dog", 1)]
     assert [p.score for p in found] == pytest.approx([0.375, 0.25], abs=1e-6)
 
@@ -163,7 +167,7 @@ def test_classify_network_without_a_number_is_an_expected_error_or_still_a_predi
     """Broken weights of a float model: no bare IndexError, and no empty answer."""
     fake = FakeEngine(np.full(4, math.nan, np.float32), Quantization())
     contract = Contract(2, 2, output=output).with_labels(("cat", "dog", "cow", "hen"))
-    classifier = Classifier(fake, contract, Answer(threshold=threshold))
+    classifier = Classifier(fake, contract, AnswerOptions(threshold=threshold))
     try:
         found = classifier.classify(FRAME).predictions
     except EdgeClassifierError:

@@ -15,7 +15,7 @@ def test_bar_on_a_terminal_takes_any_title_and_unit(
     with show_bar("[red]{title}", None, unit) as bar:
         bar.reach(1, 4)
         bar.advance()
-        bar.say("[red]{line}")
+        bar.print_line("[red]{line}")
     found = capsys.readouterr()
     assert found.out == ""
     assert "[red]{title}" in found.err
@@ -26,5 +26,5 @@ def test_bar_that_nobody_watches_is_silent(capsys: pytest.CaptureFixture[str]) -
     with show_bar("title", 3) as bar:
         bar.reach(1, 4)
         bar.advance()
-        bar.say("line")
+        bar.print_line("line")
     assert capsys.readouterr() == ("", "")

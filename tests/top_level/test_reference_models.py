@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from edge_classifier import samples
-from edge_classifier.assembly import ModelChoice, load_model
-from edge_classifier.classifier import Answer
+from edge_classifier.classifier import AnswerOptions
+from edge_classifier.model_loading import ModelChoice, load_model
 from edge_classifier.vision.pictures import load_picture
 from tests.conftest import Cli
 
@@ -51,7 +51,7 @@ def test_bird_model_knows_the_owl_and_calls_a_cat_background(shared: Path, cli: 
 def test_default_model_top_1_is_near_its_measured_figure(shared: Path) -> None:
     """A change of preprocessing or model that costs accuracy must not pass unseen."""
     folder = shared / "data" / "imagenet-samples"
-    classifier = load_model(ModelChoice(), threads=2).classifier(Answer(top_k=1))
+    classifier = load_model(ModelChoice(), threads=2).classifier(AnswerOptions(top_k=1))
     with (folder / "labels.tsv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     right = sum(
@@ -83,7 +83,7 @@ def test_embedded_model_gives_the_scores_that_it_always_gave(name: str) -> None:
     Other processors' kernels round otherwise: an emulated Cortex-A72 came within 0.04.
     """
     allowed = 1 / 256 if platform.machine() == "x86_64" else 0.05
-    classifier = load_model(ModelChoice()).classifier(Answer(top_k=3))
+    classifier = load_model(ModelChoice()).classifier(AnswerOptions(top_k=3))
     # As the command line decodes: at half the size where that is enough for the crop.
     picture = load_picture(str(samples.FOLDER / name), at_least=(256, 256))
     found = classifier.classify(picture.frame).predictions

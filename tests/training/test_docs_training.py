@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_classifier.training import load_settings as configuration
+from edge_classifier.training import load_settings
 from tests.conftest import REPOSITORY
 
 
@@ -16,4 +16,4 @@ def test_examples_of_training_settings_are_valid(name: str, tmp_path: Path) -> N
     assert examples
     for example in examples:
         (tmp_path / "garden.toml").write_text(example, "utf-8")
-        configuration.load(tmp_path / "garden.toml", [], {})
+        load_settings.load(tmp_path / "garden.toml", [], {})

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge_classifier.errors import ConfigurationError, MissingFileError, OutputError
-from edge_classifier.training import run_folder as run
+from edge_classifier.training import run_folder
 from edge_classifier.training.settings import (
     Augment,
     Finetune,
@@ -26,34 +26,34 @@ MARK = "f" * 64
 
 def begin_stages(folder: Path, *stages: Stage) -> None:
     """As if these had left their checkpoints."""
-    run.begin(folder, SETTINGS, MARK, resume=False)
+    run_folder.begin(folder, SETTINGS, MARK, resume=False)
     (folder / "checkpoints").mkdir()
     for stage in stages:
         (folder / f"checkpoints/{stage}-last.ckpt").touch()
 
 
 def test_begun_run_says_with_what(tmp_path: Path) -> None:
-    run.begin(tmp_path / "deep/run", SETTINGS, MARK, resume=False)
+    run_folder.begin(tmp_path / "deep/run", SETTINGS, MARK, resume=False)
     facts = json.loads((tmp_path / "deep/run/run.json").read_text("utf-8"))
     assert (facts["seed"], facts["data"]) == (5, MARK)
-    assert facts["versions"] == run.versions()
-    assert run.require_settings(tmp_path / "deep/run") == SETTINGS
+    assert facts["versions"] == run_folder.versions()
+    assert run_folder.require_settings(tmp_path / "deep/run") == SETTINGS
     assert sorted(path.name for path in (tmp_path / "deep/run").iterdir()) == [
-        run.FACTS_FILE,
-        run.SETTINGS_FILE,
+        run_folder.FACTS_FILE,
+        run_folder.SETTINGS_FILE,
     ]
 
 
 def test_run_that_has_learned_nothing_yet_is_begun_again(tmp_path: Path) -> None:
-    run.begin(tmp_path, SETTINGS, MARK, resume=False)
-    run.begin(tmp_path, replace(SETTINGS, seed=6), MARK, resume=False)
-    assert run.require_settings(tmp_path).seed == 6
+    run_folder.begin(tmp_path, SETTINGS, MARK, resume=False)
+    run_folder.begin(tmp_path, replace(SETTINGS, seed=6), MARK, resume=False)
+    assert run_folder.require_settings(tmp_path).seed == 6
 
 
 def test_run_that_has_learned_something_is_refused(tmp_path: Path) -> None:
     begin_stages(tmp_path, "head")
     with pytest.raises(ConfigurationError, match=r"holds a run already.*--resume.*another --out"):
-        run.begin(tmp_path, SETTINGS, MARK, resume=False)
+        run_folder.begin(tmp_path, SETTINGS, MARK, resume=False)
 
 
 @pytest.mark.parametrize(
@@ -72,8 +72,8 @@ def test_what_no_begun_stage_depends_on_may_change(
     stages: list[Stage], changed: TrainingSettings, tmp_path: Path
 ) -> None:
     begin_stages(tmp_path, *stages)
-    run.begin(tmp_path, changed, MARK, resume=True)
-    assert run.require_settings(tmp_path) == changed
+    run_folder.begin(tmp_path, changed, MARK, resume=True)
+    assert run_folder.require_settings(tmp_path) == changed
 
 
 @pytest.mark.parametrize(
@@ -97,24 +97,24 @@ def test_what_a_begun_stage_depends_on_may_not_change(
 ) -> None:
     begin_stages(tmp_path, *stages)
     with pytest.raises(ConfigurationError, match="was begun with other settings") as raised:
-        run.begin(tmp_path, changed, MARK, resume=True)
+        run_folder.begin(tmp_path, changed, MARK, resume=True)
     assert said in str(raised.value)
-    assert run.require_settings(tmp_path) == SETTINGS
+    assert run_folder.require_settings(tmp_path) == SETTINGS
 
 
 def test_other_pictures_are_refused(tmp_path: Path) -> None:
     begin_stages(tmp_path, "head")
     with pytest.raises(ConfigurationError, match="other pictures, or another share"):
-        run.begin(tmp_path, SETTINGS, "0" * 64, resume=True)
+        run_folder.begin(tmp_path, SETTINGS, "0" * 64, resume=True)
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]"])
 def test_folder_that_does_not_say_which_pictures_is_refused(content: str, tmp_path: Path) -> None:
     begin_stages(tmp_path, "head")
-    (tmp_path / run.FACTS_FILE).write_text(content, "utf-8")
+    (tmp_path / run_folder.FACTS_FILE).write_text(content, "utf-8")
     said = r"run\.json: does not say any more which pictures"
     with pytest.raises(ConfigurationError, match=said):
-        run.begin(tmp_path, SETTINGS, MARK, resume=True)
+        run_folder.begin(tmp_path, SETTINGS, MARK, resume=True)
 
 
 @pytest.mark.parametrize(
@@ -139,22 +139,22 @@ def test_signature_differs_where_the_result_would(
     changed: TrainingSettings, differs: Mapping[Stage, bool]
 ) -> None:
     for stage, expected in differs.items():
-        one, other = (run.signature(stage, each, MARK) for each in (SETTINGS, changed))
+        one, other = (run_folder.signature(stage, each, MARK) for each in (SETTINGS, changed))
         assert (one != other) is expected
-        assert run.signature(stage, SETTINGS, "other pictures") != one
+        assert run_folder.signature(stage, SETTINGS, "other pictures") != one
 
 
 def test_folder_without_a_run_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError, match="holds no run"):
-        run.require_settings(tmp_path)
+        run_folder.require_settings(tmp_path)
 
 
 def test_text_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     with tmpfs(tmp_path / "disk", "1m") as disk:
         path = disk / "text"
-        run.write(path, "old")
+        run_folder.write(path, "old")
         fill(disk)
         with pytest.raises(OutputError, match=r"text: cannot be written \(No space"):
-            run.write(path, "new" * 100_000)
+            run_folder.write(path, "new" * 100_000)
         assert path.read_text("utf-8") == "old"
         assert sorted(found.name for found in disk.iterdir()) == ["filler", "text"]

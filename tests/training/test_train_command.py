@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_classifier.assembly import LoadedModel, ModelChoice, load_model
 from edge_classifier.cli.main import main
 from edge_classifier.core.labels import UNKNOWN
 from edge_classifier.dataset.folder import scan
 from edge_classifier.evaluation.score import score_samples
+from edge_classifier.model_loading import LoadedModel, ModelChoice, load_model
 from edge_classifier.modelfile.bundle import CARD_FILE, read_bundle
 from edge_classifier.training.export import convert
 from edge_classifier.training.run_folder import MODEL_FILE, PTQ_FILE

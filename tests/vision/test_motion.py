@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 from edge_classifier.config.settings import MotionSettings, Region
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
+from edge_classifier.vision.camera_preprocess import region_of
 from edge_classifier.vision.motion import MotionGate
-from edge_classifier.vision.prepare import region_of
 from tests.fake_source import plain
 
 SIZE = 640, 480

@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 
 from edge_classifier import samples
-from edge_classifier.assembly import ModelChoice, load_model
-from edge_classifier.classifier import Answer
+from edge_classifier.classifier import AnswerOptions
 from edge_classifier.cli.bench.pipeline import BenchResult, measure
 from edge_classifier.cli.common import add_model_arguments, model_choice, print_notes, whole_number
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
 from edge_classifier.errors import ExitCode, UsageError
+from edge_classifier.model_loading import ModelChoice, load_model
 from edge_classifier.vision.pictures import load_picture
 
 DESCRIPTION = "Measures decoding, preprocessing and inference against the bare network."
@@ -52,7 +52,7 @@ def run(options: Namespace) -> ExitCode:
         return _run_daemon(options)
     model = load_model(model_choice(options), threads=options.threads)
     print_notes(model.notes)
-    classifier = model.classifier(Answer())
+    classifier = model.classifier(AnswerOptions())
     reports = [
         measure(name, decode, classifier, options.rounds)
         for name, decode in _sources(options.image)

@@ -12,10 +12,10 @@ from pathlib import Path
 import cv2
 
 from edge_classifier import samples
-from edge_classifier.assembly import LoadedModel, ModelChoice, load_model
 from edge_classifier.cli.bench.daemon_trial import DaemonTrial, MjpegCamera, mjpeg_camera
 from edge_classifier.config.settings import MqttSettings, OutboxSettings
 from edge_classifier.core.events import CameraState, LabelChange, Moment
+from edge_classifier.model_loading import LoadedModel, ModelChoice, load_model
 from edge_classifier.mqtt.publisher import Publisher
 from edge_classifier.vision.pictures import load_picture
 

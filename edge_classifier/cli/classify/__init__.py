@@ -6,9 +6,8 @@ from argparse import ArgumentParser, Namespace
 from functools import partial
 from pathlib import Path
 
-from edge_classifier.assembly import load_model
 from edge_classifier.batch import BatchItem, classify_all
-from edge_classifier.classifier import Answer
+from edge_classifier.classifier import AnswerOptions
 from edge_classifier.cli.classify.drawing import Drawing
 from edge_classifier.cli.classify.output import Format, make_writer
 from edge_classifier.cli.common import (
@@ -24,6 +23,7 @@ from edge_classifier.core.geometry import least_size
 from edge_classifier.core.labels import display_names
 from edge_classifier.core.text import escaped
 from edge_classifier.errors import EdgeClassifierError, ExitCode, PictureError, UsageError
+from edge_classifier.model_loading import load_model
 from edge_classifier.vision.pictures import (
     BYTE_LIMIT,
     PIXEL_LIMIT,
@@ -102,7 +102,7 @@ def run(options: Namespace) -> ExitCode:
     if options.lang != ENGLISH and display_names(contract, options.lang) is contract.labels:
         known = ", ".join([ENGLISH, *contract.names])
         print_notes([f"the model has no names for --lang {options.lang}, only for {known}"])
-    answer = Answer(options.top_k, options.threshold, options.lang)
+    answer = AnswerOptions(options.top_k, options.threshold, options.lang)
     classifiers = model.classifiers(answer, min(options.threads, len(references)))
     load = partial(
         _load,

@@ -15,9 +15,9 @@ from edge_classifier.mqtt.codec.json_fields import (
     decoded,
     encoded,
     line,
-    moment,
     number,
     text,
+    utc_datetime,
 )
 
 # From a label to its name in the user's language.
@@ -106,14 +106,14 @@ def read_state(payload: bytes) -> StateMessage:
     if not label:
         raise ValueError("has no label")
     try:
-        since = moment(found, "since")
+        since = utc_datetime(found, "since")
     except ValueError:
         since = None
     return StateMessage(
         label=label,
         name=line(found.get("name"), MAX_LABEL) or label,
         score=number(found, "score", 0, 1),
-        at=moment(found, "ts"),
+        at=utc_datetime(found, "ts"),
         since=since,
         model=line(found.get("model"), MAX_LABEL),
         enabled=found.get("enabled") is not False,
@@ -159,7 +159,7 @@ def read_event(payload: bytes) -> EventMessage:
         key=UUID(key),
         label=text(found, "to", MAX_LABEL, shortest=1),
         before=text(found, "from", MAX_LABEL),
-        at=moment(found, "ts"),
+        at=utc_datetime(found, "ts"),
         score=number(found, "score", 0, 1),
         margin=number(found, "margin", -1, 1),
         seq=count_or_none(found, "seq", _MAX_SEQ),

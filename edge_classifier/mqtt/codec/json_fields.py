@@ -39,7 +39,7 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"has {constant}")
 
 
-def kept(text: str) -> dict[str, Any]:
+def decoded_or_empty(text: str) -> dict[str, Any]:
     """What was remembered as JSON; empty if a failing card has made something else of it."""
     try:
         return decoded(text.encode("utf-8", "replace"))
@@ -99,7 +99,7 @@ def count_or_none(fields: Mapping[str, Any], key: str, most: int) -> int | None:
     return found
 
 
-def moment(fields: Mapping[str, Any], key: str) -> datetime:
+def utc_datetime(fields: Mapping[str, Any], key: str) -> datetime:
     """An ISO 8601 stamp with a time zone, in UTC."""
     found = fields.get(key)
     if not isinstance(found, str) or len(found) > _MAX_STAMP:

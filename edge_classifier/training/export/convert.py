@@ -31,7 +31,7 @@ from edge_classifier.files import cannot_write, replacing
 from edge_classifier.modelfile.bundle import CARD_FILE, CONTRACT_FILE, LABELS_FILE, append_bundle
 from edge_classifier.training.export import flatbuffer
 from edge_classifier.training.export.flatbuffer import Ranges, activation_names
-from edge_classifier.training.quantize.qat import INPUT_RANGE, activation_quantizers
+from edge_classifier.training.qat.qat import INPUT_RANGE, activation_quantizers
 from edge_classifier.vision.preprocess import Preprocessor
 
 Reals = NDArray[np.float32]
@@ -70,21 +70,21 @@ def convert(network: nn.Module, contract: Contract) -> bytes:
         return bytes(model.model_content())
 
 
-def sharpen(network: nn.Module, temperature: float) -> nn.Module:
+def apply_temperature(network: nn.Module, temperature: float) -> nn.Module:
     """A copy whose logits are divided by ``temperature``: its probabilities are calibrated.
 
     ``network`` may have learned ranges; that of the logits is divided as well. Only scales change
     in the int8 file, not what it stores. Guo et al., "On Calibration of Modern Neural Networks",
     2017, section 4.2.
     """
-    sharpened = copy.deepcopy(network)
-    last = [module for module in sharpened.modules() if isinstance(module, nn.Linear)][-1]
-    quantizers = activation_quantizers(sharpened)[-1:]
+    scaled = copy.deepcopy(network)
+    last = [module for module in scaled.modules() if isinstance(module, nn.Linear)][-1]
+    quantizers = activation_quantizers(scaled)[-1:]
     limits = (limit for quantizer in quantizers for limit in (quantizer.low, quantizer.high))
     with torch.no_grad():
         for values in (*last.parameters(), *limits):
             values.div_(temperature)
-    return sharpened
+    return scaled
 
 
 def real_inputs(frames: Iterable[Frame], contract: Contract) -> Iterator[Reals]:

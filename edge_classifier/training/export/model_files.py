@@ -19,7 +19,7 @@ from edge_classifier.evaluation.measures import Share, wilson
 from edge_classifier.training import networks
 from edge_classifier.training.export import convert
 from edge_classifier.training.export.flatbuffer import ranges_by_name
-from edge_classifier.training.quantize.qat import fold, learned_ranges, strip
+from edge_classifier.training.qat.qat import fold, learned_ranges, strip
 from edge_classifier.training.run_folder import MODEL_FILE, PTQ_FILE
 from edge_classifier.training.train.loop import compute
 from edge_classifier.training.train.stages import Job, Trained
@@ -103,13 +103,15 @@ def write_model_files(
         job.log(f"scores stay as they are: {len(last.truth)} pictures are too few to tell better")
     text = card(job, last.share, temperature)
     model, ptq = folder / MODEL_FILE, folder / PTQ_FILE
-    original = convert.convert(convert.sharpen(fold(trained.network), temperature), job.contract)
+    original = convert.convert(
+        convert.apply_temperature(fold(trained.network), temperature), job.contract
+    )
     ranges = convert.calibrate(original, _calibration_inputs(job))
     quantized = convert.quantize(original, ranges)
     convert.pack(quantized, ptq, job.contract, text)
     if trained.prepared:
         # It was trained to be rounded, and learned its ranges then.
-        prepared = convert.sharpen(trained.prepared, temperature)
+        prepared = convert.apply_temperature(trained.prepared, temperature)
         original = convert.convert(strip(prepared), job.contract)
         ranges = ranges_by_name(original, learned_ranges(prepared))
         quantized = convert.quantize(original, ranges)
@@ -128,26 +130,26 @@ def _calibration_inputs(job: Job) -> Iterator[convert.Reals]:
 
 def card(job: Job, share: Share, temperature: float) -> str:
     """Markdown. ``share`` is how often the rounded network is right on held-out pictures."""
-    network, material = job.settings.network, job.material
-    learned = Counter(sample.label for sample in material.learn.samples)
-    held = Counter(sample.label for sample in material.held.samples)
+    network, data = job.settings.network, job.data
+    learned = Counter(sample.label for sample in data.learn.samples)
+    held = Counter(sample.label for sample in data.held.samples)
     low, high = wilson(share.hits, share.count)
     interval = f"{100 * low:.1f} to {100 * high:.1f} %, 95 % interval"
     counts = [
         f"  - {label}: {learned[number]} and {held[number]}"
-        for number, label in enumerate(material.labels)
+        for number, label in enumerate(data.labels)
     ]
     how = "as the network gives them" if temperature == 1.0 else "calibrated"
     text = f"""\
-# {material.learn.root.resolve().name}, {network.name}, int8
+# {data.learn.root.resolve().name}, {network.name}, int8
 
-Says which of {len(material.labels)} labels a picture shows. Input {network.size} x {network.size}
+Says which of {len(data.labels)} labels a picture shows. Input {network.size} x {network.size}
 RGB, int8 (pixel - 128); output probabilities, int8. contract.json says how to crop and resize.
 
 - Right on {share.hits} of {share.count} held-out pictures ({interval}).
   They also chose the best epoch: other pictures of the same kind may be a little harder.
 - Scores are {how}: a temperature of {temperature:.3f}.
-- Data: SHA-256 {material.fingerprint}; seed {job.settings.seed}.
+- Data: SHA-256 {data.fingerprint}; seed {job.settings.seed}.
 - Licence of the pictures: ask where they come from.
 - Pictures learned from and held out, by label:
 """

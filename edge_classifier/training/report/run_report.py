@@ -7,15 +7,14 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from edge_classifier.assembly import LoadedModel, ModelChoice, load_model
 from edge_classifier.core.frame import Frame
 from edge_classifier.dataset.folder import Dataset
-from edge_classifier.evaluation.contents import CurvePoint, ReportData, Stage
 from edge_classifier.evaluation.latency import interleaved
 from edge_classifier.evaluation.measures import Share
+from edge_classifier.evaluation.report_data import CurvePoint, NetworkForm, ReportData
 from edge_classifier.evaluation.score import ScoredSamples, score_samples
-from edge_classifier.training import load_settings as configuration
-from edge_classifier.training import run_folder as run
+from edge_classifier.model_loading import LoadedModel, ModelChoice, load_model
+from edge_classifier.training import load_settings, run_folder
 from edge_classifier.training.data.examples import PictureExamples
 from edge_classifier.training.export import edgetpu
 from edge_classifier.training.export.model_files import (
@@ -33,7 +32,7 @@ AUGMENTATION_FILE = "augmentation.jpg"
 _MANY = 101
 
 
-def summarize(
+def collect_report_data(
     job: Job,
     history: History,
     predictions: HeldOutPredictions,
@@ -42,21 +41,21 @@ def summarize(
     folder: Path,
 ) -> ReportData:
     """Measure the files on the held-out pictures. Raises OutputError, as ``score_samples`` does."""
-    settings, material = job.settings, job.material
+    settings, data = job.settings, job.data
     model = _load(files.model)
     default = load_model(ModelChoice(delegate="cpu"))
-    scored = score_samples(model, material.held)
+    scored = score_samples(model, data.held)
     rounded = predictions.rounded
     picture = folder / AUGMENTATION_FILE
     save(augmentation_picture(job.varied), picture)
     return ReportData(
-        title=f"{settings.network.name} on {material.learn.root.resolve().name}",
+        title=f"{settings.network.name} on {data.learn.root.resolve().name}",
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         scored=scored,
         wanted_precision=settings.scores.precision,
         chosen_on=True,
-        stages=_stages(predictions, files, scored, material.held),
-        agreement=_agreement(scored, rounded, material.held) if rounded else None,
+        forms=_forms(predictions, files, scored, data.held),
+        agreement=_agreement(scored, rounded, data.held) if rounded else None,
         before=predictions.last.reliability,
         temperature=files.temperature,
         history=history,
@@ -64,11 +63,11 @@ def summarize(
         edgetpu=edgetpu.compiled_or_checked(files.model, folder),
         learning_curve=tuple(curve),
         augmentation=picture,
-        findings=tuple(material.findings.lines()),
-        settings=configuration.as_toml(settings),
-        versions=run.versions(),
+        findings=tuple(data.check.lines()),
+        settings=load_settings.as_toml(settings),
+        versions=run_folder.versions(),
         seed=settings.seed,
-        fingerprint=material.fingerprint,
+        fingerprint=data.fingerprint,
     )
 
 
@@ -76,15 +75,18 @@ def _load(path: Path) -> LoadedModel:
     return load_model(ModelChoice(str(path), "cpu"))
 
 
-def _stages(
+def _forms(
     predictions: HeldOutPredictions, files: ExportedFiles, scored: ScoredSamples, held: Dataset
-) -> tuple[Stage, ...]:
-    as_float, file = Stage("float", predictions.as_float.share), Stage("int8", _share(scored))
+) -> tuple[NetworkForm, ...]:
+    as_float, file = (
+        NetworkForm("float", predictions.as_float.share),
+        NetworkForm("int8", _share(scored)),
+    )
     if predictions.rounded is None:
         return as_float, file
-    rounded = Stage("QAT", predictions.rounded.share, "in torch, rounded as int8 rounds")
+    rounded = NetworkForm("QAT", predictions.rounded.share, "in torch, rounded as int8 rounds")
     after = score_samples(_load(files.ptq), held)
-    ptq = Stage("PTQ", _share(after), "the float network, quantized after training")
+    ptq = NetworkForm("PTQ", _share(after), "the float network, quantized after training")
     return as_float, rounded, file, ptq
 
 

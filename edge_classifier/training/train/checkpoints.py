@@ -12,7 +12,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from edge_classifier.errors import ConfigurationError, MissingFileError, ModelError, OutputError
-from edge_classifier.evaluation.contents import Epoch
+from edge_classifier.evaluation.report_data import Epoch
 from edge_classifier.files import replacing
 from edge_classifier.training.train.plan import History, RunOptions, Stage
 

@@ -20,7 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from edge_classifier.errors import ConfigurationError, UnavailableError
-from edge_classifier.evaluation.contents import Epoch
+from edge_classifier.evaluation.report_data import Epoch
 from edge_classifier.progress import ProgressDisplay, show_progress
 from edge_classifier.training.data.examples import Examples, network_input
 from edge_classifier.training.data.loading import Batches, Loader, choose_workers
@@ -143,7 +143,7 @@ class _Trainer:
                 )
                 history += (epoch,)
                 is_best = best_of(history) is epoch
-                progress.say(_line(epoch, plan.epochs, is_best=is_best))
+                progress.print_line(_line(epoch, plan.epochs, is_best=is_best))
                 write_curves(epoch)
                 if world.rank == 0:
                     # The best first: a kill between the two repeats an epoch and loses none.

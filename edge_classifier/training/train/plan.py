@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edge_classifier.evaluation.contents import Epoch
+from edge_classifier.evaluation.report_data import Epoch
 
 Stage = Literal["head", "finetune", "quantize"]
 

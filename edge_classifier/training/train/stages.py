@@ -20,9 +20,9 @@ from edge_classifier.training.data.examples import (
     PictureExamples,
     network_input,
 )
-from edge_classifier.training.data.material import Material
+from edge_classifier.training.data.training_data import TrainingData
 from edge_classifier.training.networks.base import Convnet
-from edge_classifier.training.quantize.qat import fold, freeze_ranges, observe_only, prepare
+from edge_classifier.training.qat.qat import fold, freeze_ranges, observe_only, prepare
 from edge_classifier.training.run_folder import signature
 from edge_classifier.training.settings import TrainingSettings
 from edge_classifier.training.train.loop import compute, fit
@@ -38,7 +38,7 @@ class Job:
     """What every stage works with."""
 
     settings: TrainingSettings
-    material: Material
+    data: TrainingData
     options: RunOptions
     # Told what begins.
     log: Log = field(repr=False)
@@ -46,18 +46,18 @@ class Job:
     @property
     def contract(self) -> Contract:
         """How pictures enter the network."""
-        return self.material.contract(self.settings.network)
+        return self.data.contract(self.settings.network)
 
     @property
     def held(self) -> PictureExamples:
         """What is measured on, as the device will see it."""
-        return PictureExamples(self.material.held.samples, self.contract)
+        return PictureExamples(self.data.held.samples, self.contract)
 
     @property
     def varied(self) -> PictureExamples:
         """What is learned from, each time a little different."""
         return PictureExamples(
-            self.material.learn.samples,
+            self.data.learn.samples,
             self.contract,
             self.settings.augment,
             self.settings.seed,
@@ -66,16 +66,16 @@ class Job:
     @property
     def plain(self) -> PictureExamples:
         """What is learned from, as the device would see it."""
-        return PictureExamples(self.material.learn.samples, self.contract)
+        return PictureExamples(self.data.learn.samples, self.contract)
 
     @property
     def class_weights(self) -> tuple[float, ...] | None:
         """What rare classes count."""
-        return self.material.class_weights() if self.settings.class_weights else None
+        return self.data.class_weights() if self.settings.class_weights else None
 
     def options_of(self, stage: Stage) -> RunOptions:
         """Where the stage runs; its checkpoints are good for these data and settings only."""
-        mark = signature(stage, self.settings, self.material.fingerprint)
+        mark = signature(stage, self.settings, self.data.fingerprint)
         return replace(self.options, signature=mark)
 
 
@@ -122,7 +122,7 @@ class Features(FeatureExamples):
 def train(job: Job) -> Trained:
     """All stages, each from where it was left. Raises what building and ``fit`` raise."""
     network = networks.build(
-        job.settings.network, len(job.material.labels), seed=job.settings.seed, log=job.log
+        job.settings.network, len(job.data.labels), seed=job.settings.seed, log=job.log
     )
     history = train_head(job, network)
     if job.settings.finetune.batch_norm == "frozen":

@@ -1,7 +1,7 @@
 """What cameras show now, and requests to their daemons, over a connection of its own."""
 
 import logging
-import random
+import random as random_module
 import secrets
 import threading
 import time
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 FRESH_S = 10.0
 _TURN_S = 1.0
 _MAX_PAUSE_S = 30.0
-_HANG_UP_S = 1.0
+_DISCONNECT_S = 1.0
 # What is kept by the broker comes at once, and in thousands: at QoS 1 it would queue, and drop.
 _FILTERS = (
     "+/availability",
@@ -59,9 +59,9 @@ class LiveClient:
         settings: WebSettings,
         *,
         clock: Callable[[], float] = time.time,
-        chance: Callable[[], float] = random.random,
+        random: Callable[[], float] = random_module.random,
     ) -> None:
-        """``clock``: UTC seconds. ``chance`` gives numbers from [0, 1)."""
+        """``clock``: UTC seconds. ``random`` gives numbers from [0, 1)."""
         # Numbers of changes are of this process only.
         self.id_prefix = secrets.token_hex(4)
         self.slots = StreamSlots(settings.server.streams)
@@ -77,13 +77,13 @@ class LiveClient:
         self._refreshed_at = 0.0
         self._events: SimpleQueue[ConnectionEvent | None] = SimpleQueue()
         self._reconnector = Reconnector(
-            self._dial,
+            self._connect,
             clock=time.monotonic,
-            random=chance,
+            random=random,
             max_pause_s=_MAX_PAUSE_S,
             name="live",
         )
-        self._thread = GuardedThread("live", self._run, random=chance)
+        self._thread = GuardedThread("live", self._run, random=random)
 
     def start(self) -> None:
         """Start to follow."""
@@ -95,7 +95,7 @@ class LiveClient:
         self._thread.end()
         self._events.put(None)
         self._thread.join(2 * _TURN_S)
-        self._reconnector.close(_HANG_UP_S)
+        self._reconnector.close(_DISCONNECT_S)
 
     def end_streams(self) -> None:
         """Let the threads go that serve them; a server that is to end waits for its threads."""
@@ -225,11 +225,11 @@ class LiveClient:
                 self._state.sweep(self._clock())
             self._refresh_pictures()
 
-    def _dial(self, number: int) -> BrokerConnection:
+    def _connect(self, number: int) -> BrokerConnection:
         connection = BrokerConnection(
             number, self._mqtt, _options(self._mqtt), self._events.put, self._on_message
         )
-        connection.dial()
+        connection.connect()
         return connection
 
     def _on_event(self, event: ConnectionEvent) -> None:

@@ -8,7 +8,7 @@ from edge_classifier.mqtt.connection import ReceivedMessage
 _MAX_MESSAGES = 5_000
 _MAX_BYTES = 8_000_000
 # The connection's thread waits so long for room: the broker then feels how slow the disk is.
-_PATIENCE_S = 5.0
+_TIMEOUT_S = 5.0
 
 
 class DeliveryQueue:
@@ -30,11 +30,11 @@ class DeliveryQueue:
         """Whether nothing more comes in."""
         return self._closed
 
-    def put(self, message: ReceivedMessage, patience_s: float = _PATIENCE_S) -> bool:
-        """Whether there was room for it, or has been within ``patience_s``."""
+    def put(self, message: ReceivedMessage, timeout_s: float = _TIMEOUT_S) -> bool:
+        """Whether there was room for it, or has been within ``timeout_s``."""
         size = len(message.payload)
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._has_room(size), patience_s)
+            self._changed.wait_for(lambda: self._closed or self._has_room(size), timeout_s)
             if self._closed or not self._has_room(size):
                 return False
             self._messages.append(message)

@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 _TURN_S = 1.0
 # For the last acknowledgement to leave.
-_HANG_UP_S = 1.0
+_DISCONNECT_S = 1.0
 _HOUR_S = 3600
 _KILO = 1000
 
@@ -75,7 +75,7 @@ class Recorder:
         self._writer = RecordWriter(self._queue, read, record.batch, random=random)
         self._events: SimpleQueue[ConnectionEvent | None] = SimpleQueue()
         self._reconnector = Reconnector(
-            self._dial, clock=time.monotonic, random=random, name="recorder"
+            self._connect, clock=time.monotonic, random=random, name="recorder"
         )
         # Why the broker refuses the subscription.
         self._refusal = ""
@@ -108,15 +108,15 @@ class Recorder:
 
     def stop(self, within_s: float = 5.0) -> None:
         """Write what waits, acknowledge it, disconnect; the session stays at the broker."""
-        until = time.monotonic() + within_s - _HANG_UP_S
+        until = time.monotonic() + within_s - _DISCONNECT_S
         self._writing.end()
         self._writer.end()
         self._writing.join(max(0.0, until - time.monotonic()))
         self._receiving.end()
         self._ending.set()
         self._events.put(None)
-        self._receiving.join(_HANG_UP_S)
-        self._reconnector.close(_HANG_UP_S)
+        self._receiving.join(_DISCONNECT_S)
+        self._reconnector.close(_DISCONNECT_S)
         _log.info("recording has ended: %d new events", self._writer.recorded)
 
     def _receive(self) -> None:
@@ -147,11 +147,11 @@ class Recorder:
             problem = "there were more messages than could be written, and they come again"
             self._reconnector.drop(problem)
 
-    def _dial(self, number: int) -> BrokerConnection:
+    def _connect(self, number: int) -> BrokerConnection:
         connection = BrokerConnection(
             number, self._mqtt, self._options, self._events.put, self._on_message
         )
-        connection.dial()
+        connection.connect()
         return connection
 
     def _on_event(self, event: ConnectionEvent) -> None:

@@ -119,14 +119,14 @@ class RecordWriter:
 
     def _write_all(self, batch: Sequence[tuple[ReceivedMessage, Content]]) -> None:
         """Write until it is written; what nobody can write does not hold up the rest."""
-        for setbacks in count(1):
+        for failures in count(1):
             try:
                 return self._write(batch)
             except DataError as error:
                 return self._write_singly(batch, error)
             except IntegrityError as error:
                 # On PostgreSQL perhaps only a row that somebody deleted in this moment.
-                if len(batch) > 1 or setbacks == _ATTEMPTS:
+                if len(batch) > 1 or failures == _ATTEMPTS:
                     return self._write_singly(batch, error)
                 connection.close()
             except (Error, UnavailableError) as error:
@@ -134,7 +134,7 @@ class RecordWriter:
             except Exception as error:  # noqa: BLE001 (the last line of defence against one message)
                 _log.exception("the recorder failed and goes on")
                 return self._write_singly(batch, error)
-            if self._ending.wait(pause_s(setbacks, self._random(), max_s=_MAX_PAUSE_S)):
+            if self._ending.wait(pause_s(failures, self._random(), max_s=_MAX_PAUSE_S)):
                 return None  # Not acknowledged: all of it comes again.
         return None
 

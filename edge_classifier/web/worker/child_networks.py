@@ -6,8 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from edge_classifier.assembly import ModelChoice, load_model
-from edge_classifier.classifier import Answer, Classifier
+from edge_classifier.classifier import AnswerOptions, Classifier
 from edge_classifier.core.contract import Contract
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.geometry import least_size, place
@@ -15,6 +14,7 @@ from edge_classifier.core.labels import UNKNOWN, display_names
 from edge_classifier.core.scores import Prediction, name_predictions
 from edge_classifier.engine.delegates import CPU
 from edge_classifier.errors import MissingFileError
+from edge_classifier.model_loading import ModelChoice, load_model
 from edge_classifier.modelfile.catalogue import Catalogue, load_catalogue
 from edge_classifier.vision.pictures import load_picture
 from edge_classifier.web.worker.child_pictures import encoded, shrunk, thumbnail
@@ -93,7 +93,7 @@ class LoadedNetworks:
                 key,
                 # As daemons tell it.
                 f"{loaded.name}@{loaded.sha256[:8]}",
-                loaded.classifier(Answer(task.top_k)),
+                loaded.classifier(AnswerOptions(task.top_k)),
                 _chinese(loaded.resolved.contract),
             )
         return self._kept

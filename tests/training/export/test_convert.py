@@ -29,7 +29,7 @@ from edge_classifier.training.networks import base
 from edge_classifier.training.networks.base import Convnet
 from edge_classifier.training.networks.blocks import InvertedResidual, Padding, activated
 from edge_classifier.training.networks.mobilenet_v2 import MobileNetV2
-from edge_classifier.training.quantize import qat
+from edge_classifier.training.qat import qat
 from edge_classifier.vision.pictures import load_picture
 from tests import smalldisk
 
@@ -240,9 +240,7 @@ def test_file_agrees_with_the_network_that_was_trained(tints: Exported) -> None:
     assert (trained.argmax(1) == truth.numpy()).mean() > 0.9
 
 
-def test_sharpened_file_stores_the_same_and_says_it_at_another_temperature(
-    tints: Exported, tmp_path: Path
-) -> None:
+def test_file_at_another_temperature_stores_the_same(tints: Exported, tmp_path: Path) -> None:
     shown, _ = photographs(30, seed=2000)
     with torch.no_grad():
         logits = tints.prepared(shown)
@@ -250,7 +248,10 @@ def test_sharpened_file_stores_the_same_and_says_it_at_another_temperature(
     # is: smaller scores are stored too coarsely to take their logarithm.
     first = float((logits.amax(1) - logits.amin(1)).max()) / 2
     plain, other = (
-        exported(convert.sharpen(tints.prepared, temperature), tmp_path / f"{temperature}.tflite")
+        exported(
+            convert.apply_temperature(tints.prepared, temperature),
+            tmp_path / f"{temperature}.tflite",
+        )
         for temperature in (first, first * TEMPERATURE)
     )
     assert stored(plain.model) == stored(other.model) == stored(tints.model)
@@ -263,7 +264,7 @@ def test_sharpened_file_stores_the_same_and_says_it_at_another_temperature(
 
 
 @pytest.mark.parametrize("prepare", [False, True])
-def test_sharpen_divides_logits_and_leaves_the_network_itself(prepare: bool) -> None:
+def test_apply_temperature_divides_logits_and_leaves_the_network_itself(prepare: bool) -> None:
     network = MobileNetV2(0.35).eval()
     network.classifier = base.dense_head(network.outputs, 3)
     shown = photographs(3, seed=0)[0]
@@ -273,7 +274,7 @@ def test_sharpen_divides_logits_and_leaves_the_network_itself(prepare: bool) -> 
         qat.observe_only(plain, True)
         plain(shown)
     before = plain(shown)
-    assert torch.allclose(convert.sharpen(plain, 2.0)(shown), before / 2, atol=1e-5)
+    assert torch.allclose(convert.apply_temperature(plain, 2.0)(shown), before / 2, atol=1e-5)
     assert torch.equal(plain(shown), before)
 
 

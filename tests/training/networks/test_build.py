@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from edge_classifier import samples
-from edge_classifier.assembly import ModelChoice, load_model
-from edge_classifier.classifier import Answer
+from edge_classifier.classifier import AnswerOptions
 from edge_classifier.core.contract import Contract
 from edge_classifier.core.frame import Frame
 from edge_classifier.errors import ConfigurationError, MissingFileError, ModelError
+from edge_classifier.model_loading import ModelChoice, load_model
 from edge_classifier.modelfile.catalogue import embedded_folder
 from edge_classifier.training import settings
 from edge_classifier.training.export import convert
@@ -141,7 +141,7 @@ def test_embedded_backbone_damaged_is_refused(tmp_path: Path) -> None:
 def test_load_imagenet_efficientnet_sees_what_the_embedded_int8_model_sees() -> None:
     network, model = load_imagenet(), load_model(ModelChoice())
     labels = model.resolved.contract.labels
-    classifier = model.classifier(Answer())
+    classifier = model.classifier(AnswerOptions())
     frames = photographs()
     agreed = 0
     for frame, item in zip(frames, convert.real_inputs(frames, CONTRACT), strict=True):

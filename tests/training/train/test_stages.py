@@ -10,18 +10,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edge_classifier.evaluation.contents import Epoch
+from edge_classifier.evaluation.report_data import Epoch
 from edge_classifier.training import networks
 from edge_classifier.training.data.examples import network_input
-from edge_classifier.training.data.material import Material, find, gather
+from edge_classifier.training.data.training_data import TrainingData, check_and_split, scan_folders
 from edge_classifier.training.export.model_files import (
     HeldOutPredictions,
     Predictions,
     predict_held_out,
 )
 from edge_classifier.training.networks.base import Convnet
-from edge_classifier.training.quantize.qat import learned_ranges
-from edge_classifier.training.report.learning_curve import PARTS, learning_curve
+from edge_classifier.training.qat.qat import learned_ranges
 from edge_classifier.training.settings import (
     Data,
     Finetune,
@@ -32,6 +31,7 @@ from edge_classifier.training.settings import (
     TrainingSettings,
 )
 from edge_classifier.training.train import stages
+from edge_classifier.training.train.learning_curve import PARTS, learning_curve
 from edge_classifier.training.train.plan import RunOptions
 from tests.training.shapes import SIDE, WIDTH, draw_classes, draw_other, one_thread
 from tests.training.small_run import SmallRun
@@ -46,7 +46,7 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
+def training_data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
     """30 pictures, half of them to learn from."""
     folder = tmp_path_factory.mktemp("stages")
     data = Data(
@@ -54,26 +54,26 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
         other=draw_other(folder / "stripes", 8),
         held_out=0.5,
     )
-    return gather(find(data), TrainingSettings(data=data), lambda _: None)
+    return check_and_split(scan_folders(data), TrainingSettings(data=data), lambda _: None)
 
 
 class Stages:
     """Jobs on the same pictures, with other settings; what they told."""
 
-    def __init__(self, material: Material, weights: Path, folder: Path) -> None:
-        self._material, self._weights, self._folder = material, weights, folder
+    def __init__(self, training_data: TrainingData, weights: Path, folder: Path) -> None:
+        self._training_data, self._weights, self._folder = training_data, weights, folder
         self.told: list[str] = []
 
     def job(self, *, resume: bool = False, **settings: Any) -> stages.Job:
         network = NetworkSettings(width=WIDTH, size=SIDE, pretrained=str(self._weights))
         options = RunOptions(folder=self._folder, device="cpu", workers=0, resume=resume)
         whole = TrainingSettings(network=network, machine=CPU, **settings)
-        return stages.Job(whole, self._material, options, self.told.append)
+        return stages.Job(whole, self._training_data, options, self.told.append)
 
 
 @pytest.fixture
-def some(material: Material, small_run: SmallRun, tmp_path: Path) -> Stages:
-    return Stages(material, small_run.weights, tmp_path / "run")
+def some(training_data: TrainingData, small_run: SmallRun, tmp_path: Path) -> Stages:
+    return Stages(training_data, small_run.weights, tmp_path / "run")
 
 
 def build(job: stages.Job) -> Convnet:
@@ -103,9 +103,9 @@ def test_features_are_what_the_head_is_given_of_each_picture(some: Stages) -> No
     network = build(job).eval()
     learn, held = stages.features(job, network)
     outputs, labels = held.computed
-    assert outputs.shape == (len(job.material.held.samples), 1280)
-    assert labels.tolist() == [sample.label for sample in job.material.held.samples]
-    assert len(learn) == len(job.material.learn.samples)
+    assert outputs.shape == (len(job.data.held.samples), 1280)
+    assert labels.tolist() == [sample.label for sample in job.data.held.samples]
+    assert len(learn) == len(job.data.learn.samples)
     assert isinstance(network.classifier, nn.Sequential), "it has its head again"
     with torch.no_grad():
         shown = network_input(job.held[0, 3][0][None])
@@ -211,8 +211,8 @@ def test_learning_curve_has_ever_more_pictures_of_every_class(some: Stages) -> N
     assert pictures == sorted(pictures)
     assert some.told == [f"learning curve: the head on {count} pictures" for count in pictures]
     assert pictures[0] >= 3
-    assert pictures[-1] == len(job.material.learn.samples)
-    assert {point.share.count for point in points} == {len(job.material.held.samples)}
+    assert pictures[-1] == len(job.data.learn.samples)
+    assert {point.share.count for point in points} == {len(job.data.held.samples)}
     assert all(0 <= (point.share.value or 0) <= 1 for point in points)
 
 

@@ -355,7 +355,7 @@ def _body(length: int) -> Iterator[bytes]:
 
 
 def _status(page: Page, body: Iterator[bytes], headers: dict[str, str], *, chunked: bool) -> int:
-    """What the server says; it may do so, and hang up, before all has been sent."""
+    """What the server says; it may do so, and disconnect, before all has been sent."""
     connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=60)
     with suppress(BrokenPipeError, ConnectionResetError):
         connection.request("POST", "/classify", body, headers, encode_chunked=chunked)

@@ -129,7 +129,7 @@ def test_connection_whose_thread_has_failed_is_replaced(
         eventually(lambda: live.broker["connected"] and knows(live))
 
 
-@pytest.mark.parametrize(("owner", "step"), [(LiveClient, "_dial"), (LiveState, "sweep")])
+@pytest.mark.parametrize(("owner", "step"), [(LiveClient, "_connect"), (LiveState, "sweep")])
 def test_thread_that_fails_as_nobody_foresaw_goes_on_and_is_a_problem_meanwhile(
     broker: Broker, monkeypatch: pytest.MonkeyPatch, owner: type, step: str
 ) -> None:

@@ -69,7 +69,7 @@ def recording(broker: Broker, **chosen: Any) -> Iterator[Recorder]:
     settings = replace(SETTINGS, mqtt=mqtt, record=RecordingSettings(**chosen))
     recorder = Recorder(settings, random=lambda: SOON)
     name = connection_options(settings).client_id
-    # Where messages were still on their way to us, the socket's end overtakes our farewell.
+    # Where messages were still on their way to us, the socket's end overtakes our disconnect.
     left = re.compile(f"Received DISCONNECT from {name}|Client {name} closed its connection")
     asked = f"Received SUBSCRIBE from {name}"
     before = broker.log.count(asked)

@@ -24,7 +24,7 @@ def test_queue_holds_no_more_than_its_bounds_or_one_message(
 ) -> None:
     queue = DeliveryQueue(most, most_bytes)
     sent = [message(size) for size in sizes]
-    taken_in = [one for one in sent if queue.put(one, patience_s=0)]
+    taken_in = [one for one in sent if queue.put(one, timeout_s=0)]
     assert len(queue) == len(taken_in) <= most
     assert sum(len(one.payload) for one in taken_in) <= most_bytes or len(taken_in) == 1
     assert everything(queue) == taken_in
@@ -34,9 +34,9 @@ def test_queue_holds_no_more_than_its_bounds_or_one_message(
 def test_queue_gives_room_back_when_messages_are_taken() -> None:
     queue = DeliveryQueue(max_bytes=10)
     assert queue.put(message(10))
-    assert not queue.put(message(1), patience_s=0)
+    assert not queue.put(message(1), timeout_s=0)
     assert len(everything(queue)) == 1
-    assert queue.put(message(10), patience_s=0)
+    assert queue.put(message(10), timeout_s=0)
 
 
 def test_queue_lets_who_brings_a_message_wait_for_room() -> None:

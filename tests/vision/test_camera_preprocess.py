@@ -6,7 +6,7 @@ from edge_classifier.config.settings import Region
 from edge_classifier.core.contract import ColourOrder, Contract
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.quantization import Quantization, TensorSpec
-from edge_classifier.vision.prepare import Preparer, region_of
+from edge_classifier.vision.camera_preprocess import CameraPreprocessor, region_of
 from edge_classifier.vision.preprocess import Preprocessor
 
 CONTRACT = Contract(width=32, height=32)
@@ -22,15 +22,15 @@ def frame(seed: int) -> Frame:
 def test_prepared_picture_is_what_the_preprocessor_writes_of_the_region() -> None:
     expected = np.empty((32, 32, 3), np.int8)
     Preprocessor(CONTRACT, SPEC, expected).write(region_of(frame(1), REGION))
-    prepare = Preparer(CONTRACT, SPEC, REGION)
+    prepare = CameraPreprocessor(CONTRACT, SPEC, REGION)
     prepared = prepare(frame(1))
     np.testing.assert_array_equal(prepared.picture, expected)
-    assert prepared.by is prepare
+    assert prepared.preprocessor is prepare
     assert prepared.preprocess_ms > 0
 
 
 def test_prepared_picture_stays_when_the_next_one_is_made() -> None:
-    prepare = Preparer(CONTRACT, SPEC, REGION)
+    prepare = CameraPreprocessor(CONTRACT, SPEC, REGION)
     first = prepare(frame(1))
     before = first.picture.copy()
     prepare(frame(2))

@@ -14,7 +14,7 @@ from edge_classifier.training.networks.base import Convnet
 from edge_classifier.training.networks.blocks import InvertedResidual, Tap, activated
 from edge_classifier.training.networks.efficientnet_lite import EfficientNetLite0
 from edge_classifier.training.networks.mobilenet_v2 import MobileNetV2
-from edge_classifier.training.quantize import qat
+from edge_classifier.training.qat import qat
 
 
 @pytest.fixture(autouse=True)

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from edge_classifier.evaluation.contents import CurvePoint
 from edge_classifier.evaluation.measures import Share
+from edge_classifier.evaluation.report_data import CurvePoint
 from edge_classifier.training import networks
 from edge_classifier.training.data.examples import FeatureExamples
 from edge_classifier.training.train.loop import fit
@@ -23,7 +23,7 @@ def learning_curve(job: Job) -> tuple[CurvePoint, ...]:
     Fine-tuning anew for each part would take as many times as long; how the head's curve rises
     at its end says as much. Raises what building and ``fit`` raise.
     """
-    network = networks.build(job.settings.network, len(job.material.labels), seed=job.settings.seed)
+    network = networks.build(job.settings.network, len(job.data.labels), seed=job.settings.seed)
     learn, held = features(job, network)
     values, labels = learn.computed
     points = []
@@ -41,7 +41,7 @@ def learning_curve(job: Job) -> tuple[CurvePoint, ...]:
 
 def _drawn(job: Job, part: float) -> list[int]:
     """Indexes of this part of each class's pictures, drawn by the seed: smaller in larger parts."""
-    labels = np.array([sample.label for sample in job.material.learn.samples])
+    labels = np.array([sample.label for sample in job.data.learn.samples])
     random = np.random.default_rng(job.settings.seed)
     shuffled = (random.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels))
     chosen = [indexes[: math.ceil(part * len(indexes))] for indexes in shuffled]

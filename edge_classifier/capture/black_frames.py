@@ -1,29 +1,14 @@
-"""What a frame needs before it is handed on: upright, and not black."""
+"""A camera whose picture stays black: its lens is covered, or it only seems to work."""
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_classifier.core.frame import Frame
-
-_TURNS = {
-    90: cv2.ROTATE_90_CLOCKWISE,
-    180: cv2.ROTATE_180,
-    270: cv2.ROTATE_90_COUNTERCLOCKWISE,
-}
 # Every eighth row and column is looked at.
 _STEP = 8
 # Video's black level: some cameras send it as it is.
 _DARK = 16
 # Levels between the darkest and the brightest sample: less than a dark room's noise.
 _FLAT = 8
-
-
-def upright(frame: Frame, degrees: int) -> Frame:
-    """``frame`` turned clockwise by 0, 90, 180 or 270 degrees."""
-    if not degrees:
-        return frame
-    return Frame(np.asarray(cv2.rotate(frame.pixels, _TURNS[degrees]), np.uint8), frame.order)
 
 
 def is_black(pixels: NDArray[np.uint8]) -> bool:

@@ -15,9 +15,9 @@ from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
 from edge_classifier.errors import MissingFileError, PictureError
 from edge_classifier.evaluation import charts
-from edge_classifier.evaluation.contents import ReportData
 from edge_classifier.evaluation.matching import NONE
 from edge_classifier.evaluation.report import worst_first
+from edge_classifier.evaluation.report_data import ReportData
 from edge_classifier.evaluation.score import ScoredSamples
 from edge_classifier.evaluation.verdict import FEW, interval, percent
 from edge_classifier.vision.draw import ContactSheet

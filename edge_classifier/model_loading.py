@@ -1,11 +1,11 @@
-"""The composition root: builds the concrete parts of a classifier from names and choices."""
+"""Finds, checks and loads a model: builds the concrete parts of a classifier from choices."""
 
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge_classifier.classifier import Answer, Classifier
+from edge_classifier.classifier import AnswerOptions, Classifier
 from edge_classifier.engine.delegates import AUTO, DelegateChoice, choose_delegate
 from edge_classifier.engine.probe import check_model
 from edge_classifier.engine.runtime import Runtime, load_runtime
@@ -45,11 +45,11 @@ class LoadedModel:
         changed = (self.changed,) if self.changed else ()
         return self.resolved.notes + fallback + changed
 
-    def classifier(self, answer: Answer) -> Classifier:
+    def classifier(self, answer: AnswerOptions) -> Classifier:
         """A classifier on the engine that is loaded already."""
         return Classifier(self.engine, self.resolved.contract, answer)
 
-    def classifiers(self, answer: Answer, count: int) -> list[Classifier]:
+    def classifiers(self, answer: AnswerOptions, count: int) -> list[Classifier]:
         """``count`` classifiers for as many threads, each on an engine of its own with one thread.
 
         The first one is on the engine that is loaded already; an accelerator has that one only.

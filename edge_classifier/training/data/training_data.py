@@ -10,7 +10,7 @@ from typing import NamedTuple
 from edge_classifier.core.contract import Contract
 from edge_classifier.core.labels import UNKNOWN
 from edge_classifier.dataset.alike import duplicate_groups
-from edge_classifier.dataset.check import Findings, findings
+from edge_classifier.dataset.check import CheckResult, check_dataset
 from edge_classifier.dataset.facts import examine, fingerprint, readable
 from edge_classifier.dataset.folder import Dataset, Sample, scan, scan_like
 from edge_classifier.dataset.split import split
@@ -19,14 +19,14 @@ from edge_classifier.training.settings import Data, NetworkSettings, TrainingSet
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class TrainingData:
     """The pictures of a run."""
 
     # Only what is learned from.
     learn: Dataset
     # Only what is measured on.
     held: Dataset
-    findings: Findings
+    check: CheckResult
     # Of all of it.
     fingerprint: str
 
@@ -49,7 +49,7 @@ class Material:
         return tuple(mean / count for count in counts)
 
 
-class Found(NamedTuple):
+class UncheckedPictures(NamedTuple):
     """Pictures that nobody has looked into yet."""
 
     dataset: Dataset
@@ -62,23 +62,25 @@ class Found(NamedTuple):
         return [sample.path for sample in samples]
 
 
-def find(data: Data) -> Found:
+def scan_folders(data: Data) -> UncheckedPictures:
     """The pictures in the folders of ``data``. Raises MissingFileError, ConfigurationError."""
     if data.folder is None:
         raise ConfigurationError("data.folder", "is not set", "Name the folder: train DATA")
     dataset = scan(data.folder, other=data.other)
     own = scan_like(data.validation, dataset.labels) if data.validation else None
-    return Found(dataset, own)
+    return UncheckedPictures(dataset, own)
 
 
-def gather(found: Found, settings: TrainingSettings, progress: Callable[[int], None]) -> Material:
+def check_and_split(
+    found: UncheckedPictures, settings: TrainingSettings, progress: Callable[[int], None]
+) -> TrainingData:
     """Look into all pictures, and split them; ``progress`` gets how many have been read.
 
     Raises ConfigurationError when the check ends fatally, or a class has too few.
     """
     dataset, own = found
     facts = examine(found.paths, workers=os.cpu_count() or 1, progress=progress)
-    checked = findings(dataset, facts, own)
+    checked = check_dataset(dataset, facts, own)
     if checked.fatal:
         raise ConfigurationError(str(dataset.root), "\n".join(checked.lines()))
     good = readable(dataset.samples, facts)
@@ -86,7 +88,7 @@ def gather(found: Found, settings: TrainingSettings, progress: Callable[[int], N
     share, seed = settings.data.held_out, settings.seed
     if own:
         measured = readable(own.samples, facts)
-        others = _without_their_like(dataset, good, measured)
+        others = _unmeasured_unknown(dataset, good, measured)
         more, held_others = split(others, groups, share, seed) if others else ((), ())
         apart = set(others)
         learn = (*(one for one in good if one not in apart), *more)
@@ -95,7 +97,7 @@ def gather(found: Found, settings: TrainingSettings, progress: Callable[[int], N
         learn, held = split(good, groups, share, seed)
     # Stands for the pictures and for how they are split.
     parts = [fingerprint(dataset, facts), fingerprint(own, facts) if own else str(share)]
-    return Material(
+    return TrainingData(
         replace(dataset, samples=learn),
         replace(own or dataset, samples=held),
         checked,
@@ -103,7 +105,7 @@ def gather(found: Found, settings: TrainingSettings, progress: Callable[[int], N
     )
 
 
-def _without_their_like(
+def _unmeasured_unknown(
     dataset: Dataset, learn: tuple[Sample, ...], held: tuple[Sample, ...]
 ) -> tuple[Sample, ...]:
     """The pictures of ``unknown`` if there are none of it among those to measure on.

@@ -18,7 +18,7 @@ from torch.func import functional_call
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from edge_classifier.training.networks.blocks import Tap
-from edge_classifier.training.quantize.fake_quantizers import ActivationQuantizer, WeightQuantizer
+from edge_classifier.training.qat.fake_quantizers import ActivationQuantizer, WeightQuantizer
 
 # Scale 1/128 and zero point 0: the stored value is pixel - 128, so nothing is lost and a device
 # only flips each byte's top bit.

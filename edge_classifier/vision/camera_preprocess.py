@@ -10,13 +10,13 @@ import numpy as np
 
 from edge_classifier.config.settings import Region
 from edge_classifier.core.contract import Contract
-from edge_classifier.core.frame import Frame, Prepared
+from edge_classifier.core.frame import Frame, PreprocessedFrame
 from edge_classifier.core.quantization import TensorSpec
 from edge_classifier.protocols import Clock
 from edge_classifier.vision.preprocess import Preprocessor
 
 
-class Preparer:
+class CameraPreprocessor:
     """Prepares one camera's frames for one network. For one thread, whichever it is."""
 
     def __init__(
@@ -33,12 +33,12 @@ class Preparer:
         self._preprocessor = Preprocessor(contract, spec, self._tensor)
         self._clock = clock
 
-    def __call__(self, frame: Frame) -> Prepared:
+    def __call__(self, frame: Frame) -> PreprocessedFrame:
         """The region of ``frame``, prepared; the result is the caller's."""
         started = self._clock()
         self._preprocessor.write(region_of(frame, self._region))
         picture = self._tensor.copy()
-        return Prepared(picture, self, 1e3 * (self._clock() - started))
+        return PreprocessedFrame(picture, self, 1e3 * (self._clock() - started))
 
 
 def region_of(frame: Frame, region: Region) -> Frame:

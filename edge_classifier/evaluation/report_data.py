@@ -11,7 +11,7 @@ from edge_classifier.evaluation.score import ScoredSamples
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class NetworkForm:
     """How often one form of the network was right, e.g. ``float`` or ``int8``."""
 
     name: str
@@ -70,7 +70,7 @@ class ReportData:
     # Whether these very pictures chose among epochs, thresholds or temperatures in training.
     chosen_on: bool = False
     # Forms of the network, e.g. float, QAT, int8 and PTQ, on the same pictures.
-    stages: tuple[Stage, ...] = ()
+    forms: tuple[NetworkForm, ...] = ()
     # Pictures to which the exported file and the QAT network give the same label.
     agreement: Share | None = None
     # Before the temperature was fitted.

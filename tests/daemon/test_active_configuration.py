@@ -14,8 +14,8 @@ from edge_classifier.config.settings import (
     DeviceSettings,
     ModelSettings,
 )
+from edge_classifier.daemon.active_configuration import MAX_WAITING, log_reload
 from edge_classifier.daemon.camera_pipeline import CameraPipeline
-from edge_classifier.daemon.reload import MAX_WAITING, log_reload
 from edge_classifier.errors import ConfigurationError, MissingFileError
 from tests.daemon.in_process import InProcessDaemon
 from tests.daemon.parts import AT_ONCE
@@ -61,7 +61,7 @@ def test_configuration_refuses_a_model_without_the_labels_that_are_configured(
     daemon.done("reload")
     assert "groups.warm: 'red' is no label of this model" in daemon.refused("model", model="german")
     assert daemon.state("door").model.startswith("rgb@")
-    assert daemon.cameras.pipelines["yard"].rules.labels.names == ("warm", "green", "blue")
+    assert daemon.cameras.pipelines["yard"].rules.label_map.labels == ("warm", "green", "blue")
 
 
 def test_configuration_starts_with_the_model_that_was_asked_for_in_an_earlier_life(
@@ -264,7 +264,7 @@ def test_configuration_reloading_what_is_wrong_changes_nothing_and_says_why(
     secret = CameraSettings(source="http://localhost/", credentials_file=Path("/no/login"))
     for wrong, words in (
         (ConfigurationError("config.toml", "mqtt.port = 0: at least 1"), "mqtt.port = 0"),
-        (BlockingIOError(11, "no process to be had"), "no process to be had"),
+        (BlockingIOError(11, "no process available"), "no process available"),
         (replace(daemon.settings, cameras={**cameras, "yard": orange}), "'orange' is no label"),
         (replace(daemon.settings, cameras={"door": daemon.camera, "gate": secret}), "/no/login"),
         (replace(daemon.settings, model=ModelSettings(use="/no/such.tflite")), "/no/such.tflite"),

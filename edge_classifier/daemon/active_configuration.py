@@ -21,14 +21,13 @@ from edge_classifier.config.toml import as_tree
 from edge_classifier.daemon.active_model import ActiveModel, ModelFiles, load_active_model
 from edge_classifier.daemon.camera_pipeline import CameraOverride, DaemonOutputs
 from edge_classifier.daemon.cameras import Cameras
-from edge_classifier.decision.label_map import UnknownLabelsError
-from edge_classifier.decision.rules import rules_for
+from edge_classifier.decision.label_map import UnknownLabelsError, require_labels
 from edge_classifier.errors import ConfigurationError, EdgeClassifierError, UnavailableError
 from edge_classifier.mqtt.codec.device_payloads import info_payload
 
 _log = logging.getLogger(__name__)
 
-# For the main loop to come round; it never takes so long unless it hangs.
+# For the main loop to complete a turn; it never takes so long unless it hangs.
 _TAKE_OVER_S = 60.0
 # Changes that may wait: people ask by hand, so more is a mistake.
 MAX_WAITING = 16
@@ -80,7 +79,7 @@ class ActiveConfiguration:
         cameras: Cameras,
         outputs: DaemonOutputs,
     ) -> None:
-        """``requested_model``: the one that was asked for in an earlier life, if any.
+        """``requested_model``: the one that was asked for before the restart, if any.
 
         ``post`` has something done in the main loop; False when too much is waiting there.
         """
@@ -134,8 +133,8 @@ class ActiveConfiguration:
             except (UnknownLabelsError, EdgeClassifierError) as error:
                 done(error)
                 return
-            waiting = compare(self._started_with, settings).restart_required
-            done({"changed": list(live), "restart_required": list(waiting)})
+            restart_required = compare(self._started_with, settings).restart_required
+            done({"changed": list(live), "restart_required": list(restart_required)})
 
         self._do_in_background(read, done)
 
@@ -193,15 +192,15 @@ class ActiveConfiguration:
 
     def _take_over(self, action: Callable[[], None]) -> None:
         """Have ``action`` done in the main loop, and wait: the next change builds on this one."""
-        done = threading.Event()
+        applied = threading.Event()
 
         def act() -> None:
             action()
-            done.set()
+            applied.set()
 
         if not self._post(act):
             raise UnavailableError("the main loop", "too much is waiting", "Try again later")
-        done.wait(_TAKE_OVER_S)
+        applied.wait(_TAKE_OVER_S)
 
     def _apply(self, settings: Settings, model: ActiveModel) -> None:
         """Let settings and a model take over, or raise and leave everything as it is.
@@ -209,7 +208,7 @@ class ActiveConfiguration:
         Raises UnknownLabelsError for labels that the model does not have, and ConfigurationError.
         """
         for camera in settings.cameras.values():
-            rules_for(model.labels, camera.decision)
+            require_labels(model.labels, camera.decision)
         self._cameras.configure(settings, model)
         self._outputs.meters.set_cameras(settings.cameras)
         self._outputs.store.configure(settings.store)
@@ -224,7 +223,9 @@ class ActiveConfiguration:
     def _publish_configuration(self) -> None:
         """Publish what is in force now."""
         settings, model, pipelines = self.settings, self.model, self._cameras.pipelines.values()
-        labels = tuple(dict.fromkeys(name for one in pipelines for name in one.rules.labels.names))
+        labels = tuple(
+            dict.fromkeys(name for one in pipelines for name in one.rules.label_map.labels)
+        )
         names = model.names(settings.device.language)
         self._publisher.follow_cameras(camera_titles(settings))
         self._publisher.describe_model(
@@ -251,11 +252,26 @@ def camera_titles(settings: Settings) -> Mapping[str, str]:
     return {name: camera.title or name for name, camera in settings.cameras.items()}
 
 
+def remembered_overrides(
+    remembered: Mapping[str, Any],
+) -> tuple[Mapping[str, CameraOverride], str]:
+    """What ``remember_overrides`` kept before the restart: each camera's, and the model."""
+    overrides = remembered.get("overrides", {})
+    # Key by key: another version may have kept others as well.
+    cameras = {
+        name: CameraOverride(kept.get("enabled"), kept.get("threshold"))
+        for name, kept in overrides.get("cameras", {}).items()
+    }
+    return cameras, overrides.get("model", "")
+
+
 def log_reload(outcome: Mapping[str, Any] | Exception) -> None:
     """Log the outcome of a reload that came as a signal."""
     if isinstance(outcome, Exception):
         _log.error("the configuration was not taken, the old one stays: %s", outcome)
     else:
         changed = ", ".join(outcome["changed"]) or "nothing"
-        waiting = ", ".join(outcome["restart_required"]) or "nothing"
-        _log.info("configuration taken; changed: %s; needs a restart: %s", changed, waiting)
+        restart_required = ", ".join(outcome["restart_required"]) or "nothing"
+        _log.info(
+            "configuration taken; changed: %s; needs a restart: %s", changed, restart_required
+        )

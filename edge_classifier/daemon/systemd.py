@@ -82,7 +82,7 @@ class Watchdog:
         self._due_s = clock() if interval_s else float("inf")
 
     def progress(self) -> None:
-        """The loop came round: a frame was worked off, or there was none. Costs next to nothing."""
+        """The loop completed a turn, with a frame or without one. Costs next to nothing."""
         now_s = self._clock()
         if now_s >= self._due_s and self._notifier.alive():
             self._due_s = now_s + self._pause_s

@@ -9,7 +9,7 @@ import pytest
 
 from edge_classifier.dataset.folder import Dataset
 from edge_classifier.errors import ConfigurationError, MissingFileError
-from edge_classifier.training.data.material import Material, find, gather
+from edge_classifier.training.data.training_data import TrainingData, check_and_split, scan_folders
 from edge_classifier.training.settings import Data, NetworkSettings, TrainingSettings
 from tests.training.shapes import BROKEN, LABELS, disc, draw_classes, draw_other, save, square
 
@@ -20,8 +20,10 @@ def data(tmp_path: Path) -> Data:
     return Data(folder=root, other=other, held_out=0.5)
 
 
-def gathered(data: Data, seed: int = 0) -> Material:
-    return gather(find(data), TrainingSettings(data=data, seed=seed), lambda _: None)
+def checked(data: Data, seed: int = 0) -> TrainingData:
+    return check_and_split(
+        scan_folders(data), TrainingSettings(data=data, seed=seed), lambda _: None
+    )
 
 
 def counts(dataset: Dataset) -> dict[str, int]:
@@ -30,19 +32,22 @@ def counts(dataset: Dataset) -> dict[str, int]:
 
 def test_pictures_are_split_by_class_and_those_that_cannot_be_read_left_out(data: Data) -> None:
     seen: list[int] = []
-    material = gather(find(data), TrainingSettings(data=data), seen.append)
-    assert material.labels == LABELS
-    assert counts(material.held) == {"disc": 6, "方块": 6, "unknown": 3}
-    assert counts(material.learn) == {"disc": 7, "方块": 7, "unknown": 3}
-    paths = [{sample.path for sample in side.samples} for side in (material.learn, material.held)]
+    training_data = check_and_split(scan_folders(data), TrainingSettings(data=data), seen.append)
+    assert training_data.labels == LABELS
+    assert counts(training_data.held) == {"disc": 6, "方块": 6, "unknown": 3}
+    assert counts(training_data.learn) == {"disc": 7, "方块": 7, "unknown": 3}
+    paths = [
+        {sample.path for sample in side.samples}
+        for side in (training_data.learn, training_data.held)
+    ]
     assert not paths[0] & paths[1]
     assert not any(path.match(BROKEN) for path in paths[0] | paths[1])
-    assert any(BROKEN in line for line in material.findings.lines())
+    assert any(BROKEN in line for line in training_data.check.lines())
     assert len(seen) == 33
 
 
 def test_contract_has_the_labels_their_names_and_the_networks_size(data: Data) -> None:
-    contract = gathered(data).contract(NetworkSettings(size=96, crop_fraction=0.9))
+    contract = checked(data).contract(NetworkSettings(size=96, crop_fraction=0.9))
     assert (contract.width, contract.height, contract.crop_fraction) == (96, 96, 0.9)
     assert contract.labels == LABELS
     assert contract.names["zh"] == ("圆盘", "方块", "未知")
@@ -50,25 +55,25 @@ def test_contract_has_the_labels_their_names_and_the_networks_size(data: Data) -
 
 
 def test_class_weights_make_each_class_count_as_much(data: Data) -> None:
-    material = gathered(data)
-    weights, learned = material.class_weights(), counts(material.learn)
+    training_data = checked(data)
+    weights, learned = training_data.class_weights(), counts(training_data.learn)
     totals = [weight * learned[label] for weight, label in zip(weights, LABELS, strict=True)]
     assert totals == pytest.approx([sum(learned.values()) / 3] * 3)
 
 
 def test_fingerprint_is_that_of_the_pictures_and_of_the_split(data: Data, tmp_path: Path) -> None:
-    mark = gathered(data).fingerprint
-    assert gathered(data).fingerprint == mark
+    mark = checked(data).fingerprint
+    assert checked(data).fingerprint == mark
     assert data.folder
     moved = data.folder.rename(tmp_path / "elsewhere")
-    assert gathered(replace(data, folder=moved)).fingerprint == mark
-    assert gathered(replace(data, folder=moved, held_out=0.4)).fingerprint != mark
+    assert checked(replace(data, folder=moved)).fingerprint == mark
+    assert checked(replace(data, folder=moved, held_out=0.4)).fingerprint != mark
     save(moved / "disc/new.png", disc(np.random.default_rng(9)))
-    assert gathered(replace(data, folder=moved)).fingerprint != mark
+    assert checked(replace(data, folder=moved)).fingerprint != mark
 
 
 def test_seed_decides_who_is_held_out(data: Data) -> None:
-    held = [gathered(data, seed).held.samples for seed in (0, 0, 1)]
+    held = [checked(data, seed).held.samples for seed in (0, 0, 1)]
     assert held[0] == held[1]
     assert held[0] != held[2]
 
@@ -81,11 +86,11 @@ def test_own_pictures_are_measured_on_and_all_others_learned_from(
     for number in range(3):
         save(tmp_path / "own/disc" / f"{number}.png", disc(random))
         save(tmp_path / "own/方块" / f"{number}.png", square(random))
-    material = gathered(replace(data, validation=tmp_path / "own"))
-    assert material.held.root == tmp_path / "own"
-    assert counts(material.held) == {"disc": 3, "方块": 3, "unknown": 3}
-    assert counts(material.learn) == {"disc": 13, "方块": 13, "unknown": 3}
-    without = gathered(replace(data, validation=tmp_path / "own", other=None))
+    training_data = checked(replace(data, validation=tmp_path / "own"))
+    assert training_data.held.root == tmp_path / "own"
+    assert counts(training_data.held) == {"disc": 3, "方块": 3, "unknown": 3}
+    assert counts(training_data.learn) == {"disc": 13, "方块": 13, "unknown": 3}
+    without = checked(replace(data, validation=tmp_path / "own", other=None))
     assert counts(without.held) == {"disc": 3, "方块": 3}
     assert counts(without.learn) == {"disc": 13, "方块": 13}
 
@@ -95,12 +100,12 @@ def test_class_that_nothing_can_be_learned_of_ends_it_with_all_findings(data: Da
     for path in (data.folder / "disc").iterdir():
         path.write_bytes(b"no picture")
     with pytest.raises(ConfigurationError, match="disc has no picture that can be read") as raised:
-        gathered(data)
+        checked(data)
     assert any("disc/00.png: is not a picture" in line for line in raised.value.lines)
 
 
 def test_folder_that_is_not_named_or_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"data\.folder: is not set"):
-        find(Data())
+        scan_folders(Data())
     with pytest.raises(MissingFileError, match="no such folder"):
-        find(Data(folder=tmp_path / "nowhere"))
+        scan_folders(Data(folder=tmp_path / "nowhere"))

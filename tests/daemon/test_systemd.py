@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_classifier.daemon.notify import Notifier
+from edge_classifier.daemon.systemd import Notifier
 
 
 class Manager:

@@ -19,11 +19,17 @@ import matplotlib as mpl
 
 from edge_classifier.evaluation import charts
 from edge_classifier.evaluation.calibration import reliability
-from edge_classifier.evaluation.contents import CurvePoint, EdgeTpu, Epoch, ReportData, Stage
+from edge_classifier.evaluation.html_report import render
 from edge_classifier.evaluation.latency import Latency
 from edge_classifier.evaluation.measures import Share
-from edge_classifier.evaluation.page import render
 from edge_classifier.evaluation.report import figures
+from edge_classifier.evaluation.report_data import (
+    CurvePoint,
+    EdgeTpu,
+    Epoch,
+    NetworkForm,
+    ReportData,
+)
 from edge_classifier.evaluation.score import LeftOut
 from tests.reports import report, scored
 
@@ -100,7 +106,7 @@ def full(folder: Path, labels: tuple[str, ...] = ("cat", "tulip", "unknown")) ->
     return report(
         found,
         chosen_on=True,
-        stages=(Stage("float", Share(8, 10)), Stage("int8", Share(7, 10), "exported")),
+        forms=(NetworkForm("float", Share(8, 10)), NetworkForm("int8", Share(7, 10), "exported")),
         agreement=Share(9, 10),
         before=reliability(np.array([0.5, 0.9]), np.array([True, False])),
         temperature=1.5,

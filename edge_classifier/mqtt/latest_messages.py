@@ -1,0 +1,87 @@
+"""The newest message of each topic that is not an event's, until the broker has it."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class MessageKind(IntEnum):
+    """In the order in which they go out on a new connection."""
+
+    NODE = 0
+    DISCOVERY = 1
+    CAMERA = 2
+    INFO = 3
+    STATE = 4
+    SNAPSHOT = 5
+    STATS = 6
+
+
+@dataclass(slots=True)
+class TopicMessage:
+    """One topic's newest message."""
+
+    topic: str
+    kind: MessageKind
+    payload: bytes
+    due: bool = True
+    in_flight: bool = False
+
+    @property
+    def qos(self) -> int:
+        """Large or soon outdated messages are not repeated. What clears a topic is neither."""
+        return 0 if self.payload and self.kind in {MessageKind.SNAPSHOT, MessageKind.STATS} else 1
+
+    @property
+    def retain(self) -> bool:
+        """Whether the broker keeps it for those who come later."""
+        return self.kind != MessageKind.STATS
+
+
+class LatestMessages:
+    """Messages that a newer one of the same topic replaces. Pure.
+
+    One message a topic is under way at a time, so that a broker that is slow to acknowledge gets
+    the newest when it is ready, and never a queue.
+    """
+
+    def __init__(self) -> None:
+        self._messages: dict[str, TopicMessage] = {}
+
+    def put(self, kind: MessageKind, topic: str, payload: bytes) -> None:
+        """``payload`` is what ``topic`` shall say from now on."""
+        message = self._messages.setdefault(topic, TopicMessage(topic, kind, payload))
+        message.payload, message.due = payload, True
+
+    def due(self) -> list[TopicMessage]:
+        """What is to go out, in order."""
+        waiting = (one for one in self._messages.values() if one.due and not one.in_flight)
+        return sorted(waiting, key=lambda message: message.kind)
+
+    def sent(self, topic: str) -> None:
+        """The newest message of ``topic`` is under way."""
+        message = self._messages[topic]
+        message.due, message.in_flight = False, True
+
+    def confirmed(self, topic: str, *, accepted: bool) -> None:
+        """The message of ``topic`` that was under way has arrived, ``accepted`` or refused."""
+        message = self._messages[topic]
+        message.in_flight = False
+        # The broker keeps nothing of this topic any more, so there is nothing to repeat.
+        if accepted and not message.payload and not message.due:
+            del self._messages[topic]
+
+    def renew(self) -> None:
+        """All that is retained goes out again."""
+        for message in self._messages.values():
+            message.due = message.due or message.retain
+
+    def lost(self) -> None:
+        """The connection is gone, and what was under way with it."""
+        for message in self._messages.values():
+            message.in_flight = False
+        self.renew()
+
+    def is_settled(self, topics: set[str]) -> bool:
+        """Whether the broker has the newest message of each of ``topics``."""
+        messages = (self._messages[topic] for topic in topics & self._messages.keys())
+        return not any(message.due or message.in_flight for message in messages)
