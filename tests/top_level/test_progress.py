@@ -12,6 +12,7 @@ def test_bar_on_a_terminal_takes_any_title_and_unit(
     unit: Unit, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")  # One that can move its cursor, whoever runs the tests.
     with show_bar("[red]{title}", None, unit) as bar:
         bar.reach(1, 4)
         bar.advance()

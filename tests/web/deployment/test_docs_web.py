@@ -195,6 +195,7 @@ def test_limit_of_a_body_is_what_the_page_says() -> None:
 
 
 def test_health_is_what_the_page_shows_and_its_files_are_in_the_table(tmp_path: Path) -> None:
+    installed("curl", "curl")
     settings = (f"mqtt.host={HOST}", f"mqtt.port={free_port()}")
     with Page(tmp_path / "state", settings) as page:
         command = block("sh", "healthz").replace(INSIDE, f"{HOST}:{page.port}")
