@@ -168,6 +168,8 @@ def uploaded(web: Pi) -> Iterator[str]:
     command = ["edge-classify", "web", "--set", f"state_folder={STATE}", "createadmin", "anna"]
     web.run("sh", "-ec", f"echo {PASSWORD} | {' '.join(command)}")
     yield upload_model(web, "colours")
+    # A request reaches a daemon that is connected; a test may just have restarted it.
+    eventually(lambda: web.received("availability") == "online", within_s=60)
     topic = "edge-classifier/pi/request/model"
     web.run(*PUBLISH, "-t", topic, "-m", '{"model": ""}')
     eventually(lambda: runs(web, "efficientnet-lite0"), within_s=60)
