@@ -108,7 +108,7 @@ def main() -> None:
         other=blur_alike(options.other, build / "other"),
     )
     folder = build / "run"
-    session.run_all(
+    session.train_and_export(
         TrainingSettings(data=data),
         folder,
         resume=options.resume,

@@ -26,7 +26,7 @@ def run(options: Namespace) -> ExitCode:
     from edge_classifier.training.run_folder import require_settings
 
     settings = require_settings(options.run, options.assignments)
-    written = session.run_all(settings, options.run, resume=True, log=print_line)
+    written = session.train_and_export(settings, options.run, resume=True, log=print_line)
     if written:
         announce(options.run, written.page or written.json)
     return ExitCode.OK

@@ -99,7 +99,7 @@ def run(options: Namespace) -> ExitCode:
         raise UsageError("--out", "is missing", "Name the folder of this run: --out RUN")
     from edge_classifier.training import session
 
-    written = session.run_all(
+    written = session.train_and_export(
         _settings(options),
         options.out,
         resume=options.resume,

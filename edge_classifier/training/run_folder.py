@@ -14,11 +14,10 @@ from edge_classifier.errors import ConfigurationError, MissingFileError
 from edge_classifier.files import cannot_write, write_whole
 from edge_classifier.training import load_settings
 from edge_classifier.training.settings import TrainingSettings
-from edge_classifier.training.train.plan import Stage
+from edge_classifier.training.train.plan import Stage, checkpoint_path
 
 SETTINGS_FILE, FACTS_FILE = "settings.toml", "run.json"
 MODEL_FILE, PTQ_FILE = "model.tflite", "ptq.tflite"
-_CHECKPOINT = "checkpoints/{}-last.ckpt"
 _LIBRARIES = ("torch", "litert-torch", "litert-quantizer", "ai-edge-litert")
 _HEAD = ("seed", "class_weights", "network", "head")
 # What a stage's result depends on, beside the data.
@@ -29,13 +28,15 @@ _SECTIONS: Mapping[Stage, tuple[str, ...]] = {
 }
 
 
-def begin(folder: Path, settings: TrainingSettings, fingerprint: str, *, resume: bool) -> None:
+def write_run_facts(
+    folder: Path, settings: TrainingSettings, fingerprint: str, *, resume: bool
+) -> None:
     """Make the folder of a run, and say in it what is run.
 
     Raises OutputError, and ConfigurationError for a folder where a stage has begun already, unless
     that is to be resumed with the same pictures and settings.
     """
-    if begun := [stage for stage in _SECTIONS if (folder / _CHECKPOINT.format(stage)).exists()]:
+    if begun := [stage for stage in _SECTIONS if checkpoint_path(folder, stage, "last").exists()]:
         if not resume:
             remedy = "Go on with --resume, or name another --out."
             raise ConfigurationError(str(folder), "holds a run already", remedy)

@@ -22,7 +22,7 @@ from edge_classifier.training.train.stages import Job, Log, train
 Result = TypeVar("Result")
 
 
-def run_all(
+def train_and_export(
     settings: TrainingSettings, folder: Path, *, resume: bool, export: bool = True, log: Log
 ) -> Written | None:
     """Check the pictures, train, and with ``export`` write and measure the model file.
@@ -34,7 +34,7 @@ def run_all(
     world = join_world(choose_hardware(machine.device, "full").device)
     # One process speaks for all.
     log = log if world.rank == 0 else lambda _: None
-    data = _once(world, lambda: _begin(settings, folder, resume=resume, log=log))
+    data = _once(world, lambda: _prepare_data(settings, folder, resume=resume, log=log))
     options = RunOptions(
         folder=folder,
         device=machine.device,
@@ -60,12 +60,14 @@ def run_all(
     )
 
 
-def _begin(settings: TrainingSettings, folder: Path, *, resume: bool, log: Log) -> TrainingData:
+def _prepare_data(
+    settings: TrainingSettings, folder: Path, *, resume: bool, log: Log
+) -> TrainingData:
     """The pictures, and the folder that says what is run on them."""
     found = scan_folders(settings.data)
     with show_progress("checking pictures", len(found.paths)) as progress:
         data = check_and_split(found, settings, lambda _: progress.advance(1))
-    run_folder.begin(folder, settings, data.fingerprint, resume=resume)
+    run_folder.write_run_facts(folder, settings, data.fingerprint, resume=resume)
     for line in data.check.lines():
         log(line)
     log(f"{len(data.learn.samples)} pictures to learn from, {len(data.held.samples)} held")

@@ -20,7 +20,7 @@ from edge_classifier.dataset.folder import Sample
 from edge_classifier.training.data.examples import PictureExamples
 from edge_classifier.training.networks.mobilenet_v2 import MobileNetV2
 from edge_classifier.training.settings import Augment
-from edge_classifier.training.train.plan import History, Plan, RunOptions
+from edge_classifier.training.train.plan import History, RunOptions, StagePlan
 
 LABELS = ("blue", "green", "red")
 CONTRACT = Contract(32, 32, crop_fraction=1.0, labels=LABELS)
@@ -63,7 +63,7 @@ def weights(network: nn.Module) -> dict[str, Tensor]:
 
 
 def train(
-    network: nn.Module, plan: Plan, options: RunOptions, pictures: Path, count: int = 21
+    network: nn.Module, plan: StagePlan, options: RunOptions, pictures: Path, count: int = 21
 ) -> History:
     """Train on ``count`` pictures, with augmentation; the first 9, plain, are the held-out ones."""
     # Late: processes that read pictures import this module, too, and do not train.
@@ -89,7 +89,7 @@ def _main() -> None:
     network.classifier[0].p = job["dropout"]
     if job["double"]:
         network.double().register_forward_pre_hook(lambda _, given: (given[0].double(),))
-    plan = Plan(on_step=_waiting(folder, job["wait_at"]), **job["plan"])
+    plan = StagePlan(on_step=_waiting(folder, job["wait_at"]), **job["plan"])
     history = train(network, plan, RunOptions(folder=folder, **job["options"]), folder / "pictures")
     rank = int(torch.distributed.is_initialized() and torch.distributed.get_rank())
     torch.save(network.state_dict(), folder / f"{rank}-{WEIGHTS}")

@@ -26,14 +26,14 @@ MARK = "f" * 64
 
 def begin_stages(folder: Path, *stages: Stage) -> None:
     """As if these had left their checkpoints."""
-    run_folder.begin(folder, SETTINGS, MARK, resume=False)
+    run_folder.write_run_facts(folder, SETTINGS, MARK, resume=False)
     (folder / "checkpoints").mkdir()
     for stage in stages:
         (folder / f"checkpoints/{stage}-last.ckpt").touch()
 
 
 def test_begun_run_says_with_what(tmp_path: Path) -> None:
-    run_folder.begin(tmp_path / "deep/run", SETTINGS, MARK, resume=False)
+    run_folder.write_run_facts(tmp_path / "deep/run", SETTINGS, MARK, resume=False)
     facts = json.loads((tmp_path / "deep/run/run.json").read_text("utf-8"))
     assert (facts["seed"], facts["data"]) == (5, MARK)
     assert facts["versions"] == run_folder.versions()
@@ -45,15 +45,15 @@ def test_begun_run_says_with_what(tmp_path: Path) -> None:
 
 
 def test_run_that_has_learned_nothing_yet_is_begun_again(tmp_path: Path) -> None:
-    run_folder.begin(tmp_path, SETTINGS, MARK, resume=False)
-    run_folder.begin(tmp_path, replace(SETTINGS, seed=6), MARK, resume=False)
+    run_folder.write_run_facts(tmp_path, SETTINGS, MARK, resume=False)
+    run_folder.write_run_facts(tmp_path, replace(SETTINGS, seed=6), MARK, resume=False)
     assert run_folder.require_settings(tmp_path).seed == 6
 
 
 def test_run_that_has_learned_something_is_refused(tmp_path: Path) -> None:
     begin_stages(tmp_path, "head")
     with pytest.raises(ConfigurationError, match=r"holds a run already.*--resume.*another --out"):
-        run_folder.begin(tmp_path, SETTINGS, MARK, resume=False)
+        run_folder.write_run_facts(tmp_path, SETTINGS, MARK, resume=False)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_what_no_begun_stage_depends_on_may_change(
     stages: list[Stage], changed: TrainingSettings, tmp_path: Path
 ) -> None:
     begin_stages(tmp_path, *stages)
-    run_folder.begin(tmp_path, changed, MARK, resume=True)
+    run_folder.write_run_facts(tmp_path, changed, MARK, resume=True)
     assert run_folder.require_settings(tmp_path) == changed
 
 
@@ -97,7 +97,7 @@ def test_what_a_begun_stage_depends_on_may_not_change(
 ) -> None:
     begin_stages(tmp_path, *stages)
     with pytest.raises(ConfigurationError, match="was begun with other settings") as raised:
-        run_folder.begin(tmp_path, changed, MARK, resume=True)
+        run_folder.write_run_facts(tmp_path, changed, MARK, resume=True)
     assert said in str(raised.value)
     assert run_folder.require_settings(tmp_path) == SETTINGS
 
@@ -105,7 +105,7 @@ def test_what_a_begun_stage_depends_on_may_not_change(
 def test_other_pictures_are_refused(tmp_path: Path) -> None:
     begin_stages(tmp_path, "head")
     with pytest.raises(ConfigurationError, match="other pictures, or another share"):
-        run_folder.begin(tmp_path, SETTINGS, "0" * 64, resume=True)
+        run_folder.write_run_facts(tmp_path, SETTINGS, "0" * 64, resume=True)
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]"])
@@ -114,7 +114,7 @@ def test_folder_that_does_not_say_which_pictures_is_refused(content: str, tmp_pa
     (tmp_path / run_folder.FACTS_FILE).write_text(content, "utf-8")
     said = r"run\.json: does not say any more which pictures"
     with pytest.raises(ConfigurationError, match=said):
-        run_folder.begin(tmp_path, SETTINGS, MARK, resume=True)
+        run_folder.write_run_facts(tmp_path, SETTINGS, MARK, resume=True)
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,8 @@ class Examples(Protocol):
 
     # What could not be read and was replaced; whoever says it empties the list.
     problems: list[EdgeClassifierError]
+    # They cost nothing to get, so that processes that read ahead would only be in the way.
+    in_memory: bool
 
     def __len__(self) -> int:
         """How many there are."""
@@ -50,6 +52,7 @@ class FeatureExamples:
     def __init__(self, features: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
         self._features, self._labels = torch.from_numpy(features), labels.tolist()
         self.problems: list[EdgeClassifierError] = []
+        self.in_memory = True
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -78,6 +81,7 @@ class PictureExamples:
         self.samples, self.contract = samples, replace(contract, names={})
         self._settings, self._seed = settings, seed
         self.problems: list[EdgeClassifierError] = []
+        self.in_memory = False
 
     def __len__(self) -> int:
         return len(self.samples)

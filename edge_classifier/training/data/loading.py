@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, default_collate
 
 from edge_classifier.core.text import escaped
 from edge_classifier.errors import ConfigurationError, EdgeClassifierError, UnavailableError
-from edge_classifier.training.data.examples import Example, Examples, FeatureExamples, Key, rng_for
+from edge_classifier.training.data.examples import Example, Examples, Key, rng_for
 from edge_classifier.training.train.devices import World
 from edge_classifier.vision.preprocess import limit_opencv_threads
 
@@ -141,7 +141,7 @@ def choose_workers(wanted: int, examples: Examples, device: str, world: World) -
 
     A CPU that trains has nothing to spare for them but the moments in which it would wait.
     """
-    if isinstance(examples, FeatureExamples):
+    if examples.in_memory:
         return 0
     if wanted >= 0:
         return wanted

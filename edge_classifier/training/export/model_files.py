@@ -81,11 +81,11 @@ class ExportedFiles:
 
 def predict_held_out(job: Job, trained: Trained) -> HeldOutPredictions:
     """What the networks say of the held-out pictures; all processes together."""
-    as_float = Predictions(*compute(trained.network, job.held, _BATCH, job.options))
+    as_float = Predictions(*compute(trained.network, job.held_out, _BATCH, job.options))
     if trained.prepared is None:
         return HeldOutPredictions(as_float, None)
     return HeldOutPredictions(
-        as_float, Predictions(*compute(trained.prepared, job.held, _BATCH, job.options))
+        as_float, Predictions(*compute(trained.prepared, job.held_out, _BATCH, job.options))
     )
 
 
@@ -121,7 +121,7 @@ def write_model_files(
 
 def _calibration_inputs(job: Job) -> Iterator[convert.Reals]:
     """Some of the pictures to learn from, as the network sees them: (1, height, width, 3) each."""
-    pictures = job.plain
+    pictures = job.train_plain
     order = np.random.default_rng(job.settings.seed).permutation(len(pictures))
     for index in order[: job.settings.quantize.calibration].tolist():
         pixels, _ = pictures.plain(index)

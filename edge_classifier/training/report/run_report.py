@@ -47,7 +47,7 @@ def collect_report_data(
     scored = score_samples(model, data.held)
     rounded = predictions.rounded
     picture = folder / AUGMENTATION_FILE
-    save(augmentation_picture(job.varied), picture)
+    save(augmentation_picture(job.train_augmented), picture)
     return ReportData(
         title=f"{settings.network.name} on {data.learn.root.resolve().name}",
         made=datetime.now(UTC).isoformat(timespec="seconds"),

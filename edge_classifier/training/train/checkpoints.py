@@ -14,12 +14,12 @@ from torch.optim import Optimizer
 from edge_classifier.errors import ConfigurationError, MissingFileError, ModelError, OutputError
 from edge_classifier.evaluation.report_data import Epoch
 from edge_classifier.files import replacing
-from edge_classifier.training.train.plan import History, RunOptions, Stage
+from edge_classifier.training.train.plan import History, RunOptions, Stage, checkpoint_path
 
 # The key of what belongs to this program, beside what torch needs.
 _OURS = "edge_classifier"
 _AFRESH = "Name another --out, or remove this folder to begin again."
-_MEANINGS = {
+_MISMATCHES = {
     "stage": "by another stage",
     "network": "for another network",
     "signature": "with other data or settings",
@@ -50,9 +50,9 @@ class Checkpoints:
     """The two files of one stage. ``network`` and the signature must fit to go on."""
 
     def __init__(self, options: RunOptions, stage: Stage, network: nn.Module) -> None:
-        folder = options.folder / "checkpoints"
-        self.best, self.last = folder / f"{stage}-best.ckpt", folder / f"{stage}-last.ckpt"
-        self._marks = {
+        self.best = checkpoint_path(options.folder, stage, "best")
+        self.last = checkpoint_path(options.folder, stage, "last")
+        self._identity = {
             "stage": stage,
             "network": _shapes(network),
             "signature": options.signature,
@@ -100,16 +100,16 @@ class Checkpoints:
 
     def _ours(self, history: History) -> dict[str, Any]:
         """What a checkpoint carries beside torch's states, in plain values."""
-        return {_OURS: {**self._marks, "history": [asdict(epoch) for epoch in history]}}
+        return {_OURS: {**self._identity, "history": [asdict(epoch) for epoch in history]}}
 
     def _checked(self, path: Path) -> dict[str, Any]:
         content = read(path)
         ours = content.get(_OURS)
         if not isinstance(ours, dict):
             raise ModelError(str(path), "is not a checkpoint of a training run", _AFRESH)
-        for mark, meaning in _MEANINGS.items():
-            if ours.get(mark) != self._marks[mark]:
-                raise ConfigurationError(str(path), f"was made {meaning}", _AFRESH)
+        for name, mismatch in _MISMATCHES.items():
+            if ours.get(name) != self._identity[name]:
+                raise ConfigurationError(str(path), f"was made {mismatch}", _AFRESH)
         return content
 
 

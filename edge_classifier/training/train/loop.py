@@ -33,7 +33,7 @@ from edge_classifier.training.train.devices import (
     keep_freed_memory,
 )
 from edge_classifier.training.train.optimizer import make_optimizer, rate_factor
-from edge_classifier.training.train.plan import History, Plan, RunOptions, best_of
+from edge_classifier.training.train.plan import History, RunOptions, StagePlan, best_of
 
 # Forward and backward cost about three times what forward alone does.
 _TRAINING_COST = 3
@@ -41,7 +41,7 @@ _TRAINING_COST = 3
 
 def fit(
     network: nn.Module,
-    plan: Plan,
+    plan: StagePlan,
     train: Examples,
     held: Examples,
     options: RunOptions,
@@ -71,7 +71,7 @@ def fit(
         checkpoints.clear()
     history = saved.history if saved else ()
     if not plan.is_over(history):
-        with _explained():
+        with _explain_gpu_memory():
             trainer = _Trainer(network, plan, options, hardware, world, (train, held))
             history = trainer.run(checkpoints, saved, clock)
     checkpoints.load_best(network)
@@ -85,7 +85,7 @@ class _Trainer:
     def __init__(
         self,
         network: nn.Module,
-        plan: Plan,
+        plan: StagePlan,
         options: RunOptions,
         hardware: Hardware,
         world: World,
@@ -94,10 +94,10 @@ class _Trainer:
         self.network, self.plan, self.options = network, plan, options
         self.hardware, self.world = hardware, world
         train, held = examples
-        self.order = Batches(len(train), plan.batch, world, options.seed)
-        self.learned = _loader(train, self.order, options, hardware, world)
+        self.train_batches = Batches(len(train), plan.batch, world, options.seed)
+        self.train_loader = _loader(train, self.train_batches, options, hardware, world)
         order = Batches(len(held), plan.batch, world)
-        self.measured = _loader(held, order, options, hardware, world)
+        self.held_loader = _loader(held, order, options, hardware, world)
         keep_freed_memory()
         network.to(hardware.device, memory_format=torch.channels_last)
         self.optimizer = make_optimizer(network, plan)
@@ -117,7 +117,7 @@ class _Trainer:
         if saved:
             saved.restore(self.network, self.optimizer, self.scaler)
         forward = self._shared_network()
-        epoch_cost = _TRAINING_COST * len(self.order) + len(self.measured)
+        epoch_cost = _TRAINING_COST * len(self.train_batches) + len(self.held_loader)
         done, total = epoch_cost * len(history), epoch_cost * plan.epochs
         shown = show_progress(plan.stage, total, done=done, shown=world.rank == 0)
         with shown as progress, _curves(options, plan, world) as write_curves, catch_warnings():
@@ -125,7 +125,7 @@ class _Trainer:
             filterwarnings("ignore", "Grad strides do not match bucket", UserWarning)
             while not plan.is_over(history):
                 start = clock()
-                self.order.epoch = len(history)
+                self.train_batches.epoch = len(history)
                 # Dropout draws from torch's own generator: it too follows from seed and epoch.
                 # A prime: no two of a run's processes and epochs share a seed.
                 torch.manual_seed(options.seed + 1_000_003 * (1 + len(history)) + world.rank)
@@ -167,7 +167,7 @@ class _Trainer:
 
     def _train(self, forward: nn.Module, progress: ProgressDisplay) -> tuple[float, float]:
         """One epoch. Loss and accuracy; raises ConfigurationError where the loss is not finite."""
-        plan, device, order = self.plan, self.hardware.device, self.order
+        plan, device, order = self.plan, self.hardware.device, self.train_batches
         weights = torch.tensor(plan.class_weights, device=device) if plan.class_weights else None
         steps, step = plan.epochs * len(order), order.epoch * len(order)
         self.network.train()
@@ -178,7 +178,7 @@ class _Trainer:
             ):
                 module.eval()
         sums = []
-        for size, batch in zip(order.sizes, self.learned, strict=True):
+        for size, batch in zip(order.sizes, self.train_loader, strict=True):
             if plan.on_step:
                 plan.on_step(step / steps)
             for group in self.optimizer.param_groups:
@@ -210,7 +210,7 @@ class _Trainer:
         """Plain cross-entropy of held-out pictures, and accuracy."""
         self.network.eval()
         sums = []
-        for batch in self.measured:
+        for batch in self.held_loader:
             logits, truth = self._logits(self.network, batch)
             losses = functional.cross_entropy(logits, truth, reduction="none")
             sums.append(_sums(losses, logits, truth))
@@ -251,7 +251,9 @@ def _line(epoch: Epoch, epochs: int, *, is_best: bool) -> str:
 
 
 @contextmanager
-def _curves(options: RunOptions, plan: Plan, world: World) -> Iterator[Callable[[Epoch], None]]:
+def _curves(
+    options: RunOptions, plan: StagePlan, world: World
+) -> Iterator[Callable[[Epoch], None]]:
     """Writes an epoch's figures for TensorBoard, if that is wanted."""
     if world.rank or not options.tensorboard:
         yield lambda _: None
@@ -293,7 +295,7 @@ def compute(
     network.to(hardware.device, memory_format=torch.channels_last).eval()
     found = []
     shown = show_progress("computing", len(batches), shown=world.rank == 0)
-    with _explained(), torch.inference_mode(), shown as progress:
+    with _explain_gpu_memory(), torch.inference_mode(), shown as progress:
         for inputs, labels in loader:
             outputs = network(network_input(inputs.to(hardware.device)))
             found.append((outputs.float().cpu().numpy(), labels.numpy()))
@@ -319,7 +321,7 @@ def _loader(
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _explain_gpu_memory() -> Iterator[None]:
     """Memory that runs out is the user's to mend, not a bug."""
     try:
         yield

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from edge_classifier.training.train.plan import Plan
+from edge_classifier.training.train.plan import StagePlan
 
 _MOMENTUM = 0.9
 # Steps of warm-up, if there is any; but no more than a quarter of all.
@@ -24,7 +24,7 @@ def rate_factor(step: int, steps: int, warm_up: float) -> float:
     return (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, steps - rise)))) / 2
 
 
-def make_optimizer(network: nn.Module, plan: Plan) -> torch.optim.Optimizer:
+def make_optimizer(network: nn.Module, plan: StagePlan) -> torch.optim.Optimizer:
     """Over the body's and the head's trained parameters, those with and without weight decay.
 
     ``peak`` of each group is what its rate is the share ``rate_factor`` of.

@@ -11,7 +11,7 @@ Stage = Literal["head", "finetune", "quantize"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class StagePlan:
     """One stage."""
 
     stage: Stage
@@ -63,6 +63,11 @@ class RunOptions:
 
 
 History = tuple[Epoch, ...]
+
+
+def checkpoint_path(folder: Path, stage: Stage, which: Literal["best", "last"]) -> Path:
+    """Where the run in ``folder`` has a stage's best weights, or its last state."""
+    return folder / "checkpoints" / f"{stage}-{which}.ckpt"
 
 
 def best_of(history: History) -> Epoch:

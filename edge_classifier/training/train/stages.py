@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edge_classifier.core.contract import Contract
+from edge_classifier.errors import EdgeClassifierError
 from edge_classifier.training import networks
 from edge_classifier.training.data.examples import (
     Example,
@@ -26,7 +27,7 @@ from edge_classifier.training.qat.qat import fold, freeze_ranges, observe_only, 
 from edge_classifier.training.run_folder import signature
 from edge_classifier.training.settings import TrainingSettings
 from edge_classifier.training.train.loop import compute, fit
-from edge_classifier.training.train.plan import History, Plan, RunOptions, Stage, best_of
+from edge_classifier.training.train.plan import History, RunOptions, Stage, StagePlan, best_of
 
 Log = Callable[[str], None]
 # Pictures; more take memory and no less time.
@@ -49,12 +50,12 @@ class Job:
         return self.data.contract(self.settings.network)
 
     @property
-    def held(self) -> PictureExamples:
+    def held_out(self) -> PictureExamples:
         """What is measured on, as the device will see it."""
         return PictureExamples(self.data.held.samples, self.contract)
 
     @property
-    def varied(self) -> PictureExamples:
+    def train_augmented(self) -> PictureExamples:
         """What is learned from, each time a little different."""
         return PictureExamples(
             self.data.learn.samples,
@@ -64,7 +65,7 @@ class Job:
         )
 
     @property
-    def plain(self) -> PictureExamples:
+    def train_plain(self) -> PictureExamples:
         """What is learned from, as the device would see it."""
         return PictureExamples(self.data.learn.samples, self.contract)
 
@@ -73,7 +74,7 @@ class Job:
         """What rare classes count."""
         return self.data.class_weights() if self.settings.class_weights else None
 
-    def options_of(self, stage: Stage) -> RunOptions:
+    def options_with_signature(self, stage: Stage) -> RunOptions:
         """Where the stage runs; its checkpoints are good for these data and settings only."""
         mark = signature(stage, self.settings, self.data.fingerprint)
         return replace(self.options, signature=mark)
@@ -89,7 +90,7 @@ class Trained(NamedTuple):
     history: History
 
 
-class Features(FeatureExamples):
+class LazyFeatures:
     """Features of pictures, computed when they are first wanted.
 
     ``fit`` wants them before its first step, and not at all for a stage that has ended.
@@ -97,7 +98,8 @@ class Features(FeatureExamples):
 
     def __init__(self, network: Convnet, pictures: PictureExamples, options: RunOptions) -> None:
         self._network, self._pictures, self._options = network, pictures, options
-        self.problems = []
+        self.problems: list[EdgeClassifierError] = []
+        self.in_memory = True
 
     @cached_property
     def computed(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -109,14 +111,14 @@ class Features(FeatureExamples):
             self._network.classifier = head
 
     @cached_property
-    def _all(self) -> FeatureExamples:
+    def _examples(self) -> FeatureExamples:
         return FeatureExamples(*self.computed)
 
     def __len__(self) -> int:
-        return len(self._all)
+        return len(self._examples)
 
     def __getitem__(self, key: Key, /) -> Example:
-        return self._all[key]
+        return self._examples[key]
 
 
 def train(job: Job) -> Trained:
@@ -132,7 +134,7 @@ def train(job: Job) -> Trained:
     history += finetune(job, network, history)
     if not job.settings.quantize.epochs:
         return Trained(network, None, history)
-    prepared, quantizing = quantize(job, network)
+    prepared, quantizing = train_for_int8(job, network)
     return Trained(network, prepared, history + quantizing)
 
 
@@ -140,18 +142,19 @@ def train_head(job: Job, network: Convnet) -> History:
     """The head alone, on features of plain pictures."""
     job.log("head: features of all pictures, then the head on them")
     learn, held = features(job, network)
-    return fit(network.classifier, head_plan(job), learn, held, job.options_of("head"))
+    return fit(network.classifier, head_plan(job), learn, held, job.options_with_signature("head"))
 
 
-def features(job: Job, network: Convnet) -> tuple[Features, Features]:
+def features(job: Job, network: Convnet) -> tuple[LazyFeatures, LazyFeatures]:
     """Of what is learned from and of what is measured on."""
-    return Features(network, job.plain, job.options), Features(network, job.held, job.options)
+    learn = LazyFeatures(network, job.train_plain, job.options)
+    return learn, LazyFeatures(network, job.held_out, job.options)
 
 
-def head_plan(job: Job) -> Plan:
+def head_plan(job: Job) -> StagePlan:
     """How a head learns from features."""
     head = job.settings.head
-    return Plan(
+    return StagePlan(
         stage="head",
         epochs=head.epochs,
         batch=head.batch,
@@ -172,7 +175,7 @@ def finetune(job: Job, network: Convnet, before: History) -> History:
         return ()
     job.log(f"finetune: up to {settings.epochs} times all pictures")
     _unfreeze(network, settings.unfreeze)
-    plan = Plan(
+    plan = StagePlan(
         stage="finetune",
         epochs=settings.epochs,
         batch=settings.batch,
@@ -187,7 +190,9 @@ def finetune(job: Job, network: Convnet, before: History) -> History:
         class_weights=job.class_weights,
     )
     untouched = copy.deepcopy(network.state_dict())
-    history = fit(network, plan, job.varied, job.held, job.options_of("finetune"))
+    history = fit(
+        network, plan, job.train_augmented, job.held_out, job.options_with_signature("finetune")
+    )
     if before and best_of(history).held_accuracy < best_of(before).held_accuracy:
         network.load_state_dict(untouched)
         job.log("finetune: made it worse, so the network stays as it was; try a lower rate")
@@ -202,7 +207,7 @@ def _unfreeze(network: Convnet, count: int) -> None:
         block.requires_grad_(block in trained)
 
 
-def quantize(job: Job, network: Convnet) -> tuple[nn.Module, History]:
+def train_for_int8(job: Job, network: Convnet) -> tuple[nn.Module, History]:
     """A copy of ``network`` that rounds as int8 does, trained to put up with it."""
     settings = job.settings.quantize
     job.log(f"quantize: {settings.epochs} times all pictures, rounded as int8 rounds")
@@ -214,7 +219,7 @@ def quantize(job: Job, network: Convnet) -> tuple[nn.Module, History]:
         if done >= settings.freeze_at:
             freeze_ranges(prepared)
 
-    plan = Plan(
+    plan = StagePlan(
         stage="quantize",
         epochs=settings.epochs,
         batch=settings.batch,
@@ -222,7 +227,9 @@ def quantize(job: Job, network: Convnet) -> tuple[nn.Module, History]:
         class_weights=job.class_weights,
         on_step=freeze,
     )
-    return prepared, fit(prepared, plan, job.varied, job.held, job.options_of("quantize"))
+    return prepared, fit(
+        prepared, plan, job.train_augmented, job.held_out, job.options_with_signature("quantize")
+    )
 
 
 def _observe(job: Job, prepared: nn.Module) -> None:
@@ -230,7 +237,7 @@ def _observe(job: Job, prepared: nn.Module) -> None:
 
     Every process shows the same ones, so that all learn the same ranges.
     """
-    pictures = job.varied
+    pictures = job.train_augmented
     order = np.random.default_rng(job.settings.seed).permutation(len(pictures))
     chosen = order[: job.settings.quantize.observe].tolist()
     observe_only(prepared, True)

@@ -22,12 +22,12 @@ from edge_classifier.training.train import checkpoints, loop
 from edge_classifier.training.train.devices import Hardware, choose_hardware
 from edge_classifier.training.train.loop import compute, fit
 from edge_classifier.training.train.optimizer import rate_factor
-from edge_classifier.training.train.plan import Plan, RunOptions, best_of
+from edge_classifier.training.train.plan import RunOptions, StagePlan, best_of
 from tests.smalldisk import fill, tmpfs
 from tests.training.small_job import CONTRACT, draw_pictures, small_network, train, weights
 
-HEAD = Plan(stage="head", epochs=4, batch=8, rate=0.05)
-FINETUNE = Plan(stage="finetune", epochs=2, batch=8, rate=1e-3)
+HEAD = StagePlan(stage="head", epochs=4, batch=8, rate=0.05)
+FINETUNE = StagePlan(stage="finetune", epochs=2, batch=8, rate=1e-3)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_network_has_the_weights_of_the_best_epoch_not_of_the_last(options: RunO
         np.eye(3, 4, dtype=np.float32)[np.arange(24) % 3], (np.arange(24) + 1) % 3
     )
     seen: list[dict[str, torch.Tensor]] = []
-    plan = Plan(
+    plan = StagePlan(
         stage="head",
         epochs=6,
         batch=24,
@@ -163,13 +163,13 @@ def test_head_factor_and_weight_decay_reach_the_right_parameters(options: RunOpt
         nn.init.eye_(body.weight)
         return nn.Sequential(OrderedDict(body=body, classifier=classifier))
 
-    def moved(plan: Plan) -> dict[str, float]:
+    def moved(plan: StagePlan) -> dict[str, float]:
         network = two()
         start = weights(network)
         fit(network, plan, separable(), separable(), options)
         return {name: float((v - start[name]).norm()) for name, v in weights(network).items()}
 
-    plan = Plan(stage="finetune", epochs=1, batch=30, rate=0.1, optimizer="sgd")
+    plan = StagePlan(stage="finetune", epochs=1, batch=30, rate=0.1, optimizer="sgd")
     plain, faster = moved(plan), moved(replace(plan, head_factor=5.0))
     decayed = moved(replace(plan, weight_decay=0.5))
     assert faster["classifier.weight"] == pytest.approx(5 * plain["classifier.weight"])
@@ -181,7 +181,7 @@ def test_head_factor_and_weight_decay_reach_the_right_parameters(options: RunOpt
 def test_class_weights_make_the_rare_class_count_as_its_weight_says(options: RunOptions) -> None:
     labels = np.array([0] * 27 + [1] * 3)
     examples = FeatureExamples(np.ones((30, 4), np.float32), labels)
-    plan = Plan(stage="head", epochs=1, batch=30, rate=0.1, class_weights=(1.0, 18.0, 1.0))
+    plan = StagePlan(stage="head", epochs=1, batch=30, rate=0.1, class_weights=(1.0, 18.0, 1.0))
     history = fit(linear(), plan, examples, examples, options)
     assert history[0].train_loss == pytest.approx(math.log(3) * (27 + 3 * 18) / 30)
     assert history[0].train_accuracy == pytest.approx(27 / 30)

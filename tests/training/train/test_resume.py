@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from edge_classifier.training.train.plan import Plan, RunOptions
+from edge_classifier.training.train.plan import RunOptions, StagePlan
 from tests.conftest import REPOSITORY
 from tests.training.small_job import WAITING, small_network, train, weights, write_job
 from tests.waiting import eventually
@@ -56,7 +56,7 @@ def test_run_killed_in_its_second_epoch_resumes_to_equal_weights(
     left = sorted(path.name for path in (killed / "checkpoints").iterdir())
     assert left == ["finetune-best.ckpt", "finetune-last.ckpt"]
 
-    plan = Plan(**PLAN)
+    plan = StagePlan(**PLAN)
     resumed, alone = small_network(), small_network(seed=1)
     alone.load_state_dict(resumed.state_dict())
     steps: list[float] = []
@@ -82,7 +82,7 @@ def test_run_killed_in_its_second_epoch_resumes_to_equal_weights(
 
 def test_stage_that_has_ended_is_not_trained_again(tmp_path: Path) -> None:
     options = RunOptions(folder=tmp_path, device="cpu", workers=0)
-    plan = Plan(**{**PLAN, "epochs": 1})
+    plan = StagePlan(**{**PLAN, "epochs": 1})
     trained, resumed = small_network(), small_network(seed=1)
     history = train(trained, plan, options, tmp_path / "pictures", count=9)
     steps: list[float] = []

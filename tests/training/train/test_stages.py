@@ -108,7 +108,7 @@ def test_features_are_what_the_head_is_given_of_each_picture(some: Stages) -> No
     assert len(learn) == len(job.data.learn.samples)
     assert isinstance(network.classifier, nn.Sequential), "it has its head again"
     with torch.no_grad():
-        shown = network_input(job.held[0, 3][0][None])
+        shown = network_input(job.held_out[0, 3][0][None])
         expected = network.pooled(shown)[0].numpy()
     np.testing.assert_allclose(held[0, 3][0].numpy(), expected, atol=1e-4)
 
@@ -168,9 +168,9 @@ def test_ranges_stay_from_the_share_of_steps_that_is_set(
 ) -> None:
     job = some.job(quantize=Quantize(epochs=1, batch=5, observe=6, freeze_at=freeze_at))
     network = build(job)
-    prepared, history = stages.quantize(job, network)
+    prepared, history = stages.train_for_int8(job, network)
     # What the same pictures alone had set.
-    alone, _ = stages.quantize(some.job(quantize=Quantize(epochs=0, observe=6)), network)
+    alone, _ = stages.train_for_int8(some.job(quantize=Quantize(epochs=0, observe=6)), network)
     ranges = [learned_ranges(one) for one in (prepared, alone)]
     assert len(history) == 1
     assert (ranges[0] == ranges[1]) is stay
