@@ -16,6 +16,7 @@ from edge_classifier.mqtt.codec.json_fields import (
     encoded,
     line,
     number,
+    number_or_none,
     text,
     utc_datetime,
 )
@@ -164,7 +165,8 @@ def read_event(payload: bytes) -> EventMessage:
         margin=number(found, "margin", -1, 1),
         seq=count_or_none(found, "seq", _MAX_SEQ),
         model=text(found, "model", MAX_LABEL),
-        delay_ms=None if found.get(_DELAY) is None else number(found, _DELAY, 0, _MAX_DELAY_MS),
+        # A clock that was set in between makes any number of it, and the event is worth more.
+        delay_ms=number_or_none(found, _DELAY, 0, _MAX_DELAY_MS),
     )
 
 
