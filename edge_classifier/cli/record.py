@@ -4,7 +4,7 @@ import signal
 import threading
 from argparse import ArgumentParser, Namespace
 
-from edge_classifier.cli.common import start_log
+from edge_classifier.cli.log import start_log
 from edge_classifier.cli.web import add_common_arguments, prepare
 from edge_classifier.errors import ExitCode, UsageError
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_classifier.cli.common import add_set_option, start_log
+from edge_classifier.cli.common import add_set_option
+from edge_classifier.cli.log import start_log
 from edge_classifier.daemon.systemd import Notifier
 from edge_classifier.errors import ExitCode, UsageError
 

@@ -29,7 +29,8 @@ What there is not is empty in CSV. In JSON it is null, where it is no text that 
 
 CSV begins with a byte order mark, without which spreadsheets take Chinese for another alphabet
 (Python reads it as ``utf-8-sig``; pandas as it is); ``top`` is JSON in it. A text that a
-spreadsheet would run as a formula has an apostrophe put before it. JSON has everything as it is:
+spreadsheet would run as a formula has an apostrophe put before it, also where it stands behind a
+semicolon, a tab or a bar within the text. JSON has everything as it is:
 one array, so that a download that broke off cannot pass for a whole one, and each record on a line
 of its own.
 """
@@ -42,6 +43,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from edge_classifier.core.text import without_formulas
 from edge_classifier.files import utc_stamp
 from edge_classifier.web.models import Record
 from edge_classifier.web.records.keyset import NEWEST, Position, fetch, older
@@ -52,8 +54,6 @@ FIELDS = (
     "recorded_at", "device_at",
 )  # fmt: skip
 _AT_ONCE = 500
-# What a spreadsheet takes for the beginning of one; the last four are the wide = + - @.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _MARK = "\ufeff"
 
 
@@ -117,9 +117,9 @@ def as_csv(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 def _cell(value: Any) -> Any:
     if isinstance(value, list):
-        return json.dumps(value, ensure_ascii=False) if value else ""
-    is_formula = isinstance(value, str) and value.startswith(_FORMULA)
-    return f"'{value}" if is_formula else value
+        # Between its texts JSON has nothing that begins a formula: an apostrophe is within one.
+        return without_formulas(json.dumps(value, ensure_ascii=False)) if value else ""
+    return without_formulas(value) if isinstance(value, str) else value
 
 
 def as_json(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
