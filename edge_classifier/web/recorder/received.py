@@ -27,6 +27,7 @@ class EventTimes(NamedTuple):
     # What the device's clock said, where that cannot be right; else None.
     device_at: datetime | None
 
+
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
     """A camera's label has become another."""

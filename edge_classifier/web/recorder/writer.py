@@ -108,7 +108,13 @@ class RecordWriter:
 
     def _content(self, message: ReceivedMessage) -> Content:
         try:
-            return self._read(message.topic, message.payload)
+            content = self._read(message.topic, message.payload)
+            if isinstance(content, RecordedEvent) and content.event.is_shortened:
+                self._warn(
+                    f"{message.topic[:100]!r} has a label that is too long; it is recorded"
+                    f" as {content.event.label!r}, from {content.event.before!r}"
+                )
+            return content
         except ValueError as error:
             self._ignore(message, error)
         except Exception as error:  # noqa: BLE001 (it would come again, and fail again, for ever)
@@ -119,10 +125,13 @@ class RecordWriter:
     def _ignore(self, message: ReceivedMessage, error: Exception) -> None:
         """Say so once in a while: who sends nonsense may send much of it."""
         self.ignored += 1
+        what = f"{message.topic[:100]!r} {str(error)[:_MAX_TEXT]}"
+        self._warn(f"{self.ignored} messages were ignored so far; the last one, on {what}")
+
+    def _warn(self, text: str) -> None:
         if self._clock() >= self._warn_at:
             self._warn_at = self._clock() + _WARN_S
-            what = f"{message.topic[:100]!r} {str(error)[:_MAX_TEXT]}"
-            _log.warning("%d messages were ignored so far; the last one, on %s", self.ignored, what)
+            _log.warning("%s", text)
 
     def _write_all(self, batch: Sequence[tuple[ReceivedMessage, Content]]) -> None:
         """Write until it is written; what nobody can write does not hold up the rest."""
