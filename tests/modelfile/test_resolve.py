@@ -28,8 +28,9 @@ from edge_classifier.errors import (
 from edge_classifier.model_loading import LoadedModel, ModelChoice, load_model
 from edge_classifier.modelfile.bundle import append_bundle, read_bundle
 from edge_classifier.modelfile.catalogue import Catalogue, Entry, sha256_of
+from edge_classifier.modelfile.flatbuffer import FlatbufferError
 from edge_classifier.modelfile.resolve import ContractOverrides
-from edge_classifier.modelfile.tflite_metadata import FlatbufferError, read_tflite_metadata
+from edge_classifier.modelfile.tflite_metadata import read_tflite_metadata
 from tests.tiny import COLOURS, Tiny, build, metadata
 from tests.vision.test_pictures import as_ordinary_user, closed_folder
 
