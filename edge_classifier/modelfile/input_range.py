@@ -160,16 +160,22 @@ def _range_of(scale: Numbers, offset: Numbers) -> tuple[float, float] | None:
     if not (scale.all() and np.isfinite(scale).all() and np.isfinite(offset).all()):
         return None
     scale, offset = np.broadcast_arrays(scale, offset)
-    ranges = {_range_of_channel(1 / abs(a), -b / a) for a, b in zip(scale, offset, strict=True)}
+    if not offset.any():
+        ranges = {_range_of_spread(1 / abs(a)) for a in scale}
+    else:
+        ranges = {_range_of_channel(1 / abs(a), -b / a) for a, b in zip(scale, offset, strict=True)}
     return ranges.pop() if len(ranges) == 1 else None
+
+
+def _range_of_spread(spread: float) -> tuple[float, float] | None:
+    """By the number that becomes 1, where 0 stays 0."""
+    if spread >= 30:
+        return 0.0, 255.0
+    return (0.0, 1.0) if spread <= 0.1 else None
 
 
 def _range_of_channel(spread: float, centre: float) -> tuple[float, float] | None:
     """By the number that becomes 0, and how far from it is what becomes 1 away from there."""
-    if centre == 0:
-        if spread >= 30:
-            return 0.0, 255.0
-        return (0.0, 1.0) if spread <= 0.1 else None
     if 30 <= centre <= 225:
         return 0.0, 255.0
     if 0.15 <= centre <= 0.85 and spread <= 2:

@@ -18,7 +18,8 @@ IMAGENET_MEAN: Triple = (123.675, 116.28, 103.53)
 # torchvision's (0.485, 0.456, 0.406) and (0.229, 0.224, 0.225), times 255.
 IMAGENET_STD: Triple = (58.395, 57.12, 57.375)
 HOW_TO_CHANGE = (
-    "To change it: --input-range 0..255 (setting model.input_range), or {}.contract.json beside it"
+    "To change it: --input-range LOW..HIGH (setting model.input_range), or {}.contract.json "
+    "beside it"
 )
 # ImageNet's deviations by channel, stored with one scale, lie up to 21 steps from raw pixels.
 _MOST_STEPS = 32
