@@ -1,9 +1,8 @@
-"""What several commands share: options and what they are turned into, notes, progress, the log.
+"""What several commands share: options and what they are turned into, notes, progress.
 
 Light: nothing here loads numpy before it must.
 """
 
-import logging
 import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
@@ -27,8 +26,6 @@ Choice = TypeVar("Choice", bound=StrEnum)
 Action = Callable[..., ExitCode]
 # Fewer pictures are done before a bar could be read.
 _PROGRESS_FROM = 20
-# Priorities that the journal takes from the start of a line, see sd-daemon(3).
-_JOURNAL = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
 
 
 def add_action(
@@ -185,21 +182,3 @@ def print_notes(notes: Iterable[str]) -> None:
 def progress(count: int, title: str = "classifying") -> AbstractContextManager[ProgressDisplay]:
     """A bar on standard error for many pictures, if a person is watching it."""
     return show_bar(title, count, Unit.COUNT, shown=count >= _PROGRESS_FROM)
-
-
-class _Journal(logging.Formatter):
-    """One line a message, with the priority that the journal understands."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record).replace("\n", " | ")
-        return f"<{_JOURNAL.get(record.levelname, 6)}>{text}"
-
-
-def start_log() -> None:
-    """Log to standard error, in the journal's manner where that is where it goes."""
-    handler = logging.StreamHandler(sys.stderr)
-    if "JOURNAL_STREAM" in os.environ:
-        handler.setFormatter(_Journal("%(name)s: %(message)s"))
-    else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])

@@ -4,7 +4,8 @@ import logging
 import time
 from argparse import ArgumentParser, Namespace
 
-from edge_classifier.cli.common import add_settings_arguments, settings_sources, start_log
+from edge_classifier.cli.common import add_settings_arguments, settings_sources
+from edge_classifier.cli.log import start_log
 from edge_classifier.config.load_in_child import examine_in_child
 from edge_classifier.config.settings import Settings
 from edge_classifier.daemon.camera_pipeline import CameraPipeline, FrameResult

@@ -1,9 +1,24 @@
-"""Text that may reach a terminal, a log or a picture."""
+"""Text that may reach a terminal, a log, a picture or a spreadsheet."""
 
+import re
 import unicodedata
 
 # Unicode's control characters, half characters, line and paragraph separators.
 _UNFIT = ("Cc", "Cs", "Zl", "Zp")
+# Of a line of a log: its beginning and its end that are kept.
+_HEAD, _TAIL = 700, 200
+# What ends a cell for one spreadsheet or another. Comma and quote are the file's own, and quoted.
+_BETWEEN_CELLS = re.compile(r"([;|\t\n\r\x0b\x0c\x1c-\x1f\x85\u2028\u2029])")
+# What a formula begins with: = + - @, in every width, height and kind of letter.
+_FORMULA = frozenset(
+    "=\uff1d\ufe66\u207c\u208c\u2a75\u2a76"
+    "+\uff0b\ufe62\u207a\u208a\ufb29"
+    "-\uff0d\ufe63\u2212\u207b\u208b"
+    "@\uff20\ufe6b"
+)
+# What may stand before it unseen: blanks, controls, joiners, marks; and letters without ink.
+_UNSEEN = ("Cc", "Cf", "Mn", "Me", "Zs", "Zl", "Zp")
+_WITHOUT_INK = '"\u115f\u1160\u3164\uffa0\u2800'
 
 
 def is_printable(text: str) -> bool:
@@ -24,3 +39,34 @@ def escaped(text: str) -> str:
 def writable(text: str) -> str:
     """``text`` with ``?`` for what UTF-8 cannot hold; file names need not be UTF-8."""
     return text.encode("utf-8", "replace").decode()
+
+
+def shortened(text: str) -> str:
+    """``text`` as far as a log has room for it: 900 characters, and how many were left out."""
+    left_out = len(text) - _HEAD - _TAIL
+    if left_out <= 0:
+        return text
+    return f"{text[:_HEAD]} [{left_out} characters left out] {text[-_TAIL:]}"
+
+
+def one_line(text: str) -> str:
+    """``text`` as a part of one line of a log, whoever wrote it: bounded, and fit to be seen."""
+    # Short first, so that nothing large is copied; and again, as an escape is longer.
+    return shortened(escaped(" | ".join(shortened(text).splitlines())))
+
+
+def without_formulas(text: str) -> str:
+    """``text`` for a cell of CSV: an apostrophe before whatever a spreadsheet would run.
+
+    Also behind a semicolon, a tab or a bar, where some spreadsheets begin another cell.
+    """
+    return "".join(
+        f"'{part}" if _begins_formula(part) else part for part in _BETWEEN_CELLS.split(text)
+    )
+
+
+def _begins_formula(part: str) -> bool:
+    for character in part:
+        if unicodedata.category(character) not in _UNSEEN and character not in _WITHOUT_INK:
+            return character in _FORMULA
+    return False

@@ -91,26 +91,25 @@ def _linked(hashes: Hashes, bits: int) -> list[int]:
     """
     distinct, inverse = np.unique(hashes, return_inverse=True)
     roots = np.arange(len(distinct))
-    for word in _words(distinct, bits + 1):
-        for pairs in _sharing(word):
-            apart = pairs[:, roots[pairs[0]] != roots[pairs[1]]]
-            near = apart[:, _within(distinct[apart[0]] ^ distinct[apart[1]], bits)]
-            for pair in near.T:
-                low, high = sorted(roots[pair].tolist())
-                if low != high:
-                    roots[roots == high] = low
-    first: dict[int, int] = {}
-    return [first.setdefault(root, number) for number, root in enumerate(roots[inverse].tolist())]
-
-
-def _words(hashes: Hashes, count: int) -> Iterator[Hashes]:
-    """The hashes' bits in ``count`` parts of nearly equal length."""
-    edges = [_HASH_BITS * part // count for part in range(count + 1)]
+    edges = [_HASH_BITS * part // (bits + 1) for part in range(bits + 2)]
     for low, high in pairwise(edges):
-        yield (hashes >> np.uint64(low)) & np.uint64((1 << (high - low)) - 1)
+        word = (distinct >> np.uint64(low)) & np.uint64((1 << (high - low)) - 1)
+        for pairs in _pairs_of_equals(word):
+            apart = pairs[:, roots[pairs[0]] != roots[pairs[1]]]
+            differing = distinct[apart[0]] ^ distinct[apart[1]]
+            # At most ``bits`` are set if clearing the lowest so many times leaves none (Kernighan);
+            # numpy.bitwise_count came with numpy 2, and not every Pi has that.
+            for _ in range(bits):
+                differing &= differing - np.uint64(1)
+            for pair in apart[:, differing == 0].T:
+                first, second = sorted(roots[pair].tolist())
+                if first != second:
+                    roots[roots == second] = first
+    linked: dict[int, int] = {}
+    return [linked.setdefault(root, number) for number, root in enumerate(roots[inverse].tolist())]
 
 
-def _sharing(word: Hashes) -> Iterator[Numbers]:
+def _pairs_of_equals(word: Hashes) -> Iterator[Numbers]:
     """Numbers of all pairs with the same value, each once, shape (2, P) at a time."""
     order = np.argsort(word, kind="stable")
     ordered = word[order]
@@ -121,14 +120,6 @@ def _sharing(word: Hashes) -> Iterator[Numbers]:
         if not len(first):
             return
         yield np.stack((order[first], order[first + step]))
-
-
-def _within(differing: Hashes, bits: int) -> NDArray[np.bool_]:
-    """Whether at most ``bits`` are set: each step clears the lowest (Kernighan)."""
-    # numpy.bitwise_count came with numpy 2, and not every Pi has that.
-    for _ in range(bits):
-        differing = differing & (differing - np.uint64(1))
-    return np.equal(differing, 0)
 
 
 @dataclass(frozen=True, slots=True)

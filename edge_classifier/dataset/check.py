@@ -101,15 +101,12 @@ def check_dataset(
     compared = compare_pictures(dataset, facts, validation)
     found = [
         *_missing(compared),
-        *_unreadable(compared),
+        *_about_pictures(compared),
         *_across_sides(compared),
         *_across_classes(compared),
         *_within_classes(compared),
-        *_dominated(compared),
-        *_small(compared),
         *_sizes(compared),
         *_left_out(compared),
-        *_notes(compared),
     ]
     found.sort(key=lambda finding: list(Severity).index(finding.severity))
     return CheckResult(str(dataset.root), _counts(compared), tuple(found))
@@ -157,12 +154,24 @@ def _missing(compared: Comparison) -> Iterator[Finding]:
         yield Finding("not_measured", severity, text, none)
 
 
-def _unreadable(compared: Comparison) -> Iterator[Finding]:
-    bad = [path for path in compared.labels if compared.facts[path].problem]
+def _about_pictures(compared: Comparison) -> Iterator[Finding]:
+    """What is wrong with single pictures."""
+    facts = {path: compared.facts[path] for path in compared.labels}
+    bad = [path for path in facts if facts[path].problem]
     if bad:
-        said = (f"{compared.place(path)}: {compared.facts[path].problem}" for path in bad)
+        said = (f"{compared.place(path)}: {facts[path].problem}" for path in bad)
         text = f"{_are(len(bad), 'picture')} left out, as unreadable"
         yield Finding("unreadable", Severity.WARNING, text, tuple(sorted(said)))
+    small = _small_ones(compared)
+    if small:
+        text = f"{_are(len(small), 'picture')} less than {SMALL_PX} px wide or high"
+        said = (f"{compared.place(p)}: {facts[p].width} x {facts[p].height}" for p in small)
+        yield Finding("small", Severity.WARNING, text, tuple(sorted(said)))
+    noted = [path for path in facts if facts[path].note]
+    if noted:
+        text = f"{_are(len(noted), 'picture')} used in part only"
+        said = (f"{compared.place(path)}: {facts[path].note}" for path in noted)
+        yield Finding("partly", Severity.NOTE, text, tuple(sorted(said)))
 
 
 def _across_sides(compared: Comparison) -> Iterator[Finding]:
@@ -201,13 +210,6 @@ def _within_classes(compared: Comparison) -> Iterator[Finding]:
     if near:
         text = f"pictures that look alike ({len(near)} times): a split keeps them together"
         yield Finding("alike", Severity.NOTE, text, _groups(compared, near))
-
-
-def _in_one_class(compared: Comparison, group: Group) -> bool:
-    return len(compared.classes(group)) == len(compared.sides(group)) == 1
-
-
-def _dominated(compared: Comparison) -> Iterator[Finding]:
     labels = tuple(compared.dataset.labels[number] for number in sorted(compared.dominated_classes))
     if labels:
         text = (
@@ -217,20 +219,13 @@ def _dominated(compared: Comparison) -> Iterator[Finding]:
         yield Finding("crowded", Severity.WARNING, text, labels)
 
 
+def _in_one_class(compared: Comparison, group: Group) -> bool:
+    return len(compared.classes(group)) == len(compared.sides(group)) == 1
+
+
 def _small_ones(compared: Comparison) -> list[Path]:
     read = (path for path in compared.labels if not compared.facts[path].problem)
     return [p for p in read if min(compared.facts[p].width, compared.facts[p].height) < SMALL_PX]
-
-
-def _small(compared: Comparison) -> Iterator[Finding]:
-    small = _small_ones(compared)
-    if small:
-        text = f"{_are(len(small), 'picture')} less than {SMALL_PX} px wide or high"
-        said = (
-            f"{compared.place(p)}: {compared.facts[p].width} x {compared.facts[p].height}"
-            for p in small
-        )
-        yield Finding("small", Severity.WARNING, text, tuple(sorted(said)))
 
 
 def _sizes(compared: Comparison) -> Iterator[Finding]:
@@ -264,14 +259,6 @@ def _left_out(compared: Comparison) -> Iterator[Finding]:
         yield Finding(
             "left_out", severity, f"{_are(counts.total(), 'file')} left out{remedy}", said
         )
-
-
-def _notes(compared: Comparison) -> Iterator[Finding]:
-    noted = [path for path in compared.labels if compared.facts[path].note]
-    if noted:
-        text = f"{_are(len(noted), 'picture')} used in part only"
-        said = (f"{compared.place(path)}: {compared.facts[path].note}" for path in noted)
-        yield Finding("partly", Severity.NOTE, text, tuple(sorted(said)))
 
 
 def _are(count: int, thing: str, verb: str = "is are") -> str:

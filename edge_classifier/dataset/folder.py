@@ -7,10 +7,9 @@ import os
 import tomllib
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from edge_classifier.core.contract import Contract
 from edge_classifier.core.labels import UNKNOWN, parse_labels, unknown_name
@@ -138,7 +137,9 @@ def _class_folders(root: Path, problems: list[str], other: Path | None = None) -
     for folder in _visible(root):
         if not folder.is_dir() or (other and other.exists() and folder.samefile(other)):
             continue
-        label = _label(folder.name)
+        # As a label file keeps it; file systems disagree on how to write an é.
+        label = " ".join(unicodedata.normalize("NFC", folder.name).split())
+        label = UNKNOWN if label.lower() == UNKNOWN else label
         if not label or not is_printable(label):
             problems.append(f"the folder name {folder.name!a} cannot be printed: rename it")
         elif _key(label) in by_key:
@@ -171,7 +172,11 @@ def _samples(
     for label, folder in sources:
         paths = _pictures(folder)
         if not paths:
-            problems.append(f"{folder.name} has no picture in it{_instead(folder)}")
+            counts = _left_out([folder])
+            files = ", ".join(f"{count} {suffix}" for suffix, count in counts.items())
+            instead = f", but {files}" if files else ""
+            remedy = "; convert them to JPEG" if counts.keys() & UNDECODED else ""
+            problems.append(f"{folder.name} has no picture in it{instead}{remedy}")
         samples += [Sample(path, numbers[label]) for path in paths]
     return tuple(samples)
 
@@ -189,32 +194,19 @@ def _pictures(folder: Path) -> list[Path]:
     return sorted(kept, key=lambda path: path.relative_to(folder).as_posix())
 
 
-def _instead(folder: Path) -> str:
-    """What there is in place of pictures, for people."""
-    counts = _left_out([folder])
-    if not counts:
-        return ""
-    files = ", ".join(f"{count} {suffix}" for suffix, count in counts.items())
-    remedy = "; convert them to JPEG" if counts.keys() & UNDECODED else ""
-    return f", but {files}{remedy}"
-
-
 def _left_out(folders: Iterable[Path], unsure: Path | None = None) -> Mapping[str, int]:
     """What is in ``folders`` and no known picture, by suffix, and pictures in ``unsure``."""
-    counts = Counter(kind for folder in folders for kind in _unknown_files(folder))
-    if unsure and (unsorted := len(_pictures(unsure))):
-        counts[f"in {UNSURE}/"] = unsorted
-    return dict(counts.most_common())
-
-
-def _unknown_files(folder: Path) -> Iterator[str]:
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not _is_hidden(name)]
-        yield from ("linked folder" for name in folders if Path(parent, name).is_symlink())
+    counts: Counter[str] = Counter()
+    for parent, below, names in (walked for folder in folders for walked in os.walk(folder)):
+        below[:] = [name for name in below if not _is_hidden(name)]
+        counts["linked folder"] += sum(Path(parent, name).is_symlink() for name in below)
         for name in names:
             suffix = Path(name).suffix.lower()
             if suffix not in SUFFIXES and not _is_hidden(name):
-                yield suffix or "without suffix"
+                counts[suffix or "without suffix"] += 1
+    if unsure and (unsorted := len(_pictures(unsure))):
+        counts[f"in {UNSURE}/"] = unsorted
+    return {kind: count for kind, count in counts.most_common() if count}
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -228,12 +220,6 @@ def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in _NOT_CLASSES
 
 
-def _label(name: str) -> str:
-    """A folder's name as a label file keeps it; file systems disagree on how to write an é."""
-    label = " ".join(unicodedata.normalize("NFC", name).split())
-    return UNKNOWN if label.lower() == UNKNOWN else label
-
-
 def _key(label: str) -> str:
     return unicodedata.normalize("NFC", label.casefold())
 
@@ -243,7 +229,14 @@ def read_names(path: Path, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
     What is not named keeps its label. Raises ConfigurationError with everything that is wrong.
     """
-    table = _read_names_toml(path)
+    try:
+        content = tomllib.loads(path.read_text("utf-8-sig"))
+    except FileNotFoundError:
+        content = {}
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(str(path), f"cannot be read ({error})", _NAMES_REMEDY) from error
+    # As the folders' names are: editors and file systems disagree on how to write an é.
+    table = {unicodedata.normalize("NFC", label): names for label, names in content.items()}
     problems = [
         problem for label in table for problem in _name_problems(label, table[label], labels)
     ]
@@ -252,17 +245,6 @@ def read_names(path: Path, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
     if problems:
         raise ConfigurationError(str(path), "\n".join(problems))
     return names
-
-
-def _read_names_toml(path: Path) -> dict[str, Any]:
-    try:
-        table = tomllib.loads(path.read_text("utf-8-sig"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(str(path), f"cannot be read ({error})", _NAMES_REMEDY) from error
-    # As the folders' names are: editors and file systems disagree on how to write an é.
-    return {unicodedata.normalize("NFC", label): names for label, names in table.items()}
 
 
 def _name_problems(label: str, value: object, labels: Sequence[str]) -> list[str]:

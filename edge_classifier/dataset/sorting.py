@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,10 +41,12 @@ def sort_store(store: Path, out: Path) -> Sorted:
     Nothing is overwritten; a picture that was copied once, and was moved or deleted since, does
     not come back. Raises MissingFileError where there is no store, and OutputError.
     """
-    lines = list(_lines(store))
+    lines = _read_index(store)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        known = _known(out)
+        known = {name for _, _, names in os.walk(out) for name in names}
+        if (out / DONE).exists():
+            known |= set((out / DONE).read_text("utf-8").splitlines())
         copied: Counter[str] = Counter()
         gone = 0
         new = {_name(line): line for line in lines if _name(line) not in known}
@@ -61,7 +63,7 @@ def sort_store(store: Path, out: Path) -> Sorted:
     return Sorted(dict(sorted(copied.items())), len(lines) - len(new), gone)
 
 
-def _lines(store: Path) -> Iterator[dict[str, Any]]:
+def _read_index(store: Path) -> list[dict[str, Any]]:
     """The store's lines that are whole and name a picture inside of it, each picture once."""
     try:
         text = (store / INDEX).read_text("utf-8", errors="replace")
@@ -71,20 +73,20 @@ def _lines(store: Path) -> Iterator[dict[str, Any]]:
         raise MissingFileError(str(store), f"there is no {INDEX} in it", remedy) from error
     except OSError as error:
         raise MissingFileError(str(store), f"cannot be read ({error.strerror})") from error
-    lines = {line["file"]: line for line in map(_parsed, text.splitlines()) if line}
-    yield from lines.values()
-
-
-def _parsed(text: str) -> dict[str, Any] | None:
-    """None for a line that was cut off, or was written by somebody else."""
-    try:
-        line = json.loads(text)
-    except ValueError:
-        return None
-    file = line.get("file") if isinstance(line, dict) else None
-    if not isinstance(file, str) or len(Path(file).parts) != 2 or not is_printable(file):
-        return None
-    return line if ".." not in Path(file).parts and not Path(file).is_absolute() else None
+    lines = {}
+    for text_line in text.splitlines():
+        try:
+            line = json.loads(text_line)
+        except ValueError:
+            # It was cut off, or written by somebody else.
+            continue
+        file = line.get("file") if isinstance(line, dict) else None
+        if not isinstance(file, str) or not is_printable(file):
+            continue
+        path = Path(file)
+        if len(path.parts) == 2 and ".." not in path.parts and not path.is_absolute():
+            lines[file] = line
+    return list(lines.values())
 
 
 def _name(line: Mapping[str, Any]) -> str:
@@ -99,14 +101,6 @@ def _folder(line: Mapping[str, Any]) -> str:
     # A label comes from a model, and may hold what a folder's name must not.
     name = "".join("_" if c in "/\\" or not is_printable(c) else c for c in label).strip(". ")
     return name or UNSURE
-
-
-def _known(out: Path) -> set[str]:
-    there = {name for _, _, names in os.walk(out) for name in names}
-    try:
-        return there | set((out / DONE).read_text("utf-8").splitlines())
-    except FileNotFoundError:
-        return there
 
 
 def _copy(source: Path, target: Path) -> bool:

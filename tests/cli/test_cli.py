@@ -362,3 +362,13 @@ def test_models_info_shows_that_the_default_is_int8_throughout(cli: Cli) -> None
     assert info["operators"]["SOFTMAX"] == 1
     assert "TRANSPOSE" not in info["operators"]
     assert any("Apache" in line for line in info["model_card"])
+
+
+def test_classify_csv_has_no_name_that_a_spreadsheet_would_run(
+    cli: Cli, tmp_path: Path, red: Path
+) -> None:
+    model = build(tmp_path / "evil.tflite", Tiny())
+    model.with_suffix(".labels.txt").write_text("x;=1\ngreen\n=2\n", "utf-8")
+    done = cli("--image", red, "--model", model, "--format", "csv")
+    labels = {row["label"] for row in csv.DictReader(io.StringIO(done.stdout.decode()))}
+    assert labels == {"x;'=1", "green", "'=2"}

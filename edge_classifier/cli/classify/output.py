@@ -9,7 +9,7 @@ from typing import Any, Protocol, TextIO
 from edge_classifier.batch import BatchItem
 from edge_classifier.classifier import Classification
 from edge_classifier.core.scores import Prediction
-from edge_classifier.core.text import escaped, writable
+from edge_classifier.core.text import escaped, without_formulas, writable
 
 
 class Format(StrEnum):
@@ -119,9 +119,9 @@ class _Csv:
         predictions = outcome.classification.predictions if outcome.classification else ()
         for rank, p in enumerate(predictions, 1):
             index = "" if p.index is None else p.index
-            self._writer.writerow(
-                [escaped(outcome.reference), rank, p.label, index, round(p.score, 6)]
-            )
+            image = without_formulas(escaped(outcome.reference))
+            label = without_formulas(p.label)
+            self._writer.writerow([image, rank, label, index, round(p.score, 6)])
 
     def close(self) -> None:
         """Nothing comes last."""

@@ -21,12 +21,16 @@ A record has these fields, in this order:
     reviewed_at  as ``at``
     picture      SHA-256 of the picture
     address      of the picture, for who may see it
+    recorded_at  when it came into the database, as ``at``
+    device_at    of events whose device had a wrong clock: what that said; ``at`` is then when the
+                 event was received
 
 What there is not is empty in CSV. In JSON it is null, where it is no text that can be empty.
 
 CSV begins with a byte order mark, without which spreadsheets take Chinese for another alphabet
 (Python reads it as ``utf-8-sig``; pandas as it is); ``top`` is JSON in it. A text that a
-spreadsheet would run as a formula has an apostrophe put before it. JSON has everything as it is:
+spreadsheet would run as a formula has an apostrophe put before it, also where it stands behind a
+semicolon, a tab or a bar within the text. JSON has everything as it is:
 one array, so that a download that broke off cannot pass for a whole one, and each record on a line
 of its own.
 """
@@ -34,10 +38,12 @@ of its own.
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 from django.db.models import QuerySet
 
+from edge_classifier.core.text import without_formulas
 from edge_classifier.files import utc_stamp
 from edge_classifier.web.models import Record
 from edge_classifier.web.records.keyset import NEWEST, Position, fetch, older
@@ -45,10 +51,9 @@ from edge_classifier.web.records.keyset import NEWEST, Position, fetch, older
 FIELDS = (
     "key", "source", "device", "camera", "at", "label", "label_zh", "before", "score", "margin",
     "top", "model", "delay_ms", "verdict", "truth", "reviewer", "reviewed_at", "picture", "address",
+    "recorded_at", "device_at",
 )  # fmt: skip
 _AT_ONCE = 500
-# What a spreadsheet takes for the beginning of one; the last four are the wide = + - @.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _MARK = "\ufeff"
 
 
@@ -71,7 +76,7 @@ def row(record: Record, address: Callable[[Record], str]) -> dict[str, Any]:
         "source": record.source,
         "device": camera.device if camera else None,
         "camera": camera.name if camera else None,
-        "at": utc_stamp(record.at.timestamp()),
+        "at": _stamp(record.at),
         "label": record.label.name,
         "label_zh": record.label.chinese,
         "before": record.before,
@@ -83,10 +88,16 @@ def row(record: Record, address: Callable[[Record], str]) -> dict[str, Any]:
         "verdict": record.verdict,
         "truth": truth.name if truth else None,
         "reviewer": record.reviewer.get_username() if record.reviewer else None,
-        "reviewed_at": utc_stamp(record.reviewed_at.timestamp()) if record.reviewed_at else None,
+        "reviewed_at": _stamp(record.reviewed_at),
         "picture": picture.sha256 if picture else None,
         "address": address(record) if picture else None,
+        "recorded_at": _stamp(record.recorded_at),
+        "device_at": _stamp(record.device_at),
     }
+
+
+def _stamp(moment: datetime | None) -> str | None:
+    return utc_stamp(moment.timestamp()) if moment else None
 
 
 class _Line:
@@ -106,9 +117,9 @@ def as_csv(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 def _cell(value: Any) -> Any:
     if isinstance(value, list):
-        return json.dumps(value, ensure_ascii=False) if value else ""
-    is_formula = isinstance(value, str) and value.startswith(_FORMULA)
-    return f"'{value}" if is_formula else value
+        # Between its texts JSON has nothing that begins a formula: an apostrophe is within one.
+        return without_formulas(json.dumps(value, ensure_ascii=False)) if value else ""
+    return without_formulas(value) if isinstance(value, str) else value
 
 
 def as_json(rows: Iterable[dict[str, Any]]) -> Iterator[str]:

@@ -49,6 +49,7 @@ def test_json_has_the_documented_fields(viewer: Client, reviewer: Client) -> Non
         "verdict": "corrected", "truth": "dog", "reviewer": "reviewer",
         "reviewed_at": "2026-11-22T11:39:00.238Z", "picture": made.picture.sha256,
         "address": f"http://testserver/pictures/{made.key}.jpg",
+        "recorded_at": "2026-11-22T11:39:00.238Z", "device_at": None,
     }  # fmt: skip
 
 
@@ -62,14 +63,25 @@ def test_csv_has_the_same_in_a_spreadsheets_encoding(reviewer: Client) -> None:
     assert (dog["label"], dog["top"], dog["picture"], dog["score"]) == ("dog", "", "", "0.9")
 
 
-@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "＝1"])  # noqa: RUF001 (wide)
-def test_csv_has_no_text_that_a_spreadsheet_would_run(viewer: Client, name: str) -> None:
-    making.event(name, before=name, model=name, camera=making.camera(name, name), margin=-0.25)
+@pytest.mark.parametrize(
+    ("name", "harmless"),
+    [
+        *((name, f"'{name}") for name in ("=1+1", "+1", "-1", "@SUM(A1)", " =1", "\u200b=1")),
+        ('x;=HYPERLINK("http://a")', 'x;\'=HYPERLINK("http://a")'),
+        ("a|\ufeff =1;-2", "a|'\ufeff =1;'-2"),
+    ],
+)
+def test_csv_has_no_text_that_a_spreadsheet_would_run(
+    viewer: Client, name: str, harmless: str
+) -> None:
+    camera = making.camera(name, name)
+    making.event(name, before=name, model=name, camera=camera, margin=-0.25, top=[[name, 0.5]])
     (row,) = csv.DictReader(io.StringIO(body(viewer, "/history/export.csv").decode("utf-8-sig")))
-    assert {row[field] for field in ("label", "before", "model", "camera", "device")} == {
-        f"'{name}"
-    }
+    texts = {row[field] for field in ("label", "before", "model", "camera", "device")}
+    assert texts == {harmless}
     assert row["margin"] == "-0.25"
+    ((top, _),) = json.loads(row["top"])
+    assert ";=" not in top
 
 
 def test_export_has_exactly_what_is_filtered(viewer: Client, reviewer: Client) -> None:
