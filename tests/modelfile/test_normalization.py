@@ -185,7 +185,9 @@ def test_rescaling_that_was_folded_into_the_weights_is_seen(tmp_path: Path) -> N
     model = load(path)
 
     assert model.resolved.contract.input_range == "0 to 255"
-    assert colour_of(model, (9, 250, 9)) == (1, pytest.approx(0.99, abs=0.01))
+    index, score = colour_of(model, (9, 250, 9))
+    assert index == 1
+    assert score > 0.9
 
 
 def test_float_model_with_metadata_is_fed_that_and_a_contradiction_is_told(tmp_path: Path) -> None:
