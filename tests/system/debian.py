@@ -60,9 +60,7 @@ _ENVIRONMENT: Mapping[str, str] = MappingProxyType(
 )
 
 
-def bootstrap(
-    folder: Path, *packages: str, architecture: str = "", suite: str = "trixie"
-) -> None:
+def bootstrap(folder: Path, *packages: str, architecture: str = "", suite: str = "trixie") -> None:
     """Unpack a new Debian with ``packages`` and all that they need into ``folder``.
 
     No ``architecture`` is this machine's own.
