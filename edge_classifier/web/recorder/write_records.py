@@ -56,8 +56,8 @@ def _labels(events: Collection[RecordedEvent]) -> dict[str, int]:
     """
     first: dict[str, datetime] = {}
     for recorded in events:
-        event = recorded.event
-        first[event.label] = min(event.at, first.get(event.label, event.at))
+        label, at = recorded.event.label, recorded.times.at
+        first[label] = min(at, first.get(label, at))
     found = {label.name: label for label in Label.objects.filter(name__in=first.keys())}
     for name, at in sorted(first.items()):
         if name not in found:
@@ -87,8 +87,10 @@ def _record(
         key=event.key,
         source=Record.Source.EVENT,
         camera_id=cameras[recorded.device, recorded.camera],
-        at=event.at,
-        day=timezone.localdate(event.at),
+        at=recorded.times.at,
+        device_at=recorded.times.device_at,
+        recorded_at=recorded.received_at,
+        day=timezone.localdate(recorded.times.at),
         label_id=labels[event.label],
         before=event.before,
         score=event.score,

@@ -57,7 +57,7 @@ def history(request: HttpRequest) -> HttpResponse:
     }
     housekeeping = request.services.housekeeping
     if housekeeping and access_level_of(request.user) >= AccessLevel.ADMINISTRATOR:
-        context["surplus"] = housekeeping.surplus
+        context["surplus"], context["spared"] = housekeeping.surplus, housekeeping.spared
         context["retention"] = request.services.settings.retention
     try:
         positions = {
