@@ -105,6 +105,7 @@ ALLOWED = {
     WEB: (
         "annotated_types",
         "dj_database_url",
+        "botocore",
         *DJANGO,
         CORE,
         ERRORS,
