@@ -116,6 +116,7 @@ ALLOWED = {
         f"{MQTT}.codec",
         f"{MQTT}.topics",
         f"{MODELFILE}.catalogue",
+        f"{MODELFILE}.model_zip",
         PACKAGE,
         WEB,
     ),
