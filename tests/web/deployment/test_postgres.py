@@ -14,7 +14,9 @@ from tests.waiting import eventually
 from tests.web.recording import Process, Sender
 from tests.web.serving import PASSWORD, Page, web
 
-psycopg = pytest.importorskip("psycopg", reason="the extra [fleet] is not installed")
+pytest.importorskip("psycopg", reason="the extra [fleet] is not installed")
+
+import psycopg
 
 from tests.postgres import Postgres, postgres
 
