@@ -107,7 +107,8 @@ def test_recorder_and_page_that_start_while_the_database_is_away_wait_for_it(
             recorder.launch()
             recorder.until(lambda: "tried again in" in recorder.log)
             database.start()
-            recorder.until(lambda: " session" in recorder.log, within_s=60)
+            asked = f"Received SUBSCRIBE from {recorder.client_id}"
+            recorder.until(lambda: asked in broker.log, within_s=60)
             with Sender(broker.port) as sender:
                 sender.events(1, 2)
             eventually(lambda: database.value("SELECT count(*) FROM web_record") == 2)
