@@ -8,6 +8,7 @@ from typing import Any
 from csp.constants import NONE, SELF
 
 from edge_classifier.errors import ConfigurationError
+from edge_classifier.web.classify.upload_limits import FORM_BYTES
 from edge_classifier.web.folders import Folders, secret_key
 from edge_classifier.web.hosts import allowed_hosts
 from edge_classifier.web.settings import WebSettings
@@ -36,7 +37,7 @@ def django_options(
         "USE_TZ": True,
         "TIME_ZONE": environment.get("TZ") or local_zone(),
         "DATA_UPLOAD_MAX_NUMBER_FILES": settings.uploads.at_once,
-        "DATA_UPLOAD_MAX_MEMORY_SIZE": 2_500_000,
+        "DATA_UPLOAD_MAX_MEMORY_SIZE": FORM_BYTES,
         "FILE_UPLOAD_HANDLERS": ["edge_classifier.web.classify.upload_limits.UploadLimitHandler"],
         "FILE_UPLOAD_TEMP_DIR": str(folders.scratch),
         "FILE_UPLOAD_PERMISSIONS": 0o600,

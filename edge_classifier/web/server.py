@@ -19,7 +19,7 @@ from waitress.adjustments import Adjustments
 
 from edge_classifier.errors import UnavailableError
 from edge_classifier.modelfile.catalogue import load_catalogue
-from edge_classifier.web.classify.upload_limits import request_limit
+from edge_classifier.web.classify.upload_limits import HEADER_BYTES, request_limit
 from edge_classifier.web.folders import Folders, make_folders
 from edge_classifier.web.hosts import addresses, bracketed, is_open
 from edge_classifier.web.http.connections import ConnectionLimits, listen
@@ -32,13 +32,10 @@ _log = logging.getLogger(__name__)
 # after a while; and large blocks are the system's own, which go back to it when they are freed:
 # glibc would take larger and larger ones out of its pools, which then stay as large as they were.
 _MALLOC_OPTIONS = {"M_ARENA_MAX": (-8, 2), "M_MMAP_THRESHOLD": (-3, 131_072)}
-# Requests that are read, or wait, on the disk: the largest one, so many times.
-_LARGEST_REQUESTS = 4
 # Bytes of a request or a response that are in memory while they wait; the rest is on the disk.
 _BUFFERED = 65_536
 # Bytes of a response that wait for its reader; then the thread that makes it waits, too.
 _AHEAD = 4_000_000
-_LARGEST_HEADERS = 32_768
 # Passwords that are checked at the same time, each for another client. They take all of a core.
 _LOGIN_THREADS = 2
 # Bytes. The system's 2.5 MB is what waitress would hold of a large file for each connection.
@@ -85,13 +82,16 @@ def _quiet_loggers() -> None:
     """No lines, or short ones, for what anybody in the network can cause: a card wears out."""
 
     def without_traceback(record: logging.LogRecord) -> bool:
-        record.exc_info = None
+        # Of requests that Django refuses, each kind under a name of its own.
+        if record.name.startswith("django.security."):
+            record.exc_info = None
         return True
 
     logging.getLogger("django.request").addFilter(
         lambda record: getattr(record, "status_code", 500) >= 500
     )
-    logging.getLogger("django.security.DisallowedHost").addFilter(without_traceback)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(without_traceback)
     for name in ("axes", "waitress"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
@@ -109,13 +109,12 @@ def _listen(settings: WebSettings) -> Any:
     dispatcher = _dispatcher(server)
     limits = ConnectionLimits(
         connections=server.connections,
-        body_bytes=_LARGEST_REQUESTS * request_limit(settings.uploads),
         response_s=60 * server.download_minutes,
     )
     adjustments = {
         "host": server.host.strip("[]"),
         "port": server.port,
-        "max_request_header_size": _LARGEST_HEADERS,
+        "max_request_header_size": HEADER_BYTES,
         "max_request_body_size": request_limit(settings.uploads),
         "inbuf_overflow": _BUFFERED,
         "outbuf_overflow": _BUFFERED,

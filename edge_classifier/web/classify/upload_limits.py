@@ -1,4 +1,4 @@
-"""Limits on the size of uploads, enforced while they arrive."""
+"""Limits on the size of requests and of the files in them, enforced while they arrive."""
 
 from typing import Any
 
@@ -9,6 +9,10 @@ from edge_classifier.web.settings import UploadSettings
 
 _MEGA = 1_000_000
 MODEL_PATH = "/models/upload"
+UPLOAD_PATHS = ("/classify", "/api/v1/classify", MODEL_PATH)
+# Bytes of the first line and the headers of a request, and of a form without files: each several
+# times what browsers send. The address of a page of a thousand results takes 39 kB.
+HEADER_BYTES, FORM_BYTES = 65_536, 200_000
 
 
 def request_limit(uploads: UploadSettings) -> int:

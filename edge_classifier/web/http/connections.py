@@ -4,10 +4,9 @@ waitress answers; what it lacks is here. It closes a connection only when its cl
 accepts none at all while there are too many, so whoever holds enough of them would shut the page.
 """
 
-import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +15,7 @@ from waitress.channel import HTTPChannel
 from waitress.server import MultiSocketServer, TcpWSGIServer
 
 from edge_classifier.web.http.clients import client_of
-
-_log = logging.getLogger(__name__)
+from edge_classifier.web.http.requests import BoundedRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +24,6 @@ class ConnectionLimits:
 
     # More than these, and one of the client with the most is closed.
     connections: int = 250
-    # Bytes of requests that are under way or wait; more, and the client with the most has to go.
-    body_bytes: int = 400_000_000
     # For the first byte of a request, and from there to the end of its headers.
     head_s: float = 20.0
     # Between two requests.
@@ -58,24 +54,33 @@ class BoundedChannel(HTTPChannel):
         super().__init__(*arguments, **options)
         self.peer = client_of(str(self.addr[0]))
 
+    def parser_class(self, adj: Adjustments) -> BoundedRequest:
+        """A reader for the next request."""
+        return BoundedRequest(adj, self._client, self._all_requests)
+
     @property
     def client(self) -> str:
-        """Who asks: the peer, or whom a trusted proxy names in the first request that waits."""
-        if self.addr[0] != self.adj.trusted_proxy or not self.requests:
+        """Who asks what is answered next."""
+        return (self.requests[0].client if self.requests else "") or self.peer
+
+    def _client(self, request: BoundedRequest) -> str:
+        """The peer, or whom the trusted proxy names."""
+        if self.addr[0] != self.adj.trusted_proxy:
             return self.peer
-        forwarded = self.requests[0].headers.get("X_FORWARDED_FOR", "")
+        forwarded = request.headers.get("X_FORWARDED_FOR", "")
         return client_of(forwarded.rpartition(",")[2].strip()) if forwarded else self.peer
+
+    def _all_requests(self) -> Iterator[BoundedRequest]:
+        """Those of all connections that are read, or wait for an answer."""
+        for channel in bounded_channels(self._map):
+            yield from channel.requests
+            if request := channel.request:
+                yield request
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is under way."""
         return not (self.requests or self.request or self.total_outbufs_len)
-
-    @property
-    def body_bytes(self) -> int:
-        """Bytes of requests that it has sent and that are not answered."""
-        waiting = (*self.requests, self.request)
-        return sum(request.body_bytes_received for request in waiting if request)
 
     def received(self, data: bytes) -> bool:
         """Take what has come."""
@@ -125,6 +130,11 @@ class BoundedChannel(HTTPChannel):
         return count - before < limits.span_bytes
 
 
+def bounded_channels(shared: Mapping[int, Any]) -> list[BoundedChannel]:
+    """All connections among what the loop waits for."""
+    return [one for one in shared.values() if isinstance(one, BoundedChannel)]
+
+
 class BoundedServer(TcpWSGIServer):
     """One address that is listened on; several share ``map``, in which all connections are."""
 
@@ -140,39 +150,22 @@ class BoundedServer(TcpWSGIServer):
         now = time.monotonic()
         if now >= self._next_check:
             self._next_check = now + self._limits.check_s
-            channels = self._channels()
-            for channel in channels:
+            for channel in bounded_channels(self._map):
                 # At once: waitress would wait until the client reads.
                 if channel.is_overdue(self._limits, now):
                     channel.handle_close()
-            self._shed_bodies()
         if len(self._map) >= self._limits.connections:
             self._shed_connections(now)
         return bool(self.accepting)
 
-    def _channels(self) -> list[BoundedChannel]:
-        return [one for one in self._map.values() if isinstance(one, BoundedChannel)]
-
     def _shed_connections(self, now: float) -> None:
         """Make room for one more: who has the most loses one, the longest idle one if there is."""
-        channels = self._channels()
+        channels = bounded_channels(self._map)
         while len(channels) >= self._limits.connections:
             count = Counter(channel.peer for channel in channels)
             victim = max(
                 channels, key=lambda one: (count[one.peer], one.is_idle, now - one.quiet_since)
             )
-            victim.handle_close()
-            channels.remove(victim)
-
-    def _shed_bodies(self) -> None:
-        """Who fills the disk with requests that are not complete loses the largest of them."""
-        channels = self._channels()
-        while sum(channel.body_bytes for channel in channels) > self._limits.body_bytes:
-            total: Counter[str] = Counter()
-            for channel in channels:
-                total[channel.peer] += channel.body_bytes
-            victim = max(channels, key=lambda one: (total[one.peer], one.body_bytes))
-            _log.warning("requests of %s are too large together: one is ended", victim.peer)
             victim.handle_close()
             channels.remove(victim)
 

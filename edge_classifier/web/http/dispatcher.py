@@ -133,14 +133,12 @@ class ThreadPool:
         """The next client and its task, when there is one; None: it is over."""
         with self._changed:
             while not self._is_over:
-                for client, queue in self._waiting.items():
-                    if self._busy[client] < self._most_each:
-                        break
-                else:
+                client = next((one for one in self._waiting if self._may_have_more(one)), None)
+                if client is None:
                     self._changed.wait()
                     continue
+                queue = self._waiting.pop(client)
                 queued_at, task = queue.popleft()
-                del self._waiting[client]
                 if queue:
                     self._waiting[client] = queue  # Behind all others.
                 self._busy[client] += 1
@@ -148,6 +146,9 @@ class ThreadPool:
                     task.requests[0].error = BusyError("Too many requests wait. Try again soon.")
                 return client, task
             return None
+
+    def _may_have_more(self, client: str) -> bool:
+        return self._busy.get(client, 0) < self._most_each
 
     def _leave(self, client: str) -> None:
         with self._changed:
