@@ -11,6 +11,7 @@ from edge_classifier.web.accounts.first_run import Invitation
 from edge_classifier.web.accounts.throttle import Throttle
 from edge_classifier.web.comparison.runner import ComparisonRunner
 from edge_classifier.web.folders import Folders
+from edge_classifier.web.http.stream_slots import StreamSlots
 from edge_classifier.web.installed_models.store import ModelStore
 from edge_classifier.web.live.fragments import LiveHtml
 from edge_classifier.web.live.live_client import LiveClient
@@ -31,6 +32,8 @@ class Services:
     comparisons: ComparisonRunner
     throttle: Throttle
     invitation: Invitation
+    # Places for downloads.
+    downloads: StreamSlots
     live: LiveClient | None = None
     # The drawn pieces of all live pages; there if ``live`` is.
     live_html: LiveHtml | None = None
@@ -69,6 +72,7 @@ def make_services(
     housekeeping: Housekeeping | None = None,
 ) -> Services:
     """What views use, with those that run beside them: ``worker``, and what has threads."""
+    most = settings.server.downloads
     return Services(
         settings=settings,
         folders=folders,
@@ -77,6 +81,7 @@ def make_services(
         comparisons=ComparisonRunner(folders.scratch),
         throttle=Throttle(settings.access),
         invitation=Invitation(),
+        downloads=StreamSlots(most, max(1, most // 2)),
         live=live,
         live_html=LiveHtml(live, recorder) if live else None,
         recorder=recorder,

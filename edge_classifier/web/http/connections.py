@@ -82,6 +82,14 @@ class BoundedChannel(HTTPChannel):
         """Whether nothing is under way."""
         return not (self.requests or self.request or self.total_outbufs_len)
 
+    def readable(self) -> bool:
+        """As waitress has it; but not once it is closed, when its number may be another's."""
+        return self._fileno is not None and bool(super().readable())
+
+    def writable(self) -> bool:
+        """Likewise."""
+        return self._fileno is not None and bool(super().writable())
+
     def received(self, data: bytes) -> bool:
         """Take what has come."""
         self._has_asked = True

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from edge_classifier.errors import UsageError
 from edge_classifier.web.accounts.roles import AccessLevel, requires, visible
 from edge_classifier.web.models import Camera, Label, Record
+from edge_classifier.web.records.downloads import download
 from edge_classifier.web.review import datasets, verdicts
 
 # Pictures that are sent at once where they are shown one by one.
@@ -140,9 +141,9 @@ def dataset(request: HttpRequest) -> HttpResponse:
     """Reviewed pictures as a zip of class folders: all, or all of which training can begin."""
     least = datasets.ENOUGH if request.GET.get("labels") == "enough" else 1
     name = f"dataset-{timezone.localdate():%Y-%m-%d}.zip"
-    pieces = datasets.archive(datasets.reviewed(), least)
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-    return StreamingHttpResponse(pieces, content_type="application/zip", headers=headers)
+    return download(
+        request, lambda: datasets.archive(datasets.reviewed(), least), name, "application/zip"
+    )
 
 
 def _queue(request: HttpRequest, *, surest_first: bool = False) -> Any:
