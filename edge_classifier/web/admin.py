@@ -82,7 +82,16 @@ class RecordAdmin(ReadOnlyAdmin):
     autocomplete_fields = ("truth",)
     fields = (
         *("large", "at", "camera", "source", "label", "score", "margin", "before", "model"),
-        *("owner", "recorded_at", "delay_ms", "verdict", "truth", "reviewer", "reviewed_at"),
+        *(
+            "owner",
+            "recorded_at",
+            "device_at",
+            "delay_ms",
+            "verdict",
+            "truth",
+            "reviewer",
+            "reviewed_at",
+        ),
     )
     readonly_fields = tuple(name for name in fields if name not in ("verdict", "truth"))
 

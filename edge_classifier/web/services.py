@@ -11,11 +11,12 @@ from edge_classifier.web.accounts.first_run import Invitation
 from edge_classifier.web.accounts.throttle import Throttle
 from edge_classifier.web.comparison.runner import ComparisonRunner
 from edge_classifier.web.folders import Folders
-from edge_classifier.web.http.stream_slots import StreamSlots
+from edge_classifier.web.http_server.stream_slots import StreamSlots
 from edge_classifier.web.installed_models.store import ModelStore
 from edge_classifier.web.live.fragments import LiveHtml
 from edge_classifier.web.live.live_client import LiveClient
 from edge_classifier.web.maintenance.housekeeping import Housekeeping
+from edge_classifier.web.recorder.received import longest_kept
 from edge_classifier.web.recorder.recorder import Recorder
 from edge_classifier.web.settings import WebSettings
 from edge_classifier.web.worker.picture_worker import PictureWorker
@@ -54,7 +55,7 @@ def start_services(settings: WebSettings, folders: Folders, stack: ExitStack) ->
         recorder = Recorder(settings)
         recorder.start()
         stack.callback(recorder.stop)
-    housekeeping = Housekeeping(settings.retention, folders)
+    housekeeping = Housekeeping(settings.retention, folders, kept=longest_kept(settings))
     housekeeping.start()
     stack.callback(housekeeping.stop)
     return make_services(

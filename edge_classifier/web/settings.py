@@ -165,7 +165,10 @@ class RetentionSettings:
     __pydantic_config__: ClassVar = STRICT
 
     days: Annotated[float, Interval(ge=0, le=36500)] = 90
-    """Records older than this go. 0: never."""
+    """Records that were recorded longer ago than this go. 0: never."""
+    unconfirmed_percent: Annotated[float, Interval(ge=0, le=100)] = 1.0
+    """While nothing confirms this machine's clock, no more of all records go in an hour for their
+    age; none on the day after it was set. 0: none. docs/web.md says more."""
     max_records: Annotated[int, Interval(ge=0, le=1_000_000_000)] = 200_000
     """More records than this, and the oldest go. 0: any number."""
     max_gb: Annotated[float, Interval(ge=0, le=1_000_000)] = 4.0

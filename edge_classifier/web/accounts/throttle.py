@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from django.core.cache import cache
 from django.http import HttpRequest
 
-from edge_classifier.web.http.clients import client_of
+from edge_classifier.web.http_server.clients import client_of
 from edge_classifier.web.models import User
 from edge_classifier.web.settings import AccessSettings
 

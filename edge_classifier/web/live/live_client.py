@@ -25,7 +25,7 @@ from edge_classifier.mqtt.connection import (
 from edge_classifier.mqtt.reconnect import NOT_CONNECTED_YET, Reconnector
 from edge_classifier.mqtt.topics import request_topic, response_filter, route
 from edge_classifier.web.guarded_thread import GuardedThread
-from edge_classifier.web.http.stream_slots import StreamSlots
+from edge_classifier.web.http_server.stream_slots import StreamSlots
 from edge_classifier.web.live.live_state import MAX_JPEG, LiveState, Outline
 from edge_classifier.web.live.pending import PendingRequests
 from edge_classifier.web.settings import WebMqttSettings, WebSettings

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from edge_classifier.web.http.stream_slots import StreamSlots
+from edge_classifier.web.http_server.stream_slots import StreamSlots
 
 # What has changed since some number, and the number up to which that is true. ``whole`` in it
 # stands for everything; ``top`` is always there.

@@ -12,6 +12,7 @@ from django.conf import settings
 
 from edge_classifier.web.folders import Folders
 from edge_classifier.web.models import Picture
+from edge_classifier.web.recorder.write_records import drop_unmatched
 from edge_classifier.web.records.deletion import STEP, remove_unused, unused
 
 _DAY = timedelta(days=1)
@@ -24,6 +25,14 @@ def delete_unused_pictures(now: datetime) -> int:
     ids = list(unused().filter(created_at__lt=now - _DAY).values_list("id", flat=True))
     steps = range(0, len(ids), STEP)
     return sum(remove_unused(ids[begin : begin + STEP]) for begin in steps)
+
+
+def delete_unmatched_pictures(now: datetime) -> int:
+    """Delete snapshots that have waited for their event for a day; how many."""
+    count = 0
+    while step := drop_unmatched(now - _DAY):
+        count += step
+    return count
 
 
 def delete_unfinished_files(folders: Folders, now: datetime) -> int:
@@ -75,7 +84,12 @@ def delete_expired_sessions() -> int:
 
 
 def delete_old_logins(now: datetime) -> int:
-    """Delete attempts to log in that are too old to matter, and say how many they were."""
+    """Delete attempts to log in that are too old to matter, and say how many they were.
+
+    And those that are still to come: made while the clock was ahead, they would lock an account
+    until then.
+    """
     tables = (AccessAttempt, AccessFailureLog, AccessLog)
-    old = (table.objects.filter(attempt_time__lt=now - _LOGINS_KEPT) for table in tables)
+    matters = (now - _LOGINS_KEPT, now + _DAY)
+    old = (table.objects.exclude(attempt_time__range=matters) for table in tables)
     return sum(attempts.delete()[0] for attempts in old)

@@ -141,9 +141,7 @@ def dataset(request: HttpRequest) -> HttpResponse:
     """Reviewed pictures as a zip of class folders: all, or all of which training can begin."""
     least = datasets.ENOUGH if request.GET.get("labels") == "enough" else 1
     name = f"dataset-{timezone.localdate():%Y-%m-%d}.zip"
-    return download(
-        request, lambda: datasets.archive(datasets.reviewed(), least), name, "application/zip"
-    )
+    return download(request, datasets.archive(datasets.reviewed(), least), name, "application/zip")
 
 
 def _queue(request: HttpRequest, *, surest_first: bool = False) -> Any:

@@ -15,7 +15,7 @@ pytest.importorskip("waitress", reason="the extra [web] is not installed")
 
 from waitress.server import create_server
 
-from edge_classifier.web.http.stream_slots import StreamSlots
+from edge_classifier.web.http_server.stream_slots import StreamSlots
 from edge_classifier.web.live.stream import Pace, Stream, last_version
 from tests.waiting import eventually
 

@@ -1,6 +1,6 @@
 """A state folder with people, many records, and some that have a picture: for the real server.
 
-python -m tests.web.http.filling STATE RECORDS PICTURES
+python -m tests.web.http_server.filling STATE RECORDS PICTURES
 """
 
 import sys

@@ -29,7 +29,7 @@ CONNECTIONS = 250
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """As it comes, with 12 MB of history; its broker is away."""
     state = tmp_path_factory.mktemp("state")
-    command = [sys.executable, "-m", "tests.web.http.filling", str(state), "20000"]
+    command = [sys.executable, "-m", "tests.web.http_server.filling", str(state), "20000"]
     subprocess.run([*command, str(THUMBNAILS)], check=True, timeout=120)
     settings = (f"mqtt.port={free_port()}", "record.enabled=false", "access.login_attempts=1000")
     with Page(state, settings) as running:

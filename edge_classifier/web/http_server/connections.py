@@ -14,8 +14,8 @@ from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.server import MultiSocketServer, TcpWSGIServer
 
-from edge_classifier.web.http.clients import client_of
-from edge_classifier.web.http.requests import BoundedRequest
+from edge_classifier.web.http_server.clients import client_of
+from edge_classifier.web.http_server.requests import BoundedRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """Places for responses that last: so many for all, and fewer for each account."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from weakref import WeakKeyDictionary
 
 
@@ -45,12 +46,17 @@ class StreamSlots:
 class Download:
     """A response's body that has a place until it is closed, which the server does in any case."""
 
-    def __init__(self, pieces: Callable[[], Iterable[bytes | str]], slots: StreamSlots) -> None:
-        """``pieces`` is called when the first of them is wanted."""
-        self._pieces, self._slots = pieces, slots
+    def __init__(self, slots: StreamSlots) -> None:
+        self._slots = slots
+        self._pieces: Iterator[bytes | str] = iter(())
+
+    def begin(self, pieces: Iterable[bytes | str]) -> None:
+        """Make the first of ``pieces``. Raises what that raises: an answer can still tell it."""
+        made = iter(pieces)
+        self._pieces = chain([next(made, "")], made)
 
     def __iter__(self) -> Iterator[bytes | str]:
-        yield from self._pieces()
+        return self._pieces
 
     def close(self) -> None:
         """Free its place."""
