@@ -15,11 +15,11 @@ from annotated_types import Interval, Len
 
 from edge_classifier.config.field_types import (
     STRICT,
-    Broker,
     CameraName,
     DeviceName,
     Effect,
     Fraction,
+    Host,
     Hours,
     InputRange,
     Topic,
@@ -96,7 +96,7 @@ class MqttSettings:
 
     enabled: bool = True
     """Publish over MQTT. Off: the daemon still classifies, for `--explain` and /metrics."""
-    host: Broker = "localhost"
+    host: Host = "localhost"
     """The broker's host name or address."""
     port: Annotated[int, Interval(ge=1, le=65535)] = 1883
     """The broker's port."""
@@ -328,7 +328,7 @@ class HttpSettings:
 
     enabled: bool = True
     """Serve /metrics and /healthz."""
-    host: Annotated[str, Len(1, 253)] = "127.0.0.1"
+    host: Host = "127.0.0.1"
     """Address to listen on. There is no log-in: anything but loopback is open to the network."""
     port: Annotated[int, Interval(ge=0, le=65535)] = 9464
     """Port to listen on. 0: any free one, which the log tells."""

@@ -24,6 +24,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from edge_classifier.config.secrets import read_secret
 from edge_classifier.config.settings import TlsSettings
+from edge_classifier.core.network_address import bare_host, host_and_port
 from edge_classifier.errors import EdgeClassifierError
 from edge_classifier.mqtt.broker_limits import NOTHING_STATED, StatedLimits
 from edge_classifier.mqtt.topics import OFFLINE
@@ -184,7 +185,7 @@ class BrokerConnection:
             self._client.will_set(
                 options.will_topic, OFFLINE, qos=options.will_qos, retain=options.will_retain
             )
-        where = f"{broker.host}:{broker.port}"
+        where = host_and_port(broker.host, broker.port)
         self._callbacks = _Callbacks(number, where, five, options, on_event, on_message)
         self._callbacks.listen_to(self._client)
         self._connecting_thread = threading.Thread(
@@ -241,14 +242,16 @@ class BrokerConnection:
                 client.username_pw_set(broker.username, self._options.password())
             if broker.tls.enabled:
                 client.tls_set_context(_tls_context(broker.tls))
-            client.connect(broker.host, broker.port, broker.keepalive_s, **self._mqtt_5_options())
+            host = bare_host(broker.host)
+            client.connect(host, broker.port, broker.keepalive_s, **self._mqtt_5_options())
             if self._callbacks.is_over.is_set():
                 self.abort()
             # Even then: this thread of paho's closes the socket, and tells.
             client.loop_start()
         except (OSError, ValueError, RuntimeError, EdgeClassifierError) as error:
             # RuntimeError: the system gives no thread.
-            self._callbacks.tell_lost(_explained(error, f"{broker.host}:{broker.port}"))
+            where = host_and_port(broker.host, broker.port)
+            self._callbacks.tell_lost(_explained(error, where))
 
     def _mqtt_5_options(self) -> dict[str, Any]:
         if self._broker.protocol != "5":

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 
 from edge_classifier.web.accounts.first_run import Invitation
 from edge_classifier.web.accounts.throttle import Throttle
+from edge_classifier.web.backup.schedule import BackupSchedule
 from edge_classifier.web.comparison.runner import ComparisonRunner
 from edge_classifier.web.folders import Folders
 from edge_classifier.web.http_server.stream_slots import StreamSlots
@@ -40,6 +41,7 @@ class Services:
     live_html: LiveHtml | None = None
     recorder: Recorder | None = None
     housekeeping: Housekeeping | None = None
+    backups: BackupSchedule | None = None
 
 
 def start_services(settings: WebSettings, folders: Folders, stack: ExitStack) -> Services:
@@ -58,8 +60,19 @@ def start_services(settings: WebSettings, folders: Folders, stack: ExitStack) ->
     housekeeping = Housekeeping(settings.retention, folders, kept=longest_kept(settings))
     housekeeping.start()
     stack.callback(housekeeping.stop)
+    backups = None
+    if settings.backup.every_hours:
+        backups = BackupSchedule(settings, folders)
+        backups.start()
+        stack.callback(backups.stop)
     return make_services(
-        settings, folders, worker, live=live, recorder=recorder, housekeeping=housekeeping
+        settings,
+        folders,
+        worker,
+        live=live,
+        recorder=recorder,
+        housekeeping=housekeeping,
+        backups=backups,
     )
 
 
@@ -71,6 +84,7 @@ def make_services(
     live: LiveClient | None = None,
     recorder: Recorder | None = None,
     housekeeping: Housekeeping | None = None,
+    backups: BackupSchedule | None = None,
 ) -> Services:
     """What views use, with those that run beside them: ``worker``, and what has threads."""
     most = settings.server.downloads
@@ -87,6 +101,7 @@ def make_services(
         live_html=LiveHtml(live, recorder) if live else None,
         recorder=recorder,
         housekeeping=housekeeping,
+        backups=backups,
     )
 
 
