@@ -285,6 +285,13 @@ class SnapshotSettings:
     """Publish a picture with each event."""
     max_bytes: Annotated[int, Interval(ge=2_000, le=5_000_000)] = 100_000
     """It is made smaller until it fits."""
+    keep_waiting: Annotated[bool, RESTART] = False
+    """Keep the picture of each event on disk until the broker has both, and send it behind its
+    event at QoS 1: a recorder that is away misses no picture. `config init --recorded` sets it."""
+    waiting_max: Annotated[int, Interval(ge=1, le=10_000), RESTART] = 200
+    """When more pictures are waiting, the oldest goes and is counted."""
+    waiting_max_bytes: Annotated[int, Interval(ge=10_000, le=10_000_000_000), RESTART] = 20_000_000
+    """When they take more, the oldest goes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
