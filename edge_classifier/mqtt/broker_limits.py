@@ -9,7 +9,6 @@ time is not sent as it is any more: smaller, if that can be, else not at all.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-
 # Connections in a row that must end behind the same message. Events have to arrive: more for them.
 _STRIKES, _EVENT_STRIKES = 2, 3
 # What is left of the size of a message that was refused: each try costs a connection.
