@@ -9,8 +9,10 @@ from django.http import HttpRequest, HttpResponse
 
 from edge_classifier.web.accounts.first_run import Invitation
 from edge_classifier.web.accounts.throttle import Throttle
+from edge_classifier.web.backup.schedule import BackupSchedule
 from edge_classifier.web.comparison.runner import ComparisonRunner
 from edge_classifier.web.folders import Folders
+from edge_classifier.web.http_server.stream_slots import StreamSlots
 from edge_classifier.web.installed_models.store import ModelStore
 from edge_classifier.web.live.fragments import LiveHtml
 from edge_classifier.web.live.live_client import LiveClient
@@ -32,11 +34,14 @@ class Services:
     comparisons: ComparisonRunner
     throttle: Throttle
     invitation: Invitation
+    # Places for downloads.
+    downloads: StreamSlots
     live: LiveClient | None = None
     # The drawn pieces of all live pages; there if ``live`` is.
     live_html: LiveHtml | None = None
     recorder: Recorder | None = None
     housekeeping: Housekeeping | None = None
+    backups: BackupSchedule | None = None
 
 
 def start_services(settings: WebSettings, folders: Folders, stack: ExitStack) -> Services:
@@ -55,8 +60,19 @@ def start_services(settings: WebSettings, folders: Folders, stack: ExitStack) ->
     housekeeping = Housekeeping(settings.retention, folders, kept=longest_kept(settings))
     housekeeping.start()
     stack.callback(housekeeping.stop)
+    backups = None
+    if settings.backup.every_hours:
+        backups = BackupSchedule(settings, folders)
+        backups.start()
+        stack.callback(backups.stop)
     return make_services(
-        settings, folders, worker, live=live, recorder=recorder, housekeeping=housekeeping
+        settings,
+        folders,
+        worker,
+        live=live,
+        recorder=recorder,
+        housekeeping=housekeeping,
+        backups=backups,
     )
 
 
@@ -68,8 +84,10 @@ def make_services(
     live: LiveClient | None = None,
     recorder: Recorder | None = None,
     housekeeping: Housekeeping | None = None,
+    backups: BackupSchedule | None = None,
 ) -> Services:
     """What views use, with those that run beside them: ``worker``, and what has threads."""
+    most = settings.server.downloads
     return Services(
         settings=settings,
         folders=folders,
@@ -78,10 +96,12 @@ def make_services(
         comparisons=ComparisonRunner(folders.scratch),
         throttle=Throttle(settings.access),
         invitation=Invitation(),
+        downloads=StreamSlots(most, max(1, most // 2)),
         live=live,
         live_html=LiveHtml(live, recorder) if live else None,
         recorder=recorder,
         housekeeping=housekeeping,
+        backups=backups,
     )
 
 

@@ -30,9 +30,17 @@ class ServerSettings:
     """Names by which browsers reach the page, e.g. ["pi.local"]. Empty: this machine's own names
     and addresses."""
     threads: Annotated[int, Interval(ge=2, le=64)] = 8
-    """Requests that are answered at the same time."""
+    """Requests that are answered at the same time. One client has half of them, others wait."""
+    connections: Annotated[int, Interval(ge=20, le=800)] = 250
+    """Open connections. With more, the client that has the most of them loses one."""
     streams: Annotated[int, Interval(ge=1, le=256)] = 16
     """Live pages that are kept up to date at the same time; each takes a thread of its own."""
+    streams_per_account: Annotated[int, Interval(ge=1, le=256)] = 4
+    """Of these, live pages of one account."""
+    downloads: Annotated[int, Interval(ge=1, le=64)] = 4
+    """Exports and datasets that are downloaded at the same time. One account has half of them."""
+    download_minutes: Annotated[float, Interval(ge=1, le=1440)] = 60
+    """A download that takes longer is ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +178,20 @@ class RetentionSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BackupSettings:
+    """Backups of SQLite's database and its pictures, made by the page itself."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    every_hours: Annotated[float, Interval(ge=0, le=8760)] = 0
+    """One after so many hours. 0: none but those that `edge-classify web backup` makes."""
+    keep: Annotated[int, Interval(ge=1, le=1000)] = 7
+    """So many of the newest are kept. Each has all pictures in it."""
+    folder: Path | None = None
+    """Where they go, best on another disk. Not set: backups/ in the state folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StorageSettings:
     """Where pictures are: a folder, which several machines may share, or S3-compatible storage."""
 
@@ -202,4 +224,5 @@ class WebSettings:
     mqtt: WebMqttSettings = field(default_factory=WebMqttSettings)
     record: RecordingSettings = field(default_factory=RecordingSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
+    backup: BackupSettings = field(default_factory=BackupSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
