@@ -182,6 +182,7 @@ def _look_for_model(
     """Whether the model's file is there, which needs no runtime."""
     from edge_classifier.engine.tflite import require_tflite
     from edge_classifier.modelfile.catalogue import load_catalogue
+    from edge_classifier.modelfile.model_zip import model_file
 
     found = SettingProblem("", "model.use", inline(use), origin)
     try:
@@ -192,7 +193,7 @@ def _look_for_model(
             text = f"is not in {catalogue.pulled_folder}. {catalogue.how_to_get(entry)}"
             warnings.append(replace(found, text=text))
         else:
-            require_tflite(catalogue.locate(use))
+            require_tflite(model_file(catalogue.locate(use)))
     except EdgeClassifierError as error:
         problems.append(replace(found, text=str(error).removeprefix(f"{use}: ")))
 
