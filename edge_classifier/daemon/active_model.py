@@ -63,7 +63,7 @@ def load_active_model(settings: ModelSettings) -> ActiveModel:
     classifier = loaded.classifier(AnswerOptions())
     _, height, width, _ = loaded.engine.input.shape
     classifier.score(Frame(np.zeros((height, width, 3), np.uint8)))
-    release_unused_memory(loaded.delegate_choice.model)
+    release_unused_memory()
     return ActiveModel(loaded, classifier)
 
 
