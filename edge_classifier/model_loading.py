@@ -18,8 +18,8 @@ from edge_classifier.vision.preprocess import limit_opencv_threads
 
 # Path, inode, size in bytes and time of the last change in nanoseconds.
 Identities = tuple[tuple[str, int, int, int], ...]
-# What labels and contracts beside a model end in.
-_SIDE_CARS = frozenset({".txt", ".json", ".pbtxt"})
+# What labels beside a model end in; a contract begins with the model's name.
+_LABEL_FILES = frozenset({".txt", ".pbtxt"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def _identities(model: Path, labels: Path | None) -> Identities:
     beside = (
         path
         for path in (model.parent.iterdir() if model.parent.is_dir() else ())
-        if path.suffix in _SIDE_CARS or path.stem.startswith(model.stem)
+        if path.suffix in _LABEL_FILES or path.stem.startswith(model.stem)
     )
     found = []
     for path in sorted({*known, *beside}):
