@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from annotated_types import Interval, Len, Predicate
 
+from edge_classifier.core.contract import range_from_text
 from edge_classifier.core.quiet_hours import quiet_minutes
 
 
@@ -72,8 +73,13 @@ def _is_broker(text: str) -> bool:
     return True
 
 
+def _is_input_range(text: str) -> bool:
+    return not text or bool(range_from_text(text))
+
+
 Fraction = Annotated[float, Interval(ge=0.0, le=1.0)]
 # A predicate raises ValueError: its text is what is said about the value.
+InputRange = Annotated[str, Predicate(_is_input_range)]
 Hours = Annotated[str, Predicate(_is_hours)]
 DeviceName = Annotated[str, Predicate(_is_device_name)]
 CameraName = Annotated[str, Predicate(_is_camera_name)]

@@ -21,6 +21,7 @@ from edge_classifier.config.field_types import (
     Effect,
     Fraction,
     Hours,
+    InputRange,
     Topic,
 )
 
@@ -50,12 +51,15 @@ class ModelSettings:
     __pydantic_config__: ClassVar = STRICT
 
     use: str = ""
-    """A name that `edge-classify models list` shows, or the path of a .tflite file. Empty: the
-    embedded model."""
+    """A name that `edge-classify models list` shows, or the path of a .tflite file, or of a zip
+    with one and its label file in it. Empty: the embedded model."""
     labels: Path | None = None
-    """A file of label names, one a line, instead of those in the model."""
+    """A file of label names, one a line or JSON, instead of those in the model."""
     crop: Literal["", "center", "squash", "letterbox"] = ""
     """How a picture becomes the model's shape. Empty: as the model says."""
+    input_range: InputRange = ""
+    """The numbers that black and white enter the network as: "0..255", "0..1" or "-1..1". Empty:
+    as the model says, or as `edge-classify models info` finds out."""
     delegate: str = "auto"
     """auto, cpu, edgetpu, or the path of a delegate's library."""
     threads: Annotated[int, Interval(ge=1, le=64)] = 1

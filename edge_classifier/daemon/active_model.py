@@ -12,7 +12,7 @@ import numpy as np
 
 from edge_classifier.classifier import AnswerOptions, Classifier
 from edge_classifier.config.settings import ModelSettings
-from edge_classifier.core.contract import Crop
+from edge_classifier.core.contract import Crop, range_from_text
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.labels import UNKNOWN, display_names, unknown_name
 from edge_classifier.core.text import is_printable
@@ -74,7 +74,9 @@ def load_active_model(
 
 def _choice(settings: ModelSettings) -> ModelChoice:
     crop = Crop(settings.crop) if settings.crop else None
-    return ModelChoice(settings.use, settings.delegate, ContractOverrides(settings.labels, crop))
+    input_range = range_from_text(settings.input_range) if settings.input_range else None
+    overrides = ContractOverrides(settings.labels, crop, input_range)
+    return ModelChoice(settings.use, settings.delegate, overrides)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ _FOLDER = Path(__file__).parent
 DATABASE_VARIABLE = "DATABASE_URL"
 _YEAR_S = 365 * 86400
 _DAY_S = 86400
+_STORAGE_CONNECT_S, _STORAGE_READ_S = 3, 20
 # Checks of Django about what only TLS makes possible.
 _TLS_CHECKS = ("04", "08", "12", "16")
 LANGUAGES = (("en", "English"), ("zh-hans", "简体中文"))
@@ -274,7 +275,19 @@ def storage_backend(settings: WebSettings, folders: Folders) -> dict[str, Any]:
             "BACKEND": "edge_classifier.web.records.picture_storage.AtomicFileStorage",
             "OPTIONS": options,
         }
+    try:
+        from botocore.config import Config  # Here, because only a fleet has it.
+    except ImportError as error:
+        remedy = "pip install 'edge-classifier[fleet]'"
+        raise ConfigurationError("storage.bucket", "needs the extra [fleet]", remedy) from error
+
     options = {
+        # Its own would have a page wait for five minutes.
+        "client_config": Config(
+            connect_timeout=_STORAGE_CONNECT_S,
+            read_timeout=_STORAGE_READ_S,
+            retries={"total_max_attempts": 2},
+        ),
         "bucket_name": storage.bucket,
         "endpoint_url": storage.endpoint or None,
         "file_overwrite": True,

@@ -16,9 +16,10 @@ from django.core.wsgi import get_wsgi_application
 from waitress.adjustments import Adjustments
 from waitress.server import BaseWSGIServer, create_server
 
-from edge_classifier.errors import UnavailableError
+from edge_classifier.errors import StorageError, UnavailableError
 from edge_classifier.modelfile.catalogue import load_catalogue
 from edge_classifier.web.classify.upload_limits import HEADER_BYTES, BoundedChannel, request_limit
+from edge_classifier.web.error_views import AWAY
 from edge_classifier.web.folders import Folders, make_folders
 from edge_classifier.web.hosts import addresses, bracketed, is_open
 from edge_classifier.web.services import start_services
@@ -75,6 +76,11 @@ def _quiet_loggers() -> None:
     def without_traceback(record: logging.LogRecord) -> bool:
         # Of requests that Django refuses, each kind under a name of its own.
         if record.name.startswith("django.security."):
+            record.exc_info = None
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, AWAY):
+            detail = error.detail if isinstance(error, StorageError) else ""
+            record.msg, record.args = f"{record.getMessage()}: {error} {detail}".strip(), ()
             record.exc_info = None
         return True
 

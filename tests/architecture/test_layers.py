@@ -50,7 +50,7 @@ ALLOWED = {
     VISION: ("numpy", "cv2", "PIL", CORE, ERRORS, PROTOCOLS, SETTINGS, VISION),
     CONFIG: ("annotated_types", "pydantic", "pydantic_core", CORE, ERRORS, CONFIG),
     SETTINGS: ("annotated_types", FIELD_TYPES),
-    FIELD_TYPES: ("annotated_types", QUIET_HOURS),
+    FIELD_TYPES: ("annotated_types", QUIET_HOURS, f"{CORE}.contract"),
     CAPTURE: ("numpy", "cv2", CORE, ERRORS, PROTOCOLS, SETTINGS, VISION, CAPTURE),
     DECISION: ("numpy", CORE, SETTINGS, DECISION),
     MQTT: (
@@ -105,6 +105,7 @@ ALLOWED = {
     WEB: (
         "annotated_types",
         "dj_database_url",
+        "botocore",
         *DJANGO,
         CORE,
         ERRORS,

@@ -11,7 +11,7 @@ from itertools import count
 from django.db import DataError, Error, IntegrityError, connection
 
 from edge_classifier.core.backoff import pause_s
-from edge_classifier.errors import UnavailableError
+from edge_classifier.errors import StorageError, UnavailableError
 from edge_classifier.mqtt.connection import ReceivedMessage
 from edge_classifier.web.models import Record
 from edge_classifier.web.recorder import write_records
@@ -179,7 +179,8 @@ class RecordWriter:
 
     def _note_trouble(self, error: Exception) -> None:
         connection.close()
-        text = " ".join(str(error).split())[:_MAX_TEXT]
+        detail = f" ({error.detail})" if isinstance(error, StorageError) else ""
+        text = " ".join(f"{error}{detail}".split())[:_MAX_TEXT]
         if not self.trouble:
             _log.error("nothing can be recorded, and nothing is acknowledged: %s", text)
         self.trouble = text

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
-from django.core.files.storage import default_storage
 from django.db import DatabaseError
 from django.db.models import Exists, Max, OuterRef, QuerySet
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, StreamingHttpResponse
@@ -21,7 +20,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from edge_classifier.errors import EdgeClassifierError, PictureError, UsageError
+from edge_classifier.errors import EdgeClassifierError, PictureError, StorageError, UsageError
 from edge_classifier.web.accounts.roles import AccessLevel, access_level_of, requires, visible
 from edge_classifier.web.models import Label, Picture, Record
 from edge_classifier.web.records import (
@@ -165,10 +164,11 @@ def delete(request: HttpRequest) -> HttpResponse:
         count = deletion.delete(records)
     except UsageError as error:
         messages.error(request, error.problem)
-    except OSError as error:
-        _log.exception("a picture cannot be deleted")
-        problem = gettext("A picture could not be deleted (%(reason)s). It is tried again later.")
-        messages.error(request, problem % {"reason": error.strerror})
+    except StorageError as error:
+        _log.warning("a picture cannot be deleted: %s", error.detail)
+        messages.error(
+            request, gettext("A picture could not be deleted just now. It is tried again later.")
+        )
     else:
         text = ngettext("%(count)s record was deleted.", "%(count)s records were deleted.", count)
         messages.success(request, text % {"count": f"{count:,}"})
@@ -242,7 +242,7 @@ def thumbnail(request: HttpRequest, key: UUID) -> HttpResponse:
     found = _picture(request, key)
     name = picture_storage.thumbnail_name(found.sha256)
     try:
-        if not default_storage.exists(name):
+        if not picture_storage.exists(name):
             jpeg = picture_storage.read(picture_storage.picture_name(found.sha256))
             picture_storage.put_thumbnail(found.sha256, request.services.worker.thumbnail(jpeg))
     except PictureError:
@@ -261,9 +261,9 @@ def _picture(request: HttpRequest, key: UUID) -> Picture:
 
 
 def _jpeg(name: str, shown_name: str) -> HttpResponse:
-    """A file of storage, read while it is sent."""
+    """A file of storage, read while it is sent. Raises Http404 and StorageError."""
     try:
-        file = default_storage.open(name, "rb")
+        file = picture_storage.open_file(name)
     except FileNotFoundError as error:
         raise Http404 from error
     response = FileResponse(file, content_type="image/jpeg", filename=shown_name)
