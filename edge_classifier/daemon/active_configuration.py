@@ -109,7 +109,8 @@ class ActiveConfiguration:
         self._background.start()
         if self._requested_model:
             try:
-                self._apply(self.settings, self._load(self.settings, self._requested_model))
+                requested = self._load(self.settings, self._requested_model, takes_over=False)
+                self._apply(self.settings, requested)
             except (EdgeClassifierError, UnknownLabelsError) as error:
                 _log.error("back to the configured model: %s", error)
                 self._requested_model = ""
@@ -119,7 +120,7 @@ class ActiveConfiguration:
         fallback = ""
         try:
             try:
-                model = self._load(self.settings, "")
+                model = self._load(self.settings, "", takes_over=False)
             except FailedTrialError as error:
                 fallback = f"{error} The embedded model runs in its place."
                 _log.error("%s", fallback)
@@ -182,14 +183,22 @@ class ActiveConfiguration:
         }
         self._publisher.remember("overrides", {"cameras": cameras, "model": self._requested_model})
 
-    def _load(self, settings: Settings, requested: str, *, once_more: bool = False) -> ActiveModel:
+    def _load(
+        self,
+        settings: Settings,
+        requested: str,
+        *,
+        takes_over: bool = True,
+        once_more: bool = False,
+    ) -> ActiveModel:
         """The configured model, or the one that was asked for over MQTT.
 
         Raises FailedTrialError for a model that failed, unless it is to be tried ``once_more``.
         """
         chosen = self._chosen(settings, requested)
         name = requested or settings.model.use or "the embedded model"
-        return load_active_model(chosen, self._trials.guard(name, once_more=once_more))
+        guard = self._trials.guard(name, takes_over=takes_over, once_more=once_more)
+        return load_active_model(chosen, guard)
 
     def _chosen(self, settings: Settings, requested: str) -> ModelSettings:
         if not requested:
@@ -250,7 +259,7 @@ class ActiveConfiguration:
         except (UnknownLabelsError, EdgeClassifierError):
             self._trials.end()
             raise
-        self._trials.took_over()
+        self._trials.came_into_use()
         self.fallback = fallback
         self._outputs.meters.set_cameras(settings.cameras)
         self._outputs.store.configure(settings.store)

@@ -66,7 +66,7 @@ class Service:
         self._notifier = Notifier.from_environment()
         self._watchdog = Watchdog(self._notifier, watchdog_interval_s())
         folder = state_folder(settings.device)
-        meters = Meters()
+        self._meters = meters = Meters()
         # Threads of their own: what leaves the daemon waits there for the broker and for the disk.
         self._publisher = Publisher(
             settings.mqtt,
@@ -180,7 +180,7 @@ class Service:
             self._reload_wanted = False
             self._configuration.reload(log_reload)
         self._cameras.check()
-        self._trials.progress()
+        self._trials.progress(self._meters.inferences)
         self._status.report()
 
     def _pipelines(self) -> Iterable[CameraPipeline]:

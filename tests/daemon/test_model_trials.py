@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from edge_classifier.daemon.model_trials import FILE, TRIAL_S, FailedTrialError, ModelTrials
+from edge_classifier.daemon.model_trials import (
+    FILE,
+    MOST_ENDS,
+    STARTED_S,
+    TAKEN_OVER_S,
+    FailedTrialError,
+    ModelTrials,
+)
 from tests.daemon.in_process import InProcessDaemon
 from tests.daemon.parts import AT_ONCE
 from tests.running_daemon import model
@@ -29,7 +36,13 @@ def start(folder: Path, clock: Callable[[], float] = Time()) -> ModelTrials:
     return ModelTrials(folder, clock)
 
 
-def test_trial_model_during_which_the_daemon_ended_is_refused_by_the_next_one(
+def noted(folder: Path) -> str:
+    """The model that is on trial, by what is on disk."""
+    key: str = json.loads((folder / FILE).read_text())["on_trial"]
+    return key
+
+
+def test_trial_model_that_took_over_and_ended_the_daemon_is_refused_by_the_next_one(
     tmp_path: Path,
 ) -> None:
     start(tmp_path).guard("garden")(KEY)
@@ -37,33 +50,60 @@ def test_trial_model_during_which_the_daemon_ended_is_refused_by_the_next_one(
     for _ in range(2):
         later = start(tmp_path)
         with pytest.raises(FailedTrialError, match="garden: ended the daemon when it ran last"):
-            later.guard("garden")(KEY)
+            later.guard("garden", takes_over=False)(KEY)
         later.guard("other")(OTHER)
         later.end()
 
 
-def test_trial_of_a_minute_of_progress_is_passed(tmp_path: Path) -> None:
+def test_trial_model_of_the_start_is_refused_after_three_ends_in_a_row(tmp_path: Path) -> None:
+    for _ in range(MOST_ENDS):
+        start(tmp_path).guard("garden", takes_over=False)(KEY)
+    with pytest.raises(FailedTrialError):
+        start(tmp_path).guard("garden", takes_over=False)(KEY)
+
+
+def test_trial_model_of_the_start_has_passed_with_its_first_frame(tmp_path: Path) -> None:
+    for _ in range(2 * MOST_ENDS):
+        trials = start(tmp_path)
+        trials.guard("garden", takes_over=False)(KEY)
+        trials.came_into_use()
+        trials.progress(1)
+        # Then it is killed.
+
+
+def test_trial_model_of_the_start_passes_without_frames_too(tmp_path: Path) -> None:
+    clock = Time()
+    trials = start(tmp_path, clock)
+    trials.guard("garden", takes_over=False)(KEY)
+    trials.came_into_use()
+    trials.progress(0)
+    assert noted(tmp_path) == KEY
+    clock.now += STARTED_S
+    trials.progress(0)
+    assert noted(tmp_path) == ""
+
+
+def test_trial_model_that_took_over_passes_after_a_minute_of_progress(tmp_path: Path) -> None:
     clock = Time()
     trials = start(tmp_path, clock)
     trials.guard("garden")(KEY)
-    trials.took_over()
-    clock.now += TRIAL_S - 1
-    trials.progress()
-    assert json.loads((tmp_path / FILE).read_text())["on_trial"] == KEY
+    trials.came_into_use()
+    clock.now += TAKEN_OVER_S - 1
+    trials.progress(500)
+    assert noted(tmp_path) == KEY
     clock.now += 1
-    trials.progress()
+    trials.progress(510)
     # Killed much later: that was not the model.
     start(tmp_path).guard("garden")(KEY)
-    assert json.loads((tmp_path / FILE).read_text())["on_trial"] == ""
 
 
 def test_trial_without_progress_is_not_passed_by_time_alone(tmp_path: Path) -> None:
     clock = Time()
     trials = start(tmp_path, clock)
     trials.guard("garden")(KEY)
-    clock.now += 10 * TRIAL_S
+    clock.now += 10 * TAKEN_OVER_S
     # It is still being loaded.
-    trials.progress()
+    trials.progress(9)
     with pytest.raises(FailedTrialError):
         start(tmp_path).guard("garden")(KEY)
 
@@ -71,7 +111,7 @@ def test_trial_without_progress_is_not_passed_by_time_alone(tmp_path: Path) -> N
 def test_trial_that_is_cut_short_by_an_orderly_end_blames_no_model(tmp_path: Path) -> None:
     trials = start(tmp_path)
     trials.guard("garden")(KEY)
-    trials.took_over()
+    trials.came_into_use()
     trials.end()
     start(tmp_path).guard("garden")(KEY)
 
@@ -94,18 +134,20 @@ def test_trial_on_a_disk_that_takes_nothing_is_made_without_a_note(tmp_path: Pat
     (tmp_path / "state").write_text("a file where the folder was")
     trials = start(tmp_path / "state")
     trials.guard("garden")(KEY)
-    trials.took_over()
+    trials.came_into_use()
     trials.end()
 
 
 def ended_in_mid_trial(tmp_path: Path, requested: str = "") -> Path:
-    """A daemon is killed while its model is on trial: the folder of its next life."""
-    killed = InProcessDaemon(tmp_path / "first", requested=requested)
-    killed.start()
-    killed.cameras.stop(20)
-    folder = tmp_path / "second"
-    folder.mkdir()
-    shutil.copy(killed.folder / FILE, folder)
+    """A daemon was killed each time with its model on trial: the folder of its next life."""
+    folder = tmp_path / "0"
+    for life in range(MOST_ENDS):
+        killed = InProcessDaemon(folder, requested=requested)
+        killed.start()
+        killed.cameras.stop(20)
+        folder = tmp_path / str(life + 1)
+        folder.mkdir()
+        shutil.copy(killed.folder / FILE, folder)
     return folder
 
 
