@@ -13,6 +13,7 @@ from edge_classifier.engine.runtime import Runtime, load_runtime
 from edge_classifier.engine.tflite import TfliteEngine
 from edge_classifier.errors import MissingFileError
 from edge_classifier.modelfile.catalogue import Catalogue, cache_folder, load_catalogue
+from edge_classifier.modelfile.model_zip import model_file
 from edge_classifier.modelfile.resolve import ContractOverrides, ModelFacts, Resolved, resolve
 from edge_classifier.vision.preprocess import limit_opencv_threads
 
@@ -97,8 +98,9 @@ def load_model(
     catalogue = catalogue or load_catalogue()
     limit_opencv_threads(1)
     runtime = load_runtime()
-    path = catalogue.locate(choice.reference)
-    files = _identities(path, choice.overrides.labels)
+    named = catalogue.locate(choice.reference)
+    path = model_file(named)
+    files = _identities(named, choice.overrides.labels)
     with ModelCopy(path) as copy:
         sha256 = copy.sha256
         entry = catalogue.by_hash(sha256)
@@ -115,9 +117,8 @@ def load_model(
             delegate=delegate,
             copy=copy if is_copy else None,
         )
-    facts = ModelFacts(
-        path, engine.input, engine.output, engine.last_operator(), entry.contract if entry else {}
-    )
+    known = entry.contract if entry else {}
+    facts = ModelFacts(path, engine.input, engine.output, engine.last_operator(), known, named)
     resolved = resolve(facts, choice.overrides)
     name = entry.name if entry else path.stem
     promised = catalogue.entry(choice.reference or catalogue.default)
@@ -130,14 +131,16 @@ def load_model(
 
 def _identities(model: Path, labels: Path | None) -> Identities:
     """Of all files that a model may be read from: itself, its twin, labels and side-cars."""
-    known = [model, *([labels] if labels else [])]
-    beside = (
-        path
-        for path in (model.parent.iterdir() if model.parent.is_dir() else ())
-        if path.suffix in _LABEL_FILES or path.stem.startswith(model.stem)
-    )
+    known = {model, *([labels] if labels else [])}
+    # A folder may be one whose files can be read, and not listed.
+    with suppress(OSError):
+        known |= {
+            path
+            for path in model.parent.iterdir()
+            if path.suffix in _LABEL_FILES or path.stem.startswith(model.stem)
+        }
     found = []
-    for path in sorted({*known, *beside}):
+    for path in sorted(known):
         # One that is not there, or not ours to look at, is one that has no identity.
         with suppress(OSError):
             facts = path.stat()

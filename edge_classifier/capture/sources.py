@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 
+from edge_classifier.capture.native_libraries import configure_native_libraries
 from edge_classifier.config.settings import CameraSettings
 from edge_classifier.core.camera_address import (
     PICTURES,
     STREAMS,
+    address_of,
     describe,
     device_of,
     is_stream,
@@ -33,7 +35,11 @@ def source_for(
             "is not a stream address",
             f"It may begin with {', '.join(f'{scheme}://' for scheme in STREAMS)}.",
         )
-    url = with_login(camera.source, credentials) if is_url and credentials else camera.source
+    url = address_of(camera.source)
+    if is_url and credentials:
+        url = with_login(url, credentials)
+
+    configure_native_libraries()
 
     # Libraries are imported when the source is made, and only those it needs.
     def make() -> FrameSource:
@@ -41,7 +47,10 @@ def source_for(
             from edge_classifier.capture.opencv import StreamSource
 
             return StreamSource(
-                url, open_timeout_s=camera.open_timeout_s, read_timeout_s=camera.read_timeout_s
+                url,
+                open_timeout_s=camera.open_timeout_s,
+                read_timeout_s=camera.read_timeout_s,
+                picture_s=camera.picture_s,
             )
         size = camera.width, camera.height
         if camera.source.startswith(PICTURES):

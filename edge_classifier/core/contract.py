@@ -175,7 +175,8 @@ def contract_from_json(text: str, labels: tuple[str, ...] = ()) -> Contract:
     key that is not understood may change what the network ought to see.
     """
     try:
-        data = json.loads(text)
+        # A byte order mark, which Windows' editors put in front.
+        data = json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:
         raise ContractFormatError([f"not JSON ({error})"]) from error
     if not isinstance(data, dict):

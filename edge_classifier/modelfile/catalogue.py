@@ -112,8 +112,8 @@ class Catalogue:
         """
         if self.entry(name):
             return name
-        files = [path for folder in folders for path in sorted(folder.glob("*.tflite"))]
-        files = [path for path in files if path.is_file()]
+        found = [path for folder in folders for path in sorted(folder.glob("*"))]
+        files = [path for path in found if path.suffix in (".tflite", ".zip") and path.is_file()]
         for path in files:
             if name in {path.name, path.stem}:
                 return str(path)
@@ -137,7 +137,7 @@ def load_catalogue(file: Path | None = None) -> Catalogue:
     override = os.environ.get(CATALOGUE_VARIABLE)
     file = file or (Path(override) if override else embedded_folder() / "catalogue.toml")
     try:
-        data = tomllib.loads(file.read_text("utf-8"))
+        data = tomllib.loads(file.read_text("utf-8-sig"))
         entries = tuple(_entry_of(item) for item in data["model"])
         return Catalogue(data["default"], entries, embedded_folder(), pulled_folder())
     except FileNotFoundError as error:

@@ -73,6 +73,13 @@ class Outbox:
         self._attempt(self._ensure_open)
         return dict(self._remembered)
 
+    def event_ids(self) -> set[str]:
+        """Of all events that wait on disk."""
+        found: set[str] = set()
+        if self._database.is_open:
+            self._attempt(lambda: found.update(self._database.event_ids()))
+        return found
+
     def add(self, events: Iterable[QueuedEvent]) -> None:
         """New events. ``save`` makes them last."""
         for event in events:

@@ -25,6 +25,7 @@ PROTOCOLS, VISION = f"{PACKAGE}.protocols", f"{PACKAGE}.vision"
 ENGINE, MODELFILE = f"{PACKAGE}.engine", f"{PACKAGE}.modelfile"
 CONFIG, SETTINGS = f"{PACKAGE}.config", f"{PACKAGE}.config.settings"
 FIELD_TYPES, QUIET_HOURS = f"{CONFIG}.field_types", f"{CORE}.quiet_hours"
+NETWORK_ADDRESS = f"{CORE}.network_address"
 CAPTURE, DECISION = f"{PACKAGE}.capture", f"{PACKAGE}.decision"
 MQTT, DAEMON = f"{PACKAGE}.mqtt", f"{PACKAGE}.daemon"
 VALIDATION = (f"{CONFIG}.schema", f"{CONFIG}.validate")
@@ -32,6 +33,10 @@ PROMETHEUS = f"{DAEMON}.http"
 DATASET, EVALUATION = f"{PACKAGE}.dataset", f"{PACKAGE}.evaluation"
 TRAINING = f"{PACKAGE}.training"
 WEB = f"{PACKAGE}.web"
+SQLITE = (
+    *(f"{PACKAGE}.mqtt.outbox_database", f"{PACKAGE}.mqtt.outbox", f"{WEB}.startup"),
+    *(f"{WEB}.backup.make_backup", f"{WEB}.backup.restore"),
+)
 # What the names of modules begin with that run in the child process of the web page only.
 CHILD = f"{WEB}.worker.child"
 DJANGO = ("django", "axes", "csp", "ninja", "waitress", "whitenoise")
@@ -50,7 +55,7 @@ ALLOWED = {
     VISION: ("numpy", "cv2", "PIL", CORE, ERRORS, PROTOCOLS, SETTINGS, VISION),
     CONFIG: ("annotated_types", "pydantic", "pydantic_core", CORE, ERRORS, CONFIG),
     SETTINGS: ("annotated_types", FIELD_TYPES),
-    FIELD_TYPES: ("annotated_types", QUIET_HOURS, f"{CORE}.contract"),
+    FIELD_TYPES: ("annotated_types", QUIET_HOURS, NETWORK_ADDRESS, f"{CORE}.contract"),
     CAPTURE: ("numpy", "cv2", CORE, ERRORS, PROTOCOLS, SETTINGS, VISION, CAPTURE),
     DECISION: ("numpy", CORE, SETTINGS, DECISION),
     MQTT: (
@@ -115,6 +120,7 @@ ALLOWED = {
         f"{MQTT}.codec",
         f"{MQTT}.topics",
         f"{MODELFILE}.catalogue",
+        f"{MODELFILE}.model_zip",
         PACKAGE,
         WEB,
     ),
@@ -288,7 +294,7 @@ def test_pydantic_is_imported_by_validation_only(library: str) -> None:
     ("package", "users"),
     [
         ("paho", (f"{MQTT}.connection",)),
-        ("sqlite3", (f"{MQTT}.outbox_database", f"{MQTT}.outbox", f"{WEB}.startup")),
+        ("sqlite3", SQLITE),
         ("prometheus_client", (PROMETHEUS,)),
         ("matplotlib", (f"{EVALUATION}.charts",)),
         ("jinja2", (f"{EVALUATION}.html_report",)),

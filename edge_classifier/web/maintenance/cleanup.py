@@ -9,14 +9,17 @@ from pathlib import Path
 
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.conf import settings
+from django.db.models import Exists, OuterRef, Q
 
 from edge_classifier.web.folders import Folders
-from edge_classifier.web.models import Picture
+from edge_classifier.web.models import Camera, Label, Picture, Record
 from edge_classifier.web.recorder.write_records import drop_unmatched
 from edge_classifier.web.records.deletion import STEP, remove_unused, unused
 
 _DAY = timedelta(days=1)
 _LOGINS_KEPT = timedelta(days=30)
+# Labels that are kept though nothing has them any more, and as many cameras.
+MOST_NAMES = 5000
 _PICTURE = re.compile(r"[0-9a-f]{64}\.jpg")
 
 
@@ -81,6 +84,23 @@ def delete_expired_sessions() -> int:
     before = store.get_model_class().objects.count()
     store.clear_expired()
     return before - store.get_model_class().objects.count()
+
+
+def delete_unused_names() -> int:
+    """Delete labels and cameras that no record has, the oldest first, where there are very many.
+
+    Whoever may publish can make up names without end. What somebody chose or translated stays.
+    """
+    of_record = Record.objects.filter(Q(label=OuterRef("pk")) | Q(truth=OuterRef("pk")))
+    labels = Label.objects.filter(~Exists(of_record), chinese="").exclude(first_seen=None)
+    cameras = Camera.objects.filter(~Exists(Record.objects.filter(camera=OuterRef("pk"))))
+    count = 0
+    for table, idle in ((Label, labels), (Camera, cameras)):
+        excess = table.objects.count() - MOST_NAMES
+        if excess > 0:
+            found = idle.order_by("first_seen").values_list("pk", flat=True)[:excess]
+            count += table.objects.filter(pk__in=list(found)).delete()[0]
+    return count
 
 
 def delete_old_logins(now: datetime) -> int:

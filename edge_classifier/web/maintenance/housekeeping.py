@@ -88,6 +88,7 @@ class Housekeeping:
                 "pictures without an event": lambda: cleanup.delete_unmatched_pictures(now),
                 "pictures without a record": lambda: cleanup.delete_unused_pictures(now),
                 "files": lambda: self._delete_files(now),
+                "names": cleanup.delete_unused_names,
                 "sessions": cleanup.delete_expired_sessions,
                 "logins": lambda: cleanup.delete_old_logins(now),
             }

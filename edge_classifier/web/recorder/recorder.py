@@ -13,6 +13,7 @@ from queue import Empty, SimpleQueue
 
 from django.utils import timezone
 
+from edge_classifier.core.network_address import host_and_port
 from edge_classifier.mqtt.codec.camera_payloads import MAX_EVENT_BYTES
 from edge_classifier.mqtt.connection import (
     BrokerConnection,
@@ -113,7 +114,8 @@ class Recorder:
 
     def start(self) -> None:
         """Start to record."""
-        where, filters = f"{self._mqtt.host}:{self._mqtt.port}", ", ".join(self._topic_filters)
+        where = host_and_port(self._mqtt.host, self._mqtt.port)
+        filters = ", ".join(self._topic_filters)
         _log.info("recording %s from %s, as %s", filters, where, self._options.client_id)
         self._writing.start()
         self._receiving.start()

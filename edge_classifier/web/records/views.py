@@ -37,6 +37,8 @@ from edge_classifier.web.records.filters import Filter, FilterForm
 _log = logging.getLogger(__name__)
 # Records on one page of the list, and of those that are to be deleted.
 _LISTED, _SHOWN_BEFORE_DELETION = 24, 12
+# Labels that are named as new, and characters that names are looked for with.
+_MOST_NEW, _LONGEST_TEXT = 30, 200
 # What is at a picture's address never changes, and is nobody else's business.
 _FOR_EVER = "private, max-age=31536000, immutable"
 _AN_HOUR = "private, max-age=3600"
@@ -48,10 +50,13 @@ _NOT_NOW = "no-store"
 def history(request: HttpRequest) -> HttpResponse:
     """A page of the list; 400 and what is wrong with the filter or the place."""
     form = FilterForm(request.GET)
+    typed = form.offer_names()
+    new = _labels_first_seen_today(request)
     context: dict[str, Any] = {
         "form": form,
-        "labels": _label_options(),
-        "new": _labels_first_seen_today(request),
+        "names": {f"{field}s": _options(field) for field in typed},
+        "new": new[:_MOST_NEW],
+        "has_more_new": len(new) > _MOST_NEW,
         "today": timezone.localdate().isoformat(),
     }
     housekeeping = request.services.housekeeping
@@ -78,18 +83,27 @@ def history(request: HttpRequest) -> HttpResponse:
     return render(request, "records/history.html", context)
 
 
-def _label_options() -> SafeString:
-    """What has been seen, for the filter to suggest; hundreds, so no loop of the template's."""
-    seen = Label.objects.exclude(first_seen=None).values_list("name", "chinese")
-    return format_html_join("", '<option value="{}">{}</option>', seen)
+@require_safe
+@requires(AccessLevel.VIEWER)
+def names(request: HttpRequest) -> HttpResponse:
+    """Options for a field of the filter that contain what was typed into it."""
+    field = request.GET.get("field", "")
+    if field not in ("device", "camera", "label"):
+        raise Http404
+    return HttpResponse(_options(field, request.GET.get("text", "")[:_LONGEST_TEXT]))
+
+
+def _options(field: str, text: str = "") -> SafeString:
+    found = filters.names_like(field, text, filters.MOST_OFFERED)
+    return format_html_join("", '<option value="{}">{}</option>', found)
 
 
 def _labels_first_seen_today(request: HttpRequest) -> list[Label]:
-    """Of those in what one may see."""
+    """Of those in what one may see; one more than is shown."""
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     seen = visible(request).filter(label=OuterRef("pk")).order_by()
     named = Label.objects.exclude(name=Label.UNKNOWN)
-    return list(named.filter(Exists(seen), first_seen__gte=midnight))
+    return list(named.filter(Exists(seen), first_seen__gte=midnight)[: _MOST_NEW + 1])
 
 
 @require_safe

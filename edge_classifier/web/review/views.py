@@ -24,7 +24,8 @@ _AT_ONCE = 12
 _IN_GRID = 100
 _COUNTED = 1000
 # Labels that are offered while one is typed.
-_KNOWN_LABELS = 2000
+_KNOWN_LABELS = 200
+_MOST_CAMERAS = 300
 _FILTERS = ("camera", "label", "source")
 # In a reviewer's session: the records that they judged last without JavaScript.
 _LAST = "reviewed_last"
@@ -111,8 +112,10 @@ def judge(request: HttpRequest, key: UUID) -> HttpResponse:
 def _judge_many(request: HttpRequest) -> HttpResponse:
     """Store one verdict on all records that were ticked, or take back the last ones."""
     is_undone = "undo" in request.POST
-    keys = request.session.get(_LAST, []) if is_undone else request.POST.getlist("key")
-    records = visible(request).filter(key__in=_keys(keys)).select_related("label")
+    given = request.session.get(_LAST, []) if is_undone else request.POST.getlist("key")
+    # They are kept in the session, so no more and nothing else than the grid has.
+    keys = [str(key) for key in _keys(given)[:_IN_GRID]]
+    records = visible(request).filter(key__in=keys).select_related("label")
     verdict, truth = ("", None) if is_undone else _judgement(request.POST)
     try:
         count = verdicts.judge_all(records, verdict, truth, request.user)
@@ -165,11 +168,20 @@ def _common(request: HttpRequest, wait: Any) -> dict[str, Any]:
         "to_go": min(to_go, _COUNTED),
         "many": to_go > _COUNTED,
         "reviewed": verdicts.reviewed_today(request.user),
-        "cameras": list(Camera.objects.all()),
+        "cameras": _cameras(request.GET.get("camera", "")),
         "sources": Record.Source.choices,
         "labels": Label.objects.order_by("name")[:_KNOWN_LABELS],
         "can_undo": bool(request.session.get(_LAST)),
     }
+
+
+def _cameras(chosen: str) -> list[Camera]:
+    """Those to choose from: the first ones by name, and the one that is chosen."""
+    found = list(Camera.objects.all()[:_MOST_CAMERAS])
+    if chosen.isascii() and chosen.isdecimal() and len(chosen) < 19:
+        missing = Camera.objects.filter(pk=int(chosen)).exclude(pk__in=[one.pk for one in found])
+        found += missing
+    return found
 
 
 def _record(request: HttpRequest, parameter: str) -> Record | None:
