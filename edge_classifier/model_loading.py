@@ -11,7 +11,6 @@ from edge_classifier.engine.model_copy import ModelCopy
 from edge_classifier.engine.probe import check_model
 from edge_classifier.engine.runtime import Runtime, load_runtime
 from edge_classifier.engine.tflite import TfliteEngine
-from edge_classifier.errors import MissingFileError
 from edge_classifier.modelfile.catalogue import Catalogue, cache_folder, load_catalogue
 from edge_classifier.modelfile.model_zip import model_file
 from edge_classifier.modelfile.resolve import ContractOverrides, ModelFacts, Resolved, resolve
@@ -49,12 +48,11 @@ class LoadedModel:
     files: Identities = ()
 
     def has_changed_on_disk(self, choice: "ModelChoice") -> bool:
-        """Whether ``choice``, by which it was loaded, would read other files now."""
-        try:
-            path = load_catalogue().locate(choice.reference)
-        except MissingFileError:
-            # What is gone cannot be taken; what is loaded goes on.
-            return False
+        """Whether ``choice``, by which it was loaded, would read other files now.
+
+        Raises MissingFileError if there is no such file any more.
+        """
+        path = load_catalogue().locate(choice.reference)
         return _identities(path, choice.overrides.labels) != self.files
 
     @property

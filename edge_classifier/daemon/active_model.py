@@ -48,7 +48,11 @@ class ActiveModel:
 
     def has_changed_on_disk(self, settings: ModelSettings) -> bool:
         """Whether the files that ``settings``, by which it was loaded, name are others now."""
-        return self.loaded.has_changed_on_disk(_choice(settings))
+        try:
+            return self.loaded.has_changed_on_disk(_choice(settings))
+        except MissingFileError:
+            # What is gone cannot be taken; what is loaded goes on.
+            return False
 
     def names(self, language: str) -> Mapping[str, str]:
         """What people call each label, ``unknown`` among them."""
