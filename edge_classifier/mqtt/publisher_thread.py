@@ -66,6 +66,8 @@ class PublisherStatus:
     trouble: str = ""
     # Files of the outbox that had to be set aside.
     damaged: int = 0
+    # What was lost, damaged or deleted since the start, and what the last daemon had to leave.
+    incidents: tuple[str, ...] = ()
     # Capture to acknowledgement by the broker, of the last event.
     delay_ms: float | None = None
 
@@ -278,7 +280,8 @@ class PublisherThread:
             refused=sender.refused,
             ignored=self._ignored + self._inbox.dropped_tasks + sender.unanswered,
             durable=not outbox.trouble,
-            trouble=outbox.trouble,
+            trouble=outbox.trouble or outbox.numbers.trouble,
             damaged=outbox.damaged,
+            incidents=outbox.numbers.incidents,
             delay_ms=sender.delay_ms,
         )
