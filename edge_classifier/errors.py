@@ -8,6 +8,7 @@
     ├── UnavailableError     69   something outside does not answer
     │   ├── DelegateError    69   an accelerator's library crashes, hangs or refuses
     │   ├── DownloadError    69   a model cannot be fetched
+    │   ├── StorageError     69   pictures cannot be read or kept just now
     │   └── CameraError      69   a camera cannot be opened or gives no frames
     │       └── EndOfFrames  69   a file or a folder of pictures has been shown
     ├── OutputError          73   a result cannot be written
@@ -111,6 +112,17 @@ class DelegateError(UnavailableError):
 
 class DownloadError(UnavailableError):
     """A model could not be fetched, or what came is not what was promised."""
+
+
+class StorageError(UnavailableError):
+    """The storage of pictures fails: a folder, or a bucket.
+
+    ``detail`` is what it said, for the log: it may name a machine, which is not for visitors.
+    """
+
+    def __init__(self, problem: str, detail: str) -> None:
+        super().__init__("pictures", problem)
+        self.detail = detail
 
 
 class CameraError(UnavailableError):

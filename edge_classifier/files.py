@@ -20,7 +20,8 @@ def replacing(
     ``durable``: the content is on the medium before the name is, and both when the block has
     ended, so that a power cut leaves the old file or the new one, and no empty one. Without it a
     file costs much less, and lives less long in the card. ``mode`` is that of a new file.
-    ``beside``: where it is written until then; needed where two threads may write the same path. Raises OSError.
+    ``beside``: where it is written until then; needed where two threads may write the same path.
+    Raises OSError.
     """
     # A name may have 255 bytes, and a character has up to 4.
     beside = beside or path.with_name(f".{path.name[:60]}.unfinished")

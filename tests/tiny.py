@@ -39,6 +39,10 @@ class Tiny:
     quantized: bool = True
     # Whether the scores leave as float32, as converters often write it.
     dequantize: bool = False
+    # Operators before all others, ADD, MUL, SUB, DIV with one constant a channel, or CAST.
+    before: tuple[tuple[str, tuple[float, ...]], ...] = ()
+    # What the weights are multiplied with, as a rescaling that is folded into them.
+    folded: float = 1.0
     # TFLite metadata, see ``metadata``.
     metadata: bytes = b""
 
@@ -164,6 +168,7 @@ class _Builder:
         )
         if tiny.dynamic:
             self.tensors[picture].shapeSignature = [1, -1, -1, tiny.channels]
+        given_at = self._before(picture)
         axes = self.tensor("axes", [2], "int32", data=np.array([1, 2], np.int32))
         mean = self.tensor("mean", [1, tiny.channels], tiny.dtype, given)
         weights = self.tensor(
@@ -177,7 +182,7 @@ class _Builder:
         options = schema.ReducerOptionsT()
         options.keepDims = False
         builtin = schema.BuiltinOperator
-        self.operator(builtin.MEAN, 2, [picture, axes], [mean], options)
+        self.operator(builtin.MEAN, 2, [given_at, axes], [mean], options)
         dense = schema.FullyConnectedOptionsT()
         self.operator(builtin.FULLY_CONNECTED, 4, [mean, weights, -1], [logits], dense)
         outputs = [logits]
@@ -200,11 +205,26 @@ class _Builder:
             outputs.append(mean)
         return self._pack(picture, outputs)
 
+    def _before(self, tensor: int) -> int:
+        height, width = self.tiny.size
+        for number, (name, values) in enumerate(self.tiny.before):
+            shape = [1, height, width, self.tiny.channels]
+            made = self.tensor(f"rescaled {number}", shape, "float32")
+            inputs = [tensor]
+            if values:
+                data = np.array(values, np.float32)
+                inputs.append(self.tensor(f"constant {number}", [len(data)], "float32", data=data))
+            kind = getattr(schema, f"{name.title()}OptionsT")
+            self.operator(getattr(schema.BuiltinOperator, name), 1, inputs, [made], kind())
+            tensor = made
+        return tensor
+
     def _weights(self, middle: int) -> np.ndarray:
         real = np.zeros((self.tiny.classes, self.tiny.channels))
         np.fill_diagonal(real, _GAIN)
         if self.tiny.classes > self.tiny.channels:
             real[self.tiny.channels :] = -_GAIN / 8
+        real *= self.tiny.folded
         if self.tiny.dtype == "float32":
             return real.astype(np.float32)
         return np.round(real / (_GAIN / 127) + middle).astype(self.tiny.dtype)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import cv2
 import numpy as np
 
-from edge_classifier.core.camera_address import mask
+from edge_classifier.core.camera_address import describe, mask
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
 from edge_classifier.errors import CameraError, EndOfFrames
@@ -181,7 +181,7 @@ class FileSource(_VideoSource):
     live = False
 
     def __init__(self, path: str, *, loop: bool) -> None:
-        super().__init__(path)
+        super().__init__(describe(path))
         self._path, self._loop = path, loop
 
     def open(self) -> str:

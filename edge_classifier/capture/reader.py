@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from traceback import format_tb
 from typing import TypeVar
 
 import cv2
@@ -81,9 +82,9 @@ class CameraReader:
         except CameraError as error:
             self._slot.mark_lost(self._number, str(error))
         except Exception as error:  # noqa: BLE001 (else an unexpected error of a driver ends the thread)
-            # The text stays out: it may hold an address with a password.
-            kind = type(error).__name__
-            _log.debug("%s: unexpected %s", self._name, kind, exc_info=True)
+            # The text stays out, of the log, too: it may hold an address with a password.
+            kind, where = type(error).__name__, "".join(format_tb(error.__traceback__))
+            _log.debug("%s: unexpected %s\n%s", self._name, kind, where)
             reason = f"{self._name}: its driver failed unexpectedly ({kind})"
             self._slot.mark_lost(self._number, reason)
 

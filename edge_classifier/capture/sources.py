@@ -6,6 +6,7 @@ from edge_classifier.config.settings import CameraSettings
 from edge_classifier.core.camera_address import (
     PICTURES,
     STREAMS,
+    address_of,
     describe,
     device_of,
     is_stream,
@@ -33,7 +34,9 @@ def source_for(
             "is not a stream address",
             f"It may begin with {', '.join(f'{scheme}://' for scheme in STREAMS)}.",
         )
-    url = with_login(camera.source, credentials) if is_url and credentials else camera.source
+    url = address_of(camera.source)
+    if is_url and credentials:
+        url = with_login(url, credentials)
 
     # Libraries are imported when the source is made, and only those it needs.
     def make() -> FrameSource:

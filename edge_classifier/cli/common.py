@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edge_classifier.config.sources import FILE_VARIABLE, SYSTEM_FILE, SettingsSources
-from edge_classifier.core.contract import Crop
+from edge_classifier.core.contract import Crop, range_from_text
 from edge_classifier.core.text import escaped
 from edge_classifier.errors import ExitCode
 from edge_classifier.progress import ProgressDisplay, Unit, show_bar
@@ -74,20 +74,24 @@ def add_model_arguments(parser: ArgumentParser) -> None:
         "--model",
         default="",
         metavar="NAME|PATH",
-        help="a name that `models list` shows, or a .tflite file (default: the embedded one)",
+        help="a name that `models list` shows, a .tflite file, or a zip with one "
+        "(default: the embedded one)",
     )
     add_running_arguments(group)
 
 
 def add_running_arguments(group: Any) -> None:
     """How a model runs that is named elsewhere."""
-    group.add_argument("--labels", type=Path, metavar="FILE", help="label names, one a line")
+    group.add_argument(
+        "--labels", type=Path, metavar="FILE", help="label names, one a line or JSON"
+    )
     group.add_argument(
         "--crop",
         type=one_of(Crop),
         metavar="|".join(Crop),
         help="how a picture becomes the model's shape (default: as the model says)",
     )
+    add_input_range_argument(group)
     group.add_argument(
         "--threads",
         type=whole_number(1, 64),
@@ -103,12 +107,23 @@ def add_running_arguments(group: Any) -> None:
     )
 
 
+def add_input_range_argument(group: Any) -> None:
+    """What pixels enter the network as, where the model does not say it or is wrong."""
+    group.add_argument(
+        "--input-range",
+        type=input_range,
+        metavar="LOW..HIGH",
+        help="numbers that black and white enter as: 0..255, 0..1, or with an equals sign "
+        "--input-range=-1..1 (default: as the model says, see `models info`)",
+    )
+
+
 def model_choice(options: Namespace) -> "ModelChoice":
     """The choice that these options make."""
     from edge_classifier.model_loading import ModelChoice
     from edge_classifier.modelfile.resolve import ContractOverrides
 
-    overrides = ContractOverrides(labels=options.labels, crop=options.crop)
+    overrides = ContractOverrides(options.labels, options.crop, options.input_range)
     return ModelChoice(options.model, options.delegate, overrides)
 
 
@@ -137,6 +152,14 @@ def one_of(kind: type[Choice]) -> Callable[[str], Choice]:
         return kind(text)
 
     return parse
+
+
+def input_range(text: str) -> tuple[float, float]:
+    """An option's type: ``0..255``."""
+    try:
+        return range_from_text(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text!r}: {error}") from error
 
 
 def fraction(text: str) -> float:

@@ -62,13 +62,14 @@ class RateLimit(logging.Filter):
         super().__init__()
         self._lock = threading.Lock()
         # By place: when its minute began, and how many there were since.
-        self._counts: dict[tuple[str, int], tuple[float, int]] = {}
+        self._counts: dict[tuple[str, str, int], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether ``record`` is written."""
         if record.levelno < logging.INFO:
             return True
-        place = record.pathname, record.lineno
+        # With the logger's name, as Django logs all that it refuses in one place.
+        place = record.name, record.pathname, record.lineno
         with self._lock:
             began, count = self._counts.get(place, (record.created, 0))
             left_out = 0

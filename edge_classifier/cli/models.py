@@ -5,14 +5,17 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from edge_classifier.cli.common import add_action
+from edge_classifier.cli.common import add_action, add_input_range_argument, one_of
+from edge_classifier.core.contract import Crop
 from edge_classifier.core.quantization import TensorSpec
 from edge_classifier.errors import ExitCode, MissingFileError, ModelError
 from edge_classifier.model_loading import LoadedModel, ModelChoice, load_model
 from edge_classifier.modelfile.catalogue import Catalogue, Entry, load_catalogue, sha256_of
 from edge_classifier.modelfile.pull import pull
+from edge_classifier.modelfile.resolve import ContractOverrides
 from edge_classifier.progress import Unit, show_bar
 
 DESCRIPTION = "Lists, inspects, fetches and verifies models."
@@ -26,6 +29,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     info = add_action(actions, "info", _info, "what is inside a model", json_=True)
     info.add_argument("model", nargs="?", default="", help="a name or a path; default: the default")
+    info.add_argument("--labels", type=Path, metavar="FILE", help="label names, instead of its own")
+    info.add_argument(
+        "--crop", type=one_of(Crop), metavar="|".join(Crop), help="instead of its own"
+    )
+    add_input_range_argument(info)
     pull_ = add_action(actions, "pull", _pull, "fetch models into the user's data folder")
     pull_.add_argument("names", nargs="+", metavar="NAME")
     verify = add_action(actions, "verify", _verify, "compare model files with their SHA-256")
@@ -123,7 +131,9 @@ def verdict_on(entry: Entry, catalogue: Catalogue) -> tuple[str, ExitCode]:
 
 
 def _info(options: Namespace, catalogue: Catalogue) -> ExitCode:
-    facts = describe(load_model(ModelChoice(options.model, "cpu"), catalogue=catalogue))
+    overrides = ContractOverrides(options.labels, options.crop, options.input_range)
+    choice = ModelChoice(options.model, "cpu", overrides)
+    facts = describe(load_model(choice, catalogue=catalogue))
     if options.json:
         print(json.dumps(facts, indent=1, ensure_ascii=False))
         return ExitCode.OK
@@ -167,6 +177,8 @@ def describe(model: LoadedModel) -> dict[str, Any]:
             "colour_order": str(contract.colour_order),
             "mean": list(contract.mean),
             "std": list(contract.std),
+            "input_range": contract.input_range,
+            "because": resolved.reason or "it says so",
         },
         "operators": dict(Counter(operator.name for operator in operators).most_common()),
         "quantization": {

@@ -24,7 +24,7 @@ def run(options: Namespace) -> ExitCode:
     """Record until SIGTERM or Ctrl-C."""
     start_log()
     own = [f"record.group={options.group}"] if options.group is not None else []
-    settings, _ = prepare(options, [*options.assignments, *own])
+    settings, _ = prepare(options, [*options.assignments, *own], waits=True)
     if not settings.mqtt.enabled:
         raise UsageError("record", "mqtt.enabled is false: there is nothing to record")
     from edge_classifier.web.recorder.recorder import Recorder  # Needs Django's settings.

@@ -48,7 +48,7 @@ def run(options: Namespace) -> ExitCode:
     # Options of their own are settings, too; they win.
     given = {"server.host": options.host, "server.port": options.port}
     own = [f"{key}={value}" for key, value in given.items() if value is not None]
-    settings, folders = prepare(options, [*options.assignments, *own])
+    settings, folders = prepare(options, [*options.assignments, *own], waits=not options.action)
     if options.action == "createadmin":
         from edge_classifier.web.accounts.first_run import (
             create_administrator,  # Needs Django's settings.
@@ -68,8 +68,13 @@ def run(options: Namespace) -> ExitCode:
     return ExitCode.OK
 
 
-def prepare(options: Namespace, assignments: Sequence[str]) -> "tuple[WebSettings, Folders]":
-    """Read the settings, make Django ready, and bring the tables up to date."""
+def prepare(
+    options: Namespace, assignments: Sequence[str], *, waits: bool
+) -> "tuple[WebSettings, Folders]":
+    """Read the settings, make Django ready, and bring the tables up to date.
+
+    ``waits``: for a database that is away.
+    """
     try:
         from edge_classifier.web import startup  # Whoever classifies only has no Django.
     except ImportError as error:
@@ -78,5 +83,5 @@ def prepare(options: Namespace, assignments: Sequence[str]) -> "tuple[WebSetting
 
     settings = load(options.config, assignments)
     folders = startup.configure(settings)
-    startup.migrate(folders)
+    startup.migrate(folders, waits=waits)
     return settings, folders

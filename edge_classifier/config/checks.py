@@ -16,10 +16,12 @@ from edge_classifier.core.camera_address import (
     PICTURES,
     STREAMS,
     device_of,
+    is_miswritten,
     is_stream,
     picamera_number,
     scheme_of,
 )
+from edge_classifier.core.network_address import bare_host
 from edge_classifier.errors import ConfigurationError
 from edge_classifier.files import may_be_there
 
@@ -50,6 +52,9 @@ def problems_of(draft: Draft, root: SchemaNode) -> Iterator[SettingProblem]:
         if is_stream(source) and scheme_of(source) not in STREAMS:
             schemes = ", ".join(f"{scheme}://" for scheme in STREAMS)
             yield draft.problem(("cameras", name, "source"), f"a stream begins with {schemes}")
+        if is_miswritten(source):
+            text = "looks like an address, which begins with rtsp:// or http://"
+            yield draft.problem(("cameras", name, "source"), text)
         other = seen.setdefault(name.lower(), name)
         if other != name:
             text = f"differs from {dotted(('cameras', other))} in upper and lower case only"
@@ -142,7 +147,7 @@ def _secret_problem(key: Key, path: Path) -> str:
 
 def _is_loopback(host: str) -> bool:
     try:
-        return ip_address(host).is_loopback
+        return ip_address(bare_host(host)).is_loopback
     except ValueError:
         return host == "localhost"
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 from annotated_types import Interval, Len, Predicate
 
+from edge_classifier.core.contract import range_from_text
+from edge_classifier.core.network_address import is_host
 from edge_classifier.core.quiet_hours import quiet_minutes
 
 
@@ -65,17 +67,21 @@ def _is_topic(text: str) -> bool:
     return True
 
 
-def _is_broker(text: str) -> bool:
-    port = re.fullmatch(r"[^:]*:[0-9]+", text)  # An IPv6 address has several colons.
-    if port or "://" in text or any(sign.isspace() for sign in text):
-        raise ValueError("must be a name or an address alone: the port belongs into mqtt.port")
+def _is_host(text: str) -> bool:
+    if not is_host(text):
+        raise ValueError("must be a name or an address alone: the port has a key of its own, port")
     return True
+
+
+def _is_input_range(text: str) -> bool:
+    return not text or bool(range_from_text(text))
 
 
 Fraction = Annotated[float, Interval(ge=0.0, le=1.0)]
 # A predicate raises ValueError: its text is what is said about the value.
+InputRange = Annotated[str, Predicate(_is_input_range)]
 Hours = Annotated[str, Predicate(_is_hours)]
 DeviceName = Annotated[str, Predicate(_is_device_name)]
 CameraName = Annotated[str, Predicate(_is_camera_name)]
 Topic = Annotated[str, Len(1, 200), Predicate(_is_topic)]
-Broker = Annotated[str, Len(1, 253), Predicate(_is_broker)]
+Host = Annotated[str, Len(1, 253), Predicate(_is_host)]

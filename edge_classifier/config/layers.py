@@ -87,7 +87,8 @@ def add_file(draft: Draft, path: Path, remedy: str) -> SettingProblem | None:
             content = file.read(_LARGEST_FILE + 1)
         if len(content) > _LARGEST_FILE:
             return SettingProblem(f"is larger than {_LARGEST_FILE} bytes", origin=str(path))
-        text = content.decode("utf-8")
+        # Windows' editors begin a file with a byte order mark.
+        text = content.decode("utf-8-sig")
         tree = tomllib.loads(text)
     except FileNotFoundError as error:
         raise MissingFileError(str(path), "there is no such file of settings", remedy) from error

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from edge_classifier.config.toml import Key
-from edge_classifier.core.camera_address import is_stream, mask
+from edge_classifier.core.camera_address import is_miswritten, is_stream, mask
 from edge_classifier.errors import ConfigurationError
 from edge_classifier.files import may_be_there
 
@@ -56,6 +56,8 @@ def presentable(key: Key, value: Any) -> Any:
     text = str(value) if isinstance(value, str | Path) else ""
     if key and key[-1] in SECRET_FILES and text and "/" not in text:
         return HIDDEN  # No path: somebody may have put the password itself there.
+    if key and key[-1] == "source" and is_miswritten(text):
+        return HIDDEN  # Meant as an address, with a password as likely as not.
     return mask(text) if is_stream(text) else value
 
 
@@ -76,7 +78,8 @@ def read_secret(
 
 def _first_line(path: Path) -> str:
     try:
-        with path.open(encoding="utf-8") as file:
+        # Windows' editors begin a file with a byte order mark, which no password does.
+        with path.open(encoding="utf-8-sig") as file:
             first = file.readline(_LONGEST + 2)
     except OSError as error:
         remedy = "It is to be a text file that the service's user can read."

@@ -15,12 +15,13 @@ from annotated_types import Interval, Len
 
 from edge_classifier.config.field_types import (
     STRICT,
-    Broker,
     CameraName,
     DeviceName,
     Effect,
     Fraction,
+    Host,
     Hours,
+    InputRange,
     Topic,
 )
 
@@ -50,12 +51,15 @@ class ModelSettings:
     __pydantic_config__: ClassVar = STRICT
 
     use: str = ""
-    """A name that `edge-classify models list` shows, or the path of a .tflite file. Empty: the
-    embedded model."""
+    """A name that `edge-classify models list` shows, or the path of a .tflite file, or of a zip
+    with one and its label file in it. Empty: the embedded model."""
     labels: Path | None = None
-    """A file of label names, one a line, instead of those in the model."""
+    """A file of label names, one a line or JSON, instead of those in the model."""
     crop: Literal["", "center", "squash", "letterbox"] = ""
     """How a picture becomes the model's shape. Empty: as the model says."""
+    input_range: InputRange = ""
+    """The numbers that black and white enter the network as: "0..255", "0..1" or "-1..1". Empty:
+    as the model says, or as `edge-classify models info` finds out."""
     delegate: str = "auto"
     """auto, cpu, edgetpu, or the path of a delegate's library."""
     threads: Annotated[int, Interval(ge=1, le=64)] = 1
@@ -92,7 +96,7 @@ class MqttSettings:
 
     enabled: bool = True
     """Publish over MQTT. Off: the daemon still classifies, for `--explain` and /metrics."""
-    host: Broker = "localhost"
+    host: Host = "localhost"
     """The broker's host name or address."""
     port: Annotated[int, Interval(ge=1, le=65535)] = 1883
     """The broker's port."""
@@ -324,7 +328,7 @@ class HttpSettings:
 
     enabled: bool = True
     """Serve /metrics and /healthz."""
-    host: Annotated[str, Len(1, 253)] = "127.0.0.1"
+    host: Host = "127.0.0.1"
     """Address to listen on. There is no log-in: anything but loopback is open to the network."""
     port: Annotated[int, Interval(ge=0, le=65535)] = 9464
     """Port to listen on. 0: any free one, which the log tells."""

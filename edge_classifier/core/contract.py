@@ -16,6 +16,8 @@ from edge_classifier.core.text import is_printable
 
 FORMAT_VERSION = 1
 _LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*")  # the shape of BCP 47
+_NUMBER = r"([-+]?[0-9]{1,7}(?:\.[0-9]{1,9})?)"
+_RANGE = re.compile(rf"{_NUMBER}\s*\.\.\s*{_NUMBER}")
 Choice = TypeVar("Choice", bound=StrEnum)
 _NO_NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
@@ -112,6 +114,12 @@ class Contract:
                 )
         return wrong
 
+    @property
+    def input_range(self) -> str:
+        """What black and white enter the network as, for people; the first channel's."""
+        low, high = ((end - self.mean[0]) / self.std[0] for end in (0.0, 255.0))
+        return f"{low:.4g} to {high:.4g}"
+
     def with_labels(
         self, labels: tuple[str, ...], names: Mapping[str, tuple[str, ...]] = _NO_NAMES
     ) -> "Contract":
@@ -129,6 +137,29 @@ class Contract:
         return json.dumps(data, ensure_ascii=False, indent=1)
 
 
+def normalization_of_range(low: float, high: float) -> tuple[Triple, Triple]:
+    """Mean and std with which black enters as ``low`` and white as ``high``.
+
+    Raises ValueError unless ``low`` is below ``high``.
+    """
+    if not -1e6 <= low < high <= 1e6:
+        raise ValueError("the first number must be below the second, both within 1000000")
+    std = 255.0 / (high - low)
+    # No -0.0, which would be printed.
+    mean = -low * std + 0.0
+    return (mean,) * 3, (std,) * 3
+
+
+def range_from_text(text: str) -> tuple[float, float]:
+    """``0..255`` as (0.0, 255.0). Raises ValueError for anything else."""
+    match = _RANGE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("is not a range such as 0..255, 0..1 or -1..1")
+    low, high = float(match[1]), float(match[2])
+    normalization_of_range(low, high)
+    return low, high
+
+
 class ContractFormatError(ValueError):
     """A contract's text is wrong; ``problems`` lists everything that is."""
 
@@ -144,7 +175,8 @@ def contract_from_json(text: str, labels: tuple[str, ...] = ()) -> Contract:
     key that is not understood may change what the network ought to see.
     """
     try:
-        data = json.loads(text)
+        # A byte order mark, which Windows' editors put in front.
+        data = json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:
         raise ContractFormatError([f"not JSON ({error})"]) from error
     if not isinstance(data, dict):
@@ -157,7 +189,7 @@ def contract_from_json(text: str, labels: tuple[str, ...] = ()) -> Contract:
 
 def contract_from_mapping(data: Mapping[str, Any], labels: tuple[str, ...] = ()) -> Contract:
     """A contract from parsed JSON or TOML keys, checked as in ``contract_from_json``."""
-    wrong = [f"{key} is not a known key" for key in data if key not in _READERS]
+    wrong = [f"{key} is not a known key" for key in data if key not in (*_READERS, _RANGE_KEY)]
     wrong += [f"{key} is missing" for key in ("width", "height") if key not in data]
     values: dict[str, Any] = {}
     for key, reader in _READERS.items():
@@ -166,6 +198,13 @@ def contract_from_mapping(data: Mapping[str, Any], labels: tuple[str, ...] = ())
                 values[key] = reader(data[key])
             except (TypeError, ValueError, OverflowError) as error:
                 wrong.append(f"{key} is {_short(data[key])}; {error}")
+    if _RANGE_KEY in data:
+        try:
+            if "mean" in data or "std" in data:
+                raise ValueError("mean and std say the same: give one of the two")
+            values["mean"], values["std"] = normalization_of_range(*_pair(data[_RANGE_KEY]))
+        except (TypeError, ValueError, OverflowError) as error:
+            wrong.append(f"{_RANGE_KEY} is {_short(data[_RANGE_KEY])}; {error}")
     # What could be read is checked beside what could not, so that all is said at once.
     contract = Contract(labels=labels, **{"width": 1, "height": 1, **values})
     if wrong := wrong + contract.problems():
@@ -197,6 +236,12 @@ def _triple(value: object) -> Triple:
     return first, second, third
 
 
+def _pair(value: object) -> tuple[float, float]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise TypeError("a list of two numbers is expected")
+    return _number(value[0]), _number(value[1])
+
+
 def _one_of(kind: type[Choice], value: object) -> Choice:
     allowed = ", ".join(kind)
     if not isinstance(value, str) or value not in list(kind):
@@ -213,6 +258,8 @@ def _names(value: object) -> Mapping[str, tuple[str, ...]]:
     return MappingProxyType({language: tuple(names) for language, names in value.items()})
 
 
+# What black and white enter as, in the place of mean and std.
+_RANGE_KEY = "input_range"
 _READERS: dict[str, Any] = {
     "width": _integer,
     "height": _integer,

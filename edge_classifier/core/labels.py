@@ -10,6 +10,8 @@ from edge_classifier.core.text import is_printable
 BACKGROUND = "background"
 UNKNOWN = "unknown"
 UNKNOWN_NAMES: Mapping[str, str] = MappingProxyType({"en": "unknown", "zh": "未知"})
+# With the background; the first of its thousand classes is the tench.
+_IMAGENET_OUTPUTS = 1001
 _BACKGROUND_NAMES: Mapping[str, str] = MappingProxyType({"en": "background", "zh": "背景"})
 
 
@@ -26,7 +28,9 @@ class FittedLabels:
 
 
 def parse_labels(text: str) -> tuple[str, ...]:
-    """Label names from a text file: one a line, an index before it dropped.
+    """Label names as a model with a contract holds them: one a line, an index before it dropped.
+
+    All other label files are read by ``core.label_files``.
 
     Coral's label files number their lines (``0  background``); plain ones do not. Numbers are
     dropped only when every line carries its own line number. What cannot be printed goes, because
@@ -43,11 +47,13 @@ def parse_labels(text: str) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def fit_labels(contract: Contract, outputs: int) -> FittedLabels:
+def fit_labels(contract: Contract, outputs: int, *, has_background: bool = False) -> FittedLabels:
     """The contract with exactly one label an output.
 
     TensorFlow's ImageNet models have 1001 outputs, the first being ``background``; label files
-    come with and without that line, so a difference of just that one is mended and said.
+    come with and without that line, so a difference of just that one is mended and said. With
+    other labels a line may be missing anywhere, and output 0 is the background only where
+    ``has_background`` says that it is known.
 
     Raises LabelCountError for any other difference.
     """
@@ -57,7 +63,8 @@ def fit_labels(contract: Contract, outputs: int) -> FittedLabels:
         return FittedLabels(contract.with_labels(numbered), "no label names: classes are numbered")
     if len(labels) == outputs:
         return FittedLabels(contract)
-    if len(labels) + 1 == outputs and labels[0].lower() != BACKGROUND:
+    is_known = has_background or (outputs == _IMAGENET_OUTPUTS and "tench" in labels[0].lower())
+    if len(labels) + 1 == outputs and is_known and labels[0].lower() != BACKGROUND:
         return FittedLabels(_with_background(contract), "output 0 is taken as background")
     if len(labels) == outputs + 1 and labels[0].lower() == BACKGROUND:
         return FittedLabels(_without_first(contract), "the label background has no output: dropped")

@@ -73,6 +73,24 @@ def pixel_table(mean: Triple, std: Triple, spec: TensorSpec) -> Array:
     return quantize((pixels - np.array(mean)) / np.array(std), spec)
 
 
+def raw_pixels(spec: TensorSpec) -> tuple[Triple, Triple]:
+    """Mean and std that store a pixel p as p in uint8, and as p - 128 in int8."""
+    lowest = int(np.iinfo(spec.dtype).min)
+    mean = float(spec.quantization.zero_point - lowest)
+    return (mean,) * 3, (1 / spec.quantization.scale,) * 3
+
+
+def distance_from_raw(table: Array) -> int:
+    """How many steps the stored values of ``table`` (256, 3) are from raw pixels at most."""
+    pixels = np.arange(256)[:, None] + int(np.iinfo(table.dtype).min)
+    return int(np.abs(table.astype(np.int64) - pixels).max())
+
+
+def distinct_inputs(table: Array) -> int:
+    """How many of the 256 pixel values are still told apart, in the channel with the fewest."""
+    return min(len(np.unique(channel)) for channel in table.T)
+
+
 def pixel_route(table: Array) -> PixelRoute:
     """The cheapest way that gives the values of ``table`` (256, 3) to within one step.
 

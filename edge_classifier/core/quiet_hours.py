@@ -9,16 +9,16 @@ DAY_MIN = 24 * 60
 def quiet_minutes(hours: str) -> tuple[int, int]:
     """First and last minute of the day of ``22:00-06:00``; the last may be before the first.
 
-    Raises ValueError for anything that is not two times of day.
+    A span may end at ``24:00``. Raises ValueError for anything that is not two times of day.
     """
     minutes = []
     for time in hours.split("-"):
         hour, colon, minute = time.strip().partition(":")
         digits = hour.isdigit() and minute.isdigit() and time.isascii()
-        if not colon or not digits or int(hour) > 23 or int(minute) > 59:
+        if not colon or not digits or int(minute) > 59:
             break
         minutes.append(60 * int(hour) + int(minute))
-    if len(minutes) != 2 or hours.count("-") != 1:
+    if len(minutes) != 2 or hours.count("-") != 1 or minutes[0] >= DAY_MIN or minutes[1] > DAY_MIN:
         raise ValueError(f"{hours!r} is not a span such as 22:00-06:00")
     return minutes[0], minutes[1]
 

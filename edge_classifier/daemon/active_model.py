@@ -12,7 +12,7 @@ import numpy as np
 
 from edge_classifier.classifier import AnswerOptions, Classifier
 from edge_classifier.config.settings import ModelSettings
-from edge_classifier.core.contract import Crop
+from edge_classifier.core.contract import Crop, range_from_text
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.labels import UNKNOWN, display_names, unknown_name
 from edge_classifier.core.text import is_printable
@@ -58,7 +58,9 @@ def load_active_model(settings: ModelSettings) -> ActiveModel:
     May run beside a model in use, in another thread. Raises the errors of ``load_model``.
     """
     crop = Crop(settings.crop) if settings.crop else None
-    choice = ModelChoice(settings.use, settings.delegate, ContractOverrides(settings.labels, crop))
+    input_range = range_from_text(settings.input_range) if settings.input_range else None
+    overrides = ContractOverrides(settings.labels, crop, input_range)
+    choice = ModelChoice(settings.use, settings.delegate, overrides)
     loaded = load_model(choice, threads=settings.threads)
     classifier = loaded.classifier(AnswerOptions())
     _, height, width, _ = loaded.engine.input.shape

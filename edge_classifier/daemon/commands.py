@@ -11,6 +11,7 @@ from functools import partial
 from math import isfinite
 from typing import Any
 
+from edge_classifier.core.text import one_line
 from edge_classifier.daemon.active_configuration import ActiveConfiguration, Done
 from edge_classifier.daemon.camera_pipeline import DaemonOutputs
 from edge_classifier.daemon.cameras import Cameras
@@ -33,6 +34,8 @@ COMMANDS: Mapping[str, frozenset[str]] = {
     # Forget one of CLEARABLE.
     "clear": frozenset({"camera", "what"}),
 }
+# Bytes of a request that is read, and characters of a command that is answered.
+_MOST_BYTES, _LONGEST_COMMAND = 65_536, 64
 CLEARABLE = ("label", "overrides", "outbox", "store")
 
 
@@ -40,7 +43,8 @@ class RequestError(ValueError):
     """A request that is not valid; its text goes back to whoever asked."""
 
     def __init__(self, problem: str, transaction: object = None) -> None:
-        super().__init__(problem)
+        # It may quote what was asked, and goes into the log and back.
+        super().__init__(one_line(problem))
         self.transaction = transaction
 
 
@@ -101,6 +105,8 @@ def _json_object(payload: bytes) -> dict[str, Any]:
             raise ValueError(text)
         return number
 
+    if len(payload) > _MOST_BYTES:
+        raise RequestError(f"the payload is longer than {_MOST_BYTES} bytes")
     if not payload.strip():
         return {}
     try:
@@ -184,6 +190,9 @@ class CommandHandler:
             self._handlers[command](request, partial(self._respond, request))
         except RequestError as error:
             _log.warning("request %s refused: %s", command, error)
+            # The answer's topic has the command in it, and topics have a bound.
+            if len(command) > _LONGEST_COMMAND:
+                return
             self._publisher.put_response(command, response_to(error, {}))
         except Exception:  # noqa: BLE001 (whoever may publish must not be able to end the daemon)
             _log.exception("request %s failed", command)

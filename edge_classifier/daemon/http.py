@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.registry import Collector
 
 from edge_classifier.config.settings import HttpSettings
+from edge_classifier.core.network_address import bare_host, host_and_port
 from edge_classifier.daemon.meters import DaemonMetric
 from edge_classifier.daemon.status import HealthReport
 from edge_classifier.errors import UnavailableError
@@ -77,7 +78,7 @@ class HttpServer:
 
     def start(self) -> None:
         """Listen. Raises UnavailableError when the address is not available."""
-        where = f"{self._http.host}:{self._http.port}"
+        where = host_and_port(self._http.host, self._http.port)
         try:
             self._server = _Server(self._http, self._pages, self._timeout_s)
         except OSError as error:
@@ -85,7 +86,8 @@ class HttpServer:
             raise UnavailableError(where, f"cannot be listened on: {error}", remedy) from error
         threading.Thread(target=self._server.serve_forever, name="http", daemon=True).start()
         _log.info(
-            "metrics and health: http://%s:%d/metrics and /healthz", self._http.host, self.port
+            "metrics and health: http://%s/metrics and /healthz",
+            host_and_port(self._http.host, self.port),
         )
 
     def stop(self) -> None:
@@ -124,12 +126,13 @@ class _Server(ThreadingMixIn, TCPServer):
     daemon_threads = True
 
     def __init__(self, http: HttpSettings, pages: _Pages, timeout_s: float) -> None:
-        addresses = socket.getaddrinfo(http.host, http.port, type=socket.SOCK_STREAM)
+        host = bare_host(http.host)
+        addresses = socket.getaddrinfo(host, http.port, type=socket.SOCK_STREAM)
         self.address_family = addresses[0][0]
         self.pages = pages
         self.timeout_s = timeout_s
         self._free = threading.BoundedSemaphore(_MAX_CLIENTS)
-        super().__init__((http.host, http.port), _Handler)
+        super().__init__((host, http.port), _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if not self._free.acquire(blocking=False):

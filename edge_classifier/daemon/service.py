@@ -36,6 +36,7 @@ from edge_classifier.daemon.systemd import Notifier, Watchdog, watchdog_interval
 from edge_classifier.errors import EdgeClassifierError, ExitCode, OutputError
 from edge_classifier.mqtt.connection import broker_password
 from edge_classifier.mqtt.publisher import Publisher
+from edge_classifier.vision.jpeg import smaller_jpeg
 
 if TYPE_CHECKING:
     # Loaded only where it is to serve: it costs 3 MB.
@@ -75,6 +76,7 @@ class Service:
             password=partial(broker_password, settings.mqtt.password_file),
             on_request=self._receive_request,
             on_published=meters.count_published,
+            shrink_jpeg=smaller_jpeg,
         )
         self._store = CaptureStore(settings.store, folder / "pictures")
         outputs = DaemonOutputs(self._publisher, self._store, meters, explain)

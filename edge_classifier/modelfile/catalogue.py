@@ -137,7 +137,7 @@ def load_catalogue(file: Path | None = None) -> Catalogue:
     override = os.environ.get(CATALOGUE_VARIABLE)
     file = file or (Path(override) if override else embedded_folder() / "catalogue.toml")
     try:
-        data = tomllib.loads(file.read_text("utf-8"))
+        data = tomllib.loads(file.read_text("utf-8-sig"))
         entries = tuple(_entry_of(item) for item in data["model"])
         return Catalogue(data["default"], entries, embedded_folder(), pulled_folder())
     except FileNotFoundError as error:

@@ -6,37 +6,40 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edge_classifier.core.contract import (
     Contract,
     ContractFormatError,
     Crop,
     Output,
-    Triple,
     contract_from_json,
     contract_from_mapping,
+    normalization_of_range,
 )
+from edge_classifier.core.label_files import LabelFile
 from edge_classifier.core.labels import LabelCountError, fit_labels, parse_labels
-from edge_classifier.core.quantization import TensorSpec
-from edge_classifier.errors import ContractError, MissingFileError
-from edge_classifier.modelfile.bundle import (
-    CARD_FILE,
-    CONTRACT_FILE,
-    LABELS_FILE,
-    MEMBER_LIMIT_BYTES,
-    read_bundle,
+from edge_classifier.core.quantization import TensorSpec, distinct_inputs, pixel_table
+from edge_classifier.errors import ContractError
+from edge_classifier.modelfile.bundle import CARD_FILE, CONTRACT_FILE, LABELS_FILE, read_bundle
+from edge_classifier.modelfile.flatbuffer import FlatbufferError
+from edge_classifier.modelfile.label_sources import (
+    IN_MODEL,
+    label_file_beside,
+    label_file_of,
+    labels_in_model,
+    read_labels,
+    remarks,
 )
-from edge_classifier.modelfile.tflite_metadata import (
-    FlatbufferError,
-    TfliteMetadata,
-    read_tflite_metadata,
+from edge_classifier.modelfile.normalization import (
+    HOW_TO_CHANGE,
+    Normalization,
+    assumed_normalization,
+    stated_normalization,
 )
+from edge_classifier.modelfile.tflite_metadata import TfliteMetadata, read_tflite_metadata
 
-IMAGENET_MEAN: Triple = (123.675, 116.28, 103.53)
-# torchvision's (0.485, 0.456, 0.406) and (0.229, 0.224, 0.225), times 255.
-IMAGENET_STD: Triple = (58.395, 57.12, 57.375)
 PROBABILITY_OPERATORS = ("SOFTMAX", "LOGISTIC")
+# Below half of a byte's 256 values, a picture is lost.
+_FEWEST_INPUTS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class ContractOverrides:
 
     labels: Path | None = None
     crop: Crop | None = None
+    # What black and white enter the network as.
+    input_range: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,13 @@ class ModelFacts:
     output: TensorSpec
     last_operator: str
     catalogue_contract: Mapping[str, Any]
+    # The file that the user has named, beside which others lie; None: ``path``.
+    named: Path | None = None
+
+    @property
+    def beside(self) -> Path:
+        """What side-cars and label files are named after."""
+        return self.named or self.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +81,15 @@ class Resolved:
     notes: tuple[str, ...] = ()
     # The model card inside the file, Markdown.
     card: str = ""
+    # Why pictures enter as they do, where the model alone does not say it.
+    reason: str = ""
 
 
 def resolve(facts: ModelFacts, overrides: ContractOverrides = ContractOverrides()) -> Resolved:
     """The contract of a model file.
 
-    Preprocessing comes from the file's own contract, else its TFLite metadata, else a side-car
-    ``NAME.contract.json``, else the catalogue, else assumptions. Raises ContractError when parts
+    Preprocessing comes from a side-car ``NAME.contract.json``, else the file's own contract, else
+    its TFLite metadata, else the catalogue, else assumptions. Raises ContractError when parts
     contradict one another, MissingFileError for a label file that is not there, and ModelError
     when the file is damaged.
     """
@@ -86,30 +100,70 @@ def resolve(facts: ModelFacts, overrides: ContractOverrides = ContractOverrides(
         # The runtime has loaded the file: if anything is damaged, it is the description only.
         with suppress(FlatbufferError):
             metadata = read_tflite_metadata(facts.path)
-    contract, source = _preprocessing(facts, bundle, metadata, notes)
-    labels, labels_from = _labels(facts, bundle, metadata, overrides.labels)
+    found, labels_from = _labels(facts, bundle, metadata, overrides.labels)
+    contract, source, reason = _preprocessing(facts, bundle, metadata, notes)
     if overrides.labels or not contract.names:
-        contract = contract.with_labels(labels)
-    contract = replace(contract, labels=labels)
+        contract = contract.with_labels(found.labels)
+    contract = replace(contract, labels=found.labels)
     if overrides.crop:
         contract = replace(contract, crop=overrides.crop)
-    try:
-        fitted = fit_labels(contract, facts.output.shape[0])
-    except LabelCountError as error:
-        raise ContractError(
-            str(facts.path), f"{error} ({labels_from})", "Name the right file with --labels."
-        ) from error
+    if overrides.input_range:
+        mean, std = normalization_of_range(*overrides.input_range)
+        contract, reason = replace(contract, mean=mean, std=std), "the input range is asked for"
+    contract = _fitted(facts, contract, found, labels_from, notes)
     _, height, width, _ = facts.input.shape
     if (contract.height, contract.width) != (height, width):
         raise ContractError(
-            str(facts.path),
+            str(facts.beside),
             f"its contract ({source}) says {contract.width} x {contract.height} pixels, "
             f"its input is {width} x {height}",
         )
+    notes += _lost_inputs(facts, contract)
+    card = bundle.get(CARD_FILE, b"").decode("utf-8", "replace")
+    return Resolved(contract, source, labels_from, tuple(notes), card, reason)
+
+
+def _fitted(
+    facts: ModelFacts, contract: Contract, found: LabelFile, labels_from: str, notes: list[str]
+) -> Contract:
+    """The contract with one label an output. Raises ContractError."""
+    outputs = facts.output.shape[0]
+    try:
+        fitted = fit_labels(contract, outputs, has_background=found.background_is_implied)
+    except LabelCountError as error:
+        where = "; ".join([labels_from, *found.doubts])
+        remedy = "Name the right file with --labels (setting model.labels)."
+        if len(found.labels) + 1 == outputs:
+            remedy = (
+                "One label is missing, and nothing says which: put it in its place, or a line "
+                f"`background` first if output 0 is that. {remedy}"
+            )
+        raise ContractError(str(facts.beside), f"{error} ({where})", remedy) from error
     if fitted.note:
         notes.append(fitted.note)
-    card = bundle.get(CARD_FILE, b"").decode("utf-8", "replace")
-    return Resolved(fitted.contract, source, labels_from, tuple(notes), card)
+    elif found.first == 1:
+        notes.append(f"{labels_from}: its numbers begin at 1, so 1 is output 0")
+    notes += [f"{labels_from}: {doubt}" for doubt in found.doubts]
+    # Those of ImageNet inside known models, with two kinds of cranes, need no word each time.
+    if not labels_from.endswith(IN_MODEL):
+        notes += [f"{labels_from}: {remark}" for remark in remarks(found.labels)]
+    return fitted.contract
+
+
+def _lost_inputs(facts: ModelFacts, contract: Contract) -> list[str]:
+    """A word on mean and std that turn most pixel values into the same input."""
+    if not facts.input.quantization:
+        return []
+    kept = distinct_inputs(pixel_table(contract.mean, contract.std, facts.input))
+    if kept >= _FEWEST_INPUTS:
+        return []
+    quantization = facts.input.quantization
+    note = (
+        f"mean {contract.mean[0]:g} and std {contract.std[0]:g} do not fit the input's scale "
+        f"{quantization.scale:.4g} and zero point {quantization.zero_point}: of 256 pixel values "
+        f"{kept} are told apart, and the picture is lost. {HOW_TO_CHANGE.format(facts.beside.stem)}"
+    )
+    return [note]
 
 
 def _preprocessing(
@@ -117,38 +171,50 @@ def _preprocessing(
     bundle: Mapping[str, bytes],
     metadata: TfliteMetadata | None,
     notes: list[str],
-) -> tuple[Contract, str]:
-    side_car = facts.path.with_suffix(".contract.json")
-    if CONTRACT_FILE in bundle:
-        text = bundle[CONTRACT_FILE].decode("utf-8", "replace")
-        labels = parse_labels(bundle.get(LABELS_FILE, b"").decode("utf-8", "replace"))
-        return _parsed(f"{facts.path} ({CONTRACT_FILE})", lambda: contract_from_json(text, labels))
-    if metadata and metadata.mean and metadata.std:
-        stated = replace(_geometry(facts, notes), mean=metadata.mean, std=metadata.std)
-        return replace(stated, output=_output(facts, notes)), "TFLite metadata in the model"
+) -> tuple[Contract, str, str]:
+    """The contract, where it comes from, and why its mean and std are what they are."""
+    side_car = _side_car(facts)
     if side_car.is_file():
-        text = side_car.read_text("utf-8", "replace")
-        names_at = _side_car_labels(facts.path)
-        labels = parse_labels(names_at.read_text("utf-8", "replace")) if names_at else ()
-        return _parsed(str(side_car), lambda: contract_from_json(text, labels))
+        text = side_car.read_text("utf-8-sig", "replace")
+        labels = _labels(facts, bundle, metadata, None)[0].labels
+        return *_parsed(str(side_car), lambda: contract_from_json(text, labels)), ""
+    if CONTRACT_FILE in bundle:
+        text = bundle[CONTRACT_FILE].decode("utf-8-sig", "replace")
+        labels = parse_labels(bundle.get(LABELS_FILE, b"").decode("utf-8", "replace"))
+        source = f"{facts.path} ({CONTRACT_FILE})"
+        return *_parsed(source, lambda: contract_from_json(text, labels)), ""
+    if metadata and metadata.mean and metadata.std:
+        found = stated_normalization(facts.path, facts.input, metadata.mean, metadata.std)
+        notes += found.notes
+        geometry = _geometry(facts, found, notes)
+        stated = replace(geometry, output=_output(facts, notes))
+        return stated, "TFLite metadata in the model", found.why
     if facts.catalogue_contract:
         given = {"output": str(_output(facts, notes)), **facts.catalogue_contract}
-        return _parsed("catalogue", lambda: contract_from_mapping(given))
-    contract, why = _assume(facts)
+        return *_parsed("catalogue", lambda: contract_from_mapping(given)), ""
+    found = assumed_normalization(facts.path, facts.input)
+    contract = _assumed(facts, found)
     notes.append(
-        f"{facts.path.name} does not say how pictures enter it: assuming {why}, "
-        f"{contract.crop} crop of {contract.crop_fraction:g}, {contract.colour_order.upper()}"
+        f"{facts.beside.name} does not say how pictures enter it: assuming {found.what} "
+        f"({found.why}), {contract.crop} crop of {contract.crop_fraction:g}, "
+        f"{contract.colour_order.upper()}"
     )
-    return replace(contract, output=_output(facts, notes)), "assumed"
+    notes += found.notes
+    return replace(contract, output=_output(facts, notes)), "assumed", found.why
 
 
-def _geometry(facts: ModelFacts, notes: list[str]) -> Contract:
-    """Size and crop for a model whose metadata states the rest: there are no keys for them."""
+def _side_car(facts: ModelFacts) -> Path:
+    return facts.beside.with_suffix(".contract.json")
+
+
+def _geometry(facts: ModelFacts, found: Normalization, notes: list[str]) -> Contract:
+    """The rest of a contract for a model whose metadata states mean and std only."""
     if facts.catalogue_contract:
-        return _parsed("catalogue", lambda: contract_from_mapping(facts.catalogue_contract))[0]
-    contract, _ = _assume(facts)
+        contract, _ = _parsed("catalogue", lambda: contract_from_mapping(facts.catalogue_contract))
+        return replace(contract, mean=found.mean, std=found.std)
+    contract = _assumed(facts, found)
     notes.append(
-        f"{facts.path.name} does not say how pictures are cropped: "
+        f"{facts.beside.name} does not say how pictures are cropped: "
         f"assuming the {contract.crop} times {contract.crop_fraction:g}"
     )
     return contract
@@ -161,29 +227,9 @@ def _parsed(source: str, parse: Callable[[], Contract]) -> tuple[Contract, str]:
         raise ContractError(source, f"is not a valid contract: {error}") from error
 
 
-def _assume(facts: ModelFacts) -> tuple[Contract, str]:
-    """A guess at mean and std from the real numbers that the input can hold."""
-    mean, std, why = _normalization(facts.input)
+def _assumed(facts: ModelFacts, found: Normalization) -> Contract:
     _, height, width, _ = facts.input.shape
-    return Contract(width, height, mean=mean, std=std), why
-
-
-def _normalization(spec: TensorSpec) -> tuple[Triple, Triple, str]:
-    minus_one_to_one = (127.5,) * 3, (127.5,) * 3, "inputs from -1 to 1"
-    if not spec.quantization:
-        return minus_one_to_one
-    scale, zero_point = spec.quantization.scale, spec.quantization.zero_point
-    limits = np.iinfo(spec.dtype)
-    low, high = (scale * (limit - zero_point) for limit in (limits.min, limits.max))
-    if low < -0.1 and high <= 1.9:
-        if scale == 1 / 128:
-            return (128.0,) * 3, (128.0,) * 3, "raw pixels (input scale 1/128)"
-        return minus_one_to_one
-    if low < -0.1:
-        return IMAGENET_MEAN, IMAGENET_STD, "ImageNet mean and deviation"
-    if high <= 1.9:
-        return (0.0,) * 3, (255.0,) * 3, "inputs from 0 to 1"
-    return (0.0,) * 3, (1.0,) * 3, "inputs from 0 to 255"
+    return Contract(width, height, mean=found.mean, std=found.std)
 
 
 def _output(facts: ModelFacts, notes: list[str]) -> Output:
@@ -205,38 +251,16 @@ def _labels(
     bundle: Mapping[str, bytes],
     metadata: TfliteMetadata | None,
     override: Path | None,
-) -> tuple[tuple[str, ...], str]:
+) -> tuple[LabelFile, str]:
+    """The labels and where they are; without any where there are none."""
     if override:
-        return _label_file(override), str(override)
-    named = [name for name, _ in metadata.label_files] if metadata else []
-    texts = [name for name in bundle if name.endswith(".txt")]
-    for member in [LABELS_FILE, *named, *(texts if len(texts) == 1 else [])]:
-        if member in bundle:
-            text = bundle[member].decode("utf-8", "replace")
-            return parse_labels(text), f"{member} in the model"
-    if side_car := _side_car_labels(facts.path):
-        return _label_file(side_car), str(side_car)
-    return (), "none"
-
-
-def _side_car_labels(model: Path) -> Path | None:
-    names = (
-        f"{model.stem}.labels.txt",
-        f"{model.stem}_labels.txt",
-        f"{model.stem}.txt",
-        LABELS_FILE,
-    )
-    return next((model.with_name(n) for n in names if model.with_name(n).is_file()), None)
-
-
-def _label_file(path: Path) -> tuple[str, ...]:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MEMBER_LIMIT_BYTES + 1)
-        if len(data) > MEMBER_LIMIT_BYTES:
-            raise ContractError(str(path), "is too large to be labels")
-        return parse_labels(data.decode("utf-8"))
-    except FileNotFoundError as error:
-        raise MissingFileError(str(path), "no such label file") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ContractError(str(path), f"cannot be read as labels ({error})") from error
+        return read_labels(override), str(override)
+    own = label_file_of(facts.beside) if _side_car(facts).is_file() else None
+    if own is None and CONTRACT_FILE in bundle and LABELS_FILE in bundle:
+        labels = parse_labels(bundle[LABELS_FILE].decode("utf-8", "replace"))
+        return LabelFile(labels), f"{LABELS_FILE}{IN_MODEL}"
+    if own is None and (inside := labels_in_model(facts.path, bundle, metadata)):
+        return inside
+    if found := own or label_file_beside(facts.beside):
+        return read_labels(found), str(found)
+    return LabelFile(()), "none"

@@ -24,13 +24,17 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from edge_classifier.config.secrets import read_secret
 from edge_classifier.config.settings import TlsSettings
+from edge_classifier.core.network_address import bare_host, host_and_port
 from edge_classifier.errors import EdgeClassifierError
+from edge_classifier.mqtt.broker_limits import NOTHING_STATED, StatedLimits
 from edge_classifier.mqtt.topics import OFFLINE
 
 # Messages of ours that may be unacknowledged; what mosquitto takes by default.
 _WINDOW = 20
 # Seconds for the TCP connection, and again for the TLS handshake.
 _CONNECT_LIMIT_S = 10.0
+# Reason codes of MQTT 5 (2.4).
+_PACKET_TOO_LARGE, _RETAIN_NOT_SUPPORTED, _QOS_NOT_SUPPORTED = 0x95, 0x9A, 0x9B
 
 
 class BrokerSettings(Protocol):
@@ -70,6 +74,9 @@ class ConnectionOptions:
     password: Callable[[], str | None]
     # Where the broker says ``offline`` for us when the connection breaks; empty: nowhere.
     will_topic: str = ""
+    # Some brokers accept nobody whose will is retained, or has a higher quality of service.
+    will_retain: bool = True
+    will_qos: int = 1
     # How long the broker keeps the session, and what it could not deliver, while we are away (with
     # MQTT 3.1.1 the broker decides). None: a clean session, of which it keeps nothing.
     session_expiry_s: int | None = None
@@ -93,6 +100,8 @@ class Connected:
     window: int
     # Whether it still had our session.
     session_present: bool = False
+    # What it says of itself (MQTT 5).
+    limits: StatedLimits = NOTHING_STATED
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +111,8 @@ class Acknowledged:
     connection: int
     mid: int
     problem: str
+    # Whether it was refused for its size.
+    too_large: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +129,8 @@ class ConnectionLost:
 
     connection: int
     problem: str
+    # What the broker's refusal says of it (MQTT 5).
+    limits: StatedLimits = NOTHING_STATED
 
 
 ConnectionEvent = Connected | Acknowledged | SubscriptionRefused | ConnectionLost
@@ -169,9 +182,11 @@ class BrokerConnection:
         self._client.connect_timeout = _CONNECT_LIMIT_S
         self._client.max_inflight_messages_set(_WINDOW)
         if options.will_topic:
-            self._client.will_set(options.will_topic, OFFLINE, qos=1, retain=True)
-        where = f"{broker.host}:{broker.port}"
-        self._callbacks = _Callbacks(number, where, options, on_event, on_message)
+            self._client.will_set(
+                options.will_topic, OFFLINE, qos=options.will_qos, retain=options.will_retain
+            )
+        where = host_and_port(broker.host, broker.port)
+        self._callbacks = _Callbacks(number, where, five, options, on_event, on_message)
         self._callbacks.listen_to(self._client)
         self._connecting_thread = threading.Thread(
             target=self._connect, name="mqtt-connect", daemon=True
@@ -227,14 +242,16 @@ class BrokerConnection:
                 client.username_pw_set(broker.username, self._options.password())
             if broker.tls.enabled:
                 client.tls_set_context(_tls_context(broker.tls))
-            client.connect(broker.host, broker.port, broker.keepalive_s, **self._mqtt_5_options())
+            host = bare_host(broker.host)
+            client.connect(host, broker.port, broker.keepalive_s, **self._mqtt_5_options())
             if self._callbacks.is_over.is_set():
                 self.abort()
             # Even then: this thread of paho's closes the socket, and tells.
             client.loop_start()
         except (OSError, ValueError, RuntimeError, EdgeClassifierError) as error:
             # RuntimeError: the system gives no thread.
-            self._callbacks.tell_lost(_explained(error, f"{broker.host}:{broker.port}"))
+            where = host_and_port(broker.host, broker.port)
+            self._callbacks.tell_lost(_explained(error, where))
 
     def _mqtt_5_options(self) -> dict[str, Any]:
         if self._broker.protocol != "5":
@@ -259,12 +276,14 @@ class _Callbacks:
         self,
         number: int,
         where: str,
+        is_five: bool,
         options: ConnectionOptions,
         on_event: Callable[[ConnectionEvent], None],
         on_message: Callable[[ReceivedMessage], None],
     ) -> None:
         self._number = number
         self._where = where
+        self._is_five = is_five
         self._options = options
         self._tell = on_event
         self._receive = on_message
@@ -289,21 +308,30 @@ class _Callbacks:
         client.on_message = self._on_message
         client.on_log = self._on_log
 
-    def tell_lost(self, problem: str) -> None:
+    def tell_lost(self, problem: str, limits: StatedLimits = NOTHING_STATED) -> None:
         """The connection has ended, or never began."""
         self.is_over.set()
         self.is_closed.set()
-        self._tell(ConnectionLost(self._number, problem))
+        self._tell(ConnectionLost(self._number, problem, limits))
 
     def _on_connect(
         self, _client: Any, _data: Any, flags: paho.ConnectFlags, reason: ReasonCode, found: Any
     ) -> None:
         if reason.is_failure:
-            self.tell_lost(f"{self._where}: the broker refuses: {reason}")
+            limits = StatedLimits(
+                qos=0 if reason.value == _QOS_NOT_SUPPORTED else 1,
+                retain=reason.value != _RETAIN_NOT_SUPPORTED,
+            )
+            self.tell_lost(f"{self._where}: the broker refuses: {reason}", limits)
             return
         self._loop = threading.current_thread()
         window = min(_WINDOW, getattr(found, "ReceiveMaximum", _WINDOW))
-        self._tell(Connected(self._number, window, flags.session_present))
+        limits = StatedLimits(
+            getattr(found, "MaximumPacketSize", None),
+            min(1, getattr(found, "MaximumQoS", 1)),
+            bool(getattr(found, "RetainAvailable", 1)),
+        )
+        self._tell(Connected(self._number, window, flags.session_present, limits))
 
     def _on_disconnect(
         self, _client: Any, _data: Any, _flags: Any, reason: ReasonCode, _found: Any
@@ -311,13 +339,17 @@ class _Callbacks:
         why = self._error or f"the connection ended ({reason})"
         if self._loop is None:
             why = f"closed before the broker answered ({why}); does the port speak TLS, or not?"
+            if self._options.will_topic and not self._is_five:
+                why += ' A broker that retains nothing does so, too: mqtt.protocol = "5" helps'
         self.tell_lost(f"{self._where}: {why}")
 
     def _on_publish(
         self, _client: Any, _data: Any, mid: int, reason: ReasonCode, _found: Any
     ) -> None:
         # MQTT 5 acknowledges what it throws away, too, and says so here only.
-        self._tell(Acknowledged(self._number, mid, str(reason) if reason.is_failure else ""))
+        problem = str(reason) if reason.is_failure else ""
+        too_large = reason.value == _PACKET_TOO_LARGE
+        self._tell(Acknowledged(self._number, mid, problem, too_large))
 
     def _on_subscribe(
         self, _client: Any, _data: Any, _mid: int, reasons: list[ReasonCode], _found: Any

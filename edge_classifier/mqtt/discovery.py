@@ -29,7 +29,7 @@ class DiscoveredDevice:
     # Name to title.
     cameras: Mapping[str, str]
     model: str
-    # The displayed names of all labels, ``unknown`` among them.
+    # The displayed names of all labels, ``unknown`` among them; empty: not to be listed.
     options: Sequence[str]
     # Seconds between two messages with statistics.
     stats_s: float
@@ -172,7 +172,7 @@ def _camera_component(device: DiscoveredDevice, camera: str, name: str) -> Compo
         both = topics.availability, topics.camera_availability(camera)
         component["avty"] = [{"topic": topic} for topic in both]
     options = list(dict.fromkeys(device.options))
-    if name == "label" and len(options) <= _MAX_OPTIONS:
+    if name == "label" and 0 < len(options) <= _MAX_OPTIONS:
         component |= {"device_class": "enum", "options": options}
     return component
 

@@ -1,15 +1,19 @@
 """The newest message of each topic that is not an event's, until the broker has it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
+# The best payload of at most so many bytes; None where there is none.
+Smaller = Callable[[int], bytes | None]
+
 
 class MessageKind(IntEnum):
-    """In the order in which they go out on a new connection."""
+    """In the order in which they go out on a new connection; events go behind CAMERA."""
 
     NODE = 0
-    DISCOVERY = 1
-    CAMERA = 2
+    CAMERA = 1
+    DISCOVERY = 2
     INFO = 3
     STATE = 4
     SNAPSHOT = 5
@@ -23,6 +27,8 @@ class TopicMessage:
     topic: str
     kind: MessageKind
     payload: bytes
+    # For a broker that does not take it as it is.
+    smaller: Smaller | None = None
     due: bool = True
     in_flight: bool = False
 
@@ -47,10 +53,12 @@ class LatestMessages:
     def __init__(self) -> None:
         self._messages: dict[str, TopicMessage] = {}
 
-    def put(self, kind: MessageKind, topic: str, payload: bytes) -> None:
-        """``payload`` is what ``topic`` shall say from now on."""
+    def put(
+        self, kind: MessageKind, topic: str, payload: bytes, smaller: Smaller | None = None
+    ) -> None:
+        """``payload`` is what ``topic`` shall say from now on, or what ``smaller`` makes of it."""
         message = self._messages.setdefault(topic, TopicMessage(topic, kind, payload))
-        message.payload, message.due = payload, True
+        message.payload, message.smaller, message.due = payload, smaller, True
 
     def due(self) -> list[TopicMessage]:
         """What is to go out, in order."""
@@ -69,6 +77,18 @@ class LatestMessages:
         # The broker keeps nothing of this topic any more, so there is nothing to repeat.
         if accepted and not message.payload and not message.due:
             del self._messages[topic]
+
+    def set_aside(self, topic: str) -> None:
+        """The broker does not take it: wait for another one, or until all is renewed."""
+        self._messages[topic].due = False
+
+    def try_again(self, topic: str) -> None:
+        """The broker did not take it as it was."""
+        self._messages[topic].due = True
+
+    def is_under_way(self, kind: MessageKind) -> bool:
+        """Whether a message of this kind was sent and not acknowledged yet."""
+        return any(one.in_flight for one in self._messages.values() if one.kind == kind)
 
     def renew(self) -> None:
         """All that is retained goes out again."""

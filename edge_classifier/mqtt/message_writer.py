@@ -3,7 +3,9 @@
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 from edge_classifier.config.settings import MqttSettings
 from edge_classifier.core.events import CameraState, LabelChange
@@ -16,7 +18,7 @@ from edge_classifier.mqtt.codec.camera_payloads import (
     restored_state,
     state_payload,
 )
-from edge_classifier.mqtt.codec.device_payloads import availability_payload
+from edge_classifier.mqtt.codec.device_payloads import availability_payload, info_within
 from edge_classifier.mqtt.codec.json_fields import decoded_or_empty, encoded
 from edge_classifier.mqtt.discovery import DiscoveredDevice, discovery_payload
 from edge_classifier.mqtt.latest_messages import LatestMessages, MessageKind
@@ -28,6 +30,11 @@ _log = logging.getLogger(__name__)
 
 # What the keys of remembered states begin with; the camera's name follows.
 _STATE = "state."
+
+
+# The best JPEG of the same picture, and with the same comment, of at most so many bytes. Raises
+# ValueError where there is none.
+ShrinkJpeg = Callable[[bytes, int], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,8 @@ class MessageWriter:
         cameras: Mapping[str, str],
         mqtt: MqttSettings,
         boot: str,
+        *,
+        shrink_jpeg: ShrinkJpeg | None = None,
     ) -> None:
         self._outbox = outbox
         self._latest = latest
@@ -58,6 +67,10 @@ class MessageWriter:
         self._cameras = cameras
         self._mqtt = mqtt
         self._boot = boot
+        self._shrink_jpeg = shrink_jpeg
+        self._info: Mapping[str, Any] = {}
+        # What the broker does not get, as it does not take it.
+        self._broker_note = ""
         self._states: dict[str, CameraState] = {}
         self._problems: dict[str, str] = {}
         self._removed: list[str] = []
@@ -110,15 +123,26 @@ class MessageWriter:
         """The frame behind a camera's last event, or one that was asked for."""
         content = jpeg()
         if content is not None:
-            self._latest.put(MessageKind.SNAPSHOT, self._topics.snapshot(camera), content)
+            topic, smaller = self._topics.snapshot(camera), partial(self._smaller_jpeg, content)
+            self._latest.put(MessageKind.SNAPSHOT, topic, content, smaller)
 
     def put_stats(self, payload: bytes) -> None:
         """Statistics."""
         self._latest.put(MessageKind.STATS, self._topics.stats, payload)
 
-    def put_info(self, payload: bytes) -> None:
+    def put_info(self, info: Mapping[str, Any]) -> None:
         """What runs on this device."""
-        self._latest.put(MessageKind.INFO, self._topics.info, payload)
+        self._info = info
+        if self._broker_note:
+            info = {**info, "notes": [*info.get("notes", ()), self._broker_note]}
+        payload, smaller = encoded(info), partial(info_within, info)
+        self._latest.put(MessageKind.INFO, self._topics.info, payload, smaller)
+
+    def note_broker(self, note: str) -> None:
+        """``info`` says what the broker does not get, as it does not take it."""
+        self._broker_note = note
+        if self._info:
+            self.put_info(self._info)
 
     def follow_cameras(self, titles: Mapping[str, str]) -> None:
         """Cameras may come and go while the daemon runs. ``titles``: name to title."""
@@ -144,7 +168,12 @@ class MessageWriter:
             self._topics, self._cameras, labels.model, options, labels.stats_s, self._removed
         )
         payload = encoded(discovery_payload(device))
-        self._latest.put(MessageKind.DISCOVERY, self._topics.discovery, payload)
+        without_options = encoded(discovery_payload(replace(device, options=())))
+
+        def smaller(max_bytes: int) -> bytes | None:
+            return without_options if len(without_options) <= max_bytes else None
+
+        self._latest.put(MessageKind.DISCOVERY, self._topics.discovery, payload, smaller)
         self._described_removed = tuple(self._removed)
 
     def forget_cleared(self) -> None:
@@ -172,7 +201,19 @@ class MessageWriter:
     def _publish_state(self, camera: str) -> None:
         problem = self._problems.get(camera, "")
         payload = state_payload(self._states[camera], self._labels.name, problem)
-        self._latest.put(MessageKind.STATE, self._topics.state(camera), encoded(payload))
+
+        def smaller(max_bytes: int) -> bytes | None:
+            without_top = encoded({**payload, "top": []})
+            return without_top if len(without_top) <= max_bytes else None
+
+        topic = self._topics.state(camera)
+        self._latest.put(MessageKind.STATE, topic, encoded(payload), smaller)
+
+    def _smaller_jpeg(self, jpeg: bytes, max_bytes: int) -> bytes | None:
+        try:
+            return self._shrink_jpeg(jpeg, max_bytes) if self._shrink_jpeg and jpeg else None
+        except ValueError:
+            return None
 
     def _clear_camera(self, camera: str) -> None:
         """An empty retained message takes away what the broker still keeps of ``camera``."""

@@ -25,6 +25,7 @@ from edge_classifier.mqtt.latest_messages import LatestMessages
 from edge_classifier.mqtt.message_writer import (
     MessageWriter,
     ModelLabels,
+    ShrinkJpeg,
     restored_numbers,
     restored_states,
 )
@@ -67,12 +68,13 @@ class Publisher:
         clock: Clock = time.monotonic,
         utc: Callable[[], float] = time.time,
         random: Callable[[], float] = random_module.random,
+        shrink_jpeg: ShrinkJpeg | None = None,
     ) -> None:
         """``cameras``: name to title. ``path``: the outbox's file. ``clock``: since the boot.
 
         ``on_request`` gets command and payload, in the publisher's thread. So does
         ``on_published``: for each event that the broker has acknowledged, the milliseconds since
-        its frame was captured.
+        its frame was captured. ``shrink_jpeg``: for a broker that does not take a picture as it is.
         """
         topics = Topics(mqtt.base_topic, node, mqtt.discovery_prefix)
         boot = boot_id()
@@ -82,7 +84,9 @@ class Publisher:
         self._topics = topics
         self._inbox = PublisherInbox(_MAX_EVENTS)
         self._outbox = Outbox(path, outbox.max_events, clock=clock, utc=utc)
-        self._writer = MessageWriter(self._outbox, latest, topics, cameras, mqtt, boot)
+        self._writer = MessageWriter(
+            self._outbox, latest, topics, cameras, mqtt, boot, shrink_jpeg=shrink_jpeg
+        )
         self._sender = Sender(
             self._outbox, latest, topics, boot, clock=clock, utc=utc, on_published=on_published
         )
@@ -182,7 +186,7 @@ class Publisher:
 
     def put_info(self, info: Mapping[str, Any]) -> None:
         """Version, settings without secrets, labels."""
-        self._put((UpdateKind.INFO, ""), partial(self._writer.put_info, encoded(info)))
+        self._put((UpdateKind.INFO, ""), partial(self._writer.put_info, info))
 
     def put_response(self, command: str, payload: Mapping[str, Any]) -> None:
         """Answer a request."""

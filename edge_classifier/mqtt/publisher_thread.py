@@ -7,10 +7,11 @@ only then hand events to the broker, then states, then pictures.
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from edge_classifier.config.settings import MqttSettings
+from edge_classifier.mqtt.broker_limits import NOTHING_STATED, StatedLimits
 from edge_classifier.mqtt.connection import (
     Acknowledged,
     BrokerConnection,
@@ -58,6 +59,10 @@ class PublisherStatus:
     dropped: int = 0
     # Messages that the broker refused (MQTT 5 only: 3.1.1 cannot say).
     refused: int = 0
+    # Events that wait until the broker takes them: too large, or refused each time.
+    set_aside: int = 0
+    # The largest packet that the broker takes, as it has said or shown; None: not known.
+    packet_limit: int | None = None
     # Requests that were retained, too large or too many, and responses that were too many.
     ignored: int = 0
     # Whether events are on disk.
@@ -108,6 +113,8 @@ class PublisherThread:
         self._ignored = 0
         # Events of which no message could be made.
         self._unusable = 0
+        # What ``info`` says of messages that the broker does not take.
+        self._noted = ""
         self._ending = threading.Event()
         self._deadline = 0.0
         # Whether it ended as it should.
@@ -153,6 +160,10 @@ class PublisherThread:
                 if kind == UpdateKind.SNAPSHOT:
                     self._attempt(f"snapshot of {camera}", update)
         self._sender.send_due()
+        if self._sender.note != self._noted:
+            self._noted = self._sender.note
+            self._writer.note_broker(self._noted)
+            self._sender.send_due()
         if not self._mqtt.enabled:
             return
         if self._renew_at is not None and self._clock() >= self._renew_at:
@@ -213,16 +224,23 @@ class PublisherThread:
                     wanted = [self._topics.requests]
                     wanted += [self._topics.home_assistant] if self._mqtt.discovery else []
                     connection.subscribe((topic, 1) for topic in wanted)
-                    self._sender.begin(connection, event.window)
+                    self._sender.begin(connection, event)
+                self._make_will_fit(event.limits)
             case Acknowledged():
-                self._sender.confirm(event.mid, event.problem)
+                self._sender.confirm(event)
             case SubscriptionRefused():
                 self._sender.problem = (
                     f"the broker refuses the subscription to requests: {event.problem}"
                 )
                 _log.warning(self._sender.problem)
             case ConnectionLost():
+                if event.limits != NOTHING_STATED:
+                    self._make_will_fit(event.limits)
                 self._reconnector.drop(event.problem)
+
+    def _make_will_fit(self, limits: StatedLimits) -> None:
+        """A broker that retains nothing, or takes QoS 0 only, takes no other will either."""
+        self._options = replace(self._options, will_retain=limits.retain, will_qos=limits.qos)
 
     def _on_message(self, message: ReceivedMessage) -> None:
         """In paho's thread."""
@@ -273,11 +291,13 @@ class PublisherThread:
         reason = self._reconnector.reason if self._mqtt.enabled else "switched off"
         return PublisherStatus(
             connected=self._reconnector.connection is not None,
-            reason=reason or sender.problem,
+            reason=reason or sender.reason,
             waiting=outbox.waiting,
             published=sender.published,
             dropped=outbox.dropped + self._inbox.dropped_events + self._unusable,
             refused=sender.refused,
+            set_aside=min(sender.events_set_aside, outbox.waiting),
+            packet_limit=sender.limits.packet_bytes,
             ignored=self._ignored + self._inbox.dropped_tasks + sender.unanswered,
             durable=not outbox.trouble,
             trouble=outbox.trouble or outbox.numbers.trouble,

@@ -1,14 +1,21 @@
 """What goes out over the present connection, in order, and what comes of it."""
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from edge_classifier.core.events import Moment
+from edge_classifier.mqtt.broker_limits import (
+    BrokerLimits,
+    SentPacket,
+    SetAside,
+    packet_bytes,
+    payload_overhead,
+)
 from edge_classifier.mqtt.codec.camera_payloads import delay_ms, with_delay
-from edge_classifier.mqtt.connection import BrokerConnection
-from edge_classifier.mqtt.latest_messages import LatestMessages, TopicMessage
+from edge_classifier.mqtt.connection import Acknowledged, BrokerConnection, Connected
+from edge_classifier.mqtt.latest_messages import LatestMessages, MessageKind, TopicMessage
 from edge_classifier.mqtt.outbox import Outbox
 from edge_classifier.mqtt.outbox_database import QueuedEvent
 from edge_classifier.mqtt.topics import Topics
@@ -22,6 +29,12 @@ _RESERVED = 4
 _ACK_LIMIT_S = 60.0
 # Seconds until events that the broker refused are tried again.
 _REFUSED_S = 60.0
+# An event that was refused so often, while others of its camera are taken, is set aside.
+_MAX_REFUSALS = 3
+# Events whose refusals are counted.
+_MAX_COUNTED = 1_000
+# Seconds after which a connection that ends has not ended for a message of QoS 0.
+_PROVEN_S = 10.0
 _MAX_RESPONSES = 100
 
 
@@ -29,8 +42,10 @@ _MAX_RESPONSES = 100
 class _InFlight:
     """One message that the broker has not acknowledged: an event, a topic's, or a response."""
 
-    topic: str
+    packet: SentPacket
     qos: int
+    # Counts what was sent over this connection.
+    number: int
     sent_at_s: float
     event: QueuedEvent | None = None
     message: TopicMessage | None = None
@@ -40,6 +55,7 @@ class Sender:
     """Sends events from the outbox, and the newest message of every other topic.
 
     Of each topic's messages one is under way at a time; together no more than the broker takes.
+    What it does not take is sent smaller or set aside, so that all the rest goes on.
     """
 
     def __init__(
@@ -63,70 +79,134 @@ class Sender:
         self._on_published = on_published
         self._connection: BrokerConnection | None = None
         self._window = 0
+        self._sent_number = 0
         self._in_flight: dict[int, _InFlight] = {}
+        # Of QoS 0, on its way: nothing that was sent after it is acknowledged yet.
+        self._unproven: list[_InFlight] = []
         self._responses: deque[tuple[str, bytes]] = deque(maxlen=_MAX_RESPONSES)
-        # Cameras whose events the broker refuses at present.
-        self._held: set[str] = set()
+        # Cameras whose events the broker refuses at present, with these events.
+        self._held: dict[str, list[QueuedEvent]] = {}
+        self._refusals: Counter[str] = Counter()
         self._again_at = 0.0
+        # Events that are not on disk, and that the broker does not take.
+        self._unsaved_aside: list[QueuedEvent] = []
+        # What this broker takes, as far as is known.
+        self.limits = BrokerLimits(clock)
+        self._set_aside = SetAside()
+        self._logged_note = ""
         # Events that the broker has acknowledged.
         self.published = 0
         # Messages that it has refused.
         self.refused = 0
-        # Responses that were dropped: too many were waiting.
+        # Responses that were dropped: too many were waiting, or the broker does not take them.
         self.unanswered = 0
         # What it refused last, and why; empty when all is well again.
         self.problem = ""
         # Capture to acknowledgement, of the last event.
         self.delay_ms: float | None = None
 
-    def begin(self, connection: BrokerConnection, window: int) -> None:
-        """A new connection: what is retained goes out first, whatever waits behind it."""
-        self._connection, self._window, self.problem = connection, window, ""
-        self._send_topics(connection)
+    @property
+    def note(self) -> str:
+        """What the broker does not get, as it does not take it; empty if there is nothing."""
+        return self._set_aside.note(self.limits)
+
+    @property
+    def events_set_aside(self) -> int:
+        """Events that are kept until the broker takes them."""
+        return self._set_aside.events
+
+    @property
+    def reason(self) -> str:
+        """What is wrong at the broker; empty while nothing is."""
+        weak = ""
+        if self._connection and not self.limits.stated.qos:
+            weak = "the broker takes QoS 0 only: events that it loses are not sent again"
+        return self.problem or self.note or weak
+
+    def begin(self, connection: BrokerConnection, connected: Connected) -> None:
+        """A new connection: who is there comes first, before the events that wait."""
+        self._connection, self._window, self.problem = connection, connected.window, ""
+        self.limits.stated = connected.limits
+        self._set_aside.recount_events()
+        self._send_topics(connection, MessageKind.CAMERA)
 
     def end(self) -> None:
-        """The connection is gone: what was under way is to go again."""
+        """The connection is gone, or was none: what was under way is to go again."""
+        if self._connection is None:
+            self.limits.forget()
+        else:
+            now_s = self._clock()
+            unproven = [one for one in self._unproven if now_s - one.sent_at_s < _PROVEN_S]
+            suspects = {
+                one.packet.key: one.packet for one in (*unproven, *self._in_flight.values())
+            }
+            guilty = self.limits.end(list(suspects.values()))
+            if guilty:
+                _log.warning(
+                    "the connection ends whenever %s is sent (%d bytes): too large for the"
+                    " broker, or not allowed there",
+                    guilty.topic,
+                    guilty.size,
+                )
         self._connection = None
         self._in_flight.clear()
+        self._unproven.clear()
         self._held.clear()
+        self._unsaved_aside.clear()
         self._latest.lost()
         self._outbox.forget_in_flight()
 
-    def confirm(self, mid: int, problem: str) -> None:
-        """Message ``mid`` has arrived, or was refused for ``problem``."""
-        sent = self._in_flight.pop(mid, None)
+    def confirm(self, acknowledged: Acknowledged) -> None:
+        """A message has arrived, or was refused."""
+        sent, problem = self._in_flight.pop(acknowledged.mid, None), acknowledged.problem
         if sent is None:
             return
         if problem:
             self.refused += 1
         # Where one topic is refused, others are: the first says it all.
-        if problem and not self.problem:
-            self.problem = f"the broker refuses {sent.topic}: {problem}"
+        if problem and not self.problem and not acknowledged.too_large:
+            self.problem = f"the broker refuses {sent.packet.topic}: {problem}"
             _log.warning("%s", self.problem)
+        if problem and acknowledged.too_large:
+            self.limits.refuse(sent.packet, for_size=True)
+        elif not sent.qos and not sent.event:
+            self._unproven.append(sent)
+        else:
+            self._prove(sent)
         if sent.message:
-            self._latest.confirmed(sent.topic, accepted=not problem)
+            self._latest.confirmed(sent.packet.topic, accepted=not problem)
+            if acknowledged.too_large:
+                self._latest.try_again(sent.packet.topic)
         if sent.event and problem:
-            self._hold(sent.event)
+            self._take_refused(sent.event, too_large=acknowledged.too_large)
         elif sent.event:
-            self._outbox.acknowledge(sent.event)
-            self.published += 1
-            self.delay_ms = self._delay_ms(sent.event)
-            self._on_published(self.delay_ms)
+            self._take_published(sent.event)
 
     def send_due(self) -> None:
         """Send what may be sent now."""
         if self._connection is None:
             return
+        if self.limits.forget_old():
+            self._latest.renew()
+            self._try_events_again()
         if self._held and self._clock() >= self._again_at:
             self._held.clear()
-            self._outbox.retry_refused()
+            self._try_events_again()
             self.problem = ""
         self._send_events(self._connection)
-        while self._responses and self._in_flight_count < self._window:
+        while self._responses and self._has_room():
             topic, payload = self._responses.popleft()
-            mid = self._connection.publish(topic, payload, qos=1)
-            self._in_flight[mid] = _InFlight(topic, 1, self._clock())
+            if self._fits(topic, payload):
+                self._publish(self._connection, topic, payload, qos=1)
+            else:
+                self.unanswered += 1
+                _log.warning("no answer on %s: %d bytes are too many", topic, len(payload))
         self._send_topics(self._connection)
+        if not self._in_flight:
+            self.limits.settle()
+        if self.note != self._logged_note:
+            self._logged_note = self.note
+            _log.warning("%s", self.note or "the broker takes every message again")
 
     def put_response(self, topic: str, payload: bytes) -> None:
         """Answer a request; of too many answers the oldest is dropped."""
@@ -140,42 +220,140 @@ class Sender:
         open_ = (sent.sent_at_s for sent in self._in_flight.values() if sent.qos)
         return now_s >= min(open_, default=now_s) + _ACK_LIMIT_S
 
-    def _hold(self, event: QueuedEvent) -> None:
+    def _prove(self, sent: _InFlight) -> None:
+        """The broker has it, and what was sent before at QoS 0."""
+        self.limits.take(sent.packet)
+        for earlier in self._unproven:
+            if earlier.number < sent.number:
+                self.limits.take(earlier.packet)
+        self._unproven = [one for one in self._unproven if one.number > sent.number]
+
+    def _take_published(self, event: QueuedEvent) -> None:
+        self._outbox.acknowledge(event)
+        self._refusals.pop(event.event_id, None)
+        self.published += 1
+        self.delay_ms = self._delay_ms(event)
+        self._on_published(self.delay_ms)
+        refused = self._held.get(event.camera, ())
+        if refused and all(self._refusals[one.event_id] >= _MAX_REFUSALS for one in refused):
+            # The broker takes events of this camera, only not these.
+            del self._held[event.camera]
+            for one in refused:
+                self.limits.refuse_event(one.event_id)
+            self._try_events_again()
+
+    def _take_refused(self, event: QueuedEvent, *, too_large: bool) -> None:
         """Keep a camera's events in order: none of them goes before the refused one."""
+        if too_large:
+            self._keep_aside(event)
+            return
         if not self._held:
             self._again_at = self._clock() + _REFUSED_S
-        self._held.add(event.camera)
+        self._held.setdefault(event.camera, []).append(event)
+        if len(self._refusals) >= _MAX_COUNTED:
+            self._refusals.clear()
+        self._refusals[event.event_id] += 1
         self._outbox.put_back(event)
+
+    def _keep_aside(self, event: QueuedEvent) -> None:
+        """It stays in the outbox, and others go before it."""
+        self._set_aside.put_event(event.event_id, self._topics.event(event.camera))
+        if event.row is None:
+            # From memory all that is not in flight would be given out again, and again.
+            self._unsaved_aside.append(event)
+        else:
+            self._outbox.put_back(event)
+
+    def _try_events_again(self) -> None:
+        self._set_aside.recount_events()
+        while self._unsaved_aside:
+            self._outbox.put_back(self._unsaved_aside.pop())
+        self._outbox.retry_refused()
 
     def _delay_ms(self, event: QueuedEvent) -> float:
         """From its capture until now."""
         now = Moment(self._utc(), self._clock())
         return delay_ms(event.captured, now, same_boot=event.boot == self._boot != "")
 
-    @property
-    def _in_flight_count(self) -> int:
-        return sum(1 for sent in self._in_flight.values() if sent.qos)
+    def _room(self, reserved: int = 0) -> int:
+        """How many messages may be sent before one is acknowledged."""
+        window = 1 if self.limits.is_careful else max(1, self._window - reserved)
+        return window - sum(1 for sent in self._in_flight.values() if sent.qos or sent.event)
+
+    def _has_room(self) -> bool:
+        return self._room() > 0
+
+    def _fits(self, topic: str, payload: bytes, event_id: str = "") -> bool:
+        return not self.limits.refuses(SentPacket(topic, packet_bytes(topic, payload), event_id))
+
+    def _publish(
+        self,
+        connection: BrokerConnection,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int,
+        retain: bool = False,
+        event: QueuedEvent | None = None,
+        message: TopicMessage | None = None,
+    ) -> None:
+        stated = self.limits.stated
+        # Only an acknowledgement tells whether it was this message that ended the connection.
+        qos = min(1 if self.limits.is_careful else qos, stated.qos)
+        mid = connection.publish(topic, payload, qos=qos, retain=retain and stated.retain)
+        self._sent_number += 1
+        packet = SentPacket(topic, packet_bytes(topic, payload), event.event_id if event else "")
+        self._in_flight[mid] = _InFlight(
+            packet, qos, self._sent_number, self._clock(), event=event, message=message
+        )
 
     def _send_events(self, connection: BrokerConnection) -> None:
-        room = max(1, self._window - _RESERVED) - self._in_flight_count
-        if room <= 0:
-            return
-        for event in self._outbox.next(room, self._held):
-            topic = self._topics.event(event.camera)
-            try:
-                payload = with_delay(event.payload, self._delay_ms(event))
-            except ValueError:
-                _log.error("event %s cannot be read any more, and is dropped", event.event_id)
-                self._outbox.give_up(event)
-                continue
-            mid = connection.publish(topic, payload, qos=1)
-            self._in_flight[mid] = _InFlight(topic, 1, self._clock(), event=event)
+        while (room := self._room(_RESERVED)) > 0:
+            events = self._outbox.next(room, self._held)
+            if not events:
+                return
+            for event in events:
+                topic = self._topics.event(event.camera)
+                try:
+                    payload = with_delay(event.payload, self._delay_ms(event))
+                except ValueError:
+                    _log.error("event %s cannot be read any more, and is dropped", event.event_id)
+                    self._outbox.give_up(event)
+                    continue
+                if self._fits(topic, payload, event.event_id):
+                    self._publish(connection, topic, payload, qos=1, event=event)
+                    self._set_aside.sent(topic, event_id=event.event_id)
+                else:
+                    self._keep_aside(event)
 
-    def _send_topics(self, connection: BrokerConnection) -> None:
+    def _send_topics(self, connection: BrokerConnection, last: MessageKind | None = None) -> None:
+        """The newest messages, or those of the kinds up to ``last``."""
         for message in self._latest.due():
             topic, qos = message.topic, message.qos
-            if qos and self._in_flight_count >= self._window:
+            if last is not None and message.kind > last:
+                return
+            if (qos or self.limits.is_careful) and not self._has_room():
                 continue
-            mid = connection.publish(topic, message.payload, qos=qos, retain=message.retain)
-            self._in_flight[mid] = _InFlight(topic, qos, self._clock(), message=message)
+            # Home Assistant refuses a label that is not among those of the description.
+            if message.kind == MessageKind.STATE and self._latest.is_under_way(
+                MessageKind.DISCOVERY
+            ):
+                continue
+            payload = self._fitting(message)
+            if payload is None:
+                self._latest.set_aside(topic)
+                self._set_aside.put_message(topic)
+                continue
+            self._publish(
+                connection, topic, payload, qos=qos, retain=message.retain, message=message
+            )
             self._latest.sent(topic)
+            self._set_aside.sent(topic, smaller=payload is not message.payload)
+
+    def _fitting(self, message: TopicMessage) -> bytes | None:
+        """What may be sent of it; None: nothing that the broker takes."""
+        topic, payload = message.topic, message.payload
+        if self._fits(topic, payload):
+            return payload
+        room = (self.limits.max_bytes(topic) or 0) - payload_overhead(topic)
+        return message.smaller(room) if message.smaller and room > 0 else None

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 import cv2
+import numpy as np
 
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
-from edge_classifier.core.jpeg_comment import with_comment
+from edge_classifier.core.jpeg_comment import comment_of, with_comment
 
 # Quality that is tried first: a lower one shows, a higher one costs bytes that nobody sees.
 BEST = 85
@@ -62,6 +63,20 @@ def jpeg_with_comment(frame: Frame, max_bytes: int, comment: str) -> bytes:
     """``jpeg_within`` with a comment, which counts, too."""
     room = max_bytes - _COMMENT_MARKER_BYTES - len(comment.encode())
     return with_comment(jpeg_within(frame, room), comment)
+
+
+def smaller_jpeg(jpeg_file: bytes, max_bytes: int) -> bytes:
+    """The picture and the comment of ``jpeg_file`` in at most ``max_bytes``.
+
+    Raises ValueError for what is no JPEG, and where nothing fits.
+    """
+    pixels = cv2.imdecode(np.frombuffer(jpeg_file, np.uint8), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise ValueError("no JPEG")
+    frame, comment = Frame(pixels, ColourOrder.BGR), comment_of(jpeg_file)  # type: ignore[arg-type]
+    if comment is None:
+        return jpeg_within(frame, max_bytes)
+    return jpeg_with_comment(frame, max_bytes, comment)
 
 
 def _steps() -> Iterator[tuple[int, float, bool]]:

@@ -30,6 +30,7 @@ from edge_classifier.web.templatetags.words import score
 
 admin.site.unregister(Group)  # Roles say who may do what; there is no second way.
 _PAGE = 30
+_MOST_CAMERAS = 100
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -57,6 +58,14 @@ class DeletableAdmin(ReadOnlyAdmin):
         return False
 
 
+class CameraFilter(admin.RelatedFieldListFilter):
+    """The first cameras by name; of others, records are found by their device's name."""
+
+    def field_choices(self, *arguments: Any) -> list[tuple[object, str]]:
+        """A bounded number of links beside the list."""
+        return list(super().field_choices(*arguments))[:_MOST_CAMERAS]
+
+
 class ReviewForm(forms.ModelForm):
     """The verdict of a reviewer on a record."""
 
@@ -76,13 +85,22 @@ class RecordAdmin(ReadOnlyAdmin):
     list_display = ("thumbnail", "at", "camera", "label", "rounded", "source", "verdict", "owner")
     list_display_links = ("thumbnail", "at")
     list_select_related = ("camera", "label", "owner", "picture")
-    list_filter = ("source", "verdict", "at", "camera")
-    search_fields = ("label__name",)
+    list_filter = ("source", "verdict", "at", ("camera", CameraFilter))
+    search_fields = ("label__name", "camera__device")
     search_help_text = _("Label")
     autocomplete_fields = ("truth",)
     fields = (
         *("large", "at", "camera", "source", "label", "score", "margin", "before", "model"),
-        *("owner", "recorded_at", "delay_ms", "verdict", "truth", "reviewer", "reviewed_at"),
+        *(
+            "owner",
+            "recorded_at",
+            "device_at",
+            "delay_ms",
+            "verdict",
+            "truth",
+            "reviewer",
+            "reviewed_at",
+        ),
     )
     readonly_fields = tuple(name for name in fields if name not in ("verdict", "truth"))
 

@@ -8,6 +8,7 @@ from typing import Any
 from csp.constants import NONE, SELF
 
 from edge_classifier.errors import ConfigurationError
+from edge_classifier.web.classify.upload_limits import FORM_BYTES
 from edge_classifier.web.folders import Folders, secret_key
 from edge_classifier.web.hosts import allowed_hosts
 from edge_classifier.web.settings import WebSettings
@@ -16,6 +17,7 @@ _FOLDER = Path(__file__).parent
 DATABASE_VARIABLE = "DATABASE_URL"
 _YEAR_S = 365 * 86400
 _DAY_S = 86400
+_STORAGE_CONNECT_S, _STORAGE_READ_S = 3, 20
 # Checks of Django about what only TLS makes possible.
 _TLS_CHECKS = ("04", "08", "12", "16")
 LANGUAGES = (("en", "English"), ("zh-hans", "简体中文"))
@@ -36,7 +38,7 @@ def django_options(
         "USE_TZ": True,
         "TIME_ZONE": environment.get("TZ") or local_zone(),
         "DATA_UPLOAD_MAX_NUMBER_FILES": settings.uploads.at_once,
-        "DATA_UPLOAD_MAX_MEMORY_SIZE": 2_500_000,
+        "DATA_UPLOAD_MAX_MEMORY_SIZE": FORM_BYTES,
         "FILE_UPLOAD_HANDLERS": ["edge_classifier.web.classify.upload_limits.UploadLimitHandler"],
         "FILE_UPLOAD_TEMP_DIR": str(folders.scratch),
         "FILE_UPLOAD_PERMISSIONS": 0o600,
@@ -273,7 +275,19 @@ def storage_backend(settings: WebSettings, folders: Folders) -> dict[str, Any]:
             "BACKEND": "edge_classifier.web.records.picture_storage.AtomicFileStorage",
             "OPTIONS": options,
         }
+    try:
+        from botocore.config import Config  # Here, because only a fleet has it.
+    except ImportError as error:
+        remedy = "pip install 'edge-classifier[fleet]'"
+        raise ConfigurationError("storage.bucket", "needs the extra [fleet]", remedy) from error
+
     options = {
+        # Its own would have a page wait for five minutes.
+        "client_config": Config(
+            connect_timeout=_STORAGE_CONNECT_S,
+            read_timeout=_STORAGE_READ_S,
+            retries={"total_max_attempts": 2},
+        ),
         "bucket_name": storage.bucket,
         "endpoint_url": storage.endpoint or None,
         "file_overwrite": True,

@@ -8,6 +8,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template import loader
 
+from edge_classifier.errors import StorageError
+
+# What is away for a while is no bug.
+AWAY = (DatabaseError, InterfaceError, StorageError)
 _SOON_S = 30
 
 
@@ -24,12 +28,14 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(_request: HttpRequest) -> HttpResponse:
-    """A bug, or a database that is away. The log has the details, the page has none.
+    """A bug, or a database or storage that is away. The log has the details, the page has none.
 
     Nothing that could fail as well is asked for: neither the user nor the database.
     """
-    if isinstance(sys.exc_info()[1], DatabaseError | InterfaceError):
-        response = HttpResponse(loader.get_template("503.html").render(), status=503)
+    error = sys.exc_info()[1]
+    if isinstance(error, AWAY):
+        context = {"is_storage": isinstance(error, StorageError)}
+        response = HttpResponse(loader.get_template("503.html").render(context), status=503)
         response["Retry-After"] = str(_SOON_S)
         return response
     return HttpResponse(loader.get_template("500.html").render(), status=500)

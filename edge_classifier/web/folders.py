@@ -35,6 +35,11 @@ class Folders:
         return self.state / "secret-key"
 
     @property
+    def clock(self) -> Path:
+        """What the clock was when it was looked at last."""
+        return self.state / "clock.json"
+
+    @property
     def scratch(self) -> Path:
         """Files that are gone when a request ends, on the same disk as the models."""
         return self.state / "scratch"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from edge_classifier.web.settings import ServerSettings
 
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
-_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 (to be recognized)
+_EVERYWHERE = ("0.0.0.0", "::", "[::]")  # noqa: S104 (to be recognized)
 
 
 def is_open(host: str) -> bool:

@@ -6,6 +6,7 @@ from typing import ClassVar
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from edge_classifier.core.labels import UNKNOWN
@@ -127,11 +128,15 @@ class Record(models.Model):
     owner = models.ForeignKey(
         User, models.SET_NULL, null=True, blank=True, verbose_name=_("uploaded by")
     )
-    # When the frame was captured, or the picture uploaded.
+    # When the frame was captured, or the picture uploaded. Where the device's clock cannot have
+    # been right, when the event was received.
     at = models.DateTimeField(_("time"))
+    # What the device's clock said, where that cannot be right; else null.
+    device_at = models.DateTimeField(_("time by the device"), null=True, editable=False)
     # The day of ``at`` in the server's time zone, for counts.
     day = models.DateField(editable=False)
-    recorded_at = models.DateTimeField(_("recorded"), auto_now_add=True)
+    # By the clock of whoever recorded it. Retention goes by it, and never by a device's clock.
+    recorded_at = models.DateTimeField(_("recorded"), default=timezone.now, editable=False)
     label = models.ForeignKey(
         Label, models.PROTECT, related_name="+", verbose_name=_("label"), db_index=False
     )
@@ -201,6 +206,7 @@ class Record(models.Model):
                 fields=["label", "margin"], condition=Q(verdict=""), name="record_label_uncertain"
             ),
             models.Index(fields=["reviewer", "reviewed_at"], name="record_reviewed"),
+            models.Index(fields=["recorded_at"], name="record_received"),
         ]
 
     def __str__(self) -> str:

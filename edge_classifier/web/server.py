@@ -14,11 +14,12 @@ from typing import Any
 from django.apps import apps
 from django.core.wsgi import get_wsgi_application
 from waitress.adjustments import Adjustments
-from waitress.server import create_server
+from waitress.server import BaseWSGIServer, create_server
 
-from edge_classifier.errors import UnavailableError
+from edge_classifier.errors import StorageError, UnavailableError
 from edge_classifier.modelfile.catalogue import load_catalogue
-from edge_classifier.web.classify.upload_limits import request_limit
+from edge_classifier.web.classify.upload_limits import HEADER_BYTES, BoundedChannel, request_limit
+from edge_classifier.web.error_views import AWAY
 from edge_classifier.web.folders import Folders, make_folders
 from edge_classifier.web.hosts import addresses, bracketed, is_open
 from edge_classifier.web.services import start_services
@@ -73,13 +74,21 @@ def _quiet_loggers() -> None:
     """No lines, or short ones, for what anybody in the network can cause: a card wears out."""
 
     def without_traceback(record: logging.LogRecord) -> bool:
-        record.exc_info = None
+        # Of requests that Django refuses, each kind under a name of its own.
+        if record.name.startswith("django.security."):
+            record.exc_info = None
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, AWAY):
+            detail = error.detail if isinstance(error, StorageError) else ""
+            record.msg, record.args = f"{record.getMessage()}: {error} {detail}".strip(), ()
+            record.exc_info = None
         return True
 
     logging.getLogger("django.request").addFilter(
         lambda record: getattr(record, "status_code", 500) >= 500
     )
-    logging.getLogger("django.security.DisallowedHost").addFilter(without_traceback)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(without_traceback)
     for name in ("axes", "waitress"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
@@ -88,6 +97,7 @@ def _listen(settings: WebSettings) -> Any:
     """The server, which listens but does not answer yet. Raises UnavailableError."""
     server = settings.server
     buffer = (socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+    BaseWSGIServer.channel_class = BoundedChannel
     Adjustments.socket_options = [(socket.SOL_TCP, socket.TCP_NODELAY, 1), buffer]
     # A proxy on this machine is believed who asks, and how; nobody else is.
     proxy: dict[str, Any] = {"clear_untrusted_proxy_headers": True}
@@ -100,6 +110,7 @@ def _listen(settings: WebSettings) -> Any:
             host=server.host.strip("[]"),
             port=server.port,
             threads=server.threads + server.streams,
+            max_request_header_size=HEADER_BYTES,
             max_request_body_size=request_limit(settings.uploads),
             channel_timeout=_IDLE_CONNECTION_S,
             channel_request_lookahead=1,  # Tells at once that a live page has gone.

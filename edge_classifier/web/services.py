@@ -15,6 +15,7 @@ from edge_classifier.web.installed_models.store import ModelStore
 from edge_classifier.web.live.fragments import LiveHtml
 from edge_classifier.web.live.live_client import LiveClient
 from edge_classifier.web.maintenance.housekeeping import Housekeeping
+from edge_classifier.web.recorder.received import longest_kept
 from edge_classifier.web.recorder.recorder import Recorder
 from edge_classifier.web.settings import WebSettings
 from edge_classifier.web.worker.picture_worker import PictureWorker
@@ -51,7 +52,7 @@ def start_services(settings: WebSettings, folders: Folders, stack: ExitStack) ->
         recorder = Recorder(settings)
         recorder.start()
         stack.callback(recorder.stop)
-    housekeeping = Housekeeping(settings.retention, folders)
+    housekeeping = Housekeeping(settings.retention, folders, kept=longest_kept(settings))
     housekeeping.start()
     stack.callback(housekeeping.stop)
     return make_services(

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Interval
 
-from edge_classifier.config.field_types import STRICT, Broker, Topic
+from edge_classifier.config.field_types import STRICT, Host, Topic
 from edge_classifier.config.settings import TlsSettings
 
 
@@ -19,7 +19,7 @@ class ServerSettings:
 
     __pydantic_config__: ClassVar = STRICT
 
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     """Address to listen on. 0.0.0.0: all of this machine; then use TLS, as docs/web.md says."""
     port: Annotated[int, Interval(ge=1, le=65535)] = 8090
     """Port to listen on."""
@@ -107,7 +107,7 @@ class WebMqttSettings:
 
     enabled: bool = True
     """Listen to daemons. Without it the page is for uploads only."""
-    host: Broker = "localhost"
+    host: Host = "localhost"
     """Name or address of the broker."""
     port: Annotated[int, Interval(ge=1, le=65535)] = 1883
     """1883, or as a rule 8883 with TLS."""
@@ -157,7 +157,10 @@ class RetentionSettings:
     __pydantic_config__: ClassVar = STRICT
 
     days: Annotated[float, Interval(ge=0, le=36500)] = 90
-    """Records older than this go. 0: never."""
+    """Records that were recorded longer ago than this go. 0: never."""
+    unconfirmed_percent: Annotated[float, Interval(ge=0, le=100)] = 1.0
+    """While nothing confirms this machine's clock, no more of all records go in an hour for their
+    age; none on the day after it was set. 0: none. docs/web.md says more."""
     max_records: Annotated[int, Interval(ge=0, le=1_000_000_000)] = 200_000
     """More records than this, and the oldest go. 0: any number."""
     max_gb: Annotated[float, Interval(ge=0, le=1_000_000)] = 4.0

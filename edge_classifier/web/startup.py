@@ -2,24 +2,29 @@
 
 import fcntl
 import logging
+import os
+import random as random_module
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from itertools import count
 from pathlib import Path
 
 import django
 from django.conf import settings as django_settings
 
+from edge_classifier.core.backoff import pause_s
 from edge_classifier.errors import EdgeClassifierError, OutputError, UnavailableError
 from edge_classifier.files import name_stamp
-from edge_classifier.web.django_settings import django_options
+from edge_classifier.web.django_settings import DATABASE_VARIABLE, django_options
 from edge_classifier.web.folders import Folders, folders_of, make_folders
 from edge_classifier.web.settings import WebSettings
 
 _log = logging.getLogger(__name__)
 _KEPT_BACKUPS = 3
+_MAX_PAUSE_S = 30.0
 # Any number that is the same for all of us: "edge".
 _ADVISORY_LOCK = 0x65646765
 # With less, SQLite cannot even make the files beside its own.
@@ -37,14 +42,37 @@ def configure(settings: WebSettings) -> Folders:
     return found
 
 
-def migrate(found: Folders) -> None:
+def migrate(
+    found: Folders,
+    *,
+    waits: bool = False,
+    sleep: Callable[[float], None] = time.sleep,
+    random: Callable[[], float] = random_module.random,
+) -> None:
     """Bring the tables up to date; each step is a transaction of its own.
 
-    SQLite's file is copied before the first one. Raises OutputError and UnavailableError.
+    SQLite's file is copied before the first one. ``waits``: for a PostgreSQL that does not answer,
+    for ever, as whoever runs for weeks also does later. Raises OutputError and UnavailableError.
     """
+    from django.db import InterfaceError, OperationalError  # Works only after ``configure``.
+
+    for failures in count(1):
+        try:
+            _migrate(found)
+            return
+        except UnavailableError as error:
+            may_pass = isinstance(error.__cause__, OperationalError | InterfaceError)
+            if not waits or not may_pass or not os.environ.get(DATABASE_VARIABLE):
+                raise
+            pause = pause_s(failures, random(), max_s=_MAX_PAUSE_S)
+            _log.error("%s; tried again in %.1f s", error, pause)
+            sleep(pause)
+
+
+def _migrate(found: Folders) -> None:
     # These work only after ``configure``.
     from django.core.management import call_command
-    from django.db import DatabaseError, connection
+    from django.db import DatabaseError, InterfaceError, connection
     from django.db.migrations.executor import MigrationExecutor
 
     try:
@@ -61,7 +89,8 @@ def migrate(found: Folders) -> None:
             if plan:
                 _log.info("the database is brought up to date: %d steps", len(plan))
                 call_command("migrate", interactive=False, verbosity=0)
-    except DatabaseError as error:
+    # The second: a connection that broke while nobody asked for anything.
+    except (DatabaseError, InterfaceError) as error:
         raise _database_error(found, error) from error
     finally:
         connection.close()

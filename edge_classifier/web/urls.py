@@ -24,6 +24,7 @@ urlpatterns = [
     path("live/stream", live.stream, name="live-stream"),
     path("live/<str:device>/<str:camera>.jpg", live.frame, name="live-frame"),
     path("history", records.history, name="history"),
+    path("history/names", records.names, name="history-names"),
     path("history/chart", records.chart, name="history-chart"),
     path("history/export.csv", records.export_csv, name="history-csv"),
     path("history/export.json", records.export_json, name="history-json"),

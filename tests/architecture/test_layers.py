@@ -25,6 +25,7 @@ PROTOCOLS, VISION = f"{PACKAGE}.protocols", f"{PACKAGE}.vision"
 ENGINE, MODELFILE = f"{PACKAGE}.engine", f"{PACKAGE}.modelfile"
 CONFIG, SETTINGS = f"{PACKAGE}.config", f"{PACKAGE}.config.settings"
 FIELD_TYPES, QUIET_HOURS = f"{CONFIG}.field_types", f"{CORE}.quiet_hours"
+NETWORK_ADDRESS = f"{CORE}.network_address"
 CAPTURE, DECISION = f"{PACKAGE}.capture", f"{PACKAGE}.decision"
 MQTT, DAEMON = f"{PACKAGE}.mqtt", f"{PACKAGE}.daemon"
 VALIDATION = (f"{CONFIG}.schema", f"{CONFIG}.validate")
@@ -50,7 +51,7 @@ ALLOWED = {
     VISION: ("numpy", "cv2", "PIL", CORE, ERRORS, PROTOCOLS, SETTINGS, VISION),
     CONFIG: ("annotated_types", "pydantic", "pydantic_core", CORE, ERRORS, CONFIG),
     SETTINGS: ("annotated_types", FIELD_TYPES),
-    FIELD_TYPES: ("annotated_types", QUIET_HOURS),
+    FIELD_TYPES: ("annotated_types", QUIET_HOURS, NETWORK_ADDRESS, f"{CORE}.contract"),
     CAPTURE: ("numpy", "cv2", CORE, ERRORS, PROTOCOLS, SETTINGS, VISION, CAPTURE),
     DECISION: ("numpy", CORE, SETTINGS, DECISION),
     MQTT: (
@@ -105,6 +106,7 @@ ALLOWED = {
     WEB: (
         "annotated_types",
         "dj_database_url",
+        "botocore",
         *DJANGO,
         CORE,
         ERRORS,

@@ -23,6 +23,7 @@ from edge_classifier.errors import ConfigurationError
         ("0", DeviceSource, True),
         ("rtsp://camera.lan/stream", StreamSource, True),
         ("HTTP://camera.lan/stream.mjpg", StreamSource, True),
+        (" rtsp://camera.lan/stream ", StreamSource, True),
         ("picamera2", PicameraSource, True),
         ("picamera2:1", PicameraSource, True),
         ("pictures:/srv/pictures", PictureFolderSource, True),
@@ -53,6 +54,25 @@ def test_source_for_an_address_of_no_stream_is_refused(source: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "address",
+    [
+        "rtsp://camera.lan:554/Streaming/Channels/101",
+        "rtsp://camera.lan/cam/realmonitor?channel=1&subtype=0",
+        "rtsp://camera.lan/h264Preview_01_main",
+        "rtsp://camera.lan/axis-media/media.amp?resolution=640x480&fps=10",
+        "http://camera.lan/axis-cgi/mjpg/video.cgi?camera=1",
+        "http://camera.lan/ISAPI/Streaming/channels/1/picture",
+        "rtsp://camera.lan/live/ch00_0",
+        "rtsp://camera.lan/onvif1",
+        "rtsp://camera.lan/av0_0",
+        "http://camera.lan:8080/video.mjpg",
+    ],
+)
+def test_describe_shows_the_usual_addresses_of_cameras_as_they_are(address: str) -> None:
+    assert describe(address) == address
+
+
+@pytest.mark.parametrize(
     ("source", "shown"),
     [
         ("0", "/dev/video0"),
@@ -65,11 +85,30 @@ def test_source_for_an_address_of_no_stream_is_refused(source: str) -> None:
         ("rtsp://camera.lan:554/stream", "rtsp://camera.lan:554/stream"),
         ("rtsp://admin:secret@camera.lan/stream", "rtsp://***@camera.lan/stream"),
         ("rtsp://admin@camera.lan/stream", "rtsp://***@camera.lan/stream"),
-        ("rtsp://admin:p@ss/w#rd?@camera.lan/stream", "rtsp://***@camera.lan/stream"),
-        ("http://host/mjpg?user=admin&pwd=secret", "http://host/mjpg?user=***&pwd=***"),
-        ("http://host/v?channel=1&subtype=0", "http://host/v?channel=1&subtype=0"),
-        ("http://host/v?channel=1&auth=1234", "http://host/v?channel=1&auth=***"),
-        ("http://host/v?token=12;a=secret#x", "http://host/v?token=12;a=***#x"),
+        ("rtsp://admin:p@ss/w#rd?@camera.lan/stream", "rtsp://***"),
+        ("rtsp://admin:12/34@camera.lan/stream", "rtsp://***"),
+        ("rtsp://camera.lan/user=admin&password=s@cret&channel=1", "rtsp://***"),
+        ("rtsp://camera.lan/user=admin&password=secret&channel=1", "rtsp://camera.lan/***"),
+        ("rtsp://camera.lan/user=admin_password=secret_channel=1.sdp", "rtsp://camera.lan/***"),
+        ("rtsp://camera.lan/stream;pwd=secret", "rtsp://camera.lan/stream;***"),
+        ("rtsp://camera.lan/stream#pwd=secret", "rtsp://camera.lan/stream#***"),
+        ("rtsps://camera.lan:7441/Xy12AbCd34eF", "rtsps://camera.lan:7441/***"),
+        ("http://host/admin/secret/snapshot.jpg", "http://host/***/***/snapshot.jpg"),
+        ("http://host/1234", "http://host/***"),
+        ("http://host/12/live", "http://host/***/live"),
+        ("http://host/mjpg?user=admin&pwd=secret", "http://host/mjpg?***"),
+        ("http://host/v?secret", "http://host/***?***"),
+        ("http://host/video?channel=1&subtype=0", "http://host/video?channel=1&subtype=0"),
+        ("http://host/video?channel=1&pin=12", "http://host/video?channel=1&***"),
+        ("http://host/video?channel=hunter2", "http://host/video?***"),
+        ("http://host/video?token=12;a=secret#x", "http://host/video?***"),
+        ("http://se cret/video", "http://***"),
+        ("srt://host:9000?passphrase=secret", "srt://host:9000?***"),
+        ("secret://host/live", "secret://host/live"),
+        ("http://[fe80::1]:81/live", "http://[fe80::1]:81/live"),
+        ("rtsp:/admin:secret@camera.lan/stream", "***"),
+        ("admin:secret@camera.lan/stream", "***"),
+        ("pictures:/srv/b@c:d@e/*.jpg", "/srv/b@c:d@e/*.jpg"),
     ],
 )
 def test_describe_shows_a_source_without_secrets(source: str, shown: str) -> None:
@@ -81,7 +120,20 @@ def test_mask_of_a_login_never_shows_it(password: str) -> None:
     masked = "rtsp://***@camera.lan:8554/stream?channel=1"
     escaped = with_login("rtsp://camera.lan:8554/stream?channel=1", f"admin:{password}")
     assert mask(escaped) == masked
-    assert mask(f"rtsp://admin:{password}@camera.lan:8554/stream?channel=1") == masked
+    plain = mask(f"rtsp://admin:{password}@camera.lan:8554/stream?channel=1")
+    assert plain in (masked, "rtsp://***")
+
+
+WORDLESS = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", min_size=9)
+
+
+@given(WORDLESS, st.text(max_size=8), st.sampled_from("/?#;&=:_.-\\ "), st.text(max_size=8))
+def test_mask_of_a_secret_anywhere_behind_the_host_never_shows_it(
+    secret: str, before: str, sign: str, after: str
+) -> None:
+    address = f"rtsp://camera.lan/{before}{sign}Q{secret}Q{sign}{after}"
+    assert f"Q{secret}Q" not in mask(address)
+    assert f"Q{secret}Q" not in mask(f"rtsp://camera.lan/{before}pwd=Q{secret}Q{sign}{after}")
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=20))

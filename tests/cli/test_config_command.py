@@ -283,7 +283,7 @@ def test_show_masks_secrets(cli: Cli, file: Path, tmp_path: Path) -> None:
         """)
     done = cli("config", "show")
     shown = tomllib.loads(done.stdout.decode())
-    assert shown["cameras"]["front"]["source"] == "rtsp://***@host/x?pwd=***"
+    assert shown["cameras"]["front"]["source"] == "rtsp://***@host/***?***"
     assert shown["mqtt"]["password_file"] == str(secret)
     assert b"hunter2" not in done.stdout
 

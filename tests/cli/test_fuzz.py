@@ -38,8 +38,9 @@ from edge_classifier.errors import EdgeClassifierError, ExitCode, ModelError
 from edge_classifier.model_loading import ModelChoice, load_model
 from edge_classifier.modelfile.bundle import append_bundle, read_bundle
 from edge_classifier.modelfile.catalogue import Catalogue
+from edge_classifier.modelfile.flatbuffer import FlatbufferError
 from edge_classifier.modelfile.resolve import ModelFacts, resolve
-from edge_classifier.modelfile.tflite_metadata import FlatbufferError, read_tflite_metadata
+from edge_classifier.modelfile.tflite_metadata import read_tflite_metadata
 from edge_classifier.vision.pictures import load_picture
 from tests.tiny import COLOURS, Tiny, build, metadata, pack
 

@@ -285,6 +285,9 @@ def test_examine_date_is_refused_wherever_it_stands(file: Path, setting: str, ke
         ('mqtt.host = "mqtt://broker:1883"', "mqtt.host"),
         ('mqtt.host = "broker:1883"', "mqtt.host"),
         ('mqtt.host = " broker"', "mqtt.host"),
+        ('mqtt.host = "[::1]:1883"', "mqtt.host"),
+        ('http.host = "[::1]:9464"', "http.host"),
+        ('http.host = "127.0.0.1:9464"', "http.host"),
         ('cameras.front.quiet_hours = ["6:00-06:00"]', "cameras.front.quiet_hours[0]"),
         ('cameras.back.source = "pictures:~/a"', "cameras.back.source"),
         ('model.use = "~/a.tflite"', "model.use"),
@@ -304,7 +307,7 @@ def test_examine_one_mistake_is_one_problem(file: Path, setting: str, key: str) 
     assert list(wrong(read(write(file, f"{text}{setting}\n")))) == [key]
 
 
-@pytest.mark.parametrize("host", ["broker.local", "10.0.0.1", "::1", "fe80::1:1883"])
+@pytest.mark.parametrize("host", ["broker.local", "10.0.0.1", "::1", "fe80::1:1883", "[::1]"])
 def test_examine_host_that_is_a_name_or_an_address_is_taken(file: Path, host: str) -> None:
     assert read(file, f"mqtt.host={host}").require().mqtt.host == host
 
@@ -654,3 +657,8 @@ def test_schema_has_a_text_for_every_key_and_a_range_for_every_number() -> None:
             assert "maximum" in node.facts, dotted(key)
     for key, node in SchemaNode.root(Settings).tables():
         assert not key or node.text, dotted(key)
+
+
+def test_examine_a_file_with_a_byte_order_mark_is_read_as_without(file: Path) -> None:
+    file.write_bytes(b"\xef\xbb\xbf" + ONE.encode())
+    assert read(file).require() == read(write(file, ONE)).require()

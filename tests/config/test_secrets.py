@@ -32,7 +32,14 @@ def test_secret_is_equal_to_the_same_one_and_no_key() -> None:
 
 @pytest.mark.parametrize(
     ("content", "secret"),
-    [("a b", "a b"), ("a\n", "a"), ("a\r\nb\n", "a"), (" ä \n\n", " ä "), ("x" * 4096, "x" * 4096)],
+    [
+        ("a b", "a b"),
+        ("a\n", "a"),
+        ("a\r\nb\n", "a"),
+        (" ä \n\n", " ä "),
+        ("\ufeffa\r\n", "a"),
+        ("x" * 4096, "x" * 4096),
+    ],
 )
 def test_read_secret_of_a_file_is_its_first_line(tmp_path: Path, content: str, secret: str) -> None:
     path = tmp_path / "secret"
@@ -96,8 +103,9 @@ def test_read_secret_without_anything_is_none(monkeypatch: pytest.MonkeyPatch) -
         (("cameras", "a", "credentials_file"), "me:hunter2", "***"),
         (("cameras", "a", "source"), "/dev/video0", "/dev/video0"),
         (("cameras", "a", "source"), "pictures:/a@b/*.jpg", "pictures:/a@b/*.jpg"),
-        (("cameras", "a", "source"), "rtsp://me:hunter2@host/x", "rtsp://***@host/x"),
-        (("cameras", "a", "source"), "rtsp://me:hunt er2@host/x", "rtsp://***@host/x"),
+        (("cameras", "a", "source"), "rtsp://me:hunter2@host/x", "rtsp://***@host/***"),
+        (("cameras", "a", "source"), "rtsp://me:hunt er2@host/x", "rtsp://***@host/***"),
+        (("cameras", "a", "source"), "rtsp:/me:hunter2@host/x", "***"),
         (("x",), ["rtsp://me:hunter2@host"], ["rtsp://***@host"]),
         ((), {"a": {"password_file": "hunter2"}}, {"a": {"password_file": "***"}}),
     ],

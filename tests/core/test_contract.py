@@ -18,6 +18,8 @@ from edge_classifier.core.contract import (
     Output,
     contract_from_json,
     contract_from_mapping,
+    normalization_of_range,
+    range_from_text,
 )
 
 FULL = Contract(
@@ -75,6 +77,10 @@ def contracts(draw: st.DrawFn) -> Contract:
 
 def test_to_json_every_field_set_comes_back_equal() -> None:
     assert contract_from_json(FULL.to_json(), FULL.labels) == FULL
+
+
+def test_contract_from_json_behind_a_byte_order_mark_is_read_as_without() -> None:
+    assert contract_from_json("\ufeff" + FULL.to_json(), FULL.labels) == FULL
 
 
 @given(contracts())
@@ -271,7 +277,7 @@ def test_contract_from_json_long_bad_value_is_shortened() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "{", "}", '{"version": 1,}', "width: 8", "\x00", "\ufeff{}", "{'version': 1}", "1 2"],
+    ["", " ", "{", "}", '{"version": 1,}', "width: 8", "\x00", "{'version': 1}", "1 2"],
 )
 def test_contract_from_json_text_that_is_not_json_is_refused(text: str) -> None:
     (problem,) = problems_of(text)
@@ -327,3 +333,40 @@ def test_contract_names_that_a_terminal_must_not_see_are_refused(name: str) -> N
 def test_contract_names_under_what_is_no_language_tag_are_refused(tag: str) -> None:
     (problem,) = problems_of(as_text(names={tag: ["猫"]}), ("cat",))
     assert "language tag" in problem
+
+
+@pytest.mark.parametrize(
+    ("text", "range_"),
+    [("0..255", (0, 255)), ("-1..1", (-1, 1)), (" 0 .. 1 ", (0, 1)), ("-2.5..2.5", (-2.5, 2.5))],
+)
+def test_input_range_is_read_from_text_and_is_what_black_and_white_become(
+    text: str, range_: tuple[float, float]
+) -> None:
+    mean, std = normalization_of_range(*range_from_text(text))
+
+    assert tuple((end - mean[0]) / std[0] for end in (0, 255)) == range_
+
+
+@pytest.mark.parametrize("text", ["", "0", "0-255", "255..0", "1..1", "a..b", "0..1e9", "nan..1"])
+def test_input_range_that_is_none_raises(text: str) -> None:
+    with pytest.raises(ValueError, match=r"range such as|must be below"):
+        range_from_text(text)
+
+
+def test_input_range_in_a_contract_stands_for_mean_and_std() -> None:
+    contract = contract_from_mapping({"width": 8, "height": 8, "input_range": [-1, 1]})
+
+    assert (contract.mean[0], contract.std[0]) == (127.5, 127.5)
+    assert contract.input_range == "-1 to 1"
+
+
+@pytest.mark.parametrize("value", [[1], [1, 0], ["0", "1"], "0..1", None, [0, float("nan")]])
+def test_input_range_in_a_contract_that_is_wrong_is_refused(value: object) -> None:
+    with pytest.raises(ContractFormatError, match="input_range is"):
+        contract_from_mapping({"width": 8, "height": 8, "input_range": value})
+
+
+def test_input_range_beside_mean_is_refused() -> None:
+    data = {"width": 8, "height": 8, "input_range": [0, 1], "mean": [1, 1, 1]}
+    with pytest.raises(ContractFormatError, match="give one of the two"):
+        contract_from_mapping(data)

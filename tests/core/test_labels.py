@@ -102,9 +102,14 @@ def test_fit_labels_one_an_output_changes_nothing() -> None:
     assert fitted.note == ""
 
 
-def test_fit_labels_one_output_more_is_background_and_said() -> None:
+def test_fit_labels_one_output_more_is_no_background_unless_that_is_known() -> None:
+    with pytest.raises(LabelCountError, match="2 labels for 3 outputs"):
+        fit_labels(contract("cat", "dog"), 3)
+
+
+def test_fit_labels_one_output_more_that_is_known_is_background_and_said() -> None:
     given = contract("cat", "dog", en=("cat", "dog"), zh=("猫", "狗"), de=("Katze", "Hund"))
-    fitted = fit_labels(given, 3)
+    fitted = fit_labels(given, 3, has_background=True)
     assert fitted.contract.labels == ("background", "cat", "dog")
     assert fitted.contract.names == {
         "en": ("background", "cat", "dog"),
@@ -125,7 +130,7 @@ def test_fit_labels_background_without_an_output_is_dropped_and_said(first: str)
 
 
 def test_fit_labels_imagenet_both_ways_keeps_every_other_label_at_its_output() -> None:
-    thousand = tuple(f"label {index}" for index in range(1000))
+    thousand = ("tench, Tinca tinca", *(f"label {index}" for index in range(1, 1000)))
     wider = fit_labels(contract(*thousand), 1001).contract
     assert wider.labels == ("background", *thousand)
     assert fit_labels(wider, 1000).contract.labels == thousand

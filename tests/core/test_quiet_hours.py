@@ -30,6 +30,15 @@ def test_quiet_hours_include_their_begin_and_not_their_end(time: str, quiet: boo
     assert is_quiet((NIGHT, NOON), 60 * hour + minute) is quiet
 
 
+def test_quiet_hours_until_24_last_until_midnight_and_no_longer() -> None:
+    evening = (quiet_minutes("22:00-24:00"),)
+    assert [is_quiet(evening, minute) for minute in (1319, 1320, 1439, 0)] == [
+        *(False, True),
+        *(True, False),
+    ]
+    assert all(is_quiet((quiet_minutes("00:00-24:00"),), minute) for minute in range(1440))
+
+
 def test_quiet_hours_without_a_span_are_never() -> None:
     assert not any(is_quiet((), minute) for minute in range(1440))
 
@@ -40,7 +49,9 @@ def test_quiet_hours_and_their_reverse_share_no_minute(first: int, last: int, mi
     assert both == (False, False) if first == last else sum(both) == 1
 
 
-@pytest.mark.parametrize("text", ["", "22:00", "22-06", "24:00-06:00", "22:60-06:00", "a:b-c:d"])
+@pytest.mark.parametrize(
+    "text", ["", "22:00", "22-06", "24:00-06:00", "22:00-24:01", "22:60-06:00", "a:b-c:d"]
+)
 def test_quiet_hours_that_are_no_span_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a span"):
         quiet_minutes(text)

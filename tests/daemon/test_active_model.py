@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from edge_classifier.config.settings import ModelSettings
 from edge_classifier.daemon import active_model as module
-from edge_classifier.daemon.active_model import UPLOADS_VARIABLE, ModelFiles
+from edge_classifier.daemon.active_model import UPLOADS_VARIABLE, ModelFiles, load_active_model
 from edge_classifier.errors import EdgeClassifierError, MissingFileError, ModelError, OutputError
+from tests.tiny import Tiny, build
 
 EMBEDDED = "efficientnet-lite0"
 
@@ -138,3 +140,11 @@ def test_model_files_copy_is_for_the_daemon_alone_and_whole(files: ModelFiles) -
     assert not path.is_symlink()
     assert copies(files) == {"garden.tflite"}
     assert stat.S_ISREG(path.stat().st_mode)
+
+
+def test_active_model_enters_pictures_as_the_setting_says(tmp_path: Path) -> None:
+    path = build(tmp_path / "tiny.tflite", Tiny("float32"))
+
+    model = load_active_model(ModelSettings(use=str(path), input_range="0..255"))
+
+    assert model.classifier.contract.input_range == "0 to 255"

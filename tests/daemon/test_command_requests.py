@@ -65,7 +65,8 @@ def test_request_without_values_may_be_empty(payload: bytes) -> None:
         ("reboot", b"{}", "no such command: 'reboot'; there are enable"),
         ("enable", b"on", "not JSON"),
         ("enable", b"\xff\xfe", "not JSON"),
-        ("enable", b"[" * 100_000, "not JSON"),
+        ("enable", b"[" * 60_000, "not JSON"),
+        ("enable", b"[" * 70_000, "is longer than 65536 bytes"),
         ("enable", b"[]", "not a JSON object"),
         ("enable", b"{}", "enabled must be true or false"),
         ("enable", b'{"enabled": 1}', "enabled must be true or false"),
@@ -123,3 +124,14 @@ def test_request_that_was_done_is_answered_with_its_transaction_and_data() -> No
 def test_request_of_any_bytes_is_taken_or_refused(command: str, payload: bytes) -> None:
     with suppress(RequestError):
         assert parse_request(command, payload, CAMERAS).command == command
+
+
+def test_what_a_request_quotes_is_one_bounded_line() -> None:
+    for payload in (b'{"a\\nforged": 1}', json.dumps({"k" * 60_000: 1}).encode()):
+        with pytest.raises(RequestError) as caught:
+            parse_request("enable", payload, ("door",))
+        assert len(str(caught.value)) < 1000
+        assert len(str(caught.value).splitlines()) == 1
+    with pytest.raises(RequestError) as caught:
+        parse_request("c" * 60_000, b"{}", ("door",))
+    assert len(str(caught.value)) < 1000

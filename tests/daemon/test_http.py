@@ -23,6 +23,19 @@ from tests.waiting import eventually
 WELL = HealthReport()
 
 
+@pytest.mark.parametrize("host", ["[::1]", "::1", "127.0.0.1"])
+def test_http_listens_on_an_address_with_brackets_and_without(host: str) -> None:
+    server = HttpServer(HttpSettings(host=host, port=0), tuple, lambda: WELL, timeout_s=1.0)
+    server.start()
+    try:
+        connection = http.client.HTTPConnection(host.strip("[]"), server.port, timeout=10)
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().status == 200
+        connection.close()
+    finally:
+        server.stop()
+
+
 @dataclass
 class Daemon:
     """What is behind the server."""

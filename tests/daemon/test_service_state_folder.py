@@ -83,7 +83,7 @@ def test_service_whose_state_folder_is_deleted_loses_no_event_at_the_next_kill(
         daemon.until(lambda: daemon.output.count("changed:") > made + 20)
         _remove(daemon.state)
         daemon.until(lambda: "deleted or exchanged while it was in use" in daemon.log)
-        daemon.until(lambda: (daemon.state / "pictures" / "pictures.jsonl").exists())
+        daemon.until((daemon.state / "pictures" / "pictures.jsonl").exists)
         health = json.loads(daemon.page("/healthz"))
         assert "deleted or exchanged" in " ".join(health["degraded"])
         made = daemon.output.count("changed:")

@@ -28,15 +28,16 @@ from edge_classifier.errors import (
 from edge_classifier.model_loading import LoadedModel, ModelChoice, load_model
 from edge_classifier.modelfile.bundle import append_bundle, read_bundle
 from edge_classifier.modelfile.catalogue import Catalogue, Entry, sha256_of
+from edge_classifier.modelfile.flatbuffer import FlatbufferError
 from edge_classifier.modelfile.resolve import ContractOverrides
-from edge_classifier.modelfile.tflite_metadata import FlatbufferError, read_tflite_metadata
+from edge_classifier.modelfile.tflite_metadata import read_tflite_metadata
 from tests.tiny import COLOURS, Tiny, build, metadata
 from tests.vision.test_pictures import as_ordinary_user, closed_folder
 
 LABELS = "\n".join(COLOURS)
 OWN, CATALOGUED, SIDE_CAR = (1.0, 2.0, 3.0), (4.0, 5.0, 6.0), (7.0, 8.0, 9.0)
 # A mean for each place that one can come from, so that tests see which was taken.
-STATED = (10.0, 11.0, 12.0)
+STATED = (120.0, 121.0, 122.0)
 
 
 def contract_text(size: int = 8, **changes: Any) -> str:
@@ -73,14 +74,15 @@ def load(path: Path, known: Catalogue | None = None, **overrides: Any) -> Loaded
 @pytest.fixture
 def full(tmp_path: Path) -> Path:
     """A model with metadata and with every file beside it that could be asked."""
-    stated = metadata(STATED, (1, 1, 1), [("stated.txt", "")])
+    stated = metadata(STATED, (128, 128, 128), [("stated.txt", "")])
     path = build(tmp_path / "tiny.tflite", Tiny(metadata=stated))
     (tmp_path / "tiny.contract.json").write_text(contract_text(mean=list(SIDE_CAR)))
     (tmp_path / "tiny.labels.txt").write_text("side red\nside green\nside blue\n")
     return path
 
 
-def test_contract_inside_the_model_comes_first(full: Path) -> None:
+def test_contract_inside_the_model_comes_before_metadata_and_catalogue(full: Path) -> None:
+    full.with_suffix(".contract.json").unlink()
     append_bundle(full, {"contract.json": contract_text(), "labels.txt": LABELS})
     known = catalogue(full, {"width": 8, "height": 8, "mean": list(CATALOGUED)})
 
@@ -93,7 +95,29 @@ def test_contract_inside_the_model_comes_first(full: Path) -> None:
     assert resolved.notes == ()
 
 
-def test_metadata_comes_before_the_side_car(full: Path) -> None:
+def test_side_car_comes_before_what_is_inside(full: Path) -> None:
+    names = {"de": ["rot", "grün", "blau"]}
+    append_bundle(full, {"contract.json": contract_text(names=names), "labels.txt": LABELS})
+
+    resolved = load(full).resolved
+
+    assert resolved.contract.mean == SIDE_CAR
+    assert resolved.contract.labels == ("side red", "side green", "side blue")
+    assert resolved.preprocessing_from == str(full.with_suffix(".contract.json"))
+
+
+def test_side_car_without_labels_leaves_those_inside(full: Path) -> None:
+    full.with_suffix(".labels.txt").unlink()
+    append_bundle(full, {"contract.json": contract_text(), "labels.txt": LABELS})
+
+    resolved = load(full).resolved
+
+    assert resolved.contract.mean == SIDE_CAR
+    assert resolved.contract.labels == COLOURS
+
+
+def test_metadata_comes_before_assumptions(full: Path) -> None:
+    full.with_suffix(".contract.json").unlink()
     append_bundle(full, {"stated.txt": LABELS, "other.txt": "something else"})
 
     resolved = load(full).resolved
@@ -195,7 +219,7 @@ def test_several_unnamed_text_files_in_the_model_are_not_guessed_between(tmp_pat
 
 
 def test_unlocalised_label_file_is_preferred(tmp_path: Path) -> None:
-    stated = metadata(STATED, (1, 1, 1), [("german.txt", "de"), ("plain.txt", "")])
+    stated = metadata(STATED, (128, 128, 128), [("german.txt", "de"), ("plain.txt", "")])
     path = build(tmp_path / "tiny.tflite", Tiny(metadata=stated))
     append_bundle(path, {"german.txt": "rot\ngrün\nblau", "plain.txt": LABELS})
 
@@ -224,7 +248,7 @@ def test_crop_option_replaces_the_contracts(tmp_path: Path) -> None:
     assert load(path, crop=Crop.LETTERBOX).resolved.contract.crop is Crop.LETTERBOX
 
 
-@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00red"])
+@pytest.mark.parametrize("content", [None, b"red\ngr\xfcn\nblue"])
 def test_labels_option_that_cannot_be_read_raises(content: bytes | None, tmp_path: Path) -> None:
     mine = tmp_path / "mine.txt"
     if content is not None:
@@ -279,7 +303,7 @@ def test_labels_that_differ_by_the_background_alone_are_mended_and_told(
     names: int, outputs: int, first: str, note: str, tmp_path: Path
 ) -> None:
     path = build(tmp_path / "tiny.tflite", Tiny(classes=outputs))
-    lines = [f"name {index}" for index in range(names)]
+    lines = ["tench", *(f"name {index}" for index in range(1, names))]
     if names > outputs:
         lines[0] = "background"
     append_bundle(path, {"labels.txt": "\n".join(lines)})
@@ -390,7 +414,7 @@ def test_metadata_of_another_channel_count_counts_as_none(
 
 def test_metadata_that_is_damaged_counts_as_none(tmp_path: Path) -> None:
     """The runtime has loaded the model; only its description is lost."""
-    stated = metadata(STATED, (1, 1, 1))
+    stated = metadata(STATED, (128, 128, 128))
     path = build(tmp_path / "tiny.tflite", Tiny(metadata=b"\xff\xff\xff\x7f" + stated[4:]))
 
     with pytest.raises(FlatbufferError):

@@ -19,12 +19,12 @@ from edge_classifier.mqtt.connection import (
     ReceivedMessage,
 )
 from tests.mosquitto import Broker, Listener
-from tests.ports import HOST
+from tests.ports import HOST, free_port
 from tests.waiting import eventually
 
 Protocol = Literal["3.1.1", "5"]
 PROTOCOLS: tuple[Protocol, ...] = ("3.1.1", "5")
-LASTING = {"session_expiry_s": 60, "manual_acknowledgement": True}
+LASTING: dict[str, Any] = {"session_expiry_s": 60, "manual_acknowledgement": True}
 
 
 @pytest.fixture
@@ -36,13 +36,22 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 class Owner:
     """What a connection has told, and brought."""
 
-    def __init__(self, broker: Broker, protocol: Protocol, number: int = 1, **options: Any) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        protocol: Protocol,
+        number: int = 1,
+        *,
+        address: tuple[str, int] | None = None,
+        **options: Any,
+    ) -> None:
+        host, port = address or (HOST, broker.port)
         self.events: SimpleQueue[ConnectionEvent] = SimpleQueue()
         self.messages: list[ReceivedMessage] = []
         self.is_failing = False
         self.connection = BrokerConnection(
             number,
-            MqttSettings(host=HOST, port=broker.port, protocol=protocol),
+            MqttSettings(host=host, port=port, protocol=protocol),
             ConnectionOptions(client_id="tested", password=lambda: None, **options),
             self.events.put,
             self._receive,
@@ -61,6 +70,16 @@ class Owner:
         yield event
         self.connection.disconnect()
         self.connection.wait_closed(20)
+
+
+@pytest.mark.parametrize("host", ["[::1]", "::1"])
+def test_connection_to_an_ipv6_address_works_with_brackets_and_without(
+    tmp_path: Path, host: str
+) -> None:
+    port = free_port()
+    broker = Broker(tmp_path / "broker", ("allow_anonymous true", f"listener {port} ::1"))
+    with broker, Owner(broker, "3.1.1", address=(host, port)).connected() as connected:
+        assert connected.connection == 1
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -12,7 +12,7 @@ def test_latest_messages_gives_out_in_the_order_of_kinds() -> None:
     for kind in reversed(MessageKind):
         latest.put(kind, kind.name, b"")
     assert [topic for topic, _ in due(latest)] == [
-        "NODE", "DISCOVERY", "CAMERA", "INFO", "STATE", "SNAPSHOT", "STATS",
+        "NODE", "CAMERA", "DISCOVERY", "INFO", "STATE", "SNAPSHOT", "STATS",
     ]  # fmt: skip
 
 

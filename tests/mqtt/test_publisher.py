@@ -96,7 +96,7 @@ def test_publisher_with_a_broker_publishes_events_in_order_with_their_delay(
         assert made.status.reason == ""
 
 
-def test_publisher_on_connecting_announces_before_it_sends_what_waits(
+def test_publisher_on_connecting_says_who_is_there_and_then_sends_events_before_the_rest(
     broker: Broker, path: Path
 ) -> None:
     with Listener(broker.port, "#") as listener:
@@ -110,11 +110,11 @@ def test_publisher_on_connecting_announces_before_it_sends_what_waits(
     order = list(dict.fromkeys(message.topic for message in listener.messages))
     assert order[:6] == [
         f"{ROOT}/availability",
-        CONFIG,
         f"{ROOT}/{CAMERA}/availability",
+        f"{ROOT}/{CAMERA}/event",
+        CONFIG,
         f"{ROOT}/info",
         f"{ROOT}/{CAMERA}/state",
-        f"{ROOT}/{CAMERA}/event",
     ]
 
 

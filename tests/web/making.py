@@ -50,6 +50,7 @@ def _record(name: str, at: datetime | None, picture: bytes | None, facts: dict[s
         return Record.objects.create(
             label=label(name),
             at=at,
+            recorded_at=facts.pop("recorded_at", at),
             day=timezone.localdate(at),
             picture=picture_storage.put(picture, 64, 48) if picture else None,
             **{**defaults, **facts},

@@ -1,5 +1,6 @@
 """What a camera's topics say: its state, its events, and the picture behind the last one. Pure."""
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -16,6 +17,7 @@ from edge_classifier.mqtt.codec.json_fields import (
     encoded,
     line,
     number,
+    number_or_none,
     text,
     utc_datetime,
 )
@@ -28,6 +30,8 @@ LABEL_CHANGED = "label_changed"
 MAX_EVENT_BYTES = 65_536
 # Characters that are taken of a label and of a sentence.
 MAX_LABEL, MAX_LINE = 200, 300
+# Of these, digits that tell two labels apart that begin alike.
+_DIGEST_DIGITS = 8
 _MAX_SEQ = 2**63 - 1
 _MAX_DELAY_MS = 1e12
 _ID = re.compile("[0-9a-fA-F]{32}")
@@ -67,6 +71,8 @@ class EventMessage:
     model: str
     # Capture to publish.
     delay_ms: float | None
+    # Whether a label or the model's name was too long, as ``shortened`` has it.
+    is_shortened: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,17 +161,35 @@ def read_event(payload: bytes) -> EventMessage:
     key = found.get("id")
     if not isinstance(key, str) or not _ID.fullmatch(key):
         raise ValueError("has no id of 32 hexadecimal digits")
+    # No table has room for longer ones, but for an event there is always room.
+    given = {
+        "label": text(found, "to", MAX_EVENT_BYTES, shortest=1),
+        "before": text(found, "from", MAX_EVENT_BYTES),
+        "model": text(found, "model", MAX_EVENT_BYTES),
+    }
+    names = {field: shortened(name) for field, name in given.items()}
     return EventMessage(
         key=UUID(key),
-        label=text(found, "to", MAX_LABEL, shortest=1),
-        before=text(found, "from", MAX_LABEL),
+        **names,
         at=utc_datetime(found, "ts"),
         score=number(found, "score", 0, 1),
         margin=number(found, "margin", -1, 1),
         seq=count_or_none(found, "seq", _MAX_SEQ),
-        model=text(found, "model", MAX_LABEL),
-        delay_ms=None if found.get(_DELAY) is None else number(found, _DELAY, 0, _MAX_DELAY_MS),
+        # A clock that was set in between makes any number of it, and the event is worth more.
+        delay_ms=number_or_none(found, _DELAY, 0, _MAX_DELAY_MS),
+        is_shortened=names != given,
     )
+
+
+def shortened(name: str) -> str:
+    """``name``; of one above ``MAX_LABEL`` characters, its beginning and digits of its SHA-256.
+
+    So that labels which begin alike stay different ones: ``a very long la…~1a2b3c4d``.
+    """
+    if len(name) <= MAX_LABEL:
+        return name
+    end = f"…~{hashlib.sha256(name.encode()).hexdigest()[:_DIGEST_DIGITS]}"
+    return name[: MAX_LABEL - len(end)] + end
 
 
 def read_snapshot(payload: bytes, max_bytes: int) -> SnapshotMessage:

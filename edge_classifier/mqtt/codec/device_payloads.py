@@ -111,6 +111,31 @@ def info_payload(
     }
 
 
+def info_within(info: Mapping[str, Any], max_bytes: int) -> bytes | None:
+    """``info`` in at most ``max_bytes``: with fewer labels, else without its configuration, too.
+
+    A note says so. None where not even that fits.
+    """
+    labels = info.get("labels", [])
+    for configuration in (info.get("configuration"), None):
+        said = f"{len(labels)} labels are too many for the broker: the first are here"
+        notes = [*info.get("notes", ()), said]
+        if configuration is None:
+            notes[-1:] = ["labels and configuration are too large for the broker"]
+        short = {**info, "notes": notes, "labels": [], "configuration": configuration}
+        room = max_bytes - len(encoded(short))
+        if room >= 0:
+            kept = []
+            for label in labels:
+                # Quotes and the comma; JSON may write a sign as six.
+                room -= len(encoded({"": label})) - len(encoded({"": ""})) + 3
+                if room < 0:
+                    break
+                kept.append(label)
+            return encoded({**short, "labels": kept})
+    return None
+
+
 def read_info(payload: bytes) -> InfoMessage:
     """Version and model. Raises ValueError for an empty object, too."""
     found = _table(payload)

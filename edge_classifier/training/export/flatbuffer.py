@@ -6,6 +6,7 @@ Its schema: https://github.com/google-ai-edge/LiteRT/blob/main/tflite/converter/
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
@@ -21,6 +22,7 @@ _BIAS_LIMIT = 2**30
 # The first operator versions that take int8 (TensorFlow's lite/tools/versioning/op_version.cc).
 _INT8_VERSIONS = {
     schema.BuiltinOperator.ADD: 2,
+    schema.BuiltinOperator.AVERAGE_POOL_2D: 2,
     schema.BuiltinOperator.CONV_2D: 3,
     schema.BuiltinOperator.DEPTHWISE_CONV_2D: 3,
     schema.BuiltinOperator.FULLY_CONNECTED: 4,
@@ -38,9 +40,29 @@ def read(model: bytes) -> Any:
     return flatbuffer_utils.read_model_from_bytearray(model)
 
 
+class _SharingBuilder(flatbuffers.Builder):
+    """Writes equal vectors once: every int8 channel has a zero point of 0, in eight bytes.
+
+    The runtime wants as many zero points as scales, but not that they lie apart.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(1024)
+        self._written: dict[tuple[str, bytes], int] = {}
+
+    def CreateNumpyVector(self, x: NDArray[Any]) -> int:  # noqa: N802 (the library's name)
+        """Where the vector lies, for which it is written only if it is new."""
+        key = (x.dtype.str, x.tobytes())
+        if key not in self._written:
+            self._written[key] = super().CreateNumpyVector(x)
+        return self._written[key]
+
+
 def write(model: Any) -> bytes:
     """The flatbuffer of ``model``, every buffer inside."""
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+    builder = _SharingBuilder()
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
 
 
 def operator_name(model: Any, operator: Any) -> str:
@@ -89,7 +111,7 @@ def fit_biases(quantized: Any, original: Any) -> None:
     for operator, source in operators:
         if len(operator.inputs) == 3 and operator.inputs[2] >= 0:
             source_weights, source_bias = (
-                _values(original, source.inputs[index], np.float32) for index in (1, 2)
+                values(original, source.inputs[index], np.float32) for index in (1, 2)
             )
             _fit_bias(quantized, operator.inputs, source_weights, source_bias)
 
@@ -112,17 +134,18 @@ def _fit_bias(model: Any, inputs: list[int], weights: NDArray[Any], bias: NDArra
     along[stored_weights.quantizedDimension] = -1
     stored_weights.scale, stored_bias.scale = scale, bias_scale
     rounded = np.clip(np.rint(weights / scale.reshape(along)), -127, 127)
-    _store(model, inputs[1], rounded.astype(np.int8))
-    _store(model, inputs[2], np.rint(bias.astype(np.float64) / bias_scale).astype(np.int32))
+    store(model, inputs[1], rounded.astype(np.int8))
+    store(model, inputs[2], np.rint(bias.astype(np.float64) / bias_scale).astype(np.int32))
 
 
-def _values(model: Any, index: int, dtype: type[np.generic]) -> NDArray[Any]:
-    """A constant tensor's content."""
+def values(model: Any, index: int, dtype: type[np.generic]) -> NDArray[Any]:
+    """A constant tensor's content, in the tensor's shape."""
     tensor = model.subgraphs[0].tensors[index]
     return np.frombuffer(bytes(model.buffers[tensor.buffer].data), dtype).reshape(tensor.shape)
 
 
-def _store(model: Any, index: int, values: NDArray[Any]) -> None:
+def store(model: Any, index: int, values: NDArray[Any]) -> None:
+    """Give a constant tensor another content; its shape and its type stay as they are."""
     buffer = model.buffers[model.subgraphs[0].tensors[index].buffer]
     buffer.data = np.frombuffer(values.tobytes(), np.uint8)
 

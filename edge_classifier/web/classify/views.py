@@ -16,7 +16,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext, gettext_noop, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from edge_classifier.errors import EdgeClassifierError, PictureError
+from edge_classifier.errors import EdgeClassifierError, PictureError, StorageError
 from edge_classifier.web.accounts.roles import AccessLevel, access_level_of, remember_own, visible
 from edge_classifier.web.classify import uploads
 from edge_classifier.web.models import Record, User
@@ -27,8 +27,9 @@ _FIELD = "pictures"
 _SOURCE = Record.Source("upload")
 # In requests of our script, which puts results into the page that is there; and in answers.
 _FRAGMENT = "X-Fragment"
-# What is most often wrong with a picture; all else is told in English.
+# What is most often wrong with a picture or its storage; all else is told in English.
 _PROBLEMS = (
+    gettext_noop("cannot be kept just now"),
     gettext_noop("is empty"),
     gettext_noop("is not a picture"),
     gettext_noop("needs more memory than there is"),
@@ -129,9 +130,11 @@ def _classify_and_save(request: HttpRequest, file: UploadedFile) -> Record | Fai
         text = gettext("This picture cannot be taken: it %(problem)s.") % what
         return Failure(file.name or "", text, HTTPStatus.UNPROCESSABLE_ENTITY)
     except EdgeClassifierError as error:
-        _log.warning("an upload was not classified: %s", error)
+        detail = error.detail if isinstance(error, StorageError) else ""
+        _log.warning("an upload was not classified: %s %s", error, detail)
         # Without its subject, which may be a path of this machine.
-        text = gettext("Just now it does not work (%(problem)s).") % {"problem": error.problem}
+        what = {"problem": gettext(error.problem)}
+        text = gettext("Just now it does not work (%(problem)s).") % what
         return Failure(file.name or "", text, HTTPStatus.SERVICE_UNAVAILABLE)
     remember_own(request, saved.key)
     return saved

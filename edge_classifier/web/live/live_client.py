@@ -10,6 +10,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from edge_classifier.core.network_address import host_and_port
 from edge_classifier.errors import UnavailableError
 from edge_classifier.mqtt.codec.device_payloads import request_payload
 from edge_classifier.mqtt.connection import (
@@ -67,7 +68,7 @@ class LiveClient:
         self.slots = StreamSlots(settings.server.streams)
         self._mqtt = settings.mqtt
         self._base = settings.mqtt.base_topic
-        self._where = f"{settings.mqtt.host}:{settings.mqtt.port}"
+        self._where = host_and_port(settings.mqtt.host, settings.mqtt.port)
         self._clock = clock
         self._state = LiveState(self._base)
         self._changed = threading.Condition()

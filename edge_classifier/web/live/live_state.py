@@ -67,6 +67,7 @@ class CameraNow:
     at: float | None = None
     since: float | None = None
     event: EventMessage | None = None
+    event_at: float = 0.0
     # The number of the change that brought the last picture; 0: there is none.
     frame: int = 0
     history: ScoreHistory = field(default_factory=ScoreHistory)
@@ -296,10 +297,10 @@ class LiveState:
                 camera.since = min(news.since.timestamp(), now) if news.since else None
                 camera.history.add(ScorePoint(camera.at, news.label, news.score), now)
             case EventMessage():
-                # After an outage old events come late.
-                if camera.event is None or news.at >= camera.event.at:
-                    camera.event = news
                 at, label = min(news.at.timestamp(), now), line(news.label, MAX_LABEL)
+                # After an outage old events come late.
+                if camera.event is None or at >= camera.event_at:
+                    camera.event, camera.event_at = news, at
                 camera.history.add(ScorePoint(at, label, news.score), now)
             case SnapshotMessage():
                 self.frames.put((camera.device, camera.name), news.jpeg)

@@ -9,13 +9,17 @@ from pathlib import Path
 
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.conf import settings
+from django.db.models import Exists, OuterRef, Q
 
 from edge_classifier.web.folders import Folders
-from edge_classifier.web.models import Picture
+from edge_classifier.web.models import Camera, Label, Picture, Record
+from edge_classifier.web.recorder.write_records import drop_unmatched
 from edge_classifier.web.records.deletion import STEP, remove_unused, unused
 
 _DAY = timedelta(days=1)
 _LOGINS_KEPT = timedelta(days=30)
+# Labels that are kept though nothing has them any more, and as many cameras.
+MOST_NAMES = 5000
 _PICTURE = re.compile(r"[0-9a-f]{64}\.jpg")
 
 
@@ -24,6 +28,14 @@ def delete_unused_pictures(now: datetime) -> int:
     ids = list(unused().filter(created_at__lt=now - _DAY).values_list("id", flat=True))
     steps = range(0, len(ids), STEP)
     return sum(remove_unused(ids[begin : begin + STEP]) for begin in steps)
+
+
+def delete_unmatched_pictures(now: datetime) -> int:
+    """Delete snapshots that have waited for their event for a day; how many."""
+    count = 0
+    while step := drop_unmatched(now - _DAY):
+        count += step
+    return count
 
 
 def delete_unfinished_files(folders: Folders, now: datetime) -> int:
@@ -74,8 +86,30 @@ def delete_expired_sessions() -> int:
     return before - store.get_model_class().objects.count()
 
 
+def delete_unused_names() -> int:
+    """Delete labels and cameras that no record has, the oldest first, where there are very many.
+
+    Whoever may publish can make up names without end. What somebody chose or translated stays.
+    """
+    of_record = Record.objects.filter(Q(label=OuterRef("pk")) | Q(truth=OuterRef("pk")))
+    labels = Label.objects.filter(~Exists(of_record), chinese="").exclude(first_seen=None)
+    cameras = Camera.objects.filter(~Exists(Record.objects.filter(camera=OuterRef("pk"))))
+    count = 0
+    for table, idle in ((Label, labels), (Camera, cameras)):
+        excess = table.objects.count() - MOST_NAMES
+        if excess > 0:
+            found = idle.order_by("first_seen").values_list("pk", flat=True)[:excess]
+            count += table.objects.filter(pk__in=list(found)).delete()[0]
+    return count
+
+
 def delete_old_logins(now: datetime) -> int:
-    """Delete attempts to log in that are too old to matter, and say how many they were."""
+    """Delete attempts to log in that are too old to matter, and say how many they were.
+
+    And those that are still to come: made while the clock was ahead, they would lock an account
+    until then.
+    """
     tables = (AccessAttempt, AccessFailureLog, AccessLog)
-    old = (table.objects.filter(attempt_time__lt=now - _LOGINS_KEPT) for table in tables)
+    matters = (now - _LOGINS_KEPT, now + _DAY)
+    old = (table.objects.exclude(attempt_time__range=matters) for table in tables)
     return sum(attempts.delete()[0] for attempts in old)

@@ -1,4 +1,7 @@
-"""A thread that applies the retention and cleans up, every hour."""
+"""A thread that applies the retention and cleans up, every hour.
+
+What goes for its age goes only as far as the clock can be believed.
+"""
 
 import logging
 import threading
@@ -11,33 +14,46 @@ from django.utils import timezone
 from edge_classifier.web.folders import Folders
 from edge_classifier.web.guarded_thread import GuardedThread
 from edge_classifier.web.maintenance import cleanup, retention
+from edge_classifier.web.maintenance.clock import ClockGuard, ClockReading, Trust, read_clock
+from edge_classifier.web.recorder.correct_times import correct_times, impossible_times
 from edge_classifier.web.settings import RetentionSettings
 
 _log = logging.getLogger(__name__)
 _HOUR_S = 3600.0
 _DAY = timedelta(days=1)
+# After the start: the network may set the clock, and somebody who sees it wrong may end us.
+_WAIT_S = 600.0
 
 
 class Housekeeping:
-    """Applies the retention and cleans up: after the start, then every hour."""
+    """Applies the retention and cleans up: ten minutes after the start, then every hour."""
 
     def __init__(
         self,
         settings: RetentionSettings,
         folders: Folders,
         *,
+        kept: timedelta = timedelta(0),
         now: Callable[[], datetime] = timezone.now,
+        clock: Callable[[], ClockReading] = read_clock,
+        wait_s: float = _WAIT_S,
         period_s: float = _HOUR_S,
     ) -> None:
+        """``kept`` is how long an event may have been on its way to the recorder."""
         self._settings = settings
         self._folders = folders
+        self._kept = kept
         self._now = now
+        self._clock = ClockGuard(folders.clock, clock)
+        self._wait_s = wait_s
         self._period_s = period_s
         self._read_at: datetime | None = None
         self._stopped = threading.Event()
         self._thread = GuardedThread("housekeeping", self._run)
         # What the last round had to leave above the limits.
         self.surplus: retention.Surplus | None = None
+        # Records that were too old in the last round, and stay as the clock may be wrong.
+        self.spared = 0
 
     @property
     def problem(self) -> str:
@@ -55,6 +71,7 @@ class Housekeeping:
         self._thread.join(within_s)
 
     def _run(self) -> None:
+        self._stopped.wait(self._wait_s)
         while not self._stopped.is_set():
             self.run_once()
             connections.close_all()  # An hour is long for a connection that nobody uses.
@@ -62,14 +79,19 @@ class Housekeeping:
 
     def run_once(self) -> dict[str, int]:
         """One round: what was deleted, and how much of it; what failed is logged and left out."""
-        now = self._now()
-        tasks: dict[str, Callable[[], int]] = {
-            "records": lambda: self._apply_retention(now),
-            "pictures without a record": lambda: cleanup.delete_unused_pictures(now),
-            "files": lambda: self._delete_files(now),
-            "sessions": cleanup.delete_expired_sessions,
-            "logins": lambda: cleanup.delete_old_logins(now),
-        }
+        now, trust = self._now(), self._clock.trust()
+        tasks: dict[str, Callable[[], int]] = {"records": lambda: self._apply_retention(now, trust)}
+        if trust is Trust.CONFIRMED:
+            tasks = {"impossible times": lambda: self._correct_times(now), **tasks}
+        if trust is not Trust.DOUBTFUL:
+            tasks |= {
+                "pictures without an event": lambda: cleanup.delete_unmatched_pictures(now),
+                "pictures without a record": lambda: cleanup.delete_unused_pictures(now),
+                "files": lambda: self._delete_files(now),
+                "names": cleanup.delete_unused_names,
+                "sessions": cleanup.delete_expired_sessions,
+                "logins": lambda: cleanup.delete_old_logins(now),
+            }
         done: dict[str, int] = {}
         for name, delete in tasks.items():
             try:
@@ -78,11 +100,24 @@ class Housekeeping:
                 _log.exception("housekeeping could not clear %s", name)
         if any(done.values()):
             counts = ", ".join(f"{count} {name}" for name, count in done.items() if count)
-            _log.info("housekeeping deleted %s", counts)
+            _log.info("housekeeping cleared %s", counts)
         return done
 
-    def _apply_retention(self, now: datetime) -> int:
-        gone = retention.apply(self._settings, now)
+    def _correct_times(self, now: datetime) -> int:
+        return correct_times(impossible_times(now), lambda _: now, self._kept)
+
+    def _apply_retention(self, now: datetime, trust: Trust) -> int:
+        shares = {Trust.CONFIRMED: 1.0, Trust.DOUBTFUL: 0.0}
+        share = shares.get(trust, self._settings.unconfirmed_percent / 100)
+        gone = retention.apply(self._settings, now, share)
+        self.spared = retention.too_old(self._settings, now).count() if share < 1 else 0
+        if self.spared:
+            _log.warning(
+                "%d records are older than retention.days, and stay: this machine's clock is %s"
+                " (timedatectl shows it)",
+                self.spared,
+                "in doubt" if trust is Trust.DOUBTFUL else "confirmed by nothing",
+            )
         self.surplus = found = retention.surplus(self._settings)
         if found:
             _log.warning(

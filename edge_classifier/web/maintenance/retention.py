@@ -1,4 +1,7 @@
-"""Retention: deletes the oldest records when they are too old or too many."""
+"""Retention: deletes the oldest records when they are too old or too many.
+
+The oldest are those that were recorded first. What a device's clock says counts for nothing here.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +13,6 @@ from django.db.models.expressions import Combinable
 
 from edge_classifier.web.models import EventPicture, Picture, Record
 from edge_classifier.web.records.deletion import STEP, delete
-from edge_classifier.web.records.keyset import OLDEST
 from edge_classifier.web.settings import RetentionSettings
 
 _GB = 1_000_000_000
@@ -33,15 +35,26 @@ class Surplus:
         return self.picture_bytes / _GB
 
 
-def apply(retention: RetentionSettings, now: datetime) -> int:
+def too_old(retention: RetentionSettings, now: datetime) -> QuerySet[Record]:
+    """What is older than ``days`` at ``now``, and may be deleted."""
+    if not retention.days:
+        return Record.objects.none()
+    before = now - timedelta(days=retention.days)
+    return _candidates(retention).filter(recorded_at__lt=before)
+
+
+def apply(retention: RetentionSettings, now: datetime, share: float = 1.0) -> int:
     """Delete what has to go at ``now``, and say how many records they were.
 
-    What may not be deleted is not counted: else it would push out all others, however new.
+    For their age alone no more go than ``share`` of all records. What may not be deleted is not
+    counted: else it would push out all others, however new.
     """
     candidates = _candidates(retention)
-    gone = 0
-    if retention.days:
-        gone += delete(candidates.filter(at__lt=now - timedelta(days=retention.days)))
+    old = too_old(retention, now)
+    if share < 1:
+        most = int(share * Record.objects.count())
+        old = _oldest(old, most) if most else Record.objects.none()
+    gone = delete(old)
     if retention.max_records and (excess := candidates.count() - retention.max_records) > 0:
         gone += delete(_oldest(candidates, excess))
     if retention.max_gb:
@@ -88,7 +101,7 @@ def _down_to_bytes(retention: RetentionSettings) -> int:
     freeing = candidates.filter(*_goes_with_candidates(retention, "picture"), picture__isnull=False)
     gone = 0
     while (excess := _bytes(pictures) - round(retention.max_gb * _GB)) > 0:
-        sizes = list(freeing.order_by(*OLDEST).values_list("picture_id", "picture__size")[:STEP])
+        sizes = list(freeing.order_by("id").values_list("picture_id", "picture__size")[:STEP])
         # All of them were reviewed, or deleted by somebody else, since they were counted.
         if not sizes:
             break
@@ -115,9 +128,6 @@ def enough(pictures: Sequence[tuple[int, int]], excess: int) -> int:
 
 
 def _oldest(records: QuerySet[Record], count: int) -> QuerySet[Record]:
-    """The ``count`` oldest of ``records``, as a query that is no slice."""
-    last = records.order_by(*OLDEST).values_list("at", "id")[count - 1 : count].first()
-    if last is None:
-        return records
-    at, number = last
-    return records.filter(Q(at__lt=at) | Q(at=at, id__lte=number))
+    """The ``count`` oldest of ``records``, as a query that is no slice. Ids are given in order."""
+    last = records.order_by("id").values_list("id", flat=True)[count - 1 : count].first()
+    return records if last is None else records.filter(id__lte=last)

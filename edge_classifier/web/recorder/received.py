@@ -1,10 +1,31 @@
-"""What is recorded of what daemons send. Pure."""
+"""What is recorded of what daemons send, and when it was. Pure."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from edge_classifier.mqtt.codec.camera_payloads import EventMessage, read_event, read_snapshot
 from edge_classifier.mqtt.topics import route
+from edge_classifier.web.settings import WebSettings
+
+# Clocks of devices without one of their own are off by seconds, and by minutes at worst.
+_AHEAD = timedelta(minutes=10)
+_DAY = timedelta(days=1)
+# How long a broker may keep an event where we cannot tell it (MQTT 3.1.1).
+_LONGEST_KEPT = timedelta(days=365)
+# Before the program was there. Clocks that nobody has set begin in 1970, 2000 or 2010.
+FIRST = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+class EventTimes(NamedTuple):
+    """When an event was."""
+
+    # What it is ordered, counted and found by.
+    at: datetime
+    # What the device's clock said, where that cannot be right; else None.
+    device_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +35,8 @@ class RecordedEvent:
     device: str
     camera: str
     event: EventMessage
+    times: EventTimes
+    received_at: datetime
 
     @property
     def key(self) -> UUID:
@@ -30,6 +53,31 @@ class RecordedSnapshot:
     jpeg: bytes
 
 
+def longest_kept(settings: WebSettings) -> timedelta:
+    """How long an event may have been on its way from a daemon to us: the broker kept it."""
+    if settings.mqtt.protocol == "5":
+        return timedelta(hours=settings.record.session_hours) + _DAY
+    return _LONGEST_KEPT + _DAY
+
+
+def event_times(
+    stamp: datetime, received: datetime, delay_ms: float | None, kept: timedelta
+) -> EventTimes:
+    """When an event was that has ``stamp`` by its device, and was ``received`` by our clock.
+
+    The device waited ``delay_ms`` to publish it, and the broker kept it no longer than ``kept``.
+    A stamp that fits neither is a wrong clock's: the event was no later than we received it, and
+    nothing better is known. If our own clock is one that nobody has set, the stamp is.
+    """
+    if received < FIRST:
+        return EventTimes(stamp, None)
+    waited = timedelta(milliseconds=delay_ms or 0)
+    earliest = max(FIRST, received - kept - waited)
+    if earliest <= stamp <= received + _AHEAD:
+        return EventTimes(stamp, None)
+    return EventTimes(received, stamp)
+
+
 def topic_filters(base: str, group: str = "") -> list[str]:
     """What to subscribe to; with a group, as its member (MQTT 5, 4.8.2)."""
     share = f"$share/{group}/" if group else ""
@@ -37,18 +85,25 @@ def topic_filters(base: str, group: str = "") -> list[str]:
 
 
 def read(
-    topic: str, payload: bytes, base: str, snapshot_bytes: int
+    topic: str,
+    payload: bytes,
+    base: str,
+    snapshot_bytes: int,
+    kept: timedelta,
+    now: Callable[[], datetime],
 ) -> RecordedEvent | RecordedSnapshot | None:
     """What a message says; None if that is nothing to be recorded.
 
-    Which is a picture without an event, and the end of a retained one. Raises ValueError for what
-    no daemon sends.
+    Which is a picture without an event, and the end of a retained one. ``kept`` is as
+    ``event_times`` has it, ``now`` our clock. Raises ValueError for what no daemon sends.
     """
     about = route(base, topic)
     if about is None or not about.camera or about.is_response:
         raise ValueError("is on no topic of ours")
     if about.kind == "event":
-        return RecordedEvent(about.device, about.camera, read_event(payload))
+        event, received = read_event(payload), now()
+        times = event_times(event.at, received, event.delay_ms, kept)
+        return RecordedEvent(about.device, about.camera, event, times, received)
     if about.kind != "snapshot":
         raise ValueError("is on no topic of ours")
     if not payload:

@@ -7,9 +7,13 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from queue import Empty, SimpleQueue
 
+from django.utils import timezone
+
+from edge_classifier.core.network_address import host_and_port
 from edge_classifier.mqtt.codec.camera_payloads import MAX_EVENT_BYTES
 from edge_classifier.mqtt.connection import (
     BrokerConnection,
@@ -60,11 +64,20 @@ class Recorder:
     """Records until it is stopped. Everything happens in its own threads."""
 
     def __init__(
-        self, settings: WebSettings, *, random: Callable[[], float] = random_module.random
+        self,
+        settings: WebSettings,
+        *,
+        random: Callable[[], float] = random_module.random,
+        now: Callable[[], datetime] = timezone.now,
     ) -> None:
         mqtt, record = settings.mqtt, settings.record
+        kept = received.longest_kept(settings)
         read = partial(
-            received.read, base=mqtt.base_topic, snapshot_bytes=record.snapshot_max_kb * _KILO
+            received.read,
+            base=mqtt.base_topic,
+            snapshot_bytes=record.snapshot_max_kb * _KILO,
+            kept=kept,
+            now=now,
         )
         self._mqtt = mqtt
         self._options = connection_options(settings)
@@ -72,7 +85,7 @@ class Recorder:
         # Those of an earlier configuration, which the session may still have.
         self._stale_topic_filters = received.topic_filters(mqtt.base_topic) if record.group else []
         self._queue = DeliveryQueue()
-        self._writer = RecordWriter(self._queue, read, record.batch, random=random)
+        self._writer = RecordWriter(self._queue, read, record.batch, kept=kept, random=random)
         self._events: SimpleQueue[ConnectionEvent | None] = SimpleQueue()
         self._reconnector = Reconnector(
             self._connect, clock=time.monotonic, random=random, name="recorder"
@@ -101,7 +114,8 @@ class Recorder:
 
     def start(self) -> None:
         """Start to record."""
-        where, filters = f"{self._mqtt.host}:{self._mqtt.port}", ", ".join(self._topic_filters)
+        where = host_and_port(self._mqtt.host, self._mqtt.port)
+        filters = ", ".join(self._topic_filters)
         _log.info("recording %s from %s, as %s", filters, where, self._options.client_id)
         self._writing.start()
         self._receiving.start()

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import OuterRef, Q, Subquery
 from django.utils import timezone
 
-from edge_classifier.errors import UnavailableError
+from edge_classifier.errors import OutputError, UnavailableError
 from edge_classifier.web.models import Camera, EventPicture, Label, Picture, Record
 from edge_classifier.web.recorder.received import RecordedEvent, RecordedSnapshot
 from edge_classifier.web.records import picture_storage
@@ -56,8 +56,8 @@ def _labels(events: Collection[RecordedEvent]) -> dict[str, int]:
     """
     first: dict[str, datetime] = {}
     for recorded in events:
-        event = recorded.event
-        first[event.label] = min(event.at, first.get(event.label, event.at))
+        label, at = recorded.event.label, recorded.times.at
+        first[label] = min(at, first.get(label, at))
     found = {label.name: label for label in Label.objects.filter(name__in=first.keys())}
     for name, at in sorted(first.items()):
         if name not in found:
@@ -87,8 +87,10 @@ def _record(
         key=event.key,
         source=Record.Source.EVENT,
         camera_id=cameras[recorded.device, recorded.camera],
-        at=event.at,
-        day=timezone.localdate(event.at),
+        at=recorded.times.at,
+        device_at=recorded.times.device_at,
+        recorded_at=recorded.received_at,
+        day=timezone.localdate(recorded.times.at),
         label_id=labels[event.label],
         before=event.before,
         score=event.score,
@@ -116,8 +118,8 @@ def _store_pictures(snapshots: Sequence[RecordedSnapshot]) -> None:
     try:
         for name, snapshot in named.items():
             picture_storage.put_file(picture_storage.picture_name(name), snapshot.jpeg)
-    except Exception as error:  # Each kind of storage has errors of its own.
-        raise UnavailableError("pictures", f"cannot be stored ({error})") from error
+    except OutputError as error:
+        raise UnavailableError(error.subject, error.problem, error.remedy) from error
 
 
 def link(keys: Collection[UUID]) -> None:
@@ -136,7 +138,7 @@ def link(keys: Collection[UUID]) -> None:
 def drop_unmatched(before: datetime) -> int:
     """Delete pictures that have waited for their event since ``before``; how many, at most 500.
 
-    Raises Django's errors for the database, and the storage's.
+    Raises StorageError, and Django's errors for the database.
     """
     old = EventPicture.objects.filter(created_at__lt=before).order_by("created_at")[:_MAX_DROPPED]
     # Killed between its commit and its second look, a recorder may have left both halves there.

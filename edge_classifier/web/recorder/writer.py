@@ -5,16 +5,17 @@ import random as random_module
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 
 from django.db import DataError, Error, IntegrityError, connection
-from django.utils import timezone
 
 from edge_classifier.core.backoff import pause_s
-from edge_classifier.errors import UnavailableError
+from edge_classifier.errors import StorageError, UnavailableError
 from edge_classifier.mqtt.connection import ReceivedMessage
+from edge_classifier.web.models import Record
 from edge_classifier.web.recorder import write_records
+from edge_classifier.web.recorder.correct_times import correct_times
 from edge_classifier.web.recorder.queue import DeliveryQueue
 from edge_classifier.web.recorder.received import RecordedEvent, RecordedSnapshot
 
@@ -27,9 +28,8 @@ _MAX_PAUSE_S = 30.0
 _ATTEMPTS = 3
 # Seconds between two complaints about messages that no daemon sends.
 _WARN_S = 60.0
-# Pictures that have waited so long for their event go; looked for so often.
-_UNMATCHED = timedelta(days=1)
-_DROP_UNMATCHED_S = 3600.0
+# By so much a clock is set, and no more is it only made to run faster or slower.
+_LEAP_S = 3600.0
 _MAX_TEXT = 300
 
 # What is to be recorded of a message; None: nothing.
@@ -47,16 +47,24 @@ class RecordWriter:
         read: Read,
         batch: int,
         *,
+        kept: timedelta = timedelta(0),
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
         random: Callable[[], float] = random_module.random,
     ) -> None:
+        """``kept``: as ``received.event_times`` has it. ``wall``: UTC seconds."""
         self._queue = queue
         self._read = read
         self._batch = batch
         self._clock = clock
         self._random = random
         self._ending = threading.Event()
-        self._warn_at = self._drop_unmatched_at = clock()
+        self._warn_at = clock()
+        self._kept = kept
+        self._wall = wall
+        # When we began, by the clock as it is now; and what that is ahead of the other one.
+        self._began = wall()
+        self._ahead_s = self._began - clock()
         # Messages that are being written.
         self.in_hand = 0
         # Events that are new.
@@ -84,8 +92,7 @@ class RecordWriter:
                     self._write_batch(messages)
                 elif self._queue.is_closed:
                     break
-                if self._clock() >= self._drop_unmatched_at:
-                    self._drop_unmatched()
+                self._follow_clock()
         finally:
             connection.close()
 
@@ -101,7 +108,13 @@ class RecordWriter:
 
     def _content(self, message: ReceivedMessage) -> Content:
         try:
-            return self._read(message.topic, message.payload)
+            content = self._read(message.topic, message.payload)
+            if isinstance(content, RecordedEvent) and content.event.is_shortened:
+                self._warn(
+                    f"{message.topic[:100]!r} has a label that is too long; it is recorded"
+                    f" as {content.event.label!r}, from {content.event.before!r}"
+                )
+            return content
         except ValueError as error:
             self._ignore(message, error)
         except Exception as error:  # noqa: BLE001 (it would come again, and fail again, for ever)
@@ -112,10 +125,13 @@ class RecordWriter:
     def _ignore(self, message: ReceivedMessage, error: Exception) -> None:
         """Say so once in a while: who sends nonsense may send much of it."""
         self.ignored += 1
+        what = f"{message.topic[:100]!r} {str(error)[:_MAX_TEXT]}"
+        self._warn(f"{self.ignored} messages were ignored so far; the last one, on {what}")
+
+    def _warn(self, text: str) -> None:
         if self._clock() >= self._warn_at:
             self._warn_at = self._clock() + _WARN_S
-            what = f"{message.topic[:100]!r} {str(error)[:_MAX_TEXT]}"
-            _log.warning("%d messages were ignored so far; the last one, on %s", self.ignored, what)
+            _log.warning("%s", text)
 
     def _write_all(self, batch: Sequence[tuple[ReceivedMessage, Content]]) -> None:
         """Write until it is written; what nobody can write does not hold up the rest."""
@@ -163,17 +179,30 @@ class RecordWriter:
 
     def _note_trouble(self, error: Exception) -> None:
         connection.close()
-        text = " ".join(str(error).split())[:_MAX_TEXT]
+        detail = f" ({error.detail})" if isinstance(error, StorageError) else ""
+        text = " ".join(f"{error}{detail}".split())[:_MAX_TEXT]
         if not self.trouble:
             _log.error("nothing can be recorded, and nothing is acknowledged: %s", text)
         self.trouble = text
 
-    def _drop_unmatched(self) -> None:
-        self._drop_unmatched_at = self._clock() + _DROP_UNMATCHED_S
+    def _follow_clock(self) -> None:
+        """After the machine's clock was set: what we have recorded before was so much off.
+
+        On SQLite only, where all records are of this machine.
+        """
+        leap_s = self._wall() - self._clock() - self._ahead_s
+        if abs(leap_s) < _LEAP_S:
+            return
+        began, leap = datetime.fromtimestamp(self._began, UTC), timedelta(seconds=leap_s)
+        until = datetime.fromtimestamp(self._wall(), UTC) - leap
         try:
-            if write_records.drop_unmatched(timezone.now() - _UNMATCHED):
-                # There may be more of them than are deleted at once.
-                self._drop_unmatched_at = self._clock()
-        except Exception as error:  # noqa: BLE001 (each kind of storage has errors of its own)
-            _log.warning("pictures without events could not be deleted: %s", error)
+            if connection.vendor == "sqlite":
+                ours = Record.objects.filter(recorded_at__range=(began, until))
+                count = correct_times(ours, lambda received: received + leap, self._kept)
+                _log.warning("the clock was set by %s; %d records were corrected", leap, count)
+        except Error as error:
+            _log.warning("the clock was set, and records could not be corrected: %s", error)
             connection.close()
+            return  # Tried again at the next turn.
+        self._began += leap_s
+        self._ahead_s += leap_s

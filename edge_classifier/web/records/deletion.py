@@ -29,8 +29,8 @@ def delete(records: QuerySet[Record], *, rest: Callable[[float], None] = time.sl
     """Delete ``records``, which must not be a slice, and say how many they were.
 
     Step by step, resting as long as each step took: the recorder gets its turns. What no longer
-    fits the query when its turn comes, as it was reviewed meanwhile, stays. Raises OSError, and
-    storage's own errors; the file that could not be deleted is tried again by housekeeping.
+    fits the query when its turn comes, as it was reviewed meanwhile, stays. Raises StorageError;
+    the file that could not be deleted is tried again by housekeeping.
     """
     deleted, last = 0, 0
     while True:

@@ -21,6 +21,9 @@ A record has these fields, in this order:
     reviewed_at  as ``at``
     picture      SHA-256 of the picture
     address      of the picture, for who may see it
+    recorded_at  when it came into the database, as ``at``
+    device_at    of events whose device had a wrong clock: what that said; ``at`` is then when the
+                 event was received
 
 What there is not is empty in CSV. In JSON it is null, where it is no text that can be empty.
 
@@ -35,6 +38,7 @@ of its own.
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 from django.db.models import QuerySet
@@ -47,6 +51,7 @@ from edge_classifier.web.records.keyset import NEWEST, Position, fetch, older
 FIELDS = (
     "key", "source", "device", "camera", "at", "label", "label_zh", "before", "score", "margin",
     "top", "model", "delay_ms", "verdict", "truth", "reviewer", "reviewed_at", "picture", "address",
+    "recorded_at", "device_at",
 )  # fmt: skip
 _AT_ONCE = 500
 _MARK = "\ufeff"
@@ -71,7 +76,7 @@ def row(record: Record, address: Callable[[Record], str]) -> dict[str, Any]:
         "source": record.source,
         "device": camera.device if camera else None,
         "camera": camera.name if camera else None,
-        "at": utc_stamp(record.at.timestamp()),
+        "at": _stamp(record.at),
         "label": record.label.name,
         "label_zh": record.label.chinese,
         "before": record.before,
@@ -83,10 +88,16 @@ def row(record: Record, address: Callable[[Record], str]) -> dict[str, Any]:
         "verdict": record.verdict,
         "truth": truth.name if truth else None,
         "reviewer": record.reviewer.get_username() if record.reviewer else None,
-        "reviewed_at": utc_stamp(record.reviewed_at.timestamp()) if record.reviewed_at else None,
+        "reviewed_at": _stamp(record.reviewed_at),
         "picture": picture.sha256 if picture else None,
         "address": address(record) if picture else None,
+        "recorded_at": _stamp(record.recorded_at),
+        "device_at": _stamp(record.device_at),
     }
+
+
+def _stamp(moment: datetime | None) -> str | None:
+    return utc_stamp(moment.timestamp()) if moment else None
 
 
 class _Line:

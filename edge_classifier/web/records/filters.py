@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.db.models.lookups import In
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -21,6 +22,8 @@ from edge_classifier.web.models import Camera, Label, Record
 # More are not counted: it would take its time, and nobody reads that many.
 COUNT_LIMIT = 2_000
 _FEW = 100
+# Names that a field offers at once; more are found by typing.
+MOST_OFFERED = 200
 _YEARS = range(1971, 3000)
 _REVIEWS: Mapping[str, Q] = {
     "no": Q(verdict=Record.Verdict.NONE),
@@ -151,6 +154,22 @@ class DateTimeField(forms.CharField):
         return local.isoformat(timespec="seconds" if local.second else "minutes")
 
 
+def names_like(field: str, text: str, most: int) -> list[tuple[str, str]]:
+    """Names of devices, cameras or labels that contain ``text``; at most ``most``.
+
+    Each with what is shown beside it: of labels the Chinese name.
+    """
+    if field == "label":
+        # Unasked, those that were seen; others were only chosen by a reviewer.
+        like = Q(name__icontains=text) | Q(chinese__icontains=text)
+        found = Label.objects.filter(like if text else ~Q(first_seen=None))
+        return list(found.order_by("name").values_list("name", "chinese")[:most])
+    column = "device" if field == "device" else "name"
+    like = Q(**{f"{column}__icontains": text}) if text else Q()
+    columns = Camera.objects.filter(like).order_by(column).values_list(column, flat=True)
+    return [(name, name) for name in columns.distinct()[:most]]
+
+
 def _score(text: Any) -> forms.FloatField:
     widget = forms.NumberInput(attrs={"step": "any", "min": 0, "max": 1, "inputmode": "decimal"})
     return forms.FloatField(label=text, required=False, min_value=0, max_value=1, widget=widget)
@@ -159,13 +178,12 @@ def _score(text: Any) -> forms.FloatField:
 class FilterForm(forms.Form):
     """The filter as people fill it in, and as addresses carry it."""
 
-    device = forms.ChoiceField(label=_("Device"), required=False)
-    camera = forms.ChoiceField(label=_("Camera"), required=False)
+    device = forms.CharField(label=_("Device"), required=False, max_length=64)
+    camera = forms.CharField(label=_("Camera"), required=False, max_length=64)
     label = forms.CharField(
         label=_("Label"),
         required=False,
         max_length=200,
-        widget=forms.TextInput(attrs={"list": "labels", "autocomplete": "off"}),
     )
     source = forms.ChoiceField(
         label=_("Source"), required=False, choices=[("", _("all")), *Record.Source.choices]
@@ -187,10 +205,39 @@ class FilterForm(forms.Form):
 
     def __init__(self, params: Mapping[str, str]) -> None:
         super().__init__(params, label_suffix="")
-        self._cameras = list(Camera.objects.values_list("id", "device", "name"))
-        for field, column in (("device", 1), ("camera", 2)):
-            names = sorted({row[column] for row in self._cameras})
-            self.fields[field].choices = [("", _("all")), *((name, name) for name in names)]
+
+    def offer_names(self) -> list[str]:
+        """Let people choose from the names there are; of many, those that fit what they type.
+
+        Returns the fields that are typed into, whose input has a list of its name and an ``s``.
+        """
+        typed = []
+        for field in ("device", "camera", "label"):
+            names = names_like(field, "", MOST_OFFERED + 1)
+            if field != "label" and len(names) <= MOST_OFFERED:
+                choices = [("", _("all")), *names]
+                self.fields[field].widget = forms.Select(choices=choices)
+                continue
+            attributes = {"list": f"{field}s", "autocomplete": "off"}
+            if len(names) > MOST_OFFERED:
+                attributes["data-search"] = f"{reverse('history-names')}?field={field}&text="
+            self.fields[field].widget = forms.TextInput(attributes)
+            typed.append(field)
+        return typed
+
+    def clean_device(self) -> str:
+        """A device that there is, or none."""
+        name = str(self.cleaned_data["device"])
+        if name and not Camera.objects.filter(device=name).exists():
+            raise ValidationError(_("No device has the name “%(name)s”."), params={"name": name})
+        return name
+
+    def clean_camera(self) -> str:
+        """A camera that there is, or none."""
+        name = str(self.cleaned_data["camera"])
+        if name and not Camera.objects.filter(name=name).exists():
+            raise ValidationError(_("No camera has the name “%(name)s”."), params={"name": name})
+        return name
 
     def clean_label(self) -> tuple[int, ...] | None:
         """Ids of the labels of this name, in either language, in capitals or not."""
@@ -219,14 +266,12 @@ class FilterForm(forms.Form):
         """What was asked for. To be called when the form is valid."""
         given = dict(self.cleaned_data)
         device, camera = given.pop("device"), given.pop("camera")
-        cameras = tuple(
-            number
-            for number, of, name in self._cameras
-            if device in ("", of) and camera in ("", name)
-        )
-        return Filter(
-            cameras=cameras if device or camera else None, labels=given.pop("label"), **given
-        )
+        cameras = None
+        if device or camera:
+            meant = {"device": device, "name": camera}
+            chosen = Camera.objects.filter(**{key: name for key, name in meant.items() if name})
+            cameras = tuple(chosen.values_list("id", flat=True))
+        return Filter(cameras=cameras, labels=given.pop("label"), **given)
 
     def given(self) -> list[tuple[str, str]]:
         """Names and values as they were written; what is empty is left out."""

@@ -2,14 +2,16 @@
 
 import hashlib
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from django.core.files.base import ContentFile
+from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, default_storage
 from django.db import connection, transaction
 
+from edge_classifier.errors import OutputError, StorageError
 from edge_classifier.files import make_folder, replacing
 from edge_classifier.web.models import Picture
 
@@ -34,8 +36,22 @@ class AtomicFileStorage(FileSystemStorage):
         return name
 
 
+@contextmanager
+def _errors_named(problem: str) -> Iterator[None]:
+    """Each kind of storage has errors of its own; here they all become StorageError.
+
+    Only that a file is not there passes as FileNotFoundError.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # boto's have no other base that it does not share with bugs.
+        raise StorageError(problem, str(error)) from error
+
+
 def put(jpeg: bytes, width: int | None = None, height: int | None = None) -> Picture:
-    """Keep ``jpeg``; the same content is kept once. Raises OSError, and storage's own errors.
+    """Keep ``jpeg``; the same content is kept once. Raises OutputError and StorageError.
 
     To be called in the transaction that makes the record, so that ``deletion`` takes the picture
     for used. The row comes before the file: who deletes both could come between otherwise.
@@ -50,7 +66,7 @@ def put(jpeg: bytes, width: int | None = None, height: int | None = None) -> Pic
 def put_thumbnail(sha256: str, jpeg: bytes) -> None:
     """Keep the thumbnail of a picture, unless the picture has been deleted meanwhile.
 
-    Raises OSError, storage's own errors, and Django's for the database.
+    Raises OutputError, StorageError, and Django's errors for the database.
     """
     with transaction.atomic():
         # Nobody deletes the files while we hold the row: no thumbnail is left without a picture.
@@ -81,22 +97,55 @@ def put_file(name: str, content: bytes) -> None:
     """Write ``content`` unless it is there under ``name``, which is a hash of it.
 
     A file of another size is one that was cut short, by a power cut or a full disk.
+    Raises OutputError for a disk that does not take it, and StorageError.
     """
-    if not default_storage.exists(name) or default_storage.size(name) != len(content):
-        default_storage.save(name, ContentFile(content))
+    try:
+        with _errors_named("cannot be kept just now"):
+            if not default_storage.exists(name) or default_storage.size(name) != len(content):
+                default_storage.save(name, ContentFile(content))
+    except (FileNotFoundError, StorageError) as error:
+        cause = error.__cause__ or error
+        # Some of boto's are OSErrors, too, without a number: no disk has said that.
+        if not isinstance(cause, OSError) or cause.errno is None:
+            raise
+        problem = f"cannot be kept ({cause.strerror or cause})"
+        raise OutputError("pictures", problem, "Make room on the disk.") from error
+
+
+def exists(name: str) -> bool:
+    """Whether there is something under ``name``. Raises StorageError."""
+    with _errors_named("cannot be read just now"):
+        return bool(default_storage.exists(name))
 
 
 def read(name: str) -> bytes:
-    """The content under ``name``. Raises FileNotFoundError, and storage's own errors."""
-    with default_storage.open(name, "rb") as file:
+    """The content under ``name``. Raises FileNotFoundError and StorageError."""
+    with _errors_named("cannot be read just now"), default_storage.open(name, "rb") as file:
         content: bytes = file.read()
     return content
 
 
+def open_file(name: str) -> File:
+    """The file under ``name``, of which a first byte was read: it is not only named somewhere.
+
+    Raises FileNotFoundError and StorageError.
+    """
+    with _errors_named("cannot be read just now"):
+        file = default_storage.open(name, "rb")
+        try:
+            file.read(1)
+            file.seek(0)
+        except BaseException:
+            file.close()
+            raise
+    return file
+
+
 def remove(sha256: str) -> None:
-    """Delete a picture and its thumbnail, if they are there."""
-    for name in (picture_name(sha256), thumbnail_name(sha256)):
-        default_storage.delete(name)
+    """Delete a picture and its thumbnail, if they are there. Raises StorageError."""
+    with _errors_named("cannot be deleted just now"):
+        for name in (picture_name(sha256), thumbnail_name(sha256)):
+            default_storage.delete(name)
 
 
 def picture_name(sha256: str) -> str:

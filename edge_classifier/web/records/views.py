@@ -8,7 +8,6 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
-from django.core.files.storage import default_storage
 from django.db import DatabaseError
 from django.db.models import Exists, Max, OuterRef, QuerySet
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, StreamingHttpResponse
@@ -21,7 +20,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from edge_classifier.errors import EdgeClassifierError, PictureError, UsageError
+from edge_classifier.errors import EdgeClassifierError, PictureError, StorageError, UsageError
 from edge_classifier.web.accounts.roles import AccessLevel, access_level_of, requires, visible
 from edge_classifier.web.models import Label, Picture, Record
 from edge_classifier.web.records import (
@@ -38,6 +37,8 @@ from edge_classifier.web.records.filters import Filter, FilterForm
 _log = logging.getLogger(__name__)
 # Records on one page of the list, and of those that are to be deleted.
 _LISTED, _SHOWN_BEFORE_DELETION = 24, 12
+# Labels that are named as new, and characters that names are looked for with.
+_MOST_NEW, _LONGEST_TEXT = 30, 200
 # What is at a picture's address never changes, and is nobody else's business.
 _FOR_EVER = "private, max-age=31536000, immutable"
 _AN_HOUR = "private, max-age=3600"
@@ -49,15 +50,18 @@ _NOT_NOW = "no-store"
 def history(request: HttpRequest) -> HttpResponse:
     """A page of the list; 400 and what is wrong with the filter or the place."""
     form = FilterForm(request.GET)
+    typed = form.offer_names()
+    new = _labels_first_seen_today(request)
     context: dict[str, Any] = {
         "form": form,
-        "labels": _label_options(),
-        "new": _labels_first_seen_today(request),
+        "names": {f"{field}s": _options(field) for field in typed},
+        "new": new[:_MOST_NEW],
+        "has_more_new": len(new) > _MOST_NEW,
         "today": timezone.localdate().isoformat(),
     }
     housekeeping = request.services.housekeeping
     if housekeeping and access_level_of(request.user) >= AccessLevel.ADMINISTRATOR:
-        context["surplus"] = housekeeping.surplus
+        context["surplus"], context["spared"] = housekeeping.surplus, housekeeping.spared
         context["retention"] = request.services.settings.retention
     try:
         positions = {
@@ -79,18 +83,27 @@ def history(request: HttpRequest) -> HttpResponse:
     return render(request, "records/history.html", context)
 
 
-def _label_options() -> SafeString:
-    """What has been seen, for the filter to suggest; hundreds, so no loop of the template's."""
-    seen = Label.objects.exclude(first_seen=None).values_list("name", "chinese")
-    return format_html_join("", '<option value="{}">{}</option>', seen)
+@require_safe
+@requires(AccessLevel.VIEWER)
+def names(request: HttpRequest) -> HttpResponse:
+    """Options for a field of the filter that contain what was typed into it."""
+    field = request.GET.get("field", "")
+    if field not in ("device", "camera", "label"):
+        raise Http404
+    return HttpResponse(_options(field, request.GET.get("text", "")[:_LONGEST_TEXT]))
+
+
+def _options(field: str, text: str = "") -> SafeString:
+    found = filters.names_like(field, text, filters.MOST_OFFERED)
+    return format_html_join("", '<option value="{}">{}</option>', found)
 
 
 def _labels_first_seen_today(request: HttpRequest) -> list[Label]:
-    """Of those in what one may see."""
+    """Of those in what one may see; one more than is shown."""
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     seen = visible(request).filter(label=OuterRef("pk")).order_by()
     named = Label.objects.exclude(name=Label.UNKNOWN)
-    return list(named.filter(Exists(seen), first_seen__gte=midnight))
+    return list(named.filter(Exists(seen), first_seen__gte=midnight)[: _MOST_NEW + 1])
 
 
 @require_safe
@@ -165,10 +178,11 @@ def delete(request: HttpRequest) -> HttpResponse:
         count = deletion.delete(records)
     except UsageError as error:
         messages.error(request, error.problem)
-    except OSError as error:
-        _log.exception("a picture cannot be deleted")
-        problem = gettext("A picture could not be deleted (%(reason)s). It is tried again later.")
-        messages.error(request, problem % {"reason": error.strerror})
+    except StorageError as error:
+        _log.warning("a picture cannot be deleted: %s", error.detail)
+        messages.error(
+            request, gettext("A picture could not be deleted just now. It is tried again later.")
+        )
     else:
         text = ngettext("%(count)s record was deleted.", "%(count)s records were deleted.", count)
         messages.success(request, text % {"count": f"{count:,}"})
@@ -242,7 +256,7 @@ def thumbnail(request: HttpRequest, key: UUID) -> HttpResponse:
     found = _picture(request, key)
     name = picture_storage.thumbnail_name(found.sha256)
     try:
-        if not default_storage.exists(name):
+        if not picture_storage.exists(name):
             jpeg = picture_storage.read(picture_storage.picture_name(found.sha256))
             picture_storage.put_thumbnail(found.sha256, request.services.worker.thumbnail(jpeg))
     except PictureError:
@@ -261,9 +275,9 @@ def _picture(request: HttpRequest, key: UUID) -> Picture:
 
 
 def _jpeg(name: str, shown_name: str) -> HttpResponse:
-    """A file of storage, read while it is sent."""
+    """A file of storage, read while it is sent. Raises Http404 and StorageError."""
     try:
-        file = default_storage.open(name, "rb")
+        file = picture_storage.open_file(name)
     except FileNotFoundError as error:
         raise Http404 from error
     response = FileResponse(file, content_type="image/jpeg", filename=shown_name)

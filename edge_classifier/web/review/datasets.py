@@ -96,7 +96,7 @@ def archive(records: QuerySet[Record], least: int = 1) -> Iterator[bytes]:
     """A zip of ``records``, piece by piece: one picture is in memory, and the list of names.
 
     Classes with fewer than ``least`` pictures are left out, and so is a picture that was deleted
-    meanwhile. Raises storage's own errors.
+    meanwhile. Raises StorageError.
     """
     found = [one for one in classes(records) if one.pictures >= least]
     pipe, kept = _Pipe(), set[str]()

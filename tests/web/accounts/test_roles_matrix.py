@@ -33,6 +33,7 @@ RULES: dict[str, dict[str, AccessLevel]] = {
     "live-frame": {"GET": VIEWER},
     "history": {"GET": VIEWER},
     "history-chart": {"GET": VIEWER},
+    "history-names": {"GET": VIEWER},
     "history-csv": {"GET": VIEWER},
     "history-json": {"GET": VIEWER},
     "history-delete": {"POST": VIEWER},

@@ -37,6 +37,8 @@ def test_event_is_told_with_all_that_is_known(rob: Program) -> None:
         "key": str(made.key),
         "source": "event",
         "at": made.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "recorded_at": made.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "device_at": None,
         "camera": {"device": "pi", "name": "front"},
         "label": "cat",
         "chinese": "",

@@ -1,5 +1,6 @@
 """The page on PostgreSQL: tables are made once, and a database that is away is told of."""
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -7,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.mosquitto import Broker
+from tests.ports import free_port
+from tests.waiting import eventually
+from tests.web.recording import Process, Sender
 from tests.web.serving import PASSWORD, Page, web
 
 pytest.importorskip("psycopg", reason="the extra [fleet] is not installed")
@@ -61,6 +66,52 @@ def test_database_that_is_away_is_told_and_comes_back(database: Postgres, tmp_pa
         finally:
             database.start()
         assert page.ask("/password", headers=asked).status == 200
+
+
+def test_recorder_and_page_that_start_while_the_database_is_away_wait_for_it(
+    database: Postgres, tmp_path: Path
+) -> None:
+    assert web(tmp_path / "first", "manage", "check").returncode == 0
+    database.crash()
+    with Broker(tmp_path / "broker") as broker:
+        recorder = Process(tmp_path / "recorder", broker.port)
+        port = free_port()
+        options = ["--port", str(port), f"--set=state_folder={tmp_path / 'page'}"]
+        command = [sys.executable, "-m", "edge_classifier", "web", *options]
+        page = subprocess.Popen([*command, "--set=mqtt.enabled=false"])
+        try:
+            recorder.launch()
+            recorder.until(lambda: "tried again in" in recorder.log)
+            database.start()
+            recorder.until(lambda: " session" in recorder.log, within_s=60)
+            with Sender(broker.port) as sender:
+                sender.events(1, 2)
+            eventually(lambda: database.value("SELECT count(*) FROM web_record") == 2)
+            eventually(lambda: answers(port), within_s=60)
+            assert page.poll() is None
+        finally:
+            recorder.kill()
+            page.kill()
+            page.wait(10)
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_recorder_that_waits_for_the_database_ends_when_it_is_asked_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://edge:swordfish@127.0.0.1:{free_port()}/web")
+    recorder = Process(tmp_path, 1)
+    try:
+        recorder.launch()
+        recorder.until(lambda: "tried again in" in recorder.log)
+        assert "swordfish" not in recorder.log
+        recorder.stop()
+    finally:
+        recorder.kill()
 
 
 def test_database_that_is_away_at_the_start_is_told_without_its_password(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from axes.models import AccessAttempt, AccessLog
@@ -20,8 +21,10 @@ from hypothesis import strategies as st
 
 from edge_classifier.web.folders import Folders
 from edge_classifier.web.maintenance import cleanup, retention
+from edge_classifier.web.maintenance.clock import ClockReading, read_clock
 from edge_classifier.web.maintenance.housekeeping import Housekeeping
 from edge_classifier.web.models import EventPicture, Picture, Record, User
+from edge_classifier.web.recorder import write_records
 from edge_classifier.web.records import picture_storage
 from edge_classifier.web.services import Services
 from edge_classifier.web.settings import RetentionSettings
@@ -30,6 +33,14 @@ from tests.web import making
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 NEVER = RetentionSettings(days=0, max_records=0, max_gb=0)
+
+
+def confirmed() -> ClockReading:
+    """A clock that the network sets."""
+    return replace(read_clock(), synchronized=True)
+
+
+AT_ONCE: dict[str, Any] = {"clock": confirmed, "wait_s": 0.0, "period_s": 0.05}
 
 
 def days_ago(days: float) -> datetime:
@@ -172,6 +183,29 @@ def test_enough_frees_what_it_must_with_as_few_as_can_be(
     assert not count or freed(count - 1) < excess
 
 
+@pytest.fixture
+def unmatched(db: None) -> list[EventPicture]:
+    """Snapshots whose events have not come; the last one is young."""
+    made = []
+    for number, age_days in enumerate((2, 1.1, 0.9)):
+        picture = picture_storage.put(making.jpeg((0, 60 * number, 0)))
+        made.append(EventPicture.objects.create(key=uuid.uuid4(), picture=picture))
+        EventPicture.objects.filter(pk=made[-1].pk).update(created_at=days_ago(age_days))
+    return made
+
+
+def test_pictures_whose_events_never_came_go_after_a_day_however_many_they_are(
+    unmatched: list[EventPicture], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write_records, "_MAX_DROPPED", 1)
+    assert cleanup.delete_unmatched_pictures(NOW) == 2
+    assert EventPicture.objects.get() == unmatched[-1]
+    assert Picture.objects.get() == unmatched[-1].picture
+    for gone in unmatched[:-1]:
+        name = picture_storage.picture_name(gone.picture.sha256)
+        assert not default_storage.exists(name)
+
+
 def test_cleanup_delete_pictures_that_lost_their_record_yesterday(db: None) -> None:
     lost, fresh = (
         picture_storage.put(making.jpeg((1, 1, 1))),
@@ -242,7 +276,7 @@ def test_housekeeping_works_after_the_start_and_again(
 ) -> None:
     caplog.set_level(logging.INFO)
     making.event(at=days_ago(100))
-    housekeeping = Housekeeping(RetentionSettings(), page.folders, now=lambda: NOW, period_s=0.05)
+    housekeeping = Housekeeping(RetentionSettings(), page.folders, now=lambda: NOW, **AT_ONCE)
     housekeeping.start()
     try:
         eventually(lambda: not Record.objects.exists())
@@ -250,7 +284,7 @@ def test_housekeeping_works_after_the_start_and_again(
         eventually(lambda: not Record.objects.exists())
     finally:
         housekeeping.stop()
-    assert "housekeeping deleted" in caplog.text
+    assert "housekeeping cleared" in caplog.text
 
 
 def test_housekeeping_whose_thread_fails_as_nobody_foresaw_goes_on(
@@ -264,7 +298,7 @@ def test_housekeeping_whose_thread_fails_as_nobody_foresaw_goes_on(
         return NOW
 
     making.event(at=days_ago(100))
-    housekeeping = Housekeeping(RetentionSettings(), page.folders, now=now, period_s=0.05)
+    housekeeping = Housekeeping(RetentionSettings(), page.folders, now=now, **AT_ONCE)
     housekeeping.start()
     try:
         eventually(lambda: "unforeseen" in housekeeping.problem)
@@ -277,7 +311,7 @@ def test_history_tells_administrators_what_stays_above_the_limits(
     many_reviewed: int, page: Services, change: Callable[..., Services], administrator: Client
 ) -> None:
     limits = replace(NEVER, max_records=9, max_gb=many_reviewed / 1e9)
-    housekeeping = Housekeeping(limits, page.folders, now=lambda: NOW)
+    housekeeping = Housekeeping(limits, page.folders, now=lambda: NOW, clock=confirmed)
     change(housekeeping=housekeeping, settings=replace(page.settings, retention=limits))
 
     def shown(client: Client, language: str = "en") -> str:
@@ -302,7 +336,7 @@ def test_housekeeping_goes_on_after_a_failure(
     now = timezone.now()
     Session.objects.create(session_key="old", expire_date=now - timedelta(days=1))
     broken = replace(RetentionSettings(), days=1e12)  # More than a date can go back.
-    done = Housekeeping(broken, page.folders, now=lambda: now).run_once()
+    done = Housekeeping(broken, page.folders, now=lambda: now, clock=confirmed).run_once()
     assert "could not clear records" in caplog.text
     assert done["sessions"] == 1
 
@@ -311,7 +345,9 @@ def test_housekeeping_reads_the_folders_once_a_day(
     db: None, folders: Folders, page: Services
 ) -> None:
     hours = iter([0, 1, 25])
-    housekeeping = Housekeeping(NEVER, folders, now=lambda: NOW + timedelta(hours=next(hours)))
+    housekeeping = Housekeeping(
+        NEVER, folders, now=lambda: NOW + timedelta(hours=next(hours)), clock=confirmed
+    )
     deleted = []
     for _ in range(3):
         put(folders.scratch / "half", 9)

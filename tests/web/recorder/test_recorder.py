@@ -13,13 +13,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection
 from django.utils import timezone
 
 from edge_classifier.config.settings import TlsSettings
 from edge_classifier.mqtt.connection import ReceivedMessage
 from edge_classifier.web.models import Camera, EventPicture, Label, Picture, Record
-from edge_classifier.web.recorder import received, write_records
+from edge_classifier.web.recorder import received
 from edge_classifier.web.recorder.queue import DeliveryQueue
 from edge_classifier.web.recorder.recorder import Recorder, connection_options
 from edge_classifier.web.recorder.writer import RecordWriter
@@ -42,6 +42,8 @@ from tests.web.recording import (
 
 pytestmark = pytest.mark.django_db(transaction=True)
 DATABASE = Path(connection.settings_dict["TEST"]["NAME"])
+# Just after the events of ``event_payload``.
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 # Luck with which pauses before another attempt are short.
 SOON = 0.05
 
@@ -67,7 +69,7 @@ def recording(broker: Broker, **chosen: Any) -> Iterator[Recorder]:
     options = {key: chosen.pop(key) for key in ("protocol", "keepalive_s") if key in chosen}
     mqtt = WebMqttSettings(host=HOST, port=broker.port, **options)
     settings = replace(SETTINGS, mqtt=mqtt, record=RecordingSettings(**chosen))
-    recorder = Recorder(settings, random=lambda: SOON)
+    recorder = Recorder(settings, random=lambda: SOON, now=lambda: NOW)
     name = connection_options(settings).client_id
     # Where messages were still on their way to us, the socket's end overtakes our disconnect.
     left = re.compile(f"Received DISCONNECT from {name}|Client {name} closed its connection")
@@ -124,7 +126,7 @@ def test_label_is_first_seen_when_its_earliest_event_was_captured(
     broker: Broker, sender: Sender
 ) -> None:
     Label.objects.create(name="chosen")
-    with recording(broker) as recorder:
+    with recording(broker, session_hours=8760) as recorder:
         for number, (name, day) in enumerate([("a", 3), ("a", 5), ("a", 2), ("chosen", 4)]):
             ts = f"2026-11-{day:02d}T00:00:00Z"
             sender.send(EVENT, event_payload(number, to=name, ts=ts))
@@ -218,36 +220,6 @@ def test_snapshots_that_are_too_large_are_ignored_and_hold_nothing_up(
         eventually(lambda: recorder.status.recorded == 1)
         assert recorder.status.ignored == 60
     assert Picture.objects.count() == 0
-
-
-def test_pictures_whose_events_never_came_go_after_a_day(broker: Broker, sender: Sender) -> None:
-    with recording(broker):
-        sender.snapshots(1, 2)
-        eventually(lambda: EventPicture.objects.count() == 2)
-    old, young = EventPicture.objects.order_by("key")
-    name = picture_storage.picture_name(old.picture.sha256)
-    long_ago = timezone.now() - timezone.timedelta(days=1, minutes=1)
-    EventPicture.objects.filter(id=old.id).update(created_at=long_ago)
-    with recording(broker):
-        eventually(lambda: EventPicture.objects.count() == 1)
-        eventually(lambda: Picture.objects.count() == 1)
-    assert EventPicture.objects.get() == young
-    with pytest.raises(FileNotFoundError):
-        picture_storage.read(name)
-
-
-def test_pictures_whose_events_never_came_go_however_many_they_are(
-    broker: Broker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(write_records, "_MAX_DROPPED", 1)
-    for number in range(3):
-        with transaction.atomic():
-            picture = picture_storage.put(snapshot_payload(number))
-            EventPicture.objects.create(key=UUID(event_id(number)), picture=picture)
-    EventPicture.objects.update(created_at=timezone.now() - timezone.timedelta(days=2))
-    with recording(broker):
-        eventually(lambda: not EventPicture.objects.exists())
-        eventually(lambda: not Picture.objects.exists())
 
 
 # --- what may befall it ------------------------------------------------------------------------

@@ -49,6 +49,7 @@ def test_json_has_the_documented_fields(viewer: Client, reviewer: Client) -> Non
         "verdict": "corrected", "truth": "dog", "reviewer": "reviewer",
         "reviewed_at": "2026-11-22T11:39:00.238Z", "picture": made.picture.sha256,
         "address": f"http://testserver/pictures/{made.key}.jpg",
+        "recorded_at": "2026-11-22T11:39:00.238Z", "device_at": None,
     }  # fmt: skip
 
 

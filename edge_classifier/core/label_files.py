@@ -1,0 +1,263 @@
+"""Label files as they are found beside models: plain, numbered, JSON, and TensorFlow's pbtxt.
+
+A label that is read at the wrong output is worse than none: what leaves a doubt is refused, with
+the line.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from edge_classifier.core.text import is_printable
+
+# The longest that a record of the web page keeps.
+LONGEST_LABEL = 200
+_LONGEST_LINE = 2000
+# More outputs than any classifier has.
+_MOST_NUMBER = 1_000_000
+# Python's str.splitlines also ends a line at NEL, VT and others, which then shift all labels.
+_LINE_END = re.compile(r"\r\n|\n|\r")
+# `0 cat`, `0: cat`, `0,cat`, `0. cat`, `0) cat`, `0 - cat`, with Chinese punctuation, too.
+_NUMBERED = re.compile(r"([0-9]{1,9})(?:\s*[:;,=)|\uff1a\uff0c\u3001]\s*|\.\s+|\s*-\s+|\s+|$)(.*)")
+# `cat,0`: the columns the other way round.
+_NUMBERED_LAST = re.compile(r"(.*?)\s*[:;,=\t\uff1a\uff0c]\s*([0-9]{1,9})")
+_ITEM = re.compile(
+    r'\s*item\s*:?\s*\{((?:[^{}"\']|"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\')*)\}\s*,?'
+)
+_FIELD = re.compile(
+    r'\s*(\w+)\s*:\s*(-?[0-9]+|"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|\w+)\s*[,;]?\s*'
+)
+_BYTE_ORDER_MARKS = (
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+_LITERALLY = "Labels that begin with a number of their own belong into a JSON list"
+
+
+class LabelFormatError(ValueError):
+    """A label file that cannot be right; the text names the line."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFile:
+    """What a label file says: one label an output, in their order."""
+
+    labels: tuple[str, ...]
+    # The number of the first label: 0, or 1 where numbers begin at 1.
+    first: int = 0
+    # Whether the format keeps output 0 for a background that the file does not name.
+    background_is_implied: bool = False
+    # Lines that may not be what they were taken for.
+    doubts: tuple[str, ...] = ()
+
+
+def read_label_file(data: bytes, name: str = "labels.txt") -> LabelFile:
+    """The labels in ``data``, by what is in it; ``name`` tells JSON and pbtxt from a list of lines.
+
+    Raises LabelFormatError with the line, or the number, that cannot be right.
+    """
+    text = _decoded(data)
+    suffix = name.lower().rpartition(".")[2]
+    if suffix == "json" or (text.lstrip()[:1] in ("[", "{") and _is_json(text)):
+        found = _of_json(text)
+    elif suffix == "pbtxt" or re.match(r"(\s*#[^\n]*\n)*\s*item\s*:?\s*\{", text):
+        found = _of_pbtxt(text)
+    else:
+        found = _of_lines(text)
+    for index, label in enumerate(found.labels):
+        if len(label) > LONGEST_LABEL:
+            raise LabelFormatError(
+                f"the label of output {index} has {len(label)} characters ({label[:30]}...); "
+                f"up to {LONGEST_LABEL} are allowed"
+            )
+    return found
+
+
+def _decoded(data: bytes) -> str:
+    marked = (encoding for mark, encoding in _BYTE_ORDER_MARKS if data.startswith(mark))
+    encoding = next(marked, "utf-8")
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = len(_LINE_END.findall(data[: error.start].decode("latin-1"))) + 1
+        raise LabelFormatError(
+            f"line {line} is not UTF-8: save the file as UTF-8, for example with "
+            "`iconv -f latin1 -t utf-8`"
+        ) from error
+
+
+def _clean(label: str) -> str:
+    """One blank between words, whatever blank stood there; nothing that terminals must not see."""
+    words = " ".join(label.split())
+    return words if is_printable(words) else "".join(filter(is_printable, words))
+
+
+def _of_lines(text: str) -> LabelFile:
+    lines = [line.strip() for line in _LINE_END.split(text)]
+    filled = [(at, line) for at, line in enumerate(lines, 1) if _clean(line)]
+    if long := next((at for at, line in filled if len(line) > _LONGEST_LINE), 0):
+        raise LabelFormatError(f"line {long} is longer than {_LONGEST_LINE} characters: no labels")
+    if numbered := _numbered(filled):
+        return numbered
+    last = filled[-1][0] if filled else 0
+    blank = next((at for at, line in enumerate(lines[:last], 1) if not _clean(line)), 0)
+    comment = next((at for at, line in filled if line.startswith("#")), 0)
+    doubts = [f"line {blank} is empty, and passed over"] if blank else []
+    doubts += [f"line {comment} begins with #, and is read as a label"] if comment else []
+    return LabelFile(tuple(_clean(line) for _, line in filled), doubts=tuple(doubts))
+
+
+def _numbered(lines: list[tuple[int, str]]) -> LabelFile | None:
+    """The labels by their numbers; None: the lines are not numbered."""
+    found = [(at, _NUMBERED.fullmatch(line)) for at, line in lines]
+    named = [(at, int(m[1]), m[2]) for at, m in found if m and m[2]]
+    last = [(at, _NUMBERED_LAST.fullmatch(line)) for at, line in lines]
+    turned = [(at, int(m[2]), m[1]) for at, m in last if m]
+    if len(turned) == len(lines) > len(named) and _is_numbering(turned):
+        return _by_number(turned, "line")
+    # Labels may begin with a number, too: `7 up`, `1 euro` and `2 euro`.
+    is_few = not named or len(named) * 2 < len(lines)
+    if is_few or min(n for _, n, _ in named) > 1 or len({name for *_, name in named}) == 1:
+        return None
+    for at, match in found:
+        if match is None:
+            raise LabelFormatError(f"line {at} has no number, and others have. {_LITERALLY}")
+        if not match[2]:
+            raise LabelFormatError(f"line {at} has the number {match[1]} and no label")
+    return _by_number([(at, number, _unquoted(label)) for at, number, label in named], "line")
+
+
+def _is_numbering(entries: list[tuple[int, int, str]]) -> bool:
+    """Whether these are different labels with the numbers 0 to N-1."""
+    numbers = sorted(number for _, number, _ in entries)
+    return numbers == list(range(len(entries))) and len({e[2] for e in entries}) == len(entries)
+
+
+def _unquoted(label: str) -> str:
+    """A label without the quotes that a table's cell with a comma in it has."""
+    if len(label) > 2 and label[0] == label[-1] == '"':
+        return label[1:-1].replace('""', '"')
+    return label
+
+
+def _by_number(pairs: Iterable[tuple[int, int, str]], place: str) -> LabelFile:
+    """Labels in the order of their numbers, which must be 0 to N-1, or in order from 1 to N."""
+    given: dict[int, tuple[int, str]] = {}
+    for at, number, label in pairs:
+        if number in given:
+            raise LabelFormatError(
+                f"{place} {at} has the number {number} again, as {place} {given[number][0]}. "
+                f"{_LITERALLY}"
+            )
+        if number > _MOST_NUMBER:
+            raise LabelFormatError(f"{place} {at} has the number {number}")
+        if not _clean(label):
+            raise LabelFormatError(f"{place} {at} has the number {number} and no label")
+        given[number] = at, _clean(label)
+    start = min(given)
+    for expected, number in enumerate(sorted(given), start):
+        if number != expected:
+            raise LabelFormatError(
+                f"there is no number {expected}: {place} {given[number][0]} has {number} after "
+                f"{expected - 1}. {_LITERALLY}"
+            )
+    if start > 1:
+        raise LabelFormatError(f"its numbers begin at {start}, not at 0")
+    if start and list(given) != sorted(given):
+        raise LabelFormatError(
+            f"its numbers begin at 1 and are not in order: number the outputs from 0. {_LITERALLY}"
+        )
+    return LabelFile(tuple(given[number][1] for number in sorted(given)), first=start)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object as it is written: a key that is there twice is seen."""
+
+
+def _of_json(text: str) -> LabelFile:
+    try:
+        data = json.loads(text, object_pairs_hook=_Pairs)
+    except RecursionError as error:
+        raise LabelFormatError("is not a JSON list or object of labels") from error
+    except ValueError as error:
+        raise LabelFormatError(f"is not JSON ({error})") from error
+    if isinstance(data, _Pairs):
+        # As configurations of other tools have them: Hugging Face's, Teachable Machine's.
+        inside = [value for key, value in data if key in ("id2label", "labels", "classes")]
+        if len(inside) == 1 and isinstance(inside[0], list):
+            data = inside[0]
+    if not isinstance(data, list) or not data:
+        raise LabelFormatError("is not a JSON list or object of labels")
+    if isinstance(data, _Pairs):
+        return _of_object(data)
+    for place, label in enumerate(data, 1):
+        if not isinstance(label, str) or not _clean(label):
+            raise LabelFormatError(f"element {place} of its list is not a text")
+    return LabelFile(tuple(_clean(label) for label in data))
+
+
+def _of_object(data: _Pairs) -> LabelFile:
+    """Of {"cat": 0}, or {"0": "cat"}, or Keras's {"0": ["n01440764", "tench"]}."""
+    if all(type(value) is int and value >= 0 for _, value in data):
+        if all(_number_of(key) is not None for key, _ in data):
+            raise LabelFormatError("has numbers on both sides: which are the labels?")
+        return _by_number([(at, value, key) for at, (key, value) in enumerate(data, 1)], "entry")
+    pairs = []
+    for place, (key, value) in enumerate(data, 1):
+        number = _number_of(key)
+        label = value[-1] if isinstance(value, list) and len(value) == 2 else value
+        if number is None or not isinstance(label, str):
+            raise LabelFormatError(f"entry {place}, {key[:30]}, is not a number with a label")
+        pairs.append((place, number, label))
+    return _by_number(pairs, "entry")
+
+
+def _number_of(key: str) -> int | None:
+    return int(key) if re.fullmatch(r"[0-9]{1,9}", key) else None
+
+
+def _of_pbtxt(text: str) -> LabelFile:
+    """TensorFlow's label map, whose number 0 is the background, named or not."""
+    text = _LINE_END.sub("\n", text)
+    pairs, position = [], 0
+    text = re.sub(r"(?m)^\s*#.*$", "", text)
+    while match := _ITEM.match(text, position):
+        at = text.count("\n", 0, match.end()) + 1
+        fields = _fields(match[1], at)
+        label = fields.get("display_name", fields.get("name", ""))
+        if not fields.get("id", "").isdigit() or not _clean(label):
+            raise LabelFormatError(f"the item that ends on line {at} has no id, or no name")
+        pairs.append((at, int(fields["id"]), label))
+        position = match.end()
+    if text[position:].strip() or not pairs:
+        at = text.count("\n", 0, position) + 1
+        raise LabelFormatError(f"line {at} is not an item {{ id: 1 name: 'cat' }}")
+    # The order of the items means nothing.
+    found = _by_number(sorted(pairs, key=lambda pair: pair[1]), "line")
+    return replace(found, background_is_implied=found.first == 1)
+
+
+def _fields(text: str, at: int) -> dict[str, str]:
+    fields, position = {}, 0
+    text = text.strip()
+    while position < len(text):
+        match = _FIELD.match(text, position)
+        if match is None:
+            raise LabelFormatError(f"the item that ends on line {at} cannot be read")
+        value = match[2]
+        fields[match[1]] = re.sub(r"\\(.)", r"\1", value[1:-1]) if value[0] in "\"'" else value
+        position = match.end()
+    return fields

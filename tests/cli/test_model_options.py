@@ -1,0 +1,57 @@
+"""Models that say little of themselves, on the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.conftest import Cli
+from tests.tiny import COLOURS, Tiny, build
+
+RESCALING = (("MUL", (1 / 255,)),)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for colour, pixel in zip(COLOURS, ((250, 9, 9), (9, 250, 9), (9, 9, 250)), strict=True):
+        Image.new("RGB", (40, 40), pixel).save(folder / f"{colour}.png")
+    return folder
+
+
+def test_float_model_with_the_rescaling_inside_names_colours_and_says_why(
+    pictures: Path, tmp_path: Path, cli: Cli
+) -> None:
+    model = build(tmp_path / "tiny.tflite", Tiny("float32", before=RESCALING))
+    (tmp_path / "dict.txt").write_text("2 blue\n0 red\n1 green\n")
+
+    done = cli("--image", pictures, "--model", model, "--format", "json")
+
+    found = {Path(one["image"]).stem: one["predictions"][0] for one in json.loads(done.stdout)}
+    assert {name: best["label"] for name, best in found.items()} == dict(
+        zip(COLOURS, COLOURS, strict=True)
+    )
+    assert all(best["score"] > 0.9 for best in found.values())
+    assert "inputs from 0 to 255 (its first operators are MUL" in done.stderr.decode()
+
+
+def test_models_info_tells_the_range_the_reason_and_what_an_option_makes_of_it(
+    tmp_path: Path, cli: Cli
+) -> None:
+    model = build(tmp_path / "tiny.tflite", Tiny("float32"))
+
+    told = json.loads(cli("models", "info", model, "--json").stdout)["preprocessing"]
+    assert (told["input_range"], told["because"]) == ("-1 to 1", "its graph shows no range")
+
+    done = cli("models", "info", model, "--input-range", "0..255", "--json")
+    told = json.loads(done.stdout)["preprocessing"]
+    assert (told["input_range"], told["because"]) == ("0 to 255", "the input range is asked for")
+
+
+def test_input_range_that_is_none_is_refused_with_examples(cli: Cli) -> None:
+    done = cli("models", "info", "--input-range", "255")
+
+    assert done.returncode == 2
+    assert "0..255, 0..1 or -1..1" in done.stderr.decode()
