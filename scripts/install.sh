@@ -106,7 +106,11 @@ tell_of_web() {
 install_packages() {
   local package missing=()
   command -v apt-get >/dev/null || return 0
-  for package in python3-venv $(is_raspberry_pi_os && echo python3-picamera2); do
+  local packages=(python3-venv)
+  if is_raspberry_pi_os; then packages+=(python3-picamera2); fi
+  # PyPI has none of these for 32-bit ARM.
+  if is_32_bit_arm; then packages+=(python3-numpy python3-opencv python3-pil); fi
+  for package in "${packages[@]}"; do
     is_installed "$package" || missing+=("$package")
   done
   if [ ${#missing[@]} -gt 0 ]; then
@@ -118,6 +122,8 @@ install_packages() {
 }
 
 is_raspberry_pi_os() { [ -e /etc/rpi-issue ]; }
+
+is_32_bit_arm() { [ "$(dpkg --print-architecture 2>/dev/null)" = armhf ]; }
 
 is_installed() { dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed; }
 
@@ -137,13 +143,14 @@ build() {
 }
 
 install_with_pip() {
-  local release=$1 personality=()
+  local release=$1 as=()
   shift
-  # A 32-bit system on a 64-bit kernel calls itself aarch64 to pip, for which its wheels are wrong.
-  if [ "$(dpkg --print-architecture 2>/dev/null)" = armhf ]; then
-    personality=(setarch linux32)
+  # A 32-bit system on a 64-bit kernel calls itself aarch64 to pip, which is wrong for dependencies;
+  # what setarch makes of it, armv8l, has no wheels for the pip of Debian 12.
+  if is_32_bit_arm; then
+    as=(env _PYTHON_HOST_PLATFORM=linux-armv7l setarch linux32)
   fi
-  run "${personality[@]}" "$release/bin/pip" install --quiet --no-cache-dir --no-input \
+  run "${as[@]}" "$release/bin/pip" install --quiet --no-cache-dir --no-input \
     --disable-pip-version-check "$@"
 }
 

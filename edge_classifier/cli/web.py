@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from edge_classifier.cli.common import add_set_option
 from edge_classifier.cli.log import start_log
 from edge_classifier.daemon.systemd import Notifier
-from edge_classifier.errors import ExitCode, UsageError
+from edge_classifier.errors import ExitCode, MissingFileError, UsageError
 
 if TYPE_CHECKING:
     from edge_classifier.web.folders import Folders
@@ -27,6 +27,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
     make = actions.add_parser("createadmin", help="make an administrator; asks for a password")
     make.add_argument("username", nargs="?", default="", help="asked for if it is not given")
+    backup = actions.add_parser("backup", help="copy database and pictures, while the page runs")
+    backup.add_argument("file", nargs="?", type=Path, help="default: numbered, in backup.folder")
+    restore = actions.add_parser("restore", help="put a backup back, while nothing runs")
+    restore.add_argument("file", type=Path)
+    restore.add_argument(
+        "--replace", action="store_true", help="also where there are records, which are kept aside"
+    )
     manage = actions.add_parser("manage", help="run one of Django's commands, e.g. check --deploy")
     manage.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="and options")
 
@@ -48,7 +55,12 @@ def run(options: Namespace) -> ExitCode:
     # Options of their own are settings, too; they win.
     given = {"server.host": options.host, "server.port": options.port}
     own = [f"{key}={value}" for key, value in given.items() if value is not None]
-    settings, folders = prepare(options, [*options.assignments, *own], waits=not options.action)
+    assignments = [*options.assignments, *own]
+    if options.action == "backup":
+        return _backup(options, assignments)
+    if options.action == "restore":
+        return _restore(options, assignments)
+    settings, folders = prepare(options, assignments, waits=not options.action)
     if options.action == "createadmin":
         from edge_classifier.web.accounts.first_run import (
             create_administrator,  # Needs Django's settings.
@@ -75,6 +87,16 @@ def prepare(
 
     ``waits``: for a database that is away.
     """
+    settings, folders = _configure(options, assignments)
+    from edge_classifier.web import startup
+
+    startup.use(folders)
+    startup.migrate(folders, waits=waits)
+    return settings, folders
+
+
+def _configure(options: Namespace, assignments: Sequence[str]) -> "tuple[WebSettings, Folders]":
+    """Read the settings and make Django ready; no database is touched."""
     try:
         from edge_classifier.web import startup  # Whoever classifies only has no Django.
     except ImportError as error:
@@ -82,6 +104,54 @@ def prepare(
     from edge_classifier.web.load_settings import load
 
     settings = load(options.config, assignments)
-    folders = startup.configure(settings)
-    startup.migrate(folders, waits=waits)
-    return settings, folders
+    return settings, startup.configure(settings)
+
+
+def _backup(options: Namespace, assignments: Sequence[str]) -> ExitCode:
+    settings, folders = _configure(options, assignments)
+    from edge_classifier.web.backup.make_backup import (
+        keep_newest,
+        make_backup,
+        next_file,
+        require_sqlite,
+    )
+
+    require_sqlite()
+    if not folders.database.exists():
+        raise MissingFileError(str(folders.database), "there is no database yet")
+    folder = settings.backup.folder or folders.backups
+    file: Path = (options.file or next_file(folder)).absolute()
+    made = make_backup(file, folders, settings.storage.bucket)
+    if options.file is None:
+        keep_newest(folder, settings.backup.keep)
+    print(f"{file}: {made.records} records, {made.pictures} pictures, read back and compared.")
+    if made.missing:
+        print(f"{made.missing} pictures that the database names are lost or damaged already.")
+    if made.bucket:
+        print(f"Pictures are in the bucket {made.bucket}, and not in the file.")
+    return ExitCode.OK
+
+
+def _restore(options: Namespace, assignments: Sequence[str]) -> ExitCode:
+    settings, folders = _configure(options, assignments)
+    from edge_classifier.web import startup
+    from edge_classifier.web.backup.make_backup import require_sqlite
+    from edge_classifier.web.backup.restore import restore
+
+    require_sqlite()
+    done = restore(
+        options.file,
+        folders,
+        startup.known_steps(),
+        bucket=settings.storage.bucket,
+        replace=options.replace,
+    )
+    found = done.contents
+    print(
+        f"{folders.database} is as it was at {found.made}: {found.records} records,"
+        f" {found.pictures} pictures, of which {done.new_pictures} were not there."
+    )
+    if done.kept:
+        print(f"The database before is {done.kept}; its pictures are deleted in a day or two.")
+    print("Accounts, passwords and tokens are those of the backup, too.")
+    return ExitCode.OK

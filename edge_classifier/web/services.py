@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 
 from edge_classifier.web.accounts.first_run import Invitation
 from edge_classifier.web.accounts.throttle import Throttle
+from edge_classifier.web.backup.schedule import BackupSchedule
 from edge_classifier.web.comparison.runner import ComparisonRunner
 from edge_classifier.web.folders import Folders
 from edge_classifier.web.installed_models.store import ModelStore
@@ -37,6 +38,7 @@ class Services:
     live_html: LiveHtml | None = None
     recorder: Recorder | None = None
     housekeeping: Housekeeping | None = None
+    backups: BackupSchedule | None = None
 
 
 def start_services(settings: WebSettings, folders: Folders, stack: ExitStack) -> Services:
@@ -55,8 +57,19 @@ def start_services(settings: WebSettings, folders: Folders, stack: ExitStack) ->
     housekeeping = Housekeeping(settings.retention, folders, kept=longest_kept(settings))
     housekeeping.start()
     stack.callback(housekeeping.stop)
+    backups = None
+    if settings.backup.every_hours:
+        backups = BackupSchedule(settings, folders)
+        backups.start()
+        stack.callback(backups.stop)
     return make_services(
-        settings, folders, worker, live=live, recorder=recorder, housekeeping=housekeeping
+        settings,
+        folders,
+        worker,
+        live=live,
+        recorder=recorder,
+        housekeeping=housekeeping,
+        backups=backups,
     )
 
 
@@ -68,6 +81,7 @@ def make_services(
     live: LiveClient | None = None,
     recorder: Recorder | None = None,
     housekeeping: Housekeeping | None = None,
+    backups: BackupSchedule | None = None,
 ) -> Services:
     """What views use, with those that run beside them: ``worker``, and what has threads."""
     return Services(
@@ -82,6 +96,7 @@ def make_services(
         live_html=LiveHtml(live, recorder) if live else None,
         recorder=recorder,
         housekeeping=housekeeping,
+        backups=backups,
     )
 
 

@@ -170,6 +170,20 @@ class RetentionSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BackupSettings:
+    """Backups of SQLite's database and its pictures, made by the page itself."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    every_hours: Annotated[float, Interval(ge=0, le=8760)] = 0
+    """One after so many hours. 0: none but those that `edge-classify web backup` makes."""
+    keep: Annotated[int, Interval(ge=1, le=1000)] = 7
+    """So many of the newest are kept. Each has all pictures in it."""
+    folder: Path | None = None
+    """Where they go, best on another disk. Not set: backups/ in the state folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StorageSettings:
     """Where pictures are: a folder, which several machines may share, or S3-compatible storage."""
 
@@ -202,4 +216,5 @@ class WebSettings:
     mqtt: WebMqttSettings = field(default_factory=WebMqttSettings)
     record: RecordingSettings = field(default_factory=RecordingSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
+    backup: BackupSettings = field(default_factory=BackupSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)

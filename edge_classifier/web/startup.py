@@ -96,6 +96,23 @@ def _migrate(found: Folders) -> None:
         connection.close()
 
 
+def known_steps() -> set[tuple[str, str]]:
+    """The steps of the tables that this program has: app and name. After ``configure``."""
+    from django.db.migrations.loader import MigrationLoader
+
+    return set(MigrationLoader(None).disk_migrations)
+
+
+def use(found: Folders) -> None:
+    """Let nobody put a backup back before this process ends."""
+    # Never closed: the lock goes with the process, however that ends.
+    handle = os.open(found.state, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise UnavailableError(str(found.state), "a backup is being put back", "Wait.") from error
+
+
 @contextmanager
 def _one_process_at_a_time(found: Folders) -> Iterator[None]:
     """Other processes with this folder wait, and find it done."""

@@ -33,6 +33,10 @@ PROMETHEUS = f"{DAEMON}.http"
 DATASET, EVALUATION = f"{PACKAGE}.dataset", f"{PACKAGE}.evaluation"
 TRAINING = f"{PACKAGE}.training"
 WEB = f"{PACKAGE}.web"
+SQLITE = (
+    *(f"{PACKAGE}.mqtt.outbox_database", f"{PACKAGE}.mqtt.outbox", f"{WEB}.startup"),
+    *(f"{WEB}.backup.make_backup", f"{WEB}.backup.restore"),
+)
 # What the names of modules begin with that run in the child process of the web page only.
 CHILD = f"{WEB}.worker.child"
 DJANGO = ("django", "axes", "csp", "ninja", "waitress", "whitenoise")
@@ -289,7 +293,7 @@ def test_pydantic_is_imported_by_validation_only(library: str) -> None:
     ("package", "users"),
     [
         ("paho", (f"{MQTT}.connection",)),
-        ("sqlite3", (f"{MQTT}.outbox_database", f"{MQTT}.outbox", f"{WEB}.startup")),
+        ("sqlite3", SQLITE),
         ("prometheus_client", (PROMETHEUS,)),
         ("matplotlib", (f"{EVALUATION}.charts",)),
         ("jinja2", (f"{EVALUATION}.html_report",)),

@@ -1,4 +1,4 @@
-"""A Debian 13 (trixie, Python 3.13) in a folder, of this or of another architecture.
+"""A Debian in a folder, of this or of another architecture; 13 (Python 3.13) if nobody says.
 
 What runs in it has this machine's network, processes and users, but a file system of its own. Its
 mounts are in a name space of its own, so they go with the process, however that ends.
@@ -16,7 +16,6 @@ PYTHON = "/usr/bin/python3"
 # Where pip puts packages, below the root.
 SITE = "usr/local/lib/python3.13/dist-packages"
 
-_SUITE = "trixie"
 # Packages are unpacked, not configured: that is quick, and needs no emulation. What their scripts
 # would have done is made here: the links of a merged /usr.
 _LINKS = """
@@ -61,7 +60,7 @@ _ENVIRONMENT: Mapping[str, str] = MappingProxyType(
 )
 
 
-def bootstrap(folder: Path, *packages: str, architecture: str = "") -> None:
+def bootstrap(folder: Path, *packages: str, architecture: str = "", suite: str = "trixie") -> None:
     """Unpack a new Debian with ``packages`` and all that they need into ``folder``.
 
     No ``architecture`` is this machine's own.
@@ -72,7 +71,7 @@ def bootstrap(folder: Path, *packages: str, architecture: str = "") -> None:
     if architecture:
         options.append(f"--architectures={architecture}")
     # Its mounts, too, go with it.
-    command = ["unshare", "--mount", "mmdebstrap", *options, _SUITE, str(folder), apt_mirror()]
+    command = ["unshare", "--mount", "mmdebstrap", *options, suite, str(folder), apt_mirror()]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
     assert done.returncode == 0, done.stderr[-3000:]
 

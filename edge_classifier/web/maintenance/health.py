@@ -25,7 +25,8 @@ def page(request: HttpRequest) -> HttpResponse:
     recorder = _recorder(services.recorder) if services.recorder else None
     live = _live(services.live) if services.live else None
     housekeeping = {"ok": not services.housekeeping.problem} if services.housekeeping else None
-    threads = [one for one in (recorder, live, housekeeping) if one]
+    backup = {"ok": not services.backups.problem} if services.backups else None
+    threads = [one for one in (recorder, live, housekeeping, backup) if one]
     is_well = database == "ok" and all(one["ok"] for one in threads)
     body = {
         "status": "ok" if is_well else "trouble",
@@ -33,6 +34,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "recorder": recorder,
         "live": live,
         "housekeeping": housekeeping,
+        "backup": backup,
     }
     return JsonResponse(body, status=200 if is_well else 503)
 

@@ -100,12 +100,16 @@ def _down_to_bytes(retention: RetentionSettings) -> int:
     pictures = Picture.objects.filter(is_used, *_goes_with_candidates(retention, "pk"))
     freeing = candidates.filter(*_goes_with_candidates(retention, "picture"), picture__isnull=False)
     gone = 0
+    # The sum reads both tables, so it is not made anew for each step.
     while (excess := _bytes(pictures) - round(retention.max_gb * _GB)) > 0:
-        sizes = list(freeing.order_by("id").values_list("picture_id", "picture__size")[:STEP])
-        # All of them were reviewed, or deleted by somebody else, since they were counted.
-        if not sizes:
-            break
-        gone += delete(_oldest(freeing, enough(sizes, excess)))
+        while excess > 0:
+            sizes = list(freeing.order_by("id").values_list("picture_id", "picture__size")[:STEP])
+            # All of them were reviewed, or deleted by somebody else, since they were counted.
+            if not sizes:
+                return gone
+            count = enough(sizes, excess)
+            gone += delete(_oldest(freeing, count))
+            excess -= sum(dict(sizes[:count]).values())
     return gone
 
 

@@ -215,17 +215,35 @@ def test_health_is_what_the_page_shows_and_its_files_are_in_the_table(tmp_path: 
 
 
 def test_database_is_copied_and_put_back_as_the_page_says(tmp_path: Path) -> None:
-    installed("sqlite3", "sqlite3")
     assert web(tmp_path, "createadmin", "anna", stdin=f"{PASSWORD}\n").returncode == 0
-    shell(block("sh", ".backup"), tmp_path)
     startup.back_up(folders.folders_of(WebSettings(state_folder=tmp_path), {}))
     assert web(tmp_path, "createadmin", "bert", stdin=f"{PASSWORD}\n").returncode == 0
     (tmp_path / "web.db-wal").touch()
     shell(block("sh", "rm -f web.db-wal"), tmp_path)
     assert "exists" in web(tmp_path, "createadmin", "anna", stdin=f"{PASSWORD}\n").stderr
     assert web(tmp_path, "createadmin", "bert", stdin=f"{PASSWORD}\n").returncode == 0
-    (tmp_path / "copy.db").replace(tmp_path / "web.db")
-    assert "exists" in web(tmp_path, "createadmin", "anna", stdin=f"{PASSWORD}\n").stderr
+
+
+def test_backup_is_made_and_put_back_as_the_page_says(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    assert web(state, "createadmin", "anna", stdin=f"{PASSWORD}\n").returncode == 0
+    ours = {
+        "sudo edge-classify": f"{sys.executable} -m edge_classifier",
+        "/var/lib/edge-classifier-web": str(state),
+        "/mnt/usb": str(tmp_path),
+    }
+
+    def as_told(action: str) -> str:
+        command = block("sh", f" {action} /mnt")
+        for theirs, mine in ours.items():
+            command = command.replace(theirs, mine)
+        return shell(command, tmp_path)
+
+    assert "read back and compared" in as_told("backup")
+    assert web(state, "createadmin", "bert", stdin=f"{PASSWORD}\n").returncode == 0
+    assert "is as it was at" in as_told("restore")
+    assert web(state, "createadmin", "bert", stdin=f"{PASSWORD}\n").returncode == 0
+    assert "exists" in web(state, "createadmin", "anna", stdin=f"{PASSWORD}\n").stderr
 
 
 # From review to a better model

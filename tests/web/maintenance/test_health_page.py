@@ -24,6 +24,7 @@ def test_health_without_cameras_is_the_database(visitor: Client) -> None:
         "recorder": None,
         "live": None,
         "housekeeping": None,
+        "backup": None,
     }
     assert "no-store" in answer.headers["Cache-Control"]
     assert not answer.cookies

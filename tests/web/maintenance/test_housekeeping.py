@@ -13,8 +13,10 @@ import pytest
 from axes.models import AccessAttempt, AccessLog
 from django.contrib.sessions.models import Session
 from django.core.files.storage import default_storage
+from django.db import connection
 from django.db.models import Sum
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,6 +103,19 @@ def test_retention_by_bytes_deletes_no_more_than_it_must(
     limit = replace(NEVER, max_gb=pictures * records / 1e9)
     retention.apply(limit, NOW)
     assert left() == expected
+
+
+def test_retention_by_bytes_does_not_sum_up_all_pictures_for_each_step(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "STEP", 2)
+    for number in range(20):
+        picture = making.jpeg((10 * number, 0, 0))
+        newest = making.event(model="a", at=days_ago(20 - number), picture=picture)
+    with CaptureQueriesContext(connection) as asked:
+        retention.apply(replace(NEVER, max_gb=newest.picture.size / 1e9), NOW)
+    assert left() == "a"
+    assert sum("SUM(" in query["sql"] for query in asked) <= 3
 
 
 def test_retention_by_bytes_takes_all_records_of_a_picture(db: None) -> None:

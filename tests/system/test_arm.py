@@ -1,4 +1,4 @@
-"""README's Raspberry Pi section, and the daemon, on an emulated Raspberry Pi 4."""
+"""README's Raspberry Pi section, and the daemon, on emulated Raspberry Pis of 64 and 32 bits."""
 
 import json
 import os
@@ -12,7 +12,16 @@ import pytest
 from edge_classifier.samples import FOLDER
 from tests.conftest import Cli
 from tests.mosquitto import Broker, Listener
-from tests.system.arm64 import CHECKOUT, PLACES, emulation, installed, raspberry_pi
+from tests.system.arm import (
+    CHECKOUT,
+    PLACES,
+    RASPBERRY_PI_2,
+    RASPBERRY_PI_4,
+    Board,
+    emulation,
+    installed,
+    raspberry_pi,
+)
 from tests.system.debian import Root
 from tests.waiting import eventually
 
@@ -29,12 +38,23 @@ CONFIG = "/etc/edge-classifier/config.toml"
 UNIT = "/etc/systemd/system/edge-classifier.service"
 
 
+@pytest.fixture(
+    scope="module",
+    params=[RASPBERRY_PI_4, RASPBERRY_PI_2],
+    ids=[RASPBERRY_PI_4.architecture, RASPBERRY_PI_2.architecture],
+)
+def board(request: pytest.FixtureRequest) -> Board:
+    """One kind of Raspberry Pi after the other."""
+    kind: Board = request.param
+    return kind
+
+
 @pytest.fixture(scope="module")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Root]:
+def bare(board: Board, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Root]:
     """A Pi without this project."""
-    folder = installed()
-    with emulation():
-        yield raspberry_pi(folder, tmp_path_factory.mktemp("pi"))
+    folder = installed(board)
+    with emulation(board):
+        yield raspberry_pi(board, folder, tmp_path_factory.mktemp("pi"))
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +79,17 @@ def outside(root: Root, place: str) -> Path:
     return next(path for path, inside in root.lent.items() if inside == place)
 
 
-def test_it_is_a_raspberry_pi_of_64_bits(bare: Root) -> None:
+def test_it_is_the_machine_that_it_shall_be(board: Board, bare: Root) -> None:
     show = "import platform, sys; print(platform.machine(), sys.version_info[:2])"
-    assert bare.run("/usr/bin/python3", "-c", show).stdout.strip() == "aarch64 (3, 13)"
+    shown = bare.run("/usr/bin/python3", "-c", show).stdout.strip()
+    assert shown == f"{board.machine} {board.python}"
+
+
+def test_packages_that_pip_cannot_find_are_asked_of_apt(board: Board, bare: Root) -> None:
+    done = bare.run(*INSTALL[:-1], "--dry-run")
+    assert done.returncode == 0, done.stderr
+    asked = next(line for line in done.stdout.splitlines() if "apt-get install" in line).split()
+    assert set(board.packages) <= set(asked)
 
 
 def test_dry_run_names_what_installing_then_makes(rehearsal: str, pi: Root) -> None:
@@ -71,10 +99,11 @@ def test_dry_run_names_what_installing_then_makes(rehearsal: str, pi: Root) -> N
         assert os.path.lexists(outside(pi, folder) / name)
 
 
-def test_doctor_finds_the_machine_fit(pi: Root) -> None:
+def test_doctor_finds_the_machine_fit(board: Board, pi: Root) -> None:
     done = pi.run(COMMAND, "doctor")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "aarch64: NEON" in done.stdout
+    assert f"{board.machine}: NEON" in done.stdout
+    assert board.runtime in done.stdout
     assert "the sample cat is" in done.stdout
 
 

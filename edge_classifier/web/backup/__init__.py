@@ -1,0 +1,1 @@
+"""Backups of SQLite's database and its pictures, made while the page runs, and the way back."""

@@ -1,0 +1,86 @@
+"""A thread that makes backups when they are due."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from edge_classifier.errors import EdgeClassifierError
+from edge_classifier.web.backup.make_backup import (
+    keep_newest,
+    made_backups,
+    make_backup,
+    next_file,
+    require_sqlite,
+)
+from edge_classifier.web.folders import Folders
+from edge_classifier.web.guarded_thread import GuardedThread
+from edge_classifier.web.settings import WebSettings
+
+_log = logging.getLogger(__name__)
+_LOOK_S = 600.0
+_HOUR_S = 3600.0
+
+
+class BackupSchedule:
+    """Makes a backup every ``backup.every_hours``, and keeps the newest ``backup.keep``."""
+
+    def __init__(
+        self,
+        settings: WebSettings,
+        folders: Folders,
+        *,
+        now: Callable[[], float] = time.time,
+        period_s: float = _LOOK_S,
+    ) -> None:
+        self._settings = settings.backup
+        self._bucket = settings.storage.bucket
+        self._folders = folders
+        self._now = now
+        self._period_s = period_s
+        self._stopped = threading.Event()
+        self._thread = GuardedThread("backup", self._run)
+        self._failure = ""
+
+    @property
+    def problem(self) -> str:
+        """Why there is no new backup; empty: all is well."""
+        return self._failure or self._thread.problem
+
+    def start(self) -> None:
+        """Start the thread. Raises ConfigurationError where the database is PostgreSQL."""
+        require_sqlite()
+        self._thread.start()
+
+    def stop(self, within_s: float = 5.0) -> None:
+        """Stop. What is half made then is deleted by the next one."""
+        self._stopped.set()
+        self._thread.end()
+        self._thread.join(within_s)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._period_s):
+            self.run_once()
+
+    def run_once(self) -> None:
+        """Make one if it is due."""
+        folder = self._settings.folder or self._folders.backups
+        try:
+            if self._is_due(folder):
+                file = next_file(folder)
+                made = make_backup(file, self._folders, self._bucket)
+                keep_newest(folder, self._settings.keep)
+                _log.info("%s has %d records, %d pictures", file, made.records, made.pictures)
+        except (EdgeClassifierError, OSError) as error:
+            if str(error) != self._failure:
+                _log.error("no backup was made: %s", error)
+            self._failure = str(error)
+        else:
+            self._failure = ""
+
+    def _is_due(self, folder: Path) -> bool:
+        """One of the future was made by a wrong clock, and is no reason to wait."""
+        backups = made_backups(folder)
+        age_s = self._now() - backups[-1].stat().st_mtime if backups else -1
+        return not 0 <= age_s < self._settings.every_hours * _HOUR_S
