@@ -1,4 +1,4 @@
-"""A picture is on the medium before its record is: no power cut leaves a record of an empty file."""
+"""A picture is on the medium before its record: no power cut leaves a record of an empty file."""
 
 import os
 import stat
@@ -32,9 +32,10 @@ def test_picture_and_its_name_are_flushed_before_the_record_is_committed(
 
 
 def test_picture_that_an_earlier_power_cut_left_empty_is_written_again(db: None) -> None:
-    picture = picture_storage.put(JPEG)
+    content = JPEG + b"another"
+    picture = picture_storage.put(content)
     name = picture_storage.picture_name(picture.sha256)
     with open(default_storage.path(name), "wb"):  # noqa: PTH123 (the storage's own path)
         pass
-    picture_storage.put(JPEG)
-    assert picture_storage.read(name) == JPEG
+    picture_storage.put(content)
+    assert picture_storage.read(name) == content
