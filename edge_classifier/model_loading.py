@@ -11,6 +11,7 @@ from edge_classifier.engine.probe import check_model
 from edge_classifier.engine.runtime import Runtime, load_runtime
 from edge_classifier.engine.tflite import TfliteEngine, require_tflite
 from edge_classifier.modelfile.catalogue import Catalogue, cache_folder, load_catalogue, sha256_of
+from edge_classifier.modelfile.model_zip import model_file
 from edge_classifier.modelfile.resolve import ContractOverrides, ModelFacts, Resolved, resolve
 from edge_classifier.vision.preprocess import limit_opencv_threads
 
@@ -76,7 +77,8 @@ def load_model(
     catalogue = catalogue or load_catalogue()
     limit_opencv_threads(1)
     runtime = load_runtime()
-    path = catalogue.locate(choice.reference)
+    named = catalogue.locate(choice.reference)
+    path = model_file(named)
     require_tflite(path)
     sha256 = sha256_of(path)
     entry = catalogue.by_hash(sha256)
@@ -86,9 +88,8 @@ def load_model(
     engine = TfliteEngine(
         delegate_choice.model, runtime, threads=threads, delegate=delegate_choice.delegate
     )
-    facts = ModelFacts(
-        path, engine.input, engine.output, engine.last_operator(), entry.contract if entry else {}
-    )
+    known = entry.contract if entry else {}
+    facts = ModelFacts(path, engine.input, engine.output, engine.last_operator(), known, named)
     resolved = resolve(facts, choice.overrides)
     name = entry.name if entry else path.stem
     promised = catalogue.entry(choice.reference or catalogue.default)

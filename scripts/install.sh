@@ -174,7 +174,8 @@ configure() {
     # Before the running daemon is stopped for one that would refuse its settings.
     run "$release/bin/edge-classify" config check --config "$SETTINGS/config.toml"
   else
-    run "$release/bin/edge-classify" config init --output "$SETTINGS/config.toml"
+    run "$release/bin/edge-classify" config init ${web:+--recorded} \
+      --output "$SETTINGS/config.toml"
   fi
   [ -z "$web" ] || configure_web "$release"
 }

@@ -36,6 +36,8 @@ port = {port}
 stats_s = 5
 [http]
 enabled = false
+[snapshots]
+keep_waiting = true
 [cameras.door]
 source = "pictures:{pictures}"
 picture_s = 3

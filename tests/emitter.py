@@ -40,6 +40,7 @@ def publisher(
     on_request: Callable[[str, bytes], None] = lambda _command, _payload: None,
     on_published: Callable[[float], None] = lambda _delay_ms: None,
     clock: Callable[[], float] = time.monotonic,
+    snapshots: settings.SnapshotSettings | None = None,
 ) -> Publisher:
     """Not started. Pauses before it connects again are short."""
     return Publisher(
@@ -54,6 +55,7 @@ def publisher(
         clock=clock,
         random=lambda: 0.05,
         shrink_jpeg=smaller_jpeg,
+        snapshots=snapshots,
     )
 
 

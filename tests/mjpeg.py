@@ -36,6 +36,12 @@ class MjpegCamera:
         self.stalled = False
         # So many of the next pictures are damaged.
         self.garbage = 0
+        # Every picture is cut off behind so many of its bytes; None: none is.
+        self.cut_at: int | None = None
+        # One picture for each request, and no stream.
+        self.is_still = False
+        # What a part states beyond its picture's bytes.
+        self.overstated = 0
         self.sent = 0
         self.connections = 0
         self._clients: set[object] = set()
@@ -76,6 +82,8 @@ class MjpegCamera:
 
     def next_picture(self) -> bytes:
         self.sent += 1
+        if self.cut_at is not None:
+            return self.picture[: self.cut_at]
         if self.garbage:
             self.garbage -= 1
             return b"\xff\xd8" + b"not a picture at all" * 40 + b"\xff\xd9"
@@ -126,6 +134,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _stream(self, camera: MjpegCamera) -> None:
         self.send_response(200)
+        if camera.is_still:
+            picture = camera.next_picture()
+            self.send_header("Content-Type", "image/jpeg")
+            self.send_header("Content-Length", str(len(picture)))
+            self.end_headers()
+            self.wfile.write(picture)
+            return
         boundary = _BOUNDARY.decode()
         self.send_header("Content-Type", f"multipart/x-mixed-replace; boundary={boundary}")
         self.end_headers()
@@ -133,7 +148,8 @@ class _Handler(BaseHTTPRequestHandler):
             if camera.stalled:
                 continue
             picture = camera.next_picture()
-            head = f"Content-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
+            length = len(picture) + camera.overstated
+            head = f"Content-Type: image/jpeg\r\nContent-Length: {length}\r\n\r\n"
             self.wfile.write(b"--" + _BOUNDARY + b"\r\n" + head.encode() + picture + b"\r\n")
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002

@@ -11,6 +11,8 @@ from edge_classifier.capture.camera import CameraCapture
 from edge_classifier.capture.frame_slot import CapturedFrame
 from edge_classifier.capture.sources import source_for
 from edge_classifier.config.settings import CameraSettings
+from edge_classifier.core.contract import ColourOrder
+from edge_classifier.core.frame import Frame
 from tests.mjpeg import Colour
 
 READ_S, OPEN_S = 1.5, 3.0
@@ -27,12 +29,16 @@ class Watch:
         credentials: str | None = None,
         black_s: float = 0,
         read_timeout_s: float = READ_S,
+        frozen_s: float = 0,
+        picture_s: float = 3,
     ) -> None:
         settings = CameraSettings(
             source=source,
             open_timeout_s=OPEN_S,
             read_timeout_s=read_timeout_s,
             black_s=black_s,
+            frozen_s=frozen_s,
+            picture_s=picture_s,
             retry_max_s=0.2,
         )
         # Whether it was online, each time that changed.
@@ -60,7 +66,7 @@ class Watch:
             self.capture.check()
             if captured := self.capture.take_frame():
                 self.latest = captured
-                self.seen.append((captured.number, captured.frame.pixels[50, 50].copy()))
+                self.seen.append((captured.number, colour_of(captured.frame)))
 
     def is_online(self) -> bool:
         """As it was told last: ``onlines`` is complete then."""
@@ -82,11 +88,11 @@ class Watch:
 
     def shows(self, colour: Colour) -> bool:
         """Whether the latest frame does."""
-        return bool(self.seen) and _is_near(self.seen[-1][1], colour)
+        return bool(self.seen) and is_near(self.seen[-1][1], colour)
 
     def first_showing(self, colour: Colour) -> int:
         """The number of the first of the last frames that does."""
-        return next(number for number, seen in list(self.seen) if _is_near(seen, colour))
+        return next(number for number, seen in list(self.seen) if is_near(seen, colour))
 
     def __enter__(self) -> Self:
         self.capture.start()
@@ -99,5 +105,11 @@ class Watch:
         assert self.capture.stop(20), "a thread is left"
 
 
-def _is_near(seen: NDArray[np.uint8], colour: Colour) -> bool:
+def colour_of(frame: Frame) -> NDArray[np.uint8]:
+    """Blue, green and red of one pixel."""
+    pixel = frame.pixels[50, 50, ::-1] if frame.order is ColourOrder.RGB else frame.pixels[50, 50]
+    return np.array(pixel, np.uint8)
+
+
+def is_near(seen: NDArray[np.uint8], colour: Colour) -> bool:
     return bool(np.abs(seen.astype(int) - colour).max() < 8)

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from edge_classifier.capture.black_frames import BlackFrameDetector
+from edge_classifier.capture.dead_pictures import DeadPictureDetector
 from edge_classifier.capture.frame_slot import CameraStatus, CapturedFrame, FrameSlot, Prepare
 from edge_classifier.capture.reader import CameraReader, MakeSource
 from edge_classifier.config.settings import CameraSettings
@@ -45,7 +45,7 @@ class CameraCapture:
         self._clock, self._utc, self._random = clock, utc, random
         self._slot = FrameSlot(wake, clock, utc)
         # Outlives the readers: a camera that is black again after reopening has not come back.
-        self._black_frames = BlackFrameDetector(camera.black_s)
+        self._dead_pictures = DeadPictureDetector(camera.black_s, camera.frozen_s)
         self._reader: CameraReader | None = None
         self._thread: threading.Thread | None = None
         self._hung: list[threading.Thread] = []
@@ -86,7 +86,7 @@ class CameraCapture:
             self._camera,
             self._slot,
             self._slot.replace_reader(),
-            self._black_frames,
+            self._dead_pictures,
             clock=self._clock,
             utc=self._utc,
             random=self._random,

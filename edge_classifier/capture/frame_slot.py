@@ -50,6 +50,8 @@ class CameraStatus:
     failures: int
     # Frames that were decoded, and overtaken by a newer one before they were taken.
     dropped: int
+    # Frames that were damaged or cut short, and left out.
+    damaged: int
     # Calls into its driver that have not returned long after their time limit.
     hung: int
     # A file or folder has been shown to its end; nothing more will come.
@@ -96,7 +98,7 @@ class FrameSlot:
         self._changed = threading.Condition()
         self._reader = 0
         self._newest: tuple[Frame, Moment | None, int, PreprocessedFrame | None] | None = None
-        self._number = self._dropped = self._opened = self._failures = 0
+        self._number = self._dropped = self._damaged = self._opened = self._failures = 0
         self._since = clock()
         self._reason, self._description = "not opened yet", ""
 
@@ -139,6 +141,12 @@ class FrameSlot:
                 if self._newest is None:
                     return
             self._wake()
+
+    def count_damaged(self, reader: int) -> None:
+        """A frame came that cannot be decoded, and was left out."""
+        with self._changed:
+            self._require_current(reader)
+            self._damaged += 1
 
     def mark_lost(self, reader: int, reason: str) -> None:
         """The camera cannot be opened, or gives no frames any more."""
@@ -214,6 +222,7 @@ class FrameSlot:
                 opened=self._opened,
                 failures=self._failures,
                 dropped=self._dropped,
+                damaged=self._damaged,
                 hung=hung,
                 ended=self.ended,
             )

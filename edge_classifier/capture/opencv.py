@@ -6,18 +6,24 @@
 import os
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
 
-from edge_classifier.core.camera_address import describe, mask
+from edge_classifier.capture.native_libraries import V4L2_WAIT_S, configure_native_libraries
+from edge_classifier.core.camera_address import describe, mask, scheme_of
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
-from edge_classifier.errors import CameraError, EndOfFrames
+from edge_classifier.errors import CameraError, EndOfFrames, PictureError
 from edge_classifier.protocols import Clock
+from edge_classifier.vision.eight_bits import eight_bits
+from edge_classifier.vision.jpeg_frames import decode_jpeg
 
+_MJPG = cv2.VideoWriter.fourcc(*"MJPG")
+_Y16 = cv2.VideoWriter.fourcc(*"Y16 ")
 # Damaged pictures in a row that a stream may send; a dead one fails as often within a moment.
 _MAX_DAMAGED = 10
 _PROBE_S = 1.0
@@ -34,14 +40,26 @@ class _VideoSource:
         # What messages call it.
         self._shown = shown
         self._capture: cv2.VideoCapture | None = None
+        # JPEGs come as they are: only then can one that was cut short be told.
+        self._is_undecoded = False
 
     def retrieve(self) -> Frame:
-        """Decode the frame that was grabbed; in BGR, as OpenCV has it."""
+        """Decode the frame that was grabbed; in BGR, as OpenCV has it, or a JPEG in RGB."""
         try:
             good, pixels = self._opened_capture().retrieve()
         except cv2.error as error:
             raise CameraError(self._shown, "sent a damaged picture") from error
-        if not good or pixels.ndim != 3 or pixels.shape[2] != 3:
+        if not good:
+            raise CameraError(self._shown, "sent a damaged picture")
+        if self._is_undecoded and pixels.dtype == np.uint8 and 1 in pixels.shape[:2]:
+            try:
+                return decode_jpeg(self._shown, pixels.tobytes())
+            except PictureError as error:
+                raise CameraError(self._shown, "sent a damaged picture") from error
+        if pixels.dtype == np.uint16:
+            grey = eight_bits(pixels.reshape(pixels.shape[:2])).pixels
+            return Frame(np.repeat(grey[:, :, np.newaxis], 3, axis=2), ColourOrder.BGR)
+        if pixels.ndim != 3 or pixels.shape[2] != 3:
             raise CameraError(self._shown, "sent a damaged picture")
         return Frame(np.asarray(pixels, np.uint8), ColourOrder.BGR)
 
@@ -71,8 +89,16 @@ class DeviceSource(_VideoSource):
     ``size`` is the width and height to ask for; 0 leaves the camera its own.
     """
 
-    def __init__(self, device: str, *, size: tuple[int, int], read_timeout_s: float) -> None:
+    def __init__(
+        self,
+        device: str,
+        *,
+        size: tuple[int, int],
+        read_timeout_s: float,
+        clock: Clock = time.monotonic,
+    ) -> None:
         super().__init__(device)
+        self._clock = clock
         self._device, self._size, self._read_timeout_s = device, size, read_timeout_s
 
     def open(self) -> str:
@@ -83,23 +109,30 @@ class DeviceSource(_VideoSource):
         if not os.access(self._device, os.R_OK | os.W_OK):
             remedy = "Add the user to the group video."
             raise CameraError(self._shown, "may not be opened by this user", remedy)
-        # OpenCV reads this once, for all cameras, and waits ten seconds without.
-        seconds = str(max(1, round(self._read_timeout_s)))
-        os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", seconds)
         _silence_libraries()
         capture = cv2.VideoCapture(self._device, cv2.CAP_V4L2)
         if capture.isOpened():
             self._choose_format(capture)
-        return self._keep_if_open(
+        description = self._keep_if_open(
             capture, "Another program may be using it, or it is no camera: v4l2-ctl --list-devices"
         )
+        code = int(capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
+        if code in (_MJPG, _Y16):
+            self._is_undecoded = bool(capture.set(cv2.CAP_PROP_CONVERT_RGB, 0))
+        return f"{description}, stretched to 8 bits" if code == _Y16 else description
 
     def grab(self) -> None:
         """Wait for the next frame."""
-        if not self._opened_capture().grab():
-            raise CameraError(
-                self._shown, "gives no frames any more", "Was it unplugged? Check cable and power."
-            )
+        capture, began = self._opened_capture(), self._clock()
+        while True:
+            waited_from = self._clock()
+            if capture.grab():
+                return
+            # OpenCV gives up sooner than this camera's limit; a camera that has gone fails at once.
+            now = self._clock()
+            if now - waited_from < V4L2_WAIT_S / 2 or now - began >= self._read_timeout_s:
+                remedy = "Was it unplugged? Check cable and power."
+                raise CameraError(self._shown, "gives no frames any more", remedy)
 
     def _choose_format(self, capture: cv2.VideoCapture) -> None:
         # USB 2 is too narrow for 30 plain 640x480 frames a second of two cameras; MJPG also is
@@ -113,7 +146,10 @@ class DeviceSource(_VideoSource):
 
 
 class StreamSource(_VideoSource):
-    """RTSP, MJPEG over HTTP, and what else FFmpeg takes. ``url`` may hold user and password."""
+    """RTSP, MJPEG over HTTP, and what else FFmpeg takes. ``url`` may hold user and password.
+
+    An HTTP address that gives a single picture is asked for it again every ``picture_s``.
+    """
 
     def __init__(
         self,
@@ -121,16 +157,24 @@ class StreamSource(_VideoSource):
         *,
         open_timeout_s: float,
         read_timeout_s: float,
+        picture_s: float = 0.0,
         clock: Clock = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         super().__init__(mask(url))
-        self._url, self._clock = url, clock
+        self._url, self._clock, self._sleep = url, clock, sleep
         self._open_timeout_s, self._read_timeout_s = open_timeout_s, read_timeout_s
+        # Longer than that, a camera counts as lost.
+        self._picture_s = min(picture_s, read_timeout_s)
+        self._opened_at = 0.0
+        # Frames of this connection.
+        self._grabbed = 0
 
     def open(self) -> str:
         """Connect, and find out what comes."""
         _silence_libraries()
-        began = self._clock()
+        began = self._opened_at = self._clock()
+        self._grabbed = 0
         capture = cv2.VideoCapture(
             self._url,
             cv2.CAP_FFMPEG,
@@ -143,18 +187,35 @@ class StreamSource(_VideoSource):
         )
         if not capture.isOpened() and self._clock() - began < self._open_timeout_s:
             raise self._why_refused()
-        return self._keep_if_open(capture, f"It did not answer within {self._open_timeout_s:g} s.")
+        description = self._keep_if_open(
+            capture, f"It did not answer within {self._open_timeout_s:g} s."
+        )
+        if int(capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF == _MJPG:
+            self._is_undecoded = bool(capture.set(cv2.CAP_PROP_FORMAT, -1))
+        return description
 
     def grab(self) -> None:
         """Wait for the next picture that is not damaged."""
         capture, began = self._opened_capture(), self._clock()
         for _ in range(_MAX_DAMAGED):
             if capture.grab():
-                return
+                self._grabbed += 1
+                return None
+            if self._grabbed == 1 and scheme_of(self._url) in ("http", "https"):
+                return self._ask_again()
             if self._clock() - began >= self._read_timeout_s:
                 problem = f"sent no picture for {self._read_timeout_s:g} s"
                 raise CameraError(self._shown, problem, "Is the network slow, or the camera stuck?")
         raise CameraError(self._shown, "sends no pictures any more", "Was it switched off?")
+
+    def _ask_again(self) -> None:
+        """Get the next picture of an address that gives one at a time."""
+        self._sleep(max(0.0, self._opened_at + self._picture_s - self._clock()))
+        self.close()
+        self.open()
+        if not self._opened_capture().grab():
+            raise CameraError(self._shown, "sends no pictures any more", "Was it switched off?")
+        self._grabbed = 1
 
     def _why_refused(self) -> CameraError:
         """Why it could not be opened: OpenCV does not know, but a connection shows it."""
@@ -213,7 +274,7 @@ def _silence_libraries() -> None:
 
     What matters is raised, and they would show addresses with passwords.
     """
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
+    configure_native_libraries()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
-from edge_classifier.capture.black_frames import BlackFrameDetector
+from edge_classifier.capture.dead_pictures import DeadPictureDetector
 from edge_classifier.capture.frame_slot import FrameSlot, ReaderReplaced
 from edge_classifier.config.settings import CameraSettings
 from edge_classifier.core.backoff import pause_s
@@ -44,7 +44,7 @@ class CameraReader:
         camera: CameraSettings,
         slot: FrameSlot,
         number: int,
-        black_frames: BlackFrameDetector,
+        dead_pictures: DeadPictureDetector,
         *,
         clock: Clock,
         utc: Callable[[], float],
@@ -52,7 +52,7 @@ class CameraReader:
     ) -> None:
         """``number``: this reader's at ``slot``."""
         self._name, self._make_source, self._camera = name, make_source, camera
-        self._slot, self._number, self._black_frames = slot, number, black_frames
+        self._slot, self._number, self._dead_pictures = slot, number, dead_pictures
         self._clock, self._utc, self._random = clock, utc, random
         # What the driver is doing, and the monotonic second by which it should be done.
         self._driver_call: tuple[str, float] | None = None
@@ -90,7 +90,7 @@ class CameraReader:
 
     def _open_and_read(self) -> None:
         source = self._make_source()
-        self._black_frames.restart()
+        self._dead_pictures.restart()
         self._damaged_since = None
         try:
             description = self._call_driver("opening", source.open, self._camera.open_timeout_s)
@@ -101,27 +101,22 @@ class CameraReader:
             self._call_driver("closing", source.close, CLOSE_S)
 
     def _read_frame(self, source: FrameSource) -> None:
-        """Wait for a frame, and pass it on if it is wanted, whole and not black."""
+        """Wait for a frame, and pass it on if it is wanted, whole, and neither black nor frozen."""
         self._call_driver("reading", source.grab, self._camera.read_timeout_s)
         at = Moment(self._utc(), self._clock())
         # Decoding is what costs; a camera that is offline shows by a frame that it is back.
         if not source.live:
             wanted = True
-        elif self._black_frames.lost:
-            wanted = at.monotonic >= self._black_frames.next_check_s
+        elif self._dead_pictures.lost:
+            wanted = at.monotonic >= self._dead_pictures.next_check_s
         else:
             wanted = not self._slot.online or at.monotonic >= self._slot.wanted_from
         frame = self._decode(source) if wanted else None
         if frame is None:
             return
         if source.live:
-            if self._black_frames.check(frame.pixels, at.monotonic):
-                raise CameraError(
-                    self._name,
-                    f"the picture has been black for {self._camera.black_s:g} s",
-                    "Is the lens covered, or its shutter closed? black_s = 0 allows it.",
-                )
-            if self._black_frames.lost:
+            self._require_alive(frame, at.monotonic)
+            if self._dead_pictures.lost:
                 return
         prepare = self._slot.prepare
         prepared = prepare(frame) if prepare else None
@@ -129,11 +124,27 @@ class CameraReader:
             self._slot.wait_until_taken(self._number)
         self._slot.put_frame(self._number, frame, at if source.live else None, prepared)
 
+    def _require_alive(self, frame: Frame, at_s: float) -> None:
+        dead = self._dead_pictures.check(frame.pixels, at_s)
+        if dead == "black":
+            raise CameraError(
+                self._name,
+                f"the picture has been black for {self._camera.black_s:g} s",
+                "Is the lens covered, or its shutter closed? black_s = 0 allows it.",
+            )
+        if dead:
+            raise CameraError(
+                self._name,
+                f"the picture has been frozen for {self._camera.frozen_s:g} s",
+                "Switch the camera off and on again. frozen_s = 0 allows it.",
+            )
+
     def _decode(self, source: FrameSource) -> Frame | None:
-        """None for a damaged frame: some cameras send one now and then."""
+        """None for a damaged frame, which is counted: some cameras send one now and then."""
         try:
             frame = self._call_driver("reading", source.retrieve, self._camera.read_timeout_s)
         except CameraError:
+            self._slot.count_damaged(self._number)
             now_s = self._clock()
             self._damaged_since = now_s if self._damaged_since is None else self._damaged_since
             if now_s - self._damaged_since >= self._camera.read_timeout_s:

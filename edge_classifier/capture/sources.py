@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from edge_classifier.capture.native_libraries import configure_native_libraries
 from edge_classifier.config.settings import CameraSettings
 from edge_classifier.core.camera_address import (
     PICTURES,
@@ -38,13 +39,18 @@ def source_for(
     if is_url and credentials:
         url = with_login(url, credentials)
 
+    configure_native_libraries()
+
     # Libraries are imported when the source is made, and only those it needs.
     def make() -> FrameSource:
         if is_url:
             from edge_classifier.capture.opencv import StreamSource
 
             return StreamSource(
-                url, open_timeout_s=camera.open_timeout_s, read_timeout_s=camera.read_timeout_s
+                url,
+                open_timeout_s=camera.open_timeout_s,
+                read_timeout_s=camera.read_timeout_s,
+                picture_s=camera.picture_s,
             )
         size = camera.width, camera.height
         if camera.source.startswith(PICTURES):

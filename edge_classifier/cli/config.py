@@ -39,6 +39,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--camera", default="0", metavar="SOURCE", help="its source (default: %(default)s)"
     )
     init.add_argument("--broker", metavar="HOST", help="MQTT's host (default: localhost)")
+    init.add_argument(
+        "--recorded",
+        action="store_true",
+        help="for a device whose events a web page records: pictures wait with their events",
+    )
     check = add_action(actions, "check", _check, "print everything that is wrong with the settings")
     add_settings_arguments(check)
     check.add_argument("--labels", action="store_true", help="load the model to check label names")
@@ -63,9 +68,11 @@ def _init(options: Namespace) -> ExitCode:
     if "://" in options.camera and "@" in options.camera:
         remedy = "Put USER:PASSWORD into a file, and its name into credentials_file."
         raise UsageError("--camera", "a password does not belong on a command line", remedy)
-    chosen: dict[Key, str] = {("cameras", "camera", "source"): options.camera}
+    chosen: dict[Key, str | bool] = {("cameras", "camera", "source"): options.camera}
     if options.broker:
         chosen["mqtt", "host"] = options.broker
+    if options.recorded:
+        chosen["snapshots", "keep_waiting"] = True
     text = commented_file(chosen)
     if options.output == "-":
         print(text, end="")
@@ -175,6 +182,7 @@ def _look_for_model(
     """Whether the model's file is there, which needs no runtime."""
     from edge_classifier.engine.tflite import require_tflite
     from edge_classifier.modelfile.catalogue import load_catalogue
+    from edge_classifier.modelfile.model_zip import model_file
 
     found = SettingProblem("", "model.use", inline(use), origin)
     try:
@@ -185,7 +193,7 @@ def _look_for_model(
             text = f"is not in {catalogue.pulled_folder}. {catalogue.how_to_get(entry)}"
             warnings.append(replace(found, text=text))
         else:
-            require_tflite(catalogue.locate(use))
+            require_tflite(model_file(catalogue.locate(use)))
     except EdgeClassifierError as error:
         problems.append(replace(found, text=str(error).removeprefix(f"{use}: ")))
 

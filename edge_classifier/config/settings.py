@@ -226,7 +226,8 @@ class CameraSettings:
     # There may be a password in it.
     source: Annotated[str, Len(1, 4096), REOPEN] = field(repr=False)
     """/dev/video0 or 0 (USB); picamera2 or picamera2:1 (Raspberry Pi camera); rtsp://... or
-    http://... (stream); a video file; pictures:FOLDER or pictures:GLOB (for trials)."""
+    http://... (stream, or the address of a single picture, which is asked for again and again); a
+    video file; pictures:FOLDER or pictures:GLOB (for trials)."""
     enabled: Annotated[bool, LIVE] = True
     """Classify this camera. Can be switched over MQTT."""
     title: Annotated[str, LIVE] = ""
@@ -248,13 +249,17 @@ class CameraSettings:
     """Video files and pictures: start again at the end. Otherwise the camera then stays offline;
     the daemon goes on."""
     picture_s: Annotated[float, Interval(ge=0, le=3600), REOPEN] = 3.0
-    """Pictures: seconds that each one is shown. 0: one frame each, as fast as they are taken."""
+    """Pictures: seconds that each one is shown. 0: one frame each, as fast as they are taken. The
+    address of a single picture: seconds until it is asked for again, at most read_timeout_s."""
     open_timeout_s: Annotated[float, Interval(ge=0.5, le=120), REOPEN] = 10.0
     """Seconds until opening the camera counts as failed."""
     read_timeout_s: Annotated[float, Interval(ge=0.5, le=120), REOPEN] = 5.0
     """Seconds without a frame until the camera counts as lost."""
     black_s: Annotated[float, Interval(ge=0, le=3600), REOPEN] = 30.0
     """Seconds of an entirely black picture until the camera counts as lost. 0: never."""
+    frozen_s: Annotated[float, Interval(ge=0, le=86400), REOPEN] = 60.0
+    """Seconds of the very same picture until a camera whose frames had noise counts as lost. 0:
+    never. Pictures without noise, such as a test picture or a folder's, never count as frozen."""
     retry_max_s: Annotated[float, Interval(ge=1, le=3600), REOPEN] = 60.0
     """Longest pause between two attempts to open a lost camera."""
     quiet_hours: Annotated[tuple[Hours, ...], LIVE] = ()
@@ -285,6 +290,13 @@ class SnapshotSettings:
     """Publish a picture with each event."""
     max_bytes: Annotated[int, Interval(ge=2_000, le=5_000_000)] = 100_000
     """It is made smaller until it fits."""
+    keep_waiting: Annotated[bool, RESTART] = False
+    """Keep the picture of each event on disk until the broker has both, and send it behind its
+    event at QoS 1: a recorder that is away misses no picture. `config init --recorded` sets it."""
+    waiting_max: Annotated[int, Interval(ge=1, le=10_000), RESTART] = 200
+    """When more pictures are waiting, the oldest goes and is counted."""
+    waiting_max_bytes: Annotated[int, Interval(ge=10_000, le=10_000_000_000), RESTART] = 20_000_000
+    """When they take more, the oldest goes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

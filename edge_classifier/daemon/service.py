@@ -77,6 +77,7 @@ class Service:
             on_request=self._receive_request,
             on_published=meters.count_published,
             shrink_jpeg=smaller_jpeg,
+            snapshots=settings.snapshots,
         )
         self._store = CaptureStore(settings.store, folder / "pictures")
         outputs = DaemonOutputs(self._publisher, self._store, meters, explain)

@@ -105,6 +105,7 @@ class StatusReporter:
                 "opened": status.opened,
                 "failures": status.failures,
                 "dropped": status.dropped,
+                "damaged": status.damaged,
                 "hung": status.hung,
             }
         return stats_payload(
@@ -122,6 +123,9 @@ class StatusReporter:
         yield DaemonMetric("camera_online", "Whether frames come.", "gauge", tuple(online))
         lost = (MetricSample(one.failures, {"camera": name}) for name, one in statuses.items())
         yield DaemonMetric("camera_failures", "Times a camera was lost.", "counter", tuple(lost))
+        damaged = (MetricSample(one.damaged, {"camera": name}) for name, one in statuses.items())
+        text = "Frames that were damaged or cut short, and left out."
+        yield DaemonMetric("camera_frames_damaged", text, "counter", tuple(damaged))
         publisher = self._publisher.status
         yield gauge("broker_connected", "Whether there is a connection.", publisher.connected)
         yield gauge("outbox_events", "Events that wait for the broker.", publisher.waiting)

@@ -65,7 +65,7 @@ def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
         return file.read(member.file_size)
 
 
-def append_bundle(path: Path, members: Mapping[str, str]) -> None:
+def append_bundle(path: Path, members: Mapping[str, str | bytes]) -> None:
     """Append ``members`` (name to text) to the model at ``path``, stored and with fixed dates.
 
     The same members give the same bytes. Do it last: whatever rewrites the flatbuffer drops it.

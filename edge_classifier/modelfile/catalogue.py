@@ -112,8 +112,8 @@ class Catalogue:
         """
         if self.entry(name):
             return name
-        files = [path for folder in folders for path in sorted(folder.glob("*.tflite"))]
-        files = [path for path in files if path.is_file()]
+        found = [path for folder in folders for path in sorted(folder.glob("*"))]
+        files = [path for path in found if path.suffix in (".tflite", ".zip") and path.is_file()]
         for path in files:
             if name in {path.name, path.stem}:
                 return str(path)

@@ -27,6 +27,7 @@ from edge_classifier.config.settings import TlsSettings
 from edge_classifier.core.network_address import bare_host, host_and_port
 from edge_classifier.errors import EdgeClassifierError
 from edge_classifier.mqtt.broker_limits import NOTHING_STATED, StatedLimits
+from edge_classifier.mqtt.reconnect import explained
 from edge_classifier.mqtt.topics import OFFLINE
 
 # Messages of ours that may be unacknowledged; what mosquitto takes by default.
@@ -251,7 +252,7 @@ class BrokerConnection:
         except (OSError, ValueError, RuntimeError, EdgeClassifierError) as error:
             # RuntimeError: the system gives no thread.
             where = host_and_port(broker.host, broker.port)
-            self._callbacks.tell_lost(_explained(error, where))
+            self._callbacks.tell_lost(explained(error, where, _CONNECT_LIMIT_S))
 
     def _mqtt_5_options(self) -> dict[str, Any]:
         if self._broker.protocol != "5":
@@ -318,10 +319,8 @@ class _Callbacks:
         self, _client: Any, _data: Any, flags: paho.ConnectFlags, reason: ReasonCode, found: Any
     ) -> None:
         if reason.is_failure:
-            limits = StatedLimits(
-                qos=0 if reason.value == _QOS_NOT_SUPPORTED else 1,
-                retain=reason.value != _RETAIN_NOT_SUPPORTED,
-            )
+            qos = 0 if reason.value == _QOS_NOT_SUPPORTED else 1
+            limits = StatedLimits(qos=qos, retain=reason.value != _RETAIN_NOT_SUPPORTED)
             self.tell_lost(f"{self._where}: the broker refuses: {reason}", limits)
             return
         self._loop = threading.current_thread()
@@ -385,30 +384,6 @@ def broker_password(file: Path | None) -> str | None:
     """
     secret = read_secret(file, "mqtt-password")
     return secret.reveal() if secret else None
-
-
-def _explained(error: Exception, where: str) -> str:
-    """Why there is no connection to the broker at ``where``, in words."""
-    if isinstance(error, EdgeClassifierError):
-        return str(error)
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    match error:
-        case socket.gaierror():
-            cause = f"the name is not known ({error.strerror})"
-        case ssl.SSLCertVerificationError():
-            cause = f"the broker's certificate is refused: {error.verify_message}"
-        case ssl.SSLError():
-            cause = f"no TLS: {error.reason or error}"
-        case ConnectionRefusedError():
-            cause = "nothing listens there"
-        case TimeoutError():
-            cause = f"no answer within {_CONNECT_LIMIT_S:g} s"
-        case UnicodeError():
-            cause = "no valid host name"
-        case _:
-            cause = str(error)
-    return f"{where}: {cause}"
 
 
 def _tls_context(tls: TlsSettings) -> ssl.SSLContext:

@@ -14,6 +14,9 @@ _MAX_TASKS = 100
 # report a topic. Only a broken or hostile broker signals more in one turn of the publisher.
 _MAX_CONNECTION_EVENTS = 1_000
 
+# Frames that may wait to become pictures: each is up to 6 MB.
+_MAX_SNAPSHOTS = 4
+
 # To be called in the publisher's thread.
 Action = Callable[[], None]
 
@@ -56,7 +59,8 @@ class PublisherInbox:
     """Bounded in every part.
 
     Of events the oldest goes and is counted, of tasks the newest. Of updates there is one of each
-    kind and camera. A connection of which too many events come counts as lost.
+    kind and camera, of pictures of events a few. A connection of which too many events come counts
+    as lost.
     """
 
     def __init__(self, max_events: int) -> None:
@@ -65,6 +69,7 @@ class PublisherInbox:
         self._filled = threading.Condition()
         self.dropped_events = 0
         self.dropped_tasks = 0
+        self.dropped_snapshots = 0
 
     def put_updates(
         self, updates: Mapping[UpdateKey, Action], event: LabelChange | None = None
@@ -77,6 +82,9 @@ class PublisherInbox:
                 self._batch.events.popleft()
                 self.dropped_events += 1
             self._batch.updates |= updates
+            for kind, name in updates:
+                if kind == UpdateKind.SNAPSHOT:
+                    self._drop_old_snapshots(name.partition(" ")[0])
             self._filled.notify()
 
     def put_task(self, name: str, action: Action) -> None:
@@ -108,6 +116,16 @@ class PublisherInbox:
                 self._filled.wait(timeout_s)
             batch, self._batch = self._batch, Batch()
         return batch
+
+    def _drop_old_snapshots(self, camera: str) -> None:
+        waiting = [
+            key
+            for key in self._batch.updates
+            if key[0] == UpdateKind.SNAPSHOT and key[1].partition(" ")[0] == camera
+        ]
+        for key in waiting[:-_MAX_SNAPSHOTS]:
+            del self._batch.updates[key]
+            self.dropped_snapshots += 1
 
     def _shorten_connection_events(self) -> None:
         """Keep what still counts: while a connection lives on, no acknowledgement may get lost."""

@@ -30,6 +30,8 @@ class TopicMessage:
     # For a broker that does not take it as it is.
     smaller: Smaller | None = None
     due: bool = True
+    # Whether it has not been sent yet.
+    is_new: bool = True
     in_flight: bool = False
 
     @property
@@ -58,7 +60,17 @@ class LatestMessages:
     ) -> None:
         """``payload`` is what ``topic`` shall say from now on, or what ``smaller`` makes of it."""
         message = self._messages.setdefault(topic, TopicMessage(topic, kind, payload))
-        message.payload, message.smaller, message.due = payload, smaller, True
+        message.payload, message.smaller = payload, smaller
+        message.due = message.is_new = True
+
+    def put_sent(self, kind: MessageKind, topic: str, payload: bytes, smaller: Smaller) -> None:
+        """``payload`` is on its way already, and is repeated when all that is retained is.
+
+        A newer message that has not been sent yet stays.
+        """
+        message = self._messages.setdefault(topic, TopicMessage(topic, kind, payload, is_new=False))
+        if not (message.due and message.is_new):
+            message.payload, message.smaller, message.due = payload, smaller, False
 
     def due(self) -> list[TopicMessage]:
         """What is to go out, in order."""
@@ -68,7 +80,7 @@ class LatestMessages:
     def sent(self, topic: str) -> None:
         """The newest message of ``topic`` is under way."""
         message = self._messages[topic]
-        message.due, message.in_flight = False, True
+        message.due, message.is_new, message.in_flight = False, False, True
 
     def confirmed(self, topic: str, *, accepted: bool) -> None:
         """The message of ``topic`` that was under way has arrived, ``accepted`` or refused."""

@@ -25,6 +25,7 @@ from edge_classifier.mqtt.latest_messages import LatestMessages, MessageKind
 from edge_classifier.mqtt.outbox import Outbox
 from edge_classifier.mqtt.outbox_database import QueuedEvent
 from edge_classifier.mqtt.topics import Topics
+from edge_classifier.mqtt.waiting_snapshots import WaitingSnapshots
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class MessageWriter:
         boot: str,
         *,
         shrink_jpeg: ShrinkJpeg | None = None,
+        snapshots: WaitingSnapshots | None = None,
     ) -> None:
         self._outbox = outbox
         self._latest = latest
@@ -68,6 +70,7 @@ class MessageWriter:
         self._mqtt = mqtt
         self._boot = boot
         self._shrink_jpeg = shrink_jpeg
+        self._snapshots = snapshots
         self._info: Mapping[str, Any] = {}
         # What the broker does not get, as it does not take it.
         self._broker_note = ""
@@ -119,11 +122,18 @@ class MessageWriter:
         if camera in self._states:
             self._publish_state(camera)
 
-    def put_snapshot(self, camera: str, jpeg: Callable[[], bytes | None]) -> None:
-        """The frame behind a camera's last event, or one that was asked for."""
+    def put_snapshot(
+        self, camera: str, jpeg: Callable[[], bytes | None], event_id: str = ""
+    ) -> None:
+        """The frame behind the event ``event_id``, or one that was asked for."""
         content = jpeg()
-        if content is not None:
-            topic, smaller = self._topics.snapshot(camera), partial(self._smaller_jpeg, content)
+        if self._snapshots and content == b"":
+            self._snapshots.forget(camera)
+        if content is None or camera not in self._cameras:
+            return
+        kept = event_id and self._snapshots and self._snapshots.put(camera, event_id, content)
+        if not kept:
+            topic, smaller = self._topics.snapshot(camera), partial(self.smaller_jpeg, content)
             self._latest.put(MessageKind.SNAPSHOT, topic, content, smaller)
 
     def put_stats(self, payload: bytes) -> None:
@@ -209,7 +219,8 @@ class MessageWriter:
         topic = self._topics.state(camera)
         self._latest.put(MessageKind.STATE, topic, encoded(payload), smaller)
 
-    def _smaller_jpeg(self, jpeg: bytes, max_bytes: int) -> bytes | None:
+    def smaller_jpeg(self, jpeg: bytes, max_bytes: int) -> bytes | None:
+        """``jpeg`` in at most ``max_bytes``; None where that cannot be."""
         try:
             return self._shrink_jpeg(jpeg, max_bytes) if self._shrink_jpeg and jpeg else None
         except ValueError:
@@ -217,6 +228,8 @@ class MessageWriter:
 
     def _clear_camera(self, camera: str) -> None:
         """An empty retained message takes away what the broker still keeps of ``camera``."""
+        if self._snapshots:
+            self._snapshots.forget(camera)
         self._removed.append(camera)
         self._clearing.add(camera)
         self._states.pop(camera, None)

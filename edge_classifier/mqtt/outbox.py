@@ -31,8 +31,6 @@ _MAX_IN_MEMORY = 5_000
 _MAX_ACKED, _ACKED_S = 100, 5.0
 # What is written to a disk that refused, to see whether it takes anything.
 _PROBE = "outbox.probe"
-# What is told in health and ``info``; the log has all of it.
-_MAX_INCIDENTS = 20
 # Events that are moved at once.
 _CHUNK = 500
 
@@ -99,6 +97,13 @@ class Outbox:
         To be called once, after ``open``.
         """
         return self.numbers.begin(remembered, database_is_whole=self._is_whole)
+
+    def event_ids(self) -> set[str]:
+        """Of all events that wait on disk."""
+        found: set[str] = set()
+        if self._database.is_open:
+            self._attempt(lambda: found.update(self._database.event_ids()))
+        return found
 
     def add(self, events: Iterable[QueuedEvent]) -> None:
         """New events. ``save`` makes them last."""

@@ -232,6 +232,11 @@ class OutboxDatabase:
         (number,) = self._require_open().execute("SELECT COUNT(*) FROM outbox").fetchone()
         return int(number)
 
+    def event_ids(self) -> list[str]:
+        """Of all events that wait here."""
+        found = self._require_open().execute("SELECT event_id FROM outbox")
+        return [event_id for (event_id,) in found]
+
     def remembered(self) -> dict[str, str]:
         """Key to JSON."""
         return dict(self._require_open().execute("SELECT key, json FROM remembered"))

@@ -36,6 +36,7 @@ from edge_classifier.mqtt.publisher_thread import (
 )
 from edge_classifier.mqtt.sender import Sender
 from edge_classifier.mqtt.topics import Topics
+from edge_classifier.mqtt.waiting_snapshots import WaitingSnapshots
 from edge_classifier.protocols import Clock
 
 # Events that wait to be written, should the disk stall.
@@ -69,12 +70,14 @@ class Publisher:
         utc: Callable[[], float] = time.time,
         random: Callable[[], float] = random_module.random,
         shrink_jpeg: ShrinkJpeg | None = None,
+        snapshots: settings.SnapshotSettings | None = None,
     ) -> None:
         """``cameras``: name to title. ``path``: the outbox's file. ``clock``: since the boot.
 
         ``on_request`` gets command and payload, in the publisher's thread. So does
         ``on_published``: for each event that the broker has acknowledged, the milliseconds since
         its frame was captured. ``shrink_jpeg``: for a broker that does not take a picture as it is.
+        ``snapshots``: whether pictures wait with their events, below the folder of ``path``.
         """
         topics = Topics(mqtt.base_topic, node, mqtt.discovery_prefix)
         boot = boot_id()
@@ -84,11 +87,33 @@ class Publisher:
         self._topics = topics
         self._inbox = PublisherInbox(_MAX_EVENTS)
         self._outbox = Outbox(path, outbox.max_events, clock=clock, utc=utc)
+        self._snapshots = None
+        if snapshots and snapshots.keep_waiting and mqtt.enabled:
+            self._snapshots = WaitingSnapshots(
+                path.parent / "waiting-snapshots",
+                max_count=snapshots.waiting_max,
+                max_bytes=snapshots.waiting_max_bytes,
+            )
         self._writer = MessageWriter(
-            self._outbox, latest, topics, cameras, mqtt, boot, shrink_jpeg=shrink_jpeg
+            self._outbox,
+            latest,
+            topics,
+            cameras,
+            mqtt,
+            boot,
+            shrink_jpeg=shrink_jpeg,
+            snapshots=self._snapshots,
         )
         self._sender = Sender(
-            self._outbox, latest, topics, boot, clock=clock, utc=utc, on_published=on_published
+            self._outbox,
+            latest,
+            topics,
+            boot,
+            clock=clock,
+            utc=utc,
+            on_published=on_published,
+            snapshots=self._snapshots,
+            smaller_jpeg=self._writer.smaller_jpeg,
         )
         self._publisher_thread = PublisherThread(
             mqtt,
@@ -137,6 +162,8 @@ class Publisher:
     def start(self) -> None:
         """Start the thread."""
         self._writer.restore(self._open_outbox())
+        if self._snapshots:
+            self._snapshots.open(self._outbox.event_ids())
         self._os_thread.start()
 
     def follow_cameras(self, cameras: Mapping[str, str]) -> None:
@@ -159,8 +186,10 @@ class Publisher:
             (UpdateKind.STATE, state.camera): partial(self._writer.put_state, state)
         }
         if jpeg:
-            snapshot = partial(self._writer.put_snapshot, event.camera, jpeg)
-            updates[UpdateKind.SNAPSHOT, event.camera] = snapshot
+            snapshot = partial(self._writer.put_snapshot, event.camera, jpeg, event.id)
+            # Of pictures that are only shown the newest is enough.
+            name = f"{event.camera} {event.id}" if self._snapshots else event.camera
+            updates[UpdateKind.SNAPSHOT, name] = snapshot
         self._inbox.put_updates(updates, event if self._enabled else None)
 
     def put_state(self, state: CameraState) -> None:

@@ -67,8 +67,12 @@ class PublisherStatus:
     ignored: int = 0
     # Whether events are on disk.
     durable: bool = True
-    # Why they are not.
+    # Why they are not, or why their pictures are not.
     trouble: str = ""
+    # Pictures that wait behind their events.
+    snapshots_waiting: int = 0
+    # Pictures of events that were given up.
+    snapshots_dropped: int = 0
     # Files of the outbox that had to be set aside.
     damaged: int = 0
     # What was lost, damaged or deleted since the start, and what the last daemon had to leave.
@@ -130,6 +134,8 @@ class PublisherThread:
     def clear_outbox(self) -> None:
         """Forget the events that wait. For the thread, as a task."""
         _log.warning("forgot %d waiting events, as asked", self._outbox.clear())
+        if self._sender.snapshots:
+            self._sender.snapshots.forget()
 
     def run(self) -> None:
         """Take turns until ``end``."""
@@ -287,7 +293,7 @@ class PublisherThread:
         return self._latest.is_settled(topics)
 
     def _present_status(self) -> PublisherStatus:
-        outbox, sender = self._outbox, self._sender
+        outbox, sender, snapshots = self._outbox, self._sender, self._sender.snapshots
         reason = self._reconnector.reason if self._mqtt.enabled else "switched off"
         return PublisherStatus(
             connected=self._reconnector.connection is not None,
@@ -296,11 +302,16 @@ class PublisherThread:
             published=sender.published,
             dropped=outbox.dropped + self._inbox.dropped_events + self._unusable,
             refused=sender.refused,
-            set_aside=min(sender.events_set_aside, outbox.waiting),
+            set_aside=min(sender.set_aside.events, outbox.waiting),
             packet_limit=sender.limits.packet_bytes,
             ignored=self._ignored + self._inbox.dropped_tasks + sender.unanswered,
             durable=not outbox.trouble,
-            trouble=outbox.trouble or outbox.numbers.trouble,
+            trouble=outbox.trouble
+            or outbox.numbers.trouble
+            or (snapshots.trouble if snapshots else ""),
+            snapshots_waiting=snapshots.count if snapshots else 0,
+            snapshots_dropped=self._inbox.dropped_snapshots
+            + (snapshots.dropped if snapshots else 0),
             damaged=outbox.damaged,
             incidents=outbox.numbers.incidents,
             delay_ms=sender.delay_ms,

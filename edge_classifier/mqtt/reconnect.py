@@ -1,10 +1,13 @@
 """Keeps a connection to the broker: connects, and connects again."""
 
 import logging
+import socket
+import ssl
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from edge_classifier.core.backoff import pause_s
+from edge_classifier.errors import EdgeClassifierError
 
 _log = logging.getLogger(__name__)
 
@@ -150,3 +153,27 @@ class Reconnector(Generic[ConnectionT]):
             self._attempt.wait_closed(within_s)
         if self._attempt:
             self._attempt.abort()
+
+
+def explained(error: Exception, where: str, limit_s: float) -> str:
+    """Why no connection to the broker at ``where`` was made within ``limit_s``, in words."""
+    if isinstance(error, EdgeClassifierError):
+        return str(error)
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    match error:
+        case socket.gaierror():
+            cause = f"the name is not known ({error.strerror})"
+        case ssl.SSLCertVerificationError():
+            cause = f"the broker's certificate is refused: {error.verify_message}"
+        case ssl.SSLError():
+            cause = f"no TLS: {error.reason or error}"
+        case ConnectionRefusedError():
+            cause = "nothing listens there"
+        case TimeoutError():
+            cause = f"no answer within {limit_s:g} s"
+        case UnicodeError():
+            cause = "no valid host name"
+        case _:
+            cause = str(error)
+    return f"{where}: {cause}"

@@ -4,6 +4,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from edge_classifier.core.events import Moment
 from edge_classifier.mqtt.broker_limits import (
@@ -15,10 +16,11 @@ from edge_classifier.mqtt.broker_limits import (
 )
 from edge_classifier.mqtt.codec.camera_payloads import delay_ms, with_delay
 from edge_classifier.mqtt.connection import Acknowledged, BrokerConnection, Connected
-from edge_classifier.mqtt.latest_messages import LatestMessages, MessageKind, TopicMessage
+from edge_classifier.mqtt.latest_messages import LatestMessages, MessageKind, Smaller, TopicMessage
 from edge_classifier.mqtt.outbox import Outbox
 from edge_classifier.mqtt.outbox_database import QueuedEvent
 from edge_classifier.mqtt.topics import Topics
+from edge_classifier.mqtt.waiting_snapshots import WaitingSnapshot, WaitingSnapshots
 from edge_classifier.protocols import Clock
 
 _log = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ class _InFlight:
     sent_at_s: float
     event: QueuedEvent | None = None
     message: TopicMessage | None = None
+    snapshot: WaitingSnapshot | None = None
 
 
 class Sender:
@@ -68,6 +71,8 @@ class Sender:
         clock: Clock,
         utc: Callable[[], float],
         on_published: Callable[[float], None],
+        snapshots: WaitingSnapshots | None = None,
+        smaller_jpeg: Callable[[bytes, int], bytes | None] = lambda _jpeg, _max_bytes: None,
     ) -> None:
         """``on_published`` gets milliseconds from each event's capture to its acknowledgement."""
         self._outbox = outbox
@@ -77,6 +82,10 @@ class Sender:
         self._clock = clock
         self._utc = utc
         self._on_published = on_published
+        # Pictures that follow their events; None: they are not kept.
+        self.snapshots = snapshots
+        self._smaller_jpeg = smaller_jpeg
+        self._snapshots_again_at = 0.0
         self._connection: BrokerConnection | None = None
         self._window = 0
         self._sent_number = 0
@@ -92,7 +101,7 @@ class Sender:
         self._unsaved_aside: list[QueuedEvent] = []
         # What this broker takes, as far as is known.
         self.limits = BrokerLimits(clock)
-        self._set_aside = SetAside()
+        self.set_aside = SetAside()
         self._logged_note = ""
         # Events that the broker has acknowledged.
         self.published = 0
@@ -108,12 +117,7 @@ class Sender:
     @property
     def note(self) -> str:
         """What the broker does not get, as it does not take it; empty if there is nothing."""
-        return self._set_aside.note(self.limits)
-
-    @property
-    def events_set_aside(self) -> int:
-        """Events that are kept until the broker takes them."""
-        return self._set_aside.events
+        return self.set_aside.note(self.limits)
 
     @property
     def reason(self) -> str:
@@ -127,7 +131,7 @@ class Sender:
         """A new connection: who is there comes first, before the events that wait."""
         self._connection, self._window, self.problem = connection, connected.window, ""
         self.limits.stated = connected.limits
-        self._set_aside.recount_events()
+        self.set_aside.recount_events()
         self._send_topics(connection, MessageKind.CAMERA)
 
     def end(self) -> None:
@@ -163,16 +167,13 @@ class Sender:
             return
         if problem:
             self.refused += 1
-        # Where one topic is refused, others are: the first says it all.
-        if problem and not self.problem and not acknowledged.too_large:
-            self.problem = f"the broker refuses {sent.packet.topic}: {problem}"
-            _log.warning("%s", self.problem)
-        if problem and acknowledged.too_large:
+            self._note_refusal(sent.packet.topic, acknowledged)
+        if acknowledged.too_large:
             self.limits.refuse(sent.packet, for_size=True)
-        elif not sent.qos and not sent.event:
-            self._unproven.append(sent)
-        else:
+        elif sent.qos or sent.event:
             self._prove(sent)
+        else:
+            self._unproven.append(sent)
         if sent.message:
             self._latest.confirmed(sent.packet.topic, accepted=not problem)
             if acknowledged.too_large:
@@ -181,6 +182,23 @@ class Sender:
             self._take_refused(sent.event, too_large=acknowledged.too_large)
         elif sent.event:
             self._take_published(sent.event)
+        if self.snapshots and sent.snapshot and not acknowledged.too_large:
+            self._take_snapshot(self.snapshots, sent.snapshot, accepted=not problem)
+
+    def _note_refusal(self, topic: str, acknowledged: Acknowledged) -> None:
+        # Where one topic is refused, others are: the first says it all.
+        if not self.problem and not acknowledged.too_large:
+            self.problem = f"the broker refuses {topic}: {acknowledged.problem}"
+            _log.warning("%s", self.problem)
+
+    def _take_snapshot(
+        self, snapshots: WaitingSnapshots, waiting: WaitingSnapshot, *, accepted: bool
+    ) -> None:
+        if accepted:
+            snapshots.sent(waiting)
+        else:
+            snapshots.refuse(waiting)
+            self._snapshots_again_at = self._clock() + _REFUSED_S
 
     def send_due(self) -> None:
         """Send what may be sent now."""
@@ -194,13 +212,15 @@ class Sender:
             self._try_events_again()
             self.problem = ""
         self._send_events(self._connection)
-        while self._responses and self._has_room():
+        while self._responses and self._room() > 0:
             topic, payload = self._responses.popleft()
             if self._fits(topic, payload):
                 self._publish(self._connection, topic, payload, qos=1)
             else:
                 self.unanswered += 1
                 _log.warning("no answer on %s: %d bytes are too many", topic, len(payload))
+        if self.snapshots:
+            self._send_snapshot(self._connection, self.snapshots)
         self._send_topics(self._connection)
         if not self._in_flight:
             self.limits.settle()
@@ -230,6 +250,8 @@ class Sender:
 
     def _take_published(self, event: QueuedEvent) -> None:
         self._outbox.acknowledge(event)
+        if self.snapshots:
+            self.snapshots.event_arrived(event.event_id)
         self._refusals.pop(event.event_id, None)
         self.published += 1
         self.delay_ms = self._delay_ms(event)
@@ -257,7 +279,7 @@ class Sender:
 
     def _keep_aside(self, event: QueuedEvent) -> None:
         """It stays in the outbox, and others go before it."""
-        self._set_aside.put_event(event.event_id, self._topics.event(event.camera))
+        self.set_aside.put_event(event.event_id, self._topics.event(event.camera))
         if event.row is None:
             # From memory all that is not in flight would be given out again, and again.
             self._unsaved_aside.append(event)
@@ -265,7 +287,7 @@ class Sender:
             self._outbox.put_back(event)
 
     def _try_events_again(self) -> None:
-        self._set_aside.recount_events()
+        self.set_aside.recount_events()
         while self._unsaved_aside:
             self._outbox.put_back(self._unsaved_aside.pop())
         self._outbox.retry_refused()
@@ -280,9 +302,6 @@ class Sender:
         window = 1 if self.limits.is_careful else max(1, self._window - reserved)
         return window - sum(1 for sent in self._in_flight.values() if sent.qos or sent.event)
 
-    def _has_room(self) -> bool:
-        return self._room() > 0
-
     def _fits(self, topic: str, payload: bytes, event_id: str = "") -> bool:
         return not self.limits.refuses(SentPacket(topic, packet_bytes(topic, payload), event_id))
 
@@ -296,6 +315,7 @@ class Sender:
         retain: bool = False,
         event: QueuedEvent | None = None,
         message: TopicMessage | None = None,
+        snapshot: WaitingSnapshot | None = None,
     ) -> None:
         stated = self.limits.stated
         # Only an acknowledgement tells whether it was this message that ended the connection.
@@ -304,7 +324,7 @@ class Sender:
         self._sent_number += 1
         packet = SentPacket(topic, packet_bytes(topic, payload), event.event_id if event else "")
         self._in_flight[mid] = _InFlight(
-            packet, qos, self._sent_number, self._clock(), event=event, message=message
+            packet, qos, self._sent_number, self._clock(), event, message, snapshot
         )
 
     def _send_events(self, connection: BrokerConnection) -> None:
@@ -322,9 +342,27 @@ class Sender:
                     continue
                 if self._fits(topic, payload, event.event_id):
                     self._publish(connection, topic, payload, qos=1, event=event)
-                    self._set_aside.sent(topic, event_id=event.event_id)
+                    self.set_aside.sent(topic, event_id=event.event_id)
                 else:
                     self._keep_aside(event)
+
+    def _send_snapshot(self, connection: BrokerConnection, snapshots: WaitingSnapshots) -> None:
+        """The next picture whose event has arrived; one at a time, as they are large."""
+        is_under_way = any(sent.snapshot for sent in self._in_flight.values())
+        if is_under_way or self._room() <= 0 or self._clock() < self._snapshots_again_at:
+            return
+        while found := snapshots.next():
+            waiting, jpeg = found
+            topic = self._topics.snapshot(waiting.camera)
+            smaller = partial(self._smaller_jpeg, jpeg)
+            payload = self._fitting(topic, jpeg, smaller)
+            if payload is not None:
+                self._publish(connection, topic, payload, qos=1, retain=True, snapshot=waiting)
+                self.set_aside.sent(topic, smaller=payload is not jpeg)
+                self._latest.put_sent(MessageKind.SNAPSHOT, topic, jpeg, smaller)
+                return
+            snapshots.drop(waiting)
+            self.set_aside.put_message(topic)
 
     def _send_topics(self, connection: BrokerConnection, last: MessageKind | None = None) -> None:
         """The newest messages, or those of the kinds up to ``last``."""
@@ -332,28 +370,27 @@ class Sender:
             topic, qos = message.topic, message.qos
             if last is not None and message.kind > last:
                 return
-            if (qos or self.limits.is_careful) and not self._has_room():
+            if (qos or self.limits.is_careful) and self._room() <= 0:
                 continue
             # Home Assistant refuses a label that is not among those of the description.
             if message.kind == MessageKind.STATE and self._latest.is_under_way(
                 MessageKind.DISCOVERY
             ):
                 continue
-            payload = self._fitting(message)
+            payload = self._fitting(topic, message.payload, message.smaller)
             if payload is None:
                 self._latest.set_aside(topic)
-                self._set_aside.put_message(topic)
+                self.set_aside.put_message(topic)
                 continue
             self._publish(
                 connection, topic, payload, qos=qos, retain=message.retain, message=message
             )
             self._latest.sent(topic)
-            self._set_aside.sent(topic, smaller=payload is not message.payload)
+            self.set_aside.sent(topic, smaller=payload is not message.payload)
 
-    def _fitting(self, message: TopicMessage) -> bytes | None:
+    def _fitting(self, topic: str, payload: bytes, smaller: Smaller | None) -> bytes | None:
         """What may be sent of it; None: nothing that the broker takes."""
-        topic, payload = message.topic, message.payload
         if self._fits(topic, payload):
             return payload
         room = (self.limits.max_bytes(topic) or 0) - payload_overhead(topic)
-        return message.smaller(room) if message.smaller and room > 0 else None
+        return smaller(room) if smaller and room > 0 else None

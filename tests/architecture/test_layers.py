@@ -120,6 +120,7 @@ ALLOWED = {
         f"{MQTT}.codec",
         f"{MQTT}.topics",
         f"{MODELFILE}.catalogue",
+        f"{MODELFILE}.model_zip",
         PACKAGE,
         WEB,
     ),

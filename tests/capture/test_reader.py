@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from edge_classifier.capture.black_frames import BlackFrameDetector, is_black
+from edge_classifier.capture.dead_pictures import DeadPictureDetector, is_black
 from edge_classifier.capture.frame_slot import STEADY_S, CameraStatus, CapturedFrame, FrameSlot
 from edge_classifier.capture.reader import GRACE_S, CameraReader, upright
 from edge_classifier.config.settings import CameraSettings
@@ -38,7 +38,7 @@ class Reading:
             self.settings,
             self.slot,
             self.slot.replace_reader(),
-            BlackFrameDetector(self.settings.black_s),
+            DeadPictureDetector(self.settings.black_s, self.settings.frozen_s),
             clock=self.clock,
             utc=FakeClock(2000.0),
             random=lambda: 0.0,
@@ -190,6 +190,42 @@ def test_reader_of_a_camera_that_is_lost_for_black_looks_twice_a_second() -> Non
     film: list[Step] = [BLACK, reading.later(0.125)]
     reading.run(BRIGHT, reading.later(1), BLACK, reading.later(30), BLACK, *film * 16)
     assert reading.camera.retrieved == 3 + 4
+
+
+def test_reader_of_a_still_test_picture_keeps_it() -> None:
+    reading = Reading(FakeCamera(), replace(CAMERA, frozen_s=10))
+    reading.run(BRIGHT, *[step for _ in range(100) for step in (reading.later(1), BRIGHT)])
+    assert reading.status.online
+
+
+def test_reader_of_a_slide_show_keeps_it() -> None:
+    reading = Reading(FakeCamera(), replace(CAMERA, frozen_s=10))
+    slides: list[Step] = []
+    for level in range(60, 90):
+        slides += [plain(level), reading.later(2)] * 3
+    reading.run(*slides, BRIGHT, reading.later(20), BRIGHT)
+    assert reading.status.online
+
+
+def test_reader_of_a_camera_with_noise_that_freezes_loses_it_after_the_limit() -> None:
+    reading = Reading(FakeCamera(), replace(CAMERA, frozen_s=10))
+    noise = [step for level in range(60, 70) for step in (plain(level), reading.later(1))]
+    seen: list[bool] = []
+    note: Step = lambda: seen.append(reading.status.online)  # noqa: E731
+    frozen: list[Step] = [BRIGHT, reading.later(1), BRIGHT, reading.later(9), BRIGHT, note]
+    reading.run(
+        *noise, *frozen, reading.later(1), BRIGHT, note, BRIGHT, note, reading.later(1), plain(60)
+    )
+    assert seen == [True, False, False]
+    assert any("frozen for 10 s" in reason for _, reason in reading.history)
+    assert reading.status.online
+
+
+def test_reader_of_a_camera_that_is_black_by_leave_does_not_call_it_frozen() -> None:
+    reading = Reading(FakeCamera(), replace(CAMERA, black_s=0, frozen_s=10))
+    noise = [step for level in range(60, 70) for step in (plain(level), reading.later(1))]
+    reading.run(*noise, BLACK, reading.later(100), BLACK, reading.later(100), BLACK)
+    assert reading.status.online
 
 
 def test_reader_of_a_dark_camera_that_may_be_black_keeps_it() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -17,7 +18,7 @@ from edge_classifier.capture.sources import source_for
 from edge_classifier.config.settings import CameraSettings
 from tests.mjpeg import MjpegCamera, jpeg
 from tests.waiting import eventually
-from tests.watch import PATIENT_S, READ_S, Watch
+from tests.watch import PATIENT_S, READ_S, Watch, colour_of, is_near
 
 BLUE, RED = (200, 60, 30), (30, 60, 200)
 
@@ -87,6 +88,95 @@ def test_stream_with_damaged_pictures_now_and_then_stays_online(
     assert watch.onlines[-1] is True
 
 
+def photograph(level: int = 120) -> bytes:
+    """A JPEG with something in every part of it."""
+    noise = np.random.default_rng(level).integers(0, 256, (240, 320, 3), np.uint8)
+    pixels = cv2.addWeighted(cv2.GaussianBlur(noise, (9, 9), 3), 0.5, noise, 0, level)
+    return bytes(cv2.imencode(".jpg", pixels)[1])
+
+
+@pytest.mark.parametrize("share", [0.02, 0.25, 0.5, 0.75, 0.95])
+def test_stream_drops_and_counts_frames_that_are_cut_short(
+    camera: MjpegCamera, share: float, capfd: pytest.CaptureFixture[str]
+) -> None:
+    camera.picture = photograph()
+    with Watch(camera.url, read_timeout_s=PATIENT_S) as watch:
+        eventually(watch.is_online)
+        camera.cut_at = int(share * len(camera.picture))
+        damaged = watch.capture.status.damaged
+        eventually(lambda: watch.capture.status.damaged > damaged + 3)
+        number = watch.number
+        eventually(lambda: watch.capture.status.damaged > damaged + 8)
+        assert watch.number == number, "a frame that was cut short came through"
+        camera.cut_at = None
+        eventually(partial(watch.is_beyond, number))
+        assert watch.capture.status.failures == 0
+    assert capfd.readouterr() == ("", "")
+
+
+def test_stream_whose_parts_state_too_many_bytes_shows_whole_pictures(camera: MjpegCamera) -> None:
+    camera.picture, camera.overstated = photograph(), 500
+    with Watch(camera.url, picture_s=0.1, read_timeout_s=PATIENT_S) as watch:
+        eventually(lambda: watch.number > 3)
+        status = watch.capture.status
+        assert (status.damaged, status.failures) == (0, 0)
+
+
+def test_address_of_a_single_picture_is_asked_again_each_interval(camera: MjpegCamera) -> None:
+    camera.is_still = True
+    camera.picture = jpeg(BLUE)
+    with Watch(camera.url, picture_s=0.2, read_timeout_s=PATIENT_S) as watch:
+        eventually(partial(watch.shows, BLUE))
+        camera.picture = jpeg(RED)
+        eventually(partial(watch.shows, RED))
+        began, sent = time.monotonic(), camera.sent
+        eventually(lambda: camera.sent >= sent + 5)
+        assert time.monotonic() - began > 0.7
+        assert watch.capture.status.failures == 0
+        camera.kill()
+        eventually(watch.is_offline)
+        camera.start()
+        eventually(watch.is_online)
+
+
+def test_address_of_a_single_picture_that_is_cut_short_is_dropped_and_counted(
+    camera: MjpegCamera,
+) -> None:
+    camera.is_still, camera.picture = True, photograph()
+    with Watch(camera.url, picture_s=0.1, read_timeout_s=PATIENT_S) as watch:
+        eventually(watch.is_online)
+        camera.cut_at = len(camera.picture) // 2
+        eventually(lambda: watch.capture.status.damaged > 1)
+        number = watch.number
+        eventually(lambda: watch.capture.status.damaged > 4)
+        assert watch.number == number
+        camera.cut_at = None
+        eventually(partial(watch.is_beyond, number))
+
+
+def test_stream_that_had_noise_and_freezes_goes_offline_until_it_moves(
+    camera: MjpegCamera,
+) -> None:
+    moving = threading.Event()
+    moving.set()
+
+    def picture() -> bytes:
+        camera.sent += 1
+        return jpeg((camera.sent % 200, 120, 40)) if moving.is_set() else jpeg(BLUE)
+
+    camera.next_picture = picture  # type: ignore[method-assign]
+    with Watch(camera.url, frozen_s=1, read_timeout_s=PATIENT_S) as watch:
+        eventually(lambda: watch.number > 100)
+        moving.clear()
+        eventually(watch.is_offline)
+        assert "frozen for 1 s" in watch.capture.status.reason
+        opened = watch.capture.status.opened
+        eventually(lambda: watch.capture.status.opened >= opened + 2)
+        assert not watch.is_online()
+        moving.set()
+        eventually(watch.is_online)
+
+
 def test_stream_with_nothing_but_damaged_pictures_goes_offline(
     camera: MjpegCamera, watch: Watch
 ) -> None:
@@ -124,7 +214,7 @@ def test_stream_with_a_late_reader_shows_no_stale_frame(camera: MjpegCamera) -> 
     captured = capture.take_frame()
     assert captured is not None
     assert captured.number > sent
-    assert np.abs(captured.frame.pixels[50, 50].astype(int) - RED).max() < 8
+    assert is_near(colour_of(captured.frame), RED)
     assert capture.stop(20)
 
 

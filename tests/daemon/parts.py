@@ -37,7 +37,7 @@ SNAPSHOTS = SnapshotSettings()
 # When the monotonic clock of these tests was 0.
 UTC_S = 1_700_000_000.0
 
-ONLINE = CameraStatus(True, "", 0.0, "fed by hand", 1, 0, 0, 0, False)
+ONLINE = CameraStatus(True, "", 0.0, "fed by hand", 1, 0, 0, 0, 0, False)
 
 
 def colour_model(path: Path, *labels: str, size: int = 8) -> ActiveModel:

@@ -18,7 +18,8 @@ from django.utils.translation import gettext as _
 
 from edge_classifier.errors import MissingFileError, OutputError, UsageError
 from edge_classifier.files import replacing
-from edge_classifier.modelfile.catalogue import Catalogue, load_catalogue
+from edge_classifier.modelfile.catalogue import Catalogue, load_catalogue, sha256_of
+from edge_classifier.modelfile.model_zip import is_zip, unpack_model
 from edge_classifier.web.installed_models.uploaded_report import UploadedReport
 from edge_classifier.web.live.live_client import LiveClient
 from edge_classifier.web.models import Preference
@@ -178,15 +179,19 @@ class ModelStore:
     def add(self, name: str, content: Iterable[bytes], report: bytes = b"") -> InstalledModel:
         """Take an uploaded model, after a child process has run it, or nothing at all.
 
-        ``name`` is what a person calls it; a file name of our own is made of it. ``report``:
-        report.json of its training, or empty. Raises ModelError, ContractError, UnavailableError,
-        UsageError and OutputError.
+        It may come in a zip with its label file. ``name`` is what a person calls it; a file name
+        of our own is made of it. ``report``: report.json of its training, or empty. Raises
+        ModelError, ContractError, UnavailableError, UsageError and OutputError.
         """
         folder = self._folder
         try:
             with tempfile.TemporaryDirectory(dir=folder, prefix=".incoming-") as beside:
                 unchecked = Path(beside, "model" + SUFFIX)
                 sha256 = _write(unchecked, content)
+                if is_zip(unchecked):
+                    packed = unchecked.rename(unchecked.with_suffix(".zip"))
+                    unpack_model(packed, unchecked)
+                    sha256 = sha256_of(unchecked)
                 path = folder / f"{_slug(name)}-{sha256[:_DIGITS]}{SUFFIX}"
                 for other in self.installed():
                     if other.sha256 == sha256:
@@ -267,5 +272,5 @@ def _write_json(path: Path, value: Mapping[str, Any]) -> None:
 def _slug(name: str) -> str:
     """``name`` in a to z, 0 to 9 and hyphens."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    words = re.findall(r"[a-z0-9]+", plain.removesuffix(SUFFIX))
+    words = re.findall(r"[a-z0-9]+", plain.removesuffix(SUFFIX).removesuffix(".zip"))
     return "-".join(words)[:_LONGEST_SLUG].strip("-") or "model"

@@ -83,7 +83,7 @@ def upload(request: HttpRequest) -> HttpResponse:
             most = request.services.settings.uploads.model_max_mb
             raise UsageError("model", _("The file is larger than %g MB.") % most)
         if file is None:
-            raise UsageError("model", _("Choose a .tflite file."))
+            raise UsageError("model", _("Choose a .tflite file, or a zip with one."))
         figures: UploadedFile | None = request.FILES.get("report")
         if figures and figures.size > MOST_BYTES:
             raise UsageError("report.json", _("report.json is too large."))

@@ -112,8 +112,10 @@ def judge(request: HttpRequest, key: UUID) -> HttpResponse:
 def _judge_many(request: HttpRequest) -> HttpResponse:
     """Store one verdict on all records that were ticked, or take back the last ones."""
     is_undone = "undo" in request.POST
-    keys = request.session.get(_LAST, []) if is_undone else request.POST.getlist("key")
-    records = visible(request).filter(key__in=_keys(keys)).select_related("label")
+    given = request.session.get(_LAST, []) if is_undone else request.POST.getlist("key")
+    # They are kept in the session, so no more and nothing else than the grid has.
+    keys = [str(key) for key in _keys(given)[:_IN_GRID]]
+    records = visible(request).filter(key__in=keys).select_related("label")
     verdict, truth = ("", None) if is_undone else _judgement(request.POST)
     try:
         count = verdicts.judge_all(records, verdict, truth, request.user)

@@ -25,6 +25,7 @@ from edge_classifier.web.services import Services
 from edge_classifier.web.settings import ClassifySettings, UploadSettings, WebSettings
 from edge_classifier.web.worker.picture_worker import PictureWorker
 from tests import tiny
+from tests.modelfile.test_model_zip import zip_file
 from tests.web import making
 from tests.web.working import working
 
@@ -210,8 +211,34 @@ def test_upload_is_what_the_child_process_finds_by_its_name(
     assert (found.label, found.model) == ("blue", model.version)
 
 
+def test_upload_of_a_zip_is_the_model_in_it_with_its_labels(
+    administrator: Client, models: Path, store: ModelStore, tmp_path: Path
+) -> None:
+    plain = tiny.build(tmp_path / "plain.tflite").read_bytes()
+    packed = zip_file(
+        tmp_path / "garden.zip", {"model_unquant.tflite": plain, "labels.txt": b"2 c\n0 a\n1 b\n"}
+    )
+    page = uploaded(administrator, packed.read_bytes(), "Garden.zip")
+    (path,) = models.glob("*.tflite")
+    model = store.find(path.stem)
+    assert path.name == f"garden-{model.sha256[:8]}.tflite"
+    assert model.facts is not None
+    assert model.facts.labels == ("a", "b", "c")
+    assert "has been tried, and is installed" in page
+    assert "is here already" in uploaded(administrator, packed.read_bytes())
+
+
+def test_upload_of_a_zip_with_two_models_is_refused_and_leaves_nothing(
+    administrator: Client, models: Path, tmp_path: Path
+) -> None:
+    packed = zip_file(tmp_path / "two.zip", {"a.tflite": b"", "b.tflite": b""})
+    page = uploaded(administrator, packed.read_bytes())
+    assert "one .tflite is needed" in page
+    assert list(models.iterdir()) == []
+
+
 @pytest.mark.parametrize(
-    "content", [b"", b"no model", b"\0\0\0\0TFL3" + bytes(3000), making.jpeg()]
+    "content", [b"", b"no model", b"\0\0\0\0TFL3" + bytes(3000), making.jpeg(), b"PK\3\4" * 9]
 )
 def test_upload_that_is_no_model_is_refused_and_leaves_nothing(
     administrator: Client, models: Path, content: bytes

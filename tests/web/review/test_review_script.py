@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from django.test import Client
 
-from edge_classifier.web.models import Record
+from edge_classifier.web.models import Label, Record
 from edge_classifier.web.records import picture_storage
 from tests import browsing
 from tests.waiting import eventually
@@ -112,3 +112,17 @@ def test_script_grid_ticks_all_and_confirms_a_hundred_at_once(tab: Page) -> None
     tab.get_by_text("All ticked are cat").click()
     expect(tab.locator(".message")).to_have_text("100 pictures reviewed")
     assert {verdict(one) for one in records} == {"confirmed"}
+
+
+@pytest.mark.parametrize("field", ["truth", "label"])
+def test_script_finds_a_label_that_the_page_does_not_carry(tab: Page, field: str) -> None:
+    pictures(1)
+    Label.objects.bulk_create(Label(name=f"label {number:04}") for number in range(500))
+    tab.goto("/review")
+    options = tab.locator("#labels option")
+    assert options.count() == 200
+    box = tab.locator(f"input[name={field}]").first
+    box.evaluate("box => box.closest('details')?.setAttribute('open', '')")
+    box.press_sequentially("049")
+    expect(options).to_have_count(11)
+    expect(options.last).to_have_attribute("value", "label 0499")

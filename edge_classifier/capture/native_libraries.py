@@ -1,0 +1,16 @@
+"""What OpenCV and FFmpeg read from the environment, once, for the whole process."""
+
+import os
+
+# Seconds of one wait for a frame of a V4L2 camera; a camera's own time limit is made of several.
+V4L2_WAIT_S = 1
+
+
+def configure_native_libraries() -> None:
+    """To be called before the first camera's thread begins.
+
+    The environment may not be written while other threads read it; later calls write nothing.
+    FFmpeg would show addresses with passwords on standard error: what matters is raised.
+    """
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
+    os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(V4L2_WAIT_S))

@@ -1,0 +1,47 @@
+"""JPEG frames of cameras: a whole one decoded, one that was cut short told as such.
+
+A decoder fills what is missing with grey or with the frame before, and says nothing: half a picture
+would count as a good one.
+"""
+
+import io
+import re
+
+from edge_classifier.core.frame import Frame
+from edge_classifier.errors import PictureError
+
+# ITU T.81, table B.1.
+_BEGIN, _END, _SCAN = 0xD8, 0xD9, 0xDA
+# Within a scan, FF 00 stands for a byte FF, and D0 to D7 are restarts: any other marker ends it.
+_MARKER = re.compile(rb"\xff+([^\x00\x01\xff\xd0-\xd7])", re.DOTALL)
+
+
+def is_whole_jpeg(data: bytes) -> bool:
+    """Whether a frame has a scan and an end, and no other frame's beginning before that.
+
+    What stands behind the end does not matter: some cameras fill their buffers up.
+    """
+    if not data.startswith(b"\xff\xd8"):
+        return False
+    found, has_scan = _MARKER.match(data, 2), False
+    while found and found[1][0] not in (_BEGIN, _END):
+        # The segment's length counts its own two bytes.
+        behind = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
+        is_scan = found[1][0] == _SCAN
+        has_scan = has_scan or is_scan
+        # A scan's data go on until the next marker; behind any other segment stands the next one.
+        found = (_MARKER.search if is_scan else _MARKER.match)(data, behind)
+    return has_scan and found is not None and found[1][0] == _END
+
+
+def decode_jpeg(name: str, data: bytes) -> Frame:
+    """The picture, in RGB. Raises PictureError for one that is damaged or cut short.
+
+    By Pillow: OpenCV's decoder takes what is cut short, and libjpeg in it writes to standard error.
+    """
+    if not is_whole_jpeg(data):
+        raise PictureError(name, "is cut short")
+    # Late: cameras that send no JPEG do not pay for Pillow.
+    from edge_classifier.vision.pictures import load_picture
+
+    return load_picture(name, stream=io.BytesIO(data)).frame
