@@ -50,6 +50,8 @@ class CameraCapture:
         self._thread: threading.Thread | None = None
         self._hung: list[threading.Thread] = []
         self._stopped = False
+        # Whether ``start`` was called.
+        self.is_started = False
 
     @property
     def status(self) -> CameraStatus:
@@ -80,6 +82,7 @@ class CameraCapture:
 
     def start(self) -> None:
         """Start a thread that opens the camera; where none is available, ``check`` tries again."""
+        self.is_started = True
         reader = CameraReader(
             self._name,
             self._make_source,
@@ -119,9 +122,13 @@ class CameraCapture:
         if self._reader is None and len(self._hung) < MAX_HUNG_THREADS:
             self.start()
         elif self._reader is None:
-            self._slot.set_offline(
-                f"{self._name}: {MAX_HUNG_THREADS} calls into its driver hang. {_REMEDY}"
-            )
+            self.wait_for_driver()
+
+    def wait_for_driver(self) -> None:
+        """Say that too many threads hang in this camera's driver for another one to be started."""
+        self._slot.set_offline(
+            f"{self._name}: {MAX_HUNG_THREADS} calls into its driver hang. {_REMEDY}"
+        )
 
     def stop(self, within_s: float) -> bool:
         """Close the camera; whether every thread has ended in time.

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from edge_classifier.core.frame import Frame
 from edge_classifier.errors import CameraError, EdgeClassifierError, EndOfFrames, MissingFileError
@@ -13,11 +14,13 @@ from edge_classifier.vision.pictures import find_pictures, load_picture
 FPS = 10
 # Decoded pictures that are kept, so that a benchmark measures no decoding.
 CACHE_BYTES = 8_000_000
+# Size, and when it was written.
+FileVersion = tuple[int, int]
 _log = logging.getLogger(__name__)
 
 
 class PictureFolderSource:
-    """Shows a folder's or a glob's pictures one after another.
+    """Shows a folder's or a glob's pictures one after another; in each round those there are then.
 
     With ``picture_s`` it is live: a camera in front of which each picture is held for so many
     seconds. Without, every picture is one frame, made when it is asked for. What cannot be
@@ -42,9 +45,13 @@ class PictureFolderSource:
         self._clock, self._sleep = clock, sleep
         self._names: list[str] = []
         self._next = 0
+        # In this round.
+        self._shown = 0
         self._frame: Frame | None = None
         self._shown_since = 0.0
-        self._cache: dict[str, Frame] = {}
+        # By name, with size and time of the file: a picture may be replaced.
+        self._cache: dict[str, tuple[FileVersion, Frame]] = {}
+        self._undecodable: dict[str, FileVersion] = {}
         self._cached_bytes = 0
 
     @property
@@ -54,10 +61,7 @@ class PictureFolderSource:
 
     def open(self) -> str:
         """Look for pictures, by name in order."""
-        try:
-            self._names = list(find_pictures([self._reference]))
-        except MissingFileError as error:
-            raise CameraError(error.subject, error.problem, "Put pictures there.") from error
+        self._look_for_pictures()
         return f"{len(self._names)} picture{'s' if len(self._names) > 1 else ''}"
 
     def grab(self) -> None:
@@ -82,26 +86,58 @@ class PictureFolderSource:
 
     def _next_decodable(self) -> Frame:
         """The next picture that can be decoded."""
-        while self._names:
-            if self._next == len(self._names):
+        while True:
+            if self._next >= len(self._names):
+                if not self._shown:
+                    raise CameraError(self._reference, "none of its pictures can be decoded")
                 if not self._loop:
                     raise EndOfFrames(self._reference, "every picture was shown")
-                self._next = 0
-            name = self._names[self._next]
-            try:
-                frame = self._cache.get(name) or self._load(name)
-            except EdgeClassifierError as error:
-                _log.warning("%s", error)
-                self.skipped += 1
-                del self._names[self._next]
-            else:
-                self._next += 1
+                # Pictures may have come since, or gone.
+                self._look_for_pictures()
+                self._next = self._shown = 0
+            self._next += 1
+            if frame := self._decodable(self._names[self._next - 1]):
+                self._shown += 1
                 return frame
-        raise CameraError(self._reference, "none of its pictures can be decoded")
 
-    def _load(self, name: str) -> Frame:
-        frame = load_picture(name, at_least=self._at_least).frame
+    def _decodable(self, name: str) -> Frame | None:
+        """The picture; None if it cannot be decoded, which is told once for each file."""
+        version = _version_of(name)
+        cached_version, cached = self._cache.get(name, (None, None))
+        if cached is not None and cached_version == version:
+            return cached
+        if self._undecodable.get(name) == version:
+            return None
+        try:
+            frame = load_picture(name, at_least=self._at_least).frame
+        except EdgeClassifierError as error:
+            _log.warning("%s", error)
+            self.skipped += 1
+            self._undecodable[name] = version
+            return None
+        if cached is not None:
+            self._cached_bytes -= cached.pixels.nbytes
+            del self._cache[name]
         if self._cached_bytes + frame.pixels.nbytes <= CACHE_BYTES:
             self._cached_bytes += frame.pixels.nbytes
-            self._cache[name] = frame
+            self._cache[name] = version, frame
         return frame
+
+    def _look_for_pictures(self) -> None:
+        try:
+            self._names = list(find_pictures([self._reference]))
+        except MissingFileError as error:
+            raise CameraError(error.subject, error.problem, "Put pictures there.") from error
+        # What has gone is forgotten.
+        for name in (self._undecodable.keys() | self._cache.keys()).difference(self._names):
+            self._undecodable.pop(name, None)
+            if cached := self._cache.pop(name, None):
+                self._cached_bytes -= cached[1].pixels.nbytes
+
+
+def _version_of(name: str) -> FileVersion:
+    try:
+        found = Path(name).stat()
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns

@@ -42,14 +42,14 @@ def add_action(
     return parser
 
 
-def add_set_option(parser: ArgumentParser, help_: str) -> None:
+def add_set_option(parser: Any, help_: str) -> None:
     """``--set KEY=VALUE``, as often as wanted, for each command that reads settings."""
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", dest="assignments", help=help_
     )
 
 
-def add_settings_arguments(parser: ArgumentParser) -> None:
+def add_settings_arguments(parser: Any) -> None:
     """Which settings, for each command that reads them."""
     parser.add_argument(
         "--config",

@@ -11,7 +11,11 @@ from pathlib import Path
 
 from edge_classifier import __version__, samples
 from edge_classifier.classifier import AnswerOptions
-from edge_classifier.cli.common import add_model_arguments, model_choice
+from edge_classifier.cli.common import (
+    add_model_arguments,
+    add_settings_arguments,
+    model_choice,
+)
 from edge_classifier.cli.models import verdict_on
 from edge_classifier.engine.delegates import find_edgetpu
 from edge_classifier.engine.probe import check_delegate
@@ -50,6 +54,20 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_model_arguments(parser)
+    group = parser.add_argument_group("for a bug report")
+    group.add_argument(
+        "--bundle",
+        type=Path,
+        metavar="FILE",
+        help="also pack a zip: this, settings without secrets, log, health, the model's facts",
+    )
+    group.add_argument(
+        "--log", type=Path, metavar="FILE", help="the daemon's log (default: the journal)"
+    )
+    group.add_argument(
+        "--pictures", action="store_true", help="with the newest pictures that the daemon has kept"
+    )
+    add_settings_arguments(group)
 
 
 def run(options: Namespace) -> ExitCode:
@@ -75,8 +93,21 @@ def run(options: Namespace) -> ExitCode:
     else:
         for finding in findings:
             print(f"{_MARKS[finding.ok]} {finding.subject:<26} {finding.detail}")
+    if options.bundle:
+        _bundle(options, findings)
     wrong = [finding for finding in findings if finding.ok is False]
     return codes[0] if codes else ExitCode.BAD_DATA if wrong else ExitCode.OK
+
+
+def _bundle(options: Namespace, findings: list[DoctorFinding]) -> None:
+    from edge_classifier.cli.bug_report import write_bundle  # Loads pydantic.
+
+    contents = write_bundle(options.bundle, [asdict(one) for one in findings], options)
+    # What a program reads on standard output stays JSON.
+    stream = sys.stderr if options.json else sys.stdout
+    print(f"{options.bundle} has, without secrets; look before you send it:", file=stream)
+    for name, size in contents:
+        print(f"{size:>9}  {name}", file=stream)
 
 
 def _versions() -> list[DoctorFinding]:

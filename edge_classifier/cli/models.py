@@ -18,6 +18,8 @@ from edge_classifier.modelfile.pull import pull
 from edge_classifier.modelfile.resolve import ContractOverrides
 from edge_classifier.progress import Unit, show_bar
 
+# Enough to see whether they are those of this model, at the right outputs.
+_FIRST_LABELS = 5
 DESCRIPTION = "Lists, inspects, fetches and verifies models."
 
 
@@ -137,6 +139,7 @@ def _info(options: Namespace, catalogue: Catalogue) -> ExitCode:
     if options.json:
         print(json.dumps(facts, indent=1, ensure_ascii=False))
         return ExitCode.OK
+    facts["first_labels"] = ", ".join(facts["first_labels"])
     for key, value in facts.items():
         lines = value if isinstance(value, list) else [_inline(value)]
         print(f"{key.replace('_', ' '):<15} {lines[0] if lines else 'none'}")
@@ -167,6 +170,7 @@ def describe(model: LoadedModel) -> dict[str, Any]:
         "output": _tensor(engine.output),
         "outputs_are": f"{contract.output} (last operator {engine.last_operator() or 'unknown'})",
         "labels": f"{len(contract.labels)} ({resolved.labels_from})",
+        "first_labels": list(contract.labels[:_FIRST_LABELS]),
         "languages": sorted(contract.names),
         "preprocessing": {
             "from": resolved.preprocessing_from,

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 
-from edge_classifier.capture.camera import CameraCapture
+from edge_classifier.capture.camera import MAX_HUNG_THREADS, CameraCapture
 from edge_classifier.capture.sources import source_for
 from edge_classifier.config.changes import effect_of
 from edge_classifier.config.field_types import Effect
@@ -42,8 +42,9 @@ class Cameras:
         self._last_numbers = last_numbers
         self._overrides = dict(overrides)
         self._captures: dict[str, CameraCapture] = {}
-        # Of cameras that were removed or exchanged, until their drivers have let go.
-        self._closing: list[CameraCapture] = []
+        # Of cameras that were removed or exchanged, with their sources, until their drivers have
+        # let go.
+        self._closing: list[tuple[str, CameraCapture]] = []
         # By name, in the configuration's order. Other threads read it: it is exchanged as a whole,
         # and never changed.
         self.pipelines: Mapping[str, CameraPipeline] = {}
@@ -71,7 +72,7 @@ class Cameras:
         for name, capture in opened.items():
             self._close(name)
             self._captures[name] = capture
-            capture.start()
+            self._start_or_wait(cameras[name].source, capture)
         pipelines: dict[str, CameraPipeline] = {}
         for name, camera in cameras.items():
             pipeline = self.pipelines.get(name)
@@ -93,9 +94,12 @@ class Cameras:
 
     def check(self) -> None:
         """Look after all captures, once a second."""
-        self._closing = [capture for capture in self._closing if not capture.stop(0.0)]
-        for capture in self._captures.values():
-            capture.check()
+        self._closing = [(source, one) for source, one in self._closing if not one.stop(0.0)]
+        for name, capture in self._captures.items():
+            if capture.is_started:
+                capture.check()
+            else:
+                self._start_or_wait(self.pipelines[name].settings.source, capture)
 
     def stop(self, within_s: float) -> bool:
         """Close all; whether every driver has let go."""
@@ -105,7 +109,7 @@ class Cameras:
             capture.stop(0.0)
         closed = [
             capture.stop(max(0.0, deadline - time.monotonic()))
-            for capture in (*self._captures.values(), *self._closing)
+            for capture in (*self._captures.values(), *(one for _, one in self._closing))
         ]
         return all(closed)
 
@@ -113,7 +117,14 @@ class Cameras:
         """Without waiting, because its driver may hang."""
         capture = self._captures.pop(name, None)
         if capture and not capture.stop(0.0):
-            self._closing.append(capture)
+            self._closing.append((self.pipelines[name].settings.source, capture))
+
+    def _start_or_wait(self, source: str, capture: CameraCapture) -> None:
+        """Without a bound, each reload would add a thread to those that hang in one driver."""
+        if sum(other == source for other, _ in self._closing) < MAX_HUNG_THREADS:
+            capture.start()
+        else:
+            capture.wait_for_driver()
 
 
 def must_reopen(old: CameraSettings, new: CameraSettings) -> bool:

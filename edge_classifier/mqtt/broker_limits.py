@@ -6,10 +6,8 @@ a connection ended is sent one by one on the next. A message after which the con
 time is not sent as it is any more: smaller, if that can be, else not at all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-from edge_classifier.protocols import Clock
 
 # Connections in a row that must end behind the same message. Events have to arrive: more for them.
 _STRIKES, _EVENT_STRIKES = 2, 3
@@ -67,7 +65,7 @@ def payload_overhead(topic: str) -> int:
 class BrokerLimits:
     """What may be sent to this broker, as far as is known."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self.stated = NOTHING_STATED
         # Packets from this size on were refused for their size.

@@ -48,6 +48,12 @@ class _Entity(NamedTuple):
     needs_camera: bool = False
 
 
+# Home Assistant takes "None" for nothing, strips blanks, and has room for so many characters.
+_NONE, _MAX_STATE = "None (label)", 255
+_NAME_TEMPLATE = (
+    "{% set name = value_json.name | trim %}"
+    "{{ '" + _NONE + "' if name == 'None' else name[:" + str(_MAX_STATE) + "] }}"
+)
 _CONFIG = {"qos": 1, "entity_category": "config"}
 _DIAGNOSTIC = {"state_class": "measurement", "entity_category": "diagnostic"}
 
@@ -56,7 +62,7 @@ _OF_CAMERA: Mapping[str, _Entity] = {
     "label": _Entity(
         "sensor",
         {"state_topic": Topics.state, "json_attributes_topic": Topics.state},
-        {"value_template": "{{ value_json.name }}"},
+        {"value_template": _NAME_TEMPLATE},
         needs_camera=True,
     ),
     "score": _Entity(
@@ -171,10 +177,16 @@ def _camera_component(device: DiscoveredDevice, camera: str, name: str) -> Compo
     if entity.needs_camera:
         both = topics.availability, topics.camera_availability(camera)
         component["avty"] = [{"topic": topic} for topic in both]
-    options = list(dict.fromkeys(device.options))
+    options = list(dict.fromkeys(_as_state(name) for name in device.options))
     if name == "label" and 0 < len(options) <= _MAX_OPTIONS:
         component |= {"device_class": "enum", "options": options}
     return component
+
+
+def _as_state(name: str) -> str:
+    """What ``_NAME_TEMPLATE`` makes of a name."""
+    name = name.strip()
+    return _NONE if name == "None" else name[:_MAX_STATE].strip()
 
 
 def _device_component(device: DiscoveredDevice, name: str) -> Component:

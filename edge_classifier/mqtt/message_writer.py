@@ -79,6 +79,10 @@ class MessageWriter:
         self._removed: list[str] = []
         # Of these the last state is remembered until the broker keeps nothing of them any more.
         self._clearing: set[str] = set()
+        # The name that each camera's state was given last.
+        self._shown_names: dict[str, str] = {}
+        # The names that Home Assistant knows.
+        self._options: list[str] = []
         self._described_removed: tuple[str, ...] = ()
         self._labels = ModelLabels((), str, "", mqtt.stats_s)
 
@@ -169,13 +173,19 @@ class MessageWriter:
     def describe_model(self, labels: ModelLabels) -> None:
         """For Home Assistant, and for the names in states and events."""
         self._labels = labels
+        # Labels of the model before stay while a camera shows one: it may be in its quiet hours.
+        self._options = [labels.name(label) for label in (*labels.labels, UNKNOWN)]
+        self._options += self._shown_names.values()
         for camera in self._states:
             self._publish_state(camera)
+        self._describe()
+
+    def _describe(self) -> None:
+        labels = self._labels
         if not self._mqtt.discovery:
             return
-        options = [labels.name(label) for label in (*labels.labels, UNKNOWN)]
         device = DiscoveredDevice(
-            self._topics, self._cameras, labels.model, options, labels.stats_s, self._removed
+            self._topics, self._cameras, labels.model, self._options, labels.stats_s, self._removed
         )
         payload = encoded(discovery_payload(device))
         without_options = encoded(discovery_payload(replace(device, options=())))
@@ -210,6 +220,10 @@ class MessageWriter:
 
     def _publish_state(self, camera: str) -> None:
         problem = self._problems.get(camera, "")
+        name = self._shown_names[camera] = self._labels.name(self._states[camera].label)
+        if self._options and name not in self._options:
+            self._options.append(name)
+            self._describe()
         payload = state_payload(self._states[camera], self._labels.name, problem)
 
         def smaller(max_bytes: int) -> bytes | None:
@@ -234,6 +248,7 @@ class MessageWriter:
         self._clearing.add(camera)
         self._states.pop(camera, None)
         self._problems.pop(camera, None)
+        self._shown_names.pop(camera, None)
         for kind, topic in self._retained_topics(camera).items():
             self._latest.put(kind, topic, b"")
 

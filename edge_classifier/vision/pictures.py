@@ -17,6 +17,8 @@ from PIL import Image, UnidentifiedImageError
 
 from edge_classifier.core.frame import Frame
 from edge_classifier.errors import MissingFileError, PictureError, UsageError
+from edge_classifier.vision.eight_bits import eight_bits
+from edge_classifier.vision.libtiff import silence_libtiff
 
 STANDARD_INPUT = "-"
 # Decoders that are tried, by content. No others: each is code that strangers' bytes reach. The last
@@ -45,6 +47,7 @@ _PILLOW = r"PIL\."
 _NOWHERE = logging.NullHandler()
 _SILENCE = ("ignore", None, Warning, re.compile(_PILLOW), 0)
 _MANY_PICTURES = ("MPO", "TIFF")  # Their further frames are other pictures, not a motion.
+# Pillow opens 16-bit PNG as mode I or I;16.
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -53,7 +56,7 @@ class LoadedPicture:
     """A decoded file."""
 
     frame: Frame
-    # What was left out, for people: other frames of an animation.
+    # What was left out or made of it, for people: other frames of an animation, deep samples.
     note: str = ""
 
 
@@ -93,15 +96,17 @@ def load_picture(
 ) -> LoadedPicture:
     """Decode a file, or ``stream`` in its place, to RGB as a person would see it.
 
-    EXIF orientation is applied, transparency is put on white, 16 bits become 8, an animation
-    gives its first frame. A JPEG of much more than ``at_least`` (width, height) pixels is decoded
-    at a half, a quarter or an eighth, which costs a fraction and loses nothing that resizing to
-    that size keeps. Raises PictureError; MissingFileError when there is no such file.
+    EXIF orientation is applied, transparency is put on white, 16 bits become 8 as ``eight_bits``
+    says, an animation gives its first frame. A JPEG of much more than ``at_least`` (width, height)
+    pixels is decoded at a half, a quarter or an eighth, which costs a fraction and loses nothing
+    that resizing to that size keeps. Raises PictureError; MissingFileError when there is no such
+    file.
     """
     with _rewindable(reference, stream or _open(reference)) as data:
         Image.MAX_IMAGE_PIXELS = None  # The limit below is ours, and earlier than decoding, too.
         # Its warnings and its log stay off standard error: what matters is raised, too.
         logging.getLogger("PIL").addHandler(_NOWHERE)
+        silence_libtiff()
         if _SILENCE not in warnings.filters:  # Looked up first: threads share the list.
             warnings.filterwarnings("ignore", module=_PILLOW)
         try:
@@ -135,6 +140,11 @@ def _decode(image: Image.Image, at_least: tuple[int, int] | None) -> LoadedPictu
     turn = _TURNS.get(_orientation(image))
     if turn is not None:
         image = image.transpose(turn)
+    if image.mode in _SIXTEEN_BIT or image.mode == "I":
+        grey, stretched = eight_bits(np.asarray(image))
+        if stretched:
+            note = f"more than 8 bits: {stretched[0]} to {stretched[1]} were made black to white"
+        return LoadedPicture(Frame(np.repeat(grey[:, :, np.newaxis], 3, axis=2)), note)
     pixels = np.asarray(_to_rgb(image), dtype=np.uint8)
     return LoadedPicture(Frame(pixels), note)
 
@@ -150,10 +160,6 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     """Any mode as RGB; ``PIL.Image`` modes are listed in Pillow's concepts documentation."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
-    if image.mode in _SIXTEEN_BIT or image.mode == "I":
-        samples = np.asarray(image).astype(np.int64)
-        # Pillow opens 16-bit PNG as mode I or I;16: the high byte is what 8 bits would hold.
-        return Image.fromarray(np.clip(samples >> 8, 0, 255).astype(np.uint8)).convert("RGB")
     if image.mode == "F":
         raise ValueError("floating-point pixels have no agreed white")
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:

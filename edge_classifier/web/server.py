@@ -13,23 +13,32 @@ from typing import Any
 
 from django.apps import apps
 from django.core.wsgi import get_wsgi_application
+from django.db import connections
+from django.urls import reverse
 from waitress.adjustments import Adjustments
-from waitress.server import BaseWSGIServer, create_server
 
 from edge_classifier.errors import StorageError, UnavailableError
 from edge_classifier.modelfile.catalogue import load_catalogue
-from edge_classifier.web.classify.upload_limits import HEADER_BYTES, BoundedChannel, request_limit
+from edge_classifier.web.classify.upload_limits import HEADER_BYTES, request_limit
 from edge_classifier.web.error_views import AWAY
 from edge_classifier.web.folders import Folders, make_folders
 from edge_classifier.web.hosts import addresses, bracketed, is_open
+from edge_classifier.web.http_server.connections import ConnectionLimits, listen
+from edge_classifier.web.http_server.dispatcher import Dispatcher, ThreadPool
 from edge_classifier.web.services import start_services
 from edge_classifier.web.settings import ServerSettings, WebSettings
 
 _log = logging.getLogger(__name__)
-_IDLE_CONNECTION_S = 120
-# Of mallopt(3).
-_M_ARENA_MAX = -8
-_ARENAS = 2
+# Of mallopt(3): two memory pools, where glibc would have one for each thread, which is 6 MB more
+# after a while; and large blocks are the system's own, which go back to it when they are freed:
+# glibc would take larger and larger ones out of its pools, which then stay as large as they were.
+_MALLOC_OPTIONS = {"M_ARENA_MAX": (-8, 2), "M_MMAP_THRESHOLD": (-3, 131_072)}
+# Bytes of a request or a response that are in memory while they wait; the rest is on the disk.
+_BUFFERED = 65_536
+# Bytes of a response that wait for its reader; then the thread that makes it waits, too.
+_AHEAD = 4_000_000
+# Passwords that are checked at the same time, each for another client. They take all of a core.
+_LOGIN_THREADS = 2
 # Bytes. The system's 2.5 MB is what waitress would hold of a large file for each connection.
 _SEND_BUFFER = 65_536
 
@@ -43,9 +52,9 @@ def serve(settings: WebSettings, folders: Folders, ready: Callable[[], object]) 
     # Pages and the child process read it whenever they need it: said now, not to the first visitor.
     load_catalogue()
     _quiet_loggers()
-    # A memory pool for each thread, as is glibc's way, is 6 MB more after a while.
     with suppress(AttributeError):  # Another C library, which has no such call.
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
+        for option, value in _MALLOC_OPTIONS.values():
+            ctypes.CDLL(None).mallopt(option, value)
     # Large requests wait on the disk, not in a /tmp of memory; those of a killed server go.
     shutil.rmtree(folders.scratch, ignore_errors=True)
     make_folders(folders)
@@ -97,31 +106,53 @@ def _listen(settings: WebSettings) -> Any:
     """The server, which listens but does not answer yet. Raises UnavailableError."""
     server = settings.server
     buffer = (socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-    BaseWSGIServer.channel_class = BoundedChannel
     Adjustments.socket_options = [(socket.SOL_TCP, socket.TCP_NODELAY, 1), buffer]
     # A proxy on this machine is believed who asks, and how; nobody else is.
     proxy: dict[str, Any] = {"clear_untrusted_proxy_headers": True}
     if server.behind_tls:
         proxy["trusted_proxy"] = "::1" if ":" in server.host else "127.0.0.1"
         proxy["trusted_proxy_headers"] = {"x-forwarded-for", "x-forwarded-proto"}
+    dispatcher = _dispatcher(server)
+    limits = ConnectionLimits(
+        connections=server.connections,
+        response_s=60 * server.download_minutes,
+    )
+    adjustments = {
+        "host": server.host.strip("[]"),
+        "port": server.port,
+        "max_request_header_size": HEADER_BYTES,
+        "max_request_body_size": request_limit(settings.uploads),
+        "inbuf_overflow": _BUFFERED,
+        "outbuf_overflow": _BUFFERED,
+        "outbuf_high_watermark": _AHEAD,
+        "channel_request_lookahead": 1,  # Tells at once that a live page has gone.
+        "ident": None,
+        **proxy,
+    }
+    application = dispatcher.apart_if_streaming(get_wsgi_application())
     try:
-        return create_server(
-            get_wsgi_application(),
-            host=server.host.strip("[]"),
-            port=server.port,
-            threads=server.threads + server.streams,
-            max_request_header_size=HEADER_BYTES,
-            max_request_body_size=request_limit(settings.uploads),
-            channel_timeout=_IDLE_CONNECTION_S,
-            channel_request_lookahead=1,  # Tells at once that a live page has gone.
-            ident=None,
-            **proxy,
-        )
+        return listen(application, dispatcher, limits, adjustments)
     except (OSError, ValueError) as error:  # ValueError: a host name without an address.
         where = f"{bracketed(server.host)}:{server.port}"
         problem = f"cannot be listened on ({getattr(error, 'strerror', None) or error})"
         remedy = "--port takes another port, --host another address."
         raise UnavailableError(where, problem, remedy) from error
+
+
+def _dispatcher(server: ServerSettings) -> Dispatcher:
+    """The threads: half of them for one client, and some of their own for what must not wait."""
+
+    def pool(name: str, threads: int, most_each: int) -> ThreadPool:
+        return ThreadPool(name, threads, most_each, at_thread_end=connections.close_all)
+
+    health = pool("health", 1, 1)
+    special = {
+        ("GET", reverse("health")): health,
+        ("HEAD", reverse("health")): health,
+        ("POST", reverse("login")): pool("login", _LOGIN_THREADS, 1),
+    }
+    requests = pool("request", server.threads, max(1, server.threads // 2))
+    return Dispatcher(requests, special, server.streams + server.downloads)
 
 
 def _print_addresses(server: ServerSettings, link: str) -> None:

@@ -12,6 +12,7 @@ from edge_classifier.web.accounts.throttle import Throttle
 from edge_classifier.web.backup.schedule import BackupSchedule
 from edge_classifier.web.comparison.runner import ComparisonRunner
 from edge_classifier.web.folders import Folders
+from edge_classifier.web.http_server.stream_slots import StreamSlots
 from edge_classifier.web.installed_models.store import ModelStore
 from edge_classifier.web.live.fragments import LiveHtml
 from edge_classifier.web.live.live_client import LiveClient
@@ -33,6 +34,8 @@ class Services:
     comparisons: ComparisonRunner
     throttle: Throttle
     invitation: Invitation
+    # Places for downloads.
+    downloads: StreamSlots
     live: LiveClient | None = None
     # The drawn pieces of all live pages; there if ``live`` is.
     live_html: LiveHtml | None = None
@@ -84,6 +87,7 @@ def make_services(
     backups: BackupSchedule | None = None,
 ) -> Services:
     """What views use, with those that run beside them: ``worker``, and what has threads."""
+    most = settings.server.downloads
     return Services(
         settings=settings,
         folders=folders,
@@ -92,6 +96,7 @@ def make_services(
         comparisons=ComparisonRunner(folders.scratch),
         throttle=Throttle(settings.access),
         invitation=Invitation(),
+        downloads=StreamSlots(most, max(1, most // 2)),
         live=live,
         live_html=LiveHtml(live, recorder) if live else None,
         recorder=recorder,

@@ -30,9 +30,17 @@ class ServerSettings:
     """Names by which browsers reach the page, e.g. ["pi.local"]. Empty: this machine's own names
     and addresses."""
     threads: Annotated[int, Interval(ge=2, le=64)] = 8
-    """Requests that are answered at the same time."""
+    """Requests that are answered at the same time. One client has half of them, others wait."""
+    connections: Annotated[int, Interval(ge=20, le=800)] = 250
+    """Open connections. With more, the client that has the most of them loses one."""
     streams: Annotated[int, Interval(ge=1, le=256)] = 16
     """Live pages that are kept up to date at the same time; each takes a thread of its own."""
+    streams_per_account: Annotated[int, Interval(ge=1, le=256)] = 4
+    """Of these, live pages of one account."""
+    downloads: Annotated[int, Interval(ge=1, le=64)] = 4
+    """Exports and datasets that are downloaded at the same time. One account has half of them."""
+    download_minutes: Annotated[float, Interval(ge=1, le=1440)] = 60
+    """A download that takes longer is ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

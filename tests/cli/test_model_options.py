@@ -55,3 +55,10 @@ def test_input_range_that_is_none_is_refused_with_examples(cli: Cli) -> None:
 
     assert done.returncode == 2
     assert "0..255, 0..1 or -1..1" in done.stderr.decode()
+
+
+def test_models_info_shows_the_labels_of_the_first_outputs(tmp_path: Path, cli: Cli) -> None:
+    model = build(tmp_path / "tiny.tflite")
+    (tmp_path / "labels.txt").write_text("2 blue\n0 red\n1 green\n")
+
+    assert "red, green, blue" in cli("models", "info", model).stdout.decode()

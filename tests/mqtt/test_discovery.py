@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from jinja2 import Environment
 
 from edge_classifier.mqtt.codec.json_fields import encoded
 from edge_classifier.mqtt.discovery import DiscoveredDevice, discovery_payload
@@ -92,6 +93,19 @@ def test_discovery_shows_label_as_an_enum_with_all_names_once() -> None:
     assert label["options"] == ["cat", "dog", "unknown"]
     assert label["state_topic"] == "edge-classifier/porch-pi/front/state"
     assert label["json_attributes_topic"] == label["state_topic"]
+
+
+@pytest.mark.parametrize("name", ["cat", "None", " cat ", "it's", '"', "x" * 300, "{{ 1 }}", "猫"])
+def test_discovery_options_are_what_home_assistant_makes_of_the_states(name: str) -> None:
+    """ "None" would be no state for it, and it has room for 255 characters."""
+    label = components(replace(DEVICE, options=(name, "unknown")))["front.label"]
+    # Home Assistant escapes nothing either.
+    environment = Environment(autoescape=False)  # noqa: S701
+    template = environment.from_string(label["value_template"])
+    shown = template.render(value_json={"name": name}).strip()
+    assert shown in label["options"]
+    assert shown != "None"
+    assert len(shown) <= 255
 
 
 @pytest.mark.parametrize(("labels", "is_enum"), [(250, True), (251, False), (1001, False)])

@@ -822,3 +822,25 @@ def test_publisher_on_a_full_disk_publishes_from_memory_and_says_so_once(
     said = [record.message for record in caplog.records if "outbox.db" in record.message]
     assert len([text for text in said if "kept in memory" in text]) == 1
     assert len([text for text in said if "on disk again" in text]) == 1
+
+
+def test_publisher_keeps_a_label_that_is_shown_among_the_options_of_another_model(
+    broker: Broker, path: Path
+) -> None:
+    """In quiet hours a camera goes on showing what the model before has seen."""
+    made = publisher(broker.port, path)
+    with Listener(broker.port, f"{ROOT}/{CAMERA}/state", CONFIG) as listener, running(made):
+        made.describe_model(("cat", "dog"), str, "m", stats_s=30)
+        made.put_state(state(1, label="cat"))
+        eventually(lambda: listener.of("/state"))
+        made.describe_model(("espresso", "cup"), str.upper, "n", stats_s=30)
+        made.put_state(state(1, label="cat"))
+        made.put_state(state(2, label="something that was restored"))
+        eventually(lambda: "SOMETHING" in listener.of("/state")[-1].payload.decode())
+    options: list[str] = []
+    for message in listener.messages:
+        if message.topic == CONFIG:
+            options = json.loads(message.payload)["cmps"]["front.label"]["options"]
+        else:
+            assert json.loads(message.payload)["name"] in options
+    assert {"ESPRESSO", "CUP", "CAT"} <= set(options)

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -264,6 +265,60 @@ def test_sixteen_bit_grey_keeps_its_high_byte(suffix: str, tmp_path: Path) -> No
 
     assert pixels[0, :, 0].tolist() == [0, 0, 1, 127, 128, 254, 255, 255]
     assert (pixels[..., 0] == pixels[..., 2]).all()
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize(
+    ("low", "high"), [(0, 4095), (300, 1200), (29_300, 31_100)], ids=["12-bit", "depth", "thermal"]
+)
+def test_sixteen_bit_grey_with_little_in_it_is_stretched_and_says_so(
+    suffix: str, low: int, high: int, tmp_path: Path
+) -> None:
+    samples = np.linspace(low, high, 64 * 48).round().astype(np.uint16).reshape(48, 64)
+
+    loaded = load_picture(str(saved(tmp_path / f"deep.{suffix}", Image.fromarray(samples))))
+
+    grey = loaded.frame.pixels[..., 1]
+    assert (grey[0, 0], grey[-1, -1]) == (0, 255)
+    assert abs(int(grey.mean()) - 127) <= 1
+    assert re.fullmatch(r"more than 8 bits: \d+ to \d+ were made black to white", loaded.note)
+
+
+def test_sixteen_bit_grey_with_a_dead_pixel_is_stretched_all_the_same(tmp_path: Path) -> None:
+    samples = np.linspace(300, 1200, 64 * 48).round().astype(np.uint16).reshape(48, 64)
+    samples[5, 5] = 20_000
+
+    grey = pixels_of(saved(tmp_path / "deep.png", Image.fromarray(samples)))[..., 0]
+
+    assert abs(int(np.median(grey)) - 127) <= 1
+
+
+def test_tiff_with_odd_tags_writes_nothing_of_its_own(tmp_path: Path) -> None:
+    path = saved(tmp_path / "odd.tif", scene(64, 48), compression="tiff_lzw")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3 : len(content) // 2] = b"\xa5" * (
+        len(content) // 2 - len(content) // 3
+    )
+    path.write_bytes(content)
+    code = """
+import sys
+from edge_classifier.errors import PictureError
+from edge_classifier.vision.pictures import load_picture
+try:
+    load_picture(sys.argv[1])
+except PictureError:
+    print("refused")
+"""
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert (done.stdout.strip(), done.stderr) in (("refused", ""), ("", ""))
 
 
 def test_sixteen_bit_tiff_of_the_other_byte_order_keeps_its_high_byte(tmp_path: Path) -> None:

@@ -112,11 +112,17 @@ class Page:
         path: str,
         *,
         headers: Mapping[str, str] | None = None,
-        form: str | None = None,
+        form: str | bytes | None = None,
         method: str = "",
+        source: str | None = None,
     ) -> Reply:
-        """One request; no redirect is followed."""
-        connection = http.client.HTTPConnection(self.host.strip("[]"), self.port, timeout=30)
+        """One request, from ``source`` of this machine's addresses; no redirect is followed."""
+        connection = http.client.HTTPConnection(
+            self.host.strip("[]"),
+            self.port,
+            timeout=30,
+            source_address=(source, 0) if source else None,
+        )
         kind = {"Content-Type": "application/x-www-form-urlencoded"} if form is not None else {}
         try:
             verb = method or ("GET" if form is None else "POST")

@@ -114,19 +114,23 @@ def test_headers_have_a_bound(server: Page) -> None:
     assert ask(server, "/login", {"X-Any": "x" * (HEADER_BYTES // 2)}) == 200
 
 
-def test_uploads_of_all_strangers_together_have_a_bound_on_the_disk(server: Page) -> None:
-    """Of requests of at most 2 MB there is room for four; each says that it is 1.9 MB."""
+@pytest.mark.parametrize(("clients", "room"), [(7, 4), (1, 2)])
+def test_uploads_of_all_strangers_and_of_each_have_a_bound_on_the_disk(
+    server: Page, clients: int, room: int
+) -> None:
+    """Of requests of at most 2 MB there is room for ``room``; each says that it is 1.9 MB."""
     size, waiting = 1_900_000, []
     lines = f"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\nabc"
     with ExitStack() as stack:
-        for _ in range(7):
-            client = stack.enter_context(socket.create_connection((server.host, server.port)))
-            client.sendall(lines.encode())
+        for number in range(7):
+            source = (f"127.0.0.{2 + number % clients}", 0)
+            client = socket.create_connection((server.host, server.port), source_address=source)
+            stack.enter_context(client).sendall(lines.encode())
             waiting.append(client)
-        for client in waiting[4:]:
+        for client in waiting[room:]:
             client.settimeout(20)
             assert client.recv(100).startswith(b"HTTP/1.1 503")
-        answered, _, _ = select.select(waiting[:4], [], [], 0.2)
+        answered, _, _ = select.select(waiting[:room], [], [], 0.2)
         assert answered == []
     # There is room again when they have gone.
     eventually(lambda: ask(server, "/classify", {}, b"a" * size) != 503)

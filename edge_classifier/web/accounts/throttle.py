@@ -4,7 +4,6 @@ Counted in Django's cache, which is this process's memory: the page is one proce
 restart all counts are zero.
 """
 
-import ipaddress
 import math
 import threading
 import time
@@ -14,12 +13,11 @@ from dataclasses import dataclass, field
 from django.core.cache import cache
 from django.http import HttpRequest
 
+from edge_classifier.web.http_server.clients import client_of
 from edge_classifier.web.models import User
 from edge_classifier.web.settings import AccessSettings
 
 GUESSES_PER_MINUTE = 10
-# Bits of an IPv6 address that one household has; the rest it may choose.
-_IPV6_HOME = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +109,4 @@ def address(request: HttpRequest) -> str:
 
     Behind a proxy that is trusted, the server has put the visitor's own address there.
     """
-    text = request.META.get("REMOTE_ADDR", "")
-    try:
-        found = ipaddress.ip_address(text)
-    except ValueError:
-        return str(text)
-    if isinstance(found, ipaddress.IPv4Address):
-        return str(found)
-    if found.ipv4_mapped:
-        return str(found.ipv4_mapped)
-    # Without the zone, as in fe80::1%eth0, which names a network of this machine.
-    return str(ipaddress.IPv6Network((int(found), _IPV6_HOME), strict=False))
+    return client_of(str(request.META.get("REMOTE_ADDR", "")))

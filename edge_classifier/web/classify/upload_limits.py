@@ -1,26 +1,18 @@
 """Limits on the size of requests and of the files in them, enforced while they arrive."""
 
-import copy
-from collections.abc import Mapping
 from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import SkipFile, TemporaryFileUploadHandler
-from waitress.adjustments import Adjustments
-from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
-from waitress.utilities import Error
 
 from edge_classifier.web.settings import UploadSettings
 
 _MEGA = 1_000_000
 MODEL_PATH = "/models/upload"
-_UPLOAD_PATHS = ("/classify", "/api/v1/classify", MODEL_PATH)
+UPLOAD_PATHS = ("/classify", "/api/v1/classify", MODEL_PATH)
 # Bytes of the first line and the headers of a request, and of a form without files: each several
 # times what browsers send. The address of a page of a thousand results takes 39 kB.
 HEADER_BYTES, FORM_BYTES = 65_536, 200_000
-# All uploads that are on their way are on the disk together: so many times the largest one.
-_LARGEST_AT_ONCE = 4
 
 
 def request_limit(uploads: UploadSettings) -> int:
@@ -31,55 +23,6 @@ def request_limit(uploads: UploadSettings) -> int:
 def file_limit(uploads: UploadSettings, path: str) -> int:
     """Bytes of the largest file that is taken at ``path``."""
     return int((uploads.model_max_mb if path == MODEL_PATH else uploads.max_mb) * _MEGA)
-
-
-class _NoRoomError(Error):
-    """The server's answer to an upload while others take all the room."""
-
-    code, reason = 503, "Service Unavailable"
-
-
-class BoundedRequest(HTTPRequestParser):
-    """The server's reader of a request: a large body is taken where uploads go, nowhere else.
-
-    Who asks is not known before the body is there, so all uploads share a bounded room on the disk.
-    """
-
-    def __init__(self, adj: Adjustments, channels: Mapping[int, HTTPChannel]) -> None:
-        """``channels``: all connections."""
-        super().__init__(adj)
-        self.adj: Adjustments = adj
-        self._largest = adj.max_request_body_size
-        self._channels = channels
-
-    def parse_header(self, header_plus: bytes) -> None:
-        """Known now: what is asked for, and how large it says that it is."""
-        super().parse_header(header_plus)
-        if self.path not in _UPLOAD_PATHS:
-            self.adj = copy.copy(self.adj)
-            self.adj.max_request_body_size = FORM_BYTES
-        elif self._bytes_of_all() > _LARGEST_AT_ONCE * self._largest:
-            self.error = _NoRoomError("Too many uploads at once. Try again.")
-            self.completed = True
-
-    def _bytes_of_all(self) -> int:
-        """Bytes that all bodies take, or may take, with this one: one in chunks does not say."""
-        channels = list(self._channels.values())
-        reading = [channel.request for channel in channels if channel.request]
-        known = [*reading, *(request for channel in channels for request in channel.requests)]
-        return sum(
-            self._largest if request.chunked else request.content_length
-            for request in known
-            if request.error is None
-        )
-
-
-class BoundedChannel(HTTPChannel):
-    """A connection whose requests are bounded."""
-
-    def parser_class(self, adj: Adjustments) -> BoundedRequest:
-        """A reader for the next request."""
-        return BoundedRequest(adj, self.server.active_channels)
 
 
 class UploadLimitHandler(TemporaryFileUploadHandler):

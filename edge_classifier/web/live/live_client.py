@@ -26,9 +26,9 @@ from edge_classifier.mqtt.connection import (
 from edge_classifier.mqtt.reconnect import NOT_CONNECTED_YET, Reconnector
 from edge_classifier.mqtt.topics import request_topic, response_filter, route
 from edge_classifier.web.guarded_thread import GuardedThread
+from edge_classifier.web.http_server.stream_slots import StreamSlots
 from edge_classifier.web.live.live_state import MAX_JPEG, LiveState, Outline
 from edge_classifier.web.live.pending import PendingRequests
-from edge_classifier.web.live.stream import StreamSlots
 from edge_classifier.web.settings import WebMqttSettings, WebSettings
 
 _log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class LiveClient:
         """``clock``: UTC seconds. ``random`` gives numbers from [0, 1)."""
         # Numbers of changes are of this process only.
         self.id_prefix = secrets.token_hex(4)
-        self.slots = StreamSlots(settings.server.streams)
+        self.slots = StreamSlots(settings.server.streams, settings.server.streams_per_account)
         self._mqtt = settings.mqtt
         self._base = settings.mqtt.base_topic
         self._where = host_and_port(settings.mqtt.host, settings.mqtt.port)

@@ -4,12 +4,12 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
-from weakref import WeakSet
+
+from edge_classifier.web.http_server.stream_slots import StreamSlots
 
 # What has changed since some number, and the number up to which that is true. ``whole`` in it
 # stands for everything; ``top`` is always there.
@@ -46,41 +46,8 @@ class Pace:
     check_s: float = 15.0
     # A stream ends then, and the browser opens another: one that nobody reads ends, too.
     longest_s: float = 600.0
-    # Likewise. Less than what makes waitress wait for a client (16 MB), so that none can hold a
-    # thread by not reading; of what it has not read, 1 MB is in memory and the rest in a file.
+    # Likewise.
     most_bytes: int = 8_000_000
-
-
-class StreamSlots:
-    """How many may watch at the same time. For any thread."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._lock = threading.Lock()
-        # Weak: a stream that is dropped before its first byte frees its place, too.
-        self._taken: WeakSet[object] = WeakSet()
-
-    def __len__(self) -> int:
-        with self._lock:
-            return len(self._taken)
-
-    @property
-    def is_free(self) -> bool:
-        """Whether there is one more."""
-        return len(self) < self._most
-
-    def take(self, who: object) -> bool:
-        """False: all are taken."""
-        with self._lock:
-            if len(self._taken) >= self._most:
-                return False
-            self._taken.add(who)
-            return True
-
-    def leave(self, who: object) -> None:
-        """Free the place of ``who``, if there is one."""
-        with self._lock:
-            self._taken.discard(who)
 
 
 @dataclass(eq=False)

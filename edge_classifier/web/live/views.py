@@ -48,7 +48,7 @@ def stream(request: HttpRequest) -> HttpResponse:
     if live is None:
         raise Http404
     if "free" in request.GET:
-        return HttpResponse(status=204) if live.slots.is_free else _full()
+        return HttpResponse(status=204) if live.slots.is_free(request.user.pk) else _full()
     opened = Stream(
         live,
         _drawing(found.live_html, get_language() or "en"),
@@ -58,7 +58,7 @@ def stream(request: HttpRequest) -> HttpResponse:
         id_prefix=live.id_prefix,
         version=last_version(live.id_prefix, request.headers.get("Last-Event-ID", "")),
     )
-    if not live.slots.take(opened):
+    if not live.slots.take(opened, request.user.pk):
         return _full()
     close_old_connections()
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}

@@ -10,7 +10,7 @@ from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.db import DatabaseError
 from django.db.models import Exists, Max, OuterRef, QuerySet
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.templatetags.static import static
 from django.urls import reverse
@@ -32,6 +32,7 @@ from edge_classifier.web.records import (
     picture_storage,
 )
 from edge_classifier.web.records.display import shown, with_relations
+from edge_classifier.web.records.downloads import download
 from edge_classifier.web.records.filters import Filter, FilterForm
 
 _log = logging.getLogger(__name__)
@@ -154,11 +155,7 @@ def _export(
     records = exports.walk(chosen.apply(visible(request)))
     rows = (exports.row(record, address) for record in records)
     name = f"history-{timezone.localtime():%Y%m%d-%H%M%S}.{ending}"
-    return StreamingHttpResponse(
-        lines(rows),
-        content_type=content_type,
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
+    return download(request, lines(rows), name, content_type)
 
 
 @require_POST

@@ -1,13 +1,12 @@
 """Reviewing pictures one by one or many at once, and downloading the dataset."""
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -17,6 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from edge_classifier.errors import UsageError
 from edge_classifier.web.accounts.roles import AccessLevel, requires, visible
 from edge_classifier.web.models import Camera, Label, Record
+from edge_classifier.web.records.downloads import download
 from edge_classifier.web.review import datasets, verdicts
 
 # Pictures that are sent at once where they are shown one by one.
@@ -144,11 +144,7 @@ def dataset(request: HttpRequest) -> HttpResponse:
     """Reviewed pictures as a zip of class folders: all, or all of which training can begin."""
     least = datasets.ENOUGH if request.GET.get("labels") == "enough" else 1
     name = f"dataset-{timezone.localdate():%Y-%m-%d}.zip"
-    pieces = datasets.archive(datasets.reviewed(), least)
-    # Read before the answer begins, which cannot say any more that storage does not answer.
-    pieces = chain([next(pieces)], pieces)
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-    return StreamingHttpResponse(pieces, content_type="application/zip", headers=headers)
+    return download(request, datasets.archive(datasets.reviewed(), least), name, "application/zip")
 
 
 def _queue(request: HttpRequest, *, surest_first: bool = False) -> Any:

@@ -24,6 +24,8 @@ from edge_classifier.web.worker.worker_process import WorkerProcess
 
 # One that works and those that wait for it; further ones are turned away, not kept.
 _QUEUE_LIMIT = 16
+# A page of a list asks for dozens of thumbnails, which are not to leave uploads without a place.
+_THUMBNAIL_LIMIT = 4
 # A model is first run in a child's child, which has 30 s.
 _TRIAL_S = 60.0
 _MEGA = 1_000_000
@@ -43,6 +45,7 @@ class PictureWorker:
         self._classify, self._uploads, self._models = classify, uploads, models
         self._turn = threading.Lock()
         self._queue_slots = threading.BoundedSemaphore(_QUEUE_LIMIT)
+        self._thumbnail_slots = threading.BoundedSemaphore(_THUMBNAIL_LIMIT)
         self._child: WorkerProcess | None = None
         self._idle: threading.Timer | None = None
         self._closed = False
@@ -73,7 +76,12 @@ class PictureWorker:
 
     def thumbnail(self, jpeg: bytes) -> bytes:
         """A JPEG of at most 320 pixels, made without loading a model."""
-        return self._ask(ThumbnailTask(self._pixel_limit), jpeg).parts[0]
+        if not self._thumbnail_slots.acquire(timeout=self._classify.timeout_s):
+            raise UnavailableError("the page", "is busy with other pictures", _BUSY)
+        try:
+            return self._ask(ThumbnailTask(self._pixel_limit), jpeg).parts[0]
+        finally:
+            self._thumbnail_slots.release()
 
     def describe_model(self, path: Path) -> ModelDescription:
         """Try a model file and describe it. Raises ModelError, ContractError."""

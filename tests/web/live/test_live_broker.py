@@ -289,7 +289,7 @@ def test_pictures_are_asked_for_only_while_somebody_watches(broker: Broker) -> N
         seen = live.outline().version
         threading.Event().wait(1.5)  # A look at who watches takes place once a second.
         assert daemon.messages == []
-        assert live.slots.take(stream)
+        assert live.slots.take(stream, 1)
         eventually(lambda: daemon.of("/request/snapshot"))
         assert [one.topic for one in daemon.messages] == [f"{ROOT}/request/snapshot"]
         assert live.outline().version == seen

@@ -52,6 +52,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             f"mqtt.host={HOST}",
             f"mqtt.port={broker.port}",
             f"server.streams={STREAMS}",
+            f"server.streams_per_account={STREAMS}",
             "server.threads=2",
             "record.enabled=false",
         )

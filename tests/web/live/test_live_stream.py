@@ -15,7 +15,8 @@ pytest.importorskip("waitress", reason="the extra [web] is not installed")
 
 from waitress.server import create_server
 
-from edge_classifier.web.live.stream import Pace, Stream, StreamSlots, last_version
+from edge_classifier.web.http_server.stream_slots import StreamSlots
+from edge_classifier.web.live.stream import Pace, Stream, last_version
 from tests.waiting import eventually
 
 PACE = Pace()
@@ -53,7 +54,9 @@ class NumberSource:
 
 def opened(source: NumberSource, **facts: Any) -> Stream:
     given: dict[str, Any] = {"may_watch": lambda: True, "is_gone": lambda: False, **facts}
-    return Stream(source, source.draw, StreamSlots(9), id_prefix="m", clock=source.clock, **given)
+    return Stream(
+        source, source.draw, StreamSlots(9, 9), id_prefix="m", clock=source.clock, **given
+    )
 
 
 def events(chunk: bytes) -> dict[str, Any]:
@@ -118,7 +121,7 @@ def test_stream_ends_and_frees_its_slot(end: str) -> None:
     source, right, gone = NumberSource(), [True], [False]
     pace = Pace(most_bytes=10) if end == "bytes" else PACE
     stream = opened(source, may_watch=lambda: right[0], is_gone=lambda: gone[0], pace=pace)
-    assert stream.slots.take(stream)
+    assert stream.slots.take(stream, 1)
     next(stream)
     source.is_over = end == "source"
     right[0], gone[0] = end != "right", end == "client"
@@ -147,13 +150,21 @@ def test_right_to_watch_is_asked_for_now_and_then_only() -> None:
     assert len(asked) == pytest.approx(300 / PACE.check_s, abs=2)
 
 
-def test_slots_are_bounded() -> None:
-    slots, streams = StreamSlots(2), [object(), object(), object()]
+def test_one_owner_leaves_places_to_others() -> None:
+    slots, streams = StreamSlots(3, 2), [object(), object(), object()]
     one, two, three = (Stream(*_nothing(slots)) for _ in streams)
-    assert [slots.take(stream) for stream in (one, two, three)] == [True, True, False]
-    assert not slots.is_free
+    assert [slots.take(stream, "anna") for stream in (one, two, three)] == [True, True, False]
+    assert (slots.is_free("anna"), slots.is_free("bert")) == (False, True)
+    assert slots.take(three, "bert")
+
+
+def test_slots_are_bounded() -> None:
+    slots, streams = StreamSlots(2, 2), [object(), object(), object()]
+    one, two, three = (Stream(*_nothing(slots)) for _ in streams)
+    assert [slots.take(stream, 1) for stream in (one, two, three)] == [True, True, False]
+    assert not slots.is_free(1)
     two.close()
-    assert slots.take(three)
+    assert slots.take(three, 1)
 
 
 def _nothing(slots: StreamSlots) -> Any:
@@ -162,12 +173,12 @@ def _nothing(slots: StreamSlots) -> Any:
 
 
 def test_stream_that_is_dropped_before_its_first_byte_frees_its_slot() -> None:
-    slots = StreamSlots(1)
+    slots = StreamSlots(1, 1)
     stream = Stream(*_nothing(slots))
-    assert slots.take(stream)
+    assert slots.take(stream, 1)
     del stream
     gc.collect()
-    assert slots.is_free
+    assert slots.is_free(1)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +200,7 @@ def test_last_event_id_of_another_process_or_of_nobody_is_nothing(last: str, ver
 
 
 def test_client_that_never_reads_holds_no_thread_and_no_memory_for_long() -> None:
-    source, slots = Flood(), StreamSlots(1)
+    source, slots = Flood(), StreamSlots(1, 1)
     pace = Pace(gap_s=0.0, settle_s=0.0)
 
     def application(environ: Mapping[str, Any], start_response: Any) -> Any:
@@ -197,13 +208,13 @@ def test_client_that_never_reads_holds_no_thread_and_no_memory_for_long() -> Non
         if environ["PATH_INFO"] != "/stream":
             return [b"here"]
         stream = Stream(source, source.draw, slots, lambda: True, lambda: False, pace=pace)
-        assert slots.take(stream)
+        assert slots.take(stream, 1)
         return stream
 
     with serving(application) as port, socket.create_connection(("127.0.0.1", port)) as silent:
         silent.sendall(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
         eventually(lambda: source.bytes >= pace.most_bytes)
-        eventually(lambda: slots.is_free)
+        eventually(lambda: slots.is_free(1))
         assert source.bytes < 2 * pace.most_bytes
         connection = HTTPConnection("127.0.0.1", port, timeout=10)
         connection.request("GET", "/")

@@ -299,11 +299,26 @@ def test_worker_with_too_many_waiting_turns_further_ones_away(worker: PictureWor
     assert worker.pid
     os.kill(worker.pid, signal.SIGSTOP)
     with ThreadPoolExecutor(16) as pool:
-        waiting = [pool.submit(worker.thumbnail, encoded(image())) for _ in range(16)]
+        waiting = [pool.submit(worker.classify, CAT) for _ in range(16)]
         eventually(lambda: worker._queue_slots._value == 0)
         with pytest.raises(UnavailableError, match="too many"):
-            worker.thumbnail(encoded(image()))
+            worker.classify(CAT)
         os.kill(worker.pid, signal.SIGCONT)
+        assert all(task.result() for task in waiting)
+
+
+def test_worker_with_too_many_thumbnails_to_make_still_takes_a_picture(
+    worker: PictureWorker,
+) -> None:
+    worker.thumbnail(encoded(image()))
+    assert worker.pid
+    os.kill(worker.pid, signal.SIGSTOP)
+    with ThreadPoolExecutor(60) as pool:
+        waiting = [pool.submit(worker.thumbnail, encoded(image())) for _ in range(59)]
+        eventually(lambda: worker._thumbnail_slots._value == 0)
+        upload = pool.submit(worker.classify, CAT)
+        os.kill(worker.pid, signal.SIGCONT)
+        assert upload.result().top
         assert all(task.result() for task in waiting)
 
 

@@ -1,0 +1,147 @@
+"""Connections: who is slow, or does nothing, loses them."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
+
+import pytest
+
+pytest.importorskip("waitress", reason="the extra [web] is not installed")
+
+from edge_classifier.web.http_server.connections import ConnectionLimits, listen
+from edge_classifier.web.http_server.dispatcher import Dispatcher, ThreadPool
+from tests.waiting import eventually
+
+HOST = "127.0.0.1"
+PATIENT = ConnectionLimits(check_s=0.02)
+HASTY = ConnectionLimits(
+    check_s=0.02, head_s=0.3, idle_s=0.3, span_s=0.3, span_bytes=10_000, response_s=600.0
+)
+BODY = b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n"
+# What is sent first; then a byte at each look at whether the connection is still there.
+SLOW = {"nothing": b"", "headers": b"GET / HTTP/1.1\r\nX-Slow: ", "body": BODY}
+
+
+class Endless:
+    """A response's body without end."""
+
+    streaming = True
+
+    def __init__(self) -> None:
+        self.is_closed = threading.Event()
+
+    def __iter__(self) -> Iterator[bytes]:
+        while True:
+            yield b"x" * 10_000
+
+    def close(self) -> None:
+        self.is_closed.set()
+
+
+class Application:
+    """Answers ``here``, and without end at ``/endless``."""
+
+    def __init__(self) -> None:
+        self.endless: list[Endless] = []
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        if environ["PATH_INFO"] != "/endless":
+            return [b"here"]
+        self.endless.append(Endless())
+        return self.endless[-1]
+
+
+@contextmanager
+def serving(application: Any, limits: ConnectionLimits, streams: int = 4) -> Iterator[int]:
+    """The server with two threads; its port."""
+    dispatcher = Dispatcher(ThreadPool("test", 2, 1), {}, streams)
+    adjustments = {"host": HOST, "port": 0, "outbuf_high_watermark": 100_000}
+    server = listen(dispatcher.apart_if_streaming(application), dispatcher, limits, adjustments)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        yield int(server.effective_listen[0][1])
+    finally:
+        server.close()
+        thread.join(10)
+
+
+def connected(port: int, sent: bytes, source: str = HOST) -> socket.socket:
+    client = socket.create_connection((HOST, port), timeout=20, source_address=(source, 0))
+    client.sendall(sent)
+    return client
+
+
+def is_open(client: socket.socket, more: bytes = b"") -> bool:
+    try:
+        client.sendall(more)
+        client.settimeout(0.01)
+        return client.recv(1) != b""
+    except TimeoutError:
+        return True
+    except OSError:
+        return False
+
+
+def is_answered(port: int, source: str = "127.0.0.2") -> bool:
+    with connected(port, b"GET / HTTP/1.0\r\nHost: x\r\n\r\n", source) as client:
+        return client.recv(15) == b"HTTP/1.0 200 OK"
+
+
+@pytest.mark.parametrize("what", SLOW)
+def test_client_that_sends_too_slowly_is_closed(what: str) -> None:
+    more = b"x" if SLOW[what] else b""
+    with serving(Application(), HASTY) as port, connected(port, SLOW[what]) as client:
+        eventually(lambda: not is_open(client, more))
+        assert is_answered(port)
+
+
+def test_client_that_is_idle_after_its_answer_is_closed() -> None:
+    request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    with serving(Application(), HASTY) as port, connected(port, request) as client:
+        received = b""
+        while not received.endswith(b"here"):
+            received += client.recv(1000)
+        eventually(lambda: not is_open(client))
+
+
+@pytest.mark.parametrize("what", ["headers", "body"])
+def test_client_that_is_within_its_time_is_not_closed(what: str) -> None:
+    with serving(Application(), PATIENT) as port, connected(port, SLOW[what]) as client:
+        for _ in range(10):
+            assert is_answered(port)
+            assert is_open(client, b"x")
+
+
+def test_responses_that_nobody_reads_hold_no_thread_and_end() -> None:
+    application = Application()
+    with serving(application, HASTY) as port, ExitStack() as stack:
+        for _ in range(4):
+            stack.enter_context(connected(port, b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n"))
+        eventually(lambda: len(application.endless) == 4)
+        assert is_answered(port)
+        for body in application.endless:
+            eventually(body.is_closed.is_set)
+
+
+def test_response_that_is_read_slowly_for_too_long_ends() -> None:
+    application, request = Application(), b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n"
+    limits = ConnectionLimits(check_s=0.02, response_s=0.5)
+    with serving(application, limits) as port, connected(port, request) as client:
+        while not (application.endless and application.endless[0].is_closed.is_set()):
+            with suppress(ConnectionError):
+                client.recv(1000)
+
+
+def test_too_many_connections_cost_who_has_the_most_of_them() -> None:
+    limits = ConnectionLimits(check_s=0.02, connections=20)
+    with serving(Application(), limits) as port, ExitStack() as stack:
+        kept = stack.enter_context(connected(port, b"", "127.0.0.3"))
+        crowd = [stack.enter_context(connected(port, b"")) for _ in range(60)]
+        assert is_answered(port)
+        eventually(lambda: sum(map(is_open, crowd)) <= 20)
+        kept.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert kept.recv(15) == b"HTTP/1.1 200 OK"
