@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,10 +39,12 @@ def run(
     time_limit_s: float,
     given: bytes = b"",
     folder: Path | None = None,
+    passed: Sequence[int] = (),
 ) -> Ended:
     """Run ``module`` in ``folder`` with ``given`` on standard input; it is killed when it is late.
 
-    Does not wait for processes that a library of the child has started and left behind.
+    ``passed`` are file descriptors that it gets under the same numbers. Does not wait for processes
+    that a library of the child has started and left behind.
     """
     with message_file() as output, message_file() as messages:
         try:
@@ -53,6 +56,7 @@ def run(
                 env=environment(),
                 cwd=folder,
                 timeout=time_limit_s,
+                pass_fds=passed,
                 check=False,
             ).returncode
         except subprocess.TimeoutExpired:

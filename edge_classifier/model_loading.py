@@ -7,13 +7,19 @@ from pathlib import Path
 
 from edge_classifier.classifier import AnswerOptions, Classifier
 from edge_classifier.engine.delegates import AUTO, DelegateChoice, choose_delegate
+from edge_classifier.engine.model_copy import ModelCopy
 from edge_classifier.engine.probe import check_model
 from edge_classifier.engine.runtime import Runtime, load_runtime
-from edge_classifier.engine.tflite import TfliteEngine, require_tflite
-from edge_classifier.modelfile.catalogue import Catalogue, cache_folder, load_catalogue, sha256_of
+from edge_classifier.engine.tflite import TfliteEngine
+from edge_classifier.modelfile.catalogue import Catalogue, cache_folder, load_catalogue
 from edge_classifier.modelfile.model_zip import model_file
 from edge_classifier.modelfile.resolve import ContractOverrides, ModelFacts, Resolved, resolve
 from edge_classifier.vision.preprocess import limit_opencv_threads
+
+# Path, inode, size in bytes and time of the last change in nanoseconds.
+Identities = tuple[tuple[str, int, int, int], ...]
+# What labels beside a model end in; a contract begins with the model's name.
+_LABEL_FILES = frozenset({".txt", ".pbtxt"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,16 @@ class LoadedModel:
     resolved: Resolved
     # Said when a file is not the one that the catalogue promises under its name.
     changed: str = ""
+    # Of the files that it was read from, when it was read.
+    files: Identities = ()
+
+    def has_changed_on_disk(self, choice: "ModelChoice") -> bool:
+        """Whether ``choice``, by which it was loaded, would read other files now.
+
+        Raises MissingFileError if there is no such file any more.
+        """
+        path = load_catalogue().locate(choice.reference)
+        return _identities(path, choice.overrides.labels) != self.files
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -67,27 +83,38 @@ def load_model(
     *,
     threads: int = 1,
     catalogue: Catalogue | None = None,
-    check: Callable[[Path], None] = check_model,
+    check: Callable[[ModelCopy], None] = check_model,
+    before_use: Callable[[str], None] = lambda _: None,
 ) -> LoadedModel:
     """Find, check, load and understand a model. Raises the errors of each of these steps.
 
     A file whose hash is not in the catalogue is first run in a child process, once a hash and
-    runtime, because the runtime does not survive damaged flatbuffers.
+    runtime, because the runtime does not survive damaged flatbuffers. ``before_use`` is then told
+    what is about to be run in this process: hash, runtime and delegate. Empty: a file of the
+    catalogue on the CPU.
     """
     catalogue = catalogue or load_catalogue()
     limit_opencv_threads(1)
     runtime = load_runtime()
     named = catalogue.locate(choice.reference)
     path = model_file(named)
-    require_tflite(path)
-    sha256 = sha256_of(path)
-    entry = catalogue.by_hash(sha256)
-    delegate_choice = choose_delegate(choice.delegate, path)
-    if entry is None and delegate_choice.delegate is None:
-        _check_once(path, sha256, runtime, check)
-    engine = TfliteEngine(
-        delegate_choice.model, runtime, threads=threads, delegate=delegate_choice.delegate
-    )
+    files = _identities(named, choice.overrides.labels)
+    with ModelCopy(path) as copy:
+        sha256 = copy.sha256
+        entry = catalogue.by_hash(sha256)
+        delegate_choice = choose_delegate(choice.delegate, path)
+        delegate, is_copy = delegate_choice.delegate, delegate_choice.model == path
+        if entry is None and delegate is None:
+            _check_once(copy, runtime, check)
+        key = f"{sha256}-{runtime.name}-{runtime.version}-{delegate.name if delegate else 'cpu'}"
+        before_use("" if entry and delegate is None else key)
+        engine = TfliteEngine(
+            delegate_choice.model,
+            runtime,
+            threads=threads,
+            delegate=delegate,
+            copy=copy if is_copy else None,
+        )
     known = entry.contract if entry else {}
     facts = ModelFacts(path, engine.input, engine.output, engine.last_operator(), known, named)
     resolved = resolve(facts, choice.overrides)
@@ -97,16 +124,35 @@ def load_model(
     if promised and promised.offered and promised.sha256 != sha256:
         remedy = catalogue.how_to_get(promised)
         changed = f"{path} is not the file that the catalogue promises (SHA-256 differs). {remedy}"
-    return LoadedModel(name, delegate_choice, sha256, runtime, engine, resolved, changed)
+    return LoadedModel(name, delegate_choice, sha256, runtime, engine, resolved, changed, files)
 
 
-def _check_once(path: Path, sha256: str, runtime: Runtime, check: Callable[[Path], None]) -> None:
-    passed = cache_folder() / "checked" / f"{sha256}-{runtime.name}-{runtime.version}"
+def _identities(model: Path, labels: Path | None) -> Identities:
+    """Of all files that a model may be read from: itself, its twin, labels and side-cars."""
+    known = {model, *([labels] if labels else [])}
+    # A folder may be one whose files can be read, and not listed.
+    with suppress(OSError):
+        known |= {
+            path
+            for path in model.parent.iterdir()
+            if path.suffix in _LABEL_FILES or path.stem.startswith(model.stem)
+        }
+    found = []
+    for path in sorted(known):
+        # One that is not there, or not ours to look at, is one that has no identity.
+        with suppress(OSError):
+            facts = path.stat()
+            found.append((str(path), facts.st_ino, facts.st_size, facts.st_mtime_ns))
+    return tuple(found)
+
+
+def _check_once(copy: ModelCopy, runtime: Runtime, check: Callable[[ModelCopy], None]) -> None:
+    passed = cache_folder() / "checked" / f"{copy.sha256}-{runtime.name}-{runtime.version}"
     # A home that cannot be read or written costs a trial each time, nothing else.
     with suppress(OSError):
         if passed.exists():
             return
-    check(path)
+    check(copy)
     with suppress(OSError):
         passed.parent.mkdir(parents=True, exist_ok=True)
         passed.touch()

@@ -180,7 +180,7 @@ def _look_for_model(
     use: str, origin: str, problems: list[SettingProblem], warnings: list[SettingProblem]
 ) -> None:
     """Whether the model's file is there, which needs no runtime."""
-    from edge_classifier.engine.tflite import require_tflite
+    from edge_classifier.engine.model_copy import require_tflite
     from edge_classifier.modelfile.catalogue import load_catalogue
     from edge_classifier.modelfile.model_zip import model_file
 

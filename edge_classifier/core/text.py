@@ -5,6 +5,10 @@ import unicodedata
 
 # Unicode's control characters, half characters, line and paragraph separators.
 _UNFIT = ("Cc", "Cs", "Zl", "Zp")
+# Of a folder's name, so that a path stays within the 255 and 260 of file systems.
+_MOST_BYTES = 150
+# What Windows takes in no name, and the mark that text files begin with.
+_SEPARATORS = frozenset('/\\<>:"|?*\ufeff')
 # Of a line of a log: its beginning and its end that are kept.
 _HEAD, _TAIL = 700, 200
 # What ends a cell for one spreadsheet or another. Comma and quote are the file's own, and quoted.
@@ -53,6 +57,25 @@ def one_line(text: str) -> str:
     """``text`` as a part of one line of a log, whoever wrote it: bounded, and fit to be seen."""
     # Short first, so that nothing large is copied; and again, as an escape is longer.
     return shortened(escaped(" | ".join(shortened(text).splitlines())))
+
+
+def folded(text: str) -> str:
+    """The same for texts that people take for the same, in any case and however an é is written."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+
+
+def folder_name(text: str) -> str:
+    """``text`` as the name of a folder that any file system takes; empty if nothing is left of it.
+
+    White space becomes one blank, what no name may hold an underscore.
+    """
+    fit = (
+        c if c.isspace() or (is_printable(c) and c not in _SEPARATORS) else "_"
+        for c in unicodedata.normalize("NFC", text)
+    )
+    name = " ".join("".join(fit).split()).lstrip(". ")
+    # Windows drops dots and blanks at the end.
+    return name.encode()[:_MOST_BYTES].decode(errors="ignore").rstrip(". ")
 
 
 def without_formulas(text: str) -> str:

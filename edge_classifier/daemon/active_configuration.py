@@ -16,11 +16,12 @@ from typing import Any
 from edge_classifier import __version__
 from edge_classifier.config.changes import compare, in_force
 from edge_classifier.config.secrets import presentable
-from edge_classifier.config.settings import Settings
+from edge_classifier.config.settings import DecisionSettings, ModelSettings, Settings
 from edge_classifier.config.toml import as_tree
 from edge_classifier.daemon.active_model import ActiveModel, ModelFiles, load_active_model
 from edge_classifier.daemon.camera_pipeline import CameraOverride, DaemonOutputs
 from edge_classifier.daemon.cameras import Cameras
+from edge_classifier.daemon.model_trials import FailedTrialError, ModelTrials
 from edge_classifier.decision.label_map import UnknownLabelsError, require_labels
 from edge_classifier.errors import ConfigurationError, EdgeClassifierError, UnavailableError
 from edge_classifier.mqtt.codec.device_payloads import info_payload
@@ -74,6 +75,7 @@ class ActiveConfiguration:
         *,
         read_settings: Callable[[], Settings],
         model_files: ModelFiles,
+        trials: ModelTrials,
         requested_model: str,
         post: Callable[[Callable[[], None]], bool],
         cameras: Cameras,
@@ -89,6 +91,9 @@ class ActiveConfiguration:
         self._requested_model = requested_model
         self._read_settings = read_settings
         self._model_files = model_files
+        self._trials = trials
+        # Why the model in force is not the one that is configured; empty: it is.
+        self.fallback = ""
         self._post = post
         self._background = BackgroundThread()
         self._cameras = cameras
@@ -98,20 +103,29 @@ class ActiveConfiguration:
         """Load the model, open the cameras, and begin to accept changes.
 
         A model that was asked for over MQTT and cannot be used any more gives way to the
-        configured one. Raises what keeps the configured one from being used.
+        configured one, and a configured one that ended the daemon when it ran last to the embedded
+        one. Raises what else keeps the configured one from being used.
         """
         self._background.start()
         if self._requested_model:
             try:
-                self._apply(self.settings, self._load(self.settings, self._requested_model))
+                requested = self._load(self.settings, self._requested_model, takes_over=False)
+                self._apply(self.settings, requested)
             except (EdgeClassifierError, UnknownLabelsError) as error:
                 _log.error("back to the configured model: %s", error)
                 self._requested_model = ""
             else:
                 _log.info("model %s, as asked for over MQTT", self._requested_model)
                 return
+        fallback = ""
         try:
-            self._apply(self.settings, self._load(self.settings, ""))
+            try:
+                model = self._load(self.settings, "", takes_over=False)
+            except FailedTrialError as error:
+                fallback = f"{error} The embedded model runs in its place."
+                _log.error("%s", fallback)
+                model = load_active_model(ModelSettings())
+            self._apply(self.settings, model, fallback)
         except UnknownLabelsError as error:
             remedy = "`edge-classify models info` lists the model's labels."
             raise ConfigurationError("labels", str(error), remedy) from error
@@ -122,14 +136,17 @@ class ActiveConfiguration:
         def read() -> None:
             settings = self._read_settings()
             model = None
-            if settings.model != self.settings.model:
+            if settings.model != self.settings.model or self._has_changed_on_disk(settings):
                 model = self._load(settings, self._requested_model)
             self._take_over(partial(apply, settings, model))
 
         def apply(settings: Settings, model: ActiveModel | None) -> None:
+            live = compare(self.settings, settings).live
+            if model:
+                # The settings name the same file as before.
+                live = tuple(dict.fromkeys((*live, "model.use")))
             try:
-                live = compare(self.settings, settings).live
-                self._apply(settings, model or self.model)
+                self._apply(settings, model or self.model, "" if model else self.fallback)
             except (UnknownLabelsError, EdgeClassifierError) as error:
                 done(error)
                 return
@@ -142,7 +159,8 @@ class ActiveConfiguration:
         """Let the model called ``name`` take over; empty: the configured one."""
 
         def load() -> None:
-            self._take_over(partial(apply, self._load(self.settings, name)))
+            # Whoever asks for a model that failed, wants to know whether it does so again.
+            self._take_over(partial(apply, self._load(self.settings, name, once_more=True)))
 
         def apply(model: ActiveModel) -> None:
             try:
@@ -165,13 +183,35 @@ class ActiveConfiguration:
         }
         self._publisher.remember("overrides", {"cameras": cameras, "model": self._requested_model})
 
-    def _load(self, settings: Settings, requested: str) -> ActiveModel:
-        """The configured model, or the one that was asked for over MQTT."""
+    def _load(
+        self,
+        settings: Settings,
+        requested: str,
+        *,
+        takes_over: bool = True,
+        once_more: bool = False,
+    ) -> ActiveModel:
+        """The configured model, or the one that was asked for over MQTT.
+
+        Raises FailedTrialError for a model that failed, unless it is to be tried ``once_more``.
+        """
+        chosen = self._chosen(settings, requested)
+        name = requested or settings.model.use or "the embedded model"
+        guard = self._trials.guard(name, takes_over=takes_over, once_more=once_more)
+        return load_active_model(chosen, guard)
+
+    def _chosen(self, settings: Settings, requested: str) -> ModelSettings:
         if not requested:
-            return load_active_model(settings.model)
+            return settings.model
         reference = self._model_files.reference(requested, in_use=self._requested_model)
         # Label names and crop were configured for another file.
-        return load_active_model(replace(settings.model, use=reference, labels=None, crop=""))
+        return replace(settings.model, use=reference, labels=None, crop="")
+
+    def _has_changed_on_disk(self, settings: Settings) -> bool:
+        """Whether somebody has put another file in the place of the model in force."""
+        if self.fallback:
+            return False
+        return self.model.has_changed_on_disk(self._chosen(settings, self._requested_model))
 
     def _do_in_background(self, job: Callable[[], None], done: Done) -> None:
         """Do slow work beside the main loop; a failure is reported, and changes nothing."""
@@ -202,14 +242,25 @@ class ActiveConfiguration:
             raise UnavailableError("the main loop", "too much is waiting", "Try again later")
         applied.wait(_TAKE_OVER_S)
 
-    def _apply(self, settings: Settings, model: ActiveModel) -> None:
+    def _apply(self, settings: Settings, model: ActiveModel, fallback: str = "") -> None:
         """Let settings and a model take over, or raise and leave everything as it is.
 
-        Raises UnknownLabelsError for labels that the model does not have, and ConfigurationError.
+        ``fallback`` tells why it is not the configured model: what is configured for labels that
+        this one does not have then rests. Raises UnknownLabelsError for such labels else, and
+        ConfigurationError.
         """
-        for camera in settings.cameras.values():
-            require_labels(model.labels, camera.decision)
-        self._cameras.configure(settings, model)
+        cameras = dict(settings.cameras)
+        try:
+            for name, camera in cameras.items():
+                if fallback:
+                    cameras[name] = replace(camera, decision=_without_labels(camera.decision))
+                require_labels(model.labels, cameras[name].decision)
+            self._cameras.configure(replace(settings, cameras=cameras), model)
+        except (UnknownLabelsError, EdgeClassifierError):
+            self._trials.end()
+            raise
+        self._trials.came_into_use()
+        self.fallback = fallback
         self._outputs.meters.set_cameras(settings.cameras)
         self._outputs.store.configure(settings.store)
         logging.getLogger().setLevel(settings.log.level.upper())
@@ -223,28 +274,56 @@ class ActiveConfiguration:
     def _publish_configuration(self) -> None:
         """Publish what is in force now."""
         settings, model, pipelines = self.settings, self.model, self._cameras.pipelines.values()
-        labels = tuple(
-            dict.fromkeys(name for one in pipelines for name in one.rules.label_map.labels)
-        )
+        labels = self._labels()
         names = model.names(settings.device.language)
         self._publisher.follow_cameras(camera_titles(settings))
         self._publisher.describe_model(
             labels, lambda label: names.get(label, label), model.id, stats_s=settings.mqtt.stats_s
         )
+        self._publish_info()
+        for pipeline in pipelines:
+            pipeline.publish_state()
+
+    def _labels(self) -> tuple[str, ...]:
+        """Of all cameras."""
+        pipelines = self._cameras.pipelines.values()
+        return tuple(
+            dict.fromkeys(name for one in pipelines for name in one.rules.label_map.labels)
+        )
+
+    def publish_incidents(self) -> None:
+        """Publish what runs here once more, where something was lost or deleted since."""
+        if self._incidents() != self._published_incidents:
+            self._publish_info()
+
+    def _incidents(self) -> tuple[str, ...]:
+        store = self._outputs.store.status.incident
+        return (*self._publisher.status.incidents, *([f"store: {store}"] if store else []))
+
+    def _publish_info(self) -> None:
+        settings, model = self.settings, self.model
         runtime, loaded = model.loaded.runtime, model.loaded
+        self._published_incidents = self._incidents()
         self._publisher.put_info(
             info_payload(
                 version=__version__,
                 model=model.id,
                 runtime=f"{runtime.name} {runtime.version}",
                 delegate=loaded.delegate_choice.note,
-                notes=list(loaded.notes),
-                labels=list(labels),
+                notes=[
+                    *([self.fallback] if self.fallback else []),
+                    *loaded.notes,
+                    *self._published_incidents,
+                ],
+                labels=list(self._labels()),
                 configuration=presentable((), as_tree(in_force(self._started_with, settings))),
             )
         )
-        for pipeline in pipelines:
-            pipeline.publish_state()
+
+
+def _without_labels(decision: DecisionSettings) -> DecisionSettings:
+    """The same rules for every label."""
+    return replace(decision, labels={}, groups={}, aliases={}, ignore=())
 
 
 def camera_titles(settings: Settings) -> Mapping[str, str]:

@@ -3,7 +3,7 @@
 import os
 import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -46,27 +46,41 @@ class ActiveModel:
         """One an output."""
         return self.classifier.contract.labels
 
+    def has_changed_on_disk(self, settings: ModelSettings) -> bool:
+        """Whether the files that ``settings``, by which it was loaded, name are others now."""
+        try:
+            return self.loaded.has_changed_on_disk(_choice(settings))
+        except MissingFileError:
+            # What is gone cannot be taken; what is loaded goes on.
+            return False
+
     def names(self, language: str) -> Mapping[str, str]:
         """What people call each label, ``unknown`` among them."""
         names = display_names(self.classifier.contract, language)
         return dict(zip(self.labels, names, strict=True)) | {UNKNOWN: unknown_name(language)}
 
 
-def load_active_model(settings: ModelSettings) -> ActiveModel:
+def load_active_model(
+    settings: ModelSettings, before_use: Callable[[str], None] = lambda _: None
+) -> ActiveModel:
     """Load a model and run it once, so that the first frame finds it warm.
 
-    May run beside a model in use, in another thread. Raises the errors of ``load_model``.
+    May run beside a model in use, in another thread. Raises the errors of ``load_model``, and what
+    its ``before_use`` raises.
     """
-    crop = Crop(settings.crop) if settings.crop else None
-    input_range = range_from_text(settings.input_range) if settings.input_range else None
-    overrides = ContractOverrides(settings.labels, crop, input_range)
-    choice = ModelChoice(settings.use, settings.delegate, overrides)
-    loaded = load_model(choice, threads=settings.threads)
+    loaded = load_model(_choice(settings), threads=settings.threads, before_use=before_use)
     classifier = loaded.classifier(AnswerOptions())
     _, height, width, _ = loaded.engine.input.shape
     classifier.score(Frame(np.zeros((height, width, 3), np.uint8)))
-    release_unused_memory(loaded.delegate_choice.model)
+    release_unused_memory()
     return ActiveModel(loaded, classifier)
+
+
+def _choice(settings: ModelSettings) -> ModelChoice:
+    crop = Crop(settings.crop) if settings.crop else None
+    input_range = range_from_text(settings.input_range) if settings.input_range else None
+    overrides = ContractOverrides(settings.labels, crop, input_range)
+    return ModelChoice(settings.use, settings.delegate, overrides)
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,6 +145,11 @@ class Meters:
             self._decision.add(decision_ms)
             self._total.add(preprocess_ms + inference_ms + decision_ms)
 
+    @property
+    def inferences(self) -> int:
+        """Runs of a network since the start."""
+        return self._inference.count
+
     def count_published(self, capture_to_publish_ms: float) -> None:
         """Count one event that the broker has acknowledged. For one thread, perhaps another one."""
         self._publish.add(capture_to_publish_ms)

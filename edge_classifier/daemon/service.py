@@ -30,6 +30,7 @@ from edge_classifier.daemon.commands import CommandHandler
 from edge_classifier.daemon.host import Host
 from edge_classifier.daemon.loop import MainLoop
 from edge_classifier.daemon.meters import Meters
+from edge_classifier.daemon.model_trials import ModelTrials
 from edge_classifier.daemon.status import HealthReport, StatusReporter
 from edge_classifier.daemon.store import CaptureStore
 from edge_classifier.daemon.systemd import Notifier, Watchdog, watchdog_interval_s
@@ -65,7 +66,7 @@ class Service:
         self._notifier = Notifier.from_environment()
         self._watchdog = Watchdog(self._notifier, watchdog_interval_s())
         folder = state_folder(settings.device)
-        meters = Meters()
+        self._meters = meters = Meters()
         # Threads of their own: what leaves the daemon waits there for the broker and for the disk.
         self._publisher = Publisher(
             settings.mqtt,
@@ -90,13 +91,16 @@ class Service:
             wake=self._loop.wake,
             outputs=outputs,
             restored=self._publisher.states(),
+            last_numbers=self._publisher.last_numbers(),
             overrides=overrides,
         )
+        self._trials = ModelTrials(folder)
         # What changes while it runs, and what is published once a second.
         self._configuration = ActiveConfiguration(
             settings,
             read_settings=read_settings,
             model_files=ModelFiles.below(folder),
+            trials=self._trials,
             requested_model=requested_model,
             post=self._loop.post,
             cameras=self._cameras,
@@ -111,6 +115,7 @@ class Service:
             host=Host(folder),
             notifier=self._notifier,
             mqtt=lambda: self._configuration.settings.mqtt,
+            model_trouble=lambda: self._configuration.fallback,
         )
 
     def run(self) -> ExitCode:
@@ -141,16 +146,21 @@ class Service:
             raise
         finally:
             closed = self._end()
+        lost = self._publisher.left
+        if lost:
+            _log.error("%d events are lost, as nothing could be written: see above", lost)
+        code = ExitCode.CANNOT_WRITE if lost else ExitCode.OK
         if not closed:
             # A driver that hangs may crash what Python tidies up on its way out.
             logging.shutdown()
-            os._exit(ExitCode.OK)
-        return ExitCode.OK
+            os._exit(code)
+        return code
 
     def _end(self) -> bool:
         """Close everything; whether every camera has let go."""
         self._notifier.stopping()
         _log.info("stopping")
+        self._trials.end()
         # They begin to close, while the publisher is waited for.
         self._cameras.stop(0.0)
         connected = self._publisher.status.connected
@@ -176,6 +186,8 @@ class Service:
             self._reload_wanted = False
             self._configuration.reload(log_reload)
         self._cameras.check()
+        self._configuration.publish_incidents()
+        self._trials.progress(self._meters.inferences)
         self._status.report()
 
     def _pipelines(self) -> Iterable[CameraPipeline]:

@@ -61,9 +61,10 @@ class StatusReporter:
         host: Host,
         notifier: Notifier,
         mqtt: Callable[[], MqttSettings],
+        model_trouble: Callable[[], str],
         clock: Clock = time.monotonic,
     ) -> None:
-        """``mqtt``: the settings in force."""
+        """``mqtt``: the settings in force; ``model_trouble``: why another one runs, if so."""
         self._cameras = cameras
         self._publisher = outputs.publisher
         self._store = outputs.store
@@ -71,6 +72,7 @@ class StatusReporter:
         self._host = host
         self._notifier = notifier
         self._mqtt = mqtt
+        self._model_trouble = model_trouble
         self._clock = clock
         self._stats_at = clock()
         self._status_line = ""
@@ -136,11 +138,12 @@ class StatusReporter:
 
     def health(self, idle_s: float) -> HealthReport:
         """What is wrong now; ``idle_s``: since the main loop came round. Any thread."""
-        publisher = self._publisher.status
+        publisher, store = self._publisher.status, self._store.status
         cameras = {name: one.capture.status.reason for name, one in self._cameras.pipelines.items()}
         others = {
+            "model": self._model_trouble(),
             "broker": publisher.reason if self._mqtt().enabled else "",
-            "outbox": publisher.trouble,
-            "store": self._store.status.trouble,
+            "outbox": "; ".join(filter(None, (publisher.trouble, *publisher.incidents))),
+            "store": store.trouble or store.incident,
         }
         return judge_health(idle_s, _STUCK_S, cameras, others)

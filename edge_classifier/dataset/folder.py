@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edge_classifier.core.contract import Contract
 from edge_classifier.core.labels import UNKNOWN, parse_labels, unknown_name
-from edge_classifier.core.text import is_printable
+from edge_classifier.core.text import folded, is_printable
 from edge_classifier.errors import ConfigurationError, MissingFileError
 from edge_classifier.vision.pictures import SUFFIXES, find_pictures
 
@@ -95,13 +95,13 @@ def scan_like(root: Path, labels: Sequence[str]) -> Dataset:
     """
     problems = _root_problems(root)
     folders = _class_folders(root, problems)
-    numbers = {_key(label): number for number, label in enumerate(labels)}
-    strange = [label for label in folders if _key(label) not in numbers]
+    numbers = {folded(label): number for number, label in enumerate(labels)}
+    strange = [label for label in folders if folded(label) not in numbers]
     if strange:
         problems.append(f"no classes of this name: {', '.join(strange)}")
     if not folders:
         problems.append("there is no class folder in it")
-    known = {label: numbers[_key(label)] for label in folders if _key(label) in numbers}
+    known = {label: numbers[folded(label)] for label in folders if folded(label) in numbers}
     sources = [(label, folders[label]) for label in sorted(known, key=known.__getitem__)]
     samples = _samples(sources, known, problems)
     _refuse(root, problems)
@@ -142,11 +142,11 @@ def _class_folders(root: Path, problems: list[str], other: Path | None = None) -
         label = UNKNOWN if label.lower() == UNKNOWN else label
         if not label or not is_printable(label):
             problems.append(f"the folder name {folder.name!a} cannot be printed: rename it")
-        elif _key(label) in by_key:
-            twin = folders[by_key[_key(label)]].name
+        elif folded(label) in by_key:
+            twin = folders[by_key[folded(label)]].name
             problems.append(f"{twin!a} and {folder.name!a} are the same name: join the folders")
         else:
-            by_key[_key(label)] = label
+            by_key[folded(label)] = label
             folders[label] = folder
     return folders
 
@@ -218,10 +218,6 @@ def _visible(folder: Path) -> list[Path]:
 
 def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in _NOT_CLASSES
-
-
-def _key(label: str) -> str:
-    return unicodedata.normalize("NFC", label.casefold())
 
 
 def read_names(path: Path, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_classifier.core.labels import UNKNOWN
-from edge_classifier.core.text import is_printable
+from edge_classifier.core.text import folder_name, is_printable
 from edge_classifier.dataset.folder import UNSURE
 from edge_classifier.errors import MissingFileError, OutputError
 from edge_classifier.files import replacing
@@ -99,8 +99,7 @@ def _folder(line: Mapping[str, Any]) -> str:
     if not isinstance(label, str) or line.get("why") == "uncertain" or label == UNKNOWN:
         return UNSURE
     # A label comes from a model, and may hold what a folder's name must not.
-    name = "".join("_" if c in "/\\" or not is_printable(c) else c for c in label).strip(". ")
-    return name or UNSURE
+    return folder_name(label) or UNSURE
 
 
 def _copy(source: Path, target: Path) -> bool:
@@ -109,7 +108,7 @@ def _copy(source: Path, target: Path) -> bool:
         return False
     target.parent.mkdir(exist_ok=True)
     try:
-        with source.open("rb") as picture, replacing(target, durable=False) as copy:
+        with source.open("rb") as picture, replacing(target) as copy:
             shutil.copyfileobj(picture, copy)
     except FileNotFoundError:
         return False

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from edge_classifier.config.settings import DecisionSettings
 from edge_classifier.core.labels import BACKGROUND, UNKNOWN_NAMES
+from edge_classifier.core.text import folded
 
 # Shape (labels,), in [0, 1]. Not float32: a slow average would stop short of its goal.
 Scores = NDArray[np.float64]
@@ -98,10 +99,15 @@ def require_labels(labels: Sequence[str], decision: DecisionSettings) -> None:
 
 
 def positions_of(wanted: str, labels: Sequence[str]) -> list[int]:
-    """Every position of ``wanted`` in ``labels``: exactly, or else in whatever case."""
+    """Every position of ``wanted`` in ``labels``: exactly, or else in whatever case and form.
+
+    Editors and file systems disagree on how to write an é.
+    """
     exact = [index for index, label in enumerate(labels) if label == wanted]
-    folded = wanted.casefold()
-    return exact or [index for index, label in enumerate(labels) if label.casefold() == folded]
+    if exact:
+        return exact
+    key = folded(wanted)
+    return [index for index, label in enumerate(labels) if folded(label) == key]
 
 
 def _names_of_classes(
@@ -141,6 +147,6 @@ def _similar(label: str, labels: Sequence[str]) -> str:
     # Only ever needed for a mistake.
     from difflib import get_close_matches
 
-    folded = {known.casefold(): known for known in labels}
-    close = [folded[match] for match in get_close_matches(label.casefold(), folded)]
+    known = {folded(name): name for name in labels}
+    close = [known[match] for match in get_close_matches(folded(label), known)]
     return f"; similar: {', '.join(map(repr, close))}" if close else ""

@@ -7,9 +7,12 @@ built for (google-coral/libedgetpu#53). Neither can be caught where it happens.
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from edge_classifier import child
+from edge_classifier.engine.model_copy import ModelCopy
 from edge_classifier.engine.runtime import load_runtime
 from edge_classifier.engine.tflite import TfliteEngine
 from edge_classifier.errors import DelegateError, EdgeClassifierError, ModelError
@@ -18,32 +21,46 @@ from edge_classifier.errors import DelegateError, EdgeClassifierError, ModelErro
 TIME_LIMIT_S = 30.0
 # Address space: a damaged shape must not take the machine's memory.
 _MEMORY_LIMIT_BYTES = 2 << 30
+_SAID_LIMIT = 300
+_REMEDY = "Copy or export the model again."
 
 
-def check_model(path: Path, *, time_limit_s: float = TIME_LIMIT_S) -> None:
-    """Load ``path`` and run it once in a child. Raises ModelError if that does not end well."""
-    if problem := _try(path, None, time_limit_s):
-        raise ModelError(str(path), problem, "Copy or export the model again.")
+class TrialError(NamedTuple):
+    """What is wrong with a model that was tried, and what helps."""
+
+    problem: str
+    remedy: str = ""
+
+
+def check_model(copy: ModelCopy, *, time_limit_s: float = TIME_LIMIT_S) -> None:
+    """Load ``copy`` and run it once in a child. Raises ModelError if that does not end well."""
+    name = copy.name
+    if trial := _try(name, None, time_limit_s, passed=(copy.descriptor,)):
+        # The child knows the copy only.
+        problem = trial.problem.replace(name, str(copy.path))
+        raise ModelError(str(copy.path), problem, trial.remedy or _REMEDY)
 
 
 def check_delegate(library: Path, model: Path, *, time_limit_s: float = TIME_LIMIT_S) -> None:
     """Run ``model`` once under ``library`` in a child. Raises DelegateError if that fails."""
-    if problem := _try(model, library, time_limit_s):
-        raise DelegateError(str(library), problem, "Use --delegate cpu, or mend the library.")
+    if trial := _try(str(model), library, time_limit_s):
+        raise DelegateError(str(library), trial.problem, "Use --delegate cpu, or mend the library.")
 
 
-def _try(model: Path, delegate: Path | None, time_limit_s: float) -> str:
-    """What is wrong; empty when the model ran."""
-    done = child.run(__name__, str(model), str(delegate or ""), time_limit_s=time_limit_s)
+def _try(
+    model: str, delegate: Path | None, time_limit_s: float, passed: Sequence[int] = ()
+) -> TrialError | None:
+    """What is wrong; None when the model ran. The child gets the descriptors ``passed``."""
+    done = child.run(__name__, model, str(delegate or ""), time_limit_s=time_limit_s, passed=passed)
     # A library may end the process with exit code 0.
     if done.problem or not done.output:
-        return f"{done.problem or child.ending(0, done.messages)} when tried"
-    problem: str = json.loads(done.output)
-    return problem
+        return TrialError(f"{done.problem or child.ending(0, done.messages)} when tried")
+    error = TrialError(*json.loads(done.output))
+    return error if error.problem else None
 
 
-def _answer(model: Path, delegate: Path | None) -> str:
-    """In the child: load, feed zeros, run once."""
+def _answer(model: Path, delegate: Path | None) -> TrialError:
+    """In the child: load, feed zeros, run once. Without a problem when all went well."""
     try:
         engine = TfliteEngine(model, load_runtime(), delegate=delegate)
         engine.picture.fill(0)
@@ -51,17 +68,17 @@ def _answer(model: Path, delegate: Path | None) -> str:
         # All else that is asked of a model later; names, for one, need not be text.
         engine.last_operator(), engine.operators(), engine.tensors()
     except EdgeClassifierError as error:
-        return error.problem
+        return TrialError(error.problem, error.remedy)
     except Exception as error:  # noqa: BLE001 (a damaged model leads to any)
-        return f"cannot be run ({error})"
-    return ""
+        return TrialError(f"cannot be run ({str(error)[:_SAID_LIMIT]})")
+    return TrialError("")
 
 
 def _main(model: str, delegate: str = "") -> None:
     child.limit_memory(_MEMORY_LIMIT_BYTES)
     with child.answer_stream() as answers:
-        problem = _answer(Path(model), Path(delegate) if delegate else None)
-        answers.write(json.dumps(problem).encode())
+        found = _answer(Path(model), Path(delegate) if delegate else None)
+        answers.write(json.dumps(found).encode())
     os._exit(0)  # A library's own exit handlers may crash, too; the trial is over.
 
 

@@ -2,7 +2,7 @@
 
 import ctypes
 import math
-import mmap
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from edge_classifier.core.quantization import Array, Quantization, TensorSpec
+from edge_classifier.engine.model_copy import ModelCopy
 from edge_classifier.engine.runtime import Runtime, first_load
 from edge_classifier.errors import DelegateError, ModelError
 
@@ -17,6 +18,8 @@ EDGETPU_OPERATOR = "edgetpu-custom-op"
 # As contracts have it, too: a damaged shape must not make buffers that take all memory.
 LARGEST_SIDE_PX = 4096
 _DTYPES = (np.uint8, np.int8, np.float32)
+# Of what the runtime says is wrong: it has a line for each tensor.
+_SAID_LIMIT = 300
 _REMEDY = "Use an image classifier: one picture in, one score a class out."
 
 
@@ -38,11 +41,17 @@ class TfliteEngine:
     """
 
     def __init__(
-        self, path: Path, runtime: Runtime, *, threads: int = 1, delegate: Path | None = None
+        self,
+        path: Path,
+        runtime: Runtime,
+        *,
+        threads: int = 1,
+        delegate: Path | None = None,
+        copy: ModelCopy | None = None,
     ) -> None:
-        self._path = path
-        require_tflite(path)
-        self._interpreter = _interpreter(path, runtime, threads, delegate)
+        """``copy``: of the file at ``path``, where there is one already."""
+        with nullcontext(copy) if copy else ModelCopy(path) as content:
+            self._interpreter = _interpreter(content, runtime, threads, delegate)
         details = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         _require_classifier(path, *details)
         (input_detail,), (output_detail,) = details
@@ -99,38 +108,35 @@ class TfliteEngine:
         ]
 
 
-def require_tflite(path: Path) -> None:
-    """Raise ModelError unless the file starts like a TFLite flatbuffer (identifier TFL3)."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(8)
-    except OSError as error:
-        raise ModelError(str(path), f"cannot be read ({error.strerror})") from error
-    if start[4:8] != b"TFL3":
-        what = "is empty" if not start else "is not a TFLite model (no TFL3 identifier)"
-        raise ModelError(str(path), what, "Name a .tflite file, or see: edge-classify models list")
-
-
 def compiled_for_edgetpu(path: Path) -> bool:
     """Whether the file holds Edge TPU code, which no CPU can run."""
-    # Mapped, not read: a heap that has once held a whole model does not give it all back.
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        return data.find(EDGETPU_OPERATOR.encode()) >= 0  # `in` would look for one byte.
+    wanted, end = EDGETPU_OPERATOR.encode(), b""
+    # Piece by piece: a heap that has once held a whole model does not give it all back.
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            if wanted in end + piece:
+                return True
+            end = piece[-len(wanted) :]
+    return False
 
 
-def _interpreter(path: Path, runtime: Runtime, threads: int, delegate: Path | None) -> Any:
+def _interpreter(copy: ModelCopy, runtime: Runtime, threads: int, delegate: Path | None) -> Any:
     messages: list[str] = []
     try:
         with first_load() as messages:
             delegates = [_load_delegate(delegate, runtime)] if delegate else None
             interpreter = runtime.module.Interpreter(
-                model_path=str(path), num_threads=threads, experimental_delegates=delegates
+                model_path=copy.name, num_threads=threads, experimental_delegates=delegates
             )
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError, MemoryError) as error:
         detail = " ".join([str(error), *(m for m in messages if m.startswith("ERROR"))])
+        if len(detail) > _SAID_LIMIT:
+            detail = f"{detail[:_SAID_LIMIT]} ..."
         raise ModelError(
-            str(path), f"the runtime cannot load it ({detail})", "Copy or export the model again."
+            str(copy.path),
+            f"the runtime cannot load it ({detail})",
+            "Copy or export the model again.",
         ) from error
     return interpreter
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from edge_classifier.core.labels import BACKGROUND, UNKNOWN_NAMES
+from edge_classifier.core.text import folded
 
 # In place of a class number: the picture shows none of the model's labels.
 NONE = -1
@@ -66,7 +67,7 @@ def _folded(numbered: Iterable[tuple[int, str]]) -> dict[str, int]:
 
 
 def _key(name: str) -> str:
-    return " ".join(name.casefold().replace("_", " ").replace("-", " ").split())
+    return " ".join(folded(name).replace("_", " ").replace("-", " ").split())
 
 
 def similar(label: str, known: Sequence[str], known_names: Names) -> tuple[str, ...]:

@@ -183,9 +183,8 @@ class BrokerConnection:
         self._client.connect_timeout = _CONNECT_LIMIT_S
         self._client.max_inflight_messages_set(_WINDOW)
         if options.will_topic:
-            self._client.will_set(
-                options.will_topic, OFFLINE, qos=options.will_qos, retain=options.will_retain
-            )
+            qos, retain = options.will_qos, options.will_retain
+            self._client.will_set(options.will_topic, OFFLINE, qos=qos, retain=retain)
         where = host_and_port(broker.host, broker.port)
         self._callbacks = _Callbacks(number, where, five, options, on_event, on_message)
         self._callbacks.listen_to(self._client)

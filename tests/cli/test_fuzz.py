@@ -334,7 +334,7 @@ def _in_child(path: str, writer: int) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     warnings.simplefilter("error")
     try:
-        problem = probe._answer(Path(path), None)
+        problem = probe._answer(Path(path), None).problem
         if not problem:
             os.write(writer, b"passed\n")
             _classify(path)

@@ -20,6 +20,7 @@ from edge_classifier.daemon.cameras import Cameras
 from edge_classifier.daemon.commands import CommandHandler
 from edge_classifier.daemon.loop import MainLoop
 from edge_classifier.daemon.meters import Meters
+from edge_classifier.daemon.model_trials import ModelTrials
 from edge_classifier.daemon.store import CaptureStore
 from tests.daemon.parts import AT_ONCE, RecordingPublisher
 from tests.running_daemon import colours, model
@@ -56,6 +57,7 @@ class InProcessDaemon:
         self.loop = MainLoop(self._pipelines, every_second=lambda: None, on_progress=lambda: None)
         self.outputs = DaemonOutputs(self.publisher, self.store, Meters())
         self.cameras = Cameras(wake=self.loop.wake, outputs=self.outputs, restored={}, overrides={})
+        self.trials = ModelTrials(folder)
         self.configuration = self.make_configuration(requested)
         self.commands = CommandHandler(
             post=self.loop.post,
@@ -69,6 +71,7 @@ class InProcessDaemon:
             self.settings,
             read_settings=self._read,
             model_files=ModelFiles(self.models, self.folder / "copies", self.uploads),
+            trials=self.trials,
             requested_model=requested,
             post=self.loop.post,
             cameras=self.cameras,

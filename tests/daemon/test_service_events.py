@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from edge_classifier.daemon import model_trials
 from edge_classifier.decision.reasons import Reason
 from tests.daemon.site import LONG_S, DaemonSite, gapless, seqs
 from tests.mosquitto import Broker, Listener
@@ -171,6 +172,8 @@ def test_service_killed_shows_its_last_state_before_the_first_frame(
         assert site.remote.ask("enable", enabled=False, camera="door")["status"] == "ok"
         daemon.until(lambda: site.remote.state("door")["enabled"] is False)
         daemon.kill()
+    # As if the other model had worked for its minute on trial.
+    (daemon.state / model_trials.FILE).unlink()
     before = site.remote.state("door")
     assert before["threshold"] == 0.25
     assert before["model"].startswith("other@")

@@ -53,6 +53,7 @@ class StatusBench:
             outputs=outputs,
             host=Host(folder),
             notifier=self.notifier,
+            model_trouble=lambda: "",
             mqtt=lambda: mqtt,
             clock=self.clock,
         )

@@ -109,7 +109,10 @@ def test_sort_passes_over_lines_that_no_store_writes(
     assert sum(sort_store(store, tmp_path / "data").copied.values()) == len(SEEN)
 
 
-@pytest.mark.parametrize("label", ["../up", "a/b", "/etc", "..", ".hidden", "\x1b[31m", "", None])
+@pytest.mark.parametrize(
+    "label",
+    ["../up", "a/b", "/etc", "..", ".hidden", "\x1b[31m", "", None, "x" * 400, "猫" * 200],
+)
 def test_sort_makes_a_folder_inside_of_any_label(tmp_path: Path, label: str | None) -> None:
     store = tmp_path / "pictures"
     (store / "door").mkdir(parents=True)

@@ -150,6 +150,13 @@ def test_label_map_nothing_left_is_refused(labels: tuple[str, ...]) -> None:
         mapped(labels, ignore=("a", "b"))
 
 
+def test_positions_of_takes_a_letter_with_its_accent_in_either_form() -> None:
+    composed, decomposed = "Bl\u00e4sshuhn", "Bla\u0308sshuhn"
+    assert positions_of(decomposed, ("a", composed)) == [1]
+    assert positions_of(composed.upper(), ("a", decomposed)) == [1]
+    assert label_map(("a", decomposed), DecisionSettings(ignore=(composed,))).labels == ("a",)
+
+
 @pytest.mark.parametrize(
     ("wanted", "found"), [("crane", [4, 6]), ("Crane", [5]), ("CRANE", [4, 5, 6]), ("cran", [])]
 )

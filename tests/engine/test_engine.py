@@ -15,8 +15,9 @@ from edge_classifier.classifier import AnswerOptions, Classifier
 from edge_classifier.core.contract import Contract, Output
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.quantization import Array, Quantization
+from edge_classifier.engine.model_copy import require_tflite
 from edge_classifier.engine.runtime import Runtime, load_runtime, native_messages
-from edge_classifier.engine.tflite import TfliteEngine, compiled_for_edgetpu, require_tflite
+from edge_classifier.engine.tflite import TfliteEngine, compiled_for_edgetpu
 from edge_classifier.errors import ExitCode, ModelError
 from tests.tiny import COLOURS, Tiny, build
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_classifier.engine.probe import check_model
+from edge_classifier.engine import probe
+from edge_classifier.engine.model_copy import ModelCopy
 from edge_classifier.engine.runtime import load_runtime
 from edge_classifier.errors import ExitCode, ModelError
 from edge_classifier.model_loading import ModelChoice, _check_once, load_model
@@ -22,9 +23,14 @@ from tests.vision.test_pictures import as_ordinary_user
 NO_CATALOGUE = Catalogue("none", (), Path("none"), Path("none"))
 
 
+def try_out(path: Path, time_limit_s: float = probe.TIME_LIMIT_S) -> None:
+    with ModelCopy(path) as copy:
+        probe.check_model(copy, time_limit_s=time_limit_s)
+
+
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "float32"])
 def test_good_model_passes_its_trial(dtype: str, tmp_path: Path) -> None:
-    check_model(build(tmp_path / "tiny.tflite", Tiny(dtype)))
+    try_out(build(tmp_path / "tiny.tflite", Tiny(dtype)))
 
 
 @pytest.mark.parametrize("kept", [0, 4, 8, 9, 30, 100, 0.25, 0.5, 0.75, 0.9, -64, -1])
@@ -35,7 +41,7 @@ def test_truncated_model_is_refused_with_file_and_cause(kept: float, tmp_path: P
     path.write_bytes(data[: kept if isinstance(kept, int) else int(kept * len(data))])
 
     with pytest.raises(ModelError) as caught:
-        check_model(path)
+        try_out(path)
 
     assert caught.value.subject == str(path)
     assert caught.value.exit_code == ExitCode.BAD_DATA
@@ -47,7 +53,7 @@ def test_model_whose_root_points_nowhere_is_refused(tmp_path: Path) -> None:
     path.write_bytes(struct.pack("<I", 0x7FFF_FFF0) + b"TFL3" + bytes(400))
 
     with pytest.raises(ModelError, match=r"crashed .* when tried|cannot be run|cannot load"):
-        check_model(path)
+        try_out(path)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -63,7 +69,7 @@ def test_model_with_scrambled_structure_ends_in_an_error_or_works(
     before, files_before = children(), open_files()
 
     with suppress(ModelError):
-        check_model(path)
+        try_out(path)
 
     assert children() == before
     assert open_files() == files_before
@@ -74,14 +80,14 @@ def test_model_that_wants_all_memory_is_refused(tmp_path: Path) -> None:
     path = build(tmp_path / "huge.tflite", Tiny(size=(60_000, 60_000)))
 
     with pytest.raises(ModelError) as caught:
-        check_model(path, time_limit_s=20)
+        try_out(path, time_limit_s=20)
 
     assert caught.value.problem
 
 
 def test_model_that_takes_too_long_is_refused_at_the_time_limit(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"longer than 0\.01 s"):
-        check_model(build(tmp_path / "tiny.tflite"), time_limit_s=0.01)
+        try_out(build(tmp_path / "tiny.tflite"), time_limit_s=0.01)
 
 
 class Trials:
@@ -90,9 +96,9 @@ class Trials:
     def __init__(self) -> None:
         self.paths: list[Path] = []
 
-    def __call__(self, path: Path) -> None:
-        self.paths.append(path)
-        check_model(path)
+    def __call__(self, copy: ModelCopy) -> None:
+        self.paths.append(copy.path)
+        probe.check_model(copy)
 
 
 @pytest.fixture
@@ -161,14 +167,14 @@ def locked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_model_with_a_cache_folder_out_of_reach_is_tried_each_time(
     mode: int, tmp_path: Path, locked: Path
 ) -> None:
-    path, runtime, tried = tmp_path / "tiny.tflite", load_runtime(), list[Path]()
+    path, runtime, tried = build(tmp_path / "tiny.tflite"), load_runtime(), list[ModelCopy]()
     locked.chmod(mode)
 
-    with as_ordinary_user():
+    with ModelCopy(path) as copy, as_ordinary_user():
         for _ in range(2):
-            _check_once(path, "0" * 64, runtime, tried.append)
+            _check_once(copy, runtime, tried.append)
 
-    assert tried == [path, path]
+        assert tried == [copy, copy]
 
 
 @pytest.mark.parametrize("kind", ["file", "long"])
@@ -197,4 +203,4 @@ def test_trial_does_not_look_into_the_current_folder_for_modules(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
 
-    check_model(path)
+    try_out(path)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from edge_classifier.engine.tflite import require_tflite
+from edge_classifier.engine.model_copy import require_tflite
 from edge_classifier.errors import ModelError, OutputError, UnavailableError
 from edge_classifier.evaluation.report_data import EdgeTpu
 from edge_classifier.training.export import flatbuffer

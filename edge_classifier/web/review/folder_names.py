@@ -1,17 +1,12 @@
 """Names of class folders that any file system takes, and training understands. Pure."""
 
-import unicodedata
 from collections.abc import Iterable, Mapping
 
 from edge_classifier.core.labels import UNKNOWN, UNKNOWN_NAMES, parse_labels
-from edge_classifier.core.text import is_printable
+from edge_classifier.core.text import folded, folder_name, is_printable
 
 # Beside the folders: what labels are called in other languages (docs/training.md).
 NAMES_FILE = "names.toml"
-# Of a name, so that a path stays within the 255 and 260 of file systems.
-_MOST_BYTES = 150
-# What Windows takes in no name, and the mark that text files begin with.
-_SEPARATORS = frozenset('/\\<>:"|?*\ufeff')
 # What Windows takes for a device, whatever ending follows.
 _DEVICES = frozenset(
     ["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))]
@@ -58,14 +53,7 @@ def names_table(
 
 def _safe(label: str) -> str:
     """``label`` as a folder's name, alike or not."""
-    fit = (
-        # White space becomes one blank.
-        c if c.isspace() or (is_printable(c) and c not in _SEPARATORS) else "_"
-        for c in unicodedata.normalize("NFC", label)
-    )
-    name = " ".join("".join(fit).split()).lstrip(". ")
-    # Windows drops dots and blanks at the end.
-    name = name.encode()[:_MOST_BYTES].decode(errors="ignore").rstrip(". ")
+    name = folder_name(label)
     if not name:
         return "label"
     reserved = name.lower() in _NOT_CLASSES or name.lower().split(".")[0].strip() in _DEVICES
@@ -75,15 +63,11 @@ def _safe(label: str) -> str:
 def _free(name: str, taken: set[str]) -> str:
     """``name``, or with a number behind it if it is taken; it is taken then."""
     number, free = 1, name
-    while _key(free) in taken:
+    while folded(free) in taken:
         number += 1
         free = f"{name}-{number}"
-    taken.add(_key(free))
+    taken.add(folded(free))
     return free
-
-
-def _key(name: str) -> str:
-    return unicodedata.normalize("NFC", name.casefold())
 
 
 def _not_misread(found: dict[str, str]) -> dict[str, str]:

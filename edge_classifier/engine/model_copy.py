@@ -1,0 +1,105 @@
+"""A model file's bytes of one moment: what is hashed, tried in a child and run are the same."""
+
+import hashlib
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO, Self
+
+from edge_classifier.errors import ModelError
+
+# How ``/proc/self/maps`` names it while it is mapped.
+MEMORY_NAME = "edge-classifier-model"
+_CHUNK_BYTES = 1 << 20
+_START_BYTES = 64
+
+
+class ModelCopy:
+    """A model file copied into memory that has no name, with its SHA-256.
+
+    The runtime maps the file that it runs. Were that the file on disk, whoever shortens it would
+    end this process with SIGBUS, and whoever writes into it would change the network in use. To be
+    closed once the model is loaded: a mapping keeps what it needs.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises ModelError for a file that cannot be read, or is not a TFLite model."""
+        self.path = path
+        self._file = _nameless_file()
+        digest = hashlib.sha256()
+        try:
+            with path.open("rb") as source:
+                start = source.read(_CHUNK_BYTES)
+                _require_tflite(path, start)
+                chunk = start
+                while chunk:
+                    digest.update(chunk)
+                    self._file.write(chunk)
+                    chunk = source.read(_CHUNK_BYTES)
+            self._file.flush()
+        except OSError as error:
+            self.close()
+            raise ModelError(str(path), f"cannot be read ({error.strerror})") from error
+        except ModelError:
+            self.close()
+            raise
+        # Hex.
+        self.sha256 = digest.hexdigest()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the memory, unless it is mapped."""
+        self._file.close()
+
+    @property
+    def descriptor(self) -> int:
+        """For a child that is to read the same bytes."""
+        return self._file.fileno()
+
+    @property
+    def name(self) -> str:
+        """The path by which this process, and a child with the descriptor, open it."""
+        # Linux has both, and the first one in any sandbox.
+        folder = "/proc/self/fd" if Path("/proc/self/fd").exists() else "/dev/fd"
+        return f"{folder}/{self.descriptor}"
+
+
+def _nameless_file() -> BinaryIO:
+    # Elsewhere than on Linux there is no such call, and a sandbox may forbid it.
+    with suppress(AttributeError, OSError):
+        return os.fdopen(os.memfd_create(MEMORY_NAME), "w+b")
+    return tempfile.TemporaryFile()
+
+
+def require_tflite(path: Path) -> None:
+    """Raise ModelError unless the file starts like a TFLite flatbuffer."""
+    try:
+        with path.open("rb") as file:
+            _require_tflite(path, file.read(_START_BYTES))
+    except OSError as error:
+        raise ModelError(str(path), f"cannot be read ({error.strerror})") from error
+
+
+def _require_tflite(path: Path, start: bytes) -> None:
+    """Raise ModelError unless a file starts like a TFLite flatbuffer (identifier TFL3)."""
+    if start[4:8] == b"TFL3":
+        return
+    remedy = "Name a .tflite file, or see: edge-classify models list"
+    if start.startswith(b"version https://git-lfs"):
+        what = "is a Git LFS pointer, not the model itself"
+        remedy = "Fetch the file itself: git lfs pull"
+    elif start.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
+        what = "is a web page, not a model"
+        remedy = "Download the file itself, not the page that shows it."
+    elif start.startswith(b"PK"):
+        what = "is a zip file, not a TFLite model"
+        remedy = "Unpack it, and name the .tflite file."
+    else:
+        what = "is empty" if not start else "is not a TFLite model (no TFL3 identifier)"
+    raise ModelError(str(path), what, remedy)
