@@ -92,6 +92,7 @@ class Service:
             wake=self._loop.wake,
             outputs=outputs,
             restored=self._publisher.states(),
+            last_numbers=self._publisher.last_numbers(),
             overrides=overrides,
         )
         self._trials = ModelTrials(folder)
@@ -146,11 +147,15 @@ class Service:
             raise
         finally:
             closed = self._end()
+        lost = self._publisher.left
+        if lost:
+            _log.error("%d events are lost, as nothing could be written: see above", lost)
+        code = ExitCode.CANNOT_WRITE if lost else ExitCode.OK
         if not closed:
             # A driver that hangs may crash what Python tidies up on its way out.
             logging.shutdown()
-            os._exit(ExitCode.OK)
-        return ExitCode.OK
+            os._exit(code)
+        return code
 
     def _end(self) -> bool:
         """Close everything; whether every camera has let go."""
@@ -182,6 +187,7 @@ class Service:
             self._reload_wanted = False
             self._configuration.reload(log_reload)
         self._cameras.check()
+        self._configuration.publish_incidents()
         self._trials.progress(self._meters.inferences)
         self._status.report()
 

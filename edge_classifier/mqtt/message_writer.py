@@ -261,6 +261,16 @@ class MessageWriter:
         }
 
 
+def restored_numbers(remembered: Mapping[str, str]) -> dict[str, int]:
+    """The number of each camera's last event, also from a state that cannot be read otherwise."""
+    found = {
+        key.removeprefix(_STATE): decoded_or_empty(text).get("seq")
+        for key, text in remembered.items()
+        if key.startswith(_STATE)
+    }
+    return {camera: seq for camera, seq in found.items() if isinstance(seq, int)}
+
+
 def restored_states(remembered: Mapping[str, str]) -> dict[str, CameraState]:
     """The states among what is remembered, by camera."""
     found = {

@@ -75,6 +75,8 @@ class PublisherStatus:
     snapshots_dropped: int = 0
     # Files of the outbox that had to be set aside.
     damaged: int = 0
+    # What was lost, damaged or deleted since the start, and what the last daemon had to leave.
+    incidents: tuple[str, ...] = ()
     # Capture to acknowledgement by the broker, of the last event.
     delay_ms: float | None = None
 
@@ -304,10 +306,13 @@ class PublisherThread:
             packet_limit=sender.limits.packet_bytes,
             ignored=self._ignored + self._inbox.dropped_tasks + sender.unanswered,
             durable=not outbox.trouble,
-            trouble=outbox.trouble or (snapshots.trouble if snapshots else ""),
+            trouble=outbox.trouble
+            or outbox.numbers.trouble
+            or (snapshots.trouble if snapshots else ""),
             snapshots_waiting=snapshots.count if snapshots else 0,
             snapshots_dropped=self._inbox.dropped_snapshots
             + (snapshots.dropped if snapshots else 0),
             damaged=outbox.damaged,
+            incidents=outbox.numbers.incidents,
             delay_ms=sender.delay_ms,
         )
