@@ -76,25 +76,23 @@ def _what_failed(error: BaseException, host: str) -> str:
 
     if isinstance(error, requests.HTTPError):
         return f"{host} answers {error.response.status_code} {error.response.reason}".rstrip()
-    if isinstance(error, requests.Timeout):
-        return f"{host} does not answer in time"
-    if isinstance(error, requests.TooManyRedirects):
-        return f"{host} sends from one address to the next without end"
+    outermost = error
     while inner := error.__cause__ or error.__context__:
         error = inner
-    if isinstance(error, socket.gaierror):
-        return f"the address of {host} is not found; is there a network, and a name server?"
-    if isinstance(error, ConnectionRefusedError):
-        return f"nothing answers at {host}"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return (
-            f"the certificate of {host} is not good ({error.verify_message}); is the clock right?"
-        )
-    if isinstance(error, ConnectionError | http.client.HTTPException):
-        return f"the connection to {host} ended too early"
-    if isinstance(error, OSError) and error.strerror:
-        return f"{host} is not reached ({error.strerror})"
-    return f"{type(error).__name__}: {str(error)[:150]}"
+    not_found = f"the address of {host} is not found; is there a network, and a name server?"
+    bad = f"the certificate of {host} is not good ({getattr(error, 'verify_message', '')})"
+    sentences: tuple[tuple[BaseException, type[BaseException], str], ...] = (
+        (outermost, requests.Timeout, f"{host} does not answer in time"),
+        (outermost, requests.TooManyRedirects, f"{host} sends from one address to the next"),
+        (error, socket.gaierror, not_found),
+        (error, ConnectionRefusedError, f"nothing answers at {host}"),
+        (error, ssl.SSLCertVerificationError, f"{bad}; is the clock right?"),
+        (error, ConnectionError, f"the connection to {host} ended too early"),
+        (error, http.client.HTTPException, f"the connection to {host} ended too early"),
+        (error, OSError, f"{host} is not reached ({getattr(error, 'strerror', '')})"),
+    )
+    other = f"{type(error).__name__}: {str(error)[:150]}"
+    return next((text for which, kind, text in sentences if isinstance(which, kind)), other)
 
 
 class _Bar:

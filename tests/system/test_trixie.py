@@ -32,7 +32,8 @@ _PACKAGES = (
 # What install.sh asks apt for.
 _WANTED = "python3-venv"
 _DEBS = "srv/debs"
-_FETCH = f"""chroot $1 apt-get install --yes --quiet --download-only --no-install-recommends {_WANTED}
+_FETCH = f"""
+chroot $1 apt-get install --yes --quiet --download-only --no-install-recommends {_WANTED}
 mkdir -p $1/{_DEBS} && cp $1/var/cache/apt/archives/*.deb $1/{_DEBS}/"""
 _WHEEL_OPTIONS = (
     "--only-binary=:all:",
