@@ -89,8 +89,8 @@ def default_state_folder(program: str, environment: Mapping[str, str]) -> Path:
     """
     if given := environment.get("STATE_DIRECTORY", "").partition(":")[0]:
         return Path(given)
-    if given := environment.get("XDG_STATE_HOME"):
-        return Path(given, program)
+    if home := environment.get("XDG_STATE_HOME"):
+        return Path(home, program)
     try:
         return Path.home() / ".local/state" / program
     except RuntimeError as error:

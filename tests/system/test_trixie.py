@@ -59,7 +59,16 @@ def installed() -> Path:
 def _install(folder: Path) -> None:
     options = ["--quiet", "--variant=minbase", f"--include={','.join(_PACKAGES)}"]
     hook = f"--customize-hook=set -e; set -- $1; {_FETCH}"
-    command = ["unshare", "--mount", "mmdebstrap", *options, hook, "trixie", folder, apt_mirror()]
+    command = [
+        "unshare",
+        "--mount",
+        "mmdebstrap",
+        *options,
+        hook,
+        "trixie",
+        str(folder),
+        apt_mirror(),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
     assert done.returncode == 0, done.stderr[-3000:]
     debs = sorted((folder / _DEBS).glob("*.deb"))
