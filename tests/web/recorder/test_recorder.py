@@ -337,7 +337,7 @@ def test_recorder_waits_for_a_storage_that_is_away_and_goes_on(
         with recording(broker) as recorder:
             sender.events(1)
             sender.snapshots(1)
-            eventually(lambda: "pictures: cannot be stored" in recorder.status.trouble)
+            eventually(lambda: "pictures: cannot be kept" in recorder.status.trouble)
             assert acknowledged(broker) <= 1
             FOLDERS.pictures.unlink()
             away.rename(FOLDERS.pictures)
