@@ -36,7 +36,7 @@ from edge_classifier.daemon.store import CaptureStore
 from edge_classifier.daemon.systemd import Notifier, Watchdog, watchdog_interval_s
 from edge_classifier.errors import EdgeClassifierError, ExitCode, OutputError
 from edge_classifier.files import default_state_folder
-from edge_classifier.mqtt.connection import broker_password
+from edge_classifier.mqtt.connection.broker_connection import broker_password
 from edge_classifier.mqtt.publisher import Publisher
 from edge_classifier.vision.jpeg import smaller_jpeg
 

@@ -17,7 +17,7 @@ from django.db import connection
 from django.utils import timezone
 
 from edge_classifier.config.settings import TlsSettings
-from edge_classifier.mqtt.connection import ReceivedMessage
+from edge_classifier.mqtt.connection.broker_connection import ReceivedMessage
 from edge_classifier.web.models import Camera, EventPicture, Label, Picture, Record
 from edge_classifier.web.recorder import received
 from edge_classifier.web.recorder.queue import DeliveryQueue
