@@ -108,7 +108,7 @@ def _copy(source: Path, target: Path) -> bool:
         return False
     target.parent.mkdir(exist_ok=True)
     try:
-        with source.open("rb") as picture, replacing(target, durable=False) as copy:
+        with source.open("rb") as picture, replacing(target) as copy:
             shutil.copyfileobj(picture, copy)
     except FileNotFoundError:
         return False
