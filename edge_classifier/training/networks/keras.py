@@ -58,15 +58,13 @@ def _walk(file: Any) -> dict[str, Arrays]:
             found[str(name)][place.rpartition("/")[2].partition(":")[0]] = item[()]
 
     file.visititems(visit)
-    return {name: _named(arrays) for name, arrays in found.items()}
-
-
-def _named(arrays: Arrays) -> Arrays:
-    """Keras 3 numbers arrays and Keras 2 calls some kernels by another name: made one."""
-    numbered = tuple(_BATCH_NORM) if len(arrays) == 4 else ("kernel", "bias")
-    known = {str(place): name for place, name in enumerate(numbered)}
-    known["depthwise_kernel"] = "kernel"
-    return {known.get(name, name): array for name, array in arrays.items()}
+    for layer, arrays in found.items():
+        # Keras 3 numbers arrays, and Keras 2 calls some kernels by another name.
+        numbered = tuple(_BATCH_NORM) if len(arrays) == 4 else ("kernel", "bias")
+        known = {str(place): name for place, name in enumerate(numbered)}
+        known["depthwise_kernel"] = "kernel"
+        found[layer] = {known.get(name, name): array for name, array in arrays.items()}
+    return found
 
 
 def _tensors(path: Path, found: dict[str, Arrays]) -> dict[str, Tensor]:
