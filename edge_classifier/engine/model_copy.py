@@ -94,10 +94,10 @@ def release_unused_memory() -> None:
     mappings = []
     with suppress(OSError):
         mappings = Path("/proc/self/maps").read_text("utf-8", "surrogateescape").splitlines()
-    for mapping in mappings if madvise else []:
+    for mapping in mappings:
         # "7f01-7f02 r--p 00000000 00:01 12345   /memfd:NAME (deleted)", see proc_pid_maps(5)
         span, access, _, _, _, *name = mapping.split(maxsplit=5)
-        if name == [f"/memfd:{MEMORY_NAME} (deleted)"] and "w" not in access:
+        if madvise and name == [f"/memfd:{MEMORY_NAME} (deleted)"] and "w" not in access:
             start, end = (int(address, 16) for address in span.split("-"))
             madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)
     if trim:

@@ -73,32 +73,29 @@ def suggest_thresholds(
     ``truth`` (N,) may be NONE: such a picture is wrong for whatever it is claimed for.
     """
     best, score = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    return tuple(
-        _suggest(
-            label, score[best == number], truth[best == number] == number, count, wanted_precision
+    suggestions = []
+    for number, label in enumerate(labels):
+        count = int(np.count_nonzero(truth == number))
+        if not count or says_nothing(label):
+            continue
+        # Of the pictures whose best label this is.
+        right = truth[best == number] == number
+        claimed = score[best == number][:, None] >= _GRID - _TOLERANCE  # (pictures, thresholds)
+        claims = np.count_nonzero(claimed, axis=0)
+        hits = np.count_nonzero(claimed & right[:, None], axis=0)
+        precision = np.divide(hits, claims, out=np.zeros(len(_GRID)), where=claims > 0)
+        enough = np.flatnonzero((claims > 0) & (precision >= wanted_precision))
+        at = int(enough[0]) if enough.size else int(precision.argmax())
+        suggestions.append(
+            Suggestion(
+                label,
+                threshold=float(_GRID[at]),
+                reached=bool(enough.size),
+                precision=Share(int(hits[at]), int(claims[at])),
+                recall=Share(int(hits[at]), count),
+            )
         )
-        for number, label in enumerate(labels)
-        if (count := int(np.count_nonzero(truth == number))) and not says_nothing(label)
-    )
-
-
-def _suggest(
-    label: str, score: NDArray[np.float32], right: NDArray[np.bool_], count: int, wanted: float
-) -> Suggestion:
-    """From the pictures whose best label this is: their scores, and whether they show it."""
-    claimed = score[:, None] >= _GRID - _TOLERANCE  # (pictures, thresholds)
-    claims = np.count_nonzero(claimed, axis=0)
-    hits = np.count_nonzero(claimed & right[:, None], axis=0)
-    precision = np.divide(hits, claims, out=np.zeros(len(_GRID)), where=claims > 0)
-    enough = np.flatnonzero((claims > 0) & (precision >= wanted))
-    at = int(enough[0]) if enough.size else int(precision.argmax())
-    return Suggestion(
-        label,
-        float(_GRID[at]),
-        bool(enough.size),
-        Share(int(hits[at]), int(claims[at])),
-        Share(int(hits[at]), count),
-    )
+    return tuple(suggestions)
 
 
 def thresholds_toml(suggestions: Sequence[Suggestion], wanted_precision: float, source: str) -> str:

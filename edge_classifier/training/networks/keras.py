@@ -83,20 +83,16 @@ def _tensors(path: Path, found: dict[str, Arrays]) -> dict[str, Tensor]:
         tensors[f"{convolution}.weight"] = _tensor(found[kernel]["kernel"].transpose(order))
         for theirs, ours in _BATCH_NORM.items():
             tensors[f"{norm}.{ours}"] = _tensor(found[statistics][theirs])
-    return tensors | _head(found)
-
-
-def _head(found: dict[str, Arrays]) -> dict[str, Tensor]:
-    """The dense layer, whatever it is called; of several, none is the head that is wanted."""
+    # The head, whatever it is called; of several dense layers, none is the one that is wanted.
     dense = [
         arrays
         for arrays in found.values()
         if arrays.keys() == {"kernel", "bias"} and arrays["kernel"].ndim == 2
     ]
-    if len(dense) != 1:
-        return {}
-    kernel, bias = dense[0]["kernel"], dense[0]["bias"]
-    return {"classifier.1.weight": _tensor(kernel.T), "classifier.1.bias": _tensor(bias)}
+    if len(dense) == 1:
+        tensors["classifier.1.weight"] = _tensor(dense[0]["kernel"].T)
+        tensors["classifier.1.bias"] = _tensor(dense[0]["bias"])
+    return tensors
 
 
 def _tensor(array: NDArray[np.float32]) -> Tensor:
