@@ -5,13 +5,12 @@ The memory that only loading needed is given back here, too.
 
 import ctypes
 import hashlib
-import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Self
 
 from edge_classifier.errors import ModelError
+from edge_classifier.files import nameless_file
 
 # How ``/proc/self/maps`` names it while it is mapped.
 MEMORY_NAME = "edge-classifier-model"
@@ -32,7 +31,7 @@ class ModelCopy:
     def __init__(self, path: Path) -> None:
         """Raises ModelError for a file that cannot be read, or is not a TFLite model."""
         self.path = path
-        self._file = _nameless_file()
+        self._file = nameless_file(MEMORY_NAME)
         digest = hashlib.sha256()
         try:
             with path.open("rb") as source:
@@ -74,13 +73,6 @@ class ModelCopy:
         # Linux has both, and the first one in any sandbox.
         folder = "/proc/self/fd" if Path("/proc/self/fd").exists() else "/dev/fd"
         return f"{folder}/{self.descriptor}"
-
-
-def _nameless_file() -> BinaryIO:
-    # Elsewhere than on Linux there is no such call, and a sandbox may forbid it.
-    with suppress(AttributeError, OSError):
-        return os.fdopen(os.memfd_create(MEMORY_NAME), "w+b")
-    return tempfile.TemporaryFile()
 
 
 def release_unused_memory() -> None:
