@@ -3,7 +3,7 @@
 import errno
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,6 +80,23 @@ def write_whole(path: Path, content: bytes | str, *, durable: bool = True) -> No
 def cannot_write(path: Path, error: OSError, remedy: str = "") -> OutputError:
     """What to raise from ``error``."""
     return OutputError(str(path), f"cannot be written ({error.strerror})", remedy)
+
+
+def default_state_folder(program: str, environment: Mapping[str, str]) -> Path:
+    """Where ``program`` keeps its files if no setting says so; not made. Raises OutputError.
+
+    systemd may give several in $STATE_DIRECTORY; the first is meant. Without it the XDG Base
+    Directory Specification counts. A user whom systemd makes for one service has no home.
+    """
+    if given := environment.get("STATE_DIRECTORY", "").partition(":")[0]:
+        return Path(given)
+    if home := environment.get("XDG_STATE_HOME"):
+        return Path(home, program)
+    try:
+        return Path.home() / ".local/state" / program
+    except RuntimeError as error:
+        problem, remedy = "this user has no home to keep it in", "Set state_folder."
+        raise OutputError("state folder", problem, remedy) from error
 
 
 def may_be_there(path: Path) -> bool:
