@@ -2,6 +2,7 @@
 
 import errno
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -117,3 +118,14 @@ def utc_stamp(utc_s: float) -> str:
 def name_stamp(utc_s: float) -> str:
     """The same in microseconds for the name of a file: ``20260726T105642123456Z``."""
     return datetime.fromtimestamp(utc_s, UTC).strftime("%Y%m%dT%H%M%S%fZ")
+
+
+def nameless_file(name: str) -> BinaryIO:
+    """A file that no folder has, in memory where that can be: a disk may be full.
+
+    ``name`` is what ``/proc`` shows for it. It ends when it is closed everywhere.
+    """
+    # Elsewhere than on Linux there is no such call, and a sandbox may forbid it.
+    with suppress(AttributeError, OSError):
+        return os.fdopen(os.memfd_create(name), "w+b")
+    return tempfile.TemporaryFile()
