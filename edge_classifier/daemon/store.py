@@ -93,6 +93,7 @@ class CaptureStore:
         self._clock = clock
         self._status = StoreStatus()
         self._dropped = 0
+        self._incident = ""
         self._files: PictureFiles | None = None
         self._recent: dict[str, deque[int]] = {}
         self._uncertain_at: dict[str, float] = {}
@@ -106,7 +107,7 @@ class CaptureStore:
     @property
     def status(self) -> StoreStatus:
         """As of now."""
-        return replace(self._status, dropped=self._dropped)
+        return replace(self._status, dropped=self._dropped, incident=self._incident)
 
     def start(self) -> None:
         """Begin to take frames."""
@@ -126,6 +127,10 @@ class CaptureStore:
             self._clear = True
             self._waiting.clear()
             self._changed.notify()
+
+    def forget_incident(self) -> None:
+        """Somebody knows of what was deleted or changed from outside until now."""
+        self._incident = ""
 
     def configure(self, store: StoreSettings) -> None:
         """Take other settings; tighter bounds act when the next picture comes."""
@@ -191,9 +196,10 @@ class CaptureStore:
         """Go on with what is there now."""
         before = self._status.pictures
         files = self._open()
-        incident = f"deleted or changed from outside; it has {files.pictures} of {before} pictures"
-        self._status = replace(self._status, incident=incident)
-        _log.error("%s: was %s", self._folder, incident)
+        self._incident = (
+            f"deleted or changed from outside; it has {files.pictures} of {before} pictures"
+        )
+        _log.error("%s: was %s", self._folder, self._incident)
 
     def _keep(self, offer: _Offer) -> None:
         outcome: _Outcome = "failed"
@@ -255,7 +261,7 @@ class CaptureStore:
         removed = clear(self._folder)
         self._files = None
         self._retry_at = -float("inf")
-        self._status = replace(self._status, pictures=0, bytes=0, incident="")
+        self._status = replace(self._status, pictures=0, bytes=0)
         _log.info("%s: %d pictures removed", self._folder, removed)
 
     def _report_failure(self, error: Exception) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_classifier.files import make_folder, replacing
+from edge_classifier.mqtt.incidents import Incidents
 from edge_classifier.mqtt.outbox_database import QueuedEvent
 
 _log = logging.getLogger(__name__)
@@ -31,8 +32,6 @@ _HEAD = struct.Struct("<8sQII")
 # Of one copy: some 170 cameras. A multiple of every page of flash or memory.
 _COPY_BYTES = 16_384
 _BLOCK = 100
-# What is told in health and ``info``; the log has all of it.
-_MAX_INCIDENTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,16 +268,15 @@ class LostEvents:
 class EventNumbers:
     """The numbers of events that may have been used. Belongs to the outbox, as its thread does."""
 
-    def __init__(self, outbox: Path, utc: Callable[[], float]) -> None:
+    def __init__(self, outbox: Path, utc: Callable[[], float], incidents: Incidents) -> None:
         self._outbox = outbox
         self._utc = utc
+        self._incidents = incidents
         self._file = _NumbersFile(outbox.with_suffix(".numbers"))
         # Whether no daemon has worked in this folder before.
         self._is_new = False
         # Why numbers may be given twice after a kill; empty while all is well.
         self.trouble = ""
-        # What was lost, damaged or deleted since the start, and what the last daemon had to leave.
-        self.incidents: tuple[str, ...] = ()
 
     @property
     def is_behind(self) -> bool:
@@ -289,11 +287,6 @@ class EventNumbers:
     def was_found(self) -> bool:
         """Whether there was a file that could be read."""
         return self._file.was_found
-
-    def tell(self, text: str) -> None:
-        """In the log, and to whoever asks."""
-        _log.error("%s", text)
-        self.incidents = (*self.incidents[1 - _MAX_INCIDENTS :], text)
 
     def open(self) -> None:
         """Read what there is."""
@@ -310,14 +303,14 @@ class EventNumbers:
         last = file.last_numbers(remembered.keys() if database_is_whole else ())
         others, by_camera = last.others, dict(last.by_camera)
         for text in _in_words(file.left):
-            self.tell(
+            self._incidents.tell(
                 f"{text} were lost when the last daemon ended: they could not be written, and the"
                 " broker had not taken them"
             )
         for camera, number in by_camera.items():
             known = remembered.get(camera, number)
             if database_is_whole and file.is_behind and known < number:
-                self.tell(
+                self._incidents.tell(
                     f"events {known + 1} to {number} of {camera} could not be written before the"
                     " last daemon was killed: what the broker had not taken is lost"
                 )
@@ -325,12 +318,12 @@ class EventNumbers:
         if not (is_known and file.is_owned):
             others = max(others, int(1000 * self._utc()))
             by_camera = {camera: max(others, number) for camera, number in by_camera.items()}
-            self.tell(
+            self._incidents.tell(
                 "the numbers of events go on from the clock: which ones were used cannot be read"
                 " or noted"
             )
         elif not (database_is_whole or self._is_new):
-            self.tell("the numbers of events go on behind all that may have been used")
+            self._incidents.tell("the numbers of events go on behind all that may have been used")
         for camera, number in remembered.items():
             by_camera[camera] = max(number, by_camera.get(camera, others))
         last = LastNumbers(by_camera, others)

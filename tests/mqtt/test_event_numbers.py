@@ -76,12 +76,12 @@ def test_numbers_go_on_without_a_hole_after_a_restart(path: Path, end: str) -> N
         assert lived(path, 130).close()
     outbox, last = opened(path)
     assert (last.of("front"), last.of("never seen")) == (130, 0)
-    assert outbox.numbers.incidents == ()
+    assert outbox.incidents.texts == ()
 
 
 def test_numbers_of_a_new_device_begin_at_one(path: Path) -> None:
     outbox, last = opened(path)
-    assert (last.of("front"), outbox.numbers.incidents) == (0, ())
+    assert (last.of("front"), outbox.incidents.texts) == (0, ())
 
 
 # --- damage --------------------------------------------------------------------------------------
@@ -156,7 +156,7 @@ def test_numbers_go_on_behind_a_damaged_database_and_events_are_kept_again(
     KINDS[kind](path)
     outbox, last = opened(path)
     assert 130 <= last.of("front") <= 230
-    assert outbox.numbers.incidents, "nothing is said"
+    assert outbox.incidents.texts, "nothing is said"
     assert outbox.trouble == ""
     put(outbox, 500)
     assert outbox.close()
@@ -172,7 +172,7 @@ def test_numbers_go_on_behind_a_lost_log_of_the_database(path: Path, kind: str) 
         _wal(path).write_bytes(b"\x37\x7f\x06\x82" + b"\1" * 20_000)
     outbox, last = opened(path)
     assert 130 <= last.of("front") <= 230
-    assert any("older than what was written" in text for text in outbox.numbers.incidents)
+    assert any("older than what was written" in text for text in outbox.incidents.texts)
 
 
 def test_numbers_of_a_zeroed_page_rescue_the_events_on_other_pages(path: Path) -> None:
@@ -182,7 +182,7 @@ def test_numbers_of_a_zeroed_page_rescue_the_events_on_other_pages(path: Path) -
     rescued = ids(outbox.next(999))
     assert len(rescued) > 80
     assert rescued == sorted(rescued)
-    assert f"{len(rescued)} waiting events were rescued" in outbox.numbers.incidents[0]
+    assert f"{len(rescued)} waiting events were rescued" in outbox.incidents.texts[0]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="another user's rights need root")
@@ -234,7 +234,7 @@ def test_numbers_go_on_from_the_clock_where_nothing_knows_them(path: Path, numbe
         mark.write_bytes(b"\xff" * mark.stat().st_size)
     outbox, last = opened(path)
     assert (last.of("front"), last.of("back")) == (CLOCK_MS, CLOCK_MS)
-    assert any("from the clock" in text for text in outbox.numbers.incidents)
+    assert any("from the clock" in text for text in outbox.incidents.texts)
     payload = b'{"seq": %d}' % (CLOCK_MS + 1)
     outbox.add([QueuedEvent("next", "front", payload, Moment(NOW_S, 1.0), "boot")])
     outbox.close()
@@ -291,13 +291,13 @@ def test_numbers_used_on_a_full_disk_are_not_used_again(tmp_path: Path, end: str
         (small / "filler").unlink()
         again, last = opened(path)
         assert last.of("front") == 800
-        said = " ".join(again.numbers.incidents)
+        said = " ".join(again.incidents.texts)
         assert "780 events of front (numbers 21 to 800)" in said or "events 21 to 800" in said
         put(again, 801)
         again.close()
         third, last = opened(path)
         assert last.of("front") == 801
-        assert third.numbers.incidents == ()
+        assert third.incidents.texts == ()
 
 
 # --- deleted while in use -----------------------------------------------------------------------
@@ -347,7 +347,7 @@ def test_outbox_that_is_deleted_while_in_use_is_made_anew_with_all_events(
     outbox.save()
     assert outbox.trouble == ""
     assert outbox.numbers.trouble == ""
-    assert any(str(path) in text for text in outbox.numbers.incidents)
+    assert any(str(path) in text for text in outbox.incidents.texts)
     outbox.acknowledge(under_way[1])
     put(outbox, 131)
     assert ids(outbox.next(999)) == [*range(4, 132)]
