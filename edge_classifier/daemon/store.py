@@ -172,7 +172,7 @@ class CaptureStore:
         while task:
             try:
                 task()
-            except Exception as error:  # noqa: BLE001 (this thread must outlive any one picture)
+            except Exception as error:  # noqa: BLE001 (nor end where the folder cannot be opened)
                 self._report_failure(error)
             task = self._next_task()
 
@@ -206,10 +206,12 @@ class CaptureStore:
         try:
             if self._clock() >= self._retry_at:
                 outcome = self._write(offer, self._files or self._open())
-        finally:
-            before = self._status
-            self._status = replace(before, **{outcome: getattr(before, outcome) + 1})
-            self._count_held()
+        except Exception as error:  # noqa: BLE001 (this thread must outlive any one picture)
+            self._report_failure(error)
+        # Last: who sees it counted finds the rest of the status right, too.
+        before = self._status
+        self._status = replace(before, **{outcome: getattr(before, outcome) + 1})
+        self._count_held()
 
     def _write(self, offer: _Offer, files: PictureFiles) -> _Outcome:
         store, state, bits = self._store, offer.state, perceptual_hash(offer.frame)

@@ -32,6 +32,11 @@ _HEAD = struct.Struct("<8sQII")
 # Of one copy: some 170 cameras. A multiple of every page of flash or memory.
 _COPY_BYTES = 16_384
 _BLOCK = 100
+# Where numbers go on from a clock that is not set: 2026, in milliseconds since 1970. Far above what
+# is reached by counting.
+_EARLIEST_MS = 1_767_225_600_000
+# What a daemon that has worked in a folder leaves there, beside the outbox.
+_TRACES = {"pictures", "waiting-snapshots", "uploads", "model-trials.json"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +302,8 @@ class EventNumbers:
         """What each camera's count goes on from; ``remembered``: as the database knows it.
 
         Where neither database nor file can say it, from the clock: milliseconds since 1970 are more
-        than any camera has counted to.
+        than any camera has counted to. A folder without a trace is that of a new device, which
+        counts from 1.
         """
         file = self._file
         last = file.last_numbers(remembered.keys() if database_is_whole else ())
@@ -316,13 +322,15 @@ class EventNumbers:
                 )
         is_known = file.was_found or database_is_whole or self._is_new
         if not (is_known and file.is_owned):
-            others = max(others, int(1000 * self._utc()))
+            others = max(others, int(1000 * self._utc()), _EARLIEST_MS)
             by_camera = {camera: max(others, number) for camera, number in by_camera.items()}
             self._incidents.tell(
                 "the numbers of events go on from the clock: which ones were used cannot be read"
                 " or noted"
             )
-        elif not (database_is_whole or self._is_new):
+        elif self._is_new:
+            _log.info("%s: no state was found: events count from 1", self._outbox.parent)
+        elif not database_is_whole:
             self._incidents.tell("the numbers of events go on behind all that may have been used")
         for camera, number in remembered.items():
             by_camera[camera] = max(number, by_camera.get(camera, others))
@@ -373,7 +381,7 @@ def _has_traces(outbox: Path) -> bool:
         names = [path.name for path in outbox.parent.iterdir()]
     except OSError:
         return False
-    return any(name.startswith(outbox.stem) or name == "pictures" for name in names)
+    return any(name.startswith(outbox.stem) or name in _TRACES for name in names)
 
 
 def _copies(whole: bytes) -> Iterator[tuple[int, dict[str, Any]]]:

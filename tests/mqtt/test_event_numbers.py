@@ -12,15 +12,17 @@ from edge_classifier.core.events import Moment
 from edge_classifier.mqtt.event_numbers import LastNumbers
 from edge_classifier.mqtt.outbox import Outbox
 from edge_classifier.mqtt.outbox_database import QueuedEvent
-from tests.mqtt.test_outbox import LATER_S, Clock, cut, event, ids, put
+from tests.mqtt.test_outbox import Clock, cut, event, ids, put
 from tests.smalldisk import fill, tmpfs
 
-NOW_S = 1_700_000_000.0
-CLOCK_MS = 1_700_000_000_000
+NOW_S = 1_800_000_000.0
+CLOCK_MS = 1_800_000_000_000
 
 
-def opened(path: Path, remembered: dict[str, int] | None = None) -> tuple[Outbox, LastNumbers]:
-    outbox = Outbox(path, 1000, clock=Clock(), utc=lambda: NOW_S)
+def opened(
+    path: Path, remembered: dict[str, int] | None = None, utc_s: float = NOW_S
+) -> tuple[Outbox, LastNumbers]:
+    outbox = Outbox(path, 1000, clock=Clock(), utc=lambda: utc_s)
     OPEN.append(outbox)
     known = outbox.open()
     numbers = {"front": int(known["front"])} if "front" in known else {}
@@ -28,6 +30,13 @@ def opened(path: Path, remembered: dict[str, int] | None = None) -> tuple[Outbox
 
 
 OPEN: list[Outbox] = []
+
+
+def of_the_clock(number: int) -> QueuedEvent:
+    """An event that is counted on from the clock."""
+    seq = CLOCK_MS + number
+    payload = b'{"seq": %d}' % seq
+    return QueuedEvent(f"id-{seq}", "front", payload, Moment(NOW_S, 1.0), "boot")
 
 
 @pytest.fixture(autouse=True)
@@ -235,11 +244,31 @@ def test_numbers_go_on_from_the_clock_where_nothing_knows_them(path: Path, numbe
     outbox, last = opened(path)
     assert (last.of("front"), last.of("back")) == (CLOCK_MS, CLOCK_MS)
     assert any("from the clock" in text for text in outbox.incidents.texts)
-    payload = b'{"seq": %d}' % (CLOCK_MS + 1)
-    outbox.add([QueuedEvent("next", "front", payload, Moment(NOW_S, 1.0), "boot")])
+    outbox.add([of_the_clock(1)])
     outbox.close()
     _, again = opened(path)
     assert again.of("front") == CLOCK_MS + 1
+
+
+@pytest.mark.parametrize("kept", ["pictures", "waiting-snapshots", "model-trials.json", "uploads"])
+def test_numbers_are_not_those_of_a_new_device_where_any_other_state_is_left(
+    path: Path, kept: str
+) -> None:
+    lived(path, 130).close()
+    for file in path.parent.glob("outbox*"):
+        file.unlink()
+    (path.parent / kept).mkdir()
+    outbox, last = opened(path)
+    assert last.of("front") == CLOCK_MS
+    assert any("from the clock" in text for text in outbox.incidents.texts)
+
+
+def test_numbers_go_on_from_a_clock_that_is_not_set_above_what_can_be_counted(path: Path) -> None:
+    lived(path, 130).close()
+    for file in path.parent.glob("outbox*"):
+        file.write_bytes(b"no database" * 1000)
+    _, last = opened(path, utc_s=12.0)
+    assert last.of("front") > 10**12
 
 
 def test_numbers_without_their_file_are_those_of_the_database(path: Path) -> None:
@@ -298,90 +327,3 @@ def test_numbers_used_on_a_full_disk_are_not_used_again(tmp_path: Path, end: str
         third, last = opened(path)
         assert last.of("front") == 801
         assert third.incidents.texts == ()
-
-
-# --- deleted while in use -----------------------------------------------------------------------
-
-
-def _delete(folder: Path) -> None:
-    shutil.rmtree(folder)
-
-
-def _move_away(folder: Path) -> None:
-    folder.rename(folder.with_name("elsewhere"))
-
-
-def _empty(folder: Path) -> None:
-    for one in folder.iterdir():
-        one.unlink()
-
-
-def _log_only(folder: Path) -> None:
-    (folder / "outbox.db-wal").unlink()
-
-
-def _exchange(folder: Path) -> None:
-    shutil.copytree(folder, folder.with_name("copy"))
-    shutil.rmtree(folder)
-    folder.with_name("copy").rename(folder)
-
-
-def _junk(folder: Path) -> None:
-    shutil.rmtree(folder)
-    folder.mkdir()
-    (folder / "outbox.db").write_bytes(b"junk" * 5000)
-    (folder / "outbox.numbers").write_bytes(b"junk")
-
-
-GONE = [_delete, _move_away, _empty, _log_only, _exchange, _junk]
-
-
-@pytest.mark.parametrize("how", GONE)
-def test_outbox_that_is_deleted_while_in_use_is_made_anew_with_all_events(
-    path: Path, how: Callable[[Path], None]
-) -> None:
-    outbox = lived(path, 130)
-    under_way = outbox.next(3)
-    outbox.acknowledge(under_way[0])
-    how(path.parent)
-    outbox.save()
-    assert outbox.trouble == ""
-    assert outbox.numbers.trouble == ""
-    assert any(str(path) in text for text in outbox.incidents.texts)
-    outbox.acknowledge(under_way[1])
-    put(outbox, 131)
-    assert ids(outbox.next(999)) == [*range(4, 132)]
-    after = path.parent.with_name("after")
-    shutil.copytree(path.parent, after)
-    kill(outbox)
-    again, last = opened(after / path.name)
-    assert last.of("front") >= 130
-    assert [one for one in ids(again.next(999)) if one > 2] == [*range(3, 132)]
-
-
-def test_outbox_whose_folder_cannot_be_made_anew_keeps_all_in_memory_until_it_can(
-    path: Path,
-) -> None:
-    clock = Clock()
-    outbox = lived(path, 30)
-    outbox._clock = clock
-    shutil.rmtree(path.parent)
-    path.parent.write_text("in the way")
-    put(outbox, 31)
-    assert outbox.trouble
-    assert ids(outbox.next(99)) == [*range(1, 32)]
-    path.parent.unlink()
-    clock.now += LATER_S
-    outbox.save()
-    assert outbox.trouble == ""
-    kill(outbox)
-    assert ids(opened(path)[0].next(99)) == [*range(1, 32)]
-
-
-def test_outbox_that_cannot_be_made_anew_says_at_the_end_what_is_lost(path: Path) -> None:
-    outbox = lived(path, 30)
-    shutil.rmtree(path.parent)
-    path.parent.write_text("in the way")
-    put(outbox, 31)
-    assert not outbox.close()
-    assert outbox.left == 31
