@@ -2,7 +2,8 @@
 
 import errno
 import os
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -81,6 +82,23 @@ def cannot_write(path: Path, error: OSError, remedy: str = "") -> OutputError:
     return OutputError(str(path), f"cannot be written ({error.strerror})", remedy)
 
 
+def default_state_folder(program: str, environment: Mapping[str, str]) -> Path:
+    """Where ``program`` keeps its files if no setting says so; not made. Raises OutputError.
+
+    systemd may give several in $STATE_DIRECTORY; the first is meant. Without it the XDG Base
+    Directory Specification counts. A user whom systemd makes for one service has no home.
+    """
+    if given := environment.get("STATE_DIRECTORY", "").partition(":")[0]:
+        return Path(given)
+    if home := environment.get("XDG_STATE_HOME"):
+        return Path(home, program)
+    try:
+        return Path.home() / ".local/state" / program
+    except RuntimeError as error:
+        problem, remedy = "this user has no home to keep it in", "Set state_folder."
+        raise OutputError("state folder", problem, remedy) from error
+
+
 def may_be_there(path: Path) -> bool:
     """Whether reading ``path`` would find something, or be refused."""
     try:
@@ -100,3 +118,14 @@ def utc_stamp(utc_s: float) -> str:
 def name_stamp(utc_s: float) -> str:
     """The same in microseconds for the name of a file: ``20260726T105642123456Z``."""
     return datetime.fromtimestamp(utc_s, UTC).strftime("%Y%m%dT%H%M%S%fZ")
+
+
+def nameless_file(name: str) -> BinaryIO:
+    """A file that no folder has, in memory where that can be: a disk may be full.
+
+    ``name`` is what ``/proc`` shows for it. It ends when it is closed everywhere.
+    """
+    # Elsewhere than on Linux there is no such call, and a sandbox may forbid it.
+    with suppress(AttributeError, OSError):
+        return os.fdopen(os.memfd_create(name), "w+b")
+    return tempfile.TemporaryFile()

@@ -13,7 +13,7 @@ from edge_classifier.config.settings import CameraSettings, Settings
 from edge_classifier.core.events import CameraState
 from edge_classifier.daemon.active_model import ActiveModel
 from edge_classifier.daemon.camera_pipeline import CameraOverride, CameraPipeline, DaemonOutputs
-from edge_classifier.mqtt.event_numbers import LastNumbers
+from edge_classifier.mqtt.outbox.event_numbers import LastNumbers
 
 # Settings that reach the camera itself.
 _REOPENING = tuple(

@@ -35,7 +35,8 @@ from edge_classifier.daemon.status import HealthReport, StatusReporter
 from edge_classifier.daemon.store import CaptureStore
 from edge_classifier.daemon.systemd import Notifier, Watchdog, watchdog_interval_s
 from edge_classifier.errors import EdgeClassifierError, ExitCode, OutputError
-from edge_classifier.mqtt.connection import broker_password
+from edge_classifier.files import default_state_folder
+from edge_classifier.mqtt.connection.broker_connection import broker_password
 from edge_classifier.mqtt.publisher import Publisher
 from edge_classifier.vision.jpeg import smaller_jpeg
 
@@ -229,13 +230,8 @@ def node_name(device: DeviceSettings, host_name: str | None = None) -> str:
 
 
 def state_folder(device: DeviceSettings, environment: Mapping[str, str] = os.environ) -> Path:
-    """The folder of outbox and pictures, made if need be. Raises OutputError.
-
-    systemd may give several in $STATE_DIRECTORY; the first is meant.
-    """
-    given = environment.get("STATE_DIRECTORY", "").partition(":")[0]
-    home = environment.get("XDG_STATE_HOME") or Path.home() / ".local/state"
-    folder = device.state_folder or Path(given or Path(home, "edge-classifier"))
+    """The folder of outbox and pictures, made if need be. Raises OutputError."""
+    folder = device.state_folder or default_state_folder("edge-classifier", environment)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

@@ -22,10 +22,10 @@ from edge_classifier.mqtt.codec.device_payloads import availability_payload, inf
 from edge_classifier.mqtt.codec.json_fields import decoded_or_empty, encoded
 from edge_classifier.mqtt.discovery import DiscoveredDevice, discovery_payload
 from edge_classifier.mqtt.latest_messages import LatestMessages, MessageKind
-from edge_classifier.mqtt.outbox import Outbox
-from edge_classifier.mqtt.outbox_database import QueuedEvent
+from edge_classifier.mqtt.outbox.outbox import Outbox
+from edge_classifier.mqtt.outbox.outbox_database import QueuedEvent
+from edge_classifier.mqtt.outbox.waiting_snapshots import WaitingSnapshots
 from edge_classifier.mqtt.topics import Topics
-from edge_classifier.mqtt.waiting_snapshots import WaitingSnapshots
 
 _log = logging.getLogger(__name__)
 

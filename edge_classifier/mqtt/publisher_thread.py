@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from edge_classifier.config.settings import MqttSettings
-from edge_classifier.mqtt.broker_limits import NOTHING_STATED, StatedLimits
-from edge_classifier.mqtt.connection import (
+from edge_classifier.mqtt.connection.broker_connection import (
     Acknowledged,
     BrokerConnection,
     Connected,
@@ -22,11 +21,12 @@ from edge_classifier.mqtt.connection import (
     ReceivedMessage,
     SubscriptionRefused,
 )
+from edge_classifier.mqtt.connection.broker_limits import NOTHING_STATED, StatedLimits
+from edge_classifier.mqtt.connection.reconnect import Reconnector
 from edge_classifier.mqtt.inbox import Action, Batch, PublisherInbox, UpdateKind
 from edge_classifier.mqtt.latest_messages import LatestMessages
 from edge_classifier.mqtt.message_writer import MessageWriter
-from edge_classifier.mqtt.outbox import Outbox
-from edge_classifier.mqtt.reconnect import Reconnector
+from edge_classifier.mqtt.outbox.outbox import Outbox
 from edge_classifier.mqtt.sender import Sender
 from edge_classifier.mqtt.topics import ONLINE, Topics
 from edge_classifier.protocols import Clock

@@ -31,7 +31,7 @@ VALIDATION = (f"{CONFIG}.schema", f"{CONFIG}.validate")
 PROMETHEUS = f"{DAEMON}.http"
 DATASET, EVALUATION = f"{PACKAGE}.dataset", f"{PACKAGE}.evaluation"
 TRAINING, WEB = f"{PACKAGE}.training", f"{PACKAGE}.web"
-SQLITE = (f"{MQTT}.outbox_database", f"{MQTT}.outbox", f"{WEB}.startup")
+SQLITE = (f"{MQTT}.outbox.outbox_database", f"{MQTT}.outbox.outbox", f"{WEB}.startup")
 # What the names of modules begin with that run in the child process of the web page only.
 CHILD = f"{WEB}.worker.child"
 DJANGO = ("django", "axes", "csp", "ninja", "waitress", "whitenoise")
@@ -111,7 +111,6 @@ ALLOWED = {
         ERRORS,
         CONFIG,
         f"{MQTT}.connection",
-        f"{MQTT}.reconnect",
         f"{MQTT}.codec",
         f"{MQTT}.topics",
         f"{MODELFILE}.catalogue",
@@ -288,7 +287,7 @@ def test_pydantic_is_imported_by_validation_only(library: str) -> None:
 @pytest.mark.parametrize(
     ("package", "users"),
     [
-        ("paho", (f"{MQTT}.connection",)),
+        ("paho", (f"{MQTT}.connection.broker_connection",)),
         ("sqlite3", (*SQLITE, f"{WEB}.backup.make_backup", f"{WEB}.backup.restore")),
         ("prometheus_client", (PROMETHEUS,)),
         ("matplotlib", (f"{EVALUATION}.charts",)),

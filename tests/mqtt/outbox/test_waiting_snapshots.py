@@ -18,9 +18,9 @@ from edge_classifier.config.settings import MqttSettings, SnapshotSettings
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.jpeg_comment import event_comment, event_of
-from edge_classifier.mqtt.incidents import Incidents
+from edge_classifier.mqtt.outbox.incidents import Incidents
+from edge_classifier.mqtt.outbox.waiting_snapshots import WaitingSnapshots
 from edge_classifier.mqtt.publisher import Publisher
-from edge_classifier.mqtt.waiting_snapshots import WaitingSnapshots
 from edge_classifier.vision.jpeg import jpeg_with_comment
 from tests.emitter import CAMERA, ROOT, change, publisher, state
 from tests.mosquitto import Broker, Listener
@@ -183,7 +183,7 @@ def test_pictures_of_a_process_that_was_killed_are_whole_or_not_there(tmp_path: 
         "import sys\n"
         "from pathlib import Path\n"
         "from uuid import uuid4\n"
-        "from tests.mqtt.test_waiting_snapshots import in_folder, picture\n"
+        "from tests.mqtt.outbox.test_waiting_snapshots import in_folder, picture\n"
         "made = in_folder(Path(sys.argv[1]))\n"
         "print('started', flush=True)\n"
         "while True:\n"
@@ -192,7 +192,7 @@ def test_pictures_of_a_process_that_was_killed_are_whole_or_not_there(tmp_path: 
     )
     for _ in range(5):
         command = [sys.executable, "-c", program, str(tmp_path / "kept")]
-        root = Path(__file__).parents[2]
+        root = Path(__file__).parents[3]
         with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=root) as process:
             assert process.stdout
             assert process.stdout.readline()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edge_classifier.core.jpeg_comment import event_of
 from edge_classifier.files import make_folder, replacing
-from edge_classifier.mqtt.incidents import Incidents
+from edge_classifier.mqtt.outbox.incidents import Incidents
 
 _log = logging.getLogger(__name__)
 

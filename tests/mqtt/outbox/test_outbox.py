@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from edge_classifier.core.events import Moment
 from edge_classifier.mqtt.codec.camera_payloads import event_payload
 from edge_classifier.mqtt.codec.json_fields import encoded
-from edge_classifier.mqtt.outbox import Outbox
-from edge_classifier.mqtt.outbox_database import OutboxDatabase, QueuedEvent
+from edge_classifier.mqtt.outbox.outbox import Outbox
+from edge_classifier.mqtt.outbox.outbox_database import OutboxDatabase, QueuedEvent
 from tests.emitter import change
 from tests.smalldisk import fill, tmpfs
 

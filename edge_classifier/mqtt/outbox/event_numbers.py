@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from edge_classifier.files import make_folder, replacing
-from edge_classifier.mqtt.incidents import Incidents
-from edge_classifier.mqtt.outbox_database import QueuedEvent
+from edge_classifier.mqtt.outbox.incidents import Incidents
+from edge_classifier.mqtt.outbox.outbox_database import QueuedEvent
 
 _log = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
-from edge_classifier.mqtt.event_numbers import EventNumbers, LastNumbers, LostEvents
-from edge_classifier.mqtt.incidents import Incidents
-from edge_classifier.mqtt.outbox_database import (
+from edge_classifier.mqtt.outbox.event_numbers import EventNumbers, LastNumbers, LostEvents
+from edge_classifier.mqtt.outbox.incidents import Incidents
+from edge_classifier.mqtt.outbox.outbox_database import (
     DamagedError,
     OutboxDatabase,
     QueuedEvent,
