@@ -95,6 +95,7 @@ class Publisher:
                 path.parent / "waiting-snapshots",
                 max_count=snapshots.waiting_max,
                 max_bytes=snapshots.waiting_max_bytes,
+                incidents=self._outbox.incidents,
             )
         self._writer = MessageWriter(
             self._outbox,
@@ -245,6 +246,10 @@ class Publisher:
     def clear_outbox(self) -> None:
         """Forget the events that wait."""
         self._inbox.put_task("clear", self._publisher_thread.clear_outbox)
+
+    def forget_incidents(self) -> None:
+        """Somebody knows of what was lost, damaged or deleted until now."""
+        self._inbox.put_task("clear incidents", self._outbox.incidents.forget)
 
     def stop(self, within_s: float) -> bool:
         """Say ``offline``, and end; whether all went as it should.

@@ -76,7 +76,8 @@ class PublisherStatus:
     snapshots_dropped: int = 0
     # Files of the outbox that had to be set aside.
     damaged: int = 0
-    # What was lost, damaged or deleted since the start, and what the last daemon had to leave.
+    # What was lost, damaged or deleted since the start, and what the last daemon had to leave; but
+    # what somebody has acknowledged.
     incidents: tuple[str, ...] = ()
     # Capture to acknowledgement by the broker, of the last event.
     delay_ms: float | None = None
@@ -164,6 +165,8 @@ class PublisherThread:
         self._take_in(batch)
         try:
             self._outbox.save()
+            if self._sender.snapshots:
+                self._sender.snapshots.check()
             self._sender.send_due()
         finally:
             # Making a picture takes a while; the event behind it is on its way by now.
@@ -330,6 +333,6 @@ class PublisherThread:
             snapshots_dropped=self._inbox.dropped_snapshots
             + (snapshots.dropped if snapshots else 0),
             damaged=outbox.damaged,
-            incidents=outbox.numbers.incidents,
+            incidents=outbox.incidents.texts,
             delay_ms=sender.delay_ms,
         )
