@@ -205,7 +205,13 @@ def _require_classifier(
         if dtype not in _DTYPES:
             what = f"the tensor {detail['name']} is {dtype}; uint8, int8 or float32 is needed"
             raise ModelError(str(path), what)
-        if dtype != np.float32 and not _spec(detail).quantization:
+        if dtype == np.float32:
+            continue
+        quantization = _spec(detail).quantization
+        if math.isinf(quantization.scale):
+            what = f"the tensor {detail['name']} has an infinite scale"
+            raise ModelError(str(path), what, _REMEDY)
+        if not quantization:
             what = f"the tensor {detail['name']} is {dtype} without scale and zero point"
             raise ModelError(str(path), what, "Export the model again with quantization.")
 

@@ -1,5 +1,6 @@
 """The engine on a real runtime, with models small enough to know their answers by heart."""
 
+import math
 import gc
 import os
 import re
@@ -245,6 +246,7 @@ REFUSED: dict[str, tuple[Tiny | bytes, str]] = {
     "single": (Tiny(classes=1), "its output is 1 x 1"),
     "custom": (Tiny(custom_operator="WhatIsThis"), "WhatIsThis"),
     "unscaled-int8": (Tiny("int8", quantized=False), "int8 without scale and zero point"),
+    "infinite-scale": (Tiny("int8", scale=math.inf), "an infinite scale"),
     "unscaled-uint8": (Tiny("uint8", quantized=False), "uint8 without scale and zero point"),
 }
 

@@ -102,7 +102,9 @@ def logged_tracebacks() -> Iterator[list[str]]:
 
     class Collector(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            if record.exc_info and record.exc_info[1]:
+            # The page's server leaves those of refused requests out of its log.
+            is_refusal = record.name == "django.request" and record.levelno < logging.ERROR
+            if record.exc_info and record.exc_info[1] and not is_refusal:
                 found.append(f"{record.getMessage()}: {record.exc_info[1]!r}")
 
     collector = Collector()
