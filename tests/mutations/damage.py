@@ -1,5 +1,6 @@
 """Seeded damage to files and texts, and what became of those who had to read them."""
 
+import copy
 import json
 import logging
 import random
@@ -164,7 +165,7 @@ def mutated_json(payload: bytes, source: random.Random) -> bytes:
         elif action == 1 and isinstance(holder, dict):
             holder[str(source.choice(ODD_VALUES))[:400]] = holder.get(key)
         else:
-            holder[key] = source.choice(ODD_VALUES)
+            holder[key] = copy.deepcopy(source.choice(ODD_VALUES))
     text = json.dumps(found)
     if source.random() < 0.05:
         text = "[" * 5_000 + text
