@@ -9,12 +9,12 @@ import resource
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+from edge_classifier.files import nameless_file
 
 # Bytes from the end of standard error: more than the last line of any library.
 _TAIL = 65_536
@@ -46,7 +46,8 @@ def run(
     ``passed`` are file descriptors that it gets under the same numbers. Does not wait for processes
     that a library of the child has started and left behind.
     """
-    with message_file() as output, message_file() as messages:
+    # A pipe would fill.
+    with nameless_file("output") as output, nameless_file("messages") as messages:
         try:
             code = subprocess.run(
                 command(module, *arguments),
@@ -76,14 +77,6 @@ def command(module: str, *arguments: str) -> list[str]:
 def environment(**more: str) -> dict[str, str]:
     """This process' own with ``more``; the child finds this package however its parent did."""
     return {**os.environ, **more, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-
-
-def message_file() -> BinaryIO:
-    """A file without a name, in memory where that can be: a pipe would fill, and a disk be full."""
-    # Elsewhere than on Linux there is no such call, and a sandbox may forbid it.
-    with suppress(AttributeError, OSError):
-        return os.fdopen(os.memfd_create("child"), "w+b")
-    return tempfile.TemporaryFile()
 
 
 def tail(messages: BinaryIO) -> str:

@@ -1,7 +1,9 @@
 """Files that are there as a whole or not at all, and the time stamps that are written into them."""
 
+import errno
 import os
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,10 +18,11 @@ def replacing(
 ) -> Iterator[BinaryIO]:
     """A file that becomes ``path`` in one step when the block ends, and is removed if it fails.
 
-    ``durable``: the content is on the medium before the name is, so that a power cut leaves the
-    old file or the new one, and no empty one. Without it a file costs much less, and lives less
-    long in the card. ``mode`` is that of a new file. ``beside``: where it is written until then;
-    needed where two threads may write the same path. Raises OSError.
+    ``durable``: the content is on the medium before the name is, and both when the block has
+    ended, so that a power cut leaves the old file or the new one, and no empty one. Without it a
+    file costs much less, and lives less long in the card. ``mode`` is that of a new file.
+    ``beside``: where it is written until then; needed where two threads may write the same path.
+    Raises OSError.
     """
     # A name may have 255 bytes, and a character has up to 4.
     beside = beside or path.with_name(f".{path.name[:60]}.unfinished")
@@ -31,10 +34,34 @@ def replacing(
                 file.flush()
                 os.fsync(file.fileno())
         beside.replace(path)
+        if durable:
+            sync_folder(path.parent)
     except BaseException:
         with suppress(OSError):
             beside.unlink()
         raise
+
+
+def sync_folder(folder: Path) -> None:
+    """The names in ``folder`` are on the medium when this returns. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Network file systems that know no such thing.
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path, mode: int = 0o777) -> None:
+    """Make ``folder`` and those above it, on the medium; nothing where it is. Raises OSError."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent, mode)
+    folder.mkdir(mode=mode, exist_ok=True)
+    sync_folder(folder.parent)
 
 
 def write_whole(path: Path, content: bytes | str, *, durable: bool = True) -> None:
@@ -53,6 +80,23 @@ def write_whole(path: Path, content: bytes | str, *, durable: bool = True) -> No
 def cannot_write(path: Path, error: OSError, remedy: str = "") -> OutputError:
     """What to raise from ``error``."""
     return OutputError(str(path), f"cannot be written ({error.strerror})", remedy)
+
+
+def default_state_folder(program: str, environment: Mapping[str, str]) -> Path:
+    """Where ``program`` keeps its files if no setting says so; not made. Raises OutputError.
+
+    systemd may give several in $STATE_DIRECTORY; the first is meant. Without it the XDG Base
+    Directory Specification counts. A user whom systemd makes for one service has no home.
+    """
+    if given := environment.get("STATE_DIRECTORY", "").partition(":")[0]:
+        return Path(given)
+    if home := environment.get("XDG_STATE_HOME"):
+        return Path(home, program)
+    try:
+        return Path.home() / ".local/state" / program
+    except RuntimeError as error:
+        problem, remedy = "this user has no home to keep it in", "Set state_folder."
+        raise OutputError("state folder", problem, remedy) from error
 
 
 def may_be_there(path: Path) -> bool:
@@ -74,3 +118,14 @@ def utc_stamp(utc_s: float) -> str:
 def name_stamp(utc_s: float) -> str:
     """The same in microseconds for the name of a file: ``20260726T105642123456Z``."""
     return datetime.fromtimestamp(utc_s, UTC).strftime("%Y%m%dT%H%M%S%fZ")
+
+
+def nameless_file(name: str) -> BinaryIO:
+    """A file that no folder has, in memory where that can be: a disk may be full.
+
+    ``name`` is what ``/proc`` shows for it. It ends when it is closed everywhere.
+    """
+    # Elsewhere than on Linux there is no such call, and a sandbox may forbid it.
+    with suppress(AttributeError, OSError):
+        return os.fdopen(os.memfd_create(name), "w+b")
+    return tempfile.TemporaryFile()

@@ -19,9 +19,8 @@ from pathlib import Path
 
 from edge_classifier import samples
 from edge_classifier.classifier import AnswerOptions, Classifier
-from edge_classifier.cli.bench import camera_frames
+from edge_classifier.cli.bench import camera_frames, measure
 from edge_classifier.cli.bench.daemon import TEN_LINES
-from edge_classifier.cli.bench.pipeline import measure
 from edge_classifier.core.contract import Interpolation
 from edge_classifier.model_loading import LoadedModel, ModelChoice, load_model
 from edge_classifier.vision.pictures import load_picture

@@ -213,7 +213,7 @@ def _recorded(seconds: float) -> int:
 
     from django.utils import timezone
 
-    from edge_classifier.mqtt.connection import ReceivedMessage
+    from edge_classifier.mqtt.connection.broker_connection import ReceivedMessage
     from edge_classifier.web.recorder.queue import DeliveryQueue
     from edge_classifier.web.recorder.received import read
     from edge_classifier.web.recorder.writer import RecordWriter

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from edge_classifier.training import networks
-from edge_classifier.training.qat.qat import fold
+from edge_classifier.training.qat import fold
 from edge_classifier.training.settings import NetworkSettings
 from edge_classifier.training.train.devices import keep_freed_memory
 

@@ -116,7 +116,20 @@ def _print(facts: Mapping[str, Any]) -> None:
     console.print(verdict["headline"])
     console.print(*(f"  {line}" for line in verdict["found"]), "", sep="\n")
     console.print(_table(facts), "", sep="\n")
-    console.print(*_lines(facts), sep="\n")
+    latency, error = facts["latency"], facts["calibration"]["expected_error"]
+    console.print(
+        f"scores and truth are {100 * error:.1f} points apart (expected calibration error)"
+    )
+    if other := facts["other_pictures"]:
+        accepts = other["default"]["false_accepts"]
+        console.print(
+            f"of {other['pictures']} pictures of other things {percent(accepts['share'])} reach "
+            f"{other['default_enter']:g} for some label ({interval(accepts)})"
+        )
+    console.print(
+        f"network alone {latency['median_ms']:.2f} ms, {latency['ratio']:.2f} x "
+        f"{latency['reference']} (1 thread, by turns)"
+    )
     console.print("", "What to do next:", *(f"  {line}" for line in verdict["next"]), sep="\n")
 
 
@@ -148,19 +161,3 @@ def _table(facts: Mapping[str, Any]) -> Any:
             "-" if threshold is None else f"{threshold:.2f}",
         )
     return table
-
-
-def _lines(facts: Mapping[str, Any]) -> list[str]:
-    latency, error = facts["latency"], facts["calibration"]["expected_error"]
-    lines = [f"scores and truth are {100 * error:.1f} points apart (expected calibration error)"]
-    if other := facts["other_pictures"]:
-        accepts = other["default"]["false_accepts"]
-        lines.append(
-            f"of {other['pictures']} pictures of other things {percent(accepts['share'])} reach "
-            f"{other['default_enter']:g} for some label ({interval(accepts)})"
-        )
-    lines.append(
-        f"network alone {latency['median_ms']:.2f} ms, {latency['ratio']:.2f} x "
-        f"{latency['reference']} (1 thread, by turns)"
-    )
-    return lines

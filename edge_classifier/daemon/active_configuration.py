@@ -274,28 +274,51 @@ class ActiveConfiguration:
     def _publish_configuration(self) -> None:
         """Publish what is in force now."""
         settings, model, pipelines = self.settings, self.model, self._cameras.pipelines.values()
-        labels = tuple(
-            dict.fromkeys(name for one in pipelines for name in one.rules.label_map.labels)
-        )
+        labels = self._labels()
         names = model.names(settings.device.language)
         self._publisher.follow_cameras(camera_titles(settings))
         self._publisher.describe_model(
             labels, lambda label: names.get(label, label), model.id, stats_s=settings.mqtt.stats_s
         )
+        self._publish_info()
+        for pipeline in pipelines:
+            pipeline.publish_state()
+
+    def _labels(self) -> tuple[str, ...]:
+        """Of all cameras."""
+        pipelines = self._cameras.pipelines.values()
+        return tuple(
+            dict.fromkeys(name for one in pipelines for name in one.rules.label_map.labels)
+        )
+
+    def publish_incidents(self) -> None:
+        """Publish what runs here once more, where something was lost or deleted since."""
+        if self._incidents() != self._published_incidents:
+            self._publish_info()
+
+    def _incidents(self) -> tuple[str, ...]:
+        store = self._outputs.store.status.incident
+        return (*self._publisher.status.incidents, *([f"store: {store}"] if store else []))
+
+    def _publish_info(self) -> None:
+        settings, model = self.settings, self.model
         runtime, loaded = model.loaded.runtime, model.loaded
+        self._published_incidents = self._incidents()
         self._publisher.put_info(
             info_payload(
                 version=__version__,
                 model=model.id,
                 runtime=f"{runtime.name} {runtime.version}",
                 delegate=loaded.delegate_choice.note,
-                notes=[*([self.fallback] if self.fallback else []), *loaded.notes],
-                labels=list(labels),
+                notes=[
+                    *([self.fallback] if self.fallback else []),
+                    *loaded.notes,
+                    *self._published_incidents,
+                ],
+                labels=list(self._labels()),
                 configuration=presentable((), as_tree(in_force(self._started_with, settings))),
             )
         )
-        for pipeline in pipelines:
-            pipeline.publish_state()
 
 
 def _without_labels(decision: DecisionSettings) -> DecisionSettings:

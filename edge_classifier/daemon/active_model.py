@@ -16,7 +16,7 @@ from edge_classifier.core.contract import Crop, range_from_text
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.labels import UNKNOWN, display_names, unknown_name
 from edge_classifier.core.text import is_printable
-from edge_classifier.engine.memory import release_unused_memory
+from edge_classifier.engine.model_copy import release_unused_memory
 from edge_classifier.errors import MissingFileError, ModelError, OutputError
 from edge_classifier.files import replacing
 from edge_classifier.model_loading import LoadedModel, ModelChoice, load_model

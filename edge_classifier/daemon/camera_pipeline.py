@@ -92,12 +92,16 @@ class CameraPipeline:
         outputs: DaemonOutputs,
         *,
         restored: CameraState | None = None,
+        last_number: int = 0,
         override: CameraOverride = CameraOverride(),
         clock: Clock = time.monotonic,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
         minute_of_day: Callable[[], int] | None = None,
     ) -> None:
-        """``restored``: what the camera showed before the restart."""
+        """``restored``: what the camera showed before the restart.
+
+        Its events count on from there, or from ``last_number`` if that is higher.
+        """
         self.name = name
         self.capture = capture
         self.override = override
@@ -106,7 +110,7 @@ class CameraPipeline:
         self._new_id = new_id
         self._minute_of_day = minute_of_day or _local_minute
         self._decision = initial_state(restored.label if restored else UNKNOWN)
-        self._seq = restored.seq if restored else 0
+        self._seq = max(last_number, restored.seq if restored else 0)
         # What is shown until the first verdict.
         self._shown = restored or CameraState.without_label(name, model.id, time.time())
         self._verdict: Verdict | None = None

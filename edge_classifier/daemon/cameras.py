@@ -13,6 +13,7 @@ from edge_classifier.config.settings import CameraSettings, Settings
 from edge_classifier.core.events import CameraState
 from edge_classifier.daemon.active_model import ActiveModel
 from edge_classifier.daemon.camera_pipeline import CameraOverride, CameraPipeline, DaemonOutputs
+from edge_classifier.mqtt.outbox.event_numbers import LastNumbers
 
 # Settings that reach the camera itself.
 _REOPENING = tuple(
@@ -32,11 +33,13 @@ class Cameras:
         outputs: DaemonOutputs,
         restored: Mapping[str, CameraState],
         overrides: Mapping[str, CameraOverride],
+        last_numbers: LastNumbers = LastNumbers(),
     ) -> None:
-        """``restored`` and ``overrides``: from before the restart."""
+        """``restored``, ``last_numbers`` and ``overrides``: from before the restart."""
         self._wake = wake
         self._outputs = outputs
         self._restored = dict(restored)
+        self._last_numbers = last_numbers
         self._overrides = dict(overrides)
         self._captures: dict[str, CameraCapture] = {}
         # Of cameras that were removed or exchanged, with their sources, until their drivers have
@@ -84,6 +87,7 @@ class Cameras:
                 self._captures[name],
                 self._outputs,
                 restored=self._restored.get(name),
+                last_number=self._last_numbers.of(name),
                 override=self._overrides.get(name, CameraOverride()),
             )
         self.pipelines = pipelines

@@ -1,7 +1,8 @@
 """A folder of pictures with a JSON line each, in which the oldest makes room for the newest.
 
-``FOLDER/CAMERA/STAMP-HASH.jpg`` and ``FOLDER/pictures.jsonl``. Nothing is flushed to the medium:
-a power cut may cost the last few pictures, and ``PictureFiles`` mends what it leaves half done.
+``FOLDER/CAMERA/STAMP-HASH.jpg`` and ``FOLDER/pictures.jsonl``. A picture is on the medium before
+its line is, and both when it counts as kept; ``PictureFiles`` mends what a power cut leaves half
+done.
 """
 
 import errno
@@ -17,7 +18,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from edge_classifier.files import name_stamp, replacing
+from edge_classifier.files import make_folder, name_stamp, replacing
 
 INDEX = "pictures.jsonl"
 
@@ -47,7 +48,16 @@ class PictureFiles:
         # Lines before this place are of pictures that are gone.
         self._oldest = 0
         self._mend()
-        self._end = self._index.stat().st_size
+        found = self._index.stat()
+        self._end, self._identity = found.st_size, (found.st_dev, found.st_ino)
+
+    def is_intact(self) -> bool:
+        """Whether folder and index are those that were opened, and nobody else wrote there."""
+        try:
+            found = self._index.stat()
+        except OSError:
+            return False
+        return ((found.st_dev, found.st_ino), found.st_size) == (self._identity, self._end)
 
     def add(
         self,
@@ -71,7 +81,8 @@ class PictureFiles:
             with self._index.open("rb") as index, _replacing(self._index) as compact:
                 index.seek(self._oldest)
                 shutil.copyfileobj(index, compact)
-            self._end -= self._oldest
+            found = self._index.stat()
+            self._end, self._identity = found.st_size, (found.st_dev, found.st_ino)
             self._oldest = 0
         disk = os.statvfs(self._folder)
         reserve = min(_RESERVE_BYTES, _RESERVE_SHARE * disk.f_blocks * disk.f_frsize)
@@ -100,20 +111,21 @@ class PictureFiles:
         self.bytes -= facts["bytes"]
 
     def _write(self, path: Path, jpeg: bytes, line: bytes) -> None:
-        path.parent.mkdir(exist_ok=True)
+        make_folder(path.parent)
         with _replacing(path) as file:
             file.write(jpeg)
         try:
             with self._index.open("ab", buffering=0) as index:
                 if index.write(line) < len(line):
                     raise _full(self._index)
+                os.fsync(index.fileno())
         except OSError:
             path.unlink(missing_ok=True)
             raise
         self._end += len(line)
 
     def _mend(self) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self._folder, 0o700)
         with _replacing(self._index) as mended:
             for line in self._mended_lines():
                 self.pictures += 1
@@ -217,7 +229,7 @@ def _facts_in_name(name: str) -> dict[str, str]:
 
 
 def _replacing(path: Path) -> AbstractContextManager[BinaryIO]:
-    return replacing(path, durable=False, beside=path.with_suffix(_PART))
+    return replacing(path, beside=path.with_suffix(_PART))
 
 
 def _pictures(folder: Path) -> Iterator[str]:

@@ -35,7 +35,8 @@ from edge_classifier.daemon.status import HealthReport, StatusReporter
 from edge_classifier.daemon.store import CaptureStore
 from edge_classifier.daemon.systemd import Notifier, Watchdog, watchdog_interval_s
 from edge_classifier.errors import EdgeClassifierError, ExitCode, OutputError
-from edge_classifier.mqtt.connection import broker_password
+from edge_classifier.files import default_state_folder
+from edge_classifier.mqtt.connection.broker_connection import broker_password
 from edge_classifier.mqtt.publisher import Publisher
 from edge_classifier.vision.jpeg import smaller_jpeg
 
@@ -91,6 +92,7 @@ class Service:
             wake=self._loop.wake,
             outputs=outputs,
             restored=self._publisher.states(),
+            last_numbers=self._publisher.last_numbers(),
             overrides=overrides,
         )
         self._trials = ModelTrials(folder)
@@ -145,11 +147,15 @@ class Service:
             raise
         finally:
             closed = self._end()
+        lost = self._publisher.left
+        if lost:
+            _log.error("%d events are lost, as nothing could be written: see above", lost)
+        code = ExitCode.CANNOT_WRITE if lost else ExitCode.OK
         if not closed:
             # A driver that hangs may crash what Python tidies up on its way out.
             logging.shutdown()
-            os._exit(ExitCode.OK)
-        return ExitCode.OK
+            os._exit(code)
+        return code
 
     def _end(self) -> bool:
         """Close everything; whether every camera has let go."""
@@ -181,6 +187,7 @@ class Service:
             self._reload_wanted = False
             self._configuration.reload(log_reload)
         self._cameras.check()
+        self._configuration.publish_incidents()
         self._trials.progress(self._meters.inferences)
         self._status.report()
 
@@ -223,13 +230,8 @@ def node_name(device: DeviceSettings, host_name: str | None = None) -> str:
 
 
 def state_folder(device: DeviceSettings, environment: Mapping[str, str] = os.environ) -> Path:
-    """The folder of outbox and pictures, made if need be. Raises OutputError.
-
-    systemd may give several in $STATE_DIRECTORY; the first is meant.
-    """
-    given = environment.get("STATE_DIRECTORY", "").partition(":")[0]
-    home = environment.get("XDG_STATE_HOME") or Path.home() / ".local/state"
-    folder = device.state_folder or Path(given or Path(home, "edge-classifier"))
+    """The folder of outbox and pictures, made if need be. Raises OutputError."""
+    folder = device.state_folder or default_state_folder("edge-classifier", environment)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

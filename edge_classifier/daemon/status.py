@@ -138,12 +138,12 @@ class StatusReporter:
 
     def health(self, idle_s: float) -> HealthReport:
         """What is wrong now; ``idle_s``: since the main loop came round. Any thread."""
-        publisher = self._publisher.status
+        publisher, store = self._publisher.status, self._store.status
         cameras = {name: one.capture.status.reason for name, one in self._cameras.pipelines.items()}
         others = {
             "model": self._model_trouble(),
             "broker": publisher.reason if self._mqtt().enabled else "",
-            "outbox": publisher.trouble,
-            "store": self._store.status.trouble,
+            "outbox": "; ".join(filter(None, (publisher.trouble, *publisher.incidents))),
+            "store": store.trouble or store.incident,
         }
         return judge_health(idle_s, _STUCK_S, cameras, others)

@@ -34,7 +34,8 @@ _RECENT = 256
 _QUALITY = 92
 # After an error, before the disk is tried again.
 _RETRY_S = 10.0
-_IDLE_S = 60.0
+# How often the folder is looked after while nothing else happens.
+_LOOK_S = 1.0
 _REMEDY = "Everything else goes on; free some room, or make store.max_bytes smaller"
 
 
@@ -54,6 +55,8 @@ class StoreStatus:
     failed: int = 0
     # What is wrong with the disk now.
     trouble: str = ""
+    # When and how it was last deleted or changed from outside.
+    incident: str = ""
 
     def stats(self) -> dict[str, object]:
         """For the ``stats`` topic."""
@@ -171,12 +174,26 @@ class CaptureStore:
     def _next_task(self) -> Callable[[], object] | None:
         """What is to be done now; None at the end."""
         with self._changed:
-            while not (self._waiting or self._clear or self._stopping):
-                self._changed.wait(_IDLE_S)
+            while not (self._waiting or self._clear or self._stopping or self._is_gone()):
+                self._changed.wait(_LOOK_S)
             if self._clear:
                 self._clear = False
                 return self._remove_all
+            if not self._stopping and self._is_gone():
+                return self._make_anew
             return partial(self._keep, self._waiting.popleft()) if self._waiting else None
+
+    def _is_gone(self) -> bool:
+        """Whether somebody has deleted or exchanged the folder, or its index."""
+        return self._files is not None and not self._files.is_intact()
+
+    def _make_anew(self) -> None:
+        """Go on with what is there now."""
+        before = self._status.pictures
+        files = self._open()
+        incident = f"deleted or changed from outside; it has {files.pictures} of {before} pictures"
+        self._status = replace(self._status, incident=incident)
+        _log.error("%s: was %s", self._folder, incident)
 
     def _keep(self, offer: _Offer) -> None:
         outcome: _Outcome = "failed"
@@ -238,7 +255,7 @@ class CaptureStore:
         removed = clear(self._folder)
         self._files = None
         self._retry_at = -float("inf")
-        self._status = replace(self._status, pictures=0, bytes=0)
+        self._status = replace(self._status, pictures=0, bytes=0, incident="")
         _log.info("%s: %d pictures removed", self._folder, removed)
 
     def _report_failure(self, error: Exception) -> None:

@@ -102,8 +102,7 @@ def check_dataset(
     found = [
         *_missing(compared),
         *_about_pictures(compared),
-        *_across_sides(compared),
-        *_across_classes(compared),
+        *_across_folders(compared),
         *_within_classes(compared),
         *_sizes(compared),
         *_left_out(compared),
@@ -174,8 +173,8 @@ def _about_pictures(compared: Comparison) -> Iterator[Finding]:
         yield Finding("partly", Severity.NOTE, text, tuple(sorted(said)))
 
 
-def _across_sides(compared: Comparison) -> Iterator[Finding]:
-    """The same picture to learn from and to measure on."""
+def _across_folders(compared: Comparison) -> Iterator[Finding]:
+    """The same picture to learn from and to measure on, and in classes that contradict."""
     near = {path for group in compared.alike for path in group}
     every = (*compared.alike, *(group for group in compared.copies if not near.issuperset(group)))
     both = [group for group in every if len(compared.sides(group)) > 1]
@@ -185,19 +184,17 @@ def _across_sides(compared: Comparison) -> Iterator[Finding]:
             "what is measured will flatter. Remove one of each"
         )
         yield Finding("leak", Severity.WARNING, text, _groups(compared, both))
-
-
-def _across_classes(compared: Comparison) -> Iterator[Finding]:
-    """Labels that contradict one another."""
     same = [group for group in compared.copies if len(compared.classes(group)) > 1]
     if same:
         text = f"{_are(len(same), 'picture')} in several classes: remove each from the wrong ones"
         yield Finding("contradiction", Severity.WARNING, text, _groups(compared, same))
     covered = {path for group in same for path in group}
-    near = [g for g in compared.alike if len(compared.classes(g)) > 1 and not covered.issuperset(g)]
-    if near:
-        text = f"pictures that look alike in different classes ({len(near)} times)"
-        yield Finding("alike_across", Severity.WARNING, text, _groups(compared, near))
+    mixed = [
+        g for g in compared.alike if len(compared.classes(g)) > 1 and not covered.issuperset(g)
+    ]
+    if mixed:
+        text = f"pictures that look alike in different classes ({len(mixed)} times)"
+        yield Finding("alike_across", Severity.WARNING, text, _groups(compared, mixed))
 
 
 def _within_classes(compared: Comparison) -> Iterator[Finding]:

@@ -233,26 +233,24 @@ def read_names(path: Path, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
         raise ConfigurationError(str(path), f"cannot be read ({error})", _NAMES_REMEDY) from error
     # As the folders' names are: editors and file systems disagree on how to write an é.
     table = {unicodedata.normalize("NFC", label): names for label, names in content.items()}
-    problems = [
-        problem for label in table for problem in _name_problems(label, table[label], labels)
-    ]
+    problems: list[str] = []
+    for label, value in table.items():
+        # The same file serves with and without pictures of anything else.
+        if label not in labels and label != UNKNOWN:
+            problems.append(f"{label!r} is not a class folder")
+        if not isinstance(value, dict):
+            problems.append(f"{label} is {value!r}. {_NAMES_REMEDY}")
+            continue
+        problems += [
+            f"{label}.{language} is {name!r}; a text is expected"
+            for language, name in value.items()
+            if not isinstance(name, str) or not name.strip()
+        ]
     names = {} if problems else _names_by_language(table, labels)
     problems += Contract(1, 1, labels=tuple(labels), names=names).problems()
     if problems:
         raise ConfigurationError(str(path), "\n".join(problems))
     return names
-
-
-def _name_problems(label: str, value: object, labels: Sequence[str]) -> list[str]:
-    # The same file serves with and without pictures of anything else.
-    wrong = [] if label in labels or label == UNKNOWN else [f"{label!r} is not a class folder"]
-    if not isinstance(value, dict):
-        return [*wrong, f"{label} is {value!r}. {_NAMES_REMEDY}"]
-    return wrong + [
-        f"{label}.{language} is {name!r}; a text is expected"
-        for language, name in value.items()
-        if not isinstance(name, str) or not name.strip()
-    ]
 
 
 def _names_by_language(

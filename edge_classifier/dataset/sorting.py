@@ -51,7 +51,10 @@ def sort_store(store: Path, out: Path) -> Sorted:
         gone = 0
         new = {_name(line): line for line in lines if _name(line) not in known}
         for name, line in new.items():
-            folder = _folder(line)
+            folder, label = UNSURE, line.get("label")
+            if isinstance(label, str) and line.get("why") != "uncertain" and label != UNKNOWN:
+                # A label comes from a model, and may hold what a folder's name must not.
+                folder = folder_name(label) or UNSURE
             if _copy(store / line["file"], out / folder / name):
                 copied[folder] += 1
             else:
@@ -94,21 +97,13 @@ def _name(line: Mapping[str, Any]) -> str:
     return "-".join(Path(line["file"]).parts)
 
 
-def _folder(line: Mapping[str, Any]) -> str:
-    label = line.get("label")
-    if not isinstance(label, str) or line.get("why") == "uncertain" or label == UNKNOWN:
-        return UNSURE
-    # A label comes from a model, and may hold what a folder's name must not.
-    return folder_name(label) or UNSURE
-
-
 def _copy(source: Path, target: Path) -> bool:
     """Whether it is there, whole; the store may have dropped it meanwhile."""
     if not source.is_file():
         return False
     target.parent.mkdir(exist_ok=True)
     try:
-        with source.open("rb") as picture, replacing(target, durable=False) as copy:
+        with source.open("rb") as picture, replacing(target) as copy:
             shutil.copyfileobj(picture, copy)
     except FileNotFoundError:
         return False

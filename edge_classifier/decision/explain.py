@@ -13,31 +13,29 @@ def explain(verdict: Verdict, rules: Rules) -> str:
 
     Digits are cut such that a score that does not reach its threshold never looks as if it did.
     """
-    return f"{verdict.reason.replace('_', ' ')}: {_detail(verdict, rules)}"
-
-
-def _detail(verdict: Verdict, rules: Rules) -> str:
     best, score = verdict.best
     stays = "" if verdict.label == UNKNOWN else f"; still {verdict.label} {_floor(verdict.score)}"
     match verdict.reason:
         case Reason.CHANGED if verdict.change:
             found = "" if verdict.label == best else f", best is {best}"
-            return f"{verdict.change.before} -> {verdict.label}{found} {_floor(score)}"
+            detail = f"{verdict.change.before} -> {verdict.label}{found} {_floor(score)}"
         case Reason.UNCHANGED:
-            return f"{best} {_floor(score)}"
+            detail = f"{best} {_floor(score)}"
         case Reason.BELOW_THRESHOLD:
             needs = rules.enter[rules.label_map.position[best]]
             found = f"best is {best} {_floor(score)}" if score > 0 else "no label scores"
-            return f"{found}, needs {_ceil(needs)}{stays}"
+            detail = f"{found}, needs {_ceil(needs)}{stays}"
         case Reason.MARGIN:
             ahead = f"{_floor(score - verdict.runner_up.score)} ahead of {verdict.runner_up.label}"
             needs = rules.decision.margin
-            return f"{best} {_floor(score)} is {ahead}, needs {_ceil(needs)}{stays}"
+            detail = f"{best} {_floor(score)} is {ahead}, needs {_ceil(needs)}{stays}"
         case Reason.DWELL if verdict.pending:
             label, held_s, needs_s = verdict.pending
             what = "no label" if label == UNKNOWN else label
-            return f"{what} for {_floor(held_s)} s, needs {_ceil(needs_s)} s{stays}"
-    return verdict.reason.meaning
+            detail = f"{what} for {_floor(held_s)} s, needs {_ceil(needs_s)} s{stays}"
+        case _:
+            detail = verdict.reason.meaning
+    return f"{verdict.reason.replace('_', ' ')}: {detail}"
 
 
 def _floor(number: float) -> str:

@@ -1,18 +1,23 @@
-"""A model file's bytes of one moment: what is hashed, tried in a child and run are the same."""
+"""A model file's bytes of one moment: what is hashed, tried in a child and run are the same.
 
+The memory that only loading needed is given back here, too.
+"""
+
+import ctypes
 import hashlib
-import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Self
 
 from edge_classifier.errors import ModelError
+from edge_classifier.files import nameless_file
 
 # How ``/proc/self/maps`` names it while it is mapped.
 MEMORY_NAME = "edge-classifier-model"
 _CHUNK_BYTES = 1 << 20
 _START_BYTES = 64
+# From Linux' asm-generic/mman-common.h; of a mapped file: read it again if it is wanted.
+_MADV_DONTNEED = 4
 
 
 class ModelCopy:
@@ -26,7 +31,7 @@ class ModelCopy:
     def __init__(self, path: Path) -> None:
         """Raises ModelError for a file that cannot be read, or is not a TFLite model."""
         self.path = path
-        self._file = _nameless_file()
+        self._file = nameless_file(MEMORY_NAME)
         digest = hashlib.sha256()
         try:
             with path.open("rb") as source:
@@ -70,11 +75,25 @@ class ModelCopy:
         return f"{folder}/{self.descriptor}"
 
 
-def _nameless_file() -> BinaryIO:
-    # Elsewhere than on Linux there is no such call, and a sandbox may forbid it.
-    with suppress(AttributeError, OSError):
-        return os.fdopen(os.memfd_create(MEMORY_NAME), "w+b")
-    return tempfile.TemporaryFile()
+def release_unused_memory() -> None:
+    """Let go of the idle pages of all models that are mapped, and of free heap.
+
+    Linux; elsewhere it does nothing. XNNPACK packs the weights into memory of its own when a model
+    is loaded, and from then on the mapped ones lie idle. What loading has freed, glibc keeps.
+    """
+    library = ctypes.CDLL(None)
+    madvise, trim = getattr(library, "madvise", None), getattr(library, "malloc_trim", None)
+    mappings = []
+    with suppress(OSError):
+        mappings = Path("/proc/self/maps").read_text("utf-8", "surrogateescape").splitlines()
+    for mapping in mappings:
+        # "7f01-7f02 r--p 00000000 00:01 12345   /memfd:NAME (deleted)", see proc_pid_maps(5)
+        span, access, _, _, _, *name = mapping.split(maxsplit=5)
+        if madvise and name == [f"/memfd:{MEMORY_NAME} (deleted)"] and "w" not in access:
+            start, end = (int(address, 16) for address in span.split("-"))
+            madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)
+    if trim:
+        trim(ctypes.c_size_t(0))
 
 
 def require_tflite(path: Path) -> None:

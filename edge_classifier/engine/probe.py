@@ -74,13 +74,10 @@ def _answer(model: Path, delegate: Path | None) -> TrialError:
     return TrialError("")
 
 
-def _main(model: str, delegate: str = "") -> None:
+if __name__ == "__main__":
+    tried, under = sys.argv[1:]
     child.limit_memory(_MEMORY_LIMIT_BYTES)
     with child.answer_stream() as answers:
-        found = _answer(Path(model), Path(delegate) if delegate else None)
+        found = _answer(Path(tried), Path(under) if under else None)
         answers.write(json.dumps(found).encode())
     os._exit(0)  # A library's own exit handlers may crash, too; the trial is over.
-
-
-if __name__ == "__main__":
-    _main(*sys.argv[1:])

@@ -119,23 +119,19 @@ def _tile(scored: ScoredSamples, number: int) -> Tile:
     right = truth == predicted
     claim = f"{score:.2f} {named(scored, predicted)}"
     fact = "right" if right else f"is {named(scored, truth)}"
+    sheet = ContactSheet(1)
+    try:
+        frame = load_picture(str(scored.paths[number]), at_least=_DECODED_PX).frame
+    except (PictureError, MissingFileError):
+        frame = None  # It was there when it was scored.
+    sheet.add(frame, fact, claim)
     return Tile(
-        uri=_drawn(scored.paths[number], claim, fact),
+        uri=data_uri(jpeg(Frame(sheet.render(), ColourOrder.BGR), _QUALITY)),
         path=scored.places[number],
         text=f"{claim}, {fact}",
         fact=fact,
         right=right,
     )
-
-
-def _drawn(path: Path, claim: str, fact: str) -> str:
-    sheet = ContactSheet(1)
-    try:
-        frame = load_picture(str(path), at_least=_DECODED_PX).frame
-    except (PictureError, MissingFileError):
-        frame = None  # It was there when it was scored.
-    sheet.add(frame, fact, claim)
-    return data_uri(jpeg(Frame(sheet.render(), ColourOrder.BGR), _QUALITY))
 
 
 def data_uri(data: bytes) -> str:

@@ -39,19 +39,17 @@ def match(
     synonyms = ((number, word) for number, label in enumerate(known) for word in label.split(","))
     exact = {label: number for number, label in reversed(list(enumerate(known)))}
     folded = _folded(synonyms) | _folded(_numbered(known, *known_names.values()))
-    return tuple(
-        _place([label, *(of_language[number] for of_language in names.values())], exact, folded)
-        for number, label in enumerate(labels)
-    )
-
-
-def _place(
-    candidates: Sequence[str], exact: Mapping[str, int], folded: Mapping[str, int]
-) -> int | None:
-    if candidates[0] in exact:
-        return exact[candidates[0]]
-    found = (folded[_key(name)] for name in candidates if _key(name) in folded)
-    return next(found, NONE if says_unknown(candidates[0]) else None)
+    places: list[int | None] = []
+    for number, label in enumerate(labels):
+        candidates = [label, *(of_language[number] for of_language in names.values())]
+        found = [folded[_key(name)] for name in candidates if _key(name) in folded]
+        if label in exact:
+            places.append(exact[label])
+        elif found:
+            places.append(found[0])
+        else:
+            places.append(NONE if says_unknown(label) else None)
+    return tuple(places)
 
 
 def _numbered(*lists: Sequence[str]) -> Iterator[tuple[int, str]]:

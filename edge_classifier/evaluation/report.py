@@ -67,16 +67,6 @@ def write_report(folder: Path, data: ReportData) -> Written:
     json_file, thresholds_file = folder / "report.json", folder / "thresholds.toml"
     write_whole(json_file, as_json(facts))
     write_whole(thresholds_file, thresholds_toml(suggestions, data.wanted_precision, source))
-    return Written(json_file, thresholds_file, _write_page(folder / "report.html", facts, data))
-
-
-def as_json(facts: Mapping[str, Any]) -> str:
-    """One line a part: a matrix or ten thousand pictures would be a column of numbers."""
-    lines = (f"{json.dumps(key)}: {json.dumps(facts[key], ensure_ascii=False)}" for key in facts)
-    return "{\n" + ",\n".join(lines) + "\n}\n"
-
-
-def _write_page(path: Path, facts: Mapping[str, Any], data: ReportData) -> Path | None:
     # Without a home matplotlib writes its cache elsewhere, and says so when it is imported.
     logging.getLogger("matplotlib").addHandler(_NOWHERE)
     try:
@@ -84,9 +74,16 @@ def _write_page(path: Path, facts: Mapping[str, Any], data: ReportData) -> Path 
     except ModuleNotFoundError as error:
         if error.name not in PAGE_LIBRARIES:
             raise
-        return None
-    write_whole(path, render(facts, data))
-    return path
+        return Written(json_file, thresholds_file, None)
+    page = folder / "report.html"
+    write_whole(page, render(facts, data))
+    return Written(json_file, thresholds_file, page)
+
+
+def as_json(facts: Mapping[str, Any]) -> str:
+    """One line a part: a matrix or ten thousand pictures would be a column of numbers."""
+    lines = (f"{json.dumps(key)}: {json.dumps(facts[key], ensure_ascii=False)}" for key in facts)
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def figures(data: ReportData) -> dict[str, Any]:

@@ -4,7 +4,7 @@ A picture counts as claimed for its best label if that label's score reaches ``e
 smooths scores over time, so it is right more often than single pictures are.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,32 +73,29 @@ def suggest_thresholds(
     ``truth`` (N,) may be NONE: such a picture is wrong for whatever it is claimed for.
     """
     best, score = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    return tuple(
-        _suggest(
-            label, score[best == number], truth[best == number] == number, count, wanted_precision
+    suggestions = []
+    for number, label in enumerate(labels):
+        count = int(np.count_nonzero(truth == number))
+        if not count or says_nothing(label):
+            continue
+        # Of the pictures whose best label this is.
+        right = truth[best == number] == number
+        claimed = score[best == number][:, None] >= _GRID - _TOLERANCE  # (pictures, thresholds)
+        claims = np.count_nonzero(claimed, axis=0)
+        hits = np.count_nonzero(claimed & right[:, None], axis=0)
+        precision = np.divide(hits, claims, out=np.zeros(len(_GRID)), where=claims > 0)
+        enough = np.flatnonzero((claims > 0) & (precision >= wanted_precision))
+        at = int(enough[0]) if enough.size else int(precision.argmax())
+        suggestions.append(
+            Suggestion(
+                label,
+                threshold=float(_GRID[at]),
+                reached=bool(enough.size),
+                precision=Share(int(hits[at]), int(claims[at])),
+                recall=Share(int(hits[at]), count),
+            )
         )
-        for number, label in enumerate(labels)
-        if (count := int(np.count_nonzero(truth == number))) and not says_nothing(label)
-    )
-
-
-def _suggest(
-    label: str, score: NDArray[np.float32], right: NDArray[np.bool_], count: int, wanted: float
-) -> Suggestion:
-    """From the pictures whose best label this is: their scores, and whether they show it."""
-    claimed = score[:, None] >= _GRID - _TOLERANCE  # (pictures, thresholds)
-    claims = np.count_nonzero(claimed, axis=0)
-    hits = np.count_nonzero(claimed & right[:, None], axis=0)
-    precision = np.divide(hits, claims, out=np.zeros(len(_GRID)), where=claims > 0)
-    enough = np.flatnonzero((claims > 0) & (precision >= wanted))
-    at = int(enough[0]) if enough.size else int(precision.argmax())
-    return Suggestion(
-        label,
-        float(_GRID[at]),
-        bool(enough.size),
-        Share(int(hits[at]), int(claims[at])),
-        Share(int(hits[at]), count),
-    )
+    return tuple(suggestions)
 
 
 def thresholds_toml(suggestions: Sequence[Suggestion], wanted_precision: float, source: str) -> str:
@@ -113,28 +110,27 @@ def thresholds_toml(suggestions: Sequence[Suggestion], wanted_precision: float, 
         "# Copy them into the daemon's settings. They were chosen on the very pictures they are",
         "# measured on: watch the first days, and the labels with few pictures longer.",
     ]
-    missed = [_missed(one, wanted_precision) for one in suggestions if not one.reached]
-    body = document({"decision": {"labels": tables}}, lambda key: _evidence(key, by_label))
-    return "\n".join([*head, *missed, "", body if tables else ""]).rstrip("\n") + "\n"
-
-
-def _evidence(key: Key, by_label: Mapping[str, Suggestion]) -> str:
-    if key[-1] != "enter":
-        return ""
-    one = by_label[str(key[-2])]
-    return (
-        f"right in {one.precision.hits} of {one.precision.count} claims, "
-        f"finds {one.recall.hits} of {one.recall.count} pictures"
-    )
-
-
-def _missed(one: Suggestion, wanted: float) -> str:
-    if not one.precision.count:
+    for one in suggestions:
+        if one.reached:
+            continue
         reason = f"no picture scores {one.threshold:g} for it"
-    else:
-        share, at = one.precision, one.threshold
-        reason = f"at best {share.hits} of {share.count} claims are right, at {at:g}"
-    return f"# {escaped(one.label)}: no threshold reaches {wanted:.0%}; {reason}."
+        best = one.precision
+        if best.count:
+            reason = f"at best {best.hits} of {best.count} claims are right, at {one.threshold:g}"
+        missed = f"no threshold reaches {wanted_precision:.0%}; {reason}."
+        head.append(f"# {escaped(one.label)}: {missed}")
+
+    def evidence(key: Key) -> str:
+        if key[-1] != "enter":
+            return ""
+        one = by_label[str(key[-2])]
+        return (
+            f"right in {one.precision.hits} of {one.precision.count} claims, "
+            f"finds {one.recall.hits} of {one.recall.count} pictures"
+        )
+
+    body = document({"decision": {"labels": tables}}, evidence) if tables else ""
+    return "\n".join([*head, "", body]).rstrip("\n") + "\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,25 +96,13 @@ def _confused(facts: Facts) -> Facts | None:
 
 def _next(facts: Facts) -> Iterator[str]:
     """What to do, most urgent first; when there is nothing, to go on to the device."""
-    advice = [*_about_pictures(facts), *_about_labels(facts), *_about_scores(facts)]
-    yield from advice
-    if _grade(facts["accuracy"]["top1"]) in ("good", "fair"):
-        command = f"edge-classify --model {facts['model']['file']} --image FOLDER"
-        yield f"Try it on pictures that it has never seen: {command}"
-
-
-def _about_pictures(facts: Facts) -> Iterator[str]:
-    data, labels = facts["data"], facts["labels"]
-    for one in data["left_out"][:3]:
+    for one in facts["data"]["left_out"][:3]:
         near = f" (similar: {', '.join(one['similar'])})" if one["similar"] else ""
         yield f"The folder {one['label']} is not a label of this model{near}: rename it or move it."
-    few = [one["label"] for one in labels if one["pictures"] < FEW]
+    few = [one["label"] for one in facts["labels"] if one["pictures"] < FEW]
     if few:
         names = ", ".join(few[:5]) + (f" and {len(few) - 5} more" if len(few) > 5 else "")
         yield f"Measure on more pictures; fewer than {FEW} show {names}."
-
-
-def _about_labels(facts: Facts) -> Iterator[str]:
     worst = weakest(facts)
     if worst and worst["recall"]["share"] < WEAK:
         yield f"Look at the worst mistakes, then train with more pictures of {worst['label']}."
@@ -124,6 +112,10 @@ def _about_labels(facts: Facts) -> Iterator[str]:
             f"Train with pictures of {pair['truth']} and {pair['predicted']} that look alike, "
             "or let the daemon publish both under one name (decision.groups)."
         )
+    yield from _about_scores(facts)
+    if _grade(facts["accuracy"]["top1"]) in ("good", "fair"):
+        command = f"edge-classify --model {facts['model']['file']} --image FOLDER"
+        yield f"Try it on pictures that it has never seen: {command}"
 
 
 def _about_scores(facts: Facts) -> Iterator[str]:

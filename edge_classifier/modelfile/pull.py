@@ -1,10 +1,15 @@
 """Fetches catalogue models: verified, then put in place in one step."""
 
+import http.client
+import socket
+import ssl
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from edge_classifier.errors import DownloadError
-from edge_classifier.modelfile.catalogue import Catalogue, Entry, sha256_of
+from edge_classifier.files import cannot_write
+from edge_classifier.modelfile.catalogue import MODELS_VARIABLE, Catalogue, Entry, sha256_of
 
 # Called with bytes so far and bytes in all (0: unknown).
 Progress = Callable[[int, int], None]
@@ -14,7 +19,7 @@ def pull(catalogue: Catalogue, entry: Entry, progress: Progress) -> Path:
     """Fetch one model and return its file; one that is already there and whole is kept.
 
     An interrupted download leaves no file under the model's name, so it just starts again.
-    Raises DownloadError.
+    Raises DownloadError, and OutputError where the file cannot be kept.
     """
     target = catalogue.file(entry)
     if catalogue.has(entry) and sha256_of(target) == entry.sha256:
@@ -40,30 +45,54 @@ def pull(catalogue: Catalogue, entry: Entry, progress: Progress) -> Path:
             f"what {entry.url} sent is not the file that was promised (SHA-256 differs)",
             "Try again later; the file was thrown away.",
         ) from error
-    except (requests.RequestException, OSError) as error:
+    except requests.RequestException as error:
         # pooch leaves the connection of an answer like 503 open until the garbage is collected.
-        if isinstance(error, requests.RequestException) and error.response is not None:
+        if error.response is not None:
             error.response.close()
-        reason = _innermost_cause(error)
         by_hand = (
             f"Without a network, fetch {entry.url} elsewhere and put it at {target}, "
             f"then run: edge-classify models verify {entry.name}"
         )
-        raise DownloadError(entry.name, f"cannot be fetched ({reason})", by_hand) from error
+        reason = _what_failed(error, urlsplit(entry.url).hostname or entry.url)
+        raise DownloadError(entry.name, f"cannot be fetched: {reason}", by_hand) from error
+    except OSError as error:
+        # pooch puts a PermissionError in words of its own before the system's.
+        cause = (
+            error if error.strerror or not isinstance(error.__cause__, OSError) else error.__cause__
+        )
+        raise cannot_write(target, cause, f"${MODELS_VARIABLE} names another folder") from error
     installed = Path(path)
     installed.chmod(0o644)  # A model is not a secret, and a service may run as another user.
     return installed
 
 
-def _innermost_cause(error: BaseException) -> str:
-    """It says more than the layers around it.
+def _what_failed(error: BaseException, host: str) -> str:
+    """Why nothing came from ``host``, by the innermost cause, which says more than its layers.
 
-    A function of its own: kept in a variable of the caller, the error would keep the frame that
+    A function of its own: kept in a variable of the caller, the cause would keep the frame that
     keeps it, and the connection in it open.
     """
+    import requests
+
+    if isinstance(error, requests.HTTPError):
+        return f"{host} answers {error.response.status_code} {error.response.reason}".rstrip()
+    outermost = error
     while inner := error.__cause__ or error.__context__:
         error = inner
-    return f"{type(error).__name__}: {str(error)[:150]}"
+    not_found = f"the address of {host} is not found; is there a network, and a name server?"
+    bad = f"the certificate of {host} is not good ({getattr(error, 'verify_message', '')})"
+    sentences: tuple[tuple[BaseException, type[BaseException], str], ...] = (
+        (outermost, requests.Timeout, f"{host} does not answer in time"),
+        (outermost, requests.TooManyRedirects, f"{host} sends from one address to the next"),
+        (error, socket.gaierror, not_found),
+        (error, ConnectionRefusedError, f"nothing answers at {host}"),
+        (error, ssl.SSLCertVerificationError, f"{bad}; is the clock right?"),
+        (error, ConnectionError, f"the connection to {host} ended too early"),
+        (error, http.client.HTTPException, f"the connection to {host} ended too early"),
+        (error, OSError, f"{host} is not reached ({getattr(error, 'strerror', '')})"),
+    )
+    other = f"{type(error).__name__}: {str(error)[:150]}"
+    return next((text for which, kind, text in sentences if isinstance(which, kind)), other)
 
 
 class _Bar:

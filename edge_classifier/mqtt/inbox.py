@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from edge_classifier.core.events import LabelChange
-from edge_classifier.mqtt.connection import ConnectionEvent, ConnectionLost
+from edge_classifier.mqtt.connection.broker_connection import ConnectionEvent, ConnectionLost
 
 _MAX_TASKS = 100
 # The broker acknowledges what was sent, at most a window of messages, and one picture and one

@@ -22,10 +22,10 @@ from edge_classifier.mqtt.codec.device_payloads import availability_payload, inf
 from edge_classifier.mqtt.codec.json_fields import decoded_or_empty, encoded
 from edge_classifier.mqtt.discovery import DiscoveredDevice, discovery_payload
 from edge_classifier.mqtt.latest_messages import LatestMessages, MessageKind
-from edge_classifier.mqtt.outbox import Outbox
-from edge_classifier.mqtt.outbox_database import QueuedEvent
+from edge_classifier.mqtt.outbox.outbox import Outbox
+from edge_classifier.mqtt.outbox.outbox_database import QueuedEvent
+from edge_classifier.mqtt.outbox.waiting_snapshots import WaitingSnapshots
 from edge_classifier.mqtt.topics import Topics
-from edge_classifier.mqtt.waiting_snapshots import WaitingSnapshots
 
 _log = logging.getLogger(__name__)
 
@@ -259,6 +259,16 @@ class MessageWriter:
             MessageKind.STATE: self._topics.state(camera),
             MessageKind.SNAPSHOT: self._topics.snapshot(camera),
         }
+
+
+def restored_numbers(remembered: Mapping[str, str]) -> dict[str, int]:
+    """The number of each camera's last event, also from a state that cannot be read otherwise."""
+    found = {
+        key.removeprefix(_STATE): decoded_or_empty(text).get("seq")
+        for key, text in remembered.items()
+        if key.startswith(_STATE)
+    }
+    return {camera: seq for camera, seq in found.items() if isinstance(seq, int)}
 
 
 def restored_states(remembered: Mapping[str, str]) -> dict[str, CameraState]:

@@ -18,23 +18,25 @@ from edge_classifier.config import settings
 from edge_classifier.core.events import CameraState, LabelChange
 from edge_classifier.mqtt.codec.camera_payloads import Names
 from edge_classifier.mqtt.codec.json_fields import decoded_or_empty, encoded
-from edge_classifier.mqtt.connection import ConnectionOptions
+from edge_classifier.mqtt.connection.broker_connection import ConnectionOptions
 from edge_classifier.mqtt.inbox import PublisherInbox, UpdateKey, UpdateKind
 from edge_classifier.mqtt.latest_messages import LatestMessages
 from edge_classifier.mqtt.message_writer import (
     MessageWriter,
     ModelLabels,
     ShrinkJpeg,
+    restored_numbers,
     restored_states,
 )
-from edge_classifier.mqtt.outbox import Outbox
+from edge_classifier.mqtt.outbox.event_numbers import LastNumbers
+from edge_classifier.mqtt.outbox.outbox import Outbox
+from edge_classifier.mqtt.outbox.waiting_snapshots import WaitingSnapshots
 from edge_classifier.mqtt.publisher_thread import (
     PublisherStatus,
     PublisherThread,
 )
 from edge_classifier.mqtt.sender import Sender
 from edge_classifier.mqtt.topics import Topics
-from edge_classifier.mqtt.waiting_snapshots import WaitingSnapshots
 from edge_classifier.protocols import Clock
 
 # Events that wait to be written, should the disk stall.
@@ -147,6 +149,15 @@ class Publisher:
     def states(self) -> dict[str, CameraState]:
         """The last states from before the restart, by camera. To be called before ``start``."""
         return restored_states(self._open_outbox())
+
+    def last_numbers(self) -> LastNumbers:
+        """What each camera's events count on from. To be called once, before ``start``."""
+        return self._outbox.last_numbers(restored_numbers(self._open_outbox()))
+
+    @property
+    def left(self) -> int:
+        """Events that ``stop`` had to leave, neither on disk nor with the broker."""
+        return self._outbox.left
 
     def start(self) -> None:
         """Start the thread."""

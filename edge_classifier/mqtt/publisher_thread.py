@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from edge_classifier.config.settings import MqttSettings
-from edge_classifier.mqtt.broker_limits import NOTHING_STATED, StatedLimits
-from edge_classifier.mqtt.connection import (
+from edge_classifier.mqtt.connection.broker_connection import (
     Acknowledged,
     BrokerConnection,
     Connected,
@@ -22,11 +21,12 @@ from edge_classifier.mqtt.connection import (
     ReceivedMessage,
     SubscriptionRefused,
 )
+from edge_classifier.mqtt.connection.broker_limits import NOTHING_STATED, StatedLimits
+from edge_classifier.mqtt.connection.reconnect import Reconnector
 from edge_classifier.mqtt.inbox import Action, Batch, PublisherInbox, UpdateKind
 from edge_classifier.mqtt.latest_messages import LatestMessages
 from edge_classifier.mqtt.message_writer import MessageWriter
-from edge_classifier.mqtt.outbox import Outbox
-from edge_classifier.mqtt.reconnect import Reconnector
+from edge_classifier.mqtt.outbox.outbox import Outbox
 from edge_classifier.mqtt.sender import Sender
 from edge_classifier.mqtt.topics import ONLINE, Topics
 from edge_classifier.protocols import Clock
@@ -75,6 +75,8 @@ class PublisherStatus:
     snapshots_dropped: int = 0
     # Files of the outbox that had to be set aside.
     damaged: int = 0
+    # What was lost, damaged or deleted since the start, and what the last daemon had to leave.
+    incidents: tuple[str, ...] = ()
     # Capture to acknowledgement by the broker, of the last event.
     delay_ms: float | None = None
 
@@ -304,10 +306,13 @@ class PublisherThread:
             packet_limit=sender.limits.packet_bytes,
             ignored=self._ignored + self._inbox.dropped_tasks + sender.unanswered,
             durable=not outbox.trouble,
-            trouble=outbox.trouble or (snapshots.trouble if snapshots else ""),
+            trouble=outbox.trouble
+            or outbox.numbers.trouble
+            or (snapshots.trouble if snapshots else ""),
             snapshots_waiting=snapshots.count if snapshots else 0,
             snapshots_dropped=self._inbox.dropped_snapshots
             + (snapshots.dropped if snapshots else 0),
             damaged=outbox.damaged,
+            incidents=outbox.numbers.incidents,
             delay_ms=sender.delay_ms,
         )

@@ -7,20 +7,24 @@ from dataclasses import dataclass
 from functools import partial
 
 from edge_classifier.core.events import Moment
-from edge_classifier.mqtt.broker_limits import (
+from edge_classifier.mqtt.codec.camera_payloads import delay_ms, with_delay
+from edge_classifier.mqtt.connection.broker_connection import (
+    Acknowledged,
+    BrokerConnection,
+    Connected,
+)
+from edge_classifier.mqtt.connection.broker_limits import (
     BrokerLimits,
     SentPacket,
     SetAside,
     packet_bytes,
     payload_overhead,
 )
-from edge_classifier.mqtt.codec.camera_payloads import delay_ms, with_delay
-from edge_classifier.mqtt.connection import Acknowledged, BrokerConnection, Connected
 from edge_classifier.mqtt.latest_messages import LatestMessages, MessageKind, Smaller, TopicMessage
-from edge_classifier.mqtt.outbox import Outbox
-from edge_classifier.mqtt.outbox_database import QueuedEvent
+from edge_classifier.mqtt.outbox.outbox import Outbox
+from edge_classifier.mqtt.outbox.outbox_database import QueuedEvent
+from edge_classifier.mqtt.outbox.waiting_snapshots import WaitingSnapshot, WaitingSnapshots
 from edge_classifier.mqtt.topics import Topics
-from edge_classifier.mqtt.waiting_snapshots import WaitingSnapshot, WaitingSnapshots
 from edge_classifier.protocols import Clock
 
 _log = logging.getLogger(__name__)

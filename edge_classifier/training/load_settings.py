@@ -1,6 +1,6 @@
 """Settings of a training run from a TOML file and options; all mistakes at once."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,22 +25,19 @@ def load(
     """
     sources = SettingsSources(assignments=tuple(assignments), options=options)
     settings = read_settings(TrainingSettings, path, sources, how_to_get=_HOW_TO_GET).require()
-    if contradictions := tuple(map(SettingProblem, _contradictions(settings))):
-        SettingsReport(path, problems=contradictions).require()
-    return _located(settings)
-
-
-def _contradictions(settings: TrainingSettings) -> Iterator[str]:
-    yield from networks.problems(settings.network)
-    if settings.network.pretrained == networks.NONE and settings.finetune.batch_norm == "frozen":
-        yield "network.pretrained is none: nothing is learned unless finetune.batch_norm is trained"
-    if settings.learning_curve and not settings.head.epochs:
-        yield "learning_curve is true: it trains heads, so head.epochs must be more than 0"
-
-
-def _located(settings: TrainingSettings) -> TrainingSettings:
     data, network = settings.data, settings.network
     pretrained = network.pretrained
+    contradictions = networks.problems(network)
+    if pretrained == networks.NONE and settings.finetune.batch_norm == "frozen":
+        contradictions.append(
+            "network.pretrained is none: nothing is learned unless finetune.batch_norm is trained"
+        )
+    if settings.learning_curve and not settings.head.epochs:
+        contradictions.append(
+            "learning_curve is true: it trains heads, so head.epochs must be more than 0"
+        )
+    if contradictions:
+        SettingsReport(path, problems=tuple(map(SettingProblem, contradictions))).require()
     if pretrained not in (networks.EMBEDDED, networks.IMAGENET, networks.NONE):
         pretrained = str(Path(pretrained).absolute())
     return replace(

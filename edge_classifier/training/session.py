@@ -12,7 +12,7 @@ from edge_classifier.progress import show_progress
 from edge_classifier.training import run_folder
 from edge_classifier.training.data.training_data import TrainingData, check_and_split, scan_folders
 from edge_classifier.training.export.model_files import predict_held_out, write_model_files
-from edge_classifier.training.report.run_report import collect_report_data
+from edge_classifier.training.run_report import collect_report_data
 from edge_classifier.training.settings import TrainingSettings
 from edge_classifier.training.train.devices import World, choose_hardware, join_world
 from edge_classifier.training.train.learning_curve import learning_curve

@@ -81,7 +81,9 @@ class Preprocessor:
             self._plan = self._plan_for(key)
         plan = self._plan
         if self.contract.crop is Crop.LETTERBOX:
-            plan.canvas[:] = _bar_colour(self.contract, frame.order)
+            # The pixel nearest to real zero.
+            bars = tuple(min(255, max(0, round(value))) for value in self.contract.mean)
+            plan.canvas[:] = bars if frame.order is self.contract.colour_order else bars[::-1]
         region = frame.pixels[plan.rows, plan.columns]
         for step in plan.steps:
             taken = region if step.taken is None else step.taken
@@ -130,12 +132,6 @@ def _steps(
         yield _Step(taken, size, shrunk, cv2.INTER_AREA)
         taken = shrunk
     yield _Step(taken, target, filled, cv2.INTER_LINEAR)
-
-
-def _bar_colour(contract: Contract, order: ColourOrder) -> tuple[int, ...]:
-    """The pixel nearest to real zero."""
-    colour = tuple(min(255, max(0, round(value))) for value in contract.mean)
-    return colour if order is contract.colour_order else colour[::-1]
 
 
 def _words(pixels: Pixels) -> tuple[Array, Array]:

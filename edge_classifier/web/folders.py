@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_classifier.errors import OutputError
-from edge_classifier.files import replacing
+from edge_classifier.files import default_state_folder, replacing
 from edge_classifier.web.settings import WebSettings
 
 
@@ -46,13 +46,9 @@ class Folders:
 
 
 def folders_of(settings: WebSettings, environment: Mapping[str, str] = os.environ) -> Folders:
-    """Where the files of these settings lie.
-
-    systemd may give several folders in $STATE_DIRECTORY; the first is meant.
-    """
-    given = environment.get("STATE_DIRECTORY", "").partition(":")[0]
-    home = environment.get("XDG_STATE_HOME") or Path.home() / ".local/state"
-    state = (settings.state_folder or Path(given or Path(home, "edge-classifier-web"))).absolute()
+    """Where the files of these settings lie. Raises OutputError for a user without a home."""
+    own = settings.state_folder or default_state_folder("edge-classifier-web", environment)
+    state = own.absolute()
     return Folders(
         state,
         pictures=(settings.storage.folder or state / "pictures").absolute(),

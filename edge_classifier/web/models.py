@@ -207,6 +207,14 @@ class Record(models.Model):
             ),
             models.Index(fields=["reviewer", "reviewed_at"], name="record_reviewed"),
             models.Index(fields=["recorded_at"], name="record_received"),
+            # Few of many: without these PostgreSQL reads the table to count them. An event that
+            # nobody has reviewed is in neither.
+            models.Index(
+                fields=["verdict", "-at", "-id"], condition=~Q(verdict=""), name="record_verdict"
+            ),
+            models.Index(
+                fields=["source", "-at", "-id"], condition=~Q(source="event"), name="record_upload"
+            ),
         ]
 
     def __str__(self) -> str:

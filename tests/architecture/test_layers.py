@@ -16,8 +16,7 @@ PACKAGE = "edge_classifier"
 FOLDER = Path(edge_classifier.__file__).parent
 TESTS = Path(__file__).parent.parent
 RUNTIMES = ("ai_edge_litert", "tflite_runtime", "tensorflow")
-RUNTIME_MODULE = f"{PACKAGE}.engine.runtime"
-PULL_MODULE = f"{PACKAGE}.modelfile.pull"
+RUNTIME_MODULE, PULL_MODULE = f"{PACKAGE}.engine.runtime", f"{PACKAGE}.modelfile.pull"
 CORE, ERRORS = f"{PACKAGE}.core", f"{PACKAGE}.errors"
 FILES, CHILD_PROCESS = f"{PACKAGE}.files", f"{PACKAGE}.child"
 PROGRESS = f"{PACKAGE}.progress"
@@ -31,12 +30,8 @@ MQTT, DAEMON = f"{PACKAGE}.mqtt", f"{PACKAGE}.daemon"
 VALIDATION = (f"{CONFIG}.schema", f"{CONFIG}.validate")
 PROMETHEUS = f"{DAEMON}.http"
 DATASET, EVALUATION = f"{PACKAGE}.dataset", f"{PACKAGE}.evaluation"
-TRAINING = f"{PACKAGE}.training"
-WEB = f"{PACKAGE}.web"
-SQLITE = (
-    *(f"{PACKAGE}.mqtt.outbox_database", f"{PACKAGE}.mqtt.outbox", f"{WEB}.startup"),
-    *(f"{WEB}.backup.make_backup", f"{WEB}.backup.restore"),
-)
+TRAINING, WEB = f"{PACKAGE}.training", f"{PACKAGE}.web"
+SQLITE = (f"{MQTT}.outbox.outbox_database", f"{MQTT}.outbox.outbox", f"{WEB}.startup")
 # What the names of modules begin with that run in the child process of the web page only.
 CHILD = f"{WEB}.worker.child"
 DJANGO = ("django", "axes", "csp", "ninja", "waitress", "whitenoise")
@@ -116,7 +111,6 @@ ALLOWED = {
         ERRORS,
         CONFIG,
         f"{MQTT}.connection",
-        f"{MQTT}.reconnect",
         f"{MQTT}.codec",
         f"{MQTT}.topics",
         f"{MODELFILE}.catalogue",
@@ -293,8 +287,8 @@ def test_pydantic_is_imported_by_validation_only(library: str) -> None:
 @pytest.mark.parametrize(
     ("package", "users"),
     [
-        ("paho", (f"{MQTT}.connection",)),
-        ("sqlite3", SQLITE),
+        ("paho", (f"{MQTT}.connection.broker_connection",)),
+        ("sqlite3", (*SQLITE, f"{WEB}.backup.make_backup", f"{WEB}.backup.restore")),
         ("prometheus_client", (PROMETHEUS,)),
         ("matplotlib", (f"{EVALUATION}.charts",)),
         ("jinja2", (f"{EVALUATION}.html_report",)),

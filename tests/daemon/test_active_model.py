@@ -11,6 +11,7 @@ from edge_classifier.config.settings import ModelSettings
 from edge_classifier.daemon import active_model as module
 from edge_classifier.daemon.active_model import UPLOADS_VARIABLE, ModelFiles, load_active_model
 from edge_classifier.errors import EdgeClassifierError, MissingFileError, ModelError, OutputError
+from tests.modelfile.test_model_zip import zip_file
 from tests.tiny import Tiny, build
 
 EMBEDDED = "efficientnet-lite0"
@@ -148,3 +149,17 @@ def test_active_model_enters_pictures_as_the_setting_says(tmp_path: Path) -> Non
     model = load_active_model(ModelSettings(use=str(path), input_range="0..255"))
 
     assert model.classifier.contract.input_range == "0 to 255"
+
+
+def test_active_model_of_a_zip_has_the_labels_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    model = build(tmp_path / "tiny.tflite").read_bytes()
+    members = {"model.tflite": model, "labels.txt": b"2 c\n0 a\n1 b\n"}
+    path = zip_file(tmp_path / "garden.zip", members)
+
+    found = load_active_model(ModelSettings(use=str(path)))
+
+    assert found.labels == ("a", "b", "c")
+    assert found.id.startswith("garden@")

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from edge_classifier.engine import probe
-from edge_classifier.engine.memory import release_unused_memory
-from edge_classifier.engine.model_copy import ModelCopy, require_tflite
+from edge_classifier.engine.model_copy import ModelCopy, release_unused_memory, require_tflite
 from edge_classifier.engine.runtime import load_runtime
 from edge_classifier.engine.tflite import TfliteEngine
 from edge_classifier.errors import ModelError
@@ -22,7 +21,7 @@ NO_CATALOGUE = Catalogue("none", (), Path("none"), Path("none"))
 SHORTENED = """
 import os, sys
 from pathlib import Path
-from edge_classifier.engine.memory import release_unused_memory
+from edge_classifier.engine.model_copy import release_unused_memory
 from edge_classifier.engine.runtime import load_runtime
 from edge_classifier.engine.tflite import TfliteEngine
 

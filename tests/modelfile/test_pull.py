@@ -1,9 +1,13 @@
 """Fetching models from a real HTTP server on the loopback interface."""
 
+import errno
 import hashlib
+import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -11,7 +15,7 @@ from typing import Any
 import pytest
 import requests
 
-from edge_classifier.errors import DownloadError
+from edge_classifier.errors import DownloadError, OutputError
 from edge_classifier.modelfile.catalogue import Catalogue, load_catalogue
 from edge_classifier.modelfile.pull import pull
 from tests.conftest import Cli
@@ -27,6 +31,8 @@ class Server:
         self.status = 200
         self.requests = 0
         self.url = ""
+        # Where a request is sent on to; once, or for ever.
+        self.location = ""
 
 
 @contextmanager
@@ -37,6 +43,12 @@ def serving(body: bytes) -> Iterator[Server]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             server.requests += 1
+            if server.location and self.path != "/moved":
+                self.send_response(302)
+                self.send_header("Location", server.location)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             self.send_response(server.status)
             self.send_header("Content-Length", str(server.announce))
             self.end_headers()
@@ -163,6 +175,99 @@ def test_pull_a_server_error_is_said_with_the_way_by_hand_and_its_connection_clo
         with pytest.raises(DownloadError, match=r"503.*put it at .*tiny\.tflite"):
             pull(catalogue, catalogue.entries[0], lambda *_: None)
     assert [answer.raw.closed for answer in answers] == [True]
+
+
+def offered() -> list[str]:
+    """Names of all entries that are fetched."""
+    return [entry.name for entry in load_catalogue().entries if entry.offered and entry.url]
+
+
+@pytest.mark.parametrize("name", offered())
+def test_pull_each_offered_entry_installs_the_real_file_after_an_interruption_and_a_redirect(
+    shared: Path, name: str
+) -> None:
+    catalogue = load_catalogue()
+    entry = catalogue.require(name)
+    body = (shared / "models" / entry.file).read_bytes()
+    with serving(body[: len(body) // 2]) as server:
+        server.announce = len(body)
+        mirrored = replace(entry, url=server.url)
+        with pytest.raises(DownloadError, match="ended too early"):
+            pull(catalogue, mirrored, lambda *_: None)
+        assert leftovers(catalogue) == []
+        server.body = body[:-1] + b"!"
+        with pytest.raises(DownloadError, match="SHA-256 differs"):
+            pull(catalogue, mirrored, lambda *_: None)
+        assert leftovers(catalogue) == []
+        server.body, server.location = body, "/moved"
+        path = pull(catalogue, mirrored, lambda *_: None)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == entry.sha256
+    assert catalogue.locate(name) == path
+
+
+def test_pull_a_body_without_an_announced_length_that_is_cut_short_is_not_kept(
+    tmp_path: Path, model: bytes
+) -> None:
+    with serving(model[:1000]) as server:
+        server.announce = 1000
+        catalogue = loaded(tmp_path, server, model)
+        with pytest.raises(DownloadError, match="SHA-256 differs"):
+            pull(catalogue, catalogue.entries[0], lambda *_: None)
+    assert leftovers(catalogue) == []
+
+
+def test_pull_addresses_that_lead_in_a_circle_are_given_up(tmp_path: Path, model: bytes) -> None:
+    with serving(model) as server:
+        server.location = server.url
+        catalogue = loaded(tmp_path, server, model)
+        with pytest.raises(DownloadError, match="from one address to the next"):
+            pull(catalogue, catalogue.entries[0], lambda *_: None)
+    assert leftovers(catalogue) == []
+
+
+def _bad_certificate() -> ssl.SSLCertVerificationError:
+    """As OpenSSL raises it."""
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.verify_message = "self-signed certificate"
+    return error
+
+
+@pytest.mark.parametrize(
+    ("failure", "sentence"),
+    [
+        (socket.gaierror(-3, "Temporary failure in name resolution"), "is there a network"),
+        (OSError(errno.ENETUNREACH, "Network is unreachable"), "Network is unreachable"),
+        (TimeoutError("timed out"), "does not answer in time"),
+        (_bad_certificate(), "the certificate of models.example is not good .self-signed"),
+    ],
+)
+def test_pull_without_a_way_to_the_server_is_said_in_a_plain_sentence(
+    tmp_path: Path, model: bytes, monkeypatch: pytest.MonkeyPatch, failure: OSError, sentence: str
+) -> None:
+    def resolve(*_: object, **__: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    url = "http://models.example/tiny.tflite"
+    catalogue = load_catalogue(catalogue_for(tmp_path, url, model))
+    with pytest.raises(DownloadError, match=sentence) as caught:
+        pull(catalogue, catalogue.entries[0], lambda *_: None)
+    said = str(caught.value)
+    assert "Error" not in said
+    assert "Errno" not in said
+    assert "models verify tiny" in said
+
+
+def test_pull_into_a_folder_that_cannot_be_made_names_the_folder_not_the_network(
+    tmp_path: Path, model: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("", "utf-8")
+    monkeypatch.setenv("EDGE_CLASSIFIER_MODELS", str(tmp_path / "file/models"))
+    with serving(model) as server:
+        catalogue = loaded(tmp_path, server, model)
+        with pytest.raises(OutputError, match=r"EDGE_CLASSIFIER_MODELS") as caught:
+            pull(catalogue, catalogue.entries[0], lambda *_: None)
+    assert "network" not in str(caught.value)
 
 
 def test_pull_a_model_without_checksum_is_refused_before_any_request(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """What other threads leave for the publisher."""
 
-from edge_classifier.mqtt.connection import (
+from edge_classifier.mqtt.connection.broker_connection import (
     Acknowledged,
     Connected,
     ConnectionLost,

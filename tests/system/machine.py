@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,8 +76,17 @@ def pip_settings() -> Mapping[str, str]:
 
 def dependencies() -> list[str]:
     """What this project needs, as pip takes it."""
-    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
-    return list(project["dependencies"])
+    return list(_project()["dependencies"])
+
+
+def optional(extra: str) -> list[str]:
+    """What one of its extras needs in addition."""
+    return list(_project()["optional-dependencies"][extra])
+
+
+def _project() -> dict[str, Any]:
+    project: dict[str, Any] = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
+    return dict(project["project"])
 
 
 def kept(name: str, recipe: object, build: Callable[[Path], None]) -> Path:

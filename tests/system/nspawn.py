@@ -1,4 +1,6 @@
-"""A throw-away machine with a real systemd: this host's root under an overlay, in systemd-nspawn.
+"""A throw-away machine with a real systemd: a root under an overlay, in systemd-nspawn.
+
+The root is this host's, or another Debian's in a folder.
 
 Nothing that happens inside reaches the host: writes go to memory, the network is its own, and
 the host's services are not started.
@@ -38,9 +40,14 @@ def what_is_missing() -> str:
 
 
 @contextmanager
-def machine(folder: Path, binds: Mapping[Path, str]) -> Iterator["Machine"]:
-    """A booted machine that sees each folder of ``binds`` read-only at the given place."""
-    made = Machine(folder, binds)
+def machine(
+    folder: Path, binds: Mapping[Path, str], lower: Path = Path("/")
+) -> Iterator["Machine"]:
+    """A booted machine that sees each folder of ``binds`` read-only at the given place.
+
+    ``lower``: the root that it begins with, which is not written to.
+    """
+    made = Machine(folder, binds, lower)
     try:
         made.build()
         made.boot()
@@ -52,8 +59,9 @@ def machine(folder: Path, binds: Mapping[Path, str]) -> Iterator["Machine"]:
 class Machine:
     """One machine; what is written inside survives its reboots, but not its removal."""
 
-    def __init__(self, folder: Path, binds: Mapping[Path, str]) -> None:
+    def __init__(self, folder: Path, binds: Mapping[Path, str], lower: Path) -> None:
         self._folder = folder / "machine"
+        self._lower = lower
         self._binds = binds
         self._name = f"edge-classifier-{os.getpid()}"
         self._console = folder / "console.log"
@@ -67,17 +75,17 @@ class Machine:
 
     @property
     def written(self) -> Path:
-        """What is different from this host's root, and nothing else: as in ``root``."""
+        """What is different from the root that it began with, and nothing else: as in ``root``."""
         return self._folder / "upper"
 
     def build(self) -> None:
-        """Lay an overlay over this host's root, and take the host's services out of it."""
+        """Lay an overlay over the root, and take the services out of it that are not ours."""
         self._folder.mkdir()
         _host("mount", "-t", "tmpfs", "-o", f"size={MEMORY}", "tmpfs", self._folder)
         work = self._folder / "work"
         for part in (self.written, work, self.root):
             part.mkdir()
-        layers = f"lowerdir=/,upperdir={self.written},workdir={work}"
+        layers = f"lowerdir={self._lower},upperdir={self.written},workdir={work}"
         _host("mount", "-t", "overlay", "overlay", "-o", layers, self.root)
         etc = self.root / "etc"
         for old in (etc / "systemd/system", *etc.glob("rc?.d")):

@@ -74,13 +74,14 @@ class Pi:
         *arguments: str,
         source: str = CHECKOUT,
         wheels: str = WHEELS,
+        apt: bool = False,
         check: bool = True,
     ) -> Completed:
         """Run ``scripts/install.sh``; pip finds everything in a folder, for there is no network."""
         return self.run(
             f"{source}/scripts/install.sh",
             *arguments,
-            "--no-apt",
+            *([] if apt else ["--no-apt"]),
             environment={"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": wheels},
             timeout_s=400,
             check=check,

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from edge_classifier.capture.opencv import DeviceSource
+from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
 from tests.waiting import eventually
 from tests.watch import PATIENT_S, READ_S, Watch
@@ -62,7 +63,10 @@ def plug_in() -> None:
 def is_right(frame: Frame) -> bool:
     height, width = frame.pixels.shape[:2]
     middles = [(2 * number + 1) * width // 16 for number in range(len(BARS))]
-    return bool(np.abs(frame.pixels[height // 2, middles].astype(int) - BARS).max() < 8)
+    seen = frame.pixels[height // 2, middles].astype(int)
+    # JPEGs come in red, green, blue.
+    seen = seen[:, ::-1] if frame.order is ColourOrder.RGB else seen
+    return bool(np.abs(seen - BARS).max() < 8)
 
 
 def first_frame(source: DeviceSource) -> tuple[str, Frame]:

@@ -26,7 +26,7 @@ _MEMORY_MB = 1024
 # It takes 8 s where nothing else runs.
 _BOOT_LIMIT_S = 120.0
 _PACKAGES = ("linux-image-amd64", "python3", "v4l-utils", "busybox-static", "kmod", "libstdc++6")
-_WHEELS = ("numpy", "opencv-python-headless>=5", "annotated-types")
+_WHEELS = ("numpy", "opencv-python-headless>=5", "annotated-types", "pillow")
 _WHEEL_OPTIONS = (
     "--only-binary=:all:",
     "--python-version=3.13",

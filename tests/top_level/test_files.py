@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from edge_classifier.errors import OutputError
-from edge_classifier.files import name_stamp, replacing, utc_stamp, write_whole
+from edge_classifier.files import (
+    default_state_folder,
+    name_stamp,
+    replacing,
+    utc_stamp,
+    write_whole,
+)
 
 
 def test_file_is_replaced_only_when_the_block_ends(tmp_path: Path) -> None:
@@ -39,7 +45,8 @@ def test_content_is_flushed_to_the_medium_before_the_name_where_it_is_durable(
     monkeypatch.setattr(os, "fsync", lambda _: steps.append((tmp_path / "file").exists()))
     with replacing(tmp_path / "file", durable=durable) as file:
         file.write(b"x")
-    assert steps == ([False] if durable else [])
+    # The content before the name, then the name.
+    assert steps == ([False, True] if durable else [])
 
 
 def test_file_has_the_mode_that_was_asked_for(tmp_path: Path) -> None:
@@ -80,3 +87,20 @@ def test_utc_stamp_is_iso_8601_in_milliseconds(utc: float, expected: str) -> Non
 
 def test_name_stamp_is_in_microseconds_and_may_stand_in_a_name() -> None:
     assert name_stamp(1_785_063_402.123456) == "20260726T105642123456Z"
+
+
+def test_a_service_without_a_home_keeps_its_files_where_systemd_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    for environment in (
+        {"STATE_DIRECTORY": f"{tmp_path}:/other"},
+        {"STATE_DIRECTORY": f"{tmp_path}"},
+    ):
+        assert default_state_folder("program", environment) == tmp_path
+    assert default_state_folder("program", {"XDG_STATE_HOME": "/state"}) == Path("/state/program")
+    with pytest.raises(OutputError, match="no home"):
+        default_state_folder("program", {})

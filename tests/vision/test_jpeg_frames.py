@@ -1,12 +1,16 @@
 """JPEG frames of cameras: whole, or cut short."""
 
 import contextlib
+import io
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
+from edge_classifier.core.contract import ColourOrder
 from edge_classifier.errors import PictureError
+from edge_classifier.vision import jpeg_frames
 from edge_classifier.vision.jpeg_frames import decode_jpeg, is_whole_jpeg
 
 KINDS = {
@@ -61,3 +65,37 @@ def test_jpeg_frame_with_damaged_bytes_writes_nothing(capfd: pytest.CaptureFixtu
         with contextlib.suppress(PictureError):
             decode_jpeg("camera", bytes(damaged))
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("decoder", ["simplejpeg", "Pillow"])
+@pytest.mark.parametrize("kind", ["baseline", "progressive", "grey"])
+def test_jpeg_frame_has_the_colours_that_were_written(
+    kind: str, decoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if decoder == "Pillow":
+        # As where there is no wheel.
+        monkeypatch.setattr(jpeg_frames, "_simplejpeg", lambda: None)
+    else:
+        assert jpeg_frames._simplejpeg()
+    red = np.full((48, 80, 3), (20, 40, 200), np.uint8)
+    pixels = cv2.cvtColor(red, cv2.COLOR_BGR2GRAY) if kind == "grey" else red
+    data = bytes(cv2.imencode(".jpg", pixels, KINDS.get(kind, []))[1])
+    found = decode_jpeg("camera", data)
+    assert found.order is ColourOrder.RGB
+    wanted = np.full(3, pixels[0, 0]) if kind == "grey" else np.array((200, 40, 20))
+    assert np.abs(found.pixels.astype(int) - wanted).max() <= 3
+
+
+def test_jpeg_frame_of_four_inks_is_decoded_too() -> None:
+    file = io.BytesIO()
+    Image.new("CMYK", (32, 16), (0, 255, 255, 0)).save(file, "JPEG", quality=95)
+    found = decode_jpeg("camera", file.getvalue())
+    assert (found.width, found.height) == (32, 16)
+
+
+def test_jpeg_frame_that_promises_more_than_there_is_memory_is_refused() -> None:
+    data = bytearray(frame("baseline"))
+    size = data.index(b"\xff\xc0") + 5
+    data[size : size + 4] = b"\xff\xdc\xff\xdc"
+    with pytest.raises(PictureError):
+        decode_jpeg("camera", bytes(data))

@@ -40,7 +40,9 @@ class DaemonTrial:
     def __init__(self, config: str) -> None:
         self._folder = tempfile.TemporaryDirectory()
         self.state = Path(self._folder.name, "state")
-        self._port = _free_port()
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            self._port = int(found.getsockname()[1])
         self._process: subprocess.Popen[bytes] | None = None
         file = Path(self._folder.name, "config.toml")
         head = f'[device]\nname = "trial"\nstate_folder = "{self.state}"\n'
@@ -169,9 +171,3 @@ class _Stream(BaseHTTPRequestHandler):
 
 def _kilobytes(status: str, key: str) -> int:
     return int(status.partition(f"{key}:")[2].split(maxsplit=1)[0])
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])

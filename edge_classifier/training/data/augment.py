@@ -23,7 +23,14 @@ def augment(pixels: Pixels, rng: np.random.Generator, settings: Augment, size: i
     angle = np.radians(settings.rotation_deg) * (2 * turn - 1)
     mirrored = settings.flip and flip < 0.5
     cut = _cut(pixels, centre, side, angle, size, mirrored=mirrored)
-    return np.asarray(cv2.LUT(cut, _light(np.array(light) * 2 - 1, settings)), np.uint8)
+    # What each value of red, green and blue becomes: (256, 3).
+    contrast, brightness, *colour = np.array(light) * 2 - 1
+    values = np.arange(256.0)[:, None]
+    contrasted = (values - _MIDDLE) * (1 + settings.contrast * contrast) + _MIDDLE
+    brighter = contrasted + 255 * settings.brightness * brightness
+    coloured = brighter * (1 + settings.colour * np.array(colour))
+    table = np.rint(np.clip(coloured, 0, 255)).astype(np.uint8)
+    return np.asarray(cv2.LUT(cut, table[None]), np.uint8)
 
 
 def _cut(
@@ -60,18 +67,6 @@ def _cut(
         borderMode=cv2.BORDER_REFLECT_101,
     )
     return np.asarray(warped, np.uint8)
-
-
-def _light(draws: NDArray[np.float64], settings: Augment) -> Pixels:
-    """What each value of red, green and blue becomes: shape (1, 256, 3).
-
-    ``draws`` (5,), -1 to 1: contrast, brightness, red, green, blue.
-    """
-    values = np.arange(256.0)[:, None]
-    contrasted = (values - _MIDDLE) * (1 + settings.contrast * draws[0]) + _MIDDLE
-    brighter = contrasted + 255 * settings.brightness * draws[1]
-    coloured = brighter * (1 + settings.colour * draws[2:])
-    return np.rint(np.clip(coloured, 0, 255)).astype(np.uint8)[None]
 
 
 def blend(first: Pixels, second: Pixels, share: float) -> Pixels:

@@ -92,10 +92,18 @@ class PictureExamples:
             pixels, label = self.plain(index)
             return torch.from_numpy(pixels), label
         rng = rng_for(self._seed, epoch, index)
-        if self._settings.mixup:
-            return self._mixed(index, rng, self._settings)
+        if not self._settings.mixup:
+            pixels, label = self._varied(index, rng, self._settings)
+            return torch.from_numpy(pixels), label
+        # Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018, with any partner.
+        share = rng.beta(self._settings.mixup, self._settings.mixup)
+        partner = int(rng.integers(len(self)))
         pixels, label = self._varied(index, rng, self._settings)
-        return torch.from_numpy(pixels), label
+        others, other = self._varied(partner, rng, self._settings)
+        shares = torch.zeros(len(self.contract.labels))
+        shares[label] += share
+        shares[other] += 1 - share
+        return torch.from_numpy(blend(pixels, others, share)), shares
 
     def plain(self, index: int) -> tuple[Pixels, int]:
         """A picture through the device's own preprocessing, and its label."""
@@ -113,18 +121,6 @@ class PictureExamples:
         least = math.ceil(size / (1 - settings.zoom))
         frame, label = self._read(index, (least, least))
         return augment(frame.pixels, rng, settings, size), label
-
-    def _mixed(self, index: int, rng: np.random.Generator, settings: Augment) -> Example:
-        """Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018, with any partner."""
-        share = rng.beta(settings.mixup, settings.mixup)
-        partner = int(rng.integers(len(self)))
-        (first, label), (second, other) = (
-            self._varied(number, rng, settings) for number in (index, partner)
-        )
-        shares = torch.zeros(len(self.contract.labels))
-        shares[label] += share
-        shares[other] += 1 - share
-        return torch.from_numpy(blend(first, second, share)), shares
 
     def _read(self, index: int, at_least: tuple[int, int]) -> tuple[Frame, int]:
         """A decoded picture and its label. Raises PictureError if the next ones are bad, too."""

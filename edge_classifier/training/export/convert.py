@@ -31,7 +31,7 @@ from edge_classifier.files import cannot_write, replacing
 from edge_classifier.modelfile.bundle import CARD_FILE, CONTRACT_FILE, LABELS_FILE, append_bundle
 from edge_classifier.training.export import flatbuffer
 from edge_classifier.training.export.flatbuffer import Ranges, activation_names
-from edge_classifier.training.qat.qat import INPUT_RANGE, activation_quantizers
+from edge_classifier.training.qat import INPUT_RANGE, activation_quantizers
 from edge_classifier.vision.preprocess import Preprocessor
 
 Reals = NDArray[np.float32]

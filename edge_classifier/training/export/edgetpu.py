@@ -154,10 +154,6 @@ def _keeps_batch(node: _Node) -> bool:
     return axes is not None and 0 not in axes % len(node.inputs[0].shape)
 
 
-def _pads_no_batch(node: _Node) -> bool:
-    return node.constants[1] is not None and not node.constants[1].reshape(-1, 2)[0].any()
-
-
 def _reduces_depth_in_fours(node: _Node) -> bool:
     shape, axes = node.inputs[0].shape, node.constants[1]
     last = len(shape) - 1
@@ -192,7 +188,11 @@ LIMITS: Mapping[str, Mapping[str, Check]] = {
         "no reduction over the batch": _keeps_batch,
         "over depth only if that is a multiple of 4": _reduces_depth_in_fours,
     },
-    "PAD": {"no padding of the batch": _pads_no_batch},
+    "PAD": {
+        "no padding of the batch": lambda node: (
+            node.constants[1] is not None and not node.constants[1].reshape(-1, 2)[0].any()
+        )
+    },
     "SOFTMAX": {
         "one-dimensional input": lambda node: _is_vector(node.inputs[0]),
         f"at most {_SOFTMAX_LIMIT} elements": lambda node: (
@@ -238,26 +238,24 @@ def qualifies(path: Path) -> list[str]:
     for place, operator in enumerate(model.subgraphs[0].operators):
         name = flatbuffer.operator_name(model, operator)
         inputs = tuple(tensors[index] for index in operator.inputs if index >= 0)
+        constants = []
+        for tensor in inputs:
+            data = model.buffers[tensor.buffer].data
+            dtype = np.int32 if _TYPE_NAMES[tensor.type] == "INT32" else np.uint8
+            constants.append(None if data is None else np.frombuffer(bytes(data), dtype))
         node = _Node(
             inputs,
             outputs=tuple(tensors[index] for index in operator.outputs),
             options=operator.builtinOptions,
-            constants=tuple(_constant(model, tensor) for tensor in inputs),
+            constants=tuple(constants),
         )
-        wrong = dict.fromkeys((*_operator_problems(name, node), *_tensor_problems(node)))
+        wrong = dict.fromkeys(_broken_limits(name, node))
         found += [f"operator {place}, {name}: {problem}" for problem in wrong]
     return found
 
 
-def _constant(model: Any, tensor: Any) -> np.ndarray[Any, Any] | None:
-    data = model.buffers[tensor.buffer].data
-    if data is None:
-        return None
-    dtype = np.int32 if _TYPE_NAMES[tensor.type] == "INT32" else np.uint8
-    return np.frombuffer(bytes(data), dtype)
-
-
-def _operator_problems(name: str, node: _Node) -> Iterator[str]:
+def _broken_limits(name: str, node: _Node) -> Iterator[str]:
+    """Of the operator ``name`` itself, then of each of its tensors."""
     if name in UNCHECKED:
         yield "has limits that are not checked here"
     elif name not in UNLIMITED and name not in LIMITS:
@@ -265,25 +263,17 @@ def _operator_problems(name: str, node: _Node) -> Iterator[str]:
     for limit, holds in LIMITS.get(name, {}).items():
         if not holds(node):
             yield f"needs {limit}"
-
-
-def _tensor_problems(node: _Node) -> Iterator[str]:
     computed = [t for t, held in zip(node.inputs, node.constants, strict=True) if held is None]
     for tensor in (*computed, *node.outputs):
-        yield from _shape_problems(tensor)
+        shape, signature = list(tensor.shape), tensor.shapeSignature
+        if signature is not None and -1 in list(signature):
+            yield f"a tensor's size is not fixed ({list(signature)})"
+        if any(size > 1 for size in shape[:-3]):
+            yield f"a tensor is larger than 1 in more than its last three dimensions ({shape})"
         yield from _type_problems(tensor, _DATA_TYPES)
     for tensor, held in zip(node.inputs, node.constants, strict=True):
         if held is not None:
             yield from _type_problems(tensor, _CONSTANT_TYPES)
-
-
-def _shape_problems(tensor: Any) -> Iterator[str]:
-    shape = list(tensor.shape)
-    signature = tensor.shapeSignature
-    if signature is not None and -1 in list(signature):
-        yield f"a tensor's size is not fixed ({list(signature)})"
-    if any(size > 1 for size in shape[:-3]):
-        yield f"a tensor is larger than 1 in more than its last three dimensions ({shape})"
 
 
 def _type_problems(tensor: Any, allowed: set[str]) -> Iterator[str]:

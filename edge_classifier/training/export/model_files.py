@@ -19,7 +19,7 @@ from edge_classifier.evaluation.measures import Share, wilson
 from edge_classifier.training import networks
 from edge_classifier.training.export import convert
 from edge_classifier.training.export.flatbuffer import ranges_by_name
-from edge_classifier.training.qat.qat import fold, learned_ranges, strip
+from edge_classifier.training.qat import fold, learned_ranges, strip
 from edge_classifier.training.run_folder import MODEL_FILE, PTQ_FILE
 from edge_classifier.training.train.loop import compute
 from edge_classifier.training.train.stages import Job, Trained

@@ -90,23 +90,19 @@ def provenance(network: settings.NetworkSettings) -> str:
 def _mobilenet_v2(
     network: settings.NetworkSettings, classes: int, log: weights.Log, progress: Progress
 ) -> MobileNetV2:
-    checkpoint = _checkpoint(network.pretrained, progress)
+    if network.pretrained == EMBEDDED:
+        file = published.embedded_weights(embedded_folder())
+    elif network.pretrained == IMAGENET:
+        file = published.fetch(published.TORCHVISION_WEIGHTS, progress)
+    else:
+        file = Path(network.pretrained)
+    checkpoint = None if network.pretrained == NONE else weights.read(file)
     family = checkpoint.family if checkpoint else weights.OWN
     built = MobileNetV2(network.width, family.padding, family.eps)
     built.classifier = _head(network, built.outputs, classes)
     if checkpoint:
         weights.load(built, checkpoint, network.width, log)
     return built
-
-
-def _checkpoint(pretrained: str, progress: Progress) -> weights.Checkpoint | None:
-    if pretrained == NONE:
-        return None
-    if pretrained == EMBEDDED:
-        return weights.read(published.embedded_weights(embedded_folder()))
-    if pretrained == IMAGENET:
-        return weights.read(published.fetch(published.TORCHVISION_WEIGHTS, progress))
-    return weights.read(Path(pretrained))
 
 
 def _head(network: settings.NetworkSettings, features: int, classes: int) -> nn.Sequential:

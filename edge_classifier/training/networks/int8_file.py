@@ -18,6 +18,7 @@ from edge_classifier.training.networks.blocks import TENSORFLOW_EPS
 from edge_classifier.training.networks.layer_names import layers
 
 SUFFIXES = (".tflite",)
+_CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 
 
 def read(path: Path) -> dict[str, Tensor]:
@@ -27,7 +28,11 @@ def read(path: Path) -> dict[str, Tensor]:
     """
     try:
         model = flatbuffer.read(path.read_bytes())
-        found = [_read_convolution(model, operator) for operator in _convolutions(model)]
+        found = [
+            _read_convolution(model, operator)
+            for operator in model.subgraphs[0].operators
+            if flatbuffer.operator_name(model, operator) in _CONVOLUTIONS
+        ]
     except Exception as error:  # A damaged file leads the reader to whatever error there is.
         problem = f"cannot be read as an int8 .tflite ({type(error).__name__})"
         raise ModelError(str(path), problem) from error
@@ -45,12 +50,6 @@ def read(path: Path) -> dict[str, Tensor]:
         tensors[f"{norm}.running_mean"] = torch.zeros_like(bias)
         tensors[f"{norm}.running_var"] = torch.full_like(bias, 1 - TENSORFLOW_EPS)
     return tensors
-
-
-def _convolutions(model: Any) -> list[Any]:
-    kinds = {"CONV_2D", "DEPTHWISE_CONV_2D"}
-    graph = model.subgraphs[0]
-    return [one for one in graph.operators if flatbuffer.operator_name(model, one) in kinds]
 
 
 def _read_convolution(model: Any, operator: Any) -> tuple[Tensor, Tensor]:

@@ -58,15 +58,13 @@ def _walk(file: Any) -> dict[str, Arrays]:
             found[str(name)][place.rpartition("/")[2].partition(":")[0]] = item[()]
 
     file.visititems(visit)
-    return {name: _named(arrays) for name, arrays in found.items()}
-
-
-def _named(arrays: Arrays) -> Arrays:
-    """Keras 3 numbers arrays and Keras 2 calls some kernels by another name: made one."""
-    numbered = tuple(_BATCH_NORM) if len(arrays) == 4 else ("kernel", "bias")
-    known = {str(place): name for place, name in enumerate(numbered)}
-    known["depthwise_kernel"] = "kernel"
-    return {known.get(name, name): array for name, array in arrays.items()}
+    for layer, arrays in found.items():
+        # Keras 3 numbers arrays, and Keras 2 calls some kernels by another name.
+        numbered = tuple(_BATCH_NORM) if len(arrays) == 4 else ("kernel", "bias")
+        known = {str(place): name for place, name in enumerate(numbered)}
+        known["depthwise_kernel"] = "kernel"
+        found[layer] = {known.get(name, name): array for name, array in arrays.items()}
+    return found
 
 
 def _tensors(path: Path, found: dict[str, Arrays]) -> dict[str, Tensor]:
@@ -85,20 +83,16 @@ def _tensors(path: Path, found: dict[str, Arrays]) -> dict[str, Tensor]:
         tensors[f"{convolution}.weight"] = _tensor(found[kernel]["kernel"].transpose(order))
         for theirs, ours in _BATCH_NORM.items():
             tensors[f"{norm}.{ours}"] = _tensor(found[statistics][theirs])
-    return tensors | _head(found)
-
-
-def _head(found: dict[str, Arrays]) -> dict[str, Tensor]:
-    """The dense layer, whatever it is called; of several, none is the head that is wanted."""
+    # The head, whatever it is called; of several dense layers, none is the one that is wanted.
     dense = [
         arrays
         for arrays in found.values()
         if arrays.keys() == {"kernel", "bias"} and arrays["kernel"].ndim == 2
     ]
-    if len(dense) != 1:
-        return {}
-    kernel, bias = dense[0]["kernel"], dense[0]["bias"]
-    return {"classifier.1.weight": _tensor(kernel.T), "classifier.1.bias": _tensor(bias)}
+    if len(dense) == 1:
+        tensors["classifier.1.weight"] = _tensor(dense[0]["kernel"].T)
+        tensors["classifier.1.bias"] = _tensor(dense[0]["bias"])
+    return tensors
 
 
 def _tensor(array: NDArray[np.float32]) -> Tensor:

@@ -73,9 +73,25 @@ def read(path: Path = MEASURED) -> tuple[NetworkRow, ...]:
 def lines(rows: Iterable[NetworkRow]) -> list[str]:
     """The table for people, with its legend."""
     head = ("name", "width", "size", "parameters", "multiply-adds", "int8 file", "time", "ImageNet")
-    cells = [head, *map(_cells, rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    table = [_line(row, widths) for row in cells]
+    cells = [head]
+    cells += (
+        (
+            row.name,
+            f"{row.width:g}",
+            str(row.size),
+            f"{row.parameters / 1e6:.2f} M",
+            f"{row.multiply_adds / 1e6:.0f} M",
+            f"{row.int8_bytes / 1e6:.2f} MB" if row.int8_bytes else "-",
+            f"{row.latency_ratio:.2f}" if row.latency_ratio else "-",
+            f"{row.imagenet_top_1} %" if row.imagenet_top_1 else "-",
+        )
+        for row in rows
+    )
+    first, *others = (max(map(len, column)) for column in zip(*cells, strict=True))
+    table = []
+    for name, *figures in cells:
+        right = [cell.rjust(width) for cell, width in zip(figures, others, strict=True)]
+        table.append("  ".join([name.ljust(first), *right]).rstrip())
     return [
         *table,
         "",
@@ -84,27 +100,6 @@ def lines(rows: Iterable[NetworkRow]) -> list[str]:
         "the float network, as a guide to what the features are worth.",
         "Embedded weights: mobilenet-v2 of width 1.0, at any size, and efficientnet-lite0.",
     ]
-
-
-def _cells(row: NetworkRow) -> tuple[str, ...]:
-    return (
-        row.name,
-        f"{row.width:g}",
-        str(row.size),
-        f"{row.parameters / 1e6:.2f} M",
-        f"{row.multiply_adds / 1e6:.0f} M",
-        f"{row.int8_bytes / 1e6:.2f} MB" if row.int8_bytes else "-",
-        f"{row.latency_ratio:.2f}" if row.latency_ratio else "-",
-        f"{row.imagenet_top_1} %" if row.imagenet_top_1 else "-",
-    )
-
-
-def _line(cells: tuple[str, ...], widths: list[int]) -> str:
-    first, *rest = (
-        cell.rjust(width) if place else cell.ljust(width)
-        for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
-    )
-    return "  ".join([first, *rest]).rstrip()
 
 
 def parameters(network: Convnet) -> int:

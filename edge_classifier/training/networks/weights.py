@@ -116,7 +116,14 @@ def load(network: MobileNetV2, checkpoint: Checkpoint, width: float, log: Log) -
         )
     if body != wanted:
         raise ModelError(checkpoint.source, _other_width(body), _wanted(width))
-    fitting = set(body) | _fitting_head(network, found, checkpoint.source, log)
+    fitting = set(body)
+    head = {name: shape for name, shape in found.items() if name not in body}
+    if head == _shapes(network.classifier.state_dict(prefix="classifier.")):
+        fitting |= head.keys()
+    elif head:
+        classes = list(head.values())[-1][0]
+        left_out = f"its head for {classes} classes is left out; a new one is trained."
+        log(f"{checkpoint.source}: {left_out}")
     adapted = _for_own_input(checkpoint)
     # Not strict: nobody's count of batches is kept, and the head may stay as it is.
     network.load_state_dict({name: adapted[name] for name in fitting}, strict=False)
@@ -141,19 +148,6 @@ def _other_width(body: Mapping[str, tuple[int, ...]]) -> str:
         if _shapes(state) == body:
             return f"is a MobileNetV2 of width {width}"
     return f"is a MobileNetV2 of an unknown width ({body[_STEM][0]} channels in the first layer)"
-
-
-def _fitting_head(
-    network: MobileNetV2, found: Mapping[str, tuple[int, ...]], source: str, log: Log
-) -> set[str]:
-    """The names of the checkpoint's head if it is the network's own kind and size."""
-    head = {name: shape for name, shape in found.items() if name.startswith("classifier.")}
-    if head == _shapes(network.classifier.state_dict(prefix="classifier.")):
-        return set(head)
-    if head:
-        classes = list(head.values())[-1][0]
-        log(f"{source}: its head for {classes} classes is left out; a new one is trained.")
-    return set()
 
 
 def _for_own_input(checkpoint: Checkpoint) -> dict[str, Tensor]:

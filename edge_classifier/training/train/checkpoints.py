@@ -52,9 +52,10 @@ class Checkpoints:
     def __init__(self, options: RunOptions, stage: Stage, network: nn.Module) -> None:
         self.best = checkpoint_path(options.folder, stage, "best")
         self.last = checkpoint_path(options.folder, stage, "last")
+        shapes = [(name, tuple(values.shape)) for name, values in network.state_dict().items()]
         self._identity = {
             "stage": stage,
-            "network": _shapes(network),
+            "network": hashlib.sha256(repr(shapes).encode()).hexdigest(),
             "signature": options.signature,
         }
 
@@ -145,9 +146,3 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict):
         raise ModelError(str(path), "is not a checkpoint", _AFRESH)
     return checkpoint
-
-
-def _shapes(network: nn.Module) -> str:
-    """Stands for the names and shapes of all weights."""
-    shapes = [(name, tuple(values.shape)) for name, values in network.state_dict().items()]
-    return hashlib.sha256(repr(shapes).encode()).hexdigest()

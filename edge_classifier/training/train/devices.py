@@ -43,11 +43,15 @@ def choose_hardware(device: str, precision: str) -> Hardware:
     if device == "auto":
         device = next((name for name, is_there in there.items() if is_there), "cpu")
     if not there.get(device, True):
-        raise ConfigurationError(
-            f"device = {device}",
-            f"{_missing(device)} (torch {torch.__version__})",
-            "Choose auto or cpu.",
+        missing = (
+            "there is no NVIDIA GPU that torch can use; nvidia-smi shows whether its driver runs"
         )
+        if device == "mps":
+            missing = "there is no Apple GPU that torch can use"
+        elif torch.version.cuda is None:
+            missing = "this torch is built without CUDA"
+        problem = f"{missing} (torch {torch.__version__})"
+        raise ConfigurationError(f"device = {device}", problem, "Choose auto or cpu.")
     if device != "cuda":
         return Hardware(torch.device(device))
     # The same run gives the same weights, where torch can do that; cuBLAS reads it at its start.
@@ -57,14 +61,6 @@ def choose_hardware(device: str, precision: str) -> Hardware:
         return Hardware(_own_gpu())
     has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
     return Hardware(_own_gpu(), torch.bfloat16 if has_bfloat16 else torch.float16)
-
-
-def _missing(device: str) -> str:
-    if device == "mps":
-        return "there is no Apple GPU that torch can use"
-    if torch.version.cuda is None:
-        return "this torch is built without CUDA"
-    return "there is no NVIDIA GPU that torch can use; nvidia-smi shows whether its driver runs"
 
 
 def _own_gpu() -> torch.device:

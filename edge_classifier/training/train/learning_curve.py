@@ -26,9 +26,13 @@ def learning_curve(job: Job) -> tuple[CurvePoint, ...]:
     network = networks.build(job.settings.network, len(job.data.labels), seed=job.settings.seed)
     learn, held = features(job, network)
     values, labels = learn.computed
+    # Each class's pictures in an order drawn by the seed: smaller parts lie in larger ones.
+    random = np.random.default_rng(job.settings.seed)
+    shuffled = [random.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
     points = []
     for part in PARTS:
-        drawn = _drawn(job, part)
+        chosen = [indexes[: math.ceil(part * len(indexes))] for indexes in shuffled]
+        drawn = sorted(np.concatenate(chosen).tolist())
         some = FeatureExamples(values[drawn], labels[drawn])
         job.log(f"learning curve: the head on {len(some)} pictures")
         folder = job.options.folder / "learning-curve" / f"{part:g}"
@@ -37,12 +41,3 @@ def learning_curve(job: Job) -> tuple[CurvePoint, ...]:
         hits = round(best_of(history).held_accuracy * len(held))
         points.append(CurvePoint(part, len(some), Share(hits, len(held))))
     return tuple(points)
-
-
-def _drawn(job: Job, part: float) -> list[int]:
-    """Indexes of this part of each class's pictures, drawn by the seed: smaller in larger parts."""
-    labels = np.array([sample.label for sample in job.data.learn.samples])
-    random = np.random.default_rng(job.settings.seed)
-    shuffled = (random.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels))
-    chosen = [indexes[: math.ceil(part * len(indexes))] for indexes in shuffled]
-    return sorted(np.concatenate(chosen).tolist())

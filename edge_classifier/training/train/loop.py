@@ -32,8 +32,14 @@ from edge_classifier.training.train.devices import (
     join_world,
     keep_freed_memory,
 )
-from edge_classifier.training.train.optimizer import make_optimizer, rate_factor
-from edge_classifier.training.train.plan import History, RunOptions, StagePlan, best_of
+from edge_classifier.training.train.plan import (
+    History,
+    RunOptions,
+    StagePlan,
+    best_of,
+    make_optimizer,
+    rate_factor,
+)
 
 # Forward and backward cost about three times what forward alone does.
 _TRAINING_COST = 3

@@ -24,7 +24,7 @@ from edge_classifier.training.data.examples import (
 from edge_classifier.training.data.training_data import TrainingData
 from edge_classifier.training.networks.base import Convnet
 from edge_classifier.training.networks.batch_norm import restore_statistics
-from edge_classifier.training.qat.qat import fold, freeze_ranges, observe_only, prepare
+from edge_classifier.training.qat import fold, freeze_ranges, observe_only, prepare
 from edge_classifier.training.run_folder import signature
 from edge_classifier.training.settings import TrainingSettings
 from edge_classifier.training.train.loop import compute, fit
@@ -216,7 +216,13 @@ def train_for_int8(job: Job, network: Convnet) -> tuple[nn.Module, History]:
     job.log(f"quantize: {settings.epochs} times all pictures, rounded as int8 rounds")
     prepared = prepare(fold(network))
     prepared.requires_grad_(True)
-    _observe(job, prepared)
+    # The quantizers see some pictures before anything is rounded. Every process shows the same
+    # ones, so that all learn the same ranges.
+    observe_only(prepared, True)
+    with torch.inference_mode():
+        for batch in _some_pictures(job):
+            prepared(batch)
+    observe_only(prepared, False)
 
     def freeze(done: float) -> None:
         if done >= settings.freeze_at:
@@ -233,18 +239,6 @@ def train_for_int8(job: Job, network: Convnet) -> tuple[nn.Module, History]:
     return prepared, fit(
         prepared, plan, job.train_augmented, job.held_out, job.options_with_signature("quantize")
     )
-
-
-def _observe(job: Job, prepared: nn.Module) -> None:
-    """Let the quantizers see some pictures before anything is rounded.
-
-    Every process shows the same ones, so that all learn the same ranges.
-    """
-    observe_only(prepared, True)
-    with torch.inference_mode():
-        for batch in _some_pictures(job):
-            prepared(batch)
-    observe_only(prepared, False)
 
 
 def _some_pictures(job: Job) -> Iterator[Tensor]:

@@ -13,7 +13,7 @@ from typing import Any
 from edge_classifier.core.network_address import host_and_port
 from edge_classifier.errors import UnavailableError
 from edge_classifier.mqtt.codec.device_payloads import request_payload
-from edge_classifier.mqtt.connection import (
+from edge_classifier.mqtt.connection.broker_connection import (
     BrokerConnection,
     Connected,
     ConnectionEvent,
@@ -23,7 +23,7 @@ from edge_classifier.mqtt.connection import (
     SubscriptionRefused,
     broker_password,
 )
-from edge_classifier.mqtt.reconnect import NOT_CONNECTED_YET, Reconnector
+from edge_classifier.mqtt.connection.reconnect import NOT_CONNECTED_YET, Reconnector
 from edge_classifier.mqtt.topics import request_topic, response_filter, route
 from edge_classifier.web.guarded_thread import GuardedThread
 from edge_classifier.web.http_server.stream_slots import StreamSlots

@@ -71,6 +71,8 @@ class Housekeeping:
         self._thread.join(within_s)
 
     def _run(self) -> None:
+        # Looked at now as well: a clock that was set while we were away is in doubt from here on.
+        self._clock.trust()
         self._stopped.wait(self._wait_s)
         while not self._stopped.is_set():
             self.run_once()

@@ -3,7 +3,7 @@
 import threading
 from collections import deque
 
-from edge_classifier.mqtt.connection import ReceivedMessage
+from edge_classifier.mqtt.connection.broker_connection import ReceivedMessage
 
 _MAX_MESSAGES = 5_000
 _MAX_BYTES = 8_000_000

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from edge_classifier.core.network_address import host_and_port
 from edge_classifier.mqtt.codec.camera_payloads import MAX_EVENT_BYTES
-from edge_classifier.mqtt.connection import (
+from edge_classifier.mqtt.connection.broker_connection import (
     BrokerConnection,
     Connected,
     ConnectionEvent,
@@ -25,7 +25,7 @@ from edge_classifier.mqtt.connection import (
     SubscriptionRefused,
     broker_password,
 )
-from edge_classifier.mqtt.reconnect import Reconnector
+from edge_classifier.mqtt.connection.reconnect import Reconnector
 from edge_classifier.web.guarded_thread import GuardedThread
 from edge_classifier.web.recorder import received
 from edge_classifier.web.recorder.queue import DeliveryQueue

@@ -12,7 +12,7 @@ from django.db import DataError, Error, IntegrityError, connection
 
 from edge_classifier.core.backoff import pause_s
 from edge_classifier.errors import StorageError, UnavailableError
-from edge_classifier.mqtt.connection import ReceivedMessage
+from edge_classifier.mqtt.connection.broker_connection import ReceivedMessage
 from edge_classifier.web.models import Record
 from edge_classifier.web.recorder import write_records
 from edge_classifier.web.recorder.correct_times import correct_times

@@ -12,18 +12,25 @@ from django.core.files.storage import FileSystemStorage, default_storage
 from django.db import connection, transaction
 
 from edge_classifier.errors import OutputError, StorageError
-from edge_classifier.files import replacing
+from edge_classifier.files import make_folder, replacing
 from edge_classifier.web.models import Picture
 
 
 class AtomicFileStorage(FileSystemStorage):
-    """A folder in which a file is there as a whole or not at all, whenever we are killed."""
+    """A folder in which a file is there as a whole or not at all, also after a power cut.
+
+    It is on the medium when it is saved: the record that names it is committed afterwards.
+    """
+
+    def get_available_name(self, name: str, max_length: int | None = None) -> str:  # noqa: ARG002
+        """The name itself: it is a hash of the content, so what is there may be replaced."""
+        return name
 
     def _save(self, name: str, content: Any) -> str:
         path = Path(self.path(name))
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(path.parent, 0o700)
         beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        with replacing(path, durable=False, mode=0o600, beside=beside) as file:
+        with replacing(path, mode=0o600, beside=beside) as file:
             for chunk in content.chunks():
                 file.write(chunk)
         return name
@@ -87,13 +94,14 @@ def reserve(rows: Iterable[Picture]) -> dict[str, Picture]:
 
 
 def put_file(name: str, content: bytes) -> None:
-    """Write ``content`` unless the name, which is a hash of it, is there.
+    """Write ``content`` unless it is there under ``name``, which is a hash of it.
 
+    A file of another size is one that was cut short, by a power cut or a full disk.
     Raises OutputError for a disk that does not take it, and StorageError.
     """
     try:
         with _errors_named("cannot be kept just now"):
-            if not default_storage.exists(name):
+            if not default_storage.exists(name) or default_storage.size(name) != len(content):
                 default_storage.save(name, ContentFile(content))
     except (FileNotFoundError, StorageError) as error:
         cause = error.__cause__ or error

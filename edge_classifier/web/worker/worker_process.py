@@ -7,8 +7,9 @@ import threading
 from contextlib import suppress
 from typing import Any
 
-from edge_classifier.child import command, ending, environment, message_file, tail
+from edge_classifier.child import command, ending, environment, tail
 from edge_classifier.errors import UnavailableError
+from edge_classifier.files import nameless_file
 from edge_classifier.web.worker.messages import Message, receive, send
 
 _MODULE = "edge_classifier.web.worker.child"
@@ -26,7 +27,7 @@ class WorkerProcess:
         self._lock = threading.Lock()
         self._late = False
         try:
-            self._messages = message_file()
+            self._messages = nameless_file("messages")
             self._process = subprocess.Popen(
                 command(_MODULE, str(memory_mb)),
                 stdin=subprocess.PIPE,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from edge_classifier.training.data.augment import augment, blend
 from edge_classifier.training.data.examples import PictureExamples
-from edge_classifier.training.report.run_report import augmentation_picture
+from edge_classifier.training.run_report import augmentation_picture
 from edge_classifier.training.settings import Augment
 from edge_classifier.vision.preprocess import Pixels
 from tests.training.small_job import CONTRACT, draw_pictures

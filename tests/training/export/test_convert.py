@@ -24,12 +24,12 @@ from edge_classifier.engine.runtime import load_runtime
 from edge_classifier.engine.tflite import TfliteEngine
 from edge_classifier.errors import ModelError, OutputError
 from edge_classifier.modelfile.bundle import read_bundle
+from edge_classifier.training import qat
 from edge_classifier.training.export import convert, flatbuffer
 from edge_classifier.training.networks import base
 from edge_classifier.training.networks.base import Convnet
 from edge_classifier.training.networks.blocks import InvertedResidual, Padding, activated
 from edge_classifier.training.networks.mobilenet_v2 import MobileNetV2
-from edge_classifier.training.qat import qat
 from edge_classifier.vision.pictures import load_picture
 from tests import smalldisk
 

@@ -21,8 +21,7 @@ from edge_classifier.training.settings import Augment
 from edge_classifier.training.train import checkpoints, loop
 from edge_classifier.training.train.devices import Hardware, choose_hardware
 from edge_classifier.training.train.loop import compute, fit
-from edge_classifier.training.train.optimizer import rate_factor
-from edge_classifier.training.train.plan import RunOptions, StagePlan, best_of
+from edge_classifier.training.train.plan import RunOptions, StagePlan, best_of, rate_factor
 from tests.smalldisk import fill, tmpfs
 from tests.training.small_job import CONTRACT, draw_pictures, small_network, train, weights
 

@@ -20,7 +20,7 @@ from edge_classifier.training.export.model_files import (
     predict_held_out,
 )
 from edge_classifier.training.networks.base import Convnet
-from edge_classifier.training.qat.qat import learned_ranges
+from edge_classifier.training.qat import learned_ranges
 from edge_classifier.training.settings import (
     Data,
     Finetune,

@@ -16,6 +16,8 @@ from tests.web.serving import PASSWORD, Page, web
 
 pytest.importorskip("psycopg", reason="the extra [fleet] is not installed")
 
+import psycopg
+
 from tests.postgres import Postgres, postgres
 
 
@@ -52,6 +54,28 @@ def test_several_machines_at_once_make_the_tables_once(database: Postgres, tmp_p
     assert all_steps == different > 0
 
 
+@pytest.mark.parametrize(
+    ("condition", "index"),
+    [
+        ("verdict = 'corrected'", "record_verdict"),
+        ("NOT verdict = ''", "record_verdict"),
+        ("source = 'upload'", "record_upload"),
+        ("recorded_at < '2026-01-01'", "record_received"),
+        ("picture_id = 1", "web_record_picture_id"),
+    ],
+)
+def test_few_of_many_are_found_without_reading_the_table(
+    database: Postgres, tmp_path: Path, condition: str, index: str
+) -> None:
+    assert web(tmp_path, "manage", "check").returncode == 0
+    with psycopg.connect(database.url) as connection:
+        # With so few rows it would read them all.
+        connection.execute("SET enable_seqscan = off")
+        query = f"EXPLAIN SELECT id FROM web_record WHERE {condition} LIMIT 2001"  # noqa: S608
+        plan = "".join(line for (line,) in connection.execute(query))
+    assert index in plan
+
+
 def test_database_that_is_away_is_told_and_comes_back(database: Postgres, tmp_path: Path) -> None:
     assert web(tmp_path, "createadmin", "anna", stdin=f"{PASSWORD}\n").returncode == 0
     with Page(tmp_path) as page:
@@ -83,7 +107,8 @@ def test_recorder_and_page_that_start_while_the_database_is_away_wait_for_it(
             recorder.launch()
             recorder.until(lambda: "tried again in" in recorder.log)
             database.start()
-            recorder.until(lambda: " session" in recorder.log, within_s=60)
+            asked = f"Received SUBSCRIBE from {recorder.client_id}"
+            recorder.until(lambda: asked in broker.log, within_s=60)
             with Sender(broker.port) as sender:
                 sender.events(1, 2)
             eventually(lambda: database.value("SELECT count(*) FROM web_record") == 2)

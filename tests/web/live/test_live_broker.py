@@ -11,7 +11,7 @@ import pytest
 from paho.mqtt import client as paho
 
 from edge_classifier.errors import UnavailableError
-from edge_classifier.mqtt.connection import ReceivedMessage
+from edge_classifier.mqtt.connection.broker_connection import ReceivedMessage
 from edge_classifier.web.live.live_client import LiveClient
 from edge_classifier.web.live.live_state import LiveState
 from edge_classifier.web.live.stream import Stream

@@ -28,6 +28,7 @@ from edge_classifier.web.recorder.correct_times import correct_times
 from edge_classifier.web.records import picture_storage
 from edge_classifier.web.services import Services
 from edge_classifier.web.settings import RetentionSettings
+from tests.waiting import eventually
 from tests.web import making
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -271,3 +272,24 @@ def test_administrators_are_told_what_stays_for_the_clock(
     text = administrator.get("/history").content.decode()
     assert "nothing confirms that the clock of this machine is right" in text
     administrator.logout()
+
+
+def test_clock_that_was_set_while_the_page_was_away_is_in_doubt_from_its_start_on(
+    transactional_db: None, folders: Folders
+) -> None:
+    making.event(at=NOW)
+    ClockGuard(folders.clock, lambda: reading(0, 100)).trust()
+    readings = iter([reading(200 * DAY, 200), reading(200 * DAY + 600, 800)])
+    housekeeping = Housekeeping(
+        WEEKS,
+        folders,
+        now=lambda: NOW + timedelta(days=200),
+        clock=lambda: next(readings),
+        wait_s=0.0,
+    )
+    housekeeping.start()
+    try:
+        eventually(lambda: housekeeping.spared)
+    finally:
+        housekeeping.stop()
+    assert Record.objects.count() == 1

@@ -17,7 +17,7 @@ from django.db import connection
 from django.utils import timezone
 
 from edge_classifier.config.settings import TlsSettings
-from edge_classifier.mqtt.connection import ReceivedMessage
+from edge_classifier.mqtt.connection.broker_connection import ReceivedMessage
 from edge_classifier.web.models import Camera, EventPicture, Label, Picture, Record
 from edge_classifier.web.recorder import received
 from edge_classifier.web.recorder.queue import DeliveryQueue
@@ -337,7 +337,7 @@ def test_recorder_waits_for_a_storage_that_is_away_and_goes_on(
         with recording(broker) as recorder:
             sender.events(1)
             sender.snapshots(1)
-            eventually(lambda: "pictures: cannot be stored" in recorder.status.trouble)
+            eventually(lambda: "pictures: cannot be kept" in recorder.status.trouble)
             assert acknowledged(broker) <= 1
             FOLDERS.pictures.unlink()
             away.rename(FOLDERS.pictures)

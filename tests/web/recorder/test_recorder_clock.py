@@ -12,7 +12,7 @@ from django.apps import apps
 from django.db import connection
 
 from edge_classifier.files import utc_stamp
-from edge_classifier.mqtt.connection import ReceivedMessage
+from edge_classifier.mqtt.connection.broker_connection import ReceivedMessage
 from edge_classifier.web.models import Label, Record
 from edge_classifier.web.recorder.queue import DeliveryQueue
 from edge_classifier.web.recorder.received import read

@@ -4,21 +4,24 @@
 ``learned_ranges`` and ``strip`` for the export.
 
 Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
-Inference", 2018, section 3. Weights get one scale an output channel, in dense layers one
-in all: the Edge TPU takes no other.
+Inference", 2018, section 3. The numbers are those of the TFLite 8-bit quantization specification
+(https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec):
+activations asymmetric in -128..127, one scale and zero point a tensor; weights symmetric in
+-127..127, one scale an output channel, in dense layers one in all: the Edge TPU takes no other.
 """
 
 import copy
+import math
 from collections.abc import Iterator
 from itertools import pairwise, zip_longest
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.func import functional_call
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from edge_classifier.errors import ModelError
 from edge_classifier.training.networks.blocks import Tap
-from edge_classifier.training.qat.fake_quantizers import ActivationQuantizer, WeightQuantizer
 
 # Scale 1/128 and zero point 0: the stored value is pixel - 128, so nothing is lost and a device
 # only flips each byte's top bit.
@@ -26,6 +29,112 @@ INPUT_RANGE = (-1.0, 127 / 128)
 
 # The least side that all networks take; the order of layers does not depend on it.
 _TRACED_PX = 32
+
+# Weight of the newest batch, as in torch's MovingAverageMinMaxObserver.
+_AVERAGING = 0.01
+_LEAST, _GREATEST = -128, 127
+# Keeps scales above zero. litert-quantizer widens what is narrower than 1e-9, so this is more.
+_NARROWEST = 2e-9
+
+
+class ActivationQuantizer(nn.Module):
+    """Rounds a tensor as int8 would store it; the range is a moving average over batches.
+
+    Gradients pass unchanged inside the range and are zero outside. Range and phase are buffers:
+    checkpoints carry them. Ranges are learned in training mode, and in any mode while nothing
+    is rounded.
+    """
+
+    low: Tensor
+    high: Tensor
+    observing: Tensor
+    rounding: Tensor
+
+    def __init__(self, position: int) -> None:
+        super().__init__()
+        # Place among all quantizers in execution order, from 0, the input.
+        self.position = position
+        self.register_buffer("low", torch.tensor(math.inf))
+        self.register_buffer("high", torch.tensor(-math.inf))
+        self.register_buffer("observing", torch.tensor(True))
+        self.register_buffer("rounding", torch.tensor(True))
+
+    def fix(self, low: float, high: float) -> None:
+        """Set a range that is not learned."""
+        self.low.fill_(low)
+        self.high.fill_(high)
+        self.observing.fill_(False)
+
+    def freeze(self) -> None:
+        """Keep the range as it is from now on. Raises ModelError if it was never learned."""
+        self._require_range()
+        self.observing.fill_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``x`` of any shape, rounded; float32 even if ``x`` is of mixed precision."""
+        if self.observing and (self.training or not self.rounding):
+            low, high = torch.aminmax(x.detach().float())
+            if distributed.is_available() and distributed.is_initialized():
+                # The extremes over the batches of all processes.
+                both = torch.stack((-low, high))
+                distributed.all_reduce(both, distributed.ReduceOp.MAX)
+                low, high = -both[0], both[1]
+            first = self.low > self.high
+            self.low.copy_(torch.where(first, low, self.low + _AVERAGING * (low - self.low)))
+            self.high.copy_(torch.where(first, high, self.high + _AVERAGING * (high - self.high)))
+        if not self.rounding:
+            return x
+        self._require_range()
+        return torch.fake_quantize_per_tensor_affine(x.float(), *self.grid(), _LEAST, _GREATEST)
+
+    def grid(self) -> tuple[Tensor, Tensor]:
+        """Scale (float32) and zero point (int32); the range is widened to contain 0."""
+        low, high = self.low.clamp(max=0), self.high.clamp(min=0)
+        scale = (high - low).clamp(min=_NARROWEST) / (_GREATEST - _LEAST)
+        return scale, (_LEAST - torch.round(low / scale)).to(torch.int32)
+
+    def limits(self) -> tuple[float, float]:
+        """What -128 and 127 stand for: the learned range, moved so that 0 is on the grid.
+
+        Whoever derives scale and zero point from it gets those of ``grid``. Raises ModelError if
+        the range was never learned.
+        """
+        self._require_range()
+        scale, zero_point = (part.item() for part in self.grid())
+        return (_LEAST - zero_point) * scale, (_GREATEST - zero_point) * scale
+
+    def _require_range(self) -> None:
+        if not torch.isfinite(self.high - self.low):
+            raise ModelError(
+                f"activation {self.position}",
+                f"its range is {self.low.item():g} to {self.high.item():g}",
+                "Let it observe pictures first; if training has diverged, lower the rate.",
+            )
+
+
+class WeightQuantizer(nn.Module):
+    """Rounds weights as int8 would store them; the scale follows the weights at every step."""
+
+    rounding: Tensor
+
+    def __init__(self, *, per_channel: bool) -> None:
+        super().__init__()
+        self.per_channel = per_channel
+        self.register_buffer("rounding", torch.tensor(True))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """(outputs, ...) rounded, outputs being what ``per_channel`` has a scale each for."""
+        if not self.rounding:
+            return weight
+        magnitude = weight.detach().abs().flatten(1)
+        largest = magnitude.amax(1) if self.per_channel else magnitude.amax()
+        scale = largest.clamp(min=_NARROWEST) / _GREATEST
+        zero = torch.zeros_like(scale, dtype=torch.int32)
+        if self.per_channel:
+            return torch.fake_quantize_per_channel_affine(
+                weight, scale, zero, 0, -_GREATEST, _GREATEST
+            )
+        return torch.fake_quantize_per_tensor_affine(weight, scale, zero, -_GREATEST, _GREATEST)
 
 
 class Rounded(nn.Module):
@@ -130,17 +239,17 @@ def strip(prepared: nn.Module) -> nn.Module:
 def _stored_modules(network: nn.Module) -> Iterator[nn.Module]:
     """Taps, and each layer or the activation behind it, which int8 kernels compute at once."""
     for parent in network.modules():
-        children = [child for child in parent.children() if not _is_silent(child)]
+        # Those that do nothing outside training, and so are nothing on the device, left out.
+        children = [
+            child
+            for child in parent.children()
+            if not (type(child) is nn.Identity or isinstance(child, nn.Dropout))
+        ]
         for child, follower in zip_longest(children, children[1:]):
             if isinstance(child, Tap):
                 yield child
             elif isinstance(child, nn.Conv2d | nn.Linear):
                 yield follower if isinstance(follower, nn.ReLU | nn.ReLU6) else child
-
-
-def _is_silent(module: nn.Module) -> bool:
-    """Whether it does nothing outside training, and so is nothing on the device."""
-    return type(module) is nn.Identity or isinstance(module, nn.Dropout)
 
 
 def _in_execution_order(network: nn.Module, modules: list[nn.Module]) -> list[nn.Module]:

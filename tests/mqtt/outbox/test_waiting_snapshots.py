@@ -17,8 +17,8 @@ from edge_classifier.config.settings import MqttSettings, SnapshotSettings
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.jpeg_comment import event_comment, event_of
+from edge_classifier.mqtt.outbox.waiting_snapshots import WaitingSnapshots
 from edge_classifier.mqtt.publisher import Publisher
-from edge_classifier.mqtt.waiting_snapshots import WaitingSnapshots
 from edge_classifier.vision.jpeg import jpeg_with_comment
 from tests.emitter import CAMERA, ROOT, change, publisher, state
 from tests.mosquitto import Broker, Listener
@@ -175,8 +175,8 @@ def test_pictures_of_a_process_that_was_killed_are_whole_or_not_there(tmp_path: 
         "import sys\n"
         "from pathlib import Path\n"
         "from uuid import uuid4\n"
-        "from edge_classifier.mqtt.waiting_snapshots import WaitingSnapshots\n"
-        "from tests.mqtt.test_waiting_snapshots import picture\n"
+        "from edge_classifier.mqtt.outbox.waiting_snapshots import WaitingSnapshots\n"
+        "from tests.mqtt.outbox.test_waiting_snapshots import picture\n"
         "made = WaitingSnapshots(Path(sys.argv[1]), max_count=50, max_bytes=10**7)\n"
         "print('started', flush=True)\n"
         "while True:\n"
@@ -185,7 +185,7 @@ def test_pictures_of_a_process_that_was_killed_are_whole_or_not_there(tmp_path: 
     )
     for _ in range(5):
         command = [sys.executable, "-c", program, str(tmp_path / "kept")]
-        root = Path(__file__).parents[2]
+        root = Path(__file__).parents[3]
         with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=root) as process:
             assert process.stdout
             assert process.stdout.readline()

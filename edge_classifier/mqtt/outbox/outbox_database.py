@@ -1,13 +1,18 @@
 """The SQLite file under the outbox: events that wait, and what is remembered through restarts."""
 
 import contextlib
+import json
+import os
 import sqlite3
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from edge_classifier.core.events import Moment
+from edge_classifier.files import make_folder
 
 # What makes each version of the schema out of the one before.
 _MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -36,6 +41,7 @@ _PRAGMAS = (
     "PRAGMA cache_size = -512",  # KB
     "PRAGMA temp_store = MEMORY",
 )
+_COLUMNS = "event_id, camera, payload, captured_utc, captured_monotonic, boot, id"
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _BUSY_TIMEOUT_S = 1.0
 
@@ -57,6 +63,15 @@ class QueuedEvent:
     # Its number on disk; None while it is not there.
     row: int | None = None
 
+    @property
+    def seq(self) -> int:
+        """Its number among its camera's events; 0 where the payload cannot be read."""
+        try:
+            found = json.loads(self.payload)["seq"]
+        except (ValueError, TypeError, KeyError):
+            return 0
+        return found if isinstance(found, int) else 0
+
 
 class OutboxDatabase:
     """One open file. All calls but ``is_open`` raise sqlite3.Error, or OSError."""
@@ -65,6 +80,12 @@ class OutboxDatabase:
         self.path = path
         self._utc = utc
         self._connection: sqlite3.Connection | None = None
+        # Device and inode of the file and of its log.
+        self._identity: tuple[tuple[int, int] | None, ...] = ()
+        # Whether ``open`` has made a new file.
+        self.was_made = False
+        # Whether ``open`` has found a log of commits: one that was killed leaves one.
+        self.log_found = False
 
     @property
     def is_open(self) -> bool:
@@ -73,7 +94,8 @@ class OutboxDatabase:
 
     def open(self) -> None:
         """Open or make the file. Raises DamagedError where ``set_aside`` helps."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent, 0o700)
+        self._require_usable()
         # Opened by whoever wants to know what is remembered, then used by the publisher's thread.
         connection = sqlite3.connect(
             self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
@@ -85,13 +107,47 @@ class OutboxDatabase:
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
                 raise DamagedError(verdict)
-            _migrate(connection)
+            self.log_found = _has_log(connection)
+            self.was_made = _migrate(connection)
+            # Somebody else's tables are an error of SQL.
+            connection.execute(f"SELECT {_COLUMNS} FROM outbox LIMIT 1").fetchall()  # noqa: S608
+            connection.execute("SELECT key, json FROM remembered LIMIT 1").fetchall()
         except sqlite3.Error as error:
             connection.close()
-            if is_damage(error):
+            if is_damage(error) or error.sqlite_errorcode == sqlite3.SQLITE_ERROR:
                 raise DamagedError(str(error)) from error
             raise
         self._connection = connection
+        self._identity = self._present_identity()
+
+    def is_in_place(self) -> bool:
+        """Whether the open files are still those under their names, and not deleted or exchanged.
+
+        SQLite goes on with a deleted file, of which nothing is left when the process ends.
+        """
+        return self._present_identity() == self._identity
+
+    def has_file(self) -> bool:
+        """Whether the file itself, without its log, is still the open one."""
+        return self._present_identity()[0] == self._identity[0]
+
+    def _present_identity(self) -> tuple[tuple[int, int] | None, ...]:
+        return tuple(_device_and_inode(Path(f"{self.path}{ending}")) for ending in ("", "-wal"))
+
+    def _require_usable(self) -> None:
+        """Raises DamagedError for what is no file, or one of another user in a folder of ours."""
+        for ending in ("", "-wal"):
+            path = Path(f"{self.path}{ending}")
+            try:
+                found = path.stat()
+            except FileNotFoundError:
+                continue
+            if not stat.S_ISREG(found.st_mode):
+                raise DamagedError(f"{path.name} is not a file")
+            # On a file system that is read-only nothing is gained by another file.
+            may_rename = os.access(self.path.parent, os.W_OK)
+            if may_rename and not os.access(path, os.R_OK | os.W_OK):
+                raise DamagedError(f"{path.name} may not be read and written by this user")
 
     def close(self) -> None:
         """Let go of the file."""
@@ -106,7 +162,8 @@ class OutboxDatabase:
         """
         self.close()
         for old in self.path.parent.glob(f"{self.path.name}.damaged-*"):
-            old.unlink()
+            if not old.is_dir():
+                old.unlink()
         moment = datetime.fromtimestamp(self._utc(), UTC)
         aside = Path(f"{self.path}.damaged-{moment:%Y%m%dT%H%M%SZ}")
         for ending in ("", "-wal", "-shm"):
@@ -114,6 +171,12 @@ class OutboxDatabase:
             if part.exists():
                 part.rename(f"{aside}{ending}")
         return aside
+
+    def write_back(self) -> None:
+        """Write the log into the file, though the log has no name any more."""
+        (busy, *_) = self._require_open().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise sqlite3.OperationalError("the log cannot be written back")
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -155,14 +218,14 @@ class OutboxDatabase:
     def after(self, row: int, limit: int) -> list[QueuedEvent]:
         """The next events behind ``row``, in order."""
         found = self._require_open().execute(
-            "SELECT event_id, camera, payload, captured_utc, captured_monotonic, boot, id"
-            " FROM outbox WHERE id > ? ORDER BY id LIMIT ?",
+            f"SELECT {_COLUMNS} FROM outbox WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608
             (row, limit),
         )
-        return [
-            QueuedEvent(event_id, camera, payload, Moment(utc, monotonic), boot, number)
-            for event_id, camera, payload, utc, monotonic, boot, number in found
-        ]
+        return [_queued_event(columns) for columns in found]
+
+    def rows(self) -> dict[str, int]:
+        """The row of each event, by its id."""
+        return dict(self._require_open().execute("SELECT event_id, id FROM outbox"))
 
     def count(self) -> int:
         """How many events wait here."""
@@ -202,15 +265,70 @@ def is_damage(error: Exception) -> bool:
     return code is not None and (code & 0xFF) in _DAMAGED
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
+def salvage(path: Path) -> tuple[list[QueuedEvent], dict[str, str]]:
+    """What can still be read of a damaged file: events in order, and what is remembered.
+
+    Of a table with a hole that is what stands before it and behind it.
+    """
+    events: dict[int, QueuedEvent] = {}
+    remembered: dict[str, str] = {}
+    if not path.is_file():
+        return [], {}
+    for ending in ("", "-wal"):
+        # Ours, perhaps, with rights that somebody has taken away.
+        with contextlib.suppress(OSError):
+            Path(f"{path}{ending}").chmod(0o600)
+    # What cannot be opened or read any further has given what it had.
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path)) as file:
+        file.execute("PRAGMA locking_mode = EXCLUSIVE")
+        for order in ("ASC", "DESC"):
+            with contextlib.suppress(sqlite3.Error):
+                for columns in file.execute(f"SELECT {_COLUMNS} FROM outbox ORDER BY id {order}"):  # noqa: S608
+                    if [type(one) for one in columns] == [str, str, bytes, float, float, str, int]:
+                        event = _queued_event(columns)
+                        if event.seq and event.row is not None:
+                            events[event.row] = event
+            with contextlib.suppress(sqlite3.Error):
+                rows = file.execute(f"SELECT * FROM remembered ORDER BY key {order}")  # noqa: S608
+                remembered.update((key, text) for key, text in rows if isinstance(text, str))
+    return [events[row] for row in sorted(events)], remembered
+
+
+def _queued_event(columns: tuple[Any, ...]) -> QueuedEvent:
+    event_id, camera, payload, utc, monotonic, boot, row = columns
+    return QueuedEvent(event_id, camera, payload, Moment(utc, monotonic), boot, row)
+
+
+def _device_and_inode(path: Path) -> tuple[int, int] | None:
+    """None: there is nothing."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _has_log(connection: sqlite3.Connection) -> bool:
+    """Whether there is a log with commits in it that belong to this file."""
+    try:
+        (_, frames, _) = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    except sqlite3.OperationalError:
+        # A full disk does not take what is in it.
+        return True
+    return bool(frames > 0)
+
+
+def _migrate(connection: sqlite3.Connection) -> bool:
+    """Whether the file was empty before."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > len(_MIGRATIONS):
         raise DamagedError(f"made by a newer version ({version})")
     if version == len(_MIGRATIONS):
-        return
+        return False
     connection.execute("BEGIN IMMEDIATE")
     for statements in _MIGRATIONS[version:]:
         for statement in statements:
             connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
     connection.execute("COMMIT")
+    return bool(version == 0)

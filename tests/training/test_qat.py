@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from edge_classifier.errors import ModelError
+from edge_classifier.training import qat
 from edge_classifier.training.networks import base
 from edge_classifier.training.networks.base import Convnet
 from edge_classifier.training.networks.blocks import InvertedResidual, Tap, activated
 from edge_classifier.training.networks.efficientnet_lite import EfficientNetLite0
 from edge_classifier.training.networks.mobilenet_v2 import MobileNetV2
-from edge_classifier.training.qat import qat
 
 
 @pytest.fixture(autouse=True)

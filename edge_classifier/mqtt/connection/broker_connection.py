@@ -26,8 +26,8 @@ from edge_classifier.config.secrets import read_secret
 from edge_classifier.config.settings import TlsSettings
 from edge_classifier.core.network_address import bare_host, host_and_port
 from edge_classifier.errors import EdgeClassifierError
-from edge_classifier.mqtt.broker_limits import NOTHING_STATED, StatedLimits
-from edge_classifier.mqtt.reconnect import explained
+from edge_classifier.mqtt.connection.broker_limits import NOTHING_STATED, StatedLimits
+from edge_classifier.mqtt.connection.reconnect import explained
 from edge_classifier.mqtt.topics import OFFLINE
 
 # Messages of ours that may be unacknowledged; what mosquitto takes by default.

@@ -14,7 +14,7 @@ from edge_classifier.config.settings import MqttSettings
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.jpeg_comment import event_comment, event_of
-from edge_classifier.mqtt.broker_limits import BrokerLimits, SentPacket, StatedLimits
+from edge_classifier.mqtt.connection.broker_limits import BrokerLimits, SentPacket, StatedLimits
 from edge_classifier.mqtt.publisher import Publisher
 from edge_classifier.vision.jpeg import jpeg_with_comment
 from tests.emitter import CAMERA, ROOT, change, publisher, state

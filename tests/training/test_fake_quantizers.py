@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.ao import quantization as reference
 
 from edge_classifier.errors import ModelError
-from edge_classifier.training.qat.fake_quantizers import ActivationQuantizer, WeightQuantizer
+from edge_classifier.training.qat import ActivationQuantizer, WeightQuantizer
 
 limits = st.floats(-1e4, 1e4, width=32)
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pytest
 
 from edge_classifier.config.settings import MqttSettings
-from edge_classifier.mqtt.connection import (
+from edge_classifier.mqtt.connection.broker_connection import (
     Acknowledged,
     BrokerConnection,
     Connected,

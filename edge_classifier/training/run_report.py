@@ -108,22 +108,20 @@ def augmentation_picture(examples: PictureExamples, rows: int = 10, variants: in
     The pictures are spread evenly over ``examples``. Raises PictureError.
     """
     rows = min(rows, len(examples))
-    places = np.linspace(0, len(examples) - 1, rows, dtype=int).tolist()
-    return np.vstack([_row(examples, place, variants) for place in places])
-
-
-def _row(examples: PictureExamples, index: int, variants: int) -> Pixels:
-    sample = examples.samples[index]
     labels = examples.contract.labels
-    tiles = [_tile(examples.plain(index)[0], labels[sample.label], sample.path.name)]
-    for epoch in range(variants):
-        varied, truth = examples[epoch, index]
-        # Of mixed pictures the share of each class.
-        shares = enumerate(truth.tolist()) if isinstance(truth, Tensor) else ()
-        names = [f"{labels[number]} {share:.0%}" for number, share in shares if share >= 0.005]
-        name = ", ".join(names) if isinstance(truth, Tensor) else labels[truth]
-        tiles.append(_tile(varied.numpy(), f"epoch {epoch + 1}", name))
-    return np.hstack(tiles)
+    sheet = []
+    for index in np.linspace(0, len(examples) - 1, rows, dtype=int).tolist():
+        sample = examples.samples[index]
+        tiles = [_tile(examples.plain(index)[0], labels[sample.label], sample.path.name)]
+        for epoch in range(variants):
+            varied, truth = examples[epoch, index]
+            # Of mixed pictures the share of each class.
+            shares = enumerate(truth.tolist()) if isinstance(truth, Tensor) else ()
+            names = [f"{labels[number]} {share:.0%}" for number, share in shares if share >= 0.005]
+            name = ", ".join(names) if isinstance(truth, Tensor) else labels[truth]
+            tiles.append(_tile(varied.numpy(), f"epoch {epoch + 1}", name))
+        sheet.append(np.hstack(tiles))
+    return np.vstack(sheet)
 
 
 def _tile(pixels: Pixels, caption: str, name: str) -> Pixels:

@@ -7,14 +7,16 @@ says why.
 import logging
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
-from edge_classifier.mqtt.outbox_database import (
+from edge_classifier.mqtt.outbox.event_numbers import EventNumbers, LastNumbers, LostEvents
+from edge_classifier.mqtt.outbox.outbox_database import (
     DamagedError,
     OutboxDatabase,
     QueuedEvent,
     is_damage,
+    salvage,
 )
 from edge_classifier.protocols import Clock
 
@@ -29,6 +31,8 @@ _MAX_IN_MEMORY = 5_000
 _MAX_ACKED, _ACKED_S = 100, 5.0
 # What is written to a disk that refused, to see whether it takes anything.
 _PROBE = "outbox.probe"
+# Events that are moved at once.
+_CHUNK = 500
 
 
 class Outbox:
@@ -42,6 +46,8 @@ class Outbox:
         self, path: Path, max_events: int, *, clock: Clock, utc: Callable[[], float]
     ) -> None:
         self._database = OutboxDatabase(path, utc)
+        self.numbers = EventNumbers(path, utc)
+        self._utc = utc
         self._max_events = max_events
         self._clock = clock
         self._unsaved: OrderedDict[str, QueuedEvent] = OrderedDict()
@@ -62,6 +68,14 @@ class Outbox:
         self.damaged = 0
         # Why events are in memory only; empty while all is well.
         self.trouble = ""
+        # Events that ``close`` had to leave.
+        self.left = 0
+        # Whether the database knows all that was written to it before it was opened.
+        self._is_whole = False
+        # The highest number of each camera's events since the start.
+        self._newest: dict[str, int] = {}
+        # Events that did not even fit into memory.
+        self._overflow = LostEvents()
 
     @property
     def waiting(self) -> int:
@@ -70,8 +84,19 @@ class Outbox:
 
     def open(self) -> dict[str, str]:
         """What is remembered: key to JSON. Nothing where the disk does not let us."""
+        self.numbers.open()
         self._attempt(self._ensure_open)
+        if self._unsaved and not self.trouble:
+            # What was rescued of a damaged file.
+            self._attempt(self._write)
         return dict(self._remembered)
+
+    def last_numbers(self, remembered: Mapping[str, int]) -> LastNumbers:
+        """What each camera's count goes on from; ``remembered``: as the database knows it.
+
+        To be called once, after ``open``.
+        """
+        return self.numbers.begin(remembered, database_is_whole=self._is_whole)
 
     def event_ids(self) -> set[str]:
         """Of all events that wait on disk."""
@@ -84,6 +109,7 @@ class Outbox:
         """New events. ``save`` makes them last."""
         for event in events:
             self._unsaved[event.event_id] = event
+            self._newest[event.camera] = max(event.seq, self._newest.get(event.camera, 0))
 
     def remember(self, key: str, value: str | None) -> None:
         """None forgets. ``save`` makes it last."""
@@ -95,11 +121,15 @@ class Outbox:
 
     def save(self, *, all_now: bool = False) -> None:
         """Write what is to be written, in one transaction."""
+        self.numbers.reserve(self._newest)
         if self._is_due(all_now=all_now):
             self._attempt(self._write)
         while len(self._unsaved) > min(_MAX_IN_MEMORY, self._max_events):
-            self._unsaved.popitem(last=False)
+            _, event = self._unsaved.popitem(last=False)
+            self._overflow.count(event)
             self.dropped += 1
+        if self._unsaved:
+            self.numbers.record(self._newest)
 
     def next(self, limit: int, held: Collection[str] = ()) -> list[QueuedEvent]:
         """Up to ``limit`` events, oldest first, but for those of the cameras ``held``."""
@@ -107,6 +137,7 @@ class Outbox:
         if self._database.is_open:
             self._attempt(lambda: self._read(found, limit, held))
         if self.trouble:
+            self.numbers.record(self._newest)
             self._give_out(self._unsaved.values(), found, limit, held)
         return found
 
@@ -141,19 +172,42 @@ class Outbox:
     def clear(self) -> int:
         """Forget all that waits; how many there were."""
         before = self.waiting
+        self.numbers.incidents = ()
         self._unsaved.clear()
         self._attempt(self._delete_all)
         return before - self.waiting
 
     def close(self) -> bool:
-        """Write the rest and let go of the file; whether all is on disk."""
+        """Write the rest and let go of the files; whether all is on disk."""
         self.save(all_now=True)
+        left = self._overflow
+        for event in self._unsaved.values():
+            left.count(event)
+        if self.trouble and self._database.is_open and not self._database.is_in_place():
+            # They go with the deleted file.
+            self._attempt(lambda: self._count_deleted(left))
+        self.left = left.total
+        for text in left.texts():
+            _log.error(
+                "%s are lost: they could not be written, and the broker has not taken them", text
+            )
         self._database.close()
+        self.numbers.close(left.by_camera)
         return not self.trouble
+
+    def _count_deleted(self, left: LostEvents) -> None:
+        row = 0
+        while events := self._database.after(row, _CHUNK):
+            for event in events:
+                if event.row not in self._acked:
+                    left.count(event)
+                row = event.row or 0
 
     def _is_due(self, *, all_now: bool) -> bool:
         if self.trouble:
             return all_now or self._clock() >= self._retry_at
+        if self._database.is_open and not self._database.is_in_place():
+            return True
         if self._unsaved or self._unsaved_keys:
             return True
         late = self._clock() >= self._acked_at + _ACKED_S or len(self._acked) >= _MAX_ACKED
@@ -177,9 +231,13 @@ class Outbox:
         self._unsaved.clear()
         self._unsaved_keys.clear()
         self._acked.clear()
+        self.numbers.set_behind()
         if self.trouble:
             _log.warning("%s: events are on disk again", self._database.path)
             self.trouble = ""
+        for text in self._overflow.texts():
+            self.numbers.tell(f"{text} were lost: more were waiting than memory is to hold")
+        self._overflow = LostEvents()
 
     def _read(self, found: list[QueuedEvent], limit: int, held: Collection[str]) -> None:
         while len(found) < limit:
@@ -213,12 +271,22 @@ class Outbox:
 
     def _ensure_open(self) -> None:
         if self._database.is_open:
+            if not self._database.is_in_place():
+                self._move()
             return
+        was_there = self._database.path.exists()
         try:
             self._database.open()
+            is_damaged = False
         except DamagedError as error:
             self._set_aside(error)
             self._database.open()
+            is_damaged = True
+        is_stale = self.numbers.is_behind and not self._database.log_found
+        self._is_whole = not (is_damaged or self._database.was_made or is_stale)
+        if self.numbers.was_found and not self._is_whole and not is_damaged:
+            what = "is older than what was written" if was_there else "was missing"
+            self.numbers.tell(f"{self._database.path} {what}: events that waited in it are lost")
         self._saved, self._row = self._database.count(), 0
         known = self._database.remembered()
         self._remembered = {
@@ -250,12 +318,66 @@ class Outbox:
                 self.trouble = f"{trouble}; and cannot be set aside: {stuck}"
             self._retry_at = self._clock()
 
+    def _move(self) -> None:
+        """Write the deleted or exchanged file anew, from what is still open of it."""
+        path = self._database.path
+        fresh = OutboxDatabase(path, self._utc)
+        if self._database.has_file():
+            # Only the log has gone, and the file takes what is in it.
+            self._database.write_back()
+            self._database.close()
+            self._database.open()
+            self.numbers.tell(f"{path}: its log was deleted while it was in use; nothing is lost")
+            return
+        try:
+            fresh.open()
+        except DamagedError:
+            fresh.set_aside()
+            fresh.open()
+        rows: dict[int, int] = {}
+        try:
+            with fresh.transaction():
+                # Those of a copy, perhaps.
+                there, row = fresh.rows(), 0
+                while events := self._database.after(row, _CHUNK):
+                    for event in events:
+                        row = event.row or 0
+                        known = there.get(event.event_id)
+                        if row in self._acked:
+                            fresh.delete([] if known is None else [known])
+                        else:
+                            rows[row] = known or fresh.insert(event)
+                for key, value in self._remembered.items():
+                    fresh.remember(key, value)
+        except BaseException:
+            fresh.close()
+            raise
+        self._database.close()
+        self._database = fresh
+        for event in self._in_flight.values():
+            event.row = rows.get(event.row) if event.row is not None else None
+        self._acked.clear()
+        self._saved, self._row = fresh.count(), 0
+        self.numbers.tell(
+            f"{path} was deleted or exchanged while it was in use; it was made anew, and"
+            f" {len(rows)} waiting events were moved over: none is lost"
+        )
+
     def _set_aside(self, error: Exception) -> None:
-        """Begin anew, with all that memory still has of the damaged file."""
-        rescued = [event for event in self._in_flight.values() if event.row is not None]
-        lost = self._saved - len(self._acked) - len(rescued)
+        """Begin anew, with all that memory still has of the damaged file, and it itself."""
         aside = self._database.set_aside()
-        _log.error("%s: %s. Set aside as %s", self._database.path, error, aside)
+        found, remembered = salvage(aside)
+        of_memory = {one.event_id: one for one in self._in_flight.values() if one.row is not None}
+        of_both = {event.event_id: event for event in found} | of_memory
+        rescued = [one for one in of_both.values() if one.row not in self._acked]
+        rescued.sort(key=lambda event: event.row or 0)
+        lost = self._saved - len(self._acked) - len(rescued)
+        self._remembered = remembered | self._remembered
+        how_many = f"{max(0, lost)}" if self._saved else "an unknown number of"
+        self.numbers.tell(
+            f"{self._database.path}: {error}. Set aside as {aside}; {len(rescued)} waiting events"
+            f" were rescued, {how_many} lost"
+        )
         for event in rescued:
             event.row = None  # Numbers begin anew, too.
         rest = self._unsaved

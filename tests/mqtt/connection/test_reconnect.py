@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge_classifier.mqtt.reconnect import Reconnector
+from edge_classifier.mqtt.connection.reconnect import Reconnector
 
 
 class Attempt:

@@ -1,0 +1,1 @@
+"""What waits on disk until the broker has it: events, their numbers, their pictures."""

@@ -1,1 +1,0 @@
-"""Training with the rounding that int8 does."""

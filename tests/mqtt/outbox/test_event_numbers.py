@@ -1,0 +1,387 @@
+"""No number of an event is given twice, whatever becomes of the files that know it."""
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from edge_classifier.core.events import Moment
+from edge_classifier.mqtt.outbox.event_numbers import LastNumbers
+from edge_classifier.mqtt.outbox.outbox import Outbox
+from edge_classifier.mqtt.outbox.outbox_database import QueuedEvent
+from tests.mqtt.outbox.test_outbox import LATER_S, Clock, cut, event, ids, put
+from tests.smalldisk import fill, tmpfs
+
+NOW_S = 1_700_000_000.0
+CLOCK_MS = 1_700_000_000_000
+
+
+def opened(path: Path, remembered: dict[str, int] | None = None) -> tuple[Outbox, LastNumbers]:
+    outbox = Outbox(path, 1000, clock=Clock(), utc=lambda: NOW_S)
+    OPEN.append(outbox)
+    known = outbox.open()
+    numbers = {"front": int(known["front"])} if "front" in known else {}
+    return outbox, outbox.last_numbers(numbers if remembered is None else remembered)
+
+
+OPEN: list[Outbox] = []
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    yield
+    for outbox in OPEN:
+        kill(outbox)
+    OPEN.clear()
+
+
+def kill(outbox: Outbox) -> None:
+    """End without a last write, as far as one process can."""
+    cut(outbox)
+    outbox.numbers._file.let_go()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "outbox.db"
+
+
+def lived(path: Path, number: int) -> Outbox:
+    """A daemon that has counted to ``number``."""
+    outbox, _ = opened(path)
+    for one in range(1, number + 1):
+        outbox.add([event(one)])
+        outbox.remember("front", str(one))
+        outbox.save()
+    return outbox
+
+
+def crash(path: Path, number: int) -> Path:
+    """What a killed daemon that has counted to ``number`` leaves behind."""
+    outbox = lived(path, number)
+    after = path.parent.with_name("after")
+    shutil.copytree(path.parent, after)
+    kill(outbox)
+    return after / path.name
+
+
+@pytest.mark.parametrize("end", ["killed", "stopped"])
+def test_numbers_go_on_without_a_hole_after_a_restart(path: Path, end: str) -> None:
+    if end == "killed":
+        path = crash(path, 130)
+    else:
+        assert lived(path, 130).close()
+    outbox, last = opened(path)
+    assert (last.of("front"), last.of("never seen")) == (130, 0)
+    assert outbox.numbers.incidents == ()
+
+
+def test_numbers_of_a_new_device_begin_at_one(path: Path) -> None:
+    outbox, last = opened(path)
+    assert (last.of("front"), outbox.numbers.incidents) == (0, ())
+
+
+# --- damage --------------------------------------------------------------------------------------
+
+
+def _zero(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(2 * 4096)
+        file.write(b"\0" * 4096)
+
+
+def _other_schema(path: Path) -> None:
+    path.unlink()
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE outbox (x)")
+        other.execute("PRAGMA user_version = 1")
+    other.close()
+
+
+def _directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+    (path / "kept").write_text("somebody's")
+
+
+def _index(path: Path) -> None:
+    """The table without rows' numbers, which is an index."""
+    with sqlite3.connect(path) as file:
+        (page,) = file.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'remembered'"
+        ).fetchone()
+    file.close()
+    with path.open("r+b") as damaged:
+        damaged.seek((page - 1) * 4096)
+        damaged.write(b"\xa5" * 4096)
+
+
+def _wal(path: Path) -> Path:
+    return Path(f"{path}-wal")
+
+
+def _into_file(path: Path) -> None:
+    """Everything into the database, and a log of another one beside it."""
+    file = sqlite3.connect(path)
+    file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    file.close()
+
+
+KINDS: dict[str, Callable[[Path], object]] = {
+    "empty": lambda path: path.write_bytes(b""),
+    "missing": Path.unlink,
+    "truncated": lambda path: os.truncate(path, 5000),
+    "garbage": lambda path: path.write_bytes(b"\xa5" * 40_000),
+    "zeroed page": _zero,
+    "other schema": _other_schema,
+    "directory": _directory,
+    "index": _index,
+}
+
+
+@pytest.mark.parametrize("end", ["killed", "stopped"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_numbers_go_on_behind_a_damaged_database_and_events_are_kept_again(
+    path: Path, kind: str, end: str
+) -> None:
+    if end == "killed":
+        path = crash(path, 130)
+        _into_file(path)
+        _wal(path).unlink(missing_ok=True)
+    else:
+        lived(path, 130).close()
+    KINDS[kind](path)
+    outbox, last = opened(path)
+    assert 130 <= last.of("front") <= 230
+    assert outbox.numbers.incidents, "nothing is said"
+    assert outbox.trouble == ""
+    put(outbox, 500)
+    assert outbox.close()
+    again, _ = opened(path)
+    assert ids(again.next(999))[-1] == 500
+
+
+@pytest.mark.parametrize("kind", ["missing", "stale"])
+def test_numbers_go_on_behind_a_lost_log_of_the_database(path: Path, kind: str) -> None:
+    path = crash(path, 130)
+    _wal(path).unlink()
+    if kind == "stale":
+        _wal(path).write_bytes(b"\x37\x7f\x06\x82" + b"\1" * 20_000)
+    outbox, last = opened(path)
+    assert 130 <= last.of("front") <= 230
+    assert any("older than what was written" in text for text in outbox.numbers.incidents)
+
+
+def test_numbers_of_a_zeroed_page_rescue_the_events_on_other_pages(path: Path) -> None:
+    lived(path, 130).close()
+    _zero(path)
+    outbox, _ = opened(path)
+    rescued = ids(outbox.next(999))
+    assert len(rescued) > 80
+    assert rescued == sorted(rescued)
+    assert f"{len(rescued)} waiting events were rescued" in outbox.numbers.incidents[0]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user's rights need root")
+@pytest.mark.parametrize("mode", [0o000, 0o444])
+def test_numbers_go_on_where_the_database_may_not_be_used(path: Path, mode: int) -> None:
+    lived(path, 130).close()
+    path.chmod(mode)
+    for one in (path.parent, *path.parent.iterdir()):
+        os.chown(one, 65534, 65534)
+    for folder in path.parent.parents:
+        if folder.name.startswith(("pytest-", "test_")):
+            folder.chmod(0o755)
+    child = os.fork()
+    if not child:
+        # Root may read what it likes.
+        code = 1
+        try:
+            os.setgid(65534)
+            os.setuid(65534)
+            outbox, last = opened(path)
+            put(outbox, 500)
+            right = last.of("front") == 130 and not outbox.trouble and outbox.waiting == 131
+            code = 0 if right else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.parametrize("torn", [0, 1])
+def test_numbers_survive_a_write_that_was_cut_off(path: Path, torn: int) -> None:
+    lived(path, 130).close()
+    path.write_bytes(b"")
+    numbers = path.with_suffix(".numbers")
+    with numbers.open("r+b") as file:
+        file.seek(torn * 16_384 + 40)
+        file.write(b"\xff" * 400)
+    _, last = opened(path)
+    assert last.of("front") >= 130
+
+
+@pytest.mark.parametrize("numbers", ["missing", "damaged"])
+def test_numbers_go_on_from_the_clock_where_nothing_knows_them(path: Path, numbers: str) -> None:
+    lived(path, 130).close()
+    path.write_bytes(b"no database" * 1000)
+    mark = path.with_suffix(".numbers")
+    if numbers == "missing":
+        mark.unlink()
+    else:
+        mark.write_bytes(b"\xff" * mark.stat().st_size)
+    outbox, last = opened(path)
+    assert (last.of("front"), last.of("back")) == (CLOCK_MS, CLOCK_MS)
+    assert any("from the clock" in text for text in outbox.numbers.incidents)
+    payload = b'{"seq": %d}' % (CLOCK_MS + 1)
+    outbox.add([QueuedEvent("next", "front", payload, Moment(NOW_S, 1.0), "boot")])
+    outbox.close()
+    _, again = opened(path)
+    assert again.of("front") == CLOCK_MS + 1
+
+
+def test_numbers_without_their_file_are_those_of_the_database(path: Path) -> None:
+    lived(path, 130).close()
+    path.with_suffix(".numbers").unlink()
+    _, last = opened(path)
+    assert (last.of("front"), last.of("back")) == (130, 0)
+
+
+def test_numbers_of_a_camera_that_is_forgotten_are_kept(path: Path) -> None:
+    outbox = lived(path, 7)
+    outbox.remember("front", None)
+    outbox.save()
+    outbox.close()
+    _, last = opened(path)
+    assert last.of("front") == 7
+
+
+def test_numbers_of_more_cameras_than_fit_begin_above_all_of_them(path: Path) -> None:
+    outbox, _ = opened(path)
+    names = [f"camera-{number:03}-{'x' * 50}" for number in range(400)]
+    for name in names:
+        outbox.add([event(40, camera=name)])
+        outbox.save()
+    outbox.close()
+    assert path.with_suffix(".numbers").stat().st_size == 32_768
+    path.unlink()
+    _, last = opened(path)
+    assert all(last.of(name) >= 40 for name in names)
+
+
+# --- full disks ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["killed", "stopped"])
+def test_numbers_used_on_a_full_disk_are_not_used_again(tmp_path: Path, end: str) -> None:
+    with tmpfs(tmp_path / "small", "1m") as small:
+        path = small / "outbox.db"
+        outbox = lived(path, 20)
+        fill(small)
+        put(outbox, *range(21, 801))
+        assert outbox.trouble
+        assert outbox.numbers.trouble == ""
+        if end == "killed":
+            kill(outbox)
+        else:
+            assert not outbox.close()
+            assert outbox.left == 780
+        (small / "filler").unlink()
+        again, last = opened(path)
+        assert last.of("front") == 800
+        said = " ".join(again.numbers.incidents)
+        assert "780 events of front (numbers 21 to 800)" in said or "events 21 to 800" in said
+        put(again, 801)
+        again.close()
+        third, last = opened(path)
+        assert last.of("front") == 801
+        assert third.numbers.incidents == ()
+
+
+# --- deleted while in use -----------------------------------------------------------------------
+
+
+def _delete(folder: Path) -> None:
+    shutil.rmtree(folder)
+
+
+def _move_away(folder: Path) -> None:
+    folder.rename(folder.with_name("elsewhere"))
+
+
+def _empty(folder: Path) -> None:
+    for one in folder.iterdir():
+        one.unlink()
+
+
+def _log_only(folder: Path) -> None:
+    (folder / "outbox.db-wal").unlink()
+
+
+def _exchange(folder: Path) -> None:
+    shutil.copytree(folder, folder.with_name("copy"))
+    shutil.rmtree(folder)
+    folder.with_name("copy").rename(folder)
+
+
+def _junk(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
+    (folder / "outbox.db").write_bytes(b"junk" * 5000)
+    (folder / "outbox.numbers").write_bytes(b"junk")
+
+
+GONE = [_delete, _move_away, _empty, _log_only, _exchange, _junk]
+
+
+@pytest.mark.parametrize("how", GONE)
+def test_outbox_that_is_deleted_while_in_use_is_made_anew_with_all_events(
+    path: Path, how: Callable[[Path], None]
+) -> None:
+    outbox = lived(path, 130)
+    under_way = outbox.next(3)
+    outbox.acknowledge(under_way[0])
+    how(path.parent)
+    outbox.save()
+    assert outbox.trouble == ""
+    assert outbox.numbers.trouble == ""
+    assert any(str(path) in text for text in outbox.numbers.incidents)
+    outbox.acknowledge(under_way[1])
+    put(outbox, 131)
+    assert ids(outbox.next(999)) == [*range(4, 132)]
+    after = path.parent.with_name("after")
+    shutil.copytree(path.parent, after)
+    kill(outbox)
+    again, last = opened(after / path.name)
+    assert last.of("front") >= 130
+    assert [one for one in ids(again.next(999)) if one > 2] == [*range(3, 132)]
+
+
+def test_outbox_whose_folder_cannot_be_made_anew_keeps_all_in_memory_until_it_can(
+    path: Path,
+) -> None:
+    clock = Clock()
+    outbox = lived(path, 30)
+    outbox._clock = clock
+    shutil.rmtree(path.parent)
+    path.parent.write_text("in the way")
+    put(outbox, 31)
+    assert outbox.trouble
+    assert ids(outbox.next(99)) == [*range(1, 32)]
+    path.parent.unlink()
+    clock.now += LATER_S
+    outbox.save()
+    assert outbox.trouble == ""
+    kill(outbox)
+    assert ids(opened(path)[0].next(99)) == [*range(1, 32)]
+
+
+def test_outbox_that_cannot_be_made_anew_says_at_the_end_what_is_lost(path: Path) -> None:
+    outbox = lived(path, 30)
+    shutil.rmtree(path.parent)
+    path.parent.write_text("in the way")
+    put(outbox, 31)
+    assert not outbox.close()
+    assert outbox.left == 31
