@@ -292,8 +292,7 @@ class Month:
             "unmatched": "SELECT count(*) FROM web_eventpicture",
             "names": f"SELECT {names}",
         }
-        found = {name: _value(self._folder / "page/web.db", sql) for name, sql in queries.items()}
-        return found
+        return {name: _value(self._folder / "page/web.db", sql) for name, sql in queries.items()}
 
     def _check_events(self, recorder: Any) -> None:
         """Each event of the last days once: what is on record has no gaps in ``seq``."""
