@@ -38,6 +38,8 @@ _ZONE = "Africa/Casablanca"
 _BEGIN = datetime(2026, 2, 14, tzinfo=UTC)
 _DAY_S, _WEEK_S = 86_400.0, 604_800.0
 _RETENTION_DAYS = 7
+# Of the records that retention has not come to yet.
+_CHECKED_DAYS = 5
 _FPS = 20.0
 _LOG_BYTES = 1_000_000
 # Of the count two weeks after the start, and beyond it.
@@ -180,7 +182,8 @@ class Month:
         from edge_classifier.web.maintenance.housekeeping import Housekeeping
         from edge_classifier.web.recorder.recorder import Recorder
 
-        recorder, live = Recorder(settings), LiveClient(settings)
+        # It compares this clock with the other one, to see when somebody sets that.
+        recorder, live = Recorder(settings, clock=self._clock), LiveClient(settings)
         hour_s = 3600 / self._clock.speed
         housekeeping = Housekeeping(
             settings.retention, folders, clock=self._read_clock, wait_s=hour_s, period_s=hour_s
@@ -255,7 +258,7 @@ class Month:
         os.kill(os.getpid(), signal.SIGHUP)
         body = json.dumps({"transaction": day, "model": "german" if day % 2 else ""})
         parts.listener.messages.clear()
-        for _ in range(30):
+        for _ in range(120):
             # Nobody may listen yet: requests are not kept.
             _wait(parts.listener.client.is_connected)
             with suppress(RuntimeError):  # The connection is lost, and not known to be.
@@ -297,14 +300,17 @@ class Month:
     def _check_events(self, recorder: Any) -> None:
         """Each event of the last days once: what is on record has no gaps in ``seq``."""
         _wait(lambda: not recorder.status.waiting, 30)
+        since = datetime.fromtimestamp(self._clock() - _CHECKED_DAYS * _DAY_S, UTC)
         sql = (
-            "SELECT name || ': ' || (max(seq) - min(seq) + 1 - count(*)) FROM web_record"
-            " JOIN web_camera ON camera_id = web_camera.id GROUP BY camera_id"
-            " HAVING max(seq) - min(seq) + 1 != count(*) OR count(DISTINCT seq) != count(*)"
+            "SELECT device || '/' || name, min(seq), max(seq), count(*), count(DISTINCT seq)"
+            " FROM web_record JOIN web_camera ON camera_id = web_camera.id"
+            " WHERE recorded_at > ? GROUP BY camera_id"
         )
         with closing(sqlite3.connect(self._folder / "page/web.db")) as database:
-            for row in database.execute(sql):
-                self._problems.append(f"events are missing or there twice, of camera {row[0]}")
+            for name, low, high, rows, distinct in database.execute(sql, (f"{since:%F %T}",)):
+                print(f"{name}: events {low} to {high}, {rows} on record")
+                if rows != high - low + 1 or distinct != rows:
+                    self._problems.append(f"events of {name} are missing or there twice")
 
     def _report(self) -> list[str]:
         if len(self._counts) < 3:
