@@ -226,7 +226,7 @@ def said_in(*folders: str) -> str:
     """Every text in the code of these parts of the package."""
     found = []
     for folder in folders:
-        for path in (REPOSITORY / "edge_classifier" / folder).glob("*.py"):
+        for path in (REPOSITORY / "edge_classifier" / folder).rglob("*.py"):
             tree = ast.walk(ast.parse(path.read_text("utf-8")))
             texts = (node.value for node in tree if isinstance(node, ast.Constant))
             found += [text for text in texts if isinstance(text, str)]

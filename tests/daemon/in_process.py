@@ -54,7 +54,11 @@ class InProcessDaemon:
         self.before_reading: Callable[[], object] = lambda: None
         self.publisher = RecordingPublisher()
         self.store = CaptureStore(self.settings.store, folder / "kept")
-        self.loop = MainLoop(self._pipelines, every_second=lambda: None, on_progress=lambda: None)
+        self.loop = MainLoop(
+            self._pipelines,
+            every_second=self._every_second,
+            on_progress=lambda: None,
+        )
         self.outputs = DaemonOutputs(self.publisher, self.store, Meters())
         self.cameras = Cameras(wake=self.loop.wake, outputs=self.outputs, restored={}, overrides={})
         self.trials = ModelTrials(folder)
@@ -65,6 +69,10 @@ class InProcessDaemon:
             cameras=self.cameras,
             outputs=self.outputs,
         )
+
+    def _every_second(self) -> None:
+        """The cameras are made after the loop."""
+        self.cameras.check()
 
     def make_configuration(self, requested: str = "") -> ActiveConfiguration:
         return ActiveConfiguration(
