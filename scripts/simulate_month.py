@@ -40,6 +40,7 @@ _DAY_S, _WEEK_S = 86_400.0, 604_800.0
 _RETENTION_DAYS = 7
 # Of the records that retention has not come to yet.
 _CHECKED_DAYS = 5
+_STEADY_S = 14.0
 _FPS = 20.0
 _LOG_BYTES = 1_000_000
 # Of the count two weeks after the start, and beyond it.
@@ -127,6 +128,7 @@ class Month:
         self._weeks = weeks
         self._counts: list[dict[str, float]] = []
         self._problems: list[str] = []
+        self._killed_at = 0.0
 
     def run(self) -> list[str]:
         """The daemon in this thread, which signals need; the driver in another."""
@@ -247,11 +249,14 @@ class Month:
     def _spoil_day(self, parts: Parts, day: int) -> None:
         """What happens once a day."""
         parts.logs.doRollover()
-        parts.broker.kill()
-        time.sleep(0.3)
-        # Logrotate does the same to a file that stays open.
-        os.truncate(parts.broker.folder / "mosquitto.log", 0)
-        parts.broker.start()
+        # After a connection that broke sooner, all wait longer and longer before they connect.
+        if time.monotonic() - self._killed_at > _STEADY_S:
+            self._killed_at = time.monotonic()
+            parts.broker.kill()
+            time.sleep(0.3)
+            # Logrotate does the same to a file that stays open.
+            os.truncate(parts.broker.folder / "mosquitto.log", 0)
+            parts.broker.start()
         parts.camera.kill()
         time.sleep(0.3)
         parts.camera.start()
