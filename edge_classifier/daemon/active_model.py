@@ -18,7 +18,7 @@ from edge_classifier.core.labels import UNKNOWN, display_names, unknown_name
 from edge_classifier.core.text import is_printable
 from edge_classifier.engine.model_copy import release_unused_memory
 from edge_classifier.errors import MissingFileError, ModelError, OutputError
-from edge_classifier.files import replacing
+from edge_classifier.files import make_folder, replacing
 from edge_classifier.model_loading import LoadedModel, ModelChoice, load_model
 from edge_classifier.modelfile.catalogue import load_catalogue
 from edge_classifier.modelfile.resolve import ContractOverrides
@@ -138,7 +138,7 @@ class ModelFiles:
                     f"is not a regular file, or larger than {LARGEST_BYTES // 10**6} MB",
                 )
             try:
-                self.copies.mkdir(mode=0o700, exist_ok=True)
+                make_folder(self.copies, 0o700)
                 for old in self.copies.iterdir():
                     if old.name not in kept:
                         old.unlink()

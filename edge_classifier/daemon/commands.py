@@ -36,7 +36,7 @@ COMMANDS: Mapping[str, frozenset[str]] = {
 }
 # Bytes of a request that is read, and characters of a command that is answered.
 _MOST_BYTES, _LONGEST_COMMAND = 65_536, 64
-CLEARABLE = ("label", "overrides", "outbox", "store")
+CLEARABLE = ("label", "overrides", "outbox", "store", "incidents")
 
 
 class RequestError(ValueError):
@@ -233,6 +233,9 @@ class CommandHandler:
             self._publisher.clear_outbox()
         elif request.what == "store":
             self._store.clear()
+        elif request.what == "incidents":
+            self._publisher.forget_incidents()
+            self._store.forget_incident()
         elif request.what == "overrides":
             self._override(request, enabled=None, threshold=None)
         else:

@@ -64,6 +64,8 @@ class ModelTrials:
         # When the model on trial came into use, and the inferences until then; None: it has not.
         self._since: tuple[float, int] | None = None
         self._inferences = 0
+        # Whether what is on disk is what memory has.
+        self._is_noted = self._file.exists()
         self._notes = _read(self._file)
         if key := self._notes.on_trial:
             ends = self._notes.ends.pop(key, 0) + 1
@@ -107,6 +109,10 @@ class ModelTrials:
         """The main loop has come round; there were so many ``inferences`` since the start."""
         with self._lock:
             self._inferences = inferences
+            is_deleted = self._is_noted and not self._file.exists()
+            if is_deleted and self._file.parent.is_dir():
+                # Deleted with its folder: what is refused must outlive the next end.
+                self._write()
             if not self._notes.on_trial or self._since is None:
                 return
             since_s, before = self._since
@@ -135,6 +141,9 @@ class ModelTrials:
         except OutputError as error:
             # A full disk must not keep a model from running.
             _log.warning("a trial of a model is not noted: %s", error)
+            self._is_noted = False
+        else:
+            self._is_noted = True
 
 
 def _read(file: Path) -> _Notes:

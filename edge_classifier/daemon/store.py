@@ -93,6 +93,7 @@ class CaptureStore:
         self._clock = clock
         self._status = StoreStatus()
         self._dropped = 0
+        self._incident = ""
         self._files: PictureFiles | None = None
         self._recent: dict[str, deque[int]] = {}
         self._uncertain_at: dict[str, float] = {}
@@ -106,7 +107,7 @@ class CaptureStore:
     @property
     def status(self) -> StoreStatus:
         """As of now."""
-        return replace(self._status, dropped=self._dropped)
+        return replace(self._status, dropped=self._dropped, incident=self._incident)
 
     def start(self) -> None:
         """Begin to take frames."""
@@ -126,6 +127,10 @@ class CaptureStore:
             self._clear = True
             self._waiting.clear()
             self._changed.notify()
+
+    def forget_incident(self) -> None:
+        """Somebody knows of what was deleted or changed from outside until now."""
+        self._incident = ""
 
     def configure(self, store: StoreSettings) -> None:
         """Take other settings; tighter bounds act when the next picture comes."""
@@ -167,7 +172,7 @@ class CaptureStore:
         while task:
             try:
                 task()
-            except Exception as error:  # noqa: BLE001 (this thread must outlive any one picture)
+            except Exception as error:  # noqa: BLE001 (nor end where the folder cannot be opened)
                 self._report_failure(error)
             task = self._next_task()
 
@@ -191,19 +196,22 @@ class CaptureStore:
         """Go on with what is there now."""
         before = self._status.pictures
         files = self._open()
-        incident = f"deleted or changed from outside; it has {files.pictures} of {before} pictures"
-        self._status = replace(self._status, incident=incident)
-        _log.error("%s: was %s", self._folder, incident)
+        self._incident = (
+            f"deleted or changed from outside; it has {files.pictures} of {before} pictures"
+        )
+        _log.error("%s: was %s", self._folder, self._incident)
 
     def _keep(self, offer: _Offer) -> None:
         outcome: _Outcome = "failed"
         try:
             if self._clock() >= self._retry_at:
                 outcome = self._write(offer, self._files or self._open())
-        finally:
-            before = self._status
-            self._status = replace(before, **{outcome: getattr(before, outcome) + 1})
-            self._count_held()
+        except Exception as error:  # noqa: BLE001 (this thread must outlive any one picture)
+            self._report_failure(error)
+        # Last: who sees it counted finds the rest of the status right, too.
+        before = self._status
+        self._status = replace(before, **{outcome: getattr(before, outcome) + 1})
+        self._count_held()
 
     def _write(self, offer: _Offer, files: PictureFiles) -> _Outcome:
         store, state, bits = self._store, offer.state, perceptual_hash(offer.frame)
@@ -255,7 +263,7 @@ class CaptureStore:
         removed = clear(self._folder)
         self._files = None
         self._retry_at = -float("inf")
-        self._status = replace(self._status, pictures=0, bytes=0, incident="")
+        self._status = replace(self._status, pictures=0, bytes=0)
         _log.info("%s: %d pictures removed", self._folder, removed)
 
     def _report_failure(self, error: Exception) -> None:

@@ -6,7 +6,7 @@ only then hand events to the broker, then states, then pictures.
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -23,6 +23,7 @@ from edge_classifier.mqtt.connection.broker_connection import (
 )
 from edge_classifier.mqtt.connection.broker_limits import NOTHING_STATED, StatedLimits
 from edge_classifier.mqtt.connection.reconnect import Reconnector
+from edge_classifier.mqtt.former_topics import FormerTopics
 from edge_classifier.mqtt.inbox import Action, Batch, PublisherInbox, UpdateKind
 from edge_classifier.mqtt.latest_messages import LatestMessages
 from edge_classifier.mqtt.message_writer import MessageWriter
@@ -75,7 +76,8 @@ class PublisherStatus:
     snapshots_dropped: int = 0
     # Files of the outbox that had to be set aside.
     damaged: int = 0
-    # What was lost, damaged or deleted since the start, and what the last daemon had to leave.
+    # What was lost, damaged or deleted since the start, and what the last daemon had to leave; but
+    # what somebody has acknowledged.
     incidents: tuple[str, ...] = ()
     # Capture to acknowledgement by the broker, of the last event.
     delay_ms: float | None = None
@@ -94,6 +96,7 @@ class PublisherThread:
         latest: LatestMessages,
         writer: MessageWriter,
         sender: Sender,
+        former: FormerTopics,
         on_request: Callable[[str, bytes], None],
         clock: Clock,
         random: Callable[[], float],
@@ -106,6 +109,9 @@ class PublisherThread:
         self._latest = latest
         self._writer = writer
         self._sender = sender
+        self._former = former
+        # The subscription to what is said under former names.
+        self._former_mid: int | None = None
         self._on_request = on_request
         self._clock = clock
         self._random = random
@@ -159,6 +165,8 @@ class PublisherThread:
         self._take_in(batch)
         try:
             self._outbox.save()
+            if self._sender.snapshots:
+                self._sender.snapshots.check()
             self._sender.send_due()
         finally:
             # Making a picture takes a while; the event behind it is on its way by now.
@@ -192,6 +200,8 @@ class PublisherThread:
         for name, task in batch.tasks:
             self._attempt(name, task)
         self._writer.forget_cleared()
+        if self._reconnector.connection:
+            self._former.check()
 
     def _take_events(self, batch: Batch) -> None:
         for event in batch.events:
@@ -230,10 +240,13 @@ class PublisherThread:
                     wanted = [self._topics.requests]
                     wanted += [self._topics.home_assistant] if self._mqtt.discovery else []
                     connection.subscribe((topic, 1) for topic in wanted)
+                    self._former.begin(partial(self._subscribe_former, connection))
                     self._sender.begin(connection, event)
                 self._make_will_fit(event.limits)
             case Acknowledged():
                 self._sender.confirm(event)
+            case SubscriptionRefused() if event.mid == self._former_mid:
+                _log.warning("the broker does not tell who has the former name: %s", event.problem)
             case SubscriptionRefused():
                 self._sender.problem = (
                     f"the broker refuses the subscription to requests: {event.problem}"
@@ -243,6 +256,9 @@ class PublisherThread:
                 if event.limits != NOTHING_STATED:
                     self._make_will_fit(event.limits)
                 self._reconnector.drop(event.problem)
+
+    def _subscribe_former(self, connection: BrokerConnection, topics: Iterable[str]) -> None:
+        self._former_mid = connection.subscribe((topic, 1) for topic in topics)
 
     def _make_will_fit(self, limits: StatedLimits) -> None:
         """A broker that retains nothing, or takes QoS 0 only, takes no other will either."""
@@ -255,6 +271,10 @@ class PublisherThread:
             # A retained one is old: everything goes out on connecting anyway.
             if payload == ONLINE.encode() and not retained:
                 self._inbox.put_updates({(UpdateKind.HOME_ASSISTANT, ""): self._renew_soon})
+            return
+        if topic in self._former.watched:
+            take = partial(self._former.receive, topic, payload, retained=retained)
+            self._inbox.put_updates({(UpdateKind.FORMER, topic): take})
             return
         command = self._topics.command_of(topic)
         if retained or command is None or len(payload) > _MAX_REQUEST_BYTES:
@@ -313,6 +333,6 @@ class PublisherThread:
             snapshots_dropped=self._inbox.dropped_snapshots
             + (snapshots.dropped if snapshots else 0),
             damaged=outbox.damaged,
-            incidents=outbox.numbers.incidents,
+            incidents=outbox.incidents.texts,
             delay_ms=sender.delay_ms,
         )

@@ -1,7 +1,7 @@
 """Parts of the daemon around the one that is tested: fed by hand, and asked what they were told."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +145,9 @@ class RecordingPublisher(Publisher):
 
     def clear_outbox(self) -> None:
         self.cleared += 1
+
+    def forget_incidents(self) -> None:
+        self.now = replace(self.now, incidents=())
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """Requests over MQTT: carried out as a whole or not at all, and always with an answer."""
 
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -54,6 +55,17 @@ def test_command_clears_what_is_named(daemon: InProcessDaemon) -> None:
     daemon.done("clear", what="outbox")
     assert daemon.publisher.cleared == 1
     daemon.done("clear", what="store")
+
+
+def test_command_acknowledges_incidents_and_drops_nothing(daemon: InProcessDaemon) -> None:
+    publisher = daemon.publisher
+    publisher.now = replace(publisher.now, incidents=("outbox.db was deleted",))
+    daemon.configuration.publish_incidents()
+    assert "outbox.db was deleted" in publisher.infos[-1]["notes"]
+    assert daemon.done("clear", what="incidents")["cleared"] == "incidents"
+    daemon.configuration.publish_incidents()
+    assert "outbox.db was deleted" not in publisher.infos[-1]["notes"]
+    assert (publisher.status.incidents, publisher.cleared) == ((), 0)
 
 
 @pytest.mark.parametrize(

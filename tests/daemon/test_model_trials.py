@@ -55,6 +55,20 @@ def test_trial_model_that_took_over_and_ended_the_daemon_is_refused_by_the_next_
         later.end()
 
 
+def test_trial_model_that_is_refused_stays_so_where_its_note_was_deleted(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    start(folder).guard("garden")(KEY)
+    later = start(folder)
+    shutil.rmtree(folder)
+    later.progress(1)
+    # The outbox makes it anew.
+    folder.mkdir()
+    later.progress(2)
+    with pytest.raises(FailedTrialError, match="garden"):
+        start(folder).guard("garden")(KEY)
+
+
 def test_trial_model_of_the_start_is_refused_after_three_ends_in_a_row(tmp_path: Path) -> None:
     for _ in range(MOST_ENDS):
         start(tmp_path).guard("garden", takes_over=False)(KEY)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_classifier.files import make_folder, replacing
+from edge_classifier.mqtt.outbox.incidents import Incidents
 from edge_classifier.mqtt.outbox.outbox_database import QueuedEvent
 
 _log = logging.getLogger(__name__)
@@ -31,8 +32,11 @@ _HEAD = struct.Struct("<8sQII")
 # Of one copy: some 170 cameras. A multiple of every page of flash or memory.
 _COPY_BYTES = 16_384
 _BLOCK = 100
-# What is told in health and ``info``; the log has all of it.
-_MAX_INCIDENTS = 20
+# Where numbers go on from a clock that is not set: 2026, in milliseconds since 1970. Far above what
+# is reached by counting.
+_EARLIEST_MS = 1_767_225_600_000
+# What a daemon that has worked in a folder leaves there, beside the outbox.
+_TRACES = {"pictures", "waiting-snapshots", "uploads", "model-trials.json"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,16 +273,15 @@ class LostEvents:
 class EventNumbers:
     """The numbers of events that may have been used. Belongs to the outbox, as its thread does."""
 
-    def __init__(self, outbox: Path, utc: Callable[[], float]) -> None:
+    def __init__(self, outbox: Path, utc: Callable[[], float], incidents: Incidents) -> None:
         self._outbox = outbox
         self._utc = utc
+        self._incidents = incidents
         self._file = _NumbersFile(outbox.with_suffix(".numbers"))
         # Whether no daemon has worked in this folder before.
         self._is_new = False
         # Why numbers may be given twice after a kill; empty while all is well.
         self.trouble = ""
-        # What was lost, damaged or deleted since the start, and what the last daemon had to leave.
-        self.incidents: tuple[str, ...] = ()
 
     @property
     def is_behind(self) -> bool:
@@ -290,11 +293,6 @@ class EventNumbers:
         """Whether there was a file that could be read."""
         return self._file.was_found
 
-    def tell(self, text: str) -> None:
-        """In the log, and to whoever asks."""
-        _log.error("%s", text)
-        self.incidents = (*self.incidents[1 - _MAX_INCIDENTS :], text)
-
     def open(self) -> None:
         """Read what there is."""
         self._is_new = not _has_traces(self._outbox)
@@ -304,33 +302,36 @@ class EventNumbers:
         """What each camera's count goes on from; ``remembered``: as the database knows it.
 
         Where neither database nor file can say it, from the clock: milliseconds since 1970 are more
-        than any camera has counted to.
+        than any camera has counted to. A folder without a trace is that of a new device, which
+        counts from 1.
         """
         file = self._file
         last = file.last_numbers(remembered.keys() if database_is_whole else ())
         others, by_camera = last.others, dict(last.by_camera)
         for text in _in_words(file.left):
-            self.tell(
+            self._incidents.tell(
                 f"{text} were lost when the last daemon ended: they could not be written, and the"
                 " broker had not taken them"
             )
         for camera, number in by_camera.items():
             known = remembered.get(camera, number)
             if database_is_whole and file.is_behind and known < number:
-                self.tell(
+                self._incidents.tell(
                     f"events {known + 1} to {number} of {camera} could not be written before the"
                     " last daemon was killed: what the broker had not taken is lost"
                 )
         is_known = file.was_found or database_is_whole or self._is_new
         if not (is_known and file.is_owned):
-            others = max(others, int(1000 * self._utc()))
+            others = max(others, int(1000 * self._utc()), _EARLIEST_MS)
             by_camera = {camera: max(others, number) for camera, number in by_camera.items()}
-            self.tell(
+            self._incidents.tell(
                 "the numbers of events go on from the clock: which ones were used cannot be read"
                 " or noted"
             )
-        elif not (database_is_whole or self._is_new):
-            self.tell("the numbers of events go on behind all that may have been used")
+        elif self._is_new:
+            _log.info("%s: no state was found: events count from 1", self._outbox.parent)
+        elif not database_is_whole:
+            self._incidents.tell("the numbers of events go on behind all that may have been used")
         for camera, number in remembered.items():
             by_camera[camera] = max(number, by_camera.get(camera, others))
         last = LastNumbers(by_camera, others)
@@ -380,7 +381,7 @@ def _has_traces(outbox: Path) -> bool:
         names = [path.name for path in outbox.parent.iterdir()]
     except OSError:
         return False
-    return any(name.startswith(outbox.stem) or name == "pictures" for name in names)
+    return any(name.startswith(outbox.stem) or name in _TRACES for name in names)
 
 
 def _copies(whole: bytes) -> Iterator[tuple[int, dict[str, Any]]]:

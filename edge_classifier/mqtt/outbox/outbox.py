@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from edge_classifier.mqtt.outbox.event_numbers import EventNumbers, LastNumbers, LostEvents
+from edge_classifier.mqtt.outbox.incidents import Incidents
 from edge_classifier.mqtt.outbox.outbox_database import (
     DamagedError,
     OutboxDatabase,
@@ -46,7 +47,8 @@ class Outbox:
         self, path: Path, max_events: int, *, clock: Clock, utc: Callable[[], float]
     ) -> None:
         self._database = OutboxDatabase(path, utc)
-        self.numbers = EventNumbers(path, utc)
+        self.incidents = Incidents()
+        self.numbers = EventNumbers(path, utc, self.incidents)
         self._utc = utc
         self._max_events = max_events
         self._clock = clock
@@ -172,7 +174,6 @@ class Outbox:
     def clear(self) -> int:
         """Forget all that waits; how many there were."""
         before = self.waiting
-        self.numbers.incidents = ()
         self._unsaved.clear()
         self._attempt(self._delete_all)
         return before - self.waiting
@@ -236,7 +237,7 @@ class Outbox:
             _log.warning("%s: events are on disk again", self._database.path)
             self.trouble = ""
         for text in self._overflow.texts():
-            self.numbers.tell(f"{text} were lost: more were waiting than memory is to hold")
+            self.incidents.tell(f"{text} were lost: more were waiting than memory is to hold")
         self._overflow = LostEvents()
 
     def _read(self, found: list[QueuedEvent], limit: int, held: Collection[str]) -> None:
@@ -286,7 +287,7 @@ class Outbox:
         self._is_whole = not (is_damaged or self._database.was_made or is_stale)
         if self.numbers.was_found and not self._is_whole and not is_damaged:
             what = "is older than what was written" if was_there else "was missing"
-            self.numbers.tell(f"{self._database.path} {what}: events that waited in it are lost")
+            self.incidents.tell(f"{self._database.path} {what}: events that waited in it are lost")
         self._saved, self._row = self._database.count(), 0
         known = self._database.remembered()
         self._remembered = {
@@ -327,7 +328,7 @@ class Outbox:
             self._database.write_back()
             self._database.close()
             self._database.open()
-            self.numbers.tell(f"{path}: its log was deleted while it was in use; nothing is lost")
+            self.incidents.tell(f"{path}: its log was deleted while it was in use; nothing is lost")
             return
         try:
             fresh.open()
@@ -358,7 +359,7 @@ class Outbox:
             event.row = rows.get(event.row) if event.row is not None else None
         self._acked.clear()
         self._saved, self._row = fresh.count(), 0
-        self.numbers.tell(
+        self.incidents.tell(
             f"{path} was deleted or exchanged while it was in use; it was made anew, and"
             f" {len(rows)} waiting events were moved over: none is lost"
         )
@@ -374,7 +375,7 @@ class Outbox:
         lost = self._saved - len(self._acked) - len(rescued)
         self._remembered = remembered | self._remembered
         how_many = f"{max(0, lost)}" if self._saved else "an unknown number of"
-        self.numbers.tell(
+        self.incidents.tell(
             f"{self._database.path}: {error}. Set aside as {aside}; {len(rescued)} waiting events"
             f" were rescued, {how_many} lost"
         )

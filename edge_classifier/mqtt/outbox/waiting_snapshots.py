@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_classifier.core.jpeg_comment import event_of
-from edge_classifier.files import replacing
+from edge_classifier.files import make_folder, replacing
+from edge_classifier.mqtt.outbox.incidents import Incidents
 
 _log = logging.getLogger(__name__)
 
@@ -40,8 +41,13 @@ class WaitingSnapshots:
     A picture is given out when its event has arrived, the oldest first.
     """
 
-    def __init__(self, folder: Path, *, max_count: int, max_bytes: int) -> None:
+    def __init__(
+        self, folder: Path, *, max_count: int, max_bytes: int, incidents: Incidents
+    ) -> None:
         self._folder = folder
+        self._incidents = incidents
+        # Of the folder: what changes when something is made or deleted in it.
+        self._checked: tuple[int, ...] | None = None
         self._max_count, self._max_bytes = max_count, max_bytes
         self._waiting: OrderedDict[str, WaitingSnapshot] = OrderedDict()
         self._bytes = 0
@@ -89,7 +95,7 @@ class WaitingSnapshots:
             return False
         self._make_room(len(jpeg))
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self._folder, 0o700)
             disk = os.statvfs(self._folder)
             reserve = min(_RESERVE_BYTES, _RESERVE_SHARE * disk.f_blocks * disk.f_frsize)
             if disk.f_bavail * disk.f_frsize < reserve + len(jpeg):
@@ -107,6 +113,31 @@ class WaitingSnapshots:
         self._open_events.add(event_id)
         self._add(WaitingSnapshot(name, camera, event_id, len(jpeg)))
         return True
+
+    def check(self) -> None:
+        """Notice what somebody has deleted: nothing is left of it, and that is told."""
+        if not self._waiting:
+            return
+        try:
+            found = self._folder.stat()
+            identity = found.st_dev, found.st_ino, found.st_mtime_ns
+            if identity == self._checked:
+                return
+            names = {path.name for path in self._folder.iterdir()}
+        except (FileNotFoundError, NotADirectoryError):
+            identity, names = None, set()
+        except OSError:
+            # A disk that does not answer has not lost them yet.
+            return
+        self._checked = identity
+        gone = [one for one in self._waiting.values() if one.name not in names]
+        for waiting in gone:
+            self.drop(waiting)
+        if gone:
+            self._incidents.tell(
+                f"{self._folder}: {len(gone)} pictures of waiting events were deleted from outside,"
+                " and are lost"
+            )
 
     def event_arrived(self, event_id: str) -> None:
         """The broker has the event: its picture may follow."""

@@ -12,15 +12,17 @@ from edge_classifier.core.events import Moment
 from edge_classifier.mqtt.outbox.event_numbers import LastNumbers
 from edge_classifier.mqtt.outbox.outbox import Outbox
 from edge_classifier.mqtt.outbox.outbox_database import QueuedEvent
-from tests.mqtt.outbox.test_outbox import LATER_S, Clock, cut, event, ids, put
+from tests.mqtt.outbox.test_outbox import Clock, cut, event, ids, put
 from tests.smalldisk import fill, tmpfs
 
-NOW_S = 1_700_000_000.0
-CLOCK_MS = 1_700_000_000_000
+NOW_S = 1_800_000_000.0
+CLOCK_MS = 1_800_000_000_000
 
 
-def opened(path: Path, remembered: dict[str, int] | None = None) -> tuple[Outbox, LastNumbers]:
-    outbox = Outbox(path, 1000, clock=Clock(), utc=lambda: NOW_S)
+def opened(
+    path: Path, remembered: dict[str, int] | None = None, utc_s: float = NOW_S
+) -> tuple[Outbox, LastNumbers]:
+    outbox = Outbox(path, 1000, clock=Clock(), utc=lambda: utc_s)
     OPEN.append(outbox)
     known = outbox.open()
     numbers = {"front": int(known["front"])} if "front" in known else {}
@@ -28,6 +30,13 @@ def opened(path: Path, remembered: dict[str, int] | None = None) -> tuple[Outbox
 
 
 OPEN: list[Outbox] = []
+
+
+def of_the_clock(number: int) -> QueuedEvent:
+    """An event that is counted on from the clock."""
+    seq = CLOCK_MS + number
+    payload = b'{"seq": %d}' % seq
+    return QueuedEvent(f"id-{seq}", "front", payload, Moment(NOW_S, 1.0), "boot")
 
 
 @pytest.fixture(autouse=True)
@@ -76,12 +85,12 @@ def test_numbers_go_on_without_a_hole_after_a_restart(path: Path, end: str) -> N
         assert lived(path, 130).close()
     outbox, last = opened(path)
     assert (last.of("front"), last.of("never seen")) == (130, 0)
-    assert outbox.numbers.incidents == ()
+    assert outbox.incidents.texts == ()
 
 
 def test_numbers_of_a_new_device_begin_at_one(path: Path) -> None:
     outbox, last = opened(path)
-    assert (last.of("front"), outbox.numbers.incidents) == (0, ())
+    assert (last.of("front"), outbox.incidents.texts) == (0, ())
 
 
 # --- damage --------------------------------------------------------------------------------------
@@ -156,7 +165,7 @@ def test_numbers_go_on_behind_a_damaged_database_and_events_are_kept_again(
     KINDS[kind](path)
     outbox, last = opened(path)
     assert 130 <= last.of("front") <= 230
-    assert outbox.numbers.incidents, "nothing is said"
+    assert outbox.incidents.texts, "nothing is said"
     assert outbox.trouble == ""
     put(outbox, 500)
     assert outbox.close()
@@ -172,7 +181,7 @@ def test_numbers_go_on_behind_a_lost_log_of_the_database(path: Path, kind: str) 
         _wal(path).write_bytes(b"\x37\x7f\x06\x82" + b"\1" * 20_000)
     outbox, last = opened(path)
     assert 130 <= last.of("front") <= 230
-    assert any("older than what was written" in text for text in outbox.numbers.incidents)
+    assert any("older than what was written" in text for text in outbox.incidents.texts)
 
 
 def test_numbers_of_a_zeroed_page_rescue_the_events_on_other_pages(path: Path) -> None:
@@ -182,7 +191,7 @@ def test_numbers_of_a_zeroed_page_rescue_the_events_on_other_pages(path: Path) -
     rescued = ids(outbox.next(999))
     assert len(rescued) > 80
     assert rescued == sorted(rescued)
-    assert f"{len(rescued)} waiting events were rescued" in outbox.numbers.incidents[0]
+    assert f"{len(rescued)} waiting events were rescued" in outbox.incidents.texts[0]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="another user's rights need root")
@@ -234,12 +243,32 @@ def test_numbers_go_on_from_the_clock_where_nothing_knows_them(path: Path, numbe
         mark.write_bytes(b"\xff" * mark.stat().st_size)
     outbox, last = opened(path)
     assert (last.of("front"), last.of("back")) == (CLOCK_MS, CLOCK_MS)
-    assert any("from the clock" in text for text in outbox.numbers.incidents)
-    payload = b'{"seq": %d}' % (CLOCK_MS + 1)
-    outbox.add([QueuedEvent("next", "front", payload, Moment(NOW_S, 1.0), "boot")])
+    assert any("from the clock" in text for text in outbox.incidents.texts)
+    outbox.add([of_the_clock(1)])
     outbox.close()
     _, again = opened(path)
     assert again.of("front") == CLOCK_MS + 1
+
+
+@pytest.mark.parametrize("kept", ["pictures", "waiting-snapshots", "model-trials.json", "uploads"])
+def test_numbers_are_not_those_of_a_new_device_where_any_other_state_is_left(
+    path: Path, kept: str
+) -> None:
+    lived(path, 130).close()
+    for file in path.parent.glob("outbox*"):
+        file.unlink()
+    (path.parent / kept).mkdir()
+    outbox, last = opened(path)
+    assert last.of("front") == CLOCK_MS
+    assert any("from the clock" in text for text in outbox.incidents.texts)
+
+
+def test_numbers_go_on_from_a_clock_that_is_not_set_above_what_can_be_counted(path: Path) -> None:
+    lived(path, 130).close()
+    for file in path.parent.glob("outbox*"):
+        file.write_bytes(b"no database" * 1000)
+    _, last = opened(path, utc_s=12.0)
+    assert last.of("front") > 10**12
 
 
 def test_numbers_without_their_file_are_those_of_the_database(path: Path) -> None:
@@ -291,97 +320,10 @@ def test_numbers_used_on_a_full_disk_are_not_used_again(tmp_path: Path, end: str
         (small / "filler").unlink()
         again, last = opened(path)
         assert last.of("front") == 800
-        said = " ".join(again.numbers.incidents)
+        said = " ".join(again.incidents.texts)
         assert "780 events of front (numbers 21 to 800)" in said or "events 21 to 800" in said
         put(again, 801)
         again.close()
         third, last = opened(path)
         assert last.of("front") == 801
-        assert third.numbers.incidents == ()
-
-
-# --- deleted while in use -----------------------------------------------------------------------
-
-
-def _delete(folder: Path) -> None:
-    shutil.rmtree(folder)
-
-
-def _move_away(folder: Path) -> None:
-    folder.rename(folder.with_name("elsewhere"))
-
-
-def _empty(folder: Path) -> None:
-    for one in folder.iterdir():
-        one.unlink()
-
-
-def _log_only(folder: Path) -> None:
-    (folder / "outbox.db-wal").unlink()
-
-
-def _exchange(folder: Path) -> None:
-    shutil.copytree(folder, folder.with_name("copy"))
-    shutil.rmtree(folder)
-    folder.with_name("copy").rename(folder)
-
-
-def _junk(folder: Path) -> None:
-    shutil.rmtree(folder)
-    folder.mkdir()
-    (folder / "outbox.db").write_bytes(b"junk" * 5000)
-    (folder / "outbox.numbers").write_bytes(b"junk")
-
-
-GONE = [_delete, _move_away, _empty, _log_only, _exchange, _junk]
-
-
-@pytest.mark.parametrize("how", GONE)
-def test_outbox_that_is_deleted_while_in_use_is_made_anew_with_all_events(
-    path: Path, how: Callable[[Path], None]
-) -> None:
-    outbox = lived(path, 130)
-    under_way = outbox.next(3)
-    outbox.acknowledge(under_way[0])
-    how(path.parent)
-    outbox.save()
-    assert outbox.trouble == ""
-    assert outbox.numbers.trouble == ""
-    assert any(str(path) in text for text in outbox.numbers.incidents)
-    outbox.acknowledge(under_way[1])
-    put(outbox, 131)
-    assert ids(outbox.next(999)) == [*range(4, 132)]
-    after = path.parent.with_name("after")
-    shutil.copytree(path.parent, after)
-    kill(outbox)
-    again, last = opened(after / path.name)
-    assert last.of("front") >= 130
-    assert [one for one in ids(again.next(999)) if one > 2] == [*range(3, 132)]
-
-
-def test_outbox_whose_folder_cannot_be_made_anew_keeps_all_in_memory_until_it_can(
-    path: Path,
-) -> None:
-    clock = Clock()
-    outbox = lived(path, 30)
-    outbox._clock = clock
-    shutil.rmtree(path.parent)
-    path.parent.write_text("in the way")
-    put(outbox, 31)
-    assert outbox.trouble
-    assert ids(outbox.next(99)) == [*range(1, 32)]
-    path.parent.unlink()
-    clock.now += LATER_S
-    outbox.save()
-    assert outbox.trouble == ""
-    kill(outbox)
-    assert ids(opened(path)[0].next(99)) == [*range(1, 32)]
-
-
-def test_outbox_that_cannot_be_made_anew_says_at_the_end_what_is_lost(path: Path) -> None:
-    outbox = lived(path, 30)
-    shutil.rmtree(path.parent)
-    path.parent.write_text("in the way")
-    put(outbox, 31)
-    assert not outbox.close()
-    assert outbox.left == 31
+        assert third.incidents.texts == ()

@@ -1,5 +1,6 @@
 """The picture of an event that waits arrives behind its event, whoever was away meanwhile."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from edge_classifier.config.settings import MqttSettings, SnapshotSettings
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.jpeg_comment import event_comment, event_of
+from edge_classifier.mqtt.outbox.incidents import Incidents
 from edge_classifier.mqtt.outbox.waiting_snapshots import WaitingSnapshots
 from edge_classifier.mqtt.publisher import Publisher
 from edge_classifier.vision.jpeg import jpeg_with_comment
@@ -32,6 +34,12 @@ KEPT = SnapshotSettings(keep_waiting=True)
 def picture(event_id: str, side: int = 32) -> bytes:
     pixels = np.random.default_rng(1).integers(0, 256, (side, side, 3), np.uint8)
     return jpeg_with_comment(Frame(pixels, ColourOrder.BGR), 100_000, event_comment(event_id))
+
+
+def in_folder(folder: Path, incidents: Incidents | None = None) -> WaitingSnapshots:
+    return WaitingSnapshots(
+        folder, max_count=50, max_bytes=10**7, incidents=incidents or Incidents()
+    )
 
 
 @pytest.fixture
@@ -175,9 +183,8 @@ def test_pictures_of_a_process_that_was_killed_are_whole_or_not_there(tmp_path: 
         "import sys\n"
         "from pathlib import Path\n"
         "from uuid import uuid4\n"
-        "from edge_classifier.mqtt.outbox.waiting_snapshots import WaitingSnapshots\n"
-        "from tests.mqtt.outbox.test_waiting_snapshots import picture\n"
-        "made = WaitingSnapshots(Path(sys.argv[1]), max_count=50, max_bytes=10**7)\n"
+        "from tests.mqtt.outbox.test_waiting_snapshots import in_folder, picture\n"
+        "made = in_folder(Path(sys.argv[1]))\n"
         "print('started', flush=True)\n"
         "while True:\n"
         "    name = uuid4().hex\n"
@@ -191,7 +198,7 @@ def test_pictures_of_a_process_that_was_killed_are_whole_or_not_there(tmp_path: 
             assert process.stdout.readline()
             eventually(lambda: len(list((tmp_path / "kept").glob("*.jpg"))) > 3)
             process.send_signal(signal.SIGKILL)
-    found = WaitingSnapshots(tmp_path / "kept", max_count=50, max_bytes=10**7)
+    found = in_folder(tmp_path / "kept")
     found.open(())
     assert found.count == len(list((tmp_path / "kept").iterdir())) <= 50
     while given := found.next():
@@ -203,7 +210,7 @@ def test_pictures_of_a_process_that_was_killed_are_whole_or_not_there(tmp_path: 
 
 def test_pictures_on_a_full_disk_are_not_kept_and_it_says_so(tmp_path: Path) -> None:
     with tmpfs(tmp_path / "small", "2m") as small:
-        kept = WaitingSnapshots(small / "kept", max_count=50, max_bytes=10**7)
+        kept = in_folder(small / "kept")
         fill(small)
         name = uuid4().hex
         assert not kept.put(CAMERA, name, picture(name))
@@ -214,7 +221,7 @@ def test_pictures_on_a_full_disk_are_not_kept_and_it_says_so(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("content", [b"", b"half", b"\xff\xd8\xff\xfe"])
 def test_pictures_that_are_damaged_are_not_sent(tmp_path: Path, content: bytes) -> None:
-    kept = WaitingSnapshots(tmp_path, max_count=5, max_bytes=10**6)
+    kept = in_folder(tmp_path)
     names = [uuid4().hex, uuid4().hex]
     for name in names:
         kept.put(CAMERA, name, picture(name))
@@ -229,11 +236,11 @@ def test_pictures_that_are_damaged_are_not_sent(tmp_path: Path, content: bytes) 
 def test_pictures_wait_for_events_that_are_still_in_the_outbox_after_a_restart(
     tmp_path: Path,
 ) -> None:
-    kept = WaitingSnapshots(tmp_path, max_count=5, max_bytes=10**6)
+    kept = in_folder(tmp_path)
     names = [uuid4().hex, uuid4().hex]
     for name in names:
         kept.put(CAMERA, name, picture(name))
-    again = WaitingSnapshots(tmp_path, max_count=5, max_bytes=10**6)
+    again = in_folder(tmp_path)
     again.open({names[0]})
     given = again.next()
     assert given
@@ -242,3 +249,58 @@ def test_pictures_wait_for_events_that_are_still_in_the_outbox_after_a_restart(
     given = again.next()
     assert given
     assert given[0].event_id == names[0]
+
+
+@pytest.mark.parametrize("how", ["folder", "files", "exchanged"])
+def test_pictures_whose_folder_is_deleted_are_told_as_lost_and_later_ones_are_kept(
+    tmp_path: Path, how: str
+) -> None:
+    incidents = Incidents()
+    folder = tmp_path / "state" / "kept"
+    kept = in_folder(folder, incidents)
+    names = [uuid4().hex, uuid4().hex, uuid4().hex]
+    for name in names[:2]:
+        kept.put(CAMERA, name, picture(name))
+    kept.check()
+    assert (kept.count, kept.dropped, incidents.texts) == (2, 0, ())
+    if how == "files":
+        for one in folder.iterdir():
+            one.unlink()
+    else:
+        shutil.rmtree(folder.parent)
+        if how == "exchanged":
+            folder.mkdir(parents=True)
+    kept.check()
+    assert (kept.count, kept.dropped) == (0, 2)
+    assert ["2 pictures of waiting events" in text for text in incidents.texts] == [True]
+    assert kept.put(CAMERA, names[2], picture(names[2]))
+    kept.check()
+    again = in_folder(folder)
+    again.open(set())
+    given = again.next()
+    assert given
+    assert given[0].event_id == names[2]
+    assert len(incidents.texts) == 1
+
+
+def test_pictures_that_are_deleted_under_the_daemon_cost_no_event_and_it_says_so(
+    broker: Broker, tmp_path: Path
+) -> None:
+    with Listener(broker.port, f"{ROOT}/#") as listener, running(broker, tmp_path) as made:
+        eventually(lambda: made.status.connected)
+        broker.kill()
+        eventually(lambda: not made.status.connected)
+        names = emit(made, 3)
+        eventually(lambda: made.status.snapshots_waiting == 3)
+        # In one step: otherwise it may be noticed in the middle, and be told twice.
+        (tmp_path / "state" / "waiting-snapshots").rename(tmp_path / "elsewhere")
+        eventually(lambda: made.status.snapshots_waiting == 0)
+        assert made.status.snapshots_dropped == 3
+        assert "3 pictures of waiting events" in " ".join(made.status.incidents)
+        made.forget_incidents()
+        eventually(lambda: made.status.incidents == ())
+        assert made.status.waiting == 3, "the events themselves go on to wait"
+        broker.start()
+        listener.await_subscribed()
+        eventually(lambda: made.status.waiting == 0)
+        eventually(lambda: [one for one in order(listener) if one in names] == names)
