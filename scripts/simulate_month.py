@@ -319,7 +319,8 @@ class Month:
 
     def _report(self) -> list[str]:
         if len(self._counts) < 3:
-            return ["too few weeks to judge growth: --weeks 3 at least"]
+            print("too few weeks to judge growth: --weeks 3 at least")
+            return []
         before, after = self._counts[1], self._counts[-1]
         return [
             f"{name} grew from {before[name]:g} to {after[name]:g}"

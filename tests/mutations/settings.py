@@ -12,7 +12,6 @@ from edge_classifier.config.settings import Settings
 from edge_classifier.config.sources import SettingsSources
 from edge_classifier.config.toml import dotted, inline
 from edge_classifier.errors import EdgeClassifierError
-from edge_classifier.training.settings import TrainingSettings
 from edge_classifier.web.settings import WebSettings
 from tests.mutations.damage import Findings, mutated
 
@@ -28,9 +27,17 @@ def whole_files() -> dict[str, str]:
     daemon = commented_file({("cameras", "front", "source"): "0"})
     lines = (line.removeprefix("#") if line[1:2] != " " else "" for line in daemon.splitlines())
     files = {"daemon": "\n".join(filter(None, lines))}
-    for name, kind in (("web", WebSettings), ("training", TrainingSettings)):
+    for name, kind in _other_kinds().items():
         files[name] = "\n".join(_lines(kind))
     return files
+
+
+def _other_kinds() -> dict[str, type[Any]]:
+    """Beside the daemon's."""
+    # Of a part of the program that the device has not.
+    from edge_classifier.training.settings import TrainingSettings
+
+    return {"web": WebSettings, "training": TrainingSettings}
 
 
 def _lines(kind: type[Any]) -> Iterator[str]:
@@ -86,8 +93,7 @@ def _read(kind: str, path: Path) -> None:
         settings: Settings | None = None if problems else report.require()
         assert problems or settings
     else:
-        kinds: dict[str, type[Any]] = {"web": WebSettings, "training": TrainingSettings}
-        found = read_settings(kinds[kind], path, sources, how_to_get="")
+        found = read_settings(_other_kinds()[kind], path, sources, how_to_get="")
         problems = found.problems
     for problem in problems:
         line = str(problem)
