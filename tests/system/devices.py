@@ -5,9 +5,11 @@ events, at so many a second. Number, device and ``seq`` of an event follow from 
 (``event_facts``), so that a database can be asked for what is missing. Every fifth has a picture.
 """
 
+import os
 import sys
 import time
 from collections import deque
+from multiprocessing import Process
 
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
@@ -18,6 +20,7 @@ from tests.web.recording import event_payload, snapshot_payload
 
 PICTURE_EVERY = 5
 LABELS = ("cat", "dog", "unknown", "cup", "bird")
+_PER_PROCESS = 200
 # Messages that are not acknowledged yet, at most.
 _UNDER_WAY = 5_000
 
@@ -34,15 +37,35 @@ def _connected(port: int, number: int) -> paho.Client:
     return client
 
 
-def _main(port: int, devices: int, phases: list[tuple[int, float]]) -> None:
-    clients = [_connected(port, number) for number in range(devices)]
-    print("connected", flush=True)
+def _main(port: int, devices: int, phases: list[tuple[int, float]]) -> int:
+    """In several processes: paho waits with select(), which takes descriptors below 1,024 only."""
+    parts = range(0, devices, _PER_PROCESS)
+    children = [
+        Process(target=_publish, args=(port, devices, range(first, first + _PER_PROCESS), phases))
+        for first in parts
+    ]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    return int(any(child.exitcode for child in children))
+
+
+def _publish(port: int, devices: int, part: range, phases: list[tuple[int, float]]) -> None:
+    """What the devices in ``part`` send."""
+    parent = os.getppid()
+    clients = {number: _connected(port, number) for number in part if number < devices}
     under_way: deque[paho.MQTTMessageInfo] = deque()
     index = 0
     for count, per_second in phases:
         begun, first = time.monotonic(), index
         for index in range(first, first + count):
-            client = clients[index % devices]
+            time.sleep(max(0.0, begun + (index - first) / per_second - time.monotonic()))
+            if os.getppid() != parent:
+                return
+            client = clients.get(index % devices)
+            if client is None:
+                continue
             number, device, seq = event_facts(index, devices)
             stamp = utc_stamp(time.time())
             label = LABELS[index % len(LABELS)]
@@ -53,12 +76,9 @@ def _main(port: int, devices: int, phases: list[tuple[int, float]]) -> None:
                 under_way.append(client.publish(topic, snapshot_payload(number), 1, retain=True))
             while len(under_way) > _UNDER_WAY:
                 under_way.popleft().wait_for_publish(60)
-            time.sleep(max(0.0, begun + (index - first + 1) / per_second - time.monotonic()))
         index = first + count
-        print(f"sent {index} in {time.monotonic() - begun:.1f} s", flush=True)
     for one in under_way:
         one.wait_for_publish(60)
-    print("acknowledged", flush=True)
 
 
 def _phase(text: str) -> tuple[int, float]:
@@ -67,4 +87,4 @@ def _phase(text: str) -> tuple[int, float]:
 
 
 if __name__ == "__main__":
-    _main(int(sys.argv[1]), int(sys.argv[2]), [_phase(one) for one in sys.argv[3:]])
+    sys.exit(_main(int(sys.argv[1]), int(sys.argv[2]), [_phase(one) for one in sys.argv[3:]]))
