@@ -41,13 +41,14 @@ def publisher(
     on_published: Callable[[float], None] = lambda _delay_ms: None,
     clock: Callable[[], float] = time.monotonic,
     snapshots: settings.SnapshotSettings | None = None,
+    node: str = NODE,
 ) -> Publisher:
     """Not started. Pauses before it connects again are short."""
     return Publisher(
         mqtt or settings.MqttSettings(host=HOST, port=port),
         settings.OutboxSettings(max_events=max_events),
         path,
-        node=NODE,
+        node=node,
         cameras={CAMERA: "Front door"},
         password=password,
         on_request=on_request,

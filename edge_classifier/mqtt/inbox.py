@@ -25,6 +25,8 @@ class UpdateKind(StrEnum):
     """What an update is of."""
 
     CAMERAS = "cameras"
+    # The availability under a former name of the device.
+    FORMER = "former"
     HEALTH = "health"
     HOME_ASSISTANT = "home assistant"
     INFO = "info"

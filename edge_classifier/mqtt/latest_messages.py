@@ -1,6 +1,6 @@
 """The newest message of each topic that is not an event's, until the broker has it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -18,6 +18,8 @@ class MessageKind(IntEnum):
     STATE = 4
     SNAPSHOT = 5
     STATS = 6
+    # What the broker still keeps of another name of this device, and is to clear.
+    FORMER = 7
 
 
 @dataclass(slots=True)
@@ -84,7 +86,9 @@ class LatestMessages:
 
     def confirmed(self, topic: str, *, accepted: bool) -> None:
         """The message of ``topic`` that was under way has arrived, ``accepted`` or refused."""
-        message = self._messages[topic]
+        message = self._messages.get(topic)
+        if message is None:
+            return  # It was forgotten meanwhile.
         message.in_flight = False
         # The broker keeps nothing of this topic any more, so there is nothing to repeat.
         if accepted and not message.payload and not message.due:
@@ -96,7 +100,17 @@ class LatestMessages:
 
     def try_again(self, topic: str) -> None:
         """The broker did not take it as it was."""
-        self._messages[topic].due = True
+        if topic in self._messages:
+            self._messages[topic].due = True
+
+    def forget(self, topics: Iterable[str]) -> None:
+        """Say nothing on ``topics`` any more."""
+        for topic in topics:
+            self._messages.pop(topic, None)
+
+    def has(self, topic: str) -> bool:
+        """Whether there is a message that the broker has not got, or is to keep."""
+        return topic in self._messages
 
     def is_under_way(self, kind: MessageKind) -> bool:
         """Whether a message of this kind was sent and not acknowledged yet."""

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -31,6 +31,8 @@ _log = logging.getLogger(__name__)
 
 # What the keys of remembered states begin with; the camera's name follows.
 _STATE = "state."
+# And those of cameras of which the broker may keep something.
+_CAMERA = "camera."
 
 
 # The best JPEG of the same picture, and with the same comment, of at most so many bytes. Raises
@@ -97,10 +99,10 @@ class MessageWriter:
                 self._states[camera] = state
                 self._publish_state(camera)
         # Also of those that another version, or a failing card, has left unreadable.
-        known = (key.removeprefix(_STATE) for key in remembered if key.startswith(_STATE))
-        for camera in known:
-            if camera not in self._cameras:
-                self._clear_camera(camera)
+        known = known_cameras(remembered)
+        self._remember_cameras(self._cameras.keys() - known)
+        for camera in known - self._cameras.keys():
+            self._clear_camera(camera)
 
     def put_event(self, event: LabelChange) -> None:
         """A camera's label has become another."""
@@ -165,6 +167,7 @@ class MessageWriter:
         self._clearing -= titles.keys()
         for camera in before.keys() - titles.keys():
             self._clear_camera(camera)
+        self._remember_cameras(titles.keys() - before.keys())
         for camera in titles.keys() - before.keys():
             self.put_camera_health(camera, online=False, reason="not opened yet")
         if self._labels.labels:
@@ -208,6 +211,7 @@ class MessageWriter:
             if is_described and self._latest.is_settled(topics | {self._topics.discovery}):
                 self._clearing.remove(camera)
                 self._outbox.remember(_STATE + camera, None)
+                self._outbox.remember(_CAMERA + camera, None)
 
     def say_offline(self) -> set[str]:
         """Device and cameras say ``offline``; on which topics."""
@@ -240,6 +244,10 @@ class MessageWriter:
         except ValueError:
             return None
 
+    def _remember_cameras(self, cameras: Iterable[str]) -> None:
+        for camera in cameras:
+            self._outbox.remember(_CAMERA + camera, "{}")
+
     def _clear_camera(self, camera: str) -> None:
         """An empty retained message takes away what the broker still keeps of ``camera``."""
         if self._snapshots:
@@ -253,12 +261,18 @@ class MessageWriter:
             self._latest.put(kind, topic, b"")
 
     def _retained_topics(self, camera: str) -> dict[MessageKind, str]:
-        """The topics of ``camera`` of which the broker keeps the last message."""
-        return {
-            MessageKind.CAMERA: self._topics.camera_availability(camera),
-            MessageKind.STATE: self._topics.state(camera),
-            MessageKind.SNAPSHOT: self._topics.snapshot(camera),
-        }
+        kinds = MessageKind.CAMERA, MessageKind.STATE, MessageKind.SNAPSHOT
+        return dict(zip(kinds, self._topics.kept_of(camera), strict=True))
+
+
+def known_cameras(remembered: Mapping[str, str]) -> set[str]:
+    """Cameras of which the broker may keep something."""
+    return {
+        key.removeprefix(beginning)
+        for beginning in (_STATE, _CAMERA)
+        for key in remembered
+        if key.startswith(beginning)
+    }
 
 
 def restored_numbers(remembered: Mapping[str, str]) -> dict[str, int]:

@@ -19,12 +19,14 @@ from edge_classifier.core.events import CameraState, LabelChange
 from edge_classifier.mqtt.codec.camera_payloads import Names
 from edge_classifier.mqtt.codec.json_fields import decoded_or_empty, encoded
 from edge_classifier.mqtt.connection.broker_connection import ConnectionOptions
+from edge_classifier.mqtt.former_topics import FormerTopics
 from edge_classifier.mqtt.inbox import PublisherInbox, UpdateKey, UpdateKind
 from edge_classifier.mqtt.latest_messages import LatestMessages
 from edge_classifier.mqtt.message_writer import (
     MessageWriter,
     ModelLabels,
     ShrinkJpeg,
+    known_cameras,
     restored_numbers,
     restored_states,
 )
@@ -116,6 +118,14 @@ class Publisher:
             snapshots=self._snapshots,
             smaller_jpeg=self._writer.smaller_jpeg,
         )
+        self._former = FormerTopics(
+            self._outbox,
+            latest,
+            topics,
+            discovery=mqtt.discovery,
+            keepalive_s=mqtt.keepalive_s,
+            clock=clock,
+        )
         self._publisher_thread = PublisherThread(
             mqtt,
             topics,
@@ -129,6 +139,7 @@ class Publisher:
             latest,
             self._writer,
             self._sender,
+            self._former,
             on_request,
             clock,
             random,
@@ -162,7 +173,10 @@ class Publisher:
 
     def start(self) -> None:
         """Start the thread."""
-        self._writer.restore(self._open_outbox())
+        remembered = self._open_outbox()
+        self._writer.restore(remembered)
+        if self._enabled:
+            self._former.restore(remembered, known_cameras(remembered))
         if self._snapshots:
             self._snapshots.open(self._outbox.event_ids())
         self._os_thread.start()

@@ -6,7 +6,7 @@ only then hand events to the broker, then states, then pictures.
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -23,6 +23,7 @@ from edge_classifier.mqtt.connection.broker_connection import (
 )
 from edge_classifier.mqtt.connection.broker_limits import NOTHING_STATED, StatedLimits
 from edge_classifier.mqtt.connection.reconnect import Reconnector
+from edge_classifier.mqtt.former_topics import FormerTopics
 from edge_classifier.mqtt.inbox import Action, Batch, PublisherInbox, UpdateKind
 from edge_classifier.mqtt.latest_messages import LatestMessages
 from edge_classifier.mqtt.message_writer import MessageWriter
@@ -95,6 +96,7 @@ class PublisherThread:
         latest: LatestMessages,
         writer: MessageWriter,
         sender: Sender,
+        former: FormerTopics,
         on_request: Callable[[str, bytes], None],
         clock: Clock,
         random: Callable[[], float],
@@ -107,6 +109,9 @@ class PublisherThread:
         self._latest = latest
         self._writer = writer
         self._sender = sender
+        self._former = former
+        # The subscription to what is said under former names.
+        self._former_mid: int | None = None
         self._on_request = on_request
         self._clock = clock
         self._random = random
@@ -195,6 +200,8 @@ class PublisherThread:
         for name, task in batch.tasks:
             self._attempt(name, task)
         self._writer.forget_cleared()
+        if self._reconnector.connection:
+            self._former.check()
 
     def _take_events(self, batch: Batch) -> None:
         for event in batch.events:
@@ -233,10 +240,13 @@ class PublisherThread:
                     wanted = [self._topics.requests]
                     wanted += [self._topics.home_assistant] if self._mqtt.discovery else []
                     connection.subscribe((topic, 1) for topic in wanted)
+                    self._former.begin(partial(self._subscribe_former, connection))
                     self._sender.begin(connection, event)
                 self._make_will_fit(event.limits)
             case Acknowledged():
                 self._sender.confirm(event)
+            case SubscriptionRefused() if event.mid == self._former_mid:
+                _log.warning("the broker does not tell who has the former name: %s", event.problem)
             case SubscriptionRefused():
                 self._sender.problem = (
                     f"the broker refuses the subscription to requests: {event.problem}"
@@ -246,6 +256,9 @@ class PublisherThread:
                 if event.limits != NOTHING_STATED:
                     self._make_will_fit(event.limits)
                 self._reconnector.drop(event.problem)
+
+    def _subscribe_former(self, connection: BrokerConnection, topics: Iterable[str]) -> None:
+        self._former_mid = connection.subscribe((topic, 1) for topic in topics)
 
     def _make_will_fit(self, limits: StatedLimits) -> None:
         """A broker that retains nothing, or takes QoS 0 only, takes no other will either."""
@@ -258,6 +271,10 @@ class PublisherThread:
             # A retained one is old: everything goes out on connecting anyway.
             if payload == ONLINE.encode() and not retained:
                 self._inbox.put_updates({(UpdateKind.HOME_ASSISTANT, ""): self._renew_soon})
+            return
+        if topic in self._former.watched:
+            take = partial(self._former.receive, topic, payload, retained=retained)
+            self._inbox.put_updates({(UpdateKind.FORMER, topic): take})
             return
         command = self._topics.command_of(topic)
         if retained or command is None or len(payload) > _MAX_REQUEST_BYTES:

@@ -169,7 +169,7 @@ class Sender:
         sent, problem = self._in_flight.pop(acknowledged.mid, None), acknowledged.problem
         if sent is None:
             return
-        if problem:
+        if problem and not (sent.message and sent.message.kind == MessageKind.FORMER):
             self.refused += 1
             self._note_refusal(sent.packet.topic, acknowledged)
         if acknowledged.too_large:

@@ -74,6 +74,10 @@ class Topics:
         """The JPEG behind a camera's last event, retained."""
         return f"{self.root}/{camera}/snapshot"
 
+    def kept_of(self, camera: str) -> tuple[str, str, str]:
+        """The topics of a camera of which the broker keeps the last message."""
+        return self.camera_availability(camera), self.state(camera), self.snapshot(camera)
+
     def request(self, command: str) -> str:
         """Where ``command`` is asked for."""
         return request_topic(self.base, self.node, command)

@@ -71,7 +71,7 @@ def test_inbox_takes_a_connection_that_signals_too_much_for_lost() -> None:
 def test_inbox_that_is_full_keeps_the_events_of_the_newest_connection() -> None:
     inbox = PublisherInbox(3)
     for _ in range(990):
-        inbox.put_connection_event(SubscriptionRefused(1, "no"))
+        inbox.put_connection_event(SubscriptionRefused(1, "no", 1))
     inbox.put_connection_event(Connected(2, 20))
     for mid in range(20):
         inbox.put_connection_event(Acknowledged(2, mid, ""))

@@ -12,7 +12,7 @@ def test_latest_messages_gives_out_in_the_order_of_kinds() -> None:
     for kind in reversed(MessageKind):
         latest.put(kind, kind.name, b"")
     assert [topic for topic, _ in due(latest)] == [
-        "NODE", "CAMERA", "DISCOVERY", "INFO", "STATE", "SNAPSHOT", "STATS",
+        "NODE", "CAMERA", "DISCOVERY", "INFO", "STATE", "SNAPSHOT", "STATS", "FORMER",
     ]  # fmt: skip
 
 
@@ -91,3 +91,15 @@ def test_latest_messages_keeps_what_a_topic_says_again_while_it_is_being_cleared
     latest.put(MessageKind.STATE, "a", b"back")
     latest.confirmed("a", accepted=True)
     assert due(latest) == [("a", b"back")]
+
+
+def test_latest_messages_that_forgets_a_topic_takes_its_late_acknowledgement() -> None:
+    latest = LatestMessages()
+    latest.put(MessageKind.FORMER, "old", b"")
+    latest.sent("old")
+    latest.forget(["old", "never said"])
+    latest.confirmed("old", accepted=True)
+    latest.try_again("old")
+    latest.lost()
+    assert due(latest) == []
+    assert latest.is_settled({"old"})

@@ -8,7 +8,6 @@ owner, in order.
 
 import contextlib
 import socket
-import ssl
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from edge_classifier.core.network_address import bare_host, host_and_port
 from edge_classifier.errors import EdgeClassifierError
 from edge_classifier.mqtt.connection.broker_limits import NOTHING_STATED, StatedLimits
 from edge_classifier.mqtt.connection.reconnect import explained
+from edge_classifier.mqtt.connection.tls import tls_context
 from edge_classifier.mqtt.topics import OFFLINE
 
 # Messages of ours that may be unacknowledged; what mosquitto takes by default.
@@ -122,6 +122,8 @@ class SubscriptionRefused:
 
     connection: int
     problem: str
+    # What ``subscribe`` has returned.
+    mid: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,9 +212,9 @@ class BrokerConnection:
         """The message's id; ``Acknowledged`` names it on its ack, or for QoS 0 when it was sent."""
         return self._client.publish(topic, payload, qos=qos, retain=retain).mid
 
-    def subscribe(self, topics: Iterable[tuple[str, int]]) -> None:
-        """Have messages on ``topics``, each with its QoS, sent here."""
-        self._client.subscribe(list(topics))
+    def subscribe(self, topics: Iterable[tuple[str, int]]) -> int | None:
+        """Have messages on ``topics``, each with its QoS, sent here; the request's number."""
+        return self._client.subscribe(list(topics))[1]
 
     def unsubscribe(self, topics: Iterable[str]) -> None:
         """Take back subscriptions that this session made before the restart."""
@@ -241,7 +243,7 @@ class BrokerConnection:
             if broker.username:
                 client.username_pw_set(broker.username, self._options.password())
             if broker.tls.enabled:
-                client.tls_set_context(_tls_context(broker.tls))
+                client.tls_set_context(tls_context(broker.tls))
             host = bare_host(broker.host)
             client.connect(host, broker.port, broker.keepalive_s, **self._mqtt_5_options())
             if self._callbacks.is_over.is_set():
@@ -350,11 +352,11 @@ class _Callbacks:
         self._tell(Acknowledged(self._number, mid, problem, too_large))
 
     def _on_subscribe(
-        self, _client: Any, _data: Any, _mid: int, reasons: list[ReasonCode], _found: Any
+        self, _client: Any, _data: Any, mid: int, reasons: list[ReasonCode], _found: Any
     ) -> None:
         for reason in reasons:
             if reason.is_failure:
-                self._tell(SubscriptionRefused(self._number, str(reason)))
+                self._tell(SubscriptionRefused(self._number, str(reason), mid))
 
     def _on_message(self, client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         try:
@@ -383,18 +385,3 @@ def broker_password(file: Path | None) -> str | None:
     """
     secret = read_secret(file, "mqtt-password")
     return secret.reveal() if secret else None
-
-
-def _tls_context(tls: TlsSettings) -> ssl.SSLContext:
-    """Raises OSError (ssl.SSLError is one), with the name of the file that is to blame."""
-    name = str(tls.ca_file or "the system's certificates")
-    try:
-        context = ssl.create_default_context(cafile=tls.ca_file)
-        if tls.certificate_file and tls.key_file:
-            name = f"{tls.certificate_file}, {tls.key_file}"
-            # Without a password function OpenSSL would ask on the terminal for that of the key.
-            context.load_cert_chain(tls.certificate_file, tls.key_file, password=lambda: "")
-    except OSError as error:
-        raise OSError(error.errno, f"cannot be used ({error.strerror or error})", name) from error
-    context.check_hostname = tls.check_hostname
-    return context
