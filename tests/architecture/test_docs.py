@@ -118,3 +118,15 @@ def test_command_of_the_readme_is_there_and_ci_runs_it_as_it_stands(script: str)
     ci = (REPOSITORY / ".ci" / "run").read_text("utf-8")
     alone = rf"^\"\${{newcomer\[@\]}}\" {script}( </dev/null)?$"
     assert re.search(alone, ci, re.MULTILINE)
+
+
+def test_each_promise_names_tests_that_are_there() -> None:
+    text = (REPOSITORY / "docs" / "guarantees.md").read_text("utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text)
+    assert len(named) > 30
+    for file, test in named:
+        assert (REPOSITORY / file).is_file(), file
+        if test:
+            assert f"def {test}(" in (REPOSITORY / file).read_text("utf-8"), f"{file}::{test}"
+    rows = [line for line in text.splitlines() if line.startswith("| ") and "held by" not in line]
+    assert [row for row in rows if "`tests/" not in row] == []

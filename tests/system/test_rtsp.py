@@ -11,6 +11,7 @@ import pytest
 
 from edge_classifier.capture.sources import source_for
 from edge_classifier.config.settings import CameraSettings
+from edge_classifier.core.contract import ColourOrder
 from tests.mosquitto import Broker, Listener
 from tests.running_daemon import HASTY, Daemon, Remote, model
 from tests.system.rtsp import BARS, H264, H265, MJPEG, RtspCamera, need_server
@@ -50,7 +51,8 @@ def bars_seen(watch: Watch) -> bool:
     """Whether the bars are in the latest frame, each in its place and colour."""
     if watch.latest is None:
         return False
-    pixels = watch.latest.frame.pixels
+    frame = watch.latest.frame
+    pixels = frame.pixels[..., ::-1] if frame.order is ColourOrder.RGB else frame.pixels
     middles = [(2 * number + 1) * pixels.shape[1] // 14 for number in range(len(BARS))]
     return bool(np.abs(pixels[100, middles].astype(int) - BARS).max() < 8)
 
