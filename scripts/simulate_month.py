@@ -147,10 +147,12 @@ class Month:
             settings = self._settings(broker.port, camera.url)
             service = Service(settings, read_settings=lambda: settings)
             parts = Parts(broker, camera, listener, recorder, service, logs)
-            driver = threading.Thread(target=self._drive, args=(parts,), name="driver")
+            driver = threading.Thread(target=self._drive, args=(parts,), name="driver", daemon=True)
             driver.start()
             service.run()
-            driver.join()
+            driver.join(5)
+            if driver.is_alive():
+                return [*self._problems, "it was ended before its time"]
             self._check_events(recorder)
         return [*self._problems, *self._report()]
 
