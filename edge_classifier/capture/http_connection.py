@@ -44,8 +44,8 @@ class _Socket(Protocol):
     def close(self) -> None: ...
 
 
-class _LimitedSocket(io.RawIOBase):
-    """What ``http.client`` needs of a socket; a socket's own limit would hold for each read."""
+class _LimitedReader(io.RawIOBase):
+    """What a socket receives until the deadline; its own limit would hold for each read."""
 
     def __init__(self, connected: _Socket, deadline: Deadline) -> None:
         self._connected, self._deadline = connected, deadline
@@ -57,16 +57,26 @@ class _LimitedSocket(io.RawIOBase):
         self._connected.settimeout(self._deadline.left_s)
         return self._connected.recv_into(buffer)
 
+    def close(self) -> None:
+        super().close()
+        self._connected.close()
+
+
+class _LimitedSocket:
+    """What ``http.client`` needs of a socket."""
+
+    def __init__(self, connected: _Socket, deadline: Deadline) -> None:
+        self._connected, self._deadline = connected, deadline
+
     def sendall(self, data: Any) -> None:
         self._connected.settimeout(self._deadline.left_s)
         self._connected.sendall(data)
 
     def makefile(self, *_: object) -> io.BufferedReader:
-        return io.BufferedReader(self)
+        return io.BufferedReader(_LimitedReader(self._connected, self._deadline))
 
     def close(self) -> None:
-        super().close()
-        self._connected.close()
+        """Nothing: the answer is still to be read, and closes it."""
 
 
 def get(url: str, deadline: Deadline) -> http.client.HTTPResponse:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from edge_classifier.capture.native_libraries import V4L2_WAIT_S, configure_native_libraries
-from edge_classifier.core.camera_address import describe, mask
+from edge_classifier.core.camera_address import PICTURES, describe, mask
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
 from edge_classifier.errors import CameraError, EndOfFrames, PictureError
@@ -224,6 +224,8 @@ class FileSource(_VideoSource):
 
     def open(self) -> str:
         """Open the file at its beginning."""
+        if Path(self._path).is_dir():
+            raise CameraError(self._shown, "is a folder", f"Write {PICTURES}{self._shown}")
         if not Path(self._path).is_file():
             raise CameraError(self._shown, "no such file")
         _silence_libraries()
