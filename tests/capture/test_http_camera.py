@@ -5,7 +5,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import cv2
@@ -44,10 +44,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.count = 0
-        try:
+        # The camera's reader may go.
+        with suppress(OSError):
             self.server.behaviour(self)
-        except OSError:
-            pass  # The camera's reader has gone.
         self.server.sent.append(self.count)
 
     def begin(self, kind: str, status: int = 200, **headers: str) -> None:
