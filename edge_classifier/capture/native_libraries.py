@@ -9,6 +9,7 @@ V4L2_WAIT_S = 1
 _FORMATS = (
     *("rtsp", "sdp", "rtp", "hls", "mpegts", "mpeg", "flv", "live_flv", "asf", "mov", "mp4"),
     *("matroska", "webm", "avi", "ogg", "ivf", "gif", "h264", "hevc", "m4v", "mpegvideo"),
+    *("mjpeg", "aac", "mp3", "webvtt"),
 )
 
 
