@@ -20,7 +20,7 @@ def configure_native_libraries() -> None:
     FFmpeg would show addresses with passwords on standard error: what matters is raised.
     """
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
-    # TCP is what OpenCV asks RTSP cameras for by itself.
-    options = f"rtsp_transport;tcp|format_whitelist;{','.join(_FORMATS)}"
+    # TCP is what OpenCV prefers for RTSP where nothing is set.
+    options = f"rtsp_flags;prefer_tcp|format_whitelist;{','.join(_FORMATS)}"
     os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", options)
     os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(V4L2_WAIT_S))
