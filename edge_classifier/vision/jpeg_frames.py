@@ -15,8 +15,8 @@ from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
 from edge_classifier.errors import PictureError
 
-# More than any camera's frame has; beyond it Pillow's own limits hold.
-_MOST_PIXELS = 64_000_000
+# More than any camera's frame has: 8K, which is 100 MB when it is decoded.
+MOST_PIXELS = 36_000_000
 # ITU T.81, table B.1.
 _BEGIN, _END, _SCAN = 0xD8, 0xD9, 0xDA
 # Within a scan, FF 00 stands for a byte FF, and D0 to D7 are restarts: any other marker ends it.
@@ -42,7 +42,7 @@ def is_whole_jpeg(data: bytes) -> bool:
 
 
 def decode_jpeg(name: str, data: bytes) -> Frame:
-    """The picture, in RGB. Raises PictureError for one that is damaged or cut short.
+    """The picture, in RGB. Raises PictureError for one that is damaged, cut short or too large.
 
     By simplejpeg, which is as fast as OpenCV's decoder and does not write to standard error, as
     that does for each odd byte of a cheap camera. Where there is no wheel of it (32-bit ARM), and
@@ -54,14 +54,14 @@ def decode_jpeg(name: str, data: bytes) -> Frame:
         with suppress(ValueError):
             height, width, *_ = simplejpeg.decode_jpeg_header(data, strict=False)
             # A header may promise more than there is memory.
-            if height * width <= _MOST_PIXELS:
+            if height * width <= MOST_PIXELS:
                 # Not strict: a warning is no reason to lose a frame.
                 pixels = simplejpeg.decode_jpeg(data, "RGB", strict=False)
                 return Frame(pixels, ColourOrder.RGB)
     # Late: cameras that send no JPEG do not pay for Pillow.
     from edge_classifier.vision.pictures import load_picture
 
-    return load_picture(name, stream=io.BytesIO(data)).frame
+    return load_picture(name, stream=io.BytesIO(data), pixel_limit=MOST_PIXELS).frame
 
 
 @cache
