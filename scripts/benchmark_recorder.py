@@ -1,15 +1,18 @@
-"""What recording costs: on SQLite with few rows and with many, and while pages are read.
+"""What recording costs: with few rows and with many, and while pages are read.
 
     .venv/bin/python scripts/benchmark_recorder.py [--rows N] [--rounds N] [--folder FOLDER]
+    .venv-dev/bin/python scripts/benchmark_recorder.py --postgres --rows 10000000
 
-Needs the extra [web]. Two databases, one with 1,000 rows and one with a million, are written to by
-turns, so that a noisy machine disturbs both alike; the figure that counts is the ratio. Then the
-history's first page is read without a pause, by two threads of the recording process, while as many
-events as will go are written. FOLDER is on the disk to be measured; default: a temporary folder.
+Needs the extra [web]. On SQLite, or with --postgres on a PostgreSQL of its own (the extra [dev]).
+Two databases, one with 1,000 rows and one with a million, are written to by turns, so that a noisy
+machine disturbs both alike; the figure that counts is the ratio. Then the history's first page is
+read without a pause, by two threads of the recording process, while as many events as will go are
+written. FOLDER is on the disk to be measured; default: a temporary folder.
 """
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -18,6 +21,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
@@ -42,6 +46,16 @@ SELECT lower(hex(randomblob(16))), 'event', 1 + i %% %(cameras)s,
        'unknown', 0.5, 0.25, i, 'benchmark@00000000', 7.5, '[]', '{}', ''
 FROM n
 """
+_FILL_POSTGRES = """
+INSERT INTO web_record (key, source, camera_id, at, day, recorded_at, label_id, "before", score,
+                        margin, seq, model, delay_ms, top, detail, verdict)
+SELECT gen_random_uuid(), 'event', (ARRAY%(cameras)s)[1 + i %% array_length(ARRAY%(cameras)s, 1)],
+       now() - interval '90 days' + i * interval '0.7 seconds',
+       (now() - interval '90 days' + i * interval '0.7 seconds')::date, now(),
+       (ARRAY%(labels)s)[1 + i * 7 %% array_length(ARRAY%(labels)s, 1)],
+       'unknown', 0.5, 0.25, i, 'benchmark@00000000', 7.5, '[]', '{}', ''
+FROM generate_series(%(first)s, %(end)s - 1) i
+"""
 
 
 def main() -> int:
@@ -50,12 +64,15 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=1_000_000, metavar="N", help="of the large one")
     parser.add_argument("--rounds", type=int, default=100, metavar="N", help="turns of each")
     parser.add_argument("--folder", type=Path, help="where the databases are made")
+    parser.add_argument("--postgres", action="store_true", help="a PostgreSQL of its own")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         return _serve(options.child)
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        small, large = Child(Path(folder, "small")), Child(Path(folder, "large"))
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(dir=options.folder))
+        urls = _databases(stack) if options.postgres else {}
+        small, large = (Child(Path(folder, name), urls.get(name)) for name in ("small", "large"))
         _report("filling the tables ...")
         small.ask("fill", _FEW)
         large.ask("fill", options.rows)
@@ -66,6 +83,17 @@ def main() -> int:
         for child in (small, large):
             child.end()
     return 0
+
+
+def _databases(stack: ExitStack) -> dict[str, str]:
+    """Two of one PostgreSQL, which ends with ``stack``."""
+    from tests.postgres import postgres  # Only where it is asked for: it needs the extra [dev].
+
+    server = stack.enter_context(postgres())
+    names = ("small", "large")
+    for name in names:
+        server.create(name)
+    return {name: server.url.replace("/postgres", f"/{name}") for name in names}
 
 
 def _alternating(small: "Child", large: "Child", rounds: int) -> list[tuple[float, float]]:
@@ -95,10 +123,14 @@ def _report(text: str) -> None:
 class Child:
     """A process with a database of its own, which stays open, as the recorder's does."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str | None) -> None:
         command = [sys.executable, __file__, "--child", str(folder)]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **({"DATABASE_URL": url} if url else {})},
         )
 
     def ask(self, what: str, amount: float) -> Any:
@@ -141,16 +173,27 @@ def _serve(folder: Path) -> int:
 def _fill(rows: int) -> int:
     from django.db import connection
 
+    from edge_classifier.web.models import Camera, Label
     from edge_classifier.web.recorder import write_records
 
     write_records.write_batch(_events(_LABELS * _CAMERAS))
+    is_postgres = connection.vendor == "postgresql"
     for first in range(_LABELS * _CAMERAS, rows, _STEP):
         end = min(rows, first + _STEP)
-        figures = {"first": first, "end": end, "labels": _LABELS, "cameras": _CAMERAS}
+        figures: dict[str, Any] = {"first": first, "end": end}
+        if is_postgres:
+            figures |= {
+                "labels": list(Label.objects.values_list("id", flat=True)),
+                "cameras": list(Camera.objects.values_list("id", flat=True)),
+            }
+        else:
+            figures |= {"labels": _LABELS, "cameras": _CAMERAS}
         with connection.cursor() as cursor:
-            cursor.execute(_FILL % figures)
+            cursor.execute((_FILL_POSTGRES if is_postgres else _FILL) % figures)
         if rows > _FEW:
             _report(f"{end:,} of {rows:,} rows")
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
     return rows
 
 

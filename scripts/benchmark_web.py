@@ -1,6 +1,9 @@
 """Measures the pages at 100,000 records: the real server, over loopback; prints one table.
 
     .venv/bin/python scripts/benchmark_web.py [--rows N] [--rounds N] [--json FILE]
+    .venv-dev/bin/python scripts/benchmark_web.py --postgres --rows 10000000
+
+On SQLite, or with --postgres on a PostgreSQL of its own (the extra [dev]).
 
 Every page is asked for once in each round, on one connection that stays open, so that a busy
 moment of a shared machine hits all alike; the first rounds warm caches up and do not count. A
@@ -24,7 +27,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -42,6 +45,8 @@ LIMIT_MS = 100.0
 WARM_UP = 3
 DAYS = 60
 AT_ONCE = 5000
+# On PostgreSQL, all records beyond these are copies of them.
+COPIED = 100_000
 # So many of the newest records have files; a list shows no others.
 PICTURED = 200
 PEOPLE = ("viewer", "reviewer", "administrator")
@@ -87,8 +92,14 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--postgres", action="store_true", help="a PostgreSQL of its own")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="benchmark-web-") as folder:
+    with ExitStack() as stack:
+        if options.postgres:
+            from tests.postgres import postgres  # Only here: it needs the extra [dev].
+
+            os.environ["DATABASE_URL"] = stack.enter_context(postgres()).url
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmark-web-"))
         rows = run(Path(folder), options.rows, options.rounds)
     titles = ("p5 ms", "p50 ms", "p95 ms", "queries", "kB")
     print(f"{'page':<34}", *(f"{title:>8}" for title in titles), f"{'ratio':>7}")
@@ -106,7 +117,8 @@ def run(folder: Path, count: int, rounds: int) -> list[Row]:
     folders = startup.configure(settings)
     startup.migrate(folders)
     begun = time.perf_counter()
-    fill(count, folders)
+    fill(min(count, COPIED) if "DATABASE_URL" in os.environ else count, folders)
+    copy_until(count)
     print(f"{count} records made in {time.perf_counter() - begun:.0f} s", file=sys.stderr)
     pages = list(all_pages())
     cookies = {role: log_in(role) for role in PEOPLE}
@@ -203,6 +215,34 @@ def fill(count: int, folders: Folders) -> None:
         ]
         Record.objects.bulk_create(made)
     put_files(folders)
+
+
+def copy_until(count: int) -> None:
+    """As many more as it takes, on PostgreSQL: copies of those that are there, without pictures."""
+    from django.db import connection
+
+    from edge_classifier.web.models import Record
+
+    there = Record.objects.count()
+    columns = [field.column for field in Record._meta.concrete_fields if not field.primary_key]
+    # A second apart, so that a page does not end among many of one moment.
+    new: dict[str, str] = {
+        "key": "gen_random_uuid()",
+        "picture_id": "NULL",
+        "at": "at - n * interval '1 second'",
+        "recorded_at": "recorded_at - n * interval '1 second'",
+        "day": "(at - n * interval '1 second')::date",
+    }
+    quoted = ", ".join(f'"{column}"' for column in columns)
+    values = ", ".join(new.get(column, f'"{column}"') for column in columns)
+    with connection.cursor() as cursor:
+        for number in range(1, count // there):
+            cursor.execute(
+                f"INSERT INTO web_record ({quoted}) SELECT {values}"  # noqa: S608 (names of ours)
+                " FROM (SELECT *, %s AS n FROM web_record WHERE picture_id IS NOT NULL) AS r",
+                [number],
+            )
+        cursor.execute("ANALYZE")
 
 
 def facts(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import psycopg.sql
 import pytest
 
 from tests.ports import HOST, free_port
@@ -50,6 +51,13 @@ class Postgres:
     def value(self, query: str) -> Any:
         """The first column of the first row."""
         return self.rows(query)[0][0]
+
+    def create(self, name: str) -> None:
+        """One more database."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(
+                psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name))
+            )
 
     def start(self) -> None:
         """Returns when it accepts connections."""

@@ -201,13 +201,22 @@ def _require_classifier(
         what = f"its output is {_shape(scores)}; 1 x classes is needed"
         raise ModelError(str(path), what, _REMEDY)
     for detail in (given, made):
-        dtype = np.dtype(detail["dtype"])
-        if dtype not in _DTYPES:
-            what = f"the tensor {detail['name']} is {dtype}; uint8, int8 or float32 is needed"
-            raise ModelError(str(path), what)
-        if dtype != np.float32 and not _spec(detail).quantization:
-            what = f"the tensor {detail['name']} is {dtype} without scale and zero point"
-            raise ModelError(str(path), what, "Export the model again with quantization.")
+        _require_storage(path, detail)
+
+
+def _require_storage(path: Path, detail: dict[str, Any]) -> None:
+    """Raise ModelError unless the values of a tensor can be read as real numbers."""
+    tensor, dtype = f"the tensor {detail['name']}", np.dtype(detail["dtype"])
+    if dtype not in _DTYPES:
+        raise ModelError(str(path), f"{tensor} is {dtype}; uint8, int8 or float32 is needed")
+    if dtype == np.float32:
+        return
+    quantization = _spec(detail).quantization
+    if math.isinf(quantization.scale):
+        raise ModelError(str(path), f"{tensor} has an infinite scale", _REMEDY)
+    if not quantization:
+        what = f"{tensor} is {dtype} without scale and zero point"
+        raise ModelError(str(path), what, "Export the model again with quantization.")
 
 
 def _shape(sizes: Any) -> str:

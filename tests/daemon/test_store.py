@@ -294,6 +294,8 @@ def test_store_whose_folder_is_deleted_begins_another(tmp_path: Path) -> None:
         eventually(lambda: "0 of 1 pictures" in store.status.incident)
         offer(store, 1)
         status = store.status
+        store.forget_incident()
+        assert store.status.incident == ""
     assert (status.kept, status.failed, status.pictures, status.trouble) == (2, 0, 1, "")
     assert len(lines(folder)) == len(pictures(folder)) == 1
 

@@ -1,6 +1,7 @@
 """The engine on a real runtime, with models small enough to know their answers by heart."""
 
 import gc
+import math
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from edge_classifier.classifier import AnswerOptions, Classifier
 from edge_classifier.core.contract import Contract, Output
@@ -19,7 +21,7 @@ from edge_classifier.engine.model_copy import require_tflite
 from edge_classifier.engine.runtime import Runtime, load_runtime, native_messages
 from edge_classifier.engine.tflite import TfliteEngine, compiled_for_edgetpu
 from edge_classifier.errors import ExitCode, ModelError
-from tests.tiny import COLOURS, Tiny, build
+from tests.tiny import COLOURS, Tiny, build, pack
 
 DTYPES = ("uint8", "int8", "float32")
 
@@ -418,3 +420,15 @@ def test_loading_further_models_leaves_standard_error_alone(
     with monkeypatch.context() as patched:
         patched.setattr(os, "dup2", forbidden)
         TfliteEngine(model, runtime)
+
+
+def test_model_whose_scores_have_an_infinite_scale_is_refused(
+    runtime: Runtime, tmp_path: Path
+) -> None:
+    path = build(tmp_path / "infinite.tflite", Tiny("uint8"))
+    model = schema.ModelT.InitFromPackedBuf(path.read_bytes())
+    graph = model.subgraphs[0]
+    graph.tensors[graph.outputs[0]].quantization.scale = [math.inf]
+    path.write_bytes(pack(model))
+    with pytest.raises(ModelError, match="the tensor scores has an infinite scale"):
+        TfliteEngine(path, runtime)

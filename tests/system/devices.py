@@ -1,20 +1,33 @@
-"""Many devices that publish: ``python -m tests.system.devices PORT DEVICES EVENTS PER_SECOND``.
+"""Many devices that publish: ``python -m tests.system.devices PORT DEVICES COUNT@PER_SECOND ...``.
 
-Each has a connection of its own. Every fifth event has a picture.
+Each has a connection of its own. They publish by turns, in phases that follow each other: so many
+events, at so many a second. Number, device and ``seq`` of an event follow from each other
+(``event_facts``), so that a database can be asked for what is missing. Every fifth has a picture.
 """
 
+import os
 import sys
 import time
-import uuid
+from collections import deque
+from multiprocessing import Process
 
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+from edge_classifier.files import utc_stamp
 from tests.ports import HOST
 from tests.web.recording import event_payload, snapshot_payload
 
 PICTURE_EVERY = 5
 LABELS = ("cat", "dog", "unknown", "cup", "bird")
+_PER_PROCESS = 200
+# Messages that are not acknowledged yet, at most.
+_UNDER_WAY = 5_000
+
+
+def event_facts(index: int, devices: int) -> tuple[int, str, int]:
+    """The number in the id of the event that is sent as ``index``-th, its device, its ``seq``."""
+    return index + 1, f"device-{index % devices}", index // devices + 1
 
 
 def _connected(port: int, number: int) -> paho.Client:
@@ -24,25 +37,54 @@ def _connected(port: int, number: int) -> paho.Client:
     return client
 
 
-def _main(port: int, devices: int, events: int, per_second: float) -> None:
-    clients = [_connected(port, number) for number in range(devices)]
-    print("connected", flush=True)
-    sent = []
-    begun = time.monotonic()
-    for index in range(devices * events):
-        device, seq = index % devices, index // devices + 1
-        root = f"edge-classifier/device-{device}/front"
-        event = uuid.uuid4()
-        payload = event_payload(event.int, seq=seq, to=LABELS[index % len(LABELS)])
-        sent.append(clients[device].publish(f"{root}/event", payload, 1))
-        if index % PICTURE_EVERY == 0:
-            picture = snapshot_payload(event.int)
-            sent.append(clients[device].publish(f"{root}/snapshot", picture, 1, retain=True))
-        time.sleep(max(0.0, begun + (index + 1) / per_second - time.monotonic()))
-    for one in sent:
+def _main(port: int, devices: int, phases: list[tuple[int, float]]) -> int:
+    """In several processes: paho waits with select(), which takes descriptors below 1,024 only."""
+    parts = range(0, devices, _PER_PROCESS)
+    children = [
+        Process(target=_publish, args=(port, devices, range(first, first + _PER_PROCESS), phases))
+        for first in parts
+    ]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    return int(any(child.exitcode for child in children))
+
+
+def _publish(port: int, devices: int, part: range, phases: list[tuple[int, float]]) -> None:
+    """What the devices in ``part`` send."""
+    parent = os.getppid()
+    clients = {number: _connected(port, number) for number in part if number < devices}
+    under_way: deque[paho.MQTTMessageInfo] = deque()
+    index = 0
+    for count, per_second in phases:
+        begun, first = time.monotonic(), index
+        for index in range(first, first + count):
+            time.sleep(max(0.0, begun + (index - first) / per_second - time.monotonic()))
+            if os.getppid() != parent:
+                return
+            client = clients.get(index % devices)
+            if client is None:
+                continue
+            number, device, seq = event_facts(index, devices)
+            stamp = utc_stamp(time.time())
+            label = LABELS[index % len(LABELS)]
+            payload = event_payload(number, seq=seq, to=label, ts=stamp)
+            under_way.append(client.publish(f"edge-classifier/{device}/front/event", payload, 1))
+            if index % PICTURE_EVERY == 0:
+                topic = f"edge-classifier/{device}/front/snapshot"
+                under_way.append(client.publish(topic, snapshot_payload(number), 1, retain=True))
+            while len(under_way) > _UNDER_WAY:
+                under_way.popleft().wait_for_publish(60)
+        index = first + count
+    for one in under_way:
         one.wait_for_publish(60)
-    print("sent", flush=True)
+
+
+def _phase(text: str) -> tuple[int, float]:
+    count, _, per_second = text.partition("@")
+    return int(count), float(per_second)
 
 
 if __name__ == "__main__":
-    _main(*(int(argument) for argument in sys.argv[1:]))
+    sys.exit(_main(int(sys.argv[1]), int(sys.argv[2]), [_phase(one) for one in sys.argv[3:]]))

@@ -1,59 +1,23 @@
 """A fleet: PostgreSQL, a broker, 200 devices, two recorders that share them, and mishaps."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("dj_database_url", reason="the extra [fleet] is not installed")
 
-from tests.conftest import REPOSITORY
 from tests.mosquitto import Broker
-from tests.postgres import Postgres, postgres
+from tests.postgres import postgres
+from tests.system.fleet import BROKER, Fleet
 from tests.waiting import eventually
-from tests.web.recording import Process, Sender
+from tests.web.recording import Sender
 
 pytestmark = pytest.mark.system
 
-# As docs/fleet.md has it: it does not write its whole memory with every message.
-BROKER = ("allow_anonymous true", "autosave_on_changes false", "autosave_interval 60")
 DEVICES, EVENTS, PER_SECOND = 200, 20, 250
 TOTAL = DEVICES * EVENTS
 PICTURES = TOTAL // 5
-
-
-@dataclass(frozen=True)
-class Fleet:
-    folder: Path
-    database: Postgres
-    broker: Broker
-
-    def recorder(self, name: str, machine: str = "") -> Process:
-        """Known to the broker as ``name``; on a machine of its own with a shared folder."""
-        return Process(
-            self.folder / (machine or name),
-            self.broker.port,
-            {"mqtt.client_id": name, "storage.folder": self.folder / "pictures"},
-            arguments=("--group", "fleet"),
-            environment={"DATABASE_URL": self.database.url},
-        )
-
-    def devices(self) -> "subprocess.Popen[bytes]":
-        figures = (self.broker.port, DEVICES, EVENTS, PER_SECOND)
-        command = [sys.executable, "-m", "tests.system.devices", *map(str, figures)]
-        return subprocess.Popen(command, cwd=REPOSITORY)
-
-    @property
-    def amount(self) -> int:
-        return int(self.database.value("SELECT count(*) FROM web_record"))
-
-    def owes(self, name: str) -> int:
-        """Messages that this recorder was sent and has not acknowledged."""
-        log = self.broker.log
-        return log.count(f"Sending PUBLISH to {name} ") - log.count(f"Received PUBACK from {name} ")
 
 
 @pytest.fixture
@@ -66,7 +30,11 @@ def test_fleet_whose_recorder_is_killed_has_every_event_once_and_every_picture(
     fleet: Fleet,
 ) -> None:
     victim, survivor = fleet.recorder("recorder-a"), fleet.recorder("recorder-b")
-    with victim.running(), survivor.running(), fleet.devices() as devices:
+    with (
+        victim.running(),
+        survivor.running(),
+        fleet.devices(DEVICES, f"{TOTAL}@{PER_SECOND}") as devices,
+    ):
         survivor.until(lambda: fleet.amount > TOTAL / 3)
         victim.kill()
         assert devices.wait(120) == 0

@@ -58,6 +58,8 @@ class Page:
     settings: Sequence[str] = ("mqtt.enabled=false",)
     host: str = "127.0.0.1"
     port: int = field(default_factory=free_port)
+    # More than this process has.
+    environment: Mapping[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "Page":
@@ -66,7 +68,12 @@ class Page:
         assignments = [part for line in (*options, *self.settings) for part in ("--set", line)]
         command = [sys.executable, "-m", "edge_classifier", "web", "--port", str(self.port)]
         with self._said.open("wb") as said:
-            self.process = subprocess.Popen([*command, *assignments], stdout=said, stderr=said)
+            self.process = subprocess.Popen(
+                [*command, *assignments],
+                stdout=said,
+                stderr=said,
+                env={**os.environ, **self.environment},
+            )
         eventually(lambda: "The page is at" in self.said or self.has_ended, within_s=60)
         assert not self.has_ended, self.said
         return self

@@ -69,6 +69,7 @@ class Recorder:
         *,
         random: Callable[[], float] = random_module.random,
         now: Callable[[], datetime] = timezone.now,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         mqtt, record = settings.mqtt, settings.record
         kept = received.longest_kept(settings)
@@ -85,7 +86,9 @@ class Recorder:
         # Those of an earlier configuration, which the session may still have.
         self._stale_topic_filters = received.topic_filters(mqtt.base_topic) if record.group else []
         self._queue = DeliveryQueue()
-        self._writer = RecordWriter(self._queue, read, record.batch, kept=kept, random=random)
+        self._writer = RecordWriter(
+            self._queue, read, record.batch, kept=kept, random=random, clock=clock
+        )
         self._events: SimpleQueue[ConnectionEvent | None] = SimpleQueue()
         self._reconnector = Reconnector(
             self._connect, clock=time.monotonic, random=random, name="recorder"

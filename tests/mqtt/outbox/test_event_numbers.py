@@ -229,7 +229,7 @@ def test_numbers_survive_a_write_that_was_cut_off(path: Path, torn: int) -> None
         file.seek(torn * 16_384 + 40)
         file.write(b"\xff" * 400)
     _, last = opened(path)
-    assert last.of("front") >= 130
+    assert 130 <= last.of("front") <= 230
 
 
 @pytest.mark.parametrize("numbers", ["missing", "damaged"])
