@@ -3,6 +3,7 @@
     EdgeClassifierError
     ├── UsageError            2   the command was called wrongly
     ├── PictureError         65   a picture cannot be decoded, or is refused
+    │   └── TooManyPixelsError   65   it would take too much memory
     ├── ModelError           65   a model file cannot be used
     ├── MissingFileError     66   a named file or folder is not there
     ├── UnavailableError     69   something outside does not answer
@@ -86,6 +87,10 @@ class PictureError(EdgeClassifierError):
     """A picture cannot be decoded, or is refused before it is decoded."""
 
     exit_code = ExitCode.BAD_DATA
+
+
+class TooManyPixelsError(PictureError):
+    """A picture is larger than the limit, and was not decoded."""
 
 
 class ModelError(EdgeClassifierError):

@@ -6,7 +6,6 @@
 import os
 import socket
 import time
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,7 +13,7 @@ import cv2
 import numpy as np
 
 from edge_classifier.capture.native_libraries import V4L2_WAIT_S, configure_native_libraries
-from edge_classifier.core.camera_address import describe, mask, scheme_of
+from edge_classifier.core.camera_address import PICTURES, describe, mask
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
 from edge_classifier.errors import CameraError, EndOfFrames, PictureError
@@ -146,10 +145,7 @@ class DeviceSource(_VideoSource):
 
 
 class StreamSource(_VideoSource):
-    """RTSP, MJPEG over HTTP, and what else FFmpeg takes. ``url`` may hold user and password.
-
-    An HTTP address that gives a single picture is asked for it again every ``picture_s``.
-    """
+    """RTSP, films over HTTP, and what else FFmpeg takes. ``url`` may hold user and password."""
 
     def __init__(
         self,
@@ -157,24 +153,16 @@ class StreamSource(_VideoSource):
         *,
         open_timeout_s: float,
         read_timeout_s: float,
-        picture_s: float = 0.0,
         clock: Clock = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         super().__init__(mask(url))
-        self._url, self._clock, self._sleep = url, clock, sleep
+        self._url, self._clock = url, clock
         self._open_timeout_s, self._read_timeout_s = open_timeout_s, read_timeout_s
-        # Longer than that, a camera counts as lost.
-        self._picture_s = min(picture_s, read_timeout_s)
-        self._opened_at = 0.0
-        # Frames of this connection.
-        self._grabbed = 0
 
     def open(self) -> str:
         """Connect, and find out what comes."""
         _silence_libraries()
-        began = self._opened_at = self._clock()
-        self._grabbed = 0
+        began = self._clock()
         capture = cv2.VideoCapture(
             self._url,
             cv2.CAP_FFMPEG,
@@ -186,7 +174,7 @@ class StreamSource(_VideoSource):
             ],
         )
         if not capture.isOpened() and self._clock() - began < self._open_timeout_s:
-            raise self._why_refused()
+            raise why_refused(self._url)
         description = self._keep_if_open(
             capture, f"It did not answer within {self._open_timeout_s:g} s."
         )
@@ -199,38 +187,27 @@ class StreamSource(_VideoSource):
         capture, began = self._opened_capture(), self._clock()
         for _ in range(_MAX_DAMAGED):
             if capture.grab():
-                self._grabbed += 1
-                return None
-            if self._grabbed == 1 and scheme_of(self._url) in ("http", "https"):
-                return self._ask_again()
+                return
             if self._clock() - began >= self._read_timeout_s:
                 problem = f"sent no picture for {self._read_timeout_s:g} s"
                 raise CameraError(self._shown, problem, "Is the network slow, or the camera stuck?")
         raise CameraError(self._shown, "sends no pictures any more", "Was it switched off?")
 
-    def _ask_again(self) -> None:
-        """Get the next picture of an address that gives one at a time."""
-        self._sleep(max(0.0, self._opened_at + self._picture_s - self._clock()))
-        self.close()
-        self.open()
-        if not self._opened_capture().grab():
-            raise CameraError(self._shown, "sends no pictures any more", "Was it switched off?")
-        self._grabbed = 1
 
-    def _why_refused(self) -> CameraError:
-        """Why it could not be opened: OpenCV does not know, but a connection shows it."""
-        parts = urlsplit(self._url)
-        try:
-            address = parts.hostname or "", parts.port or _PORTS.get(parts.scheme.lower(), 0)
-            if parts.scheme.lower() in _PORTS:
-                socket.create_connection(address, _PROBE_S).close()
-        except TimeoutError:
-            return CameraError(self._shown, "does not answer", "Is it switched on?")
-        except (OSError, ValueError) as error:
-            cause = getattr(error, "strerror", None) or "no valid address"
-            return CameraError(self._shown, f"cannot be reached ({cause})", "Check the address.")
-        remedy = "Check path, user and password."
-        return CameraError(self._shown, "answers, but gives no video", remedy)
+def why_refused(url: str) -> CameraError:
+    """Why ``url`` could not be opened: OpenCV does not know, but a connection shows it."""
+    shown = mask(url)
+    try:
+        parts = urlsplit(url)
+        address = parts.hostname or "", parts.port or _PORTS.get(parts.scheme.lower(), 0)
+        if parts.scheme.lower() in _PORTS:
+            socket.create_connection(address, _PROBE_S).close()
+    except TimeoutError:
+        return CameraError(shown, "does not answer", "Is it switched on?")
+    except (OSError, ValueError) as error:
+        cause = getattr(error, "strerror", None) or "no valid address"
+        return CameraError(shown, f"cannot be reached ({cause})", "Check the address.")
+    return CameraError(shown, "answers, but gives no video", "Check path, user and password.")
 
 
 class FileSource(_VideoSource):
@@ -247,6 +224,8 @@ class FileSource(_VideoSource):
 
     def open(self) -> str:
         """Open the file at its beginning."""
+        if Path(self._path).is_dir():
+            raise CameraError(self._shown, "is a folder", f"Write {PICTURES}{self._shown}")
         if not Path(self._path).is_file():
             raise CameraError(self._shown, "no such file")
         _silence_libraries()

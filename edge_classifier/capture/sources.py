@@ -43,6 +43,15 @@ def source_for(
 
     # Libraries are imported when the source is made, and only those it needs.
     def make() -> FrameSource:
+        if is_url and scheme_of(url) in ("http", "https"):
+            from edge_classifier.capture.http_camera import HttpSource
+
+            return HttpSource(
+                url,
+                open_timeout_s=camera.open_timeout_s,
+                read_timeout_s=camera.read_timeout_s,
+                picture_s=camera.picture_s,
+            )
         if is_url:
             from edge_classifier.capture.opencv import StreamSource
 
@@ -50,7 +59,6 @@ def source_for(
                 url,
                 open_timeout_s=camera.open_timeout_s,
                 read_timeout_s=camera.read_timeout_s,
-                picture_s=camera.picture_s,
             )
         size = camera.width, camera.height
         if camera.source.startswith(PICTURES):

@@ -55,6 +55,9 @@ def problems_of(draft: Draft, root: SchemaNode) -> Iterator[SettingProblem]:
         if is_miswritten(source):
             text = "looks like an address, which begins with rtsp:// or http://"
             yield draft.problem(("cameras", name, "source"), text)
+        elif source and not is_stream(source) and "\0" not in source and Path(source).is_dir():
+            text = f"is a folder; write {PICTURES}{source}"
+            yield draft.problem(("cameras", name, "source"), text)
         other = seen.setdefault(name.lower(), name)
         if other != name:
             text = f"differs from {dotted(('cameras', other))} in upper and lower case only"

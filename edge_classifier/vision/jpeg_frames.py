@@ -15,12 +15,12 @@ from edge_classifier.core.frame import Frame
 from edge_classifier.core.jpeg_scan import is_whole_jpeg
 from edge_classifier.errors import PictureError
 
-# More than any camera's frame has; beyond it Pillow's own limits hold.
-_MOST_PIXELS = 64_000_000
+# More than any camera's frame has: 8K, which is 100 MB when it is decoded.
+MOST_PIXELS = 36_000_000
 
 
 def decode_jpeg(name: str, data: bytes) -> Frame:
-    """The picture, in RGB. Raises PictureError for one that is damaged or cut short.
+    """The picture, in RGB. Raises PictureError for one that is damaged, cut short or too large.
 
     By simplejpeg, which is as fast as OpenCV's decoder and does not write to standard error, as
     that does for each odd byte of a cheap camera. Where there is no wheel of it (32-bit ARM), and
@@ -32,14 +32,14 @@ def decode_jpeg(name: str, data: bytes) -> Frame:
         with suppress(ValueError):
             height, width, *_ = simplejpeg.decode_jpeg_header(data, strict=False)
             # A header may promise more than there is memory.
-            if height * width <= _MOST_PIXELS:
+            if height * width <= MOST_PIXELS:
                 # Not strict: a warning is no reason to lose a frame.
                 pixels = simplejpeg.decode_jpeg(data, "RGB", strict=False)
                 return Frame(pixels, ColourOrder.RGB)
     # Late: cameras that send no JPEG do not pay for Pillow.
     from edge_classifier.vision.pictures import load_picture
 
-    return load_picture(name, stream=io.BytesIO(data)).frame
+    return load_picture(name, stream=io.BytesIO(data), pixel_limit=MOST_PIXELS).frame
 
 
 @cache

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from edge_classifier.core.frame import Frame
-from edge_classifier.errors import MissingFileError, PictureError, UsageError
+from edge_classifier.errors import MissingFileError, PictureError, TooManyPixelsError, UsageError
 from edge_classifier.vision.eight_bits import eight_bits
 from edge_classifier.vision.libtiff import silence_libtiff
 
@@ -117,7 +117,7 @@ def load_picture(
             raise _unreadable(reference, data, error) from error
         width, height = image.size
         if width * height > pixel_limit:
-            raise PictureError(
+            raise TooManyPixelsError(
                 reference,
                 f"has {width} x {height} pixels; {pixel_limit / 1e6:g} million are allowed",
                 "Shrink it, or raise --max-megapixels if you trust it.",

@@ -273,6 +273,19 @@ def test_driver_that_always_hangs_takes_no_more_than_its_threads(bench: CameraBe
     assert f"{MAX_HUNG_THREADS} calls into its driver hang" in status.reason
 
 
+@pytest.mark.parametrize(
+    ("source", "remedy"), [("0", "Unplug"), ("rtsp://camera.lan/live", "Switch the camera off")]
+)
+def test_check_of_a_hung_call_advises_what_can_be_done_with_such_a_camera(
+    source: str, remedy: str
+) -> None:
+    camera = CameraSettings(source=source)
+    capture = CameraCapture("door", lambda: pytest.fail("not opened"), camera, wake=lambda: None)
+    capture.wait_for_driver()
+    assert remedy in capture.status.reason
+    assert ("Unplug" in capture.status.reason) is (remedy == "Unplug")
+
+
 def test_driver_that_hung_and_lets_go_is_used_again(bench: CameraBench) -> None:
     bench.camera.on_open = bench.hang
     bench.hangs = 99

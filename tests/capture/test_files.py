@@ -68,6 +68,11 @@ def test_file_that_is_not_there_or_no_video_is_refused(tmp_path: Path) -> None:
         FileSource(str(tmp_path / "film.mp4"), loop=True).open()
 
 
+def test_file_that_is_a_folder_says_how_to_write_it(tmp_path: Path) -> None:
+    with pytest.raises(CameraError, match=f"is a folder. Write pictures:{tmp_path}"):
+        FileSource(str(tmp_path), loop=False).open()
+
+
 def test_file_that_vanishes_while_it_loops_is_lost(tmp_path: Path) -> None:
     path = film(tmp_path / "film.avi")
     source = FileSource(str(path), loop=True)

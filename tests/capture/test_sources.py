@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_classifier.capture.http_camera import HttpSource
 from edge_classifier.capture.opencv import DeviceSource, FileSource, StreamSource
 from edge_classifier.capture.picamera import PicameraSource
 from edge_classifier.capture.picture_folder import PictureFolderSource
@@ -22,7 +23,7 @@ from edge_classifier.errors import ConfigurationError
         ("/dev/v4l/by-id/usb-046d-video-index0", DeviceSource, True),
         ("0", DeviceSource, True),
         ("rtsp://camera.lan/stream", StreamSource, True),
-        ("HTTP://camera.lan/stream.mjpg", StreamSource, True),
+        ("HTTP://camera.lan/stream.mjpg", HttpSource, True),
         (" rtsp://camera.lan/stream ", StreamSource, True),
         ("picamera2", PicameraSource, True),
         ("picamera2:1", PicameraSource, True),

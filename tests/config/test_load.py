@@ -514,6 +514,13 @@ def test_examine_files_that_cannot_be_used_are_told_even_beside_other_problems(
     assert "hunter2" not in repr(report)
 
 
+def test_examine_camera_that_is_a_folder_says_how_to_write_it(file: Path, tmp_path: Path) -> None:
+    report = read(file, f"cameras.front.source={tmp_path}")
+    assert lines(report.problems) == [
+        f"cameras.front.source: is a folder; write pictures:{tmp_path}"
+    ]
+
+
 @pytest.fixture
 def anybodys() -> Iterator[Path]:
     """Permissions bind everyone but root, so root's rights are given up; a folder for anybody."""
