@@ -18,8 +18,16 @@ from edge_classifier.protocols import Clock
 # Threads that may hang in one camera's driver before no further one is started.
 MAX_HUNG_THREADS = 2
 # What hangs, and what helps, with a camera that is plugged in and with one behind an address.
-_DRIVER = "driver", "Unplug the camera and plug it in again, or restart the service."
-_CONNECTION = "connection", "Switch the camera off and on again, or restart the service."
+_DRIVER = (
+    "its driver hangs in",
+    "calls into its driver hang",
+    "Unplug the camera and plug it in again, or restart the service.",
+)
+_CONNECTION = (
+    "its connection hangs in",
+    "calls into its connection hang",
+    "Switch the camera off and on again, or restart the service.",
+)
 
 
 class CameraCapture:
@@ -46,7 +54,8 @@ class CameraCapture:
     ) -> None:
         self._name, self._make_source, self._camera = name, make_source, camera
         self._clock, self._utc, self._random = clock, utc, random
-        self._hangs, self._remedy = _CONNECTION if is_stream(camera.source) else _DRIVER
+        texts = _CONNECTION if is_stream(camera.source) else _DRIVER
+        self._one_hangs, self._many_hang, self._remedy = texts
         self._slot = FrameSlot(wake, clock, utc)
         # Outlives the readers: a camera that is black again after reopening has not come back.
         self._dead_pictures = DeadPictureDetector(camera.black_s, camera.frozen_s)
@@ -119,7 +128,7 @@ class CameraCapture:
             hung_call = self._reader.hung_call(self._clock())
             if hung_call:
                 self._hung.append(self._thread)
-                reason = f"{self._name}: its {self._hangs} hangs in {hung_call}. {self._remedy}"
+                reason = f"{self._name}: {self._one_hangs} {hung_call}. {self._remedy}"
                 self._slot.shut_out_hung_reader(reason)
             if hung_call or not self._thread.is_alive():
                 self._reader = self._thread = None
@@ -131,7 +140,7 @@ class CameraCapture:
     def wait_for_driver(self) -> None:
         """Say that too many threads hang in this camera's driver for another one to be started."""
         self._slot.set_offline(
-            f"{self._name}: {MAX_HUNG_THREADS} calls into its {self._hangs} hang. {self._remedy}"
+            f"{self._name}: {MAX_HUNG_THREADS} {self._many_hang}. {self._remedy}"
         )
 
     def stop(self, within_s: float) -> bool:
