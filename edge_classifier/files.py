@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -40,6 +41,22 @@ def replacing(
         with suppress(OSError):
             beside.unlink()
         raise
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """``path``, to be read. Raises OSError, also for a pipe or a device: they could last for ever.
+
+    The same for any small file that a person names: settings, labels, secrets.
+    """
+    # Opening a pipe would wait for who writes into it.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise OSError(errno.EINVAL, "it is no regular file", str(path))
 
 
 def sync_folder(folder: Path) -> None:

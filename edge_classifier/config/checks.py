@@ -23,7 +23,7 @@ from edge_classifier.core.camera_address import (
 )
 from edge_classifier.core.network_address import bare_host
 from edge_classifier.errors import ConfigurationError
-from edge_classifier.files import may_be_there
+from edge_classifier.files import may_be_there, open_regular
 
 _EVERYBODY = 0o004
 _STATE_FOLDER = ("device", "state_folder")
@@ -72,7 +72,7 @@ def warnings_of(draft: Draft, root: SchemaNode) -> Iterator[SettingProblem]:
             yield draft.problem(key, "everybody on this machine can read it; `chmod o= FILE`")
         # One that cannot be read is a problem, and told as one.
         if key[-1] in _CERTIFICATES and is_readable and path.is_file():
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 if b"-----BEGIN " not in file.read(_LARGEST_PEM):
                     yield draft.problem(key, "is not a PEM file: -----BEGIN is not in it")
     yield from _camera_warnings(draft)

@@ -9,6 +9,7 @@ from edge_classifier.config.secrets import presentable
 from edge_classifier.config.sources import SettingProblem, SettingsSources
 from edge_classifier.config.toml import Key, complaint, dotted, inline, key_lines, leaves, parse_key
 from edge_classifier.errors import MissingFileError, UsageError
+from edge_classifier.files import open_regular
 
 _LARGEST_FILE = 1_000_000
 _LONGEST_SHOWN = 80
@@ -83,7 +84,7 @@ def add_file(draft: Draft, path: Path, remedy: str) -> SettingProblem | None:
     """Add a file; what is wrong with it as a whole. Raises MissingFileError with ``remedy``."""
     text = ""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(_LARGEST_FILE + 1)
         if len(content) > _LARGEST_FILE:
             return SettingProblem(f"is larger than {_LARGEST_FILE} bytes", origin=str(path))

@@ -27,7 +27,7 @@ from edge_classifier.config.sources import (
     search_path,
 )
 from edge_classifier.config.toml import leaves
-from edge_classifier.config.validate import validate
+from edge_classifier.config.validate import too_many_cameras, validate
 
 # What is wrong, or not meant, beyond kinds and ranges.
 Check = Callable[[Draft, SchemaNode], Iterable[SettingProblem]]
@@ -85,6 +85,9 @@ def read_settings(
             node = root.at(key)
             if value == "" and node and node.is_path:
                 draft.forget(key)
+        # Before what looks at each of them, and would say thousands of things.
+        if too_many := too_many_cameras(draft, root):
+            return SettingsReport(file, problems=(too_many,), origins=draft.origins)
         settings, wrong = validate(completed(draft.tree), draft, root, kind)
         problems = [*problems, *wrong, *problems_of(draft, root)]
         warnings = tuple(warnings_of(draft, root))

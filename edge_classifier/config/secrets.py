@@ -1,5 +1,6 @@
 """Passwords: read from files, and hidden wherever a value might be shown."""
 
+import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 from edge_classifier.config.toml import Key
 from edge_classifier.core.camera_address import is_miswritten, is_stream, mask
 from edge_classifier.errors import ConfigurationError
-from edge_classifier.files import may_be_there
+from edge_classifier.files import may_be_there, open_regular
 
 # Set by systemd: a folder that only this service can read.
 CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
@@ -79,7 +80,7 @@ def read_secret(
 def _first_line(path: Path) -> str:
     try:
         # Windows' editors begin a file with a byte order mark, which no password does.
-        with path.open(encoding="utf-8-sig") as file:
+        with io.TextIOWrapper(open_regular(path), encoding="utf-8-sig") as file:
             first = file.readline(_LONGEST + 2)
     except OSError as error:
         remedy = "It is to be a text file that the service's user can read."

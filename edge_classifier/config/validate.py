@@ -43,6 +43,20 @@ def validate(
     return settings, problems
 
 
+def too_many_cameras(draft: Draft, root: SchemaNode) -> SettingProblem | None:
+    """What is wrong where there are more cameras than are allowed."""
+    node, cameras = root.at(("cameras",)), draft.tree.get("cameras")
+    if node is None or not isinstance(cameras, dict):
+        return None
+    if len(cameras) <= node.facts["maxProperties"]:
+        return None
+    return draft.problem(("cameras",), _camera_count(node))
+
+
+def _camera_count(node: SchemaNode) -> str:
+    return f"there must be 1 to {node.facts['maxProperties']} tables [cameras.NAME]"
+
+
 def _judge(tree: dict[str, Any], kind: type[Kind]) -> tuple[Kind | None, list[ErrorDetails]]:
     # As JSON, because pydantic is strict about numbers and text there, and knows paths and lists.
     # TOML's dates, which no setting takes, become a number that none takes either.
@@ -104,7 +118,7 @@ def _text(error: ErrorDetails, root: SchemaNode) -> str:
     if node is None:
         return error["msg"]
     if key == ("cameras",):
-        return f"there must be 1 to {node.facts['maxProperties']} tables [cameras.NAME]"
+        return _camera_count(node)
     if kind == "missing":
         return f"is missing: {node.text}"
     return f"must be {node.allowed}"

@@ -5,6 +5,9 @@ import unicodedata
 
 # Unicode's control characters, half characters, line and paragraph separators.
 _UNFIT = ("Cc", "Cs", "Zl", "Zp")
+# What turns the direction of all that follows, so that a name reads as another. Marks that turn
+# nothing but themselves (U+200E, U+200F), and joiners, belong to words.
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 # Of a folder's name, so that a path stays within the 255 and 260 of file systems.
 _MOST_BYTES = 150
 # What Windows takes in no name, and the mark that text files begin with.
@@ -30,14 +33,22 @@ def is_printable(text: str) -> bool:
 
     ``str.isprintable`` alone would refuse all blanks but one, and the joiners of Persian and Hindi.
     """
-    return text.isprintable() or not any(unicodedata.category(c) in _UNFIT for c in text)
+    return text.isprintable() or not any(
+        c in _TURNING or unicodedata.category(c) in _UNFIT for c in text
+    )
 
 
 def escaped(text: str) -> str:
     r"""``text`` with what a terminal must not see as ``\x1b``: file names may hold anything."""
     if is_printable(text):
         return text
-    return "".join(c if is_printable(c) else f"\\x{ord(c) & 0xFF:02x}" for c in text)
+    return "".join(c if is_printable(c) else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    # Half characters stand for the bytes of a name that is not UTF-8.
+    return f"\\u{code:04x}" if 0x2000 <= code < 0xD800 else f"\\x{code & 0xFF:02x}"
 
 
 def writable(text: str) -> str:

@@ -15,7 +15,7 @@ from edge_classifier.core.text import one_line
 from edge_classifier.daemon.active_configuration import ActiveConfiguration, Done
 from edge_classifier.daemon.camera_pipeline import DaemonOutputs
 from edge_classifier.daemon.cameras import Cameras
-from edge_classifier.mqtt.codec.device_payloads import response_payload
+from edge_classifier.mqtt.codec.device_payloads import MAX_REQUEST_BYTES, response_payload
 
 _log = logging.getLogger(__name__)
 
@@ -34,8 +34,8 @@ COMMANDS: Mapping[str, frozenset[str]] = {
     # Forget one of CLEARABLE.
     "clear": frozenset({"camera", "what"}),
 }
-# Bytes of a request that is read, and characters of a command that is answered.
-_MOST_BYTES, _LONGEST_COMMAND = 65_536, 64
+# Characters of a command that is answered.
+_LONGEST_COMMAND = 64
 CLEARABLE = ("label", "overrides", "outbox", "store", "incidents")
 
 
@@ -105,8 +105,8 @@ def _json_object(payload: bytes) -> dict[str, Any]:
             raise ValueError(text)
         return number
 
-    if len(payload) > _MOST_BYTES:
-        raise RequestError(f"the payload is longer than {_MOST_BYTES} bytes")
+    if len(payload) > MAX_REQUEST_BYTES:
+        raise RequestError(f"the payload is longer than {MAX_REQUEST_BYTES} bytes")
     if not payload.strip():
         return {}
     try:

@@ -15,6 +15,7 @@ from edge_classifier.core.contract import Contract
 from edge_classifier.core.labels import UNKNOWN, parse_labels, unknown_name
 from edge_classifier.core.text import folded, is_printable
 from edge_classifier.errors import ConfigurationError, MissingFileError
+from edge_classifier.files import open_regular
 from edge_classifier.vision.pictures import SUFFIXES, find_pictures
 
 # A folder of pictures that nobody has sorted yet (``sorting.sort_store``): never a class.
@@ -226,7 +227,8 @@ def read_names(path: Path, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
     What is not named keeps its label. Raises ConfigurationError with everything that is wrong.
     """
     try:
-        content = tomllib.loads(path.read_text("utf-8-sig"))
+        with open_regular(path) as file:
+            content = tomllib.loads(file.read().decode("utf-8-sig"))
     except FileNotFoundError:
         content = {}
     except (OSError, ValueError) as error:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from edge_classifier.errors import ContractError, MissingFileError, ModelError
+from edge_classifier.files import open_regular
 
 CATALOGUE_VARIABLE = "EDGE_CLASSIFIER_CATALOGUE"
 MODELS_VARIABLE = "EDGE_CLASSIFIER_MODELS"
@@ -137,7 +138,8 @@ def load_catalogue(file: Path | None = None) -> Catalogue:
     override = os.environ.get(CATALOGUE_VARIABLE)
     file = file or (Path(override) if override else embedded_folder() / "catalogue.toml")
     try:
-        data = tomllib.loads(file.read_text("utf-8-sig"))
+        with open_regular(file) as opened:
+            data = tomllib.loads(opened.read().decode("utf-8-sig"))
         entries = tuple(_entry_of(item) for item in data["model"])
         return Catalogue(data["default"], entries, embedded_folder(), pulled_folder())
     except FileNotFoundError as error:

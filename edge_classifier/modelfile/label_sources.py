@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edge_classifier.core.label_files import LabelFile, LabelFormatError, read_label_file
 from edge_classifier.errors import ContractError, MissingFileError
+from edge_classifier.files import open_regular
 from edge_classifier.modelfile.bundle import LABELS_FILE, MEMBER_LIMIT_BYTES
 from edge_classifier.modelfile.tflite_metadata import TfliteMetadata
 
@@ -68,12 +69,12 @@ def read_labels(path: Path) -> LabelFile:
     Raises MissingFileError, and ContractError for what cannot be read or cannot be right.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             data = file.read(MEMBER_LIMIT_BYTES + 1)
     except FileNotFoundError as error:
         raise MissingFileError(str(path), "no such label file") from error
     except OSError as error:
-        raise ContractError(str(path), f"cannot be read as labels ({error})") from error
+        raise ContractError(str(path), f"cannot be read as labels ({error.strerror})") from error
     if len(data) > MEMBER_LIMIT_BYTES:
         raise ContractError(str(path), "is too large to be labels")
     return _read(data, path.name, str(path))

@@ -18,7 +18,7 @@ from edge_classifier.core.contract import (
 from edge_classifier.core.label_files import LabelFile
 from edge_classifier.core.labels import LabelCountError, fit_labels, parse_labels
 from edge_classifier.core.quantization import TensorSpec, distinct_inputs, pixel_table
-from edge_classifier.errors import ContractError
+from edge_classifier.errors import ContractError, ModelError
 from edge_classifier.modelfile.bundle import CARD_FILE, CONTRACT_FILE, LABELS_FILE, read_bundle
 from edge_classifier.modelfile.flatbuffer import FlatbufferError
 from edge_classifier.modelfile.label_sources import (
@@ -93,6 +93,15 @@ def resolve(facts: ModelFacts, overrides: ContractOverrides = ContractOverrides(
     contradict one another, MissingFileError for a label file that is not there, and ModelError
     when the file is damaged.
     """
+    try:
+        return _resolve(facts, overrides)
+    except OSError as error:
+        # It was there when the runtime loaded it.
+        what = f"cannot be read any more ({error.strerror})"
+        raise ModelError(str(facts.path), what, "Was it replaced just now? Try again.") from error
+
+
+def _resolve(facts: ModelFacts, overrides: ContractOverrides) -> Resolved:
     notes: list[str] = []
     bundle = read_bundle(facts.path)
     metadata = None

@@ -17,6 +17,7 @@ from typing import Any
 from edge_classifier.config import settings
 from edge_classifier.core.events import CameraState, LabelChange
 from edge_classifier.mqtt.codec.camera_payloads import Names
+from edge_classifier.mqtt.codec.device_payloads import MAX_REQUEST_BYTES
 from edge_classifier.mqtt.codec.json_fields import decoded_or_empty, encoded
 from edge_classifier.mqtt.connection.broker_connection import ConnectionOptions
 from edge_classifier.mqtt.former_topics import FormerTopics
@@ -133,6 +134,7 @@ class Publisher:
                 client_id=mqtt.client_id or f"edge-classifier-{node}",
                 password=password,
                 will_topic=topics.availability,
+                payload_bytes=MAX_REQUEST_BYTES,
             ),
             self._inbox,
             self._outbox,

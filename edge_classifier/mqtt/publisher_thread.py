@@ -22,6 +22,7 @@ from edge_classifier.mqtt.connection.broker_connection import (
     SubscriptionRefused,
 )
 from edge_classifier.mqtt.connection.broker_limits import NOTHING_STATED, StatedLimits
+from edge_classifier.mqtt.connection.diagnosis import SILENT
 from edge_classifier.mqtt.connection.reconnect import Reconnector
 from edge_classifier.mqtt.former_topics import FormerTopics
 from edge_classifier.mqtt.inbox import Action, Batch, PublisherInbox, UpdateKind
@@ -36,7 +37,6 @@ _log = logging.getLogger(__name__)
 
 # Longest wait for something to come in.
 _TURN_S = 1.0
-_MAX_REQUEST_BYTES = 16_384
 # When Home Assistant starts, everything goes out again within this time, by chance: not all daemons
 # at once.
 _HOME_ASSISTANT_S = 5.0
@@ -183,8 +183,8 @@ class PublisherThread:
         if self._renew_at is not None and self._clock() >= self._renew_at:
             self._renew_at = None
             self._latest.renew()
-        if self._sender.is_stuck():
-            self._reconnector.drop("the broker acknowledges nothing")
+        if self._reconnector.connection and self._sender.diagnosis.is_stuck:
+            self._reconnector.drop(SILENT)
         self._reconnector.check()
 
     def _take_in(self, batch: Batch) -> None:
@@ -255,7 +255,11 @@ class PublisherThread:
             case ConnectionLost():
                 if event.limits != NOTHING_STATED:
                     self._make_will_fit(event.limits)
-                self._reconnector.drop(event.problem)
+                problem = event.problem
+                if self._reconnector.connection:
+                    self._sender.explain_end(event.cause)
+                    problem = self._sender.diagnosis.reason or problem
+                self._reconnector.drop(problem)
 
     def _subscribe_former(self, connection: BrokerConnection, topics: Iterable[str]) -> None:
         self._former_mid = connection.subscribe((topic, 1) for topic in topics)
@@ -277,7 +281,7 @@ class PublisherThread:
             self._inbox.put_updates({(UpdateKind.FORMER, topic): take})
             return
         command = self._topics.command_of(topic)
-        if retained or command is None or len(payload) > _MAX_REQUEST_BYTES:
+        if retained or command is None:
             self._ignored += 1
             _log.warning("ignored: %d bytes on %s, retained: %s", len(payload), topic, retained)
         else:

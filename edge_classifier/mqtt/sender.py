@@ -20,6 +20,7 @@ from edge_classifier.mqtt.connection.broker_limits import (
     packet_bytes,
     payload_overhead,
 )
+from edge_classifier.mqtt.connection.diagnosis import ConnectionDiagnosis, EndCause
 from edge_classifier.mqtt.latest_messages import LatestMessages, MessageKind, Smaller, TopicMessage
 from edge_classifier.mqtt.outbox.outbox import Outbox
 from edge_classifier.mqtt.outbox.outbox_database import QueuedEvent
@@ -31,8 +32,6 @@ _log = logging.getLogger(__name__)
 
 # Messages of the window that events leave free, so that a long backlog lets states through.
 _RESERVED = 4
-# Seconds after which a broker that acknowledges nothing is taken for dead.
-_ACK_LIMIT_S = 60.0
 # Seconds until events that the broker refused are tried again.
 _REFUSED_S = 60.0
 # An event that was refused so often, while others of its camera are taken, is set aside.
@@ -105,6 +104,7 @@ class Sender:
         self._unsaved_aside: list[QueuedEvent] = []
         # What this broker takes, as far as is known.
         self.limits = BrokerLimits(clock)
+        self.diagnosis = ConnectionDiagnosis(clock)
         self.set_aside = SetAside()
         self._logged_note = ""
         # Events that the broker has acknowledged.
@@ -129,33 +129,37 @@ class Sender:
         weak = ""
         if self._connection and not self.limits.stated.qos:
             weak = "the broker takes QoS 0 only: events that it loses are not sent again"
-        return self.problem or self.note or weak
+        return self.diagnosis.reason or self.problem or self.note or weak
 
     def begin(self, connection: BrokerConnection, connected: Connected) -> None:
         """A new connection: who is there comes first, before the events that wait."""
         self._connection, self._window, self.problem = connection, connected.window, ""
+        self.diagnosis.begin()
         self.limits.stated = connected.limits
         self.set_aside.recount_events()
         self._send_topics(connection, MessageKind.CAMERA)
+
+    def explain_end(self, cause: EndCause) -> None:
+        """Before ``end`` of a connection: what that tells of messages, and of the broker."""
+        now_s = self._clock()
+        unproven = [one for one in self._unproven if now_s - one.sent_at_s < _PROVEN_S]
+        under_way = (*unproven, *self._in_flight.values())
+        suspects = list({one.packet.key: one.packet for one in under_way}.values())
+        guilty = self.limits.end(suspects) if cause == EndCause.UNKNOWN else None
+        self.diagnosis.end(cause, is_explained=self.limits.is_repeated)
+        if guilty:
+            self.diagnosis.forget_ends()
+            _log.warning(
+                "the connection ends whenever %s is sent (%d bytes): too large for the broker,"
+                " or not allowed there",
+                *(guilty.topic, guilty.size),
+            )
 
     def end(self) -> None:
         """The connection is gone, or was none: what was under way is to go again."""
         if self._connection is None:
             self.limits.forget()
-        else:
-            now_s = self._clock()
-            unproven = [one for one in self._unproven if now_s - one.sent_at_s < _PROVEN_S]
-            suspects = {
-                one.packet.key: one.packet for one in (*unproven, *self._in_flight.values())
-            }
-            guilty = self.limits.end(list(suspects.values()))
-            if guilty:
-                _log.warning(
-                    "the connection ends whenever %s is sent (%d bytes): too large for the"
-                    " broker, or not allowed there",
-                    guilty.topic,
-                    guilty.size,
-                )
+            self.diagnosis.forget_ends()
         self._connection = None
         self._in_flight.clear()
         self._unproven.clear()
@@ -169,6 +173,7 @@ class Sender:
         sent, problem = self._in_flight.pop(acknowledged.mid, None), acknowledged.problem
         if sent is None:
             return
+        self.diagnosis.acknowledge(sent.qos)
         if problem and not (sent.message and sent.message.kind == MessageKind.FORMER):
             self.refused += 1
             self._note_refusal(sent.packet.topic, acknowledged)
@@ -228,6 +233,9 @@ class Sender:
         self._send_topics(self._connection)
         if not self._in_flight:
             self.limits.settle()
+        # A picture of QoS 0 is acknowledged by nobody and may take its time on a slow line.
+        sent_at_s = [sent.sent_at_s for sent in self._in_flight.values() if sent.qos]
+        self.diagnosis.watch(min(sent_at_s, default=None))
         if self.note != self._logged_note:
             self._logged_note = self.note
             _log.warning("%s", self.note or "the broker takes every message again")
@@ -236,13 +244,6 @@ class Sender:
         """Answer a request; of too many answers the oldest is dropped."""
         self.unanswered += len(self._responses) == _MAX_RESPONSES
         self._responses.append((topic, payload))
-
-    def is_stuck(self) -> bool:
-        """Whether the broker has been silent about a message for too long."""
-        now_s = self._clock()
-        # A picture of QoS 0 is acknowledged by nobody and may take its time on a slow line.
-        open_ = (sent.sent_at_s for sent in self._in_flight.values() if sent.qos)
-        return now_s >= min(open_, default=now_s) + _ACK_LIMIT_S
 
     def _prove(self, sent: _InFlight) -> None:
         """The broker has it, and what was sent before at QoS 0."""
@@ -322,11 +323,11 @@ class Sender:
         snapshot: WaitingSnapshot | None = None,
     ) -> None:
         stated = self.limits.stated
+        packet = SentPacket(topic, packet_bytes(topic, payload), event.event_id if event else "")
         # Only an acknowledgement tells whether it was this message that ended the connection.
-        qos = min(1 if self.limits.is_careful else qos, stated.qos)
+        qos = min(1 if self.limits.wants_proof(packet) else qos, stated.qos)
         mid = connection.publish(topic, payload, qos=qos, retain=retain and stated.retain)
         self._sent_number += 1
-        packet = SentPacket(topic, packet_bytes(topic, payload), event.event_id if event else "")
         self._in_flight[mid] = _InFlight(
             packet, qos, self._sent_number, self._clock(), event, message, snapshot
         )

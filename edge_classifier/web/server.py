@@ -86,6 +86,8 @@ def _quiet_loggers() -> None:
         # Of requests that Django refuses, each kind under a name of its own.
         if record.name.startswith("django.security."):
             record.exc_info = None
+            # It is theirs, and no fault of ours.
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, AWAY):
             detail = error.detail if isinstance(error, StorageError) else ""

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -669,3 +669,36 @@ def test_schema_has_a_text_for_every_key_and_a_range_for_every_number() -> None:
 def test_examine_a_file_with_a_byte_order_mark_is_read_as_without(file: Path) -> None:
     file.write_bytes(b"\xef\xbb\xbf" + ONE.encode())
     assert read(file).require() == read(write(file, ONE)).require()
+
+
+def test_examine_thousands_of_cameras_says_one_thing(file: Path) -> None:
+    tables = "".join(f'[cameras.c{n}]\nsource = "pictures:/gone/{n}"\n' for n in range(2000))
+    report = read(write(file, tables))
+    assert wrong(report) == {"cameras": "there must be 1 to 16 tables [cameras.NAME]"}
+    assert not report.warnings
+
+
+def _pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("make", [_pipe, _device])
+def test_examine_file_that_would_never_end_is_refused(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    make(tmp_path / "config.toml")
+    (problem,) = read(tmp_path / "config.toml").problems
+    assert problem.text == "cannot be read (it is no regular file)"
+
+
+@pytest.mark.parametrize("make", [_pipe, _device])
+def test_examine_secret_that_would_never_end_is_refused(
+    file: Path, tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    make(tmp_path / "secret")
+    found = wrong(read(file, f"mqtt.password_file={tmp_path / 'secret'}"))
+    assert "it is no regular file" in found["mqtt.password_file"]

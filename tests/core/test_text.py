@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_classifier.core.text import one_line, without_formulas
+from edge_classifier.core.text import escaped, is_printable, one_line, without_formulas
 
 BETWEEN = ";|\t\n\r\x0b\x0c"
 
@@ -48,3 +48,16 @@ def test_short_text_is_logged_as_it_is() -> None:
     assert one_line("camera front is offline: no frame for 5 s") == (
         "camera front is offline: no frame for 5 s"
     )
+
+
+@pytest.mark.parametrize("sign", "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+def test_sign_that_turns_the_direction_of_what_follows_is_not_printed(sign: str) -> None:
+    assert not is_printable(f"cat{sign}gpj")
+    assert escaped(f"cat{sign}") == f"cat\\u{ord(sign):04x}"
+
+
+@pytest.mark.parametrize(
+    "word", ["\u0646\u0645\u06cc\u200c\u062f\u0627\u0646\u0645", "a\u200db", "\u200fa"]
+)
+def test_joiners_and_marks_belong_to_words(word: str) -> None:
+    assert is_printable(word)

@@ -630,3 +630,11 @@ def test_model_of_googles_birds_has_its_labels(shared: Path) -> None:
 
     assert len(resolved.contract.labels) == 965
     assert resolved.preprocessing_from == "TFLite metadata in the model"
+
+
+def test_model_that_vanishes_while_it_is_read_is_told_as_that(tmp_path: Path) -> None:
+    path = build(tmp_path / "tiny.tflite")
+    with pytest.raises(ModelError, match=r"tiny\.tflite: cannot be read"):
+        load_model(
+            ModelChoice(str(path), "cpu"), catalogue=catalogue(), check=lambda _: path.unlink()
+        )

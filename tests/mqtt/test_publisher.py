@@ -20,6 +20,7 @@ import pytest
 from paho.mqtt import client as paho
 
 from edge_classifier.config.settings import MqttSettings, TlsSettings
+from edge_classifier.daemon.commands import RequestError, parse_request, response_to
 from edge_classifier.mqtt.inbox import PublisherInbox
 from edge_classifier.mqtt.publisher import Publisher
 from tests.emitter import CAMERA, ROOT, change, publisher, state
@@ -492,9 +493,7 @@ def test_publisher_takes_back_a_picture_and_tells_how_often_statistics_come(
 # --- requests ----------------------------------------------------------------------------------
 
 
-def test_publisher_answers_requests_but_ignores_retained_and_large_ones(
-    broker: Broker, path: Path
-) -> None:
+def test_publisher_answers_requests_but_ignores_retained_ones(broker: Broker, path: Path) -> None:
     asked: list[tuple[str, bytes]] = []
 
     def on_request(command: str, payload: bytes) -> None:
@@ -506,13 +505,32 @@ def test_publisher_answers_requests_but_ignores_retained_and_large_ones(
         listener.publish(f"{ROOT}/request/reload", "{}", retain=True)
         with running(made):
             eventually(lambda: made.status.ignored == 1)
-            listener.publish(f"{ROOT}/request/enable", b"x" * 16_385)
-            eventually(lambda: made.status.ignored == 2)
             listener.publish(f"{ROOT}/request/enable", '{"transaction": 23}')
             eventually(lambda: listener.of("/response/enable"))
     assert asked == [("enable", b'{"transaction": 23}')]
     assert json.loads(listener.messages[0].payload) == {"status": "ok", "transaction": 23}
     assert not listener.messages[0].retain
+
+
+@pytest.mark.parametrize("length", [20_052, 65_536, 65_537, 200_000])
+def test_publisher_answers_a_request_of_any_length(broker: Broker, path: Path, length: int) -> None:
+    def on_request(command: str, payload: bytes) -> None:
+        try:
+            made.put_response(command, response_to(parse_request(command, payload, (CAMERA,)), {}))
+        except RequestError as error:
+            made.put_response(command, response_to(error, {}))
+
+    made = publisher(broker.port, path, on_request=on_request)
+    with Listener(broker.port, f"{ROOT}/response/+") as listener, running(made):
+        eventually(lambda: made.status.connected)
+        listener.publish(f"{ROOT}/request/reload", '{"transaction": 23}'.ljust(length))
+        eventually(lambda: listener.of("/response/reload"))
+    answer = json.loads(listener.messages[0].payload)
+    if length <= 65_536:
+        assert (answer["status"], answer["transaction"]) == ("ok", 23)
+    else:
+        assert (answer["status"], answer["transaction"]) == ("error", None)
+        assert "longer than 65536 bytes" in answer["error"]
 
 
 def test_publisher_loses_of_a_batch_only_what_cannot_be_published_and_counts_it(

@@ -42,7 +42,7 @@ from edge_classifier.mqtt.codec.json_fields import encoded
 from edge_classifier.mqtt.publisher_thread import PublisherStatus
 from edge_classifier.mqtt.topics import TopicRoute, Topics, route
 
-JPEG = b"\xff\xd8\xff\xe0\x00\x04ab\xff\xda"
+JPEG = b"\xff\xd8\xff\xe0\x00\x04ab\xff\xda\x00\x02\xff\xd9"
 TOPICS = Topics("a/base", "pi", "homeassistant")
 # What labels and models are called: no line breaks, no blanks around them.
 NAMES = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=MAX_LABEL)

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from edge_classifier.core.contract import ColourOrder
+from edge_classifier.core.jpeg_scan import is_whole_jpeg
 from edge_classifier.errors import PictureError
 from edge_classifier.vision import jpeg_frames
-from edge_classifier.vision.jpeg_frames import decode_jpeg, is_whole_jpeg
+from edge_classifier.vision.jpeg_frames import decode_jpeg
 
 KINDS = {
     "baseline": [],

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from edge_classifier.core.events import CameraState, LabelChange, Moment, Ranked
 from edge_classifier.core.jpeg_comment import event_of
+from edge_classifier.core.jpeg_scan import is_whole_jpeg
 from edge_classifier.files import utc_stamp
 from edge_classifier.mqtt.codec.json_fields import (
     count_or_none,
@@ -193,9 +194,12 @@ def shortened(name: str) -> str:
 
 
 def read_snapshot(payload: bytes, max_bytes: int) -> SnapshotMessage:
-    """A picture, written by ``core.jpeg_comment``. Raises ValueError for what is not a JPEG."""
+    """A picture, written by ``core.jpeg_comment``. Raises ValueError for what is no whole JPEG."""
     if len(payload) > max_bytes or not payload.startswith(_JPEG):
         raise ValueError(f"is not a JPEG of at most {max_bytes} bytes")
+    # Browsers would show half of a picture, or none, as if that was what the camera saw.
+    if not is_whole_jpeg(payload):
+        raise ValueError("is a JPEG that is cut short or damaged")
     event_id = event_of(payload)
     return SnapshotMessage(UUID(event_id) if event_id else None, payload)
 

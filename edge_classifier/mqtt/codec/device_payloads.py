@@ -9,6 +9,8 @@ from edge_classifier.mqtt.codec.camera_payloads import MAX_LABEL, MAX_LINE
 from edge_classifier.mqtt.codec.json_fields import decoded, encoded, inner, line, number_or_none
 from edge_classifier.mqtt.topics import OFFLINE, ONLINE, is_name
 
+# Longest request that a daemon reads.
+MAX_REQUEST_BYTES = 65_536
 # Cameras of one device whose statistics are read.
 _MAX_CAMERAS = 64
 _WORDS = {ONLINE.encode(): True, OFFLINE.encode(): False}

@@ -26,6 +26,7 @@ from edge_classifier.config.settings import TlsSettings
 from edge_classifier.core.network_address import bare_host, host_and_port
 from edge_classifier.errors import EdgeClassifierError
 from edge_classifier.mqtt.connection.broker_limits import NOTHING_STATED, StatedLimits
+from edge_classifier.mqtt.connection.diagnosis import EndCause, end_cause
 from edge_classifier.mqtt.connection.reconnect import explained
 from edge_classifier.mqtt.connection.tls import tls_context
 from edge_classifier.mqtt.topics import OFFLINE
@@ -134,6 +135,7 @@ class ConnectionLost:
     problem: str
     # What the broker's refusal says of it (MQTT 5).
     limits: StatedLimits = NOTHING_STATED
+    cause: EndCause = EndCause.OTHER
 
 
 ConnectionEvent = Connected | Acknowledged | SubscriptionRefused | ConnectionLost
@@ -310,11 +312,16 @@ class _Callbacks:
         client.on_message = self._on_message
         client.on_log = self._on_log
 
-    def tell_lost(self, problem: str, limits: StatedLimits = NOTHING_STATED) -> None:
+    def tell_lost(
+        self,
+        problem: str,
+        limits: StatedLimits = NOTHING_STATED,
+        cause: EndCause = EndCause.OTHER,
+    ) -> None:
         """The connection has ended, or never began."""
         self.is_over.set()
         self.is_closed.set()
-        self._tell(ConnectionLost(self._number, problem, limits))
+        self._tell(ConnectionLost(self._number, problem, limits, cause))
 
     def _on_connect(
         self, _client: Any, _data: Any, flags: paho.ConnectFlags, reason: ReasonCode, found: Any
@@ -341,7 +348,9 @@ class _Callbacks:
             why = f"closed before the broker answered ({why}); does the port speak TLS, or not?"
             if self._options.will_topic and not self._is_five:
                 why += ' A broker that retains nothing does so, too: mqtt.protocol = "5" helps'
-        self.tell_lost(f"{self._where}: {why}")
+        is_ours = self._loop is None or self.is_over.is_set()
+        cause = EndCause.OTHER if is_ours else end_cause(reason.value)
+        self.tell_lost(f"{self._where}: {why}", cause=cause)
 
     def _on_publish(
         self, _client: Any, _data: Any, mid: int, reason: ReasonCode, _found: Any

@@ -79,6 +79,8 @@ class BrokerLimits:
         self._largest_taken = 0
         # What was under way when the last connection ended, and has not been taken since.
         self._suspects: set[str] = set()
+        # Topics under way when a connection ended: their next message goes at QoS 1, even later.
+        self._unproven: set[str] = set()
         # The message behind which connections ended, and how many in a row.
         self._struck, self._strikes = "", 0
         self._forget_at = float("inf")
@@ -91,9 +93,18 @@ class BrokerLimits:
         return min(known, default=None)
 
     @property
+    def is_repeated(self) -> bool:
+        """Whether the last connections ended behind one message, not taken in between."""
+        return self._strikes > 1
+
+    @property
     def is_careful(self) -> bool:
         """Whether one message at a time is to be sent, to see which one ends the connection."""
         return bool(self._suspects)
+
+    def wants_proof(self, packet: SentPacket) -> bool:
+        """Whether ``packet`` is to be acknowledged, as a connection may have ended for it."""
+        return self.is_careful or packet.key in self._unproven
 
     def max_bytes(self, topic: str) -> int | None:
         """The largest packet that may be sent on ``topic``; None: any."""
@@ -108,6 +119,7 @@ class BrokerLimits:
     def take(self, packet: SentPacket) -> None:
         """The broker has taken it."""
         self._suspects.discard(packet.key)
+        self._unproven.discard(packet.key)
         if packet.key == self._struck:
             self._struck, self._strikes = "", 0
         self._largest_taken = max(self._largest_taken, packet.size)
@@ -147,6 +159,8 @@ class BrokerLimits:
         Returns the one that has ended it each time, if that is known now.
         """
         self._suspects |= {packet.key for packet in unproven}
+        # Events have QoS 1 anyway; of topics there are few.
+        self._unproven |= {packet.key for packet in unproven if not packet.event_id}
         if len(unproven) != 1:
             self._struck, self._strikes = "", 0
             return None
@@ -171,6 +185,7 @@ class BrokerLimits:
         """The broker was away: that explains what was concluded, or its settings are others now."""
         self._struck, self._strikes = "", 0
         self._too_large, self._forget_at = None, float("inf")
+        self._unproven.clear()
         self._bounds.clear()
         self._events.clear()
         self._events_of.clear()

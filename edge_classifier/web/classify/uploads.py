@@ -26,7 +26,8 @@ def classify_upload(file: UploadedFile, services: Services) -> Classified:
         path = Path(file.temporary_file_path())
         return services.worker.classify(path, services.models.chosen())
     except PictureError as error:
-        raise PictureError(file.name or "", error.problem, error.remedy) from error
+        # What helps at a command line is nothing that people of a web page have.
+        raise PictureError(file.name or "", error.problem) from error
 
 
 def save(classified: Classified, *, source: Record.Source, owner: User | None) -> Record:

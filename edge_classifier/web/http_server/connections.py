@@ -17,6 +17,9 @@ from waitress.server import MultiSocketServer, TcpWSGIServer
 from edge_classifier.web.http_server.clients import client_of
 from edge_classifier.web.http_server.requests import BoundedRequest
 
+# One in so many connections is too new to be closed for another.
+_NEWEST = 10
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionLimits:
@@ -49,6 +52,7 @@ class BoundedChannel(HTTPChannel):
         self._request_since: float | None = None
         self._response_since: float | None = None
         self._received = self._sent = 0
+        self._received_at = now
         # Since when the present direction is watched, and its count of bytes then.
         self._watched: tuple[str, float, int] = ("", now, 0)
         super().__init__(*arguments, **options)
@@ -82,6 +86,22 @@ class BoundedChannel(HTTPChannel):
         """Whether nothing is under way."""
         return not (self.requests or self.request or self.total_outbufs_len)
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether its client has begun a request that is not there as a whole."""
+        return self.request is not None and not (self.requests or self.total_outbufs_len)
+
+    def waits_since(self) -> float:
+        """When its client did last what we wait for; to be asked of one that waits for it.
+
+        A head that comes byte by byte is as old as its first one, as no honest one takes long.
+        """
+        if not self.is_asking:
+            return self.quiet_since
+        if self.request.headers_finished:
+            return self._received_at
+        return self._request_since or self._received_at
+
     def readable(self) -> bool:
         """As waitress has it; but not once it is closed, when its number may be another's."""
         return self._fileno is not None and bool(super().readable())
@@ -94,11 +114,12 @@ class BoundedChannel(HTTPChannel):
         """Take what has come."""
         self._has_asked = True
         self._received += len(data)
+        self._received_at = time.monotonic()
         is_taken: bool = super().received(data)
         if self.request is None:
             self._request_since = None
         elif self._request_since is None:
-            self._request_since = time.monotonic()
+            self._request_since = self._received_at
         return is_taken
 
     def send(self, data: bytes, do_close: bool = True) -> int:
@@ -163,16 +184,26 @@ class BoundedServer(TcpWSGIServer):
                 if channel.is_overdue(self._limits, now):
                     channel.handle_close()
         if len(self._map) >= self._limits.connections:
-            self._shed_connections(now)
+            self._shed_connections()
         return bool(self.accepting)
 
-    def _shed_connections(self, now: float) -> None:
-        """Make room for one more: who has the most loses one, the longest idle one if there is."""
+    def _shed_connections(self) -> None:
+        """Make room for one more: who has the most loses the one that we wait for longest.
+
+        If we wait for none of these, as all are being answered, the first of them goes. The newest
+        ones are let alone: they had no time to ask, and would else be the only ones that wait.
+        """
         channels = bounded_channels(self._map)
+        newest = max(1, self._limits.connections // _NEWEST)
         while len(channels) >= self._limits.connections:
             count = Counter(channel.peer for channel in channels)
             victim = max(
-                channels, key=lambda one: (count[one.peer], one.is_idle, now - one.quiet_since)
+                channels[:-newest] or channels,
+                key=lambda one: (
+                    count[one.peer],
+                    one.is_idle or one.is_asking,
+                    -one.waits_since(),
+                ),
             )
             victim.handle_close()
             channels.remove(victim)

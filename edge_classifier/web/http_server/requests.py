@@ -1,11 +1,12 @@
 """The server's reader of requests: how large they may be, and what all of them take on the disk."""
 
 import copy
+import re
 from collections.abc import Callable, Iterable
 
 from waitress.adjustments import Adjustments
-from waitress.parser import HTTPRequestParser
-from waitress.utilities import Error
+from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.utilities import BadRequest, Error, RequestEntityTooLarge
 
 from edge_classifier.web.classify.upload_limits import FORM_BYTES, UPLOAD_PATHS
 
@@ -13,6 +14,9 @@ from edge_classifier.web.classify.upload_limits import FORM_BYTES, UPLOAD_PATHS
 # of one client have half of that.
 _LARGEST_AT_ONCE = 4
 _LARGEST_OF_ONE_CLIENT = 2
+_TRANSFER_ENCODING = re.compile(rb"(?im)^transfer-encoding:[ \t]*(.*?)[ \t\r]*$")
+# No file is that large: who says so wants a number to overflow somewhere.
+_NO_SIZE = 1 << 63
 
 
 class _NoRoomError(Error):
@@ -45,6 +49,14 @@ class BoundedRequest(HTTPRequestParser):
     def parse_header(self, header_plus: bytes) -> None:
         """Known now: what is asked for, by whom, and how large it says that it is."""
         super().parse_header(header_plus)
+        encodings = _TRANSFER_ENCODING.findall(header_plus)
+        # A proxy that reads one and we the other would see different requests (RFC 9112, 6.1, 6.3).
+        if encodings and (
+            "CONTENT_LENGTH" in self.headers
+            or self.version != "1.1"
+            or [encoding.lower() for encoding in encodings] != [b"chunked"]
+        ):
+            raise ParsingError("Transfer-Encoding contradicts the rest of the request")
         self.client = self._client(self)
         if self.path not in UPLOAD_PATHS:
             self.adj = copy.copy(self.adj)
@@ -60,6 +72,20 @@ class BoundedRequest(HTTPRequestParser):
         ):
             self.error = _NoRoomError("Too many uploads at once. Try again.")
             self.completed = True
+
+    def received(self, data: bytes) -> int:
+        """Take what has come; refuse a chunk at once that says how much too large it is."""
+        consumed: int = super().received(data)
+        announced = self.body_rcv.chunk_remainder if self.chunked else 0
+        if not self.error and announced >= self.adj.max_request_body_size:
+            is_size = announced < _NO_SIZE
+            self.error = (
+                RequestEntityTooLarge(f"exceeds max_body of {self.adj.max_request_body_size}")
+                if is_size
+                else BadRequest("Invalid chunk size")
+            )
+            self.completed = True
+        return consumed
 
     @property
     def room(self) -> int:

@@ -56,7 +56,9 @@ def _safe(label: str) -> str:
     name = folder_name(label)
     if not name:
         return "label"
-    reserved = name.lower() in _NOT_CLASSES or name.lower().split(".")[0].strip() in _DEVICES
+    lower = name.lower()
+    # Archives with a folder and a file of one name cannot be extracted.
+    reserved = lower in (*_NOT_CLASSES, NAMES_FILE) or lower.split(".")[0].strip() in _DEVICES
     return f"_{name}" if reserved else name
 
 

@@ -1,6 +1,7 @@
 """Pictures that programs send, with a real child process that looks at them."""
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -116,6 +117,8 @@ def test_picture_that_cannot_be_classified_is_a_problem(
     answer = ann.ask("post", "/classify", **(form(picture) if as_form else raw))
     found = problem(answer)
     assert found["status"] == status
+    # What helps at a command line, and formats of files that nobody uploads.
+    assert not re.search(r"--|PPM", answer.content.decode())
     assert str(FOLDERS.state) not in answer.content.decode()
     assert not Record.objects.exists()
     assert not list(FOLDERS.scratch.iterdir())

@@ -145,3 +145,69 @@ def test_too_many_connections_cost_who_has_the_most_of_them() -> None:
         eventually(lambda: sum(map(is_open, crowd)) <= 20)
         kept.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert kept.recv(15) == b"HTTP/1.1 200 OK"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(b"GET / HTTP/1.1\r\nHost: x\r\nX-a: ", id="heads"),
+        pytest.param(BODY, id="bodies"),
+    ],
+)
+def test_newcomer_is_answered_where_its_own_address_holds_all_connections(sent: bytes) -> None:
+    limits = ConnectionLimits(check_s=0.02, connections=20)
+    with serving(Application(), limits) as port, ExitStack() as stack:
+        crowd = [stack.enter_context(connected(port, sent)) for _ in range(60)]
+        eventually(lambda: sum(map(is_open, crowd)) <= 20)
+        for _ in range(3):
+            assert is_answered(port, HOST)
+
+
+def test_client_at_work_keeps_its_connections_before_those_that_do_not_finish_a_request() -> None:
+    limits = ConnectionLimits(check_s=0.02, connections=20)
+    application = Application()
+    with serving(application, limits) as port, ExitStack() as stack:
+        stack.enter_context(connected(port, b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n"))
+        eventually(lambda: application.endless)
+        for _ in range(60):
+            stack.enter_context(connected(port, b"GET / HTTP/1.1\r\nX-a: "))
+        assert is_answered(port)
+        assert not application.endless[0].is_closed.is_set()
+
+
+def _answer(port: int, sent: bytes) -> bytes:
+    with connected(port, sent) as client:
+        return client.recv(13)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n",
+        b"POST / HTTP/1.1\r\ntransfer-encoding:chunked\r\ncontent-length: 0\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding:\r\n",
+        b"POST / HTTP/1.0\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n",
+        b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked, chunked\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 3\r\n",
+    ],
+)
+def test_request_with_two_ends_is_refused(head: bytes) -> None:
+    with serving(Application(), PATIENT) as port:
+        assert _answer(port, head + b"Host: x\r\n\r\n0\r\n\r\n").split()[1] == b"400"
+
+
+def test_request_in_chunks_is_answered() -> None:
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: Chunked\r\n\r\n"
+    with serving(Application(), PATIENT) as port:
+        assert _answer(port, head + b"3\r\nabc\r\n0\r\n\r\n") == b"HTTP/1.1 200 "
+
+
+@pytest.mark.parametrize(
+    ("size", "status"), [(b"FFFFFFFFFFFFFFFFFF", b"400"), (b"7FFFFFFF", b"413")]
+)
+def test_chunk_of_impossible_size_is_refused_at_once(size: bytes, status: bytes) -> None:
+    head = b"POST /login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with serving(Application(), PATIENT) as port:
+        assert _answer(port, head + size + b"\r\n") == b"HTTP/1.1 " + status + b" "

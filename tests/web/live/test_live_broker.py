@@ -22,7 +22,7 @@ from tests.waiting import eventually
 
 ROOT = "edge-classifier/pi"
 STATE = json.dumps({"label": "cat", "score": 0.8, "ts": "2026-11-22T11:39:00.238Z"})
-JPEG = b"\xff\xd8\xff\xe0 and so on"
+JPEG = b"\xff\xd8\xff\xe0\x00\x04ab\xff\xda\x00\x02 and so on \xff\xd9"
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from tests.web.recording import event_payload
 
 NOW = 1_795_000_000.0
 STAMP = "2026-11-18T10:26:40.000Z"  # NOW
-JPEG = b"\xff\xd8\xff\xe0 and so on"
+JPEG = b"\xff\xd8\xff\xe0\x00\x04ab\xff\xda\x00\x02 and so on \xff\xd9"
 KINDS = ("availability", "state", "event", "snapshot", "stats", "info")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -20,11 +21,11 @@ from edge_classifier.web.recorder.received import (
     read,
     topic_filters,
 )
-from tests.web.recording import ID, event_payload
+from tests.web.recording import ID, event_payload, snapshot_payload
 
 TOPIC = "edge-classifier/pi/front/event"
 SNAPSHOT = "edge-classifier/pi/front/snapshot"
-JPEG = b"\xff\xd8\xff\xe0\x00\x04ab\xff\xda"
+JPEG = b"\xff\xd8\xff\xe0\x00\x04ab\xff\xda\x00\x02\xff\xd9"
 MOST = 1000
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 KEPT = timedelta(days=8)
@@ -253,6 +254,23 @@ def test_snapshot_without_an_event_is_nothing_to_be_recorded(payload: bytes) -> 
 def test_snapshot_that_is_no_picture_or_too_large_is_refused(payload: bytes) -> None:
     with pytest.raises(ValueError, match="not a JPEG of at most 1000 bytes"):
         understood(SNAPSHOT, payload)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        pytest.param(lambda whole: whole[: len(whole) // 2], id="half of it"),
+        pytest.param(lambda whole: whole[:-2], id="without its end"),
+        pytest.param(lambda whole: whole[:4] + bytes(range(256)) * 3, id="noise"),
+    ],
+)
+def test_snapshot_that_is_cut_short_or_damaged_is_refused(
+    damaged: Callable[[bytes], bytes],
+) -> None:
+    # With its event's comment, as a lost connection or a full disk may leave it.
+    jpeg = damaged(snapshot_payload(1))
+    with pytest.raises(ValueError, match="cut short or damaged"):
+        understood(SNAPSHOT, with_comment(jpeg, event_comment(ID)))
 
 
 def test_filters_of_a_group_share_the_load() -> None:

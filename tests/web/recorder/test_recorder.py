@@ -202,7 +202,7 @@ def test_snapshot_that_comes_again_changes_nothing(broker: Broker, sender: Sende
 
 
 def test_snapshot_that_was_asked_for_is_not_recorded(broker: Broker, sender: Sender) -> None:
-    plain = b"\xff\xd8\xff\xe0\x00\x04ab\xff\xda"
+    plain = b"\xff\xd8\xff\xe0\x00\x04ab\xff\xda\x00\x02\xff\xd9"
     with recording(broker) as recorder:
         sender.send(SNAPSHOT, plain, b"")
         sender.events(1)

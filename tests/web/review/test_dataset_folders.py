@@ -65,6 +65,9 @@ def test_folder_names_are_safe_on_every_file_system(labels: list[str]) -> None:
         pytest.param(["cat", "Cat"], ["cat-2", "Cat"], id="differ in case only"),
         pytest.param(["Unknown", "unknown", "未知"], ["unknown"] * 3, id="unknown"),
         pytest.param(["unsure", "cat"], ["_unsure", "cat"], id="what training leaves out"),
+        pytest.param(
+            ["Names.TOML", "names.toml"], ["_Names.TOML", "_names.toml-2"], id="the file beside"
+        ),
         pytest.param(["...", "."], ["label-2", "label"], id="nothing left"),
     ],
 )
