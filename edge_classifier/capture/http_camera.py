@@ -134,7 +134,8 @@ class HttpSource:
             self.close()
             self._film = StreamSource(
                 self._url,
-                open_timeout_s=self._open_timeout_s,
+                # What is left of it; both together are one call.
+                open_timeout_s=round(max(0.1, self._deadline.left_s), 1),
                 read_timeout_s=self._read_timeout_s,
                 clock=self._clock,
             )
