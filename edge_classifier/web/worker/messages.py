@@ -209,8 +209,10 @@ _ERRORS: dict[str, type[EdgeClassifierError]] = {
 
 
 def error_to_message(error: EdgeClassifierError) -> Message:
-    """``error`` as it goes over the pipe."""
-    return Message({"error": [type(error).__name__, error.subject, error.problem, error.remedy]})
+    """``error`` as it goes over the pipe; a kind of one that is known, as that one."""
+    kinds = (kind.__name__ for kind in type(error).__mro__)
+    kind = next((kind for kind in kinds if kind in _ERRORS), type(error).__name__)
+    return Message({"error": [kind, error.subject, error.problem, error.remedy]})
 
 
 def error_from_message(message: Message) -> EdgeClassifierError | None:
