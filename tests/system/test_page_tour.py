@@ -325,7 +325,7 @@ def test_model_trained_on_the_dataset_is_uploaded_chosen_and_used(
     with site.visit(people["administrator"]) as tab:
         tab.goto("/models")
         tab.get_by_label("Name", exact=True).fill("tour")
-        tab.get_by_label("Model (.tflite)").set_input_files(run / "model.tflite")
+        tab.get_by_label("Model (.tflite, or a zip with one)").set_input_files(run / "model.tflite")
         tab.get_by_label("Its report.json").set_input_files(run / "report.json")
         tab.get_by_role("button", name="Upload", exact=True).click()
         expect(tab.get_by_role("status").filter(has_text="tour")).to_be_visible()
@@ -395,9 +395,11 @@ def _status(tab: Tab, address: str) -> int:
 
 def test_page_speaks_chinese_when_asked_to(site: Site, people: People) -> None:
     with site.visit(people["administrator"]) as tab:
-        tab.goto("/history")
+        # Its chart comes after the page; who leaves before that has it cancelled.
+        tab.goto("/history", wait_until="networkidle")
         tab.get_by_role("button", name="简体中文").click()
         expect(tab.locator("html")).to_have_attribute("lang", "zh-hans")
+        tab.wait_for_load_state("networkidle")
         expect(tab.get_by_role("navigation").first).to_contain_text(re.compile("[一-鿿]{2}"))
         assert tab.url.endswith("/history")
         for address in ("/", "/live", "/review", "/models", "/tokens", "/admin/"):
