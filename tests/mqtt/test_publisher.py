@@ -1,6 +1,7 @@
 """The publisher against a real broker: what arrives, and what survives."""
 
 import json
+import re
 import logging
 import math
 import signal
@@ -732,7 +733,9 @@ def test_publisher_over_tls_with_password_and_access_list_publishes(
             "camera",
             "secret",
             {"certificate_file": None, "key_file": None},
-            "CERTIFICATE_REQUIRED",
+            # The broker says so and hangs up while the first packet is on its way, which may lose
+            # the word: TLS 1.3 has the client speak before its certificate was looked at.
+            "CERTIFICATE_REQUIRED|closed before the broker answered",
         ),
     ],
 )
@@ -763,7 +766,7 @@ def test_publisher_that_is_refused_says_why_in_words_and_keeps_its_events(
         made = publisher(broker.port, path, mqtt, password=lambda: password)
         with running(made):
             emit(made, 3)
-            eventually(lambda: words in made.status.reason)
+            eventually(lambda: re.search(words, made.status.reason))
             eventually(lambda: made.status.waiting == 3)
             assert "secret" not in made.status.reason
             assert not made.status.connected
