@@ -1,9 +1,9 @@
 """The publisher against a real broker: what arrives, and what survives."""
 
 import json
-import re
 import logging
 import math
+import re
 import signal
 import socket
 import sqlite3
