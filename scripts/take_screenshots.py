@@ -306,6 +306,8 @@ def fill(settings: Sequence[str]) -> str:
     Before a browser is started: Django does not work beside Playwright's loop.
     """
     startup.migrate(startup.configure(load(None, settings, environment={})))
+    from django.db import transaction
+
     from edge_classifier.web.models import Camera, Label, User
 
     chance = random.Random(3)  # noqa: S311 (the same pictures each time, and no secret)
@@ -324,7 +326,8 @@ def fill(settings: Sequence[str]) -> str:
     for _ in range(EVENTS):
         camera, kinds = chance.choice(cameras)
         at = daytime(now - timedelta(days=DAYS * chance.random()), chance)
-        make_event(chance, camera, chance.choice(kinds), min(at, now), anna)
+        with transaction.atomic():
+            make_event(chance, camera, chance.choice(kinds), min(at, now), anna)
     return log_in(anna)
 
 
