@@ -1,19 +1,15 @@
 """Many pictures: decoding overlapped with inference, results in order, no picture's fault fatal."""
 
 import queue
-import sys
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from edge_classifier.classifier import Classification, Classifier
+from edge_classifier.core.ahead import work_ahead
 from edge_classifier.errors import EdgeClassifierError
 from edge_classifier.protocols import Clock
 from edge_classifier.vision.pictures import LoadedPicture
-
-_WAITING_PER_WORKER = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +23,8 @@ class BatchItem:
     decode_ms: float = 0.0
     # Decoding, preprocessing and inference; waiting for a free engine is not in it.
     total_ms: float = 0.0
+    # Of a video: the second that the picture is from.
+    at_s: float | None = None
 
 
 def classify_all(
@@ -60,18 +58,9 @@ def classify_all(
         total_ms = decode_ms + found.preprocess_ms + found.inference_ms
         return BatchItem(reference, None, picture, found, decode_ms, total_ms)
 
+    if len(references) == 1:
+        # A thread would have nobody to overlap with.
+        yield work(references[0])
+        return
     # Two for a single engine, so that it never waits for a file; more than engines only contend.
-    workers = max(2, len(classifiers))
-    pool = ThreadPoolExecutor(workers, "picture")
-    waiting: deque[Future[BatchItem]] = deque()
-    try:
-        for reference in references:
-            waiting.append(pool.submit(work, reference))
-            if len(waiting) > _WAITING_PER_WORKER * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        # A worker may be reading a pipe that nobody writes: who interrupts does not wait for it.
-        interrupted = isinstance(sys.exc_info()[1], KeyboardInterrupt)
-        pool.shutdown(wait=not interrupted, cancel_futures=True)
+    yield from work_ahead(work, references, max(2, len(classifiers)))

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -107,8 +108,11 @@ def answer_stream() -> BinaryIO:
 def limit_memory(size: int) -> None:
     """In the child: no more than ``size`` bytes of address space, and no core dump.
 
-    The hard limit stays, because a child of the child may have a higher limit of its own.
+    The hard limit stays, because a child of the child may have a higher limit of its own. Where
+    the machine has no memory left, the kernel is to end this process, not the one that waits.
     """
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (size, hard))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -2,14 +2,16 @@
 
 import time
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_classifier.core.contract import Contract
-from edge_classifier.core.frame import Frame, PreprocessedFrame
-from edge_classifier.core.labels import display_names, unknown_name
+from edge_classifier.core.frame import Frame
+from edge_classifier.core.geometry import RelativeBox
+from edge_classifier.core.labels.labels import display_names, unknown_name
+from edge_classifier.core.labels.tree_names import TreeNames
 from edge_classifier.core.scores import Prediction, ScoreReader, name_predictions, top_k
 from edge_classifier.protocols import Clock, Engine
 from edge_classifier.vision.preprocess import Preprocessor
@@ -20,7 +22,8 @@ class AnswerOptions:
     """How predictions are to be given."""
 
     top_k: int = 5
-    # Scores below it are left out; when none is left the label is ``unknown``.
+    # Scores below it are left out. When none is left, it is the most specific name above the labels
+    # that reaches it, else ``unknown``.
     threshold: float | None = None
     language: str = "en"
 
@@ -42,6 +45,8 @@ class ScoredFrame(NamedTuple):
     scores: NDArray[np.float32]
     preprocess_ms: float
     inference_ms: float
+    # What they are of; None: all that was given.
+    box: RelativeBox | None = None
 
 
 class Classifier:
@@ -64,6 +69,7 @@ class Classifier:
         self._picture = engine.picture.data.cast("B")
         self._names = display_names(contract, answer.language)
         self._unknown = unknown_name(answer.language)
+        self._tree_names = TreeNames(contract, answer.language)
 
     def classify(self, frame: Frame) -> Classification:
         """Predictions for ``frame``, at most ``top_k`` of them and at least one."""
@@ -77,9 +83,19 @@ class Classifier:
             self.contract.output,
             self._answer.top_k,
         )
-        predictions = name_predictions(ranked, self._names, self._answer.threshold, self._unknown)
+        threshold = self._answer.threshold
+        predictions = name_predictions(ranked, self._names, threshold, self._unknown)
+        sure = None if threshold is None else self.most_specific(threshold)
+        if sure is not None and sure.label != predictions[0].label:
+            predictions = (sure,)
+        else:
+            predictions = tuple(map(self._tree_names.described, predictions))
         done = self._clock()
         return Classification(predictions, 1e3 * (filled - started), 1e3 * (done - filled))
+
+    def most_specific(self, threshold: float) -> Prediction | None:
+        """The most specific name that is sure of the last frame; None: no name is."""
+        return self._tree_names.most_specific(self._reader.read(self.engine.scores), threshold)
 
     def score(self, frame: Frame) -> ScoredFrame:
         """The scores of all classes, to be smoothed over time."""
@@ -87,12 +103,12 @@ class Classifier:
         self._preprocessor.write(frame)
         return self._scored(1e3 * (self._clock() - started))
 
-    def score_prepared(self, prepared: PreprocessedFrame) -> ScoredFrame:
-        """The same for a frame that was prepared for this very network."""
+    def score_preprocessed(self, picture: NDArray[Any], preprocess_ms: float) -> ScoredFrame:
+        """The same for a picture that was made for this very network, shape (height, width, 3)."""
         # numpy would let go of the interpreter's lock meanwhile, and the camera's thread, which has
         # just been told that its frame was taken, would get it before the network runs.
-        self._picture[:] = prepared.picture.data.cast("B")
-        return self._scored(prepared.preprocess_ms)
+        self._picture[:] = picture.data.cast("B")
+        return self._scored(preprocess_ms)
 
     def _scored(self, preprocess_ms: float) -> ScoredFrame:
         started = self._clock()

@@ -4,11 +4,12 @@
     ├── UsageError            2   the command was called wrongly
     ├── PictureError         65   a picture cannot be decoded, or is refused
     │   └── TooManyPixelsError   65   it would take too much memory
+    ├── DatasetError         65   class folders of pictures cannot be learned from
     ├── ModelError           65   a model file cannot be used
     ├── MissingFileError     66   a named file or folder is not there
     ├── UnavailableError     69   something outside does not answer
     │   ├── DelegateError    69   an accelerator's library crashes, hangs or refuses
-    │   ├── DownloadError    69   a model cannot be fetched
+    │   ├── DownloadError    69   a model or a picture cannot be fetched
     │   ├── StorageError     69   pictures cannot be read or kept just now
     │   └── CameraError      69   a camera cannot be opened or gives no frames
     │       └── EndOfFrames  69   a file or a folder of pictures has been shown
@@ -45,7 +46,7 @@ class ExitCode(IntEnum):
 _MEANINGS = {
     ExitCode.OK: "ok",
     ExitCode.USAGE: "the command was called wrongly",
-    ExitCode.BAD_DATA: "a picture or a model cannot be read",
+    ExitCode.BAD_DATA: "a picture, a folder of pictures or a model cannot be used",
     ExitCode.MISSING_FILE: "a file, folder or model is not there",
     ExitCode.UNAVAILABLE: "an accelerator, a download, a camera or the broker is unavailable",
     ExitCode.BUG: "a bug in edge-classify; --debug shows where",
@@ -73,8 +74,24 @@ class EdgeClassifierError(Exception):
 
     def __str__(self) -> str:
         # Causes may come with line breaks of their own; a name's blanks are its own.
-        rest = f"{self.problem}. {self.remedy}" if self.remedy else self.problem
+        stop = "" if self.problem.endswith((".", "?", "!")) else "."
+        rest = f"{self.problem}{stop} {self.remedy}" if self.remedy else self.problem
         return f"{self.subject}: {' '.join(rest.split())}"
+
+
+class SeveralProblemsError(EdgeClassifierError):
+    """``problem`` holds all that is wrong, a line each, so that it can be mended in one go."""
+
+    def __str__(self) -> str:
+        return "; ".join(self.lines)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Each problem by itself."""
+        problems = self.problem.splitlines()
+        if len(problems) < 2:
+            return (super().__str__(),)
+        return tuple(f"{self.subject}: {problem}" for problem in problems)
 
 
 class UsageError(EdgeClassifierError):
@@ -91,6 +108,12 @@ class PictureError(EdgeClassifierError):
 
 class TooManyPixelsError(PictureError):
     """A picture is larger than the limit, and was not decoded."""
+
+
+class DatasetError(SeveralProblemsError):
+    """Class folders of pictures cannot be learned from."""
+
+    exit_code = ExitCode.BAD_DATA
 
 
 class ModelError(EdgeClassifierError):
@@ -116,7 +139,7 @@ class DelegateError(UnavailableError):
 
 
 class DownloadError(UnavailableError):
-    """A model could not be fetched, or what came is not what was promised."""
+    """A model or a picture could not be fetched, or is not what was promised."""
 
 
 class StorageError(UnavailableError):
@@ -150,18 +173,7 @@ class ContractError(EdgeClassifierError):
     exit_code = ExitCode.CONFIGURATION
 
 
-class ConfigurationError(EdgeClassifierError):
-    """Settings are wrong: ``problem`` holds all of it, one line a setting."""
+class ConfigurationError(SeveralProblemsError):
+    """Settings are wrong: one line a setting."""
 
     exit_code = ExitCode.CONFIGURATION
-
-    def __str__(self) -> str:
-        return "; ".join(self.lines)
-
-    @property
-    def lines(self) -> tuple[str, ...]:
-        """Each setting by itself, so that a file can be mended in one go."""
-        problems = self.problem.splitlines()
-        if len(problems) < 2:
-            return (super().__str__(),)
-        return tuple(f"{self.subject}: {problem}" for problem in problems)

@@ -3,11 +3,12 @@
 import errno
 import os
 import stat
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from glob import escape
 from pathlib import Path
+from threading import get_native_id
 from typing import BinaryIO
 
 from edge_classifier.errors import OutputError
@@ -41,6 +42,22 @@ def replacing(
         with suppress(OSError):
             beside.unlink()
         raise
+
+
+def own_name_beside(path: Path) -> Path:
+    """Where this thread writes ``path`` before it is whole, whoever else writes it meanwhile.
+
+    What writers that were killed have left there is deleted.
+    """
+    # A name may have 255 bytes, and a character has up to 4.
+    start = f".{path.name[:50]}."
+    for left in path.parent.glob(f"{escape(start)}*.unfinished"):
+        writer = left.name.removeprefix(start).removesuffix(".unfinished")
+        # Threads have a folder there as processes do.
+        if writer.isdecimal() and not Path("/proc", writer).exists():
+            with suppress(OSError):
+                left.unlink()
+    return path.with_name(f"{start}{get_native_id()}.unfinished")
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -126,6 +143,33 @@ def may_be_there(path: Path) -> bool:
         return False  # Such as a name that is too long.
 
 
+def is_folder(path: Path) -> bool:
+    """Whether ``path`` is a folder; False also for what this user may not look at."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def is_file(path: Path) -> bool:
+    """Whether ``path`` is a file; False also for what this user may not look at."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def why_missing(path: Path, kind: str) -> str:
+    """What to say of a ``path`` that is no file or folder, which is its ``kind``, to be used."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return f"no such {kind}"
+    except OSError as error:
+        return f"cannot be looked at ({error.strerror})"
+    return "is a file, not a folder" if kind == "folder" else f"is not a {kind}"
+
+
 def utc_stamp(utc_s: float) -> str:
     """Seconds since 1970 as ISO 8601, in milliseconds: ``2026-07-26T10:56:42.123Z``."""
     moment = datetime.fromtimestamp(utc_s, UTC)
@@ -145,4 +189,6 @@ def nameless_file(name: str) -> BinaryIO:
     # Elsewhere than on Linux there is no such call, and a sandbox may forbid it.
     with suppress(AttributeError, OSError):
         return os.fdopen(os.memfd_create(name), "w+b")
+    import tempfile  # Here, because Linux needs it nowhere.
+
     return tempfile.TemporaryFile()

@@ -1,16 +1,18 @@
 """Finds, checks and loads a model: builds the concrete parts of a classifier from choices."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_classifier.classifier import AnswerOptions, Classifier
 from edge_classifier.engine.delegates import AUTO, DelegateChoice, choose_delegate
+from edge_classifier.engine.memory import require_memory
 from edge_classifier.engine.model_copy import ModelCopy
 from edge_classifier.engine.probe import check_model
 from edge_classifier.engine.runtime import Runtime, load_runtime
 from edge_classifier.engine.tflite import TfliteEngine
+from edge_classifier.errors import ModelError
 from edge_classifier.modelfile.catalogue import Catalogue, cache_folder, load_catalogue
 from edge_classifier.modelfile.model_zip import model_file
 from edge_classifier.modelfile.resolve import ContractOverrides, ModelFacts, Resolved, resolve
@@ -30,6 +32,8 @@ class ModelChoice:
     reference: str = ""
     delegate: str = AUTO
     overrides: ContractOverrides = field(default_factory=ContractOverrides)
+    # What the file must have, hex; empty: anything.
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +46,13 @@ class LoadedModel:
     runtime: Runtime
     engine: TfliteEngine
     resolved: Resolved
+    # Hash, runtime and delegate; empty: a file of the catalogue on the CPU.
+    key: str = ""
     # Said when a file is not the one that the catalogue promises under its name.
     changed: str = ""
     # Of the files that it was read from, when it was read.
     files: Identities = ()
+    threads: int = 1
 
     def has_changed_on_disk(self, choice: "ModelChoice") -> bool:
         """Whether ``choice``, by which it was loaded, would read other files now.
@@ -53,7 +60,7 @@ class LoadedModel:
         Raises MissingFileError if there is no such file any more.
         """
         path = load_catalogue().locate(choice.reference)
-        return _identities(path, choice.overrides.labels) != self.files
+        return _identities(path, choice.overrides) != self.files
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -61,6 +68,11 @@ class LoadedModel:
         fallback = (self.delegate_choice.note,) if self.delegate_choice.fell_back else ()
         changed = (self.changed,) if self.changed else ()
         return self.resolved.notes + fallback + changed
+
+    def is_of(self, sha256: str, delegate: DelegateChoice, threads: int) -> bool:
+        """Whether these bytes, run in this way, are what the engine runs."""
+        same_run = (self.delegate_choice.delegate, self.threads) == (delegate.delegate, threads)
+        return same_run and self.sha256 == sha256
 
     def classifier(self, answer: AnswerOptions) -> Classifier:
         """A classifier on the engine that is loaded already."""
@@ -85,51 +97,80 @@ def load_model(
     catalogue: Catalogue | None = None,
     check: Callable[[ModelCopy], None] = check_model,
     before_use: Callable[[str], None] = lambda _: None,
+    running: Iterable[LoadedModel] = (),
 ) -> LoadedModel:
     """Find, check, load and understand a model. Raises the errors of each of these steps.
 
     A file whose hash is not in the catalogue is first run in a child process, once a hash and
     runtime, because the runtime does not survive damaged flatbuffers. ``before_use`` is then told
-    what is about to be run in this process: hash, runtime and delegate. Empty: a file of the
-    catalogue on the CPU.
+    the ``LoadedModel.key`` of what is about to be run in this process. One of ``running`` with the
+    same bytes gives its engine, which is not touched. Raises UnavailableError where the model does
+    not fit into memory beside those.
     """
     catalogue = catalogue or load_catalogue()
     limit_opencv_threads(1)
     runtime = load_runtime()
     named = catalogue.locate(choice.reference)
     path = model_file(named)
-    files = _identities(named, choice.overrides.labels)
+    files = _identities(named, choice.overrides)
+    running = tuple(running)
+    engines = len({id(one.engine) for one in running})
+    may_run_already = _has_size_of_one(path, running)
+    if running and not may_run_already:
+        require_memory(path, engines)
     with ModelCopy(path) as copy:
         sha256 = copy.sha256
+        if choice.sha256 not in ("", sha256):
+            problem = "is another file than the one that is meant (SHA-256 differs)"
+            raise ModelError(str(path), problem)
         entry = catalogue.by_hash(sha256)
         delegate_choice = choose_delegate(choice.delegate, path)
-        delegate, is_copy = delegate_choice.delegate, delegate_choice.model == path
-        if entry is None and delegate is None:
+        delegate = delegate_choice.delegate
+        twin = next((one for one in running if one.is_of(sha256, delegate_choice, threads)), None)
+        if twin is None and may_run_already:
+            require_memory(path, engines)
+        if twin is None and entry is None and delegate is None:
             _check_once(copy, runtime, check)
-        key = f"{sha256}-{runtime.name}-{runtime.version}-{delegate.name if delegate else 'cpu'}"
-        before_use("" if entry and delegate is None else key)
-        engine = TfliteEngine(
-            delegate_choice.model,
-            runtime,
-            threads=threads,
-            delegate=delegate,
-            copy=copy if is_copy else None,
+        key = ""
+        if entry is None or delegate is not None:
+            where = delegate.name if delegate else "cpu"
+            key = f"{sha256}-{runtime.name}-{runtime.version}-{where}"
+        before_use(key)
+        # A delegate may need a file of its own, compiled for it: then there is no use for the copy.
+        own = copy if delegate_choice.model == path else None
+        engine = (twin and twin.engine) or TfliteEngine(
+            delegate_choice.model, runtime, threads=threads, delegate=delegate, copy=own
         )
     known = entry.contract if entry else {}
-    facts = ModelFacts(path, engine.input, engine.output, engine.last_operator(), known, named)
+    facts = ModelFacts(path, engine.input, engine.output, engine.last_operator, known, named)
     resolved = resolve(facts, choice.overrides)
     name = entry.name if entry else path.stem
-    promised = catalogue.entry(choice.reference or catalogue.default)
-    changed = ""
-    if promised and promised.offered and promised.sha256 != sha256:
-        remedy = catalogue.how_to_get(promised)
-        changed = f"{path} is not the file that the catalogue promises (SHA-256 differs). {remedy}"
-    return LoadedModel(name, delegate_choice, sha256, runtime, engine, resolved, changed, files)
+    changed = _other_than_promised(catalogue, choice.reference, path, sha256)
+    return LoadedModel(
+        name, delegate_choice, sha256, runtime, engine, resolved, key, changed, files, threads
+    )
 
 
-def _identities(model: Path, labels: Path | None) -> Identities:
+def _other_than_promised(catalogue: Catalogue, reference: str, path: Path, sha256: str) -> str:
+    """What is said of a file that the catalogue has another one for; empty: it is that one."""
+    promised = catalogue.entry(reference or catalogue.default)
+    if not promised or not promised.offered or promised.sha256 == sha256:
+        return ""
+    remedy = catalogue.how_to_get(promised)
+    return f"{path} is not the file that the catalogue promises (SHA-256 differs). {remedy}"
+
+
+def _has_size_of_one(path: Path, running: Iterable[LoadedModel]) -> bool:
+    # What cannot be looked at is told when it is read.
+    with suppress(OSError):
+        size = path.stat().st_size
+        return any(size == facts[2] for one in running for facts in one.files)
+    return False
+
+
+def _identities(model: Path, overrides: ContractOverrides) -> Identities:
     """Of all files that a model may be read from: itself, its twin, labels and side-cars."""
-    known = {model, *([labels] if labels else [])}
+    known = {model, *filter(None, (overrides.labels, overrides.taxonomy))}
     # A folder may be one whose files can be read, and not listed.
     with suppress(OSError):
         known |= {

@@ -5,6 +5,7 @@
 #   sudo scripts/install.sh upgrade               only if it is installed already
 #   sudo scripts/install.sh uninstall [--purge]   --purge: settings, secrets and state, too
 #   --web                                         the web page, too; later it is kept without asking
+#   --with=EXTRAS                                 e.g. heic or fleet,heic; later kept, too
 #   --dry-run                                     print the commands instead of running them
 #   --no-apt                                      leave the system's packages alone
 # It adds /opt/edge-classifier, /etc/edge-classifier, /etc/systemd/system/edge-classifier.service
@@ -27,7 +28,7 @@ readonly COMMAND=/usr/local/bin/edge-classify
 # Only the system's own Python sees the camera library that apt installs.
 readonly PYTHON=/usr/bin/python3
 
-action=install dry_run='' apt=yes purge='' web=''
+action=install dry_run='' apt=yes purge='' web='' with=''
 
 main() {
   read_arguments "$@"
@@ -53,6 +54,7 @@ read_arguments() {
       --no-apt) apt='' ;;
       --purge) purge=yes ;;
       --web) web=yes ;;
+      --with=?*) with=${argument#*=} ;;
       *)
         sed -n '2,/^set /{s/^# \{0,1\}//p}' "$SCRIPT" >&2
         exit 2
@@ -83,6 +85,9 @@ install_all() {
   "$PYTHON" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' ||
     fail "$PYTHON is not Python 3.11 to 3.13: Raspberry Pi OS 12 or 13 is needed"
   [ ! -e "$WEB_UNIT" ] || web=yes
+  # Also those that an earlier call named, each once.
+  with=$({ echo "$with"; cat "$CURRENT/extras" 2>/dev/null || true; } |
+    tr , '\n' | sed '/^$/d' | sort -u | paste -sd,)
   local release previous
   release=$HOME_FOLDER/releases/$(date -u +%Y%m%dT%H%M%S)-$$
   previous=$(readlink -e "$CURRENT" || true)
@@ -135,7 +140,9 @@ build() {
   say "building $release; this takes minutes on a small Raspberry Pi ..."
   run mkdir -p "$HOME_FOLDER/releases"
   run "$PYTHON" -m venv --system-site-packages "$release"
-  install_with_pip "$release" ".${web:+[web]}"
+  local extras=${web:+web,notify}${web:+${with:+,}}$with
+  install_with_pip "$release" ".${extras:+[$extras]}"
+  [ -z "$with" ] || run install -m 0644 /dev/stdin "$release/extras" <<<"$with"
   match_simplejpeg "$release"
   run install -m 0644 systemd/$SERVICE.service ${web:+systemd/$WEB.service} "$release/"
   say "trying it on a picture ..."

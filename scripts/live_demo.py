@@ -1,6 +1,6 @@
-"""The daemon on the bundled photographs, with broker, subscriber, and the page that records it.
+"""The daemon on a made scene, with broker, subscriber, and the page that records it.
 
-    scripts/demo [--seconds N]
+    scripts/demo [--seconds N] [--json]
 
 The broker (amqtt) is for this and for a first try only; a household runs mosquitto or the like.
 """
@@ -22,10 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from amqtt.broker import Broker
+from demo_scene import write_film
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
-
-from edge_classifier import samples
 
 _CONFIG = """
 [device]
@@ -38,13 +37,8 @@ stats_s = 5
 enabled = false
 [snapshots]
 keep_waiting = true
-[cameras.door]
-source = "pictures:{pictures}"
-picture_s = 3
-[decision]
-time_constant_s = 0.5
-[decision.groups]
-cat = ["tabby", "tiger cat", "Egyptian cat", "Persian cat", "Siamese cat"]
+[cameras.garden]
+source = "{film}"
 """
 _PAGE_CONFIG = """
 title = "Demo"
@@ -55,34 +49,37 @@ port = {page_port}
 port = {port}
 protocol = "3.1.1"
 """
-_SHOWN_S = 20
+_SHOWN_S = 35
 _STEP_S = 0.5
 
 
 def main() -> int:
     """Start all parts, end them after a while; 0 when events have arrived and been recorded."""
     parser = argparse.ArgumentParser(description="Show the daemon and the web page at work.")
-    text = "how long; without it, until Ctrl-C in a terminal, else 20 s"
+    text = "how long; without it, until Ctrl-C in a terminal, else 35 s"
     parser.add_argument("--seconds", type=int, metavar="N", help=text)
-    seconds = parser.parse_args().seconds
+    parser.add_argument("--json", action="store_true", help="print every message as it comes")
+    options = parser.parse_args()
+    seconds = options.seconds
     logging.getLogger("amqtt").setLevel(logging.CRITICAL)
     logging.getLogger("transitions").setLevel(logging.CRITICAL)
     if seconds is None and not sys.stdin.isatty():
         seconds = _SHOWN_S
     with tempfile.TemporaryDirectory() as folder:
-        return asyncio.run(_show(Path(folder), seconds))
+        return asyncio.run(_show(Path(folder), seconds, as_json=options.json))
 
 
-async def _show(folder: Path, seconds: int | None) -> int:
+async def _show(folder: Path, seconds: int | None, *, as_json: bool) -> int:
     port = _free_port()
     broker = Broker(_broker_config(port))
     await broker.start()
     page = Page(folder, port)
     print("The web page is started ...", flush=True)
-    await asyncio.to_thread(page.wait)
-    listener = Listener(port)
-    print(f"A broker listens on 127.0.0.1:{port}; the daemon classifies {samples.FOLDER}.\n")
-    daemon = _start_daemon(folder, port)
+    film = folder / "garden.mp4"
+    await asyncio.gather(asyncio.to_thread(page.wait), asyncio.to_thread(write_film, film))
+    listener = Listener(port, as_json=as_json)
+    print(f"A broker listens on 127.0.0.1:{port}; the daemon's camera is a made scene: {film}\n")
+    daemon = _start_daemon(folder, film, port)
     try:
         await _watch([daemon, page.process], listener, page.address, seconds)
     finally:
@@ -132,9 +129,9 @@ def _free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def _start_daemon(folder: Path, port: int) -> subprocess.Popen[bytes]:
+def _start_daemon(folder: Path, film: Path, port: int) -> subprocess.Popen[bytes]:
     config = folder / "config.toml"
-    text = _CONFIG.format(folder=folder / "state", port=port, pictures=samples.FOLDER)
+    text = _CONFIG.format(folder=folder / "state", port=port, film=film)
     config.write_text(text, "utf-8")
     command = [sys.executable, "-m", "edge_classifier", "run", "--config", str(config)]
     # In a group of its own, so that Ctrl-C is ours and all end in order.
@@ -183,9 +180,10 @@ class Page:
 
 
 class Listener:
-    """A subscriber that prints what it receives."""
+    """A subscriber that prints what it receives: a sentence an event, or all messages."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, as_json: bool) -> None:
+        self._as_json = as_json
         self.events = 0
         self.is_silent = False
         self._started = time.monotonic()
@@ -204,8 +202,25 @@ class Listener:
         self.events += message.topic.endswith("/event")
         if self.is_silent:
             return
-        elapsed = time.monotonic() - self._started
-        print(f"{elapsed:6.1f} s  {message.topic}  {_shown(bytes(message.payload))}", flush=True)
+        elapsed = f"{time.monotonic() - self._started:6.1f} s"
+        payload = bytes(message.payload)
+        if self._as_json:
+            print(f"{elapsed}  {message.topic}  {_shown(payload)}", flush=True)
+        elif message.topic.endswith("/event") and (text := sentence(json.loads(payload))):
+            print(f"{elapsed}  {text}", flush=True)
+
+
+def sentence(event: dict[str, Any]) -> str:
+    """An event for people. Empty: the one before has said it."""
+    camera = event["camera"]
+    if event["event_type"] == "label_changed":
+        if event["to"] == "unknown":
+            return ""
+        return f"{camera}: {event['to_name']} came (score {event['score']:.2f})"
+    label, lasted_s, peak = event["label_name"], event["duration_s"], event["peak_score"]
+    if event["event_type"] == "label_ended":
+        return f"{camera}: {label} went after {lasted_s:.1f} s (best score {peak:.2f})"
+    return f"{camera}: {label} was glimpsed for {lasted_s:.1f} s (best score {peak:.2f})"
 
 
 def _shown(payload: bytes) -> str:

@@ -26,7 +26,9 @@ from playwright.sync_api import (
 DESKTOP = (1280, 800)
 _CANCELLED = "net::ERR_ABORTED"
 # By leaving the page, or, where a document turns out to be a file to be kept; other: its icon.
-_MAY_BE_CANCELLED = ("document", "eventsource", "image", "other")
+_MAY_BE_CANCELLED = ("document", "eventsource", "fetch", "image", "other")
+# What Playwright says when a page asks for a service worker, which only tests of it have.
+_BLOCKED = "Service Worker registration blocked"
 _WITHIN_MS = 20_000
 # Its own default is 5 s, which a machine that does something else may need for one page.
 expect.set_options(timeout=_WITHIN_MS)
@@ -68,7 +70,8 @@ class Trouble:
 
     def _told(self, message: ConsoleMessage) -> None:
         # Chromium repeats bad answers here; they are noted below, with their addresses.
-        if message.type in ("error", "warning") and "Failed to load resource" not in message.text:
+        expected = "Failed to load resource" in message.text or _BLOCKED in message.text
+        if message.type in ("error", "warning") and not expected:
             self.found.append(f"console: {message.text}")
 
     def _broke(self, error: WebError) -> None:
@@ -99,7 +102,9 @@ def visit(
     """
     size = {"width": DESKTOP[0], "height": DESKTOP[1]}
     context = browser.new_context(
-        base_url=address, storage_state=state, **{"viewport": size, "locale": "en-GB", **options}
+        base_url=address,
+        storage_state=state,
+        **{"viewport": size, "locale": "en-GB", "service_workers": "block", **options},
     )
     context.set_default_timeout(_WITHIN_MS)
     trouble = Trouble(allowed)

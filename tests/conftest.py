@@ -5,11 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 SHARED_VARIABLE = "EDGE_CLASSIFIER_SHARED"
 REPOSITORY = Path(__file__).parent.parent
@@ -17,15 +19,25 @@ SKIPPED = "edge-classifier/skipped"
 
 # Folders of whole systems and whole runs.
 LONG = ("tests/system/", "tests/training/")
+# Folders of what is only computed.
+SHORT = ("tests/config/", "tests/core/", "tests/decision/", "tests/evaluation/")
 # Their fixture ``pi`` takes a minute to install and boot.
-ON_ONE_MACHINE = [f"tests/system/test_{name}.py" for name in ("install", "service", "web_service")]
+ON_ONE_MACHINE = [
+    f"tests/system/install/test_{name}.py" for name in ("install", "service", "web_service")
+]
 
 Completed = subprocess.CompletedProcess[bytes]
 Cli = Callable[..., Completed]
 
 
+# How long an example takes on a machine that does something else, too, says nothing of the code.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
+
 # OpenCV asks once a process, and a test that writes a video may come before the first camera.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+# Programs are started by the hundred: the first compiles what they import, not each.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # What runs in the background ignores Ctrl-C, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -44,7 +56,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     # Where several processes share the work, what takes long comes first: they end together.
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+        items.sort(key=lambda one: one.nodeid.startswith(SHORT) - one.nodeid.startswith(LONG))
     if not config.getoption("--last-skipped"):
         return
     assert config.cache, "--last-skipped needs pytest's cache"
@@ -94,12 +106,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One for each core, up to four; none where few tests are meant or output is to be seen."""
+    """How many share the work; none where few tests are meant or output is to be seen."""
     option = config.option
     is_of_files = any(".py" in argument for argument in config.args)
     if is_of_files or option.keyword or option.capture == "no" or option.collectonly:
         return 0
-    return min(4, len(os.sched_getaffinity(0)))
+    # Most tests wait for programs that they have started: one more than there are cores.
+    return min(4, len(os.sched_getaffinity(0)) + 1)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -125,10 +138,16 @@ def shared() -> Path:
     return Path(os.environ[SHARED_VARIABLE])
 
 
+@pytest.fixture(scope="session")
+def _homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("homes")
+
+
 @pytest.fixture(autouse=True)
-def _home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _home(_homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests neither see nor touch the user's pulled models and caches."""
-    home = tmp_path_factory.mktemp("home")
+    # pytest's mktemp counts those that are there: with thousands of tests that takes long.
+    home = Path(tempfile.mkdtemp(prefix="", dir=_homes))
     for variable in ("EDGE_CLASSIFIER_CATALOGUE", "EDGE_CLASSIFIER_MODELS"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("HOME", str(home))

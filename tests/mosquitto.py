@@ -1,11 +1,14 @@
 """A real MQTT broker on a loopback port, and someone who listens to it."""
 
+import fcntl
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import termios
 import threading
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,6 +73,11 @@ class Broker:
             self.process.kill()
             self.process.wait(10)
             self.process = None
+
+    def freeze(self) -> None:
+        """It looks at nothing any more."""
+        assert self.process
+        self.process.send_signal(signal.SIGSTOP)
 
     def save(self) -> None:
         """Have it write sessions and retained messages to its disk now."""
@@ -144,6 +152,21 @@ class Listener:
 
     def await_subscribed(self) -> None:
         assert self._subscribed.wait(30), "the broker did not take the subscription"
+
+    def catch_up(self) -> None:
+        """Returns when it has read what the broker has sent; the broker stands still.
+
+        An answer to a broker that is gone fails, and with it goes what was not read yet.
+        """
+        unread = array("i", [0])
+
+        def is_read() -> bool:
+            connection = self.client.socket()
+            assert connection
+            fcntl.ioctl(connection, termios.FIONREAD, unread)
+            return not unread[0]
+
+        eventually(is_read)
 
     def of(self, ending: str) -> list[Message]:
         """Messages on topics that end so, in order of arrival."""

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +37,13 @@ class Postgres:
 
     folder: Path
     port: int
+    # The database.
+    name: str = "postgres"
 
     @property
     def url(self) -> str:
         """For $DATABASE_URL."""
-        return f"postgresql://{_USER}@{HOST}:{self.port}/postgres"
+        return f"postgresql://{_USER}@{HOST}:{self.port}/{self.name}"
 
     def rows(self, query: str) -> Sequence[tuple[Any, ...]]:
         with psycopg.connect(self.url) as connection:
@@ -52,17 +54,22 @@ class Postgres:
         """The first column of the first row."""
         return self.rows(query)[0][0]
 
-    def create(self, name: str) -> None:
-        """One more database."""
+    def create(self, name: str, like: str = "template1") -> "Postgres":
+        """One more database, with what is in that of the name ``like``."""
+        statement = psycopg.sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        names = (psycopg.sql.Identifier(name), psycopg.sql.Identifier(like))
         with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(
-                psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name))
-            )
+            connection.execute(statement.format(*names))
+        return replace(self, name=name)
 
     def start(self) -> None:
         """Returns when it accepts connections."""
         options = f"-p {self.port} -c listen_addresses={HOST} -c unix_socket_directories="
         self._run("pg_ctl", "-w", "-o", options, "-l", str(self.folder / "log"), "start")
+
+    def stop(self) -> None:
+        """End, with everything written; who is connected is not waited for."""
+        self._run("pg_ctl", "-w", "-m", "fast", "stop")
 
     def crash(self) -> None:
         """End without writing anything more."""
@@ -83,19 +90,23 @@ class Postgres:
 
 
 @contextmanager
-def postgres() -> Iterator[Postgres]:
-    """Started, in a folder of its own, which goes in the end."""
+def postgres(keep: Path | None = None) -> Iterator[Postgres]:
+    """Started, in a folder of its own, which goes in the end; or in ``keep``, which stays."""
     programs()
-    folder = Path(tempfile.mkdtemp(prefix="edge-postgres-"))
+    if keep:
+        keep.mkdir(parents=True, exist_ok=True)
+    folder = keep or Path(tempfile.mkdtemp(prefix="edge-postgres-"))
     if os.geteuid() == 0:
         owner = pwd.getpwnam(_OWNER)
         os.chown(folder, owner.pw_uid, owner.pw_gid)
     server = Postgres(folder, free_port())
     try:
-        server.initialise()
+        if not (folder / "data").exists():
+            server.initialise()
         server.start()
         yield server
     finally:
         if (folder / "data" / "postmaster.pid").exists():
-            server.crash()
-        shutil.rmtree(folder, ignore_errors=True)
+            (server.stop if keep else server.crash)()
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -239,6 +239,10 @@ class Remote:
             found.setdefault(event["id"], event)
         return list(found.values())
 
+    def changes(self, camera: str) -> list[dict[str, Any]]:
+        """Of ``events`` those that say that the label became another."""
+        return [one for one in self.events(camera) if one["event_type"] == "label_changed"]
+
     def deliveries(self, camera: str) -> list[dict[str, Any]]:
         """All events, in order of arrival."""
         return self._read(f"/{camera}/event")

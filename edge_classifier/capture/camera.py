@@ -9,10 +9,16 @@ import time
 from collections.abc import Callable
 
 from edge_classifier.capture.dead_pictures import DeadPictureDetector
-from edge_classifier.capture.frame_slot import CameraStatus, CapturedFrame, FrameSlot, Prepare
+from edge_classifier.capture.frame_slot import (
+    CameraStatus,
+    CapturedFrame,
+    FrameSlot,
+    FrameTaker,
+    Prepare,
+)
 from edge_classifier.capture.reader import CameraReader, MakeSource
 from edge_classifier.config.settings import CameraSettings
-from edge_classifier.core.camera_address import is_stream
+from edge_classifier.core.network.camera_address import is_stream
 from edge_classifier.protocols import Clock
 
 # Threads that may hang in one camera's driver before no further one is started.
@@ -92,6 +98,10 @@ class CameraCapture:
     @prepare.setter
     def prepare(self, prepare: Prepare | None) -> None:
         self._slot.prepare = prepare
+
+    def share_with(self, takers: tuple[FrameTaker, ...]) -> None:
+        """Give frames to these as well, and to nobody else."""
+        self._slot.takers = takers
 
     def start(self) -> None:
         """Start a thread that opens the camera; where none is available, ``check`` tries again."""

@@ -72,6 +72,19 @@ class FrameSupply(Protocol):
         """The newest frame that was not taken yet."""
 
 
+class FrameTaker(Protocol):
+    """Somebody else who gets frames of this camera, in the reader's thread."""
+
+    def wants(self, at_s: float) -> bool:
+        """Whether a frame that is captured at this monotonic second is of use."""
+
+    def put(self, frame: Frame, at: Moment, opening: int) -> None:
+        """Take a frame, which is not to be written into."""
+
+    def forget(self) -> None:
+        """The camera is lost."""
+
+
 class ReaderReplaced(Exception):  # noqa: N818 (a message, not a failure)
     """Another reader has this one's place: it closes its source and ends."""
 
@@ -91,6 +104,8 @@ class FrameSlot:
         self.wanted_from = 0.0
         # What the reader makes of each frame, in its thread, before it stores it here.
         self.prepare: Prepare | None = None
+        # Exchanged as a whole, as other threads go through them.
+        self.takers: tuple[FrameTaker, ...] = ()
         self.online = False
         self.ended = False
         self.failures_in_a_row = 0
@@ -110,6 +125,22 @@ class FrameSlot:
             self._require_current(reader)
             self._opened += 1
             self._description = description
+
+    def wants(self, at_s: float) -> bool:
+        """Whether the pipeline has use for a frame that is captured at this monotonic second.
+
+        Always while the camera is offline: a first frame shows that it is back.
+        """
+        return not self.online or at_s >= self.wanted_from
+
+    def give_away(self, reader: int, frame: Frame, at: Moment) -> None:
+        """Let others have ``frame`` who want it."""
+        for taker in self.takers:
+            if taker.wants(at.monotonic):
+                with self._changed:
+                    self._require_current(reader)
+                    opening = self._opened
+                taker.put(frame, at, opening)
 
     def put_frame(
         self,
@@ -240,6 +271,8 @@ class FrameSlot:
         # An offline camera gives no frames.
         self._dropped += self._newest is not None
         self._newest = None
+        for taker in self.takers:
+            taker.forget()
         self._set_online(online=False, reason=reason)
 
     def _set_online(self, *, online: bool, reason: str) -> bool:

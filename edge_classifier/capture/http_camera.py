@@ -9,11 +9,11 @@ import io
 import time
 from collections.abc import Callable
 
-from edge_classifier.capture.http_connection import Deadline, get
 from edge_classifier.capture.opencv import StreamSource, why_refused
-from edge_classifier.core.camera_address import mask
 from edge_classifier.core.frame import Frame
+from edge_classifier.core.network.camera_address import mask
 from edge_classifier.errors import CameraError, PictureError, TooManyPixelsError
+from edge_classifier.http_connection import Deadline, TooLargeError, get, read_whole
 from edge_classifier.protocols import Clock
 from edge_classifier.vision.jpeg_frames import MOST_PIXELS, decode_jpeg
 
@@ -89,7 +89,14 @@ class HttpSource:
         self._deadline.allow(self._read_timeout_s)
         try:
             if self._parts is None:
-                self._ask_again()
+                # Ask for the next picture of an address that gives one at a time.
+                wait_s = max(0.0, self._asked_at + self._picture_s - self._clock())
+                self._sleep(wait_s)
+                self._deadline.allow(max(_LEAST_S, self._read_timeout_s - wait_s))
+                self.close()
+                self._ask()
+                if self._parts or self._film:
+                    raise CameraError(self._shown, "gives something else than it did before")
             self._picture = self._next_picture()
         except TimeoutError as error:
             problem = f"sent no picture for {self._read_timeout_s:g} s"
@@ -140,16 +147,6 @@ class HttpSource:
                 clock=self._clock,
             )
 
-    def _ask_again(self) -> None:
-        """Ask for the next picture of an address that gives one at a time."""
-        wait_s = max(0.0, self._asked_at + self._picture_s - self._clock())
-        self._sleep(wait_s)
-        self._deadline.allow(max(_LEAST_S, self._read_timeout_s - wait_s))
-        self.close()
-        self._ask()
-        if self._parts or self._film:
-            raise CameraError(self._shown, "gives something else than it did before")
-
     def _next_picture(self) -> bytes:
         """Raises OSError where the server ends it."""
         if self._answer is None:
@@ -157,8 +154,8 @@ class HttpSource:
         try:
             if self._parts:
                 return self._parts.next()
-            return _read_to_end(self._answer)
-        except _TooLargeError as error:
+            return read_whole(self._answer, MOST_BYTES)
+        except TooLargeError as error:
             raise CameraError(
                 self._shown,
                 f"sends a picture of more than {MOST_BYTES // 1_000_000} MB",
@@ -178,21 +175,6 @@ class HttpSource:
         except TooManyPixelsError as error:
             remedy = "Set it to smaller pictures."
             raise CameraError(self._shown, error.problem, remedy) from error
-
-
-class _TooLargeError(Exception):
-    """A picture has more bytes than are kept."""
-
-
-def _read_to_end(answer: http.client.HTTPResponse) -> bytes:
-    picture = bytearray()
-    while chunk := answer.read1(_CHUNK):
-        picture += chunk
-        if len(picture) > MOST_BYTES:
-            raise _TooLargeError
-    if not picture:
-        raise ConnectionError
-    return bytes(picture)
 
 
 class _Parts:
@@ -244,7 +226,7 @@ class _Parts:
                 return body.rstrip(b"\r\n") if stated is None else body
             searched = max(0, len(self._received) - len(self._boundary))
             if len(self._received) > MOST_BYTES:
-                raise _TooLargeError
+                raise TooLargeError
             self._receive()
 
     def _receive(self) -> None:

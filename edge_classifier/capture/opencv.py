@@ -13,10 +13,11 @@ import cv2
 import numpy as np
 
 from edge_classifier.capture.native_libraries import V4L2_WAIT_S, configure_native_libraries
-from edge_classifier.core.camera_address import PICTURES, describe, mask
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
+from edge_classifier.core.network.camera_address import PICTURES, describe, mask
 from edge_classifier.errors import CameraError, EndOfFrames, PictureError
+from edge_classifier.files import is_file, is_folder, may_be_there, why_missing
 from edge_classifier.protocols import Clock
 from edge_classifier.vision.eight_bits import eight_bits
 from edge_classifier.vision.jpeg_frames import decode_jpeg
@@ -79,7 +80,14 @@ class _VideoSource:
             capture.release()
             raise CameraError(self._shown, "cannot be opened", remedy)
         self._capture = capture
-        return _description(capture)
+        width, height = (
+            int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+        )
+        code = int(capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
+        kind = "".join(chr(byte) for byte in code.to_bytes(4, "little") if 32 < byte < 127)
+        fps = capture.get(cv2.CAP_PROP_FPS)
+        words = [f"{width}x{height}", kind, f"{fps:.4g} fps" if 0 < fps <= 1000 else ""]
+        return " ".join(word for word in words if word)
 
 
 class DeviceSource(_VideoSource):
@@ -102,7 +110,7 @@ class DeviceSource(_VideoSource):
 
     def open(self) -> str:
         """Open the device and ask for a size; it may choose another."""
-        if not Path(self._device).exists():
+        if not may_be_there(Path(self._device)):
             remedy = "Is it plugged in? ls /dev/video*"
             raise CameraError(self._shown, "there is no such camera", remedy)
         if not os.access(self._device, os.R_OK | os.W_OK):
@@ -224,16 +232,30 @@ class FileSource(_VideoSource):
 
     def open(self) -> str:
         """Open the file at its beginning."""
-        if Path(self._path).is_dir():
+        path = Path(self._path)
+        if is_folder(path):
             raise CameraError(self._shown, "is a folder", f"Write {PICTURES}{self._shown}")
-        if not Path(self._path).is_file():
-            raise CameraError(self._shown, "no such file")
+        if not is_file(path):
+            raise CameraError(self._shown, why_missing(path, "file"))
         _silence_libraries()
         parameters = [cv2.CAP_PROP_N_THREADS, 1]
         capture = cv2.VideoCapture(self._path, cv2.CAP_FFMPEG, parameters)
         return self._keep_if_open(
             capture, "It is no video, or of a kind that FFmpeg does not know."
         )
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels, as the file states them."""
+        capture = self._opened_capture()
+        keys = cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT
+        width, height = (int(capture.get(key)) for key in keys)
+        return width, height
+
+    @property
+    def position_s(self) -> float:
+        """When the frame that was grabbed is shown, counted from the beginning."""
+        return self._opened_capture().get(cv2.CAP_PROP_POS_MSEC) / 1000
 
     def grab(self) -> None:
         """The next frame, after the last one the first."""
@@ -255,14 +277,3 @@ def _silence_libraries() -> None:
     """
     configure_native_libraries()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-
-
-def _description(capture: cv2.VideoCapture) -> str:
-    width, height = (
-        int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
-    )
-    code = int(capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
-    kind = "".join(chr(byte) for byte in code.to_bytes(4, "little") if 32 < byte < 127)
-    fps = capture.get(cv2.CAP_PROP_FPS)
-    words = [f"{width}x{height}", kind, f"{fps:.4g} fps" if 0 < fps <= 1000 else ""]
-    return " ".join(word for word in words if word)

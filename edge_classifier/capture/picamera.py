@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_classifier.config.settings import CameraSettings
-from edge_classifier.core.camera_address import describe, picamera_number
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
+from edge_classifier.core.network.camera_address import describe, picamera_number
 from edge_classifier.errors import CameraError
 
 _STREAM = "lores"
@@ -55,7 +55,9 @@ KNOWN_FORMATS = tuple(_FORMATS)
 
 
 class PicameraSource:
-    """``picamera2:NUMBER``; frames come from the ``lores`` stream, near ``near_px``.
+    """``picamera2:NUMBER``; frames come from the ``lores`` stream.
+
+    Where the whole frame is looked at, it is near ``near_px``, else as large as was asked for.
 
     picamera2 raises whatever libcamera and the kernel lead it to, so that every call into it is
     guarded by ``except Exception``.
@@ -80,7 +82,15 @@ class PicameraSource:
         except ImportError as error:
             raise CameraError(self._shown, f"needs picamera2 ({error})", _INSTALL) from error
         try:
-            self._picamera = _open_picamera(kind, self._number)
+            # kind(number); where that fails, picamera2 leaves one end of a pipe open each time.
+            camera = kind.__new__(kind)
+            try:
+                camera.__init__(self._number)
+            except Exception:
+                if not camera.is_open:
+                    os.close(camera.notifyme_w)
+                raise
+            self._picamera = camera
             # OpenCV converts from BT.601, and main streams from 1280x720 up are not by default.
             self._configure(colour_spaces.Smpte170m())
             self._picamera.start()
@@ -125,7 +135,12 @@ class PicameraSource:
         size = wanted if all(wanted) else _DEFAULT_SIZE
         region = self._camera.region
         share = region.width, region.height
-        near = lores_size(size, share[::-1] if self._camera.rotate % 180 else share, self._near_px)
+        if self._camera.look == "whole":
+            turned = self._camera.rotate % 180
+            near = lores_size(size, share[::-1] if turned else share, self._near_px)
+        else:
+            # What is cut out of the frame must have the sensor's detail.
+            near = size[0] - size[0] % 2, size[1] - size[1] % 2
         # YUV420 is the one format that the lores stream of every Pi can have.
         asked = self._picamera.create_video_configuration(
             main={"size": size},
@@ -167,15 +182,3 @@ def lores_size(size: tuple[int, int], share: tuple[float, float], near_px: int) 
     # Rounded up, but not beyond ``size``.
     width, height = (max(2, min(2 * ceil(full * scale / 2), full - full % 2)) for full in size)
     return width, height
-
-
-def _open_picamera(kind: Any, number: int) -> Any:
-    """``kind(number)``; where that fails, picamera2 leaves one end of a pipe open each time."""
-    camera = kind.__new__(kind)
-    try:
-        camera.__init__(number)
-    except Exception:
-        if not camera.is_open:
-            os.close(camera.notifyme_w)
-        raise
-    return camera

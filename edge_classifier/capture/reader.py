@@ -73,7 +73,16 @@ class CameraReader:
 
     def _read_until_lost(self) -> None:
         try:
-            self._open_and_read()
+            source = self._make_source()
+            self._dead_pictures.restart()
+            self._damaged_since = None
+            try:
+                description = self._call_driver("opening", source.open, self._camera.open_timeout_s)
+                self._slot.mark_opened(self._number, description)
+                while True:
+                    self._read_frame(source)
+            finally:
+                self._call_driver("closing", source.close, CLOSE_S)
         except ReaderReplaced:
             raise
         except EndOfFrames as end:
@@ -88,41 +97,32 @@ class CameraReader:
             reason = f"{self._name}: its driver failed unexpectedly ({kind})"
             self._slot.mark_lost(self._number, reason)
 
-    def _open_and_read(self) -> None:
-        source = self._make_source()
-        self._dead_pictures.restart()
-        self._damaged_since = None
-        try:
-            description = self._call_driver("opening", source.open, self._camera.open_timeout_s)
-            self._slot.mark_opened(self._number, description)
-            while True:
-                self._read_frame(source)
-        finally:
-            self._call_driver("closing", source.close, CLOSE_S)
-
     def _read_frame(self, source: FrameSource) -> None:
         """Wait for a frame, and pass it on if it is wanted, whole, and neither black nor frozen."""
         self._call_driver("reading", source.grab, self._camera.read_timeout_s)
         at = Moment(self._utc(), self._clock())
+        slot = self._slot
+        is_wanted = not source.live or slot.wants(at.monotonic)
         # Decoding is what costs; a camera that is offline shows by a frame that it is back.
-        if not source.live:
-            wanted = True
-        elif self._dead_pictures.lost:
-            wanted = at.monotonic >= self._dead_pictures.next_check_s
+        if source.live and self._dead_pictures.lost:
+            decodes = at.monotonic >= self._dead_pictures.next_check_s
         else:
-            wanted = not self._slot.online or at.monotonic >= self._slot.wanted_from
-        frame = self._decode(source) if wanted else None
+            decodes = is_wanted or any(taker.wants(at.monotonic) for taker in slot.takers)
+        frame = self._decode(source) if decodes else None
         if frame is None:
             return
         if source.live:
             self._require_alive(frame, at.monotonic)
             if self._dead_pictures.lost:
                 return
-        prepare = self._slot.prepare
-        prepared = prepare(frame) if prepare else None
-        if not source.live:
-            self._slot.wait_until_taken(self._number)
-        self._slot.put_frame(self._number, frame, at if source.live else None, prepared)
+        if is_wanted:
+            prepared = slot.prepare(frame) if slot.prepare else None
+            if not source.live:
+                slot.wait_until_taken(self._number)
+            slot.put_frame(self._number, frame, at if source.live else None, prepared)
+        slot.give_away(
+            self._number, frame, at if source.live else Moment(self._utc(), self._clock())
+        )
 
     def _require_alive(self, frame: Frame, at_s: float) -> None:
         dead = self._dead_pictures.check(frame.pixels, at_s)

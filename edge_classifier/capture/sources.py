@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from edge_classifier.capture.native_libraries import configure_native_libraries
 from edge_classifier.config.settings import CameraSettings
-from edge_classifier.core.camera_address import (
+from edge_classifier.core.network.camera_address import (
     PICTURES,
     STREAMS,
     address_of,
@@ -43,23 +43,17 @@ def source_for(
 
     # Libraries are imported when the source is made, and only those it needs.
     def make() -> FrameSource:
-        if is_url and scheme_of(url) in ("http", "https"):
-            from edge_classifier.capture.http_camera import HttpSource
-
-            return HttpSource(
-                url,
-                open_timeout_s=camera.open_timeout_s,
-                read_timeout_s=camera.read_timeout_s,
-                picture_s=camera.picture_s,
-            )
         if is_url:
+            open_s, read_s = camera.open_timeout_s, camera.read_timeout_s
+            if scheme_of(url) in ("http", "https"):
+                from edge_classifier.capture.http_camera import HttpSource
+
+                return HttpSource(
+                    url, open_timeout_s=open_s, read_timeout_s=read_s, picture_s=camera.picture_s
+                )
             from edge_classifier.capture.opencv import StreamSource
 
-            return StreamSource(
-                url,
-                open_timeout_s=camera.open_timeout_s,
-                read_timeout_s=camera.read_timeout_s,
-            )
+            return StreamSource(url, open_timeout_s=open_s, read_timeout_s=read_s)
         size = camera.width, camera.height
         if camera.source.startswith(PICTURES):
             # It decodes with Pillow, which no other camera has to pay for.

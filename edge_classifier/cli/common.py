@@ -1,6 +1,6 @@
 """What several commands share: options and what they are turned into, notes, progress.
 
-Light: nothing here loads numpy before it must.
+Light: whoever classifies one picture waits for each module that is loaded here.
 """
 
 import os
@@ -12,14 +12,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from edge_classifier.config.sources import FILE_VARIABLE, SYSTEM_FILE, SettingsSources
 from edge_classifier.core.contract import Crop, range_from_text
 from edge_classifier.core.text import escaped
 from edge_classifier.errors import ExitCode
-from edge_classifier.progress import ProgressDisplay, Unit, show_bar
 
 if TYPE_CHECKING:
+    from edge_classifier.config.sources import SettingsSources
+    from edge_classifier.core.geometry import RelativeBox
     from edge_classifier.model_loading import ModelChoice
+    from edge_classifier.progress import ProgressDisplay
 
 Choice = TypeVar("Choice", bound=StrEnum)
 # What does a sub-command's work.
@@ -51,6 +52,8 @@ def add_set_option(parser: Any, help_: str) -> None:
 
 def add_settings_arguments(parser: Any) -> None:
     """Which settings, for each command that reads them."""
+    from edge_classifier.config.sources import FILE_VARIABLE, SYSTEM_FILE
+
     parser.add_argument(
         "--config",
         type=Path,
@@ -62,9 +65,24 @@ def add_settings_arguments(parser: Any) -> None:
     )
 
 
-def settings_sources(options: Namespace) -> SettingsSources:
+def settings_sources(options: Namespace) -> "SettingsSources":
     """Where these options say that settings come from."""
+    from edge_classifier.config.sources import SettingsSources
+
     return SettingsSources(options.config, dict(os.environ), tuple(options.assignments))
+
+
+def use_credentials_of_the_service(sources: "SettingsSources") -> None:
+    """Find secrets where systemd gives them to the service, if these are the service's settings.
+
+    Others than root may not read them, and are told so where one is missing.
+    """
+    from edge_classifier.config.secrets import CREDENTIALS_VARIABLE
+    from edge_classifier.config.sources import SYSTEM_FILE, find_file
+
+    folder = SYSTEM_FILE.parent / "secrets"
+    if find_file(sources) == SYSTEM_FILE and os.access(folder, os.R_OK | os.X_OK):
+        os.environ.setdefault(CREDENTIALS_VARIABLE, str(folder))
 
 
 def add_model_arguments(parser: ArgumentParser) -> None:
@@ -92,6 +110,7 @@ def add_running_arguments(group: Any) -> None:
         help="how a picture becomes the model's shape (default: as the model says)",
     )
     add_input_range_argument(group)
+    add_taxonomy_argument(group)
     group.add_argument(
         "--threads",
         type=whole_number(1, 64),
@@ -118,12 +137,24 @@ def add_input_range_argument(group: Any) -> None:
     )
 
 
+def add_taxonomy_argument(group: Any) -> None:
+    """The names above the labels, where the model has none or others are wanted."""
+    group.add_argument(
+        "--taxonomy",
+        type=Path,
+        metavar="FILE",
+        help="a tree of names above the labels, instead of the model's own",
+    )
+
+
 def model_choice(options: Namespace) -> "ModelChoice":
     """The choice that these options make."""
     from edge_classifier.model_loading import ModelChoice
     from edge_classifier.modelfile.resolve import ContractOverrides
 
-    overrides = ContractOverrides(options.labels, options.crop, options.input_range)
+    overrides = ContractOverrides(
+        options.labels, options.crop, options.input_range, options.taxonomy
+    )
     return ModelChoice(options.model, options.delegate, overrides)
 
 
@@ -179,6 +210,16 @@ def print_notes(notes: Iterable[str]) -> None:
         print(f"edge-classify: note: {escaped(note)}", file=sys.stderr)
 
 
-def progress(count: int, title: str = "classifying") -> AbstractContextManager[ProgressDisplay]:
+def progress(count: int, title: str = "classifying") -> AbstractContextManager["ProgressDisplay"]:
     """A bar on standard error for many pictures, if a person is watching it."""
+    from edge_classifier.progress import Unit, show_bar
+
     return show_bar(title, count, Unit.COUNT, shown=count >= _PROGRESS_FROM)
+
+
+def box_text(box: "RelativeBox | None") -> str:
+    """Which part of the frame the network saw, in percent; empty for the whole."""
+    if box is None:
+        return ""
+    left, top, width, height = (round(100 * value) for value in box)
+    return f"  at {left},{top} size {width}x{height} %"

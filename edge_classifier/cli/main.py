@@ -1,6 +1,7 @@
 """The entry point: finds the command, and turns every ending into a message and an exit code."""
 
 import errno
+import gc
 import importlib
 import io
 import os
@@ -13,21 +14,33 @@ from typing import Protocol
 from edge_classifier import __version__
 from edge_classifier.core.text import escaped
 from edge_classifier.errors import EdgeClassifierError, ExitCode, UsageError
+from edge_classifier.files import may_be_there
 
-# Name to one line of help; each is the module of that name in this package.
-COMMANDS = {
-    "run": "the daemon: classify cameras and publish their labels over MQTT",
-    "models": "list, inspect, fetch and verify models",
-    "bench": "measure decoding, preprocessing and inference against the bare network",
-    "doctor": "check this machine: runtime, accelerators, model, one timed inference",
-    "config": "write, check and show the daemon's settings",
-    "data": "check pictures to learn from, and sort those that the daemon kept",
-    "train": "learn to tell your own pictures apart (on a workstation)",
-    "export": "write the model file of a trained run anew",
-    "evaluate": "measure a model on labelled pictures",
-    "web": "the web page: upload and classify, live view, history, review",
-    "record": "write what the daemons publish into the database, apart from the web page",
+# By what one wants to do: name to one line of help; each is this package's module of that name.
+GROUPS = {
+    "try": {
+        "watch": "what does a camera see, what would be published?",
+        "doctor": "is this machine up to it, and is anything wrong?",
+        "models": "list, inspect, fetch and verify models",
+        "bench": "what does the pipeline cost beside the bare network?",
+    },
+    "run": {
+        "config": "write, check and show the daemon's settings",
+        "run": "the daemon: cameras in, labels out over MQTT",
+    },
+    "teach": {
+        "data": "check and sort pictures to learn from",
+        "teach": "learn new labels in seconds, on the device itself",
+        "train": "learn your own labels (on a workstation)",
+        "evaluate": "how good is a model on labelled pictures?",
+        "export": "write a model file for other programs, or a run's anew",
+    },
+    "look back": {
+        "web": "the web page: upload, live view, history, review",
+        "record": "the page's recorder alone, for many devices",
+    },
 }
+COMMANDS = {name: text for group in GROUPS.values() for name, text in group.items()}
 CLASSIFY = "classify"
 PROGRAM = "edge-classify"
 
@@ -49,12 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     _open_streams()
     try:
-        name = _command_name(given)
-        command = load_command(name)
-        options = build_parser(name, command).parse_args(given)
-        code = command.run(options)
-        sys.stdout.flush()
-        return code
+        return _run(given, is_program=arguments is None)
     except EdgeClassifierError as error:
         return _report(error.lines, error.exit_code, given)
     except KeyboardInterrupt:
@@ -75,14 +83,57 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _report_bug(error, given)
 
 
+def _run(given: list[str], *, is_program: bool) -> ExitCode:
+    """Run the command that is ``given``; as the whole program, that need not clean up after it."""
+    if not given:
+        print(map_of_commands())
+        return ExitCode.OK
+    name = _command_name(given)
+    # What modules are made of stays: to look through it for garbage, again and again while they
+    # are loaded, takes a twentieth of a short run.
+    gc.disable()
+    command = load_command(name)
+    gc.freeze()
+    gc.enable()
+    parser = build_parser(name, command)
+    # Pictures may stand before, between and behind options.
+    parse = parser.parse_intermixed_args if name == CLASSIFY else parser.parse_args
+    code = command.run(parse(given))
+    sys.stdout.flush()
+    if name == CLASSIFY and is_program:
+        # Nothing is left to be done. To take a network and three libraries apart, piece by piece,
+        # would take as long as ten pictures; the system does it at once.
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def map_of_commands() -> str:
+    """What there is, for whoever knows nothing yet."""
+    lines = [f"{PROGRAM} {__version__} says what a camera sees. What would you like to do?"]
+    for title, commands in GROUPS.items():
+        lines += ["", title]
+        if title == "try":
+            lines.append(f"  {PROGRAM} PICTURE   what is in a picture? also folders and patterns")
+        lines += [f"  {PROGRAM} {name:<9} {text}" for name, text in commands.items()]
+    lines += ["", "--help after any of them lists its options."]
+    return "\n".join(lines)
+
+
 def _command_name(given: list[str]) -> str:
     """The command, taken off ``given``; without one, pictures are classified."""
-    if not given or given[0].startswith("-"):
-        return CLASSIFY
-    if given[0] in COMMANDS:
+    first = given[0]
+    if first in COMMANDS:
         return given.pop(0)
-    remedy = f"There are {', '.join(COMMANDS)}; for a picture: {PROGRAM} --image {given[0]}"
-    raise UsageError(given[0], "no such command", remedy)
+    # It is there, or is written as only a file, a pattern or an address is.
+    is_place = any(sign in first for sign in "./*?[") or may_be_there(Path(first))
+    if first.startswith("-") or is_place:
+        return CLASSIFY
+    import difflib  # Here, because a name that exists needs no neighbours.
+
+    near = difflib.get_close_matches(first, COMMANDS, n=1)
+    hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(COMMANDS)}."
+    raise UsageError(first, "no such command, and no such file", hint)
 
 
 def _open_streams() -> None:

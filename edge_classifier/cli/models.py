@@ -1,4 +1,4 @@
-"""``edge-classify models``: the catalogue, and what is in a model file."""
+"""``edge-classify models``: the catalogue, what is in a model file, and roll-outs."""
 
 import json
 import sys
@@ -8,7 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edge_classifier.cli.common import add_action, add_input_range_argument, one_of
+from edge_classifier.cli import deploy
+from edge_classifier.cli.common import (
+    add_action,
+    add_input_range_argument,
+    add_taxonomy_argument,
+    one_of,
+)
 from edge_classifier.core.contract import Crop
 from edge_classifier.core.quantization import TensorSpec
 from edge_classifier.errors import ExitCode, MissingFileError, ModelError
@@ -20,12 +26,12 @@ from edge_classifier.progress import Unit, show_bar
 
 # Enough to see whether they are those of this model, at the right outputs.
 _FIRST_LABELS = 5
-DESCRIPTION = "Lists, inspects, fetches and verifies models."
+DESCRIPTION = "Lists, inspects, fetches and verifies models; rolls them out to devices."
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the sub-commands."""
-    actions = parser.add_subparsers(required=True, metavar="list|info|pull|verify|path")
+    actions = parser.add_subparsers(required=True, metavar="list|info|pull|verify|path|deploy")
     add_action(
         actions, "list", _list, "all models of the catalogue, and which are here", json_=True
     )
@@ -36,12 +42,22 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--crop", type=one_of(Crop), metavar="|".join(Crop), help="instead of its own"
     )
     add_input_range_argument(info)
+    add_taxonomy_argument(info)
     pull_ = add_action(actions, "pull", _pull, "fetch models into the user's data folder")
     pull_.add_argument("names", nargs="+", metavar="NAME")
     verify = add_action(actions, "verify", _verify, "compare model files with their SHA-256")
     verify.add_argument("names", nargs="*", metavar="NAME", help="default: all that are here")
     path = add_action(actions, "path", _print_path, "print a model's file")
     path.add_argument("model", nargs="?", default="", metavar="NAME", help="default: the default")
+    deploy.add_arguments(
+        add_action(
+            actions,
+            "deploy",
+            deploy.deploy,
+            "roll a model of a web page out to devices, step by step",
+            json_=True,
+        )
+    )
 
 
 def run(options: Namespace) -> ExitCode:
@@ -133,19 +149,40 @@ def verdict_on(entry: Entry, catalogue: Catalogue) -> tuple[str, ExitCode]:
 
 
 def _info(options: Namespace, catalogue: Catalogue) -> ExitCode:
-    overrides = ContractOverrides(options.labels, options.crop, options.input_range)
+    overrides = ContractOverrides(
+        options.labels, options.crop, options.input_range, options.taxonomy
+    )
     choice = ModelChoice(options.model, "cpu", overrides)
     facts = describe(load_model(choice, catalogue=catalogue))
     if options.json:
         print(json.dumps(facts, indent=1, ensure_ascii=False))
         return ExitCode.OK
     facts["first_labels"] = ", ".join(facts["first_labels"])
+    facts["taxonomy"] = _tree_lines(facts["taxonomy"])
     for key, value in facts.items():
         lines = value if isinstance(value, list) else [_inline(value)]
         print(f"{key.replace('_', ' '):<15} {lines[0] if lines else 'none'}")
         for line in lines[1:]:
             print(" " * 16 + str(line))
     return ExitCode.OK
+
+
+def _tree_lines(taxonomy: dict[str, Any]) -> list[str]:
+    """The tree for people: each node with its names and how many classes it has."""
+    nodes = taxonomy["nodes"]
+    lines = [f"{len(nodes)} nodes ({taxonomy['from']})"] if nodes else []
+    below: dict[str | None, list[dict[str, Any]]] = {}
+    for node in nodes:
+        below.setdefault(node["parent"], []).append(node)
+    # The last is the next.
+    waiting = [(0, node) for node in reversed(below.get(None, []))]
+    while waiting:
+        depth, node = waiting.pop()
+        names = ", ".join([node["name"], *node["names"].values()])
+        unspoken = "" if node["spoken"] else ", never said alone"
+        lines.append(f"{'  ' * depth}{names}: {node['classes']}{unspoken}")
+        waiting += [(depth + 1, one) for one in reversed(below.get(node["name"], []))]
+    return lines
 
 
 def _inline(value: object) -> str:
@@ -158,6 +195,7 @@ def describe(model: LoadedModel) -> dict[str, Any]:
     """All that ``models info`` prints, as JSON values."""
     engine, resolved = model.engine, model.resolved
     contract = resolved.contract
+    nodes = contract.taxonomy.nodes
     operators = engine.operators()
     kinds = Counter(dtype for operator in operators for dtype in set(operator.dtypes))
     per_channel = sum(tensor["scales"] > 1 for tensor in engine.tensors())
@@ -168,10 +206,10 @@ def describe(model: LoadedModel) -> dict[str, Any]:
         "sha256": model.sha256,
         "input": _tensor(engine.input),
         "output": _tensor(engine.output),
-        "outputs_are": f"{contract.output} (last operator {engine.last_operator() or 'unknown'})",
+        "outputs_are": f"{contract.output} (last operator {engine.last_operator or 'unknown'})",
         "labels": f"{len(contract.labels)} ({resolved.labels_from})",
         "first_labels": list(contract.labels[:_FIRST_LABELS]),
-        "languages": sorted(contract.names),
+        "names_also_in": sorted(contract.names),
         "preprocessing": {
             "from": resolved.preprocessing_from,
             "size": f"{contract.width} x {contract.height}",
@@ -189,6 +227,20 @@ def describe(model: LoadedModel) -> dict[str, Any]:
             "all_int8": "int8" in kinds and not kinds.keys() & {"uint8", "float32", "float16"},
             "operators_by_dtype": dict(kinds.most_common()),
             "tensors_with_per_channel_scales": per_channel,
+        },
+        "taxonomy": {
+            "from": resolved.taxonomy_from,
+            "nodes": [
+                {
+                    "name": node.name,
+                    "parent": None if node.parent is None else nodes[node.parent].name,
+                    "spoken": node.spoken,
+                    "id": node.id,
+                    "names": dict(node.names),
+                    "classes": classes,
+                }
+                for node, classes in zip(nodes, contract.taxonomy.classes_below(), strict=True)
+            ],
         },
         "notes": list(model.notes),
         "model_card": resolved.card.splitlines(),

@@ -4,11 +4,12 @@ import logging
 import time
 from argparse import ArgumentParser, Namespace
 
-from edge_classifier.cli.common import add_settings_arguments, settings_sources
+from edge_classifier.cli.common import add_settings_arguments, box_text, settings_sources
 from edge_classifier.cli.log import start_log
 from edge_classifier.config.load_in_child import examine_in_child
 from edge_classifier.config.settings import Settings
-from edge_classifier.daemon.camera_pipeline import CameraPipeline, FrameResult
+from edge_classifier.daemon.cameras.camera_pipeline import CameraPipeline
+from edge_classifier.daemon.cameras.frame_result import FrameResult
 from edge_classifier.daemon.service import Service
 from edge_classifier.decision.explain import explain
 from edge_classifier.errors import ExitCode
@@ -17,6 +18,9 @@ DESCRIPTION = "Classifies cameras and publishes their labels over MQTT until it 
 
 _log = logging.getLogger(__name__)
 
+# Of frames alike a line comes so often.
+_EXPLAIN_S = 10.0
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
@@ -24,7 +28,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--explain",
         action="store_true",
-        help="print for each frame what became of it and why",
+        help="print what becomes of frames and why, a line for those alike",
     )
 
 
@@ -41,15 +45,41 @@ def run(options: Namespace) -> ExitCode:
 
     settings = read_settings()
     service = Service(
-        settings, read_settings=read_settings, explain=_explain if options.explain else None
+        settings, read_settings=read_settings, explain=Explanations() if options.explain else None
     )
     return service.run()
 
 
-def _explain(pipeline: CameraPipeline, result: FrameResult) -> None:
-    """One line a frame."""
-    at = time.strftime("%H:%M:%S", time.localtime(result.captured.at.utc))
-    verdict = result.verdict
-    text = explain(verdict, pipeline.rules) if verdict else result.reason.meaning
-    gated = "" if result.inference_ms or not verdict else " (gated: nothing has moved)"
-    print(f"{at}  {pipeline.name}  {text}{gated}", flush=True)
+class Explanations:
+    """A line for what became of a frame; of frames alike one now and then, with their number."""
+
+    def __init__(self) -> None:
+        # By camera: what the last line said, when, the newest line after it and of how many frames.
+        self._kinds: dict[str, tuple[object, ...]] = {}
+        self._printed_at: dict[str, float] = {}
+        self._alike: dict[str, tuple[str, int]] = {}
+
+    def __call__(self, pipeline: CameraPipeline, result: FrameResult) -> None:
+        """Take in one frame."""
+        name, verdict, at_s = pipeline.name, result.verdict, result.captured.at.monotonic
+        kind = (
+            result.reason,
+            verdict and (verdict.label, verdict.best.label, verdict.pending is None),
+        )
+        is_other = kind != self._kinds.get(name) or result.change is not None
+        if is_other:
+            self._print_alike(name)
+        at = time.strftime("%H:%M:%S", time.localtime(result.captured.at.utc))
+        text = explain(verdict, pipeline.rules) if verdict else result.reason.meaning
+        gated = "" if result.inference_ms or not verdict else " (gated: nothing has moved)"
+        line = f"{at}  {name}  {text}{box_text(result.box)}{gated}"
+        count = 1 if is_other else self._alike.get(name, ("", 0))[1] + 1
+        self._kinds[name], self._alike[name] = kind, (line, count)
+        if is_other or at_s - self._printed_at[name] >= _EXPLAIN_S:
+            self._print_alike(name)
+            self._printed_at[name] = at_s
+
+    def _print_alike(self, name: str) -> None:
+        line, count = self._alike.pop(name, ("", 0))
+        if count:
+            print(line if count == 1 else f"{line} ({count} frames alike)", flush=True)

@@ -9,6 +9,7 @@ from typing import Any
 from edge_classifier.cli.common import add_set_option, whole_number
 from edge_classifier.core.text import escaped
 from edge_classifier.errors import ConfigurationError, ExitCode, UnavailableError, UsageError
+from edge_classifier.installation import how_to_add
 
 DESCRIPTION = """Learns to tell pictures apart: one folder a class. Writes RUN/model.tflite, which
 `edge-classify --model` and the daemon run, and RUN/report.html, which says how good it is."""
@@ -40,7 +41,7 @@ def require_training() -> None:
         raise UnavailableError(
             ", ".join(missing),
             "not installed: training needs a workstation's libraries",
-            "pip install 'edge-classifier[train]'",
+            how_to_add("train"),
         )
 
 

@@ -10,13 +10,15 @@ from edge_classifier.cli.common import add_set_option
 from edge_classifier.cli.log import start_log
 from edge_classifier.daemon.systemd import Notifier
 from edge_classifier.errors import ExitCode, MissingFileError, UsageError
+from edge_classifier.installation import how_to_add
 
 if TYPE_CHECKING:
-    from edge_classifier.web.folders import Folders
-    from edge_classifier.web.settings import WebSettings
+    from edge_classifier.web.config.folders import Folders
+    from edge_classifier.web.config.settings import WebSettings
 
 DESCRIPTION = "Serve the web page: uploads, live view, history, review, administration."
-_EXTRA = "pip install 'edge-classifier[web]'"
+# Days that are named.
+_MOST_DAYS = 10
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -34,6 +36,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     restore.add_argument(
         "--replace", action="store_true", help="also where there are records, which are kept aside"
     )
+    tally = actions.add_parser("tally", help="compare the counts of each day with its records")
+    tally.add_argument("--repair", action="store_true", help="count all days anew")
     manage = actions.add_parser("manage", help="run one of Django's commands, e.g. check --deploy")
     manage.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="and options")
 
@@ -69,6 +73,8 @@ def run(options: Namespace) -> ExitCode:
         user = create_administrator(options.username)
         print(f"{user.get_username()} is an administrator now.")
         return ExitCode.OK
+    if options.action == "tally":
+        return _tally(repair=options.repair)
     if options.action == "manage":
         from django.core.management import execute_from_command_line  # Needs Django's settings.
 
@@ -78,6 +84,22 @@ def run(options: Namespace) -> ExitCode:
 
     serve(settings, folders, Notifier.from_environment().ready)
     return ExitCode.OK
+
+
+def _tally(*, repair: bool) -> ExitCode:
+    from edge_classifier.web.tally import upkeep  # Needs Django's settings.
+
+    if repair:
+        print(f"{upkeep.install(anew=True)} days were counted anew.")
+        return ExitCode.OK
+    wrong = upkeep.wrong_days()
+    if not wrong:
+        print("The counts of each day are those of its records.")
+        return ExitCode.OK
+    days = ", ".join(str(day) for day in wrong[:_MOST_DAYS])
+    more = f" and {len(wrong) - _MOST_DAYS} more" if len(wrong) > _MOST_DAYS else ""
+    print(f"Not those of their records: {days}{more}. `edge-classify web tally --repair` mends it.")
+    return ExitCode.BAD_DATA
 
 
 def prepare(
@@ -100,8 +122,8 @@ def _configure(options: Namespace, assignments: Sequence[str]) -> "tuple[WebSett
     try:
         from edge_classifier.web import startup  # Whoever classifies only has no Django.
     except ImportError as error:
-        raise UsageError("web", f"needs the extra [web] ({error})", _EXTRA) from error
-    from edge_classifier.web.load_settings import load
+        raise UsageError("web", f"needs the extra [web] ({error})", how_to_add("web")) from error
+    from edge_classifier.web.config.load_settings import load
 
     settings = load(options.config, assignments)
     return settings, startup.configure(settings)

@@ -4,11 +4,12 @@ import re
 from enum import StrEnum
 from inspect import cleandoc
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from annotated_types import Interval, Len, Predicate
 
 from edge_classifier.core.contract import range_from_text
-from edge_classifier.core.network_address import is_host
+from edge_classifier.core.network.network_address import is_host, is_loopback
 from edge_classifier.core.quiet_hours import quiet_minutes
 
 
@@ -16,8 +17,12 @@ class Effect(StrEnum):
     """When a changed setting is in force; it stands in the field's annotation."""
 
     LIVE = "live"
-    REOPEN = "live, reopens the camera"
+    REOPEN = "live, reopens"
     RESTART = "restart"
+
+
+# What a change takes, for a setting or, on a table, for all of its keys that say nothing else.
+LIVE, REOPEN, RESTART = Effect
 
 
 def _describe(schema: dict[str, Any], kind: type) -> None:
@@ -77,6 +82,21 @@ def _is_input_range(text: str) -> bool:
     return not text or bool(range_from_text(text))
 
 
+def _is_model_source(text: str) -> bool:
+    parts = urlsplit(text)
+    try:
+        is_place = parts.port != 0 and bool(parts.hostname) and is_host(parts.hostname or "")
+    except ValueError:
+        is_place = False
+    if text and (parts.scheme not in ("http", "https") or not is_place):
+        raise ValueError("must be https://HOST or https://HOST:PORT")
+    if parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError("must be https://HOST:PORT and nothing else: no path, and no login")
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise ValueError("must begin with https://; http:// is for this machine alone")
+    return True
+
+
 Fraction = Annotated[float, Interval(ge=0.0, le=1.0)]
 # A predicate raises ValueError: its text is what is said about the value.
 InputRange = Annotated[str, Predicate(_is_input_range)]
@@ -84,4 +104,5 @@ Hours = Annotated[str, Predicate(_is_hours)]
 DeviceName = Annotated[str, Predicate(_is_device_name)]
 CameraName = Annotated[str, Predicate(_is_camera_name)]
 Topic = Annotated[str, Len(1, 200), Predicate(_is_topic)]
+ModelSource = Annotated[str, Predicate(_is_model_source)]
 Host = Annotated[str, Len(1, 253), Predicate(_is_host)]

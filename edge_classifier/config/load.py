@@ -27,7 +27,7 @@ from edge_classifier.config.sources import (
     search_path,
 )
 from edge_classifier.config.toml import leaves
-from edge_classifier.config.validate import too_many_cameras, validate
+from edge_classifier.config.validate import nul_problems, too_many_cameras, validate
 
 # What is wrong, or not meant, beyond kinds and ranges.
 Check = Callable[[Draft, SchemaNode], Iterable[SettingProblem]]
@@ -89,7 +89,7 @@ def read_settings(
         if too_many := too_many_cameras(draft, root):
             return SettingsReport(file, problems=(too_many,), origins=draft.origins)
         settings, wrong = validate(completed(draft.tree), draft, root, kind)
-        problems = [*problems, *wrong, *problems_of(draft, root)]
+        problems += [*nul_problems(draft), *wrong, *problems_of(draft, root)]
         warnings = tuple(warnings_of(draft, root))
     except RecursionError:
         problem = SettingProblem("tables or lists are nested too deeply")

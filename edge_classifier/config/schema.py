@@ -11,8 +11,8 @@ from typing import Any, Self
 from pydantic import TypeAdapter
 
 from edge_classifier.config.settings import Settings
-from edge_classifier.config.sources import Kind
-from edge_classifier.config.toml import Key, inline
+from edge_classifier.config.sources import Kind, allowed_words
+from edge_classifier.config.toml import Key
 
 # Tables that each camera has, too, and takes what it does not set from.
 INHERITED = ("decision", "motion")
@@ -107,14 +107,11 @@ class SchemaNode:
     @property
     def allowed(self) -> str:
         """What may stand here, in words."""
-        if self.is_choice:
-            *most, last = map(inline, self.facts["enum"])
-            return f"{', '.join(most)} or {last}"
         if self.item:
             return f"a list, each {self.item.allowed}"
         if self.each:
             return f"a table, each {self.each.allowed}"
-        return _WORDS[self.facts["type"]](self.facts)
+        return allowed_words(self.facts)
 
     def at(self, key: Key) -> "SchemaNode | None":
         """What stands at ``key``, from here; None: nothing may."""
@@ -125,18 +122,25 @@ class SchemaNode:
         return below.at(rest) if below else None
 
     def tables(self, key: Key = ()) -> Iterator[tuple[Key, "SchemaNode"]]:
-        """This table and those below, a camera's as NAME, each kind of table once."""
+        """This table and those below, each kind once: a camera's as NAME, of a list the first."""
         yield key, self
         for name, node in self.children.items():
             if name == "cameras" and node.each:
                 yield from node.each.tables((name, "NAME"))
+            elif node.item and node.item.children:
+                yield from node.item.tables((*key, name, 0))
             elif node.children and not (key and name in INHERITED):
                 yield from node.tables((*key, name))
 
     def values(self) -> dict[str, "SchemaNode"]:
-        """The keys of this table that are not tables of their own."""
+        """The keys of this table that are not tables of their own, nor lists of tables."""
         found = self.children.items()
-        return {name: node for name, node in found if not node.children and name != "cameras"}
+        return {
+            name: node
+            for name, node in found
+            if not (node.children or (node.item and node.item.children))
+            and not (node.each and name == "cameras")
+        }
 
     def _resolved(self, facts: Mapping[str, Any]) -> "SchemaNode":
         merged = dict(facts)
@@ -145,40 +149,3 @@ class SchemaNode:
                 merged = {**choice, **merged}
         name = merged.pop("$ref", "").removeprefix("#/$defs/")
         return SchemaNode({**self.definitions.get(name, {}), **merged}, self.definitions)
-
-
-def _number(facts: Mapping[str, Any]) -> str:
-    kind = "a whole number" if facts["type"] == "integer" else "a number"
-    if "minimum" in facts and "maximum" in facts:
-        return f"{kind} from {_plain(facts['minimum'])} to {_plain(facts['maximum'])}"
-    return f"{kind} {_end(facts, 'from', 'minimum')}, {_end(facts, 'at most', 'maximum')}"
-
-
-def _end(facts: Mapping[str, Any], word: str, name: str) -> str:
-    """One end of a range, in words: whether it belongs to the range itself."""
-    if name in facts:
-        return f"{word} {_plain(facts[name])}"
-    strict = {"minimum": ("above", "exclusiveMinimum"), "maximum": ("below", "exclusiveMaximum")}
-    other, key = strict[name]
-    return f"{other} {_plain(facts[key])}"
-
-
-def _plain(number: float) -> str:
-    return str(int(number) if number == int(number) else number)
-
-
-def _string(facts: Mapping[str, Any]) -> str:
-    if facts.get("format") == "path":
-        return "a path in quotes"
-    if "maxLength" in facts:
-        return f"{facts['minLength']} to {facts['maxLength']} characters in quotes"
-    return "text in quotes"
-
-
-_WORDS = {
-    "boolean": lambda _: "true or false",
-    "integer": _number,
-    "number": _number,
-    "object": lambda _: "a table",
-    "string": _string,
-}

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from edge_classifier.config.toml import Key
-from edge_classifier.core.camera_address import is_miswritten, is_stream, mask
+from edge_classifier.core.network.camera_address import is_miswritten, is_stream, mask
 from edge_classifier.errors import ConfigurationError
 from edge_classifier.files import may_be_there, open_regular
 
@@ -21,6 +21,8 @@ SECRET_FILES: Mapping[str, str] = MappingProxyType(
     {
         "password_file": "a file whose first line is the password",
         "credentials_file": "a file whose first line is USER:PASSWORD",
+        "addresses_file": "a file with one address a line",
+        "token_file": "a file whose first line is the token",
     }
 )
 
@@ -55,8 +57,8 @@ def presentable(key: Key, value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [presentable(key, item) for item in value]
     text = str(value) if isinstance(value, str | Path) else ""
-    if key and key[-1] in SECRET_FILES and text and "/" not in text:
-        return HIDDEN  # No path: somebody may have put the password itself there.
+    if key and key[-1] in SECRET_FILES and text and ("/" not in text or "://" in text):
+        return HIDDEN  # No path: somebody may have put the secret itself there.
     if key and key[-1] == "source" and is_miswritten(text):
         return HIDDEN  # Meant as an address, with a password as likely as not.
     return mask(text) if is_stream(text) else value
@@ -69,19 +71,44 @@ def read_secret(
 
     Raises ConfigurationError for a file that is named or there, and has no such line.
     """
-    path = file
-    if folder := environment.get(CREDENTIALS_VARIABLE):
-        # Of ``LoadCredential=NAME:FILE``, and of ``LoadCredential=secrets:FOLDER``.
-        credentials = Path(folder, credential), Path(folder, f"secrets_{credential}")
-        path = path or next(filter(may_be_there, credentials), None)
+    path = _secret_file(file, credential, environment)
     return Secret(_first_line(path)) if path else None
 
 
-def _first_line(path: Path) -> str:
+def read_secret_lines(
+    file: Path | None, credential: str, most: int, environment: Mapping[str, str] = os.environ
+) -> list[tuple[int, Secret]]:
+    """The lines of such a file with their numbers, but for empty ones and those after a #.
+
+    Raises ConfigurationError where there is no file, or not 1 to ``most`` lines in it.
+    """
+    path = _secret_file(file, credential, environment)
+    if path is None:
+        problem = "no file is named, and there is no such systemd credential"
+        raise ConfigurationError(credential, problem)
+    text = _read(path, most * _LONGEST)
+    lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1)]
+    found = [(number, Secret(line)) for number, line in lines if line and line[0] != "#"]
+    if not 1 <= len(found) <= most:
+        raise ConfigurationError(str(path), f"must have 1 to {most} lines, but has {len(found)}")
+    return found
+
+
+def _secret_file(file: Path | None, credential: str, environment: Mapping[str, str]) -> Path | None:
+    folder = environment.get(CREDENTIALS_VARIABLE)
+    if file or not folder:
+        return file
+    # Of ``LoadCredential=NAME:FILE``, and of ``LoadCredential=secrets:FOLDER``.
+    credentials = Path(folder, credential), Path(folder, f"secrets_{credential}")
+    return next(filter(may_be_there, credentials), None)
+
+
+def _read(path: Path, most: int) -> str:
+    """At most so many characters from the beginning of a file."""
     try:
         # Windows' editors begin a file with a byte order mark, which no password does.
         with io.TextIOWrapper(open_regular(path), encoding="utf-8-sig") as file:
-            first = file.readline(_LONGEST + 2)
+            return file.read(most)
     except OSError as error:
         remedy = "It is to be a text file that the service's user can read."
         problem = f"the secret cannot be read ({error.strerror})"
@@ -89,9 +116,13 @@ def _first_line(path: Path) -> str:
     except UnicodeDecodeError:
         # Its cause would show the secret.
         raise ConfigurationError(str(path), "the secret is not UTF-8 text") from None
-    line = first.rstrip("\r\n")
+
+
+def _first_line(path: Path) -> str:
+    text = _read(path, _LONGEST + 2)
+    line = text.partition("\n")[0].rstrip("\r")
     if not line or len(line) > _LONGEST:
         unfit = f"the first line is not a secret of 1 to {_LONGEST} characters"
-        problem = unfit if first else "is empty"
+        problem = unfit if text else "is empty"
         raise ConfigurationError(str(path), problem, "Write the secret there, and nothing else.")
     return line

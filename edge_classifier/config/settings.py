@@ -2,8 +2,8 @@
 
 These are plain dataclasses, because the daemon must not carry a validation library about for
 months: pydantic reads the ranges and the texts below each field from here (``config.load``) in a
-process that ends. A field's text is its documentation everywhere: in the commented file, in
-docs/configuration.md and in the JSON schema.
+process that ends. A field's text is its documentation everywhere: in docs/configuration.md
+and in the JSON schema.
 """
 
 from collections.abc import Mapping
@@ -14,19 +14,19 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Interval, Len
 
 from edge_classifier.config.field_types import (
+    LIVE,
+    REOPEN,
+    RESTART,
     STRICT,
     CameraName,
     DeviceName,
-    Effect,
     Fraction,
     Host,
     Hours,
     InputRange,
-    Topic,
+    ModelSource,
 )
-
-# What a change takes, for a setting or, on a table, for all of its keys that say nothing else.
-LIVE, REOPEN, RESTART = Effect
+from edge_classifier.config.mqtt_settings import MqttSettings, OutboxSettings, SnapshotSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +52,11 @@ class ModelSettings:
 
     use: str = ""
     """A name that `edge-classify models list` shows, or the path of a .tflite file, or of a zip
-    with one and its label file in it. Empty: the embedded model."""
+    with one. Empty: the embedded model."""
     labels: Path | None = None
     """A file of label names, one a line or JSON, instead of those in the model."""
+    taxonomy: Path | None = None
+    """A file with a tree of names above the labels, instead of the one in the model."""
     crop: Literal["", "center", "squash", "letterbox"] = ""
     """How a picture becomes the model's shape. Empty: as the model says."""
     input_range: InputRange = ""
@@ -67,62 +69,24 @@ class ModelSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TlsSettings:
-    """Encryption of the connection to the broker."""
+class ModelSourceSettings:
+    """The one place that models are fetched from which are asked for over MQTT and are not here."""
 
     __pydantic_config__: ClassVar = STRICT
 
-    enabled: bool = False
-    """Connect with TLS. The port is then usually 8883."""
+    source: ModelSource = ""
+    """Address of the web page, e.g. https://page.example.org:8443. Empty: nothing is fetched."""
     ca_file: Path | None = None
-    """The certificate authority that signed the broker's certificate. Not set: the system's."""
-    certificate_file: Path | None = None
-    """This client's certificate, where the broker wants one."""
-    key_file: Path | None = None
-    """The key of `certificate_file`."""
-    check_hostname: bool = True
-    """Refuse a certificate that was made out to another host."""
-
-    def __post_init__(self) -> None:
-        if (self.certificate_file is None) != (self.key_file is None):
-            raise ValueError("certificate_file and key_file go together: give both or none")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MqttSettings:
-    """The broker and the topics."""
-
-    __pydantic_config__: ClassVar = STRICT
-
-    enabled: bool = True
-    """Publish over MQTT. Off: the daemon still classifies, for `--explain` and /metrics."""
-    host: Host = "localhost"
-    """The broker's host name or address."""
-    port: Annotated[int, Interval(ge=1, le=65535)] = 1883
-    """The broker's port."""
-    username: str = ""
-    """User name at the broker. Empty: none."""
-    password_file: Path | None = None
-    """A file whose first line is the password. Not set: the systemd credential `mqtt-password`,
-    if there is one. Never write a password into this file."""
-    client_id: str = ""
-    """Empty: edge-classifier-NAME. Two clients with the same id disconnect each other for ever."""
-    protocol: Literal["3.1.1", "5"] = "3.1.1"
-    """Version of MQTT."""
-    keepalive_s: Annotated[int, Interval(ge=5, le=3600)] = 30
-    """Seconds of silence after which the broker is asked whether it is still there."""
-    base_topic: Topic = "edge-classifier"
-    """All topics start with BASE/NAME."""
-    discovery: bool = True
-    """Announce the device to Home Assistant."""
-    discovery_prefix: Topic = "homeassistant"
-    """Home Assistant's discovery prefix."""
-    heartbeat_s: Annotated[float, Interval(ge=5, le=86400), LIVE] = 300
-    """Seconds between repeated states while nothing changes."""
-    stats_s: Annotated[float, Interval(ge=1, le=3600), LIVE] = 30
-    """Seconds between statistics."""
-    tls: TlsSettings = field(default_factory=TlsSettings)
-    """Encryption."""
+    """The certificate authority that signed the page's certificate. Not set: the system's."""
+    token_file: Path | None = None
+    """A file whose first line is a device's token. Not set: the systemd credential
+    `models-token`."""
+    max_mb: Annotated[int, Interval(ge=1, le=1000)] = 200
+    """Larger models are not fetched."""
+    keep: Annotated[int, Interval(ge=1, le=100)] = 5
+    """How many fetched models stay, the newest; always the one in use and the one before it."""
+    keep_mb: Annotated[int, Interval(ge=1, le=100_000)] = 500
+    """How much they may take together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,18 +127,27 @@ class DecisionSettings:
     dwell_s: Annotated[float, Interval(ge=0, le=3600)] = 0.5
     """Seconds that a new label must hold before it is published."""
     unknown_dwell_s: Annotated[float, Interval(ge=0, le=3600)] = 2.0
-    """Seconds without any label before `unknown` is published."""
+    """Seconds without any label before `unknown` is published, or the name above that is left."""
+    specific_share: Fraction = 0.95
+    """How much of the score of the topmost name a name below it needs, such as tabby below cat,
+    beside `enter`. A name with an `enter` of its own needs that alone."""
+    specific: bool = False
+    """Send an event also when a name becomes more or less specific, such as tabby after cat."""
+    only: tuple[str, ...] = ()
+    """What may be said at all, e.g. ["bird", "cat", "dog"]; all else is one more competitor of
+    these. Empty: everything."""
     labels: Mapping[str, Thresholds] = field(default_factory=dict)
-    """Thresholds of single labels (or groups), e.g. { cat = { enter = 0.7, leave = 0.5 } }."""
+    """Thresholds of single names, e.g. { cat = { enter = 0.7, leave = 0.5 } }."""
     ignore: tuple[str, ...] = ()
-    """Labels that are never published; their scores do not count."""
+    """Names that are never published, with all below them; their scores do not count."""
     aliases: Mapping[str, str] = field(default_factory=dict)
-    """Another name for a label, e.g. { "Egyptian cat" = "cat" }."""
+    """Another name for one, e.g. { "Egyptian cat" = "Cleo" }."""
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """One name for several labels, whose scores are added,
-    e.g. { cat = ["tabby", "tiger cat"] }."""
+    """One name for several, whose scores are added, e.g. { pet = ["cat", "dog"] }."""
     top_k: Annotated[int, Interval(ge=1, le=20)] = 5
     """How many labels a state lists."""
+    glimpses: bool = True
+    """Send an event also when a label was there for too short a time to be published."""
 
     def __post_init__(self) -> None:
         if self.leave > self.enter:
@@ -226,31 +199,35 @@ class CameraSettings:
     # There may be a password in it.
     source: Annotated[str, Len(1, 4096), REOPEN] = field(repr=False)
     """/dev/video0 or 0 (USB); picamera2 or picamera2:1 (Raspberry Pi camera); rtsp://... or
-    http://... (stream, or the address of a single picture, which is asked for again and again); a
-    video file; pictures:FOLDER or pictures:GLOB (for trials)."""
+    http://... (a stream, or the address of a single picture); camera:NAME (the frames of that
+    camera); a video file; pictures:FOLDER or pictures:GLOB (for trials)."""
+    model: Annotated[str, LIVE] = ""
+    """A network of its own, named as in `model.use`. Empty: that of [model]."""
     enabled: Annotated[bool, LIVE] = True
     """Classify this camera. Can be switched over MQTT."""
     title: Annotated[str, LIVE] = ""
     """Name for people, e.g. in Home Assistant. Empty: the table's name."""
     credentials_file: Annotated[Path | None, REOPEN] = None
     """A file whose first line is USER:PASSWORD for the stream. Not set: the systemd credential
-    `camera-NAME`, if there is one."""
+    `camera-NAME`."""
     rate_fps: Annotated[float, Interval(ge=0, le=240), LIVE] = 5.0
     """Most frames that are classified in a second. 0: as many as possible."""
-    width: Annotated[int, Interval(ge=0, le=8192), REOPEN] = 640
+    width: Annotated[int, Interval(ge=0, le=8192), REOPEN] = 1280
     """Width in pixels to ask the camera for; it may give another. 0: its own."""
-    height: Annotated[int, Interval(ge=0, le=8192), REOPEN] = 480
+    height: Annotated[int, Interval(ge=0, le=8192), REOPEN] = 720
     """Height in pixels to ask the camera for. 0: its own."""
+    look: Annotated[Literal["whole", "motion", "both"], REOPEN] = "both"
+    """What the network sees: the whole picture; what moves in it, cut out of its full resolution;
+    or both, of which the surer one counts. While nothing moves it is the whole."""
     rotate: Annotated[Literal[0, 90, 180, 270], REOPEN] = 0
     """Degrees to turn the picture clockwise, for a camera that hangs upside down."""
     region: Annotated[Region, LIVE] = field(default_factory=Region)
     """The part of the (turned) picture that is classified."""
     loop: Annotated[bool, REOPEN] = True
-    """Video files and pictures: start again at the end. Otherwise the camera then stays offline;
-    the daemon goes on."""
+    """Video files and pictures: start again at the end. Otherwise the camera then stays offline."""
     picture_s: Annotated[float, Interval(ge=0, le=3600), REOPEN] = 3.0
-    """Pictures: seconds that each one is shown. 0: one frame each, as fast as they are taken. The
-    address of a single picture: seconds until it is asked for again, at most read_timeout_s."""
+    """Pictures: seconds that each one is shown. 0: as fast as they are taken. The address of a
+    single picture: seconds until it is asked for again, at most read_timeout_s."""
     open_timeout_s: Annotated[float, Interval(ge=0.5, le=120), REOPEN] = 10.0
     """Seconds until opening the camera counts as failed."""
     read_timeout_s: Annotated[float, Interval(ge=0.5, le=120), REOPEN] = 5.0
@@ -268,35 +245,6 @@ class CameraSettings:
     """As [decision], for this camera; what is not set here is taken from there."""
     motion: Annotated[MotionSettings, LIVE] = field(default_factory=MotionSettings)
     """As [motion], for this camera; what is not set here is taken from there."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutboxSettings:
-    """Events wait here, on disk, until the broker has acknowledged them."""
-
-    __pydantic_config__: ClassVar = STRICT
-
-    max_events: Annotated[int, Interval(ge=10, le=1_000_000)] = 20_000
-    """When more are waiting, the oldest goes and is counted."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SnapshotSettings:
-    """The picture behind the last event, as a JPEG over MQTT."""
-
-    __pydantic_config__: ClassVar = STRICT
-
-    enabled: bool = True
-    """Publish a picture with each event."""
-    max_bytes: Annotated[int, Interval(ge=2_000, le=5_000_000)] = 100_000
-    """It is made smaller until it fits."""
-    keep_waiting: Annotated[bool, RESTART] = False
-    """Keep the picture of each event on disk until the broker has both, and send it behind its
-    event at QoS 1: a recorder that is away misses no picture. `config init --recorded` sets it."""
-    waiting_max: Annotated[int, Interval(ge=1, le=10_000), RESTART] = 200
-    """When more pictures are waiting, the oldest goes and is counted."""
-    waiting_max_bytes: Annotated[int, Interval(ge=10_000, le=10_000_000_000), RESTART] = 20_000_000
-    """When they take more, the oldest goes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -318,7 +266,7 @@ class StoreSettings:
     min_interval_s: Annotated[float, Interval(ge=0, le=86400)] = 5.0
     """Seconds between two uncertain pictures of one camera."""
     distance: Annotated[int, Interval(ge=0, le=64)] = 6
-    """A picture is dropped as a near-duplicate when so many or fewer of the 64 bits of its
+    """A picture is dropped as a near-duplicate when at most so many of the 64 bits of its
     perceptual hash differ from a kept one's."""
     max_pictures: Annotated[int, Interval(ge=1, le=1_000_000)] = 5_000
     """When there are more, the oldest goes."""
@@ -366,6 +314,8 @@ class Settings:
     """This machine, as others see it."""
     model: Annotated[ModelSettings, LIVE] = field(default_factory=ModelSettings)
     """The network."""
+    models: Annotated[ModelSourceSettings, LIVE] = field(default_factory=ModelSourceSettings)
+    """Where models come from that are not on this machine."""
     # Of one that comes or goes; each of its keys says its own.
     cameras: Annotated[Mapping[CameraName, CameraSettings], Len(1, 16), LIVE]
     """One table a camera: [cameras.NAME]."""

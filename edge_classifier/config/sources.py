@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from edge_classifier.config.toml import Key
+from edge_classifier.config.toml import Key, inline
 from edge_classifier.errors import ConfigurationError
 from edge_classifier.files import may_be_there
 
@@ -95,3 +95,48 @@ class SettingsReport(Generic[Kind]):
             lines = (str(problem).removeprefix(f"{subject}: ") for problem in self.problems)
             raise ConfigurationError(subject, "\n".join(lines))
         return self.settings
+
+
+def allowed_words(facts: Mapping[str, Any]) -> str:
+    """What may stand somewhere, for people; ``facts`` are those of a JSON schema."""
+    if "enum" in facts:
+        *most, last = map(inline, facts["enum"])
+        return f"{', '.join(most)} or {last}"
+    return _WORDS[facts["type"]](facts)
+
+
+def _number(facts: Mapping[str, Any]) -> str:
+    kind = "a whole number" if facts["type"] == "integer" else "a number"
+    if "minimum" in facts and "maximum" in facts:
+        return f"{kind} from {_plain(facts['minimum'])} to {_plain(facts['maximum'])}"
+    return f"{kind} {_end(facts, 'from', 'minimum')}, {_end(facts, 'at most', 'maximum')}"
+
+
+def _end(facts: Mapping[str, Any], word: str, name: str) -> str:
+    """One end of a range, in words: whether it belongs to the range itself."""
+    if name in facts:
+        return f"{word} {_plain(facts[name])}"
+    strict = {"minimum": ("above", "exclusiveMinimum"), "maximum": ("below", "exclusiveMaximum")}
+    other, key = strict[name]
+    return f"{other} {_plain(facts[key])}"
+
+
+def _plain(number: float) -> str:
+    return str(int(number) if number == int(number) else number)
+
+
+def _string(facts: Mapping[str, Any]) -> str:
+    if facts.get("format") == "path":
+        return "a path in quotes"
+    if "maxLength" in facts:
+        return f"{facts['minLength']} to {facts['maxLength']} characters in quotes"
+    return "text in quotes"
+
+
+_WORDS = {
+    "boolean": lambda _: "true or false",
+    "integer": _number,
+    "number": _number,
+    "object": lambda _: "a table",
+    "string": _string,
+}

@@ -3,6 +3,7 @@
 import json
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
@@ -19,6 +20,7 @@ _DOTTED = rf"[ \t]*({_PART}(?:[ \t]*\.[ \t]*{_PART})*)[ \t]*"
 _KEY = re.compile(_DOTTED)
 _ASSIGNMENT = re.compile(_DOTTED + "=")
 _HEADER = re.compile(rf"[ \t]*\[{_DOTTED}\]")
+_ITEM_HEADER = re.compile(rf"[ \t]*\[\[{_DOTTED}\]\]")
 _LINE = re.compile(r"\(at line (\d+)")
 _NAMES = "names have a to z, A to Z, digits, - and _; a title may have anything"
 
@@ -50,10 +52,16 @@ def key_lines(text: str) -> dict[Key, int]:
     """
     found: dict[Key, int] = {}
     table: Key = ()
+    items: Counter[Key] = Counter()
     for number, line in enumerate(text.split("\n"), 1):
         header, assignment = _HEADER.match(line), _ASSIGNMENT.match(line)
         with suppress(ValueError):  # It only looked like one.
-            if header:
+            if item := _ITEM_HEADER.match(line):
+                above = parse_key(item[1])
+                table = (*above, items[above])
+                items[above] += 1
+                found[table] = number
+            elif header:
                 table = parse_key(header[1])
                 found.setdefault(table, number)
             elif assignment:

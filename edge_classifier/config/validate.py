@@ -3,7 +3,7 @@
 import difflib
 import json
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from itertools import takewhile
@@ -16,7 +16,7 @@ from edge_classifier.config.layers import Draft
 from edge_classifier.config.schema import INHERITED, SchemaNode, adapter
 from edge_classifier.config.secrets import SECRET_FILES
 from edge_classifier.config.sources import Kind, SettingProblem
-from edge_classifier.config.toml import Key, dotted
+from edge_classifier.config.toml import Key, dotted, leaves
 
 # Ends pydantic's location of a name, rather than of what stands under it.
 _ITSELF = "[key]"
@@ -53,6 +53,20 @@ def too_many_cameras(draft: Draft, root: SchemaNode) -> SettingProblem | None:
     return draft.problem(("cameras",), _camera_count(node))
 
 
+def nul_problems(draft: Draft) -> list[SettingProblem]:
+    """Texts with the one character that ends them for the system: no path or address has it."""
+    found = (key for key, value in leaves(draft.tree) if _has_nul(key) or _has_nul(value))
+    return [draft.problem(key, "must be without the character NUL") for key in found]
+
+
+def _has_nul(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_has_nul, value.items()))
+    if isinstance(value, list | tuple):
+        return any(map(_has_nul, value))
+    return isinstance(value, str) and "\0" in value
+
+
 def _camera_count(node: SchemaNode) -> str:
     return f"there must be 1 to {node.facts['maxProperties']} tables [cameras.NAME]"
 
@@ -84,7 +98,7 @@ def _contradictions(
         for name in above:
             table = table.get(name, {})
         table.pop(last, None)
-        if last == "source":
+        if last == "source" and above[:1] == ["cameras"]:
             table[last] = "0"
     found = []
     for error in _judge(mended, kind)[1]:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from edge_classifier.core.labels.taxonomy import NO_TAXONOMY, Taxonomy
 from edge_classifier.core.text import is_printable
 
 FORMAT_VERSION = 1
@@ -86,6 +87,8 @@ class Contract:
     labels: tuple[str, ...] = ()
     # Language tag to one display name a class, beside ``labels``.
     names: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NO_NAMES)
+    # The names above ``labels``.
+    taxonomy: Taxonomy = NO_TAXONOMY
 
     def problems(self) -> list[str]:
         """All that is wrong with the values, as sentences that name the key; empty: valid."""
@@ -112,6 +115,8 @@ class Contract:
                 wrong.append(
                     f"names has {language!r}; a language tag such as zh or zh-CN is expected"
                 )
+        if (placed := len(self.taxonomy.class_nodes)) not in (0, len(self.labels)):
+            wrong.append(f"the taxonomy has {placed} classes for {len(self.labels)} labels")
         return wrong
 
     @property
@@ -121,16 +126,19 @@ class Contract:
         return f"{low:.4g} to {high:.4g}"
 
     def with_labels(
-        self, labels: tuple[str, ...], names: Mapping[str, tuple[str, ...]] = _NO_NAMES
+        self,
+        labels: tuple[str, ...],
+        names: Mapping[str, tuple[str, ...]] = _NO_NAMES,
+        taxonomy: Taxonomy = NO_TAXONOMY,
     ) -> "Contract":
-        """The same contract for other labels; names of the old ones are dropped."""
-        return replace(self, labels=labels, names=MappingProxyType(dict(names)))
+        """The same contract for other labels; what belonged to the old ones is dropped."""
+        return replace(self, labels=labels, names=MappingProxyType(dict(names)), taxonomy=taxonomy)
 
     def to_json(self) -> str:
-        """The text kept inside the model file; ``labels`` go into a file beside it."""
+        """The text kept inside the model file; labels and taxonomy go into files beside it."""
         data: dict[str, Any] = {"version": FORMAT_VERSION}
         for item in fields(self):
-            if item.name not in ("labels", "names"):
+            if item.name not in ("labels", "names", "taxonomy"):
                 value = getattr(self, item.name)
                 data[item.name] = list(value) if isinstance(value, tuple) else value
         data["names"] = {language: list(names) for language, names in self.names.items()}

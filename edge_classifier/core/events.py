@@ -1,9 +1,10 @@
-"""What the daemon has to tell: a changed label, and the present state of a camera."""
+"""What the daemon has to tell: events of a camera's labels, and the camera's present state."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from edge_classifier.core.labels import UNKNOWN
+from edge_classifier.core.geometry import RelativeBox
+from edge_classifier.core.labels.labels import UNKNOWN
 
 
 class Ranked(NamedTuple):
@@ -23,22 +24,100 @@ class Moment:
     monotonic: float
 
 
-@dataclass(frozen=True, slots=True)
-class LabelChange:
-    """One event: a camera's label became another."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraEvent:
+    """What every event of a camera has."""
 
     # Unique for ever; repeated deliveries carry the same one.
     id: str
-    # Counts this camera's events from 1, through restarts.
+    # Counts this camera's events of all kinds from 1, through restarts.
     seq: int
     camera: str
-    before: str
-    after: str
-    score: float
-    margin: float
     # Of the frame that decided it.
     captured: Moment
     model: str
+    # From the root of the model's tree of labels to the event's label; empty for ``unknown``.
+    path: tuple[str, ...] = ()
+    # The best labels, best first: smoothed for a change, else those of the frame with the peak.
+    top: tuple[Ranked, ...] = ()
+    # What the network saw of that frame; None: all of it, or all of the camera's region.
+    box: RelativeBox | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelChange(CameraEvent):
+    """A camera's label became another. Its id is that of the episode that it begins."""
+
+    before: str
+    after: str
+    # Smoothed.
+    score: float
+    margin: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelEnd(CameraEvent):
+    """An episode is over: a label that had come has gone."""
+
+    # The id of the change that it began with.
+    episode: str
+    # The most specific one that held.
+    label: str
+    # UTC seconds.
+    started: float
+    ended: float
+    duration_s: float
+    # The highest score that the label had in one frame, and the UTC seconds of that frame.
+    peak_score: float
+    peak_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelGlimpse(CameraEvent):
+    """A label was seen for too short a time to be published."""
+
+    label: str
+    # UTC seconds of the first and the last frame in which it was seen.
+    started: float
+    ended: float
+    duration_s: float
+    # In how many frames it was seen.
+    frames: int
+    # As in LabelEnd.
+    peak_score: float
+    peak_at: float
+    # Why it was not held: ``dwell``, ``margin`` or ``below_threshold``.
+    reason: str
+    # Seconds for which it would have had to hold.
+    needs_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """The frame in which a label scored highest, by itself."""
+
+    label: str
+    # As in CameraEvent.
+    path: tuple[str, ...]
+    score: float
+    # UTC seconds.
+    at: float
+    # The best labels of that frame, best first.
+    top: tuple[Ranked, ...] = ()
+    # As in CameraEvent.
+    box: RelativeBox | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEpisode:
+    """A label that has come and not gone; remembered through restarts."""
+
+    # Of the change that it began with.
+    id: str
+    # UTC seconds of that change.
+    started: float
+    # Of its most specific label.
+    peak: Peak
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +139,15 @@ class CameraState:
     enabled: bool
     # The ``enter`` threshold in force.
     threshold: float
+    # What the network saw of the frame that the scores are of; None: as in CameraEvent.
+    box: RelativeBox | None = None
+    # As in CameraEvent.
+    path: tuple[str, ...] = ()
+    # The label that the last event told, where ``label`` is another one of its line. Empty:
+    # ``label``. Remembered, not published.
+    told: str = ""
+    # What ``label`` is part of; None: there is no label, or an older version has seen it come.
+    episode: OpenEpisode | None = None
 
     @classmethod
     def without_label(cls, camera: str, model: str, utc_s: float) -> "CameraState":

@@ -7,6 +7,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_classifier.core.contract import ColourOrder
+from edge_classifier.core.geometry import RelativeBox
+
+
+@dataclass(frozen=True, slots=True)
+class PreprocessedCrop:
+    """The part of a frame in which something moves, as one network's input stores it."""
+
+    # As in PreprocessedFrame.
+    picture: NDArray[Any]
+    # Of the whole frame.
+    box: RelativeBox
+    # Its height as a share of that of what may be looked at.
+    share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +31,8 @@ class PreprocessedFrame:
     # What made it: once the network has changed, what an older one made must not be used.
     preprocessor: object
     preprocess_ms: float
+    # None: nothing moves, or nobody asks.
+    crop: PreprocessedCrop | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from edge_classifier.core.contract import Contract, Crop
 
@@ -34,6 +35,15 @@ class Box:
         return self.y + self.height
 
 
+class RelativeBox(NamedTuple):
+    """A part of a frame, in shares (0 to 1) of its width and height."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+
 @dataclass(frozen=True, slots=True)
 class Placement:
     """``source`` of the picture is resized onto ``target`` of the model's input."""
@@ -52,22 +62,17 @@ def place(width: int, height: int, contract: Contract) -> Placement:
         return Placement(whole, _fit_inside(canvas, width, height))
     largest = _fit_inside(whole, contract.width, contract.height)
     fraction = contract.crop_fraction
-    power = _near_power_of_two(largest.width * fraction / contract.width)
+    # The power of two from 2 up that is within SNAP of the multiple; 0: none is. A region of just
+    # 2, 4, 8 times the model's size shrinks by means of whole pixels alone, which is both the most
+    # exact and the fastest: 448 of 480 rows instead of 420 for a model of 224 and a fraction of
+    # 0.875, 896 of 1080 instead of 945.
+    multiple = largest.width * fraction / contract.width
+    power = 2 ** max(1, round(math.log2(max(1, multiple))))
+    power = power if abs(power - multiple) <= SNAP * multiple else 0
     size = contract.width * power, contract.height * power
     if not power or size[0] > width or size[1] > height:
         size = max(1, round(largest.width * fraction)), max(1, round(largest.height * fraction))
     return Placement(_centred(whole, *size), canvas)
-
-
-def _near_power_of_two(multiple: float) -> int:
-    """The power of two from 2 up that is within ``SNAP`` of ``multiple``; 0: none is.
-
-    A region of exactly 2, 4, 8 times the model's size shrinks by means of whole pixels alone,
-    which is both the most exact and the fastest: 448 of 480 rows instead of 420 for a model of
-    224 and a fraction of 0.875, 896 of 1080 instead of 945.
-    """
-    power = 2 ** max(1, round(math.log2(max(1, multiple))))
-    return power if abs(power - multiple) <= SNAP * multiple else 0
 
 
 def halvings(source: int, target: int) -> int:
@@ -90,6 +95,25 @@ def _fit_inside(outer: Box, width: int, height: int) -> Box:
 def _centred(outer: Box, width: int, height: int) -> Box:
     return Box(
         outer.x + (outer.width - width) // 2, outer.y + (outer.height - height) // 2, width, height
+    )
+
+
+def box_around(inner: Box, whole: Box, grow: float, least_px: int, aspect: float) -> Box:
+    """A box of the ``aspect`` (width over height) around ``inner``, as far as ``whole`` has room.
+
+    Its sides are ``grow`` times what contains ``inner`` exactly, the shorter at least
+    ``least_px``; it is centred where that leaves it within ``whole``, else moved.
+    """
+    height = max(inner.height, inner.width / aspect) * grow
+    height = max(height, least_px / min(1.0, aspect))
+    height = min(height, whole.height, whole.width / aspect)
+    size = max(1, round(height * aspect)), max(1, round(height))
+    left = inner.x + (inner.width - size[0]) // 2
+    top = inner.y + (inner.height - size[1]) // 2
+    return Box(
+        min(max(left, whole.x), whole.right - size[0]),
+        min(max(top, whole.y), whole.bottom - size[1]),
+        *size,
     )
 
 

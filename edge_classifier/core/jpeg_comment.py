@@ -1,7 +1,12 @@
-"""Comments inside JPEG files: how a snapshot says which event it belongs to. Pure."""
+"""Comments inside JPEG files: how a snapshot says which event it belongs to, and more. Pure.
+
+The first comment has the event's id and nothing else, as all versions read it. The second one says
+when the frame was captured, and where in it something moved.
+"""
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 _START = b"\xff\xd8"
 _COMMENT = 0xFE
@@ -12,6 +17,18 @@ _LAST = (b"\xda", b"\xd9", b"\x00")
 _LONGEST = 65_533
 _MOST_MARKERS = 200
 _EVENT = re.compile(r"edge-classifier event ([0-9a-f]{32})")
+_SHARE = r" ([01]\.\d{4})"
+_FRAME = re.compile(rf"edge-classifier frame (\d{{1,15}})(?:{4 * _SHARE})?")
+_MOST_COMMENTS = 4
+
+
+class SnapshotFrame(NamedTuple):
+    """What a snapshot says of its frame."""
+
+    # Milliseconds since 1970, by the device.
+    captured_ms: int
+    # What was looked at: left, top, width, height as shares of the frame; None: the whole of it.
+    box: tuple[float, float, float, float] | None
 
 
 def with_comment(jpeg: bytes, text: str) -> bytes:
@@ -37,10 +54,17 @@ def comment_of(jpeg: bytes) -> str | None:
 
     Bytes that are not UTF-8 become U+FFFD.
     """
-    for marker, begin, end in _segments(jpeg):
-        if marker == _COMMENT:
-            return jpeg[begin:end].decode("utf-8", "replace")
-    return None
+    return next(iter(comments_of(jpeg)), None)
+
+
+def comments_of(jpeg: bytes) -> list[str]:
+    """The first few comments before the picture's data, as ``comment_of`` has them."""
+    found = [
+        jpeg[begin:end].decode("utf-8", "replace")
+        for marker, begin, end in _segments(jpeg)
+        if marker == _COMMENT
+    ]
+    return found[:_MOST_COMMENTS]
 
 
 def event_comment(event_id: str) -> str:
@@ -52,6 +76,27 @@ def event_of(jpeg: bytes) -> str | None:
     """The event that a snapshot belongs to, as 32 hexadecimal digits; None if it tells none."""
     found = _EVENT.fullmatch(comment_of(jpeg) or "")
     return found[1] if found else None
+
+
+def frame_comment(
+    captured_utc_s: float, box: tuple[float, float, float, float] | None = None
+) -> str:
+    """What a snapshot says of its frame; ``box`` as ``SnapshotFrame`` has it."""
+    shares = "".join(f" {share:.4f}" for share in box or ())
+    return f"edge-classifier frame {round(1000 * captured_utc_s)}{shares}"
+
+
+def frame_of(jpeg: bytes) -> SnapshotFrame | None:
+    """What a snapshot says of its frame; None if it says nothing, as those of older daemons."""
+    for text in comments_of(jpeg):
+        if found := _FRAME.fullmatch(text):
+            captured, *shares = found.groups()
+            left, top, width, height = (float(share or 0) for share in shares)
+            # A whisker more than 1 is what rounding does.
+            is_inside = width > 0 and height > 0 and left + width <= 1.001 and top + height <= 1.001
+            box = (left, top, width, height) if is_inside else None
+            return SnapshotFrame(int(captured), box)
+    return None
 
 
 def _segments(jpeg: bytes) -> Iterator[tuple[int, int, int]]:

@@ -1,6 +1,7 @@
 """Quiet hours: spans of local time, which may reach over midnight."""
 
 from collections.abc import Sequence
+from time import struct_time
 
 # Minutes.
 DAY_MIN = 24 * 60
@@ -32,3 +33,8 @@ def is_quiet(spans: Sequence[tuple[int, int]], minute: int) -> bool:
         first <= minute < last if first <= last else minute >= first or minute < last
         for first, last in spans
     )
+
+
+def minute_of(now: struct_time) -> int:
+    """Minutes since midnight."""
+    return 60 * now.tm_hour + now.tm_min

@@ -8,13 +8,28 @@ from numpy.typing import NDArray
 from edge_classifier.core.contract import Output
 from edge_classifier.core.quantization import Array, Quantization, TensorSpec, dequantize, softmax
 
+# A float32 score of 0.9 is a little less than 0.9, and still reaches it.
+SCORE_TOLERANCE = 5e-7
+
 
 class Prediction(NamedTuple):
-    """One label of a picture. ``index`` is the output's number, None for ``unknown``."""
+    """One label of a picture.
+
+    ``index`` is the output's number; None for ``unknown``, and for a name above several classes.
+    """
 
     label: str
     index: int | None  # type: ignore[assignment]  # hides tuple.index, which nobody misses
     score: float
+    # In a vocabulary outside; empty: none is known.
+    id: str = ""
+    # The names from the top of the model's tree down to this one; empty: there is no tree.
+    path: tuple[str, ...] = ()
+
+
+def reaches(score: float, threshold: float) -> bool:
+    """Whether ``score`` is at least ``threshold``, but for the error of a float32."""
+    return score >= threshold - SCORE_TOLERANCE
 
 
 class ScoreReader:
@@ -67,13 +82,11 @@ def name_predictions(
 ) -> tuple[Prediction, ...]:
     """Named predictions, best first; those below ``threshold`` go.
 
-    When none is left there is one, ``unknown`` with the best score and no index. A float32 score
-    of 0.9 is a little less than 0.9, and still reaches it.
+    When none is left there is one, ``unknown`` with the best score and no index.
     """
-    lowest = None if threshold is None else threshold - 5e-7
     kept = tuple(
         Prediction(names[index], index, score)
         for index, score in ranked
-        if lowest is None or score >= lowest
+        if threshold is None or reaches(score, threshold)
     )
     return kept or (Prediction(unknown, None, ranked[0][1]),)

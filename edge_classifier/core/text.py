@@ -15,7 +15,7 @@ _SEPARATORS = frozenset('/\\<>:"|?*\ufeff')
 # Of a line of a log: its beginning and its end that are kept.
 _HEAD, _TAIL = 700, 200
 # What ends a cell for one spreadsheet or another. Comma and quote are the file's own, and quoted.
-_BETWEEN_CELLS = re.compile(r"([;|\t\n\r\x0b\x0c\x1c-\x1f\x85\u2028\u2029])")
+_BETWEEN_CELLS = r"([;|\t\n\r\x0b\x0c\x1c-\x1f\x85\u2028\u2029])"
 # What a formula begins with: = + - @, in every width, height and kind of letter.
 _FORMULA = frozenset(
     "=\uff1d\ufe66\u207c\u208c\u2a75\u2a76"
@@ -26,6 +26,12 @@ _FORMULA = frozenset(
 # What may stand before it unseen: blanks, controls, joiners, marks; and letters without ink.
 _UNSEEN = ("Cc", "Cf", "Mn", "Me", "Zs", "Zl", "Zp")
 _WITHOUT_INK = '"\u115f\u1160\u3164\uffa0\u2800'
+
+
+def natural_key(text: str) -> list[str | int]:
+    """Sorts ``barn-2`` before ``barn-10``: what stands at an odd place is a number."""
+    parts = re.split(r"([0-9]{1,18})", text)
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)]
 
 
 def is_printable(text: str) -> bool:
@@ -95,7 +101,7 @@ def without_formulas(text: str) -> str:
     Also behind a semicolon, a tab or a bar, where some spreadsheets begin another cell.
     """
     return "".join(
-        f"'{part}" if _begins_formula(part) else part for part in _BETWEEN_CELLS.split(text)
+        f"'{part}" if _begins_formula(part) else part for part in re.split(_BETWEEN_CELLS, text)
     )
 
 

@@ -7,211 +7,231 @@ made after the other, so that each builds on what is in force.
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
-from queue import Full, Queue
+from types import MappingProxyType
 from typing import Any
 
-from edge_classifier import __version__
-from edge_classifier.config.changes import compare, in_force
-from edge_classifier.config.secrets import presentable
-from edge_classifier.config.settings import DecisionSettings, ModelSettings, Settings
-from edge_classifier.config.toml import as_tree
-from edge_classifier.daemon.active_model import ActiveModel, ModelFiles, load_active_model
-from edge_classifier.daemon.camera_pipeline import CameraOverride, DaemonOutputs
-from edge_classifier.daemon.cameras import Cameras
-from edge_classifier.daemon.model_trials import FailedTrialError, ModelTrials
-from edge_classifier.decision.label_map import UnknownLabelsError, require_labels
-from edge_classifier.errors import ConfigurationError, EdgeClassifierError, UnavailableError
-from edge_classifier.mqtt.codec.device_payloads import info_payload
+from edge_classifier.config.changes import compare
+from edge_classifier.config.settings import DecisionSettings, Settings
+from edge_classifier.daemon.announcement import MOST_TOLD, DeviceAnnouncement
+from edge_classifier.daemon.background import BackgroundThread, Done
+from edge_classifier.daemon.cameras.active_cameras import Cameras
+from edge_classifier.daemon.cameras.camera_overrides import (
+    NO_OVERRIDES,
+    ORIGIN,
+    OverrideError,
+    Overrides,
+    kept_overrides,
+    override,
+    still_valid,
+)
+from edge_classifier.daemon.cameras.camera_pipeline import DaemonOutputs
+from edge_classifier.daemon.models.active_model import RequestedModel
+from edge_classifier.daemon.models.fetcher import ModelFetcher
+from edge_classifier.daemon.models.fitted_rules import FittedRules
+from edge_classifier.daemon.models.model_trials import ModelTrials
+from edge_classifier.daemon.models.models_in_force import (
+    AS_CONFIGURED,
+    COMMON,
+    ModelLoader,
+    ModelsInForce,
+    RequestedModels,
+    model_owners,
+)
+from edge_classifier.decision.label_map import require_labels
+from edge_classifier.decision.name_lines import UnknownLabelsError
+from edge_classifier.errors import (
+    ConfigurationError,
+    EdgeClassifierError,
+    UnavailableError,
+    UsageError,
+)
+from edge_classifier.mqtt.codec.json_fields import inner
 
 _log = logging.getLogger(__name__)
 
 # For the main loop to complete a turn; it never takes so long unless it hangs.
 _TAKE_OVER_S = 60.0
-# Changes that may wait: people ask by hand, so more is a mistake.
-MAX_WAITING = 16
-
-# Called with the outcome of a change: what is new, or why nothing changed.
-Done = Callable[[Mapping[str, Any] | Exception], None]
-
-
-class BackgroundThread:
-    """Does one job after another beside the main loop; a job reports its outcome itself."""
-
-    def __init__(self) -> None:
-        self._jobs: Queue[Callable[[], None]] = Queue(MAX_WAITING)
-        # A daemon thread: a loader that hangs must not keep the process from ending.
-        self._thread = threading.Thread(target=self._work, name="background", daemon=True)
-
-    def start(self) -> None:
-        """Start to work."""
-        self._thread.start()
-
-    def submit(self, job: Callable[[], None]) -> bool:
-        """Queue a job; False when too many are waiting."""
-        try:
-            self._jobs.put_nowait(job)
-        except Full:
-            return False
-        return True
-
-    def _work(self) -> None:
-        while True:
-            job = self._jobs.get()
-            try:
-                job()
-            except Exception:  # noqa: BLE001 (a bug in one job must not end all later ones)
-                _log.exception("a job in the background failed")
 
 
 class ActiveConfiguration:
-    """The settings and the model in force. Belongs to the main loop's thread."""
+    """The settings and the models in force. Belongs to the main loop's thread."""
 
     def __init__(
         self,
         settings: Settings,
         *,
         read_settings: Callable[[], Settings],
-        model_files: ModelFiles,
+        models: ModelLoader,
+        fetcher: ModelFetcher,
         trials: ModelTrials,
-        requested_model: str,
+        requested: RequestedModels,
+        before: RequestedModels = MappingProxyType({}),
+        overrides: Mapping[str, Overrides] = MappingProxyType({}),
         post: Callable[[Callable[[], None]], bool],
         cameras: Cameras,
         outputs: DaemonOutputs,
     ) -> None:
-        """``requested_model``: the one that was asked for before the restart, if any.
+        """``requested``, ``overrides``: models and settings of cameras, from before the restart.
+
+        ``before``: what had been asked for before ``requested``.
 
         ``post`` has something done in the main loop; False when too much is waiting there.
         """
-        self.settings = settings
-        self.model: ActiveModel
+        # In force; as the file has them; and what was set over MQTT above that, by camera.
+        self.settings = self._file = settings
+        self._overrides = dict(overrides)
+        self.models = ModelsInForce()
         self._started_with = settings
-        self._requested_model = requested_model
+        self._requested = requested
         self._read_settings = read_settings
-        self._model_files = model_files
+        self._loader, self._fetcher = models, fetcher
+        # Of each camera, or COMMON, what was asked for before its last change.
+        self._requested_before = dict(before)
         self._trials = trials
-        # Why the model in force is not the one that is configured; empty: it is.
-        self.fallback = ""
+        # Rules that name labels which the camera's model does not have, a line each.
+        self._resting_rules: tuple[str, ...] = ()
+        self._rules = FittedRules()
         self._post = post
-        self._background = BackgroundThread()
+        self._background = BackgroundThread("background")
         self._cameras = cameras
         self._publisher, self._outputs = outputs.publisher, outputs
+        self.announcement = DeviceAnnouncement(settings, cameras, outputs, models, fetcher)
+
+    @property
+    def trouble(self) -> str:
+        """Why other models run than were wanted; empty: none does."""
+        return "; ".join(self.models.troubles)
 
     def start(self) -> None:
-        """Load the model, open the cameras, and begin to accept changes.
+        """Load the models, open the cameras, and begin to accept changes.
 
-        A model that was asked for over MQTT and cannot be used any more gives way to the
-        configured one, and a configured one that ended the daemon when it ran last to the embedded
-        one. Raises what else keeps the configured one from being used.
+        Raises what keeps a configured model from being used; see ``ModelLoader.start``.
         """
         self._background.start()
-        if self._requested_model:
-            try:
-                requested = self._load(self.settings, self._requested_model, takes_over=False)
-                self._apply(self.settings, requested)
-            except (EdgeClassifierError, UnknownLabelsError) as error:
-                _log.error("back to the configured model: %s", error)
-                self._requested_model = ""
-            else:
-                _log.info("model %s, as asked for over MQTT", self._requested_model)
-                return
-        fallback = ""
+        self._fetcher.start(on_news=lambda: self._post(self.announcement.publish_info))
+        for owner, ended in self._trials.ended.items():
+            self._fetcher.note_failure(ended.subject, ended.sha256, owner, ended)
+        models = self._loader.start(self.settings, self._requested)
+        before = self._overrides
         try:
-            try:
-                model = self._load(self.settings, "", takes_over=False)
-            except FailedTrialError as error:
-                fallback = f"{error} The embedded model runs in its place."
-                _log.error("%s", fallback)
-                model = load_active_model(ModelSettings())
-            self._apply(self.settings, model, fallback)
+            self._take(self.settings, models)
         except UnknownLabelsError as error:
             remedy = "`edge-classify models info` lists the model's labels."
             raise ConfigurationError("labels", str(error), remedy) from error
+        if models.went_back or self._overrides != before:
+            self.remember_overrides()
 
     def reload(self, done: Done) -> None:
         """Read the configuration again, and let what has changed take over."""
 
         def read() -> None:
             settings = self._read_settings()
-            model = None
-            if settings.model != self.settings.model or self._has_changed_on_disk(settings):
-                model = self._load(settings, self._requested_model)
-            self._take_over(partial(apply, settings, model))
+            models = self._loader.load(settings, self.models.requested, self.models)
+            self._take_over(partial(apply, settings, models))
 
-        def apply(settings: Settings, model: ActiveModel | None) -> None:
-            live = compare(self.settings, settings).live
-            if model:
-                # The settings name the same file as before.
-                live = tuple(dict.fromkeys((*live, "model.use")))
+        def apply(settings: Settings, models: ModelsInForce) -> None:
+            before, set_before = self.settings, self._overrides
+            models_before = self.models
             try:
-                self._apply(settings, model or self.model, "" if model else self.fallback)
+                self._take(settings, models)
             except (UnknownLabelsError, EdgeClassifierError) as error:
                 done(error)
                 return
+            if self._overrides != set_before:
+                self.remember_overrides()
+            live = compare(before, self.settings).live
+            for owner, one in models.by_owner.items():
+                replaced = models_before.by_owner.get(owner)
+                if replaced and replaced.model is not one.model:
+                    # The settings may name the same file as before.
+                    key = f"cameras.{owner}.model" if owner else "model.use"
+                    live = tuple(dict.fromkeys((*live, key)))
             restart_required = compare(self._started_with, settings).restart_required
             done({"changed": list(live), "restart_required": list(restart_required)})
 
         self._do_in_background(read, done)
 
-    def switch_model(self, name: str, done: Done) -> None:
-        """Let the model called ``name`` take over; empty: the configured one."""
+    def switch_model(
+        self, owner: str, wanted: RequestedModel, done: Done, *, reason: str = ""
+    ) -> None:
+        """Let another model take over: the common one, or that of the camera ``owner``.
 
+        One with a SHA-256 is fetched first, if it is not here. ``reason``: why the model that runs
+        is given up, told as its failure once it is.
+        """
+        switch = partial(self._switch, owner, wanted)
+        running = self.models.by_owner.get(owner) or self.models.by_owner.get(COMMON)
+
+        def tell(outcome: Mapping[str, Any] | Exception) -> None:
+            done(outcome)
+            runs = outcome.get("model") if isinstance(outcome, Mapping) else None
+            if reason and running and runs not in (None, running.model.id):
+                _log.warning("model %s has been taken back: %s", running.model.id, reason)
+                before = running.model.loaded
+                error = UnavailableError(before.name, f"has been taken back ({reason})")
+                self._fetcher.note_failure(before.name, before.sha256, owner, error)
+
+        if wanted.sha256:
+            self._fetcher.bring(owner, wanted, self.settings, self.hashes_in_use, switch, tell)
+        else:
+            switch(tell)
+
+    def hashes_in_use(self) -> set[str]:
+        """Of models that run, that ran before them, and that may run again after a trial."""
+        running = {one.loaded.sha256 for one in self.models.models}
+        back = map(RequestedModel.of_json, self._trials.ways_back())
+        return running | {one.sha256 for one in (*self._requested_before.values(), *back)}
+
+    def _switch(self, owner: str, wanted: RequestedModel, done: Done) -> None:
         def load() -> None:
+            requested = {**self.models.requested, owner: wanted}
+            if owner and owner not in self.settings.cameras:
+                raise UsageError(owner, "there is no such camera any more")
+            if owner == COMMON and COMMON not in model_owners(self.settings, requested):
+                remedy = "Name the camera in the request."
+                raise UsageError("model", "every camera has a model of its own", remedy)
             # Whoever asks for a model that failed, wants to know whether it does so again.
-            self._take_over(partial(apply, self._load(self.settings, name, once_more=True)))
+            models = self._loader.load(self.settings, requested, self.models, once_more=owner)
+            self._take_over(partial(apply, models))
 
-        def apply(model: ActiveModel) -> None:
+        def apply(models: ModelsInForce) -> None:
+            before = self.models.requested.get(owner, AS_CONFIGURED)
             try:
-                self._apply(self.settings, model)
-            except UnknownLabelsError as error:
+                self._take(self._file, models)
+            except (UnknownLabelsError, EdgeClassifierError) as error:
                 done(error)
                 return
-            self._requested_model = name
+            if before != self.models.requested.get(owner, AS_CONFIGURED):
+                self._requested_before[owner] = before
             self.remember_overrides()
-            done({"model": model.id})
+            common = [name for name in self.settings.cameras if name not in models.by_owner]
+            cameras = [owner] if owner else common
+            resting = [
+                rule
+                for rule in self._resting_rules
+                if any(rule.startswith(f"cameras.{name}.") for name in cameras)
+            ]
+            done(
+                {
+                    "model": models.of(owner).model.id,
+                    "cameras": cameras,
+                    "resting_rules": resting[:MOST_TOLD],
+                }
+            )
 
         self._do_in_background(load, done)
 
     def remember_overrides(self) -> None:
         """Keep what was set over MQTT through restarts."""
-        cameras = {
-            name: asdict(pipeline.override)
-            for name, pipeline in self._cameras.pipelines.items()
-            if pipeline.override != CameraOverride()
-        }
-        self._publisher.remember("overrides", {"cameras": cameras, "model": self._requested_model})
-
-    def _load(
-        self,
-        settings: Settings,
-        requested: str,
-        *,
-        takes_over: bool = True,
-        once_more: bool = False,
-    ) -> ActiveModel:
-        """The configured model, or the one that was asked for over MQTT.
-
-        Raises FailedTrialError for a model that failed, unless it is to be tried ``once_more``.
-        """
-        chosen = self._chosen(settings, requested)
-        name = requested or settings.model.use or "the embedded model"
-        guard = self._trials.guard(name, takes_over=takes_over, once_more=once_more)
-        return load_active_model(chosen, guard)
-
-    def _chosen(self, settings: Settings, requested: str) -> ModelSettings:
-        if not requested:
-            return settings.model
-        reference = self._model_files.reference(requested, in_use=self._requested_model)
-        # Label names and crop were configured for another file.
-        return replace(settings.model, use=reference, labels=None, crop="")
-
-    def _has_changed_on_disk(self, settings: Settings) -> bool:
-        """Whether somebody has put another file in the place of the model in force."""
-        if self.fallback:
-            return False
-        return self.model.has_changed_on_disk(self._chosen(settings, self._requested_model))
+        requested = dict(self.models.requested)
+        common = requested.pop(COMMON, AS_CONFIGURED)
+        models = {name: one.as_json() for name, one in requested.items()}
+        earlier = {owner: one.as_json() for owner, one in self._requested_before.items() if one}
+        kept = {"cameras": self._overrides, **common.as_json(), "models": models}
+        self._publisher.remember("overrides", {**kept, "models_before": earlier})
 
     def _do_in_background(self, job: Callable[[], None], done: Done) -> None:
         """Do slow work beside the main loop; a failure is reported, and changes nothing."""
@@ -242,115 +262,139 @@ class ActiveConfiguration:
             raise UnavailableError("the main loop", "too much is waiting", "Try again later")
         applied.wait(_TAKE_OVER_S)
 
-    def _apply(self, settings: Settings, model: ActiveModel, fallback: str = "") -> None:
-        """Let settings and a model take over, or raise and leave everything as it is.
+    def set_cameras(
+        self,
+        cameras: Iterable[str],
+        values: dict[str, Any],
+        reset: Collection[str] = (),
+    ) -> None:
+        """Set ``values`` of ``cameras`` above the file, and let ``reset`` be as the file says.
 
-        ``fallback`` tells why it is not the configured model: what is configured for labels that
-        this one does not have then rests. Raises UnknownLabelsError for such labels else, and
-        ConfigurationError.
+        At once: neither the file is read nor a model loaded. All of it or nothing. Raises
+        OverrideError with all that is wrong, and what ``Cameras.configure`` raises.
         """
-        cameras = dict(settings.cameras)
+        overrides, problems = dict(self._overrides), list[str]()
+        for name in cameras:
+            kept = self._overrides.get(name, NO_OVERRIDES)
+            wanted = {key: kept[key] for key in kept if key not in reset} | values
+            judged = override(name, self._file.cameras[name], wanted, asked=values)
+            problems += map(str, judged.problems)
+            if "ignore" in values and not judged.problems:
+                problems += self._label_problems(name, judged.camera.decision)
+            overrides[name] = wanted
+        if problems:
+            raise OverrideError("; ".join(problems))
+        overrides = {name: one for name, one in overrides.items() if one}
+        self._apply(self._file, overrides, self.models)
+        self.remember_overrides()
+
+    def _label_problems(self, name: str, decision: DecisionSettings) -> list[str]:
+        """Why ``decision`` does not go with the model of a camera, beside what rests already."""
+        model, found = self.models.of(name).model, list[tuple[str, ...]]()
+        for one in (self.settings.cameras[name].decision, decision):
+            try:
+                require_labels(model.labels, one, model.taxonomy)
+                found.append(())
+            except UnknownLabelsError as error:
+                found.append(tuple(error.problems))
+        before, after = found
+        return [f"cameras.{name}.decision.{text}" for text in after if text not in before]
+
+    def _take(self, file: Settings, models: ModelsInForce) -> None:
+        """Let another file or other models take over, or raise and leave everything as it is.
+
+        What was set over MQTT stays above the file, as far as it goes with it, and is forgotten
+        with its camera. Raises as ``_apply``.
+        """
+        overrides: dict[str, Overrides] = {}
+        dropped: list[str] = []
+        for name, kept in self._overrides.items():
+            if name not in file.cameras:
+                dropped.append(f"{name}: there is no such camera any more")
+                continue
+            valid, problems = still_valid(name, file.cameras[name], kept)
+            dropped += map(str, problems)
+            if valid:
+                overrides[name] = valid
         try:
-            for name, camera in cameras.items():
-                if fallback:
-                    cameras[name] = replace(camera, decision=_without_labels(camera.decision))
-                require_labels(model.labels, cameras[name].decision)
-            self._cameras.configure(replace(settings, cameras=cameras), model)
+            self._apply(file, overrides, models)
         except (UnknownLabelsError, EdgeClassifierError):
-            self._trials.end()
+            self._trials.give_up()
             raise
-        self._trials.came_into_use()
-        self.fallback = fallback
-        self._outputs.meters.set_cameras(settings.cameras)
-        self._outputs.store.configure(settings.store)
-        logging.getLogger().setLevel(settings.log.level.upper())
-        self.settings, self.model = settings, model
-        self._publish_configuration()
-        names = ", ".join(self._cameras.pipelines)
-        _log.info("model %s, %s; cameras %s", model.id, model.loaded.delegate_choice.note, names)
-        for note in model.loaded.notes:
-            _log.warning("%s", note)
+        self._trials.came_into_use(models.by_owner)
+        for problem in dropped:
+            _log.warning("%s, and dropped: %s", ORIGIN, problem)
+        self._outputs.store.configure(file.store)
+        logging.getLogger().setLevel(file.log.level.upper())
+        self.announcement.log()
 
-    def _publish_configuration(self) -> None:
-        """Publish what is in force now."""
-        settings, model, pipelines = self.settings, self.model, self._cameras.pipelines.values()
-        labels = self._labels()
-        names = model.names(settings.device.language)
-        self._publisher.follow_cameras(camera_titles(settings))
-        self._publisher.describe_model(
-            labels, lambda label: names.get(label, label), model.id, stats_s=settings.mqtt.stats_s
+    def _apply(
+        self, file: Settings, overrides: Mapping[str, Overrides], models: ModelsInForce
+    ) -> None:
+        """Let all of it be in force, or raise and leave everything as it is.
+
+        The configured common model must have all labels that the file names: raises
+        UnknownLabelsError. Of any other one, asked for over MQTT, a camera's own or in the place of
+        one that failed, rules for labels that it does not have rest; so do rules that were set over
+        MQTT. Raises ConfigurationError.
+        """
+        cameras = {
+            name: override(name, camera, overrides.get(name, NO_OVERRIDES)).camera
+            for name, camera in file.cameras.items()
+        }
+        settings = replace(file, cameras=cameras)
+        fitted_cameras = dict(cameras)
+        resting: list[str] = []
+        for name, camera in cameras.items():
+            one = models.of(name)
+            if one.is_configured and name not in models.by_owner:
+                self._rules.require(f"{name}, file", one.model, file.cameras[name].decision)
+                if "ignore" not in overrides.get(name, NO_OVERRIDES):
+                    continue
+            fitted, rules = self._rules.fit(f"{name}, own", one.model, camera.decision)
+            fitted_cameras[name] = replace(camera, decision=fitted)
+            inherited: tuple[str, ...] = ()
+            if camera.model:
+                # What all cameras inherit was not written for this one's model.
+                common = self._rules.fit(f"{name}, common", one.model, file.decision)
+                inherited = common.resting
+            resting += [
+                f"cameras.{name}.decision.{rule}" for rule in rules if rule not in inherited
+            ]
+        self._cameras.configure(
+            replace(settings, cameras=fitted_cameras),
+            {name: models.of(name).model for name in cameras},
         )
-        self._publish_info()
-        for pipeline in pipelines:
-            pipeline.publish_state()
+        self._resting_rules = tuple(resting)
+        ids = {name: models.of(name).model.id for name in cameras}
+        self._outputs.meters.set_cameras(cameras, ids)
+        self.settings, self._file, self.models = settings, file, models
+        self._overrides = dict(overrides)
+        self.announcement.publish(settings, models, resting, overrides)
 
-    def _labels(self) -> tuple[str, ...]:
-        """Of all cameras."""
-        pipelines = self._cameras.pipelines.values()
-        return tuple(
-            dict.fromkeys(name for one in pipelines for name in one.rules.label_map.labels)
-        )
-
-    def publish_incidents(self) -> None:
-        """Publish what runs here once more, where something was lost or deleted since."""
-        if self._incidents() != self._published_incidents:
-            self._publish_info()
-
-    def _incidents(self) -> tuple[str, ...]:
-        store = self._outputs.store.status.incident
-        return (*self._publisher.status.incidents, *([f"store: {store}"] if store else []))
-
-    def _publish_info(self) -> None:
-        settings, model = self.settings, self.model
-        runtime, loaded = model.loaded.runtime, model.loaded
-        self._published_incidents = self._incidents()
-        self._publisher.put_info(
-            info_payload(
-                version=__version__,
-                model=model.id,
-                runtime=f"{runtime.name} {runtime.version}",
-                delegate=loaded.delegate_choice.note,
-                notes=[
-                    *([self.fallback] if self.fallback else []),
-                    *loaded.notes,
-                    *self._published_incidents,
-                ],
-                labels=list(self._labels()),
-                configuration=presentable((), as_tree(in_force(self._started_with, settings))),
-            )
-        )
-
-
-def _without_labels(decision: DecisionSettings) -> DecisionSettings:
-    """The same rules for every label."""
-    return replace(decision, labels={}, groups={}, aliases={}, ignore=())
-
-
-def camera_titles(settings: Settings) -> Mapping[str, str]:
-    """What people call each camera."""
-    return {name: camera.title or name for name, camera in settings.cameras.items()}
+    def inferences(self) -> Mapping[str, int]:
+        """Since the start, of each camera with a model of its own, and under COMMON of others."""
+        found: dict[str, int] = {}
+        for name, count in self._outputs.meters.inferences().items():
+            owner = name if name in self.models.by_owner else COMMON
+            found[owner] = found.get(owner, 0) + count
+        return found
 
 
 def remembered_overrides(
     remembered: Mapping[str, Any],
-) -> tuple[Mapping[str, CameraOverride], str]:
-    """What ``remember_overrides`` kept before the restart: each camera's, and the model."""
-    overrides = remembered.get("overrides", {})
-    # Key by key: another version may have kept others as well.
-    cameras = {
-        name: CameraOverride(kept.get("enabled"), kept.get("threshold"))
-        for name, kept in overrides.get("cameras", {}).items()
-    }
-    return cameras, overrides.get("model", "")
+) -> tuple[Mapping[str, Overrides], RequestedModels]:
+    """What ``remember_overrides`` kept before the restart: each camera's, and the models."""
+    overrides = inner(remembered, "overrides")
+    models = _requested({COMMON: overrides, **inner(overrides, "models")})
+    return kept_overrides(remembered), models
 
 
-def log_reload(outcome: Mapping[str, Any] | Exception) -> None:
-    """Log the outcome of a reload that came as a signal."""
-    if isinstance(outcome, Exception):
-        _log.error("the configuration was not taken, the old one stays: %s", outcome)
-    else:
-        changed = ", ".join(outcome["changed"]) or "nothing"
-        restart_required = ", ".join(outcome["restart_required"]) or "nothing"
-        _log.info(
-            "configuration taken; changed: %s; needs a restart: %s", changed, restart_required
-        )
+def remembered_models_before(remembered: Mapping[str, Any]) -> RequestedModels:
+    """Of ``remember_overrides``: what had been asked for before that."""
+    return _requested(inner(inner(remembered, "overrides"), "models_before"))
+
+
+def _requested(kept: Mapping[str, Any]) -> RequestedModels:
+    requested = {owner: RequestedModel.of_json(one) for owner, one in kept.items()}
+    return {owner: one for owner, one in requested.items() if one}

@@ -1,158 +1,40 @@
-"""Requests over MQTT: what may be asked, what carries it out, and what comes back.
+"""Carries out requests over MQTT, and answers them."""
 
-Reading a request and answering it is pure; ``CommandHandler`` is the rest.
-"""
-
-import json
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from math import isfinite
+from math import inf
 from typing import Any
 
-from edge_classifier.core.text import one_line
-from edge_classifier.daemon.active_configuration import ActiveConfiguration, Done
-from edge_classifier.daemon.camera_pipeline import DaemonOutputs
-from edge_classifier.daemon.cameras import Cameras
-from edge_classifier.mqtt.codec.device_payloads import MAX_REQUEST_BYTES, response_payload
+from edge_classifier.core.text import is_printable
+from edge_classifier.daemon.active_configuration import ActiveConfiguration
+from edge_classifier.daemon.background import Done
+from edge_classifier.daemon.cameras.active_cameras import Cameras
+from edge_classifier.daemon.cameras.camera_overrides import OverrideError
+from edge_classifier.daemon.cameras.camera_pipeline import DaemonOutputs
+from edge_classifier.daemon.command_requests import (
+    Request,
+    RequestError,
+    parse_request,
+    response_to,
+)
+from edge_classifier.daemon.models.active_model import RequestedModel
+from edge_classifier.daemon.models.models_in_force import COMMON
+from edge_classifier.errors import EdgeClassifierError
+from edge_classifier.mqtt.codec.burst_frames import BurstRequest
+from edge_classifier.mqtt.codec.camera_settings import SETTABLE
 
 _log = logging.getLogger(__name__)
 
-# What each command takes beside ``transaction``. ``camera`` names one; without it, all are meant.
-COMMANDS: Mapping[str, frozenset[str]] = {
-    # Whether cameras are classified: true or false.
-    "enable": frozenset({"camera", "enabled"}),
-    # The enter threshold from 0 to 1; null for the configured one.
-    "threshold": frozenset({"camera", "threshold"}),
-    # Publish a picture now, and keep it if the store is on.
-    "snapshot": frozenset({"camera"}),
-    # Read the configuration file again.
-    "reload": frozenset(),
-    # A model's name; "" for the configured one.
-    "model": frozenset({"model"}),
-    # Forget one of CLEARABLE.
-    "clear": frozenset({"camera", "what"}),
-}
 # Characters of a command that is answered.
 _LONGEST_COMMAND = 64
-CLEARABLE = ("label", "overrides", "outbox", "store", "incidents")
+# Of a model that is offered, which is told everywhere.
+_LONGEST_NAME = 200
 
 
-class RequestError(ValueError):
-    """A request that is not valid; its text goes back to whoever asked."""
-
-    def __init__(self, problem: str, transaction: object = None) -> None:
-        # It may quote what was asked, and goes into the log and back.
-        super().__init__(one_line(problem))
-        self.transaction = transaction
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One valid request."""
-
-    command: str
-    # The one that was named, or all.
-    cameras: tuple[str, ...]
-    enabled: bool = True
-    threshold: float | None = None
-    model: str = ""
-    what: str = ""
-    # Given back with the answer, whatever it is.
-    transaction: object = None
-
-
-def parse_request(command: str, payload: bytes, cameras: tuple[str, ...]) -> Request:
-    """A request from a topic's last level and its JSON payload; an empty payload is ``{}``.
-
-    Raises RequestError, with the transaction if that much could be read.
-    """
-    body = _json_object(payload)
-    transaction = body.pop("transaction", None)
-    try:
-        if command not in COMMANDS:
-            raise RequestError(f"no such command: {command!r}; there are {', '.join(COMMANDS)}")
-        unknown = sorted(set(body) - COMMANDS[command])
-        if unknown:
-            allowed = ", ".join(sorted(COMMANDS[command] | {"transaction"}))
-            raise RequestError(f"{command} takes no {', '.join(unknown)}; it takes {allowed}")
-        if "camera" in body:
-            if body["camera"] not in cameras:
-                raise RequestError(f"no camera {body['camera']!r}; there are {', '.join(cameras)}")
-            cameras = (body["camera"],)
-        values = {
-            key: _READERS[key](body.get(key, _MISSING)) for key in COMMANDS[command] - {"camera"}
-        }
-    except RequestError as error:
-        raise RequestError(str(error), transaction) from None
-    return Request(command, cameras, transaction=transaction, **values)
-
-
-def response_to(
-    request_or_error: Request | RequestError, data: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The response's payload: status ok with ``data``, or status error with the reason."""
-    error = str(request_or_error) if isinstance(request_or_error, RequestError) else None
-    return response_payload(data, error=error, transaction=request_or_error.transaction)
-
-
-def _json_object(payload: bytes) -> dict[str, Any]:
-    def finite(text: str) -> float:
-        """NaN and infinity are refused: Python reads what no answer could give back."""
-        number = float(text)
-        if not isfinite(number):
-            raise ValueError(text)
-        return number
-
-    if len(payload) > MAX_REQUEST_BYTES:
-        raise RequestError(f"the payload is longer than {MAX_REQUEST_BYTES} bytes")
-    if not payload.strip():
-        return {}
-    try:
-        body = json.loads(payload, parse_constant=finite, parse_float=finite)
-    except (ValueError, RecursionError):
-        raise RequestError("the payload is not JSON") from None
-    if not isinstance(body, dict):
-        raise RequestError("the payload is not a JSON object")
-    return body
-
-
-def _enabled(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise RequestError("enabled must be true or false")
-    return value
-
-
-def _threshold(value: object) -> float | None:
-    if value is None:
-        return None
-    # bool is an int in Python, and NaN passes no comparison.
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise RequestError("threshold must be a number from 0 to 1, or null")
-    return float(value)
-
-
-def _model(value: object) -> str:
-    if not isinstance(value, str):
-        raise RequestError("model must be a text")
-    return value
-
-
-def _what(value: object) -> str:
-    if value not in CLEARABLE:
-        raise RequestError(f"what must be one of {', '.join(CLEARABLE)}")
-    return str(value)
-
-
-_MISSING = object()
-# What reads the value of each key, ``_MISSING`` where it was not given. They raise RequestError.
-_READERS: Mapping[str, Callable[[object], Any]] = {
-    "enabled": _enabled,
-    "threshold": _threshold,
-    "model": _model,
-    "what": _what,
-}
+def _level(command: str, usual: int) -> int:
+    """Whoever looks at a camera asks for it every few seconds, for hours."""
+    return logging.DEBUG if command == "burst" else usual
 
 
 class CommandHandler:
@@ -172,10 +54,13 @@ class CommandHandler:
         self._publisher, self._store = outputs.publisher, outputs.store
         self._handlers: Mapping[str, Callable[[Request, Done], None]] = {
             "enable": self._enable,
+            "camera": self._set_camera,
             "threshold": self._set_threshold,
             "snapshot": self._snapshot,
+            "burst": self._ask_burst,
             "reload": lambda _, done: configuration.reload(done),
-            "model": lambda request, done: configuration.switch_model(request.model, done),
+            "model": self._switch_model,
+            "offer": self._offer,
             "clear": self._clear,
         }
 
@@ -189,7 +74,7 @@ class CommandHandler:
             request = parse_request(command, payload, tuple(self._cameras.pipelines))
             self._handlers[command](request, partial(self._respond, request))
         except RequestError as error:
-            _log.warning("request %s refused: %s", command, error)
+            _log.log(_level(command, logging.WARNING), "request %s refused: %s", command, error)
             # The answer's topic has the command in it, and topics have a bound.
             if len(command) > _LONGEST_COMMAND:
                 return
@@ -204,29 +89,87 @@ class CommandHandler:
             error = RequestError(str(outcome), request.transaction)
             self._publisher.put_response(request.command, response_to(error, {}))
         else:
-            _log.info("request %s done: %s", request.command, dict(outcome))
+            level = _level(request.command, logging.INFO)
+            told = dict(outcome)
+            if request.command == "camera":
+                # The answer has all settings.
+                told = {"camera": request.camera, "set": request.set, "reset": request.reset}
+            _log.log(level, "request %s done: %s", request.command, told)
             self._publisher.put_response(request.command, response_to(request, outcome))
 
     def _enable(self, request: Request, done: Done) -> None:
-        self._override(request, enabled=request.enabled)
+        self._override(request, {"enabled": request.enabled})
         done({"cameras": list(request.cameras), "enabled": request.enabled})
 
     def _set_threshold(self, request: Request, done: Done) -> None:
-        self._override(request, threshold=request.threshold)
+        if request.threshold is None:
+            self._override(request, {}, ("enter",))
+        else:
+            self._override(request, {"enter": request.threshold})
         pipelines = self._cameras.pipelines
         done({"thresholds": {name: pipelines[name].threshold for name in request.cameras}})
 
-    def _override(self, request: Request, **changed: Any) -> None:
-        for name in request.cameras:
-            pipeline = self._cameras.pipelines[name]
-            pipeline.set_override(replace(pipeline.override, **changed))
-            pipeline.publish_state()
-        self._configuration.remember_overrides()
+    def _set_camera(self, request: Request, done: Done) -> None:
+        self._override(request, request.set, request.reset)
+        told = {
+            name: self._configuration.announcement.settings_of(name) for name in request.cameras
+        }
+        done({"settings": told})
+
+    def _override(
+        self, request: Request, values: Mapping[str, Any], reset: Collection[str] = ()
+    ) -> None:
+        try:
+            self._configuration.set_cameras(request.cameras, dict(values), reset)
+        except (OverrideError, EdgeClassifierError) as error:
+            raise RequestError(str(error), request.transaction) from error
+        except RecursionError as error:
+            problem = "the values are nested too deeply"
+            raise RequestError(problem, request.transaction) from error
 
     def _snapshot(self, request: Request, done: Done) -> None:
         for name in request.cameras:
             self._cameras.pipelines[name].request_snapshot()
         done({"cameras": list(request.cameras)})
+
+    def _ask_burst(self, request: Request, done: Done) -> None:
+        (name,) = request.cameras
+        pipeline = self._cameras.pipelines[name]
+        wanted = BurstRequest(
+            request.seconds, request.rate, int(request.longest_px), int(request.max_bytes)
+        )
+        status = pipeline.capture.status
+        # Whoever switches a camera off wants nobody to look through it.
+        reason = pipeline.idle.meaning if pipeline.idle else ""
+        if not reason and not status.online:
+            reason = f"the camera is offline: {status.reason}"
+        if reason and wanted.seconds:
+            raise RequestError(f"{name} gives no pictures now: {reason}", request.transaction)
+        together = pipeline.burst.ask(wanted)
+        done(
+            {
+                "camera": name,
+                "seconds": round(together.seconds, 1),
+                "rate": min(together.rate_fps, pipeline.settings.rate_fps or inf),
+                "longest_px": together.longest_px,
+                "max_bytes": together.max_bytes,
+            }
+        )
+
+    def _switch_model(self, request: Request, done: Done) -> None:
+        wanted = RequestedModel(request.model, request.sha256 if request.model else "")
+        owner = request.camera or COMMON
+        self._configuration.switch_model(owner, wanted, done, reason=request.reason)
+
+    def _offer(self, request: Request, done: Done) -> None:
+        if request.model and not request.sha256:
+            problem = "offer needs the sha256 of the model's file"
+            raise RequestError(problem, request.transaction)
+        if len(request.model) > _LONGEST_NAME or not is_printable(request.model):
+            raise RequestError("model is not the name of a model", request.transaction)
+        offered = RequestedModel(request.model, request.sha256 if request.model else "")
+        self._configuration.announcement.offer(offered)
+        done({"offered": offered.name})
 
     def _clear(self, request: Request, done: Done) -> None:
         if request.what == "outbox":
@@ -237,7 +180,7 @@ class CommandHandler:
             self._publisher.forget_incidents()
             self._store.forget_incident()
         elif request.what == "overrides":
-            self._override(request, enabled=None, threshold=None)
+            self._override(request, {}, SETTABLE)
         else:
             for name in request.cameras:
                 pipeline = self._cameras.pipelines[name]

@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.registry import Collector
 
 from edge_classifier.config.settings import HttpSettings
-from edge_classifier.core.network_address import bare_host, host_and_port
+from edge_classifier.core.network.network_address import bare_host, host_and_port
 from edge_classifier.daemon.meters import DaemonMetric
 from edge_classifier.daemon.status import HealthReport
 from edge_classifier.errors import UnavailableError
@@ -64,7 +64,12 @@ class HttpServer:
 
         def health_page() -> _Answer:
             found = health()
-            body = {"status": found.status, "failing": found.failing, "degraded": found.degraded}
+            body = {
+                "status": found.status,
+                "failing": found.failing,
+                "degraded": found.degraded,
+                "cameras": found.cameras,
+            }
             status = HTTPStatus.SERVICE_UNAVAILABLE if found.failing else HTTPStatus.OK
             return _Answer(status, "application/json", json.dumps(body).encode() + b"\n")
 
@@ -165,22 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         super().setup()
-        self.rfile = BytesIO(self._head())
-        self.connection.settimeout(self.server.timeout_s)
-
-    def handle(self) -> None:
-        self.raw_requestline = self.rfile.readline(_HEAD_BYTES)
-        if self.raw_requestline and self.parse_request():
-            self._send(self._answer())
-
-    def version_string(self) -> str:
-        return "edge-classifier"
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class's name)
-        _log.debug("http: %s", format % args)
-
-    def _head(self) -> bytes:
-        """All that the client sends. A limit for each piece alone could be drawn out for ever."""
+        # All that the client sends. A limit for each piece alone could be drawn out for ever.
         deadline, head = time.monotonic() + self.server.timeout_s, b""
         while b"\r\n\r\n" not in head and len(head) < _HEAD_BYTES:
             self.connection.settimeout(max(deadline - time.monotonic(), 1e-3))
@@ -188,7 +178,28 @@ class _Handler(BaseHTTPRequestHandler):
             if not piece:
                 break
             head += piece
-        return head
+        self.rfile = BytesIO(head)
+        self.connection.settimeout(self.server.timeout_s)
+
+    def handle(self) -> None:
+        self.raw_requestline = self.rfile.readline(_HEAD_BYTES)
+        if self.raw_requestline and self.parse_request():
+            answer = self._answer()
+            self.send_response(answer.status)
+            self.send_header("Content-Type", answer.content_type)
+            self.send_header("Content-Length", str(len(answer.body)))
+            self.send_header("Connection", "close")
+            if answer.status is HTTPStatus.METHOD_NOT_ALLOWED:
+                self.send_header("Allow", "GET, HEAD")
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(answer.body)
+
+    def version_string(self) -> str:
+        return "edge-classifier"
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class's name)
+        _log.debug("http: %s", format % args)
 
     def _answer(self) -> _Answer:
         page = self.server.pages.get(self.path.partition("?")[0])
@@ -201,14 +212,3 @@ class _Handler(BaseHTTPRequestHandler):
         except Exception:  # noqa: BLE001 (must be answered, most of all when there is a bug)
             _log.exception("http: %s", self.path)
             return _Answer(HTTPStatus.INTERNAL_SERVER_ERROR, _TEXT, b"A bug: see the log.\n")
-
-    def _send(self, answer: _Answer) -> None:
-        self.send_response(answer.status)
-        self.send_header("Content-Type", answer.content_type)
-        self.send_header("Content-Length", str(len(answer.body)))
-        self.send_header("Connection", "close")
-        if answer.status is HTTPStatus.METHOD_NOT_ALLOWED:
-            self.send_header("Allow", "GET, HEAD")
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(answer.body)

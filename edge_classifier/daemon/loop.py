@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from queue import Empty, Full, Queue
 
-from edge_classifier.daemon.camera_pipeline import CameraPipeline
+from edge_classifier.daemon.cameras.camera_pipeline import CameraPipeline
 from edge_classifier.protocols import Clock
 
 # Actions that may wait to be done between frames.

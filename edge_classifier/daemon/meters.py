@@ -90,10 +90,13 @@ class RingBuffer:
 
 
 class _CameraMeters:
-    __slots__ = ("age_ms", "frames_at_s", "reasons", "since_s")
+    __slots__ = ("age_ms", "frames_at_s", "inference", "inferences", "reasons", "since_s")
 
     def __init__(self, since_s: float) -> None:
         self.since_s = since_s
+        self.inferences = 0
+        # Of its model, which other cameras may run as well.
+        self.inference = RingBuffer()
         self.reasons: defaultdict[str, int] = defaultdict(int)
         self.age_ms = RingBuffer()
         self.frames_at_s = RingBuffer()
@@ -112,15 +115,24 @@ class Meters:
         self._clock = clock
         self._since_s = clock()
         self._cameras: dict[str, _CameraMeters] = {}
+        # Milliseconds of the network, by the models that run now.
+        self._models: dict[str, RingBuffer] = {}
         self._stages = {name: RingBuffer() for name in STAGES}
         self._preprocess, self._inference, self._decision, self._total, self._publish = (
             self._stages.values()
         )
 
-    def set_cameras(self, cameras: Iterable[str]) -> None:
-        """Count for these cameras and no others; what was counted for them stays."""
+    def set_cameras(self, cameras: Iterable[str], models: Mapping[str, str] = {}) -> None:
+        """Count for these cameras and no others; what was counted for them stays.
+
+        ``models``: what each of them runs, as far as that is to be counted.
+        """
         known, now_s = self._cameras, self._clock()
         self._cameras = {name: known.get(name) or _CameraMeters(now_s) for name in cameras}
+        running = dict.fromkeys(models.values())
+        self._models = {model: self._models.get(model) or RingBuffer() for model in running}
+        for name, model in models.items():
+            self._cameras[name].inference = self._models[model]
 
     def count_frame(
         self,
@@ -142,13 +154,14 @@ class Meters:
         if inference_ms:
             self._preprocess.add(preprocess_ms)
             self._inference.add(inference_ms)
+            meters.inference.add(inference_ms)
+            meters.inferences += 1
             self._decision.add(decision_ms)
             self._total.add(preprocess_ms + inference_ms + decision_ms)
 
-    @property
-    def inferences(self) -> int:
-        """Runs of a network since the start."""
-        return self._inference.count
+    def inferences(self) -> Mapping[str, int]:
+        """Frames that the network was run for since the start, by camera."""
+        return {name: camera.inferences for name, camera in self._cameras.items()}
 
     def count_published(self, capture_to_publish_ms: float) -> None:
         """Count one event that the broker has acknowledged. For one thread, perhaps another one."""
@@ -173,6 +186,10 @@ class Meters:
                 }
                 for name, camera in self._cameras.items()
             },
+            "models": [
+                {"model": model, "frames": ring.count, "inference_ms": _rounded(ring)}
+                for model, ring in self._models.items()
+            ],
         }
 
     def metrics(self) -> Iterator[DaemonMetric]:
@@ -194,6 +211,8 @@ class Meters:
             {name: camera.age_ms for name, camera in cameras},
         )  # fmt: skip
         yield _summary("stage_seconds", "Time of one frame in each stage.", "stage", self._stages)
+        text = "Time of one frame in the network, by model."
+        yield _summary("model_inference_seconds", text, "model", self._models)
 
 
 def _counts(camera: _CameraMeters) -> dict[str, int]:

@@ -47,7 +47,11 @@ class PictureFiles:
         self._index = folder / INDEX
         # Lines before this place are of pictures that are gone.
         self._oldest = 0
-        self._mend()
+        make_folder(self._folder, 0o700)
+        with _replacing(self._index) as mended:
+            for line in self._mended_lines():
+                self.pictures += 1
+                mended.write(line)
         found = self._index.stat()
         self._end, self._identity = found.st_size, (found.st_dev, found.st_ino)
 
@@ -123,13 +127,6 @@ class PictureFiles:
             path.unlink(missing_ok=True)
             raise
         self._end += len(line)
-
-    def _mend(self) -> None:
-        make_folder(self._folder, 0o700)
-        with _replacing(self._index) as mended:
-            for line in self._mended_lines():
-                self.pictures += 1
-                mended.write(line)
 
     def _mended_lines(self) -> Iterator[bytes]:
         """Lines that are right; pictures without one get one, or go if they are damaged."""

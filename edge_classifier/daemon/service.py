@@ -10,27 +10,29 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge_classifier.config.settings import DeviceSettings, Settings
 from edge_classifier.daemon.active_configuration import (
     ActiveConfiguration,
-    camera_titles,
-    log_reload,
+    remembered_models_before,
     remembered_overrides,
 )
-from edge_classifier.daemon.active_model import ModelFiles
-from edge_classifier.daemon.camera_pipeline import (
+from edge_classifier.daemon.announcement import camera_titles
+from edge_classifier.daemon.cameras.active_cameras import Cameras
+from edge_classifier.daemon.cameras.camera_pipeline import (
     CameraPipeline,
     DaemonOutputs,
     Explain,
 )
-from edge_classifier.daemon.cameras import Cameras
 from edge_classifier.daemon.commands import CommandHandler
 from edge_classifier.daemon.host import Host
 from edge_classifier.daemon.loop import MainLoop
 from edge_classifier.daemon.meters import Meters
-from edge_classifier.daemon.model_trials import ModelTrials
+from edge_classifier.daemon.models.active_model import ModelFiles
+from edge_classifier.daemon.models.fetcher import ModelFetcher
+from edge_classifier.daemon.models.model_trials import ModelTrials
+from edge_classifier.daemon.models.models_in_force import ModelLoader
 from edge_classifier.daemon.status import HealthReport, StatusReporter
 from edge_classifier.daemon.store import CaptureStore
 from edge_classifier.daemon.systemd import Notifier, Watchdog, watchdog_interval_s
@@ -63,46 +65,41 @@ class Service:
         self._started_with = settings
         self._reload_wanted = False
         self._progressed_at = time.monotonic()
+        # A network in a thread of its own makes no progress.
+        self._is_stuck = False
         self._server: HttpServer | None = None
         self._notifier = Notifier.from_environment()
         self._watchdog = Watchdog(self._notifier, watchdog_interval_s())
         folder = state_folder(settings.device)
         self._meters = meters = Meters()
         # Threads of their own: what leaves the daemon waits there for the broker and for the disk.
-        self._publisher = Publisher(
-            settings.mqtt,
-            settings.outbox,
-            folder / "outbox.db",
-            node=node_name(settings.device),
-            cameras=camera_titles(settings),
-            password=partial(broker_password, settings.mqtt.password_file),
-            on_request=self._receive_request,
-            on_published=meters.count_published,
-            shrink_jpeg=smaller_jpeg,
-            snapshots=settings.snapshots,
-        )
+        self._publisher = self._make_publisher(settings, folder)
         self._store = CaptureStore(settings.store, folder / "pictures")
         outputs = DaemonOutputs(self._publisher, self._store, meters, explain)
         # The main loop's: cameras and their state.
         self._loop = MainLoop(
             self._pipelines, every_second=self._every_second, on_progress=self._progress
         )
-        overrides, requested_model = remembered_overrides(self._publisher.remembered())
+        remembered = self._publisher.remembered()
+        overrides, requested = remembered_overrides(remembered)
         self._cameras = Cameras(
             wake=self._loop.wake,
             outputs=outputs,
             restored=self._publisher.states(),
             last_numbers=self._publisher.last_numbers(),
-            overrides=overrides,
         )
         self._trials = ModelTrials(folder)
+        files = ModelFiles.below(folder)
         # What changes while it runs, and what is published once a second.
         self._configuration = ActiveConfiguration(
             settings,
             read_settings=read_settings,
-            model_files=ModelFiles.below(folder),
+            models=ModelLoader(files, self._trials),
+            fetcher=ModelFetcher(files),
             trials=self._trials,
-            requested_model=requested_model,
+            requested=requested,
+            before=remembered_models_before(remembered),
+            overrides=overrides,
             post=self._loop.post,
             cameras=self._cameras,
             outputs=outputs,
@@ -116,7 +113,21 @@ class Service:
             host=Host(folder),
             notifier=self._notifier,
             mqtt=lambda: self._configuration.settings.mqtt,
-            model_trouble=lambda: self._configuration.fallback,
+            model_trouble=lambda: self._configuration.trouble,
+        )
+
+    def _make_publisher(self, settings: Settings, folder: Path) -> Publisher:
+        return Publisher(
+            settings.mqtt,
+            settings.outbox,
+            folder / "outbox.db",
+            node=node_name(settings.device),
+            cameras=camera_titles(settings),
+            password=partial(broker_password, settings.mqtt.password_file),
+            on_request=self._receive_request,
+            on_published=self._meters.count_published,
+            shrink_jpeg=smaller_jpeg,
+            snapshots=settings.snapshots,
         )
 
     def run(self) -> ExitCode:
@@ -187,8 +198,9 @@ class Service:
             self._reload_wanted = False
             self._configuration.reload(log_reload)
         self._cameras.check()
-        self._configuration.publish_incidents()
-        self._trials.progress(self._meters.inferences)
+        self._is_stuck = self._cameras.has_hung_network()
+        self._configuration.announcement.publish_news()
+        self._trials.progress(self._configuration.inferences())
         self._status.report()
 
     def _pipelines(self) -> Iterable[CameraPipeline]:
@@ -199,6 +211,8 @@ class Service:
         self._commands.receive(command, payload)
 
     def _progress(self) -> None:
+        if self._is_stuck:
+            return
         self._progressed_at = time.monotonic()
         self._watchdog.progress()
 
@@ -238,3 +252,15 @@ def state_folder(device: DeviceSettings, environment: Mapping[str, str] = os.env
         remedy = "Set device.state_folder to a folder that this user may write."
         raise OutputError(str(folder), f"cannot be made ({error.strerror})", remedy) from error
     return folder
+
+
+def log_reload(outcome: Mapping[str, Any] | Exception) -> None:
+    """Log the outcome of a reload that came as a signal."""
+    if isinstance(outcome, Exception):
+        _log.error("the configuration was not taken, the old one stays: %s", outcome)
+    else:
+        changed = ", ".join(outcome["changed"]) or "nothing"
+        restart_required = ", ".join(outcome["restart_required"]) or "nothing"
+        _log.info(
+            "configuration taken; changed: %s; needs a restart: %s", changed, restart_required
+        )

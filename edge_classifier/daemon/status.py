@@ -3,11 +3,12 @@
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 
-from edge_classifier.config.settings import MqttSettings
-from edge_classifier.daemon.camera_pipeline import DaemonOutputs
-from edge_classifier.daemon.cameras import Cameras
+from edge_classifier.config.mqtt_settings import MqttSettings
+from edge_classifier.core.network.camera_address import describe
+from edge_classifier.daemon.cameras.active_cameras import Cameras
+from edge_classifier.daemon.cameras.camera_pipeline import DaemonOutputs
 from edge_classifier.daemon.host import Host
 from edge_classifier.daemon.meters import DaemonMetric, MetricSample, counter, gauge
 from edge_classifier.daemon.systemd import Notifier
@@ -26,6 +27,8 @@ class HealthReport:
 
     failing: tuple[str, ...] = ()
     degraded: tuple[str, ...] = ()
+    # What each camera is opened with, without secrets.
+    cameras: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def status(self) -> str:
@@ -79,17 +82,17 @@ class StatusReporter:
 
     def report(self) -> None:
         """Publish what is due, once a second."""
-        pipelines = self._cameras.pipelines.values()
+        pipelines, mqtt = self._cameras.pipelines.values(), self._mqtt()
         for pipeline in pipelines:
             pipeline.publish_health()
-            pipeline.publish_state(unless_within_s=self._mqtt().heartbeat_s)
+            pipeline.publish_due(heartbeat_s=mqtt.heartbeat_s, score_s=mqtt.score_s)
         online = sum(pipeline.capture.status.online for pipeline in pipelines)
         broker = "connected" if self._publisher.status.connected else "away"
         status_line = f"{online} of {len(pipelines)} cameras online, broker {broker}"
         if status_line != self._status_line:
             self._status_line = status_line
             self._notifier.status(status_line)
-        if self._clock() - self._stats_at >= self._mqtt().stats_s:
+        if self._clock() - self._stats_at >= mqtt.stats_s:
             self._stats_at = self._clock()
             self._publisher.put_stats(self.stats())
 
@@ -109,6 +112,7 @@ class StatusReporter:
                 "dropped": status.dropped,
                 "damaged": status.damaged,
                 "hung": status.hung,
+                "glimpses_left_out": pipeline.reports.glimpses_left_out,
             }
         return stats_payload(
             self._meters.stats(cameras),
@@ -139,11 +143,13 @@ class StatusReporter:
     def health(self, idle_s: float) -> HealthReport:
         """What is wrong now; ``idle_s``: since the main loop came round. Any thread."""
         publisher, store = self._publisher.status, self._store.status
-        cameras = {name: one.capture.status.reason for name, one in self._cameras.pipelines.items()}
+        pipelines = self._cameras.pipelines
+        cameras = {name: one.capture.status.reason for name, one in pipelines.items()}
         others = {
             "model": self._model_trouble(),
             "broker": publisher.reason if self._mqtt().enabled else "",
             "outbox": "; ".join(filter(None, (publisher.trouble, *publisher.incidents))),
             "store": store.trouble or store.incident,
         }
-        return judge_health(idle_s, _STUCK_S, cameras, others)
+        sources = {name: describe(one.settings.source) for name, one in pipelines.items()}
+        return replace(judge_health(idle_s, _STUCK_S, cameras, others), cameras=sources)

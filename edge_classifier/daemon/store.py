@@ -228,6 +228,7 @@ class CaptureStore:
             "margin": round(state.margin, 4),
             "top": [[name, round(score, 4)] for name, score in state.top],
             "model": state.model,
+            "box": state.box and list(state.box),
             "width": offer.frame.width,
             "height": offer.frame.height,
             "hash": f"{bits:016x}",

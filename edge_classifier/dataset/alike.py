@@ -42,7 +42,7 @@ def duplicate_groups(
     bits = distance_bits
     while rest:
         groups |= alike(rest, facts, bits)
-        dominating = dominating_groups(samples, groups) if bits >= 0 else frozenset()
+        dominating = {key for key, _ in dominating_groups(samples, groups)} if bits >= 0 else ()
         rest = [path for path, key in groups.items() if key in dominating]
         bits = bits // 2 if bits else -1
     return groups
@@ -63,15 +63,17 @@ def alike(paths: Iterable[Path], facts: Mapping[Path, PictureFacts], bits: int) 
     return {path: group[facts[path].sha256] for path in every}
 
 
-def dominating_groups(samples: Iterable[Sample], groups: Mapping[Path, str]) -> frozenset[str]:
-    """Groups that hold more than half of any class's pictures, and more than one."""
+def dominating_groups(
+    samples: Iterable[Sample], groups: Mapping[Path, str]
+) -> frozenset[tuple[str, int]]:
+    """Groups that hold more than half of a class's pictures, and more than one; with the class."""
     sizes: Counter[int] = Counter()
     parts: Counter[tuple[str, int]] = Counter()
     for sample in samples:
         sizes[sample.label] += 1
         parts[groups[sample.path], sample.label] += 1
     return frozenset(
-        key for (key, label), count in parts.items() if count > 1 and 2 * count > sizes[label]
+        part for part, count in parts.items() if count > 1 and 2 * count > sizes[part[1]]
     )
 
 
@@ -123,7 +125,7 @@ def _pairs_of_equals(word: Hashes) -> Iterator[Numbers]:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ComparedPictures:
     """What every check looks at."""
 
     dataset: Dataset
@@ -167,15 +169,15 @@ class Comparison:
 
 def compare_pictures(
     dataset: Dataset, facts: Mapping[Path, PictureFacts], validation: Dataset | None
-) -> Comparison:
+) -> ComparedPictures:
     """Compare all pictures of both folders."""
     samples = dataset.samples + (validation.samples if validation else ())
     paths = [sample.path for sample in readable(samples, facts)]
     groups = alike(paths, facts, ALIKE_BITS)
     near = [g for g in members(groups) if len({facts[path].sha256 for path in g}) > 1]
     to_learn = readable(dataset.samples, facts)
-    dominating = dominating_groups(to_learn, groups)
-    return Comparison(
+    dominated = frozenset(label for _, label in dominating_groups(to_learn, groups))
+    return ComparedPictures(
         dataset=dataset,
         validation=validation,
         facts=facts,
@@ -183,5 +185,5 @@ def compare_pictures(
         labels={sample.path: sample.label for sample in samples},
         copies=tuple(members(alike(paths, facts, -1))),
         alike=tuple(near),
-        dominated_classes=frozenset(s.label for s in to_learn if groups[s.path] in dominating),
+        dominated_classes=dominated,
     )

@@ -7,11 +7,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from edge_classifier.dataset.alike import Comparison, Group, compare_pictures
+from edge_classifier.dataset.alike import ComparedPictures, Group, compare_pictures
 from edge_classifier.dataset.facts import PictureFacts, readable
 from edge_classifier.dataset.folder import UNDECODED, Dataset
 
-_SHOWN = 10
+# Examples of what may have to be mended, and of what is only told.
+_SHOWN, _SHOWN_OF_NOTE = 10, 3
 
 
 class Severity(StrEnum):
@@ -64,12 +65,13 @@ class CheckResult:
         return any(finding.severity is Severity.FATAL for finding in self.findings)
 
     def lines(self) -> Iterator[str]:
-        """For people: each finding with some ten examples."""
+        """For people: each finding with some examples."""
         for finding in self.findings:
+            shown = _SHOWN_OF_NOTE if finding.severity is Severity.NOTE else _SHOWN
             yield f"{finding.severity}: {finding.text}"
-            yield from (f"    {example}" for example in finding.examples[:_SHOWN])
-            if len(finding.examples) > _SHOWN:
-                yield f"    and {len(finding.examples) - _SHOWN} more"
+            yield from (f"    {example}" for example in finding.examples[:shown])
+            if len(finding.examples) > shown:
+                yield f"    and {len(finding.examples) - shown} more"
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -111,7 +113,7 @@ def check_dataset(
     return CheckResult(str(dataset.root), _counts(compared), tuple(found))
 
 
-def _counts(compared: Comparison) -> tuple[ClassCount, ...]:
+def _counts(compared: ComparedPictures) -> tuple[ClassCount, ...]:
     """What the table shows; of the validation folder the number of pictures only."""
     copied = {path for group in compared.copies for path in group}
     near = {path for group in compared.alike for path in group} - copied
@@ -131,7 +133,7 @@ def _per_class(dataset: Dataset | None) -> Counter[int]:
     return Counter(sample.label for sample in dataset.samples) if dataset else Counter()
 
 
-def _missing(compared: Comparison) -> Iterator[Finding]:
+def _missing(compared: ComparedPictures) -> Iterator[Finding]:
     """Classes that nothing can be learned of, or measured on."""
     contents: dict[int, set[str]] = {n: set() for n in range(len(compared.dataset.labels))}
     for sample in readable(compared.dataset.samples, compared.facts):
@@ -153,7 +155,7 @@ def _missing(compared: Comparison) -> Iterator[Finding]:
         yield Finding("not_measured", severity, text, none)
 
 
-def _about_pictures(compared: Comparison) -> Iterator[Finding]:
+def _about_pictures(compared: ComparedPictures) -> Iterator[Finding]:
     """What is wrong with single pictures."""
     facts = {path: compared.facts[path] for path in compared.labels}
     bad = [path for path in facts if facts[path].problem]
@@ -173,7 +175,7 @@ def _about_pictures(compared: Comparison) -> Iterator[Finding]:
         yield Finding("partly", Severity.NOTE, text, tuple(sorted(said)))
 
 
-def _across_folders(compared: Comparison) -> Iterator[Finding]:
+def _across_folders(compared: ComparedPictures) -> Iterator[Finding]:
     """The same picture to learn from and to measure on, and in classes that contradict."""
     near = {path for group in compared.alike for path in group}
     every = (*compared.alike, *(group for group in compared.copies if not near.issuperset(group)))
@@ -190,14 +192,25 @@ def _across_folders(compared: Comparison) -> Iterator[Finding]:
         yield Finding("contradiction", Severity.WARNING, text, _groups(compared, same))
     covered = {path for group in same for path in group}
     mixed = [
-        g for g in compared.alike if len(compared.classes(g)) > 1 and not covered.issuperset(g)
+        group
+        for group in compared.alike
+        if len(compared.classes(group)) > 1
+        and not covered.issuperset(group)
+        and not _is_most_of_each_class(compared, group)
     ]
     if mixed:
         text = f"pictures that look alike in different classes ({len(mixed)} times)"
         yield Finding("alike_across", Severity.WARNING, text, _groups(compared, mixed))
 
 
-def _within_classes(compared: Comparison) -> Iterator[Finding]:
+def _is_most_of_each_class(compared: ComparedPictures, group: Group) -> bool:
+    """As before a camera that never moves: such pictures differ in what the hash does not see."""
+    sizes = Counter(compared.labels.values())
+    inside = Counter(compared.labels[path] for path in group)
+    return all(2 * count > sizes[label] for label, count in inside.items())
+
+
+def _within_classes(compared: ComparedPictures) -> Iterator[Finding]:
     """Pictures that are there more than once, in one class of one folder."""
     copies = [group for group in compared.copies if _in_one_class(compared, group)]
     if copies:
@@ -211,21 +224,21 @@ def _within_classes(compared: Comparison) -> Iterator[Finding]:
     if labels:
         text = (
             f"in {len(labels)} of the classes most pictures look alike, as before a camera that "
-            "never moves: what is measured may flatter. Measure on another day's, with --validation"
+            "never moves: what is measured may flatter. Measure on another day's pictures, too"
         )
         yield Finding("crowded", Severity.WARNING, text, labels)
 
 
-def _in_one_class(compared: Comparison, group: Group) -> bool:
+def _in_one_class(compared: ComparedPictures, group: Group) -> bool:
     return len(compared.classes(group)) == len(compared.sides(group)) == 1
 
 
-def _small_ones(compared: Comparison) -> list[Path]:
+def _small_ones(compared: ComparedPictures) -> list[Path]:
     read = (path for path in compared.labels if not compared.facts[path].problem)
     return [p for p in read if min(compared.facts[p].width, compared.facts[p].height) < SMALL_PX]
 
 
-def _sizes(compared: Comparison) -> Iterator[Finding]:
+def _sizes(compared: ComparedPictures) -> Iterator[Finding]:
     """Classes with few pictures, all in all or beside others."""
     counts = Counter(sample.label for sample in readable(compared.dataset.samples, compared.facts))
     labels = compared.dataset.labels
@@ -239,12 +252,12 @@ def _sizes(compared: Comparison) -> Iterator[Finding]:
         most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
         text = (
             f"{labels[most]} has {counts[most]} pictures, {labels[least]} {counts[least]}: "
-            "class weights help, more pictures help more"
+            f"more pictures of {labels[least]} help most"
         )
         yield Finding("imbalance", Severity.WARNING, text)
 
 
-def _left_out(compared: Comparison) -> Iterator[Finding]:
+def _left_out(compared: ComparedPictures) -> Iterator[Finding]:
     counts = Counter(compared.dataset.left_out)
     if compared.validation:
         counts.update(compared.validation.left_out)
@@ -265,5 +278,5 @@ def _are(count: int, thing: str, verb: str = "is are") -> str:
     return f"1 {thing} {one}" if count == 1 else f"{count} {thing}{ending} {many}"
 
 
-def _groups(compared: Comparison, groups: Iterable[Group]) -> tuple[str, ...]:
+def _groups(compared: ComparedPictures, groups: Iterable[Group]) -> tuple[str, ...]:
     return tuple(sorted(map(compared.group, groups)))

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from edge_classifier.dataset.folder import Dataset, Sample
 from edge_classifier.errors import EdgeClassifierError
-from edge_classifier.vision.pictures import load_picture
+from edge_classifier.vision.pictures import LoadedPicture, load_picture
 from edge_classifier.vision.similarity import perceptual_hash
 
 # Twice what the perceptual hash samples; a phone's JPEG costs a quarter of decoding it whole.
-_ENOUGH_PX = 256
+ENOUGH_PX = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +71,17 @@ def fingerprint(dataset: Dataset, facts: Mapping[Path, PictureFacts]) -> str:
 
 def _examined(path: Path) -> PictureFacts:
     try:
-        picture = load_picture(str(path), at_least=(_ENOUGH_PX, _ENOUGH_PX))
+        picture = load_picture(str(path), at_least=(ENOUGH_PX, ENOUGH_PX))
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except EdgeClassifierError as error:
         return PictureFacts(0, 0, "", 0, error.problem)
     except OSError as error:
         return PictureFacts(0, 0, "", 0, f"cannot be read ({error.strerror})")
+    return facts_of(picture, sha256)
+
+
+def facts_of(picture: LoadedPicture, sha256: str) -> PictureFacts:
+    """Of a picture that was decoded for at least ENOUGH_PX, from a file with this SHA-256."""
     frame = picture.frame
     return PictureFacts(frame.width, frame.height, sha256, perceptual_hash(frame), "", picture.note)

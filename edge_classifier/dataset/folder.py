@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_classifier.core.contract import Contract
-from edge_classifier.core.labels import UNKNOWN, parse_labels, unknown_name
+from edge_classifier.core.labels.labels import UNKNOWN, parse_labels, unknown_name
 from edge_classifier.core.text import folded, is_printable
-from edge_classifier.errors import ConfigurationError, MissingFileError
-from edge_classifier.files import open_regular
+from edge_classifier.errors import DatasetError, MissingFileError
+from edge_classifier.files import is_folder, open_regular, why_missing
 from edge_classifier.vision.pictures import SUFFIXES, find_pictures
 
 # A folder of pictures that nobody has sorted yet (``sorting.sort_store``): never a class.
@@ -67,7 +67,7 @@ def scan(root: Path, *, other: Path | None = None) -> Dataset:
 
     ``other`` is a folder of pictures of anything else: with a class folder called ``unknown`` (in
     any case) they are the last class. Raises MissingFileError for a folder that is not there, and
-    ConfigurationError with all that is wrong: pictures in the root, a class without pictures,
+    DatasetError with all that is wrong: pictures in the root, a class without pictures,
     fewer than two classes, names that a model cannot keep, and what ``read_names`` refuses.
     """
     problems = _root_problems(root)
@@ -111,14 +111,13 @@ def scan_like(root: Path, labels: Sequence[str]) -> Dataset:
 
 
 def _require_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        what = "is a file, not a folder" if folder.exists() else "no such folder"
-        raise MissingFileError(str(folder), what)
+    if not is_folder(folder):
+        raise MissingFileError(str(folder), why_missing(folder, "folder"))
 
 
 def _refuse(root: Path, problems: list[str]) -> None:
     if problems:
-        raise ConfigurationError(str(root), "\n".join(problems))
+        raise DatasetError(str(root), "\n".join(problems))
 
 
 def _root_problems(root: Path) -> list[str]:
@@ -224,7 +223,7 @@ def _is_hidden(name: str) -> bool:
 def read_names(path: Path, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Language to one name a label, for each language that ``path`` has; none without the file.
 
-    What is not named keeps its label. Raises ConfigurationError with everything that is wrong.
+    What is not named keeps its label. Raises DatasetError with everything that is wrong.
     """
     try:
         with open_regular(path) as file:
@@ -232,7 +231,7 @@ def read_names(path: Path, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
     except FileNotFoundError:
         content = {}
     except (OSError, ValueError) as error:
-        raise ConfigurationError(str(path), f"cannot be read ({error})", _NAMES_REMEDY) from error
+        raise DatasetError(str(path), f"cannot be read ({error})", _NAMES_REMEDY) from error
     # As the folders' names are: editors and file systems disagree on how to write an é.
     table = {unicodedata.normalize("NFC", label): names for label, names in content.items()}
     problems: list[str] = []
@@ -251,7 +250,7 @@ def read_names(path: Path, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
     names = {} if problems else _names_by_language(table, labels)
     problems += Contract(1, 1, labels=tuple(labels), names=names).problems()
     if problems:
-        raise ConfigurationError(str(path), "\n".join(problems))
+        raise DatasetError(str(path), "\n".join(problems))
     return names
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_classifier.core.labels import UNKNOWN
+from edge_classifier.core.labels.labels import UNKNOWN
 from edge_classifier.core.text import folder_name, is_printable
 from edge_classifier.dataset.folder import UNSURE
 from edge_classifier.errors import MissingFileError, OutputError

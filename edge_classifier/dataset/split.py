@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from edge_classifier.dataset.folder import Sample
-from edge_classifier.errors import ConfigurationError
+from edge_classifier.errors import DatasetError
 
 Side = tuple[Sample, ...]
 
@@ -20,7 +20,7 @@ def split(
     Of each class about the share ``held_out`` in (0, 1), at least one picture on either side, and
     a group (``alike.duplicate_groups``) never on both. Who is held out follows from the contents
     and ``seed`` alone, by the order of hashes: it hardly changes when pictures are added. Raises
-    ConfigurationError for classes with fewer than two groups.
+    DatasetError for classes with fewer than two groups.
     """
     sizes = Counter(sample.label for sample in samples)
     wanted = {label: max(1, round(held_out * size)) for label, size in sizes.items()}
@@ -87,4 +87,4 @@ def _require_both_sides(
             "add some, or name a validation folder"
             for folder in folders
         )
-        raise ConfigurationError("dataset", "\n".join(problems))
+        raise DatasetError("dataset", "\n".join(problems))

@@ -2,15 +2,16 @@
 
 from math import ceil, floor
 
-from edge_classifier.core.labels import UNKNOWN
+from edge_classifier.core.labels.labels import UNKNOWN
 from edge_classifier.decision.reasons import Reason
 from edge_classifier.decision.rules import Rules
-from edge_classifier.decision.step import Verdict
+from edge_classifier.decision.step import FrameVerdict
 
 
-def explain(verdict: Verdict, rules: Rules) -> str:
+def explain(verdict: FrameVerdict, rules: Rules) -> str:
     """What a frame led to and why, e.g. ``below threshold: best is tabby 0.41, needs 0.60``.
 
+    In a tree, the line of the best labels stands behind it: ``[cat 0.93 > tabby 0.41]``.
     Digits are cut such that a score that does not reach its threshold never looks as if it did.
     """
     best, score = verdict.best
@@ -22,7 +23,7 @@ def explain(verdict: Verdict, rules: Rules) -> str:
         case Reason.UNCHANGED:
             detail = f"{best} {_floor(score)}"
         case Reason.BELOW_THRESHOLD:
-            needs = rules.enter[rules.label_map.position[best]]
+            needs = rules.needs(rules.label_map.position[best], verdict.line[0].score)
             found = f"best is {best} {_floor(score)}" if score > 0 else "no label scores"
             detail = f"{found}, needs {_ceil(needs)}{stays}"
         case Reason.MARGIN:
@@ -35,7 +36,9 @@ def explain(verdict: Verdict, rules: Rules) -> str:
             detail = f"{what} for {_floor(held_s)} s, needs {_ceil(needs_s)} s{stays}"
         case _:
             detail = verdict.reason.meaning
-    return f"{verdict.reason.replace('_', ' ')}: {detail}"
+    line = " > ".join(f"{label} {_floor(score)}" for label, score in verdict.line)
+    above = f" [{line}]" if len(verdict.line) > 1 else ""
+    return f"{verdict.reason.replace('_', ' ')}: {detail}{above}"
 
 
 def _floor(number: float) -> str:

@@ -1,6 +1,6 @@
-"""From a model's classes to the labels that are decided on: ignored, renamed, grouped."""
+"""From a model's classes to the labels that are decided on, and the tree in which they stand."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -8,145 +8,172 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_classifier.config.settings import DecisionSettings
-from edge_classifier.core.labels import BACKGROUND, UNKNOWN_NAMES
-from edge_classifier.core.text import folded
-
-# Shape (labels,), in [0, 1]. Not float32: a slow average would stop short of its goal.
-Scores = NDArray[np.float64]
-
-# Ignored unless ``aliases`` or ``groups`` name it.
-BACKGROUNDS = frozenset({BACKGROUND, "背景"})
-
-# A class of this name says that nothing is seen, so it is never a label that is seen.
-UNKNOWNS = frozenset(UNKNOWN_NAMES.values())
-
-
-class UnknownLabelsError(ValueError):
-    """Settings name labels that the model does not have, or name them twice.
-
-    ``problems`` has all of them, one line each.
-    """
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(self.problems))
+from edge_classifier.core.labels.label_tree import LabelTree, Scores
+from edge_classifier.core.labels.taxonomy import NO_TAXONOMY, Taxonomy
+from edge_classifier.decision.name_lines import (
+    NamedClasses,
+    NameLine,
+    UnknownLabelsError,
+    names_above,
+    positions_of,
+    similar,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelMap:
     """Which classes make up which label. Equal only to itself: smoothed scores belong to one."""
 
-    # The labels that are decided on, each once, in the order of their first classes.
+    # The labels that are decided on, each once: those that classes count as, in the order of their
+    # first classes, and then those that only have others below them.
     labels: tuple[str, ...]
+    # How many of them are labels that classes count as.
+    leaves: int
     # Where a label stands in ``labels``.
     position: MappingProxyType[str, int]
-    # Shape (classes,): the label's position of each class, ``len(labels)`` if it is ignored.
+    # The names from the top of the model's tree down to each label, itself included; also of
+    # nodes that are never said.
+    paths: tuple[NameLine, ...]
+    tree: LabelTree
+    # Shape (classes,): the slot of each class in ``tree``, their number if it is ignored.
     class_positions: NDArray[np.intp]
-    # The classes, where each label is one class and none between them is ignored.
+    # The classes, where each leaf is one class and none between them is ignored.
     class_slice: slice | None
 
     def reduce(self, scores: NDArray[np.float32]) -> Scores:
-        """Scores of the labels from those of the classes, shape (classes,): sums, clipped to 1.
+        """What is each label's own of the classes' scores, shape (classes,): sums, clipped to 1.
 
-        The array is new, and the caller's to write into. Raises ValueError for another number of
-        classes: these scores are another model's.
+        The array, one number a slot of ``tree``, is new, and the caller's to write into. Raises
+        ValueError for another number of classes: these scores are another model's.
         """
         if scores.shape != self.class_positions.shape:
             raise ValueError(f"scores {scores.shape} for {self.class_positions.shape[0]} classes")
+        slots = self.tree.slots
         if self.class_slice is not None:
-            return scores[self.class_slice].astype(np.float64)
-        counted = np.bincount(self.class_positions, scores, len(self.labels) + 1)
+            if self.leaves == slots:
+                return scores[self.class_slice].astype(np.float64)
+            own = np.zeros(slots)
+            own[: self.leaves] = scores[self.class_slice]
+            return own
+        counted = np.bincount(self.class_positions, scores, slots + 1)
         sums = np.asarray(counted[:-1], np.float64)
         return np.minimum(sums, 1.0, out=sums)
 
+    def path(self, label: str) -> NameLine:
+        """The names down to ``label``; of one that is not decided on it alone."""
+        position = self.position.get(label)
+        return (label,) if position is None else self.paths[position]
 
-def label_map(labels: Sequence[str], decision: DecisionSettings) -> LabelMap:
-    """The labels that ``decision`` leaves of a model's ``labels``, one a class.
 
-    A label in the settings means every class of that very name, or else every one that differs in
-    upper and lower case alone. Classes that end under one name count as one label: the members of
-    a group, two labels with one alias, an alias that is another label, a name that the model has
-    twice. Group members and aliases are the model's own labels.
+def label_map(
+    labels: Sequence[str], decision: DecisionSettings, taxonomy: Taxonomy = NO_TAXONOMY
+) -> LabelMap:
+    """The labels that ``decision`` leaves of a model's ``labels``, one a class, and its nodes.
+
+    Classes that end under one name count as one label: the members of a group, two labels with one
+    alias, an alias that is another label, a name that the model has twice. Group members and
+    aliases are the model's own labels and nodes.
 
     Raises UnknownLabelsError with every label that the model does not have, that is claimed twice,
     or that has thresholds and is not decided on; and if no label is left.
     """
-    class_names, problems = _names_of_classes(labels, decision)
-    names = tuple(dict.fromkeys(name for name in class_names if name is not None))
-    for label in decision.labels:
-        if positions_of(label, labels) and not positions_of(label, names):
-            problems.append(f"labels.{label}: it is ignored, or counts as another label")
-        elif not positions_of(label, names):
-            problems.append(f"labels.{label}: no such label{_similar(label, names)}")
-    if not names:
-        problems.append("ignore: no label is left to decide on")
+    classes = NamedClasses(labels, taxonomy, decision)
+    lines = classes.lines()
+    said = _said(lines, classes.unspoken(), decision)
+    # What each class counts as: the deepest name of its line that may be said.
+    owners = [next((name for name in reversed(line) if name in said), None) for line in lines]
+    leaves = tuple(dict.fromkeys(name for name in owners if name is not None))
+    above = names_above(lines)
+    parents = _parents(leaves, above, said)
+    names = tuple(parents)
+    problems = [*classes.problems, *_problems(decision, names, classes.names)]
     if problems:
         raise UnknownLabelsError(problems)
     position = {name: index for index, name in enumerate(names)}
-    positions = [len(names) if name is None else position[name] for name in class_names]
-    # Most models need no sums: their labels are one run of classes, in order.
-    run = slice(positions.index(0), positions.index(0) + len(names))
-    is_run = positions[run] == list(range(len(names)))
-    is_run = is_run and positions.count(len(names)) == len(positions) - len(names)
+    tree = LabelTree(
+        [None if parent is None else position[parent] for parent in parents.values()],
+        has_rest=bool(decision.only),
+    )
+    ignored, rest = tree.slots, len(names)
+    class_positions = [
+        position[owner] if owner is not None else rest if line else ignored
+        for owner, line in zip(owners, lines, strict=True)
+    ]
     return LabelMap(
-        names, MappingProxyType(position), np.array(positions, np.intp), run if is_run else None
+        names,
+        len(leaves),
+        MappingProxyType(position),
+        tuple(_path(name, parents, above) for name in names),
+        tree,
+        np.array(class_positions, np.intp),
+        _run(class_positions, len(leaves), ignored),
     )
 
 
-def require_labels(labels: Sequence[str], decision: DecisionSettings) -> None:
-    """Raise UnknownLabelsError unless ``decision`` fits a model's ``labels``."""
-    label_map(labels, decision)
+def require_labels(
+    labels: Sequence[str], decision: DecisionSettings, taxonomy: Taxonomy = NO_TAXONOMY
+) -> None:
+    """Raise UnknownLabelsError unless ``decision`` fits a model's ``labels`` and nodes."""
+    label_map(labels, decision, taxonomy)
 
 
-def positions_of(wanted: str, labels: Sequence[str]) -> list[int]:
-    """Every position of ``wanted`` in ``labels``: exactly, or else in whatever case and form.
+def _said(lines: Sequence[NameLine], unspoken: Set[str], decision: DecisionSettings) -> set[str]:
+    """The names that may be said, of all that are left."""
+    names = tuple(dict.fromkeys(name for line in lines for name in line))
+    if decision.only:
+        return {names[at] for name in decision.only for at in positions_of(name, names)}
+    # A node that has thresholds of its own is meant to be said.
+    asked_for = {names[at] for name in decision.labels for at in positions_of(name, names)}
+    labels = {line[-1] for line in lines if line}
+    return labels | asked_for | {name for name in names if name not in unspoken}
 
-    Editors and file systems disagree on how to write an é.
+
+def _problems(
+    decision: DecisionSettings, names: Sequence[str], known: Sequence[str]
+) -> Iterator[str]:
+    """What is wrong with what is asked of ``names``, of a model where all of ``known`` are."""
+    asked_for = [(f"labels.{name}:", name) for name in decision.labels]
+    asked_for += [(f"only: {name!r}:", name) for name in decision.only]
+    for subject, name in asked_for:
+        if positions_of(name, names):
+            continue
+        if positions_of(name, known):
+            yield f"{subject} it is ignored, or counts as another label"
+        else:
+            yield f"{subject} no such label{similar(name, (*known, *names))}"
+    if not (names or decision.only):
+        yield "ignore: no label is left to decide on"
+
+
+def _parents(
+    leaves: Iterable[str], above: Mapping[str, NameLine], said: Set[str]
+) -> Mapping[str, str | None]:
+    """Each label with the one just above it: first ``leaves``, then what stands above them."""
+    parents: dict[str, str | None] = {}
+    waiting = list(leaves)
+    for name in waiting:
+        if name not in parents:
+            parent = next((one for one in reversed(above[name]) if one in said), None)
+            parents[name] = parent
+            waiting += [] if parent is None else [parent]
+    return parents
+
+
+def _path(name: str, parents: Mapping[str, str | None], above: Mapping[str, NameLine]) -> NameLine:
+    """The path of the label above ``name``, nodes that are never said, and ``name``."""
+    parent, between = parents[name], above[name]
+    if parent is None:
+        return (*between, name)
+    return (*_path(parent, parents, above), *between[between.index(parent) + 1 :], name)
+
+
+def _run(class_positions: list[int], leaves: int, ignored: int) -> slice | None:
+    """The classes that are the leaves, in order, if all others are ignored.
+
+    Most models need no sums.
     """
-    exact = [index for index, label in enumerate(labels) if label == wanted]
-    if exact:
-        return exact
-    key = folded(wanted)
-    return [index for index, label in enumerate(labels) if folded(label) == key]
-
-
-def _names_of_classes(
-    labels: Sequence[str], decision: DecisionSettings
-) -> tuple[list[str | None], list[str]]:
-    """The name under which each class is decided on, None for ignored; and what is wrong."""
-    # Each setting's key, the model's label in it, and that label's new name.
-    renamings: list[tuple[str, str, str | None]] = [
-        *(("ignore", label, None) for label in decision.ignore),
-        *(("aliases", label, name) for label, name in decision.aliases.items()),
-        *(
-            (f"groups.{name}", label, name)
-            for name, members in decision.groups.items()
-            for label in members
-        ),
-    ]
-    renamed: dict[int, str | None] = {}
-    problems = []
-    for key, label, name in renamings:
-        classes = positions_of(label, labels)
-        if not classes:
-            problems.append(f"{key}: {label!r} is no label of this model{_similar(label, labels)}")
-        for other in {renamed[index] for index in classes if index in renamed} - {name}:
-            treatment = "is ignored" if other is None else f"counts as {other!r}"
-            problems.append(f"{key}: {label!r} {treatment} already")
-        renamed |= dict.fromkeys(classes, name)
-    names: list[str | None] = []
-    for index, label in enumerate(labels):
-        kept = None if label.casefold() in BACKGROUNDS else label
-        name = renamed.get(index, kept)
-        names.append(None if name and name.casefold() in UNKNOWNS else name)
-    return names, problems
-
-
-def _similar(label: str, labels: Sequence[str]) -> str:
-    """The nearest of ``labels``, if any is near."""
-    # Only ever needed for a mistake.
-    from difflib import get_close_matches
-
-    known = {folded(name): name for name in labels}
-    close = [known[match] for match in get_close_matches(folded(label), known)]
-    return f"; similar: {', '.join(map(repr, close))}" if close else ""
+    first = class_positions.index(0)
+    run = slice(first, first + leaves)
+    is_run = class_positions[run] == list(range(leaves))
+    rest = len(class_positions) - leaves
+    return run if is_run and class_positions.count(ignored) == rest else None

@@ -1,15 +1,15 @@
 """Scores over time: fading averages, and majority votes. Times are seconds of any clock."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import expm1
 from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
 
-from edge_classifier.decision.label_map import Scores
-from edge_classifier.decision.rules import reaches
+from edge_classifier.core.labels.label_tree import Rung, Scores
+from edge_classifier.core.scores import reaches
 
 # The vote of a frame whose best label does not reach its threshold.
 ABSTAINED = -1
@@ -43,10 +43,19 @@ def exponential_average(
     return seen
 
 
-def vote(seen: Scores, enter: Sequence[float]) -> int:
-    """The best label, if its score in this one frame reaches its ``enter``; else ABSTAINED."""
-    winner = int(seen.argmax())
-    return winner if reaches(seen.item(winner), enter[winner]) else ABSTAINED
+def vote(line: Sequence[Rung], needs: Callable[[int, float], float]) -> int:
+    """The lowest label of one frame's best line that could enter; else ABSTAINED.
+
+    ``needs`` tells which score, of a label's position and the score at the top of the line. What is
+    better than any label wins where no label stands for it (the rest of ``only``).
+    """
+    top = line[0]
+    if top.rival is not None and top.rival_score > top.score:
+        return top.rival
+    for rung in reversed(line):
+        if reaches(rung.score, needs(rung.position, top.score)):
+            return rung.position
+    return ABSTAINED
 
 
 def add_vote(

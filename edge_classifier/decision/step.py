@@ -2,16 +2,24 @@
 
 The label that is published is *current*. On each frame, by smoothed scores:
 
-- The best label may *enter* if it reaches its ``enter`` and is ``margin`` ahead of the runner-up,
-  the current label included. It becomes current once it could on every frame for ``dwell_s``;
-  another best label, or a frame on which it could not, starts that time anew. A dwell of 0 needs
-  one frame. A tie with the current label is no lead.
-- The current label is *lost* while it is below its ``leave``. Between ``leave`` and ``enter`` it
-  stays, which is the hysteresis. After ``unknown_dwell_s`` of being lost it gives way to
-  ``unknown``, even if another label is about to enter: nothing is claimed for longer than that
-  after it was last seen. A ``dwell_s`` above ``unknown_dwell_s`` therefore leads through
+- A label may *enter* if it reaches its ``enter``, has nearly all of the score at the top of its
+  line (``specific_share``), and is ``margin`` ahead of the best label that is neither above nor
+  below it in the tree, the current label included. It becomes current once it could on every frame
+  for ``dwell_s``; a frame on which it could not starts that time anew. A dwell of 0 needs one
+  frame. A tie with the current label is no lead. Labels above the current one have been said with
+  it, and do not enter.
+- Of several that could, all in one line, the lowest is the most specific that is sure. Those above
+  it wait while it is on its way, so that ``cat`` is not published for the blink until ``tabby`` is.
+- The current label is *lost* while it is below its ``leave``, or has too little of the score at
+  the top of its line. Between that and entering it stays, which is the hysteresis. After
+  ``unknown_dwell_s`` of being lost it gives way to the nearest label above it that is not lost,
+  else to ``unknown``, even if another label is about to enter: nothing is claimed for longer than
+  that after it was last seen. A ``dwell_s`` above ``unknown_dwell_s`` therefore leads through
   ``unknown``.
-- A label that enters at the same frame at which the current one gives way goes before ``unknown``.
+- A label that enters at the same frame at which the current one gives way goes before that.
+
+A change is an *event* unless it only says more or less of what the last event has told: ``tabby``
+after ``cat``. With ``decision.specific`` each change is one.
 
 Both times count from frame to frame, however far apart: two frames that agree a minute apart are
 a minute. A clock that goes backwards stands still. Time in which nobody looked (the camera was
@@ -24,7 +32,9 @@ new rules do not have the label, it gives way at the first frame.
 A best score that is not a number counts as seeing nothing at all, lest it stay in the average.
 """
 
+from collections.abc import Mapping, Sequence
 from math import inf, isfinite
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -32,12 +42,13 @@ from numpy.typing import NDArray
 
 from edge_classifier.core.contract import Output
 from edge_classifier.core.events import Ranked
-from edge_classifier.core.labels import UNKNOWN
+from edge_classifier.core.labels.label_tree import Rung, Scores
+from edge_classifier.core.labels.labels import UNKNOWN
 from edge_classifier.core.quantization import Quantization
-from edge_classifier.core.scores import top_k
-from edge_classifier.decision.label_map import LabelMap, Scores
+from edge_classifier.core.scores import reaches, top_k
+from edge_classifier.decision.label_map import LabelMap
 from edge_classifier.decision.reasons import Reason
-from edge_classifier.decision.rules import Rules, reaches
+from edge_classifier.decision.rules import Rules
 from edge_classifier.decision.smoothing import (
     VoteRun,
     add_vote,
@@ -48,15 +59,21 @@ from edge_classifier.decision.smoothing import (
 
 # Frames at 0.2 s and 0.7 s are half a second apart, but for the error of a float.
 TIME_TOLERANCE_S = 1e-6
+# What a runner-up is called that ``decision.only`` leaves out; never published.
+REST = "anything else"
+_NOTHING: Mapping[int, float] = MappingProxyType({})
 
 
 class DecidedChange(NamedTuple):
-    """The current label became another. Score and margin as in Verdict."""
+    """The current label became another. Score and margin as in FrameVerdict."""
 
+    # Of an event: what the last event told.
     before: str
     after: str
     score: float
     margin: float
+    # False: only the level within one line of the tree is another.
+    is_event: bool = True
 
 
 class PendingChange(NamedTuple):
@@ -72,7 +89,7 @@ class PendingChange(NamedTuple):
         return self.held_s >= self.needs_s - TIME_TOLERANCE_S
 
 
-class Verdict(NamedTuple):
+class FrameVerdict(NamedTuple):
     """What one frame led to."""
 
     reason: Reason
@@ -80,58 +97,57 @@ class Verdict(NamedTuple):
     label: str
     # Smoothed score (for votes the share of frames) of ``label``; of ``best`` if it is unknown.
     score: float
-    # How far that is ahead of the best other label; negative if behind.
+    # How far that is ahead of the best label beside its line; negative if behind.
     margin: float
+    # The most specific label that could be said, or is; else what comes nearest to it.
     best: Ranked
-    # With one label only: ``unknown``, 0.
+    # The best label beside the line of ``best``. With one label only: ``unknown``, 0.
     runner_up: Ranked
     # What is on its way, where the reason is DWELL.
     pending: PendingChange | None
     # What happened, where the reason is CHANGED.
     change: DecidedChange | None
+    # The names from the top of the tree down to ``label``; empty if it is unknown.
+    path: tuple[str, ...]
+    # From the top down always the best label. Without a tree there is one.
+    line: tuple[Ranked, ...]
 
 
 class DecisionState(NamedTuple):
     """All that a camera's decision remembers. Its arrays are never written to again."""
 
     label: str
+    # What the last event told: ``label``, or one in line with it.
+    told: str
     # Of the last frame.
     at_s: float = -inf
-    # What ``scores``, ``votes`` and ``candidate`` are of.
+    # What ``scores``, ``votes`` and ``since`` are of.
     label_map: LabelMap | None = None
-    # Smoothed, shape (labels,); None before the first frame.
+    # Smoothed, what is each label's own, shape (slots,); None before the first frame.
     scores: Scores | None = None
     votes: tuple[VoteRun, ...] = ()
-    # The label that could enter on the last frame.
-    candidate: str | None = None
-    candidate_since: float = 0.0
+    # The labels that could be said on the last frame, by position: since when.
+    since: Mapping[int, float] = _NOTHING
     # None while the current label is at or above its ``leave``, or unknown.
     lost_since: float | None = None
 
     def top(self, k: int) -> tuple[Ranked, ...]:
-        """The ``k`` best labels by smoothed score, best first, without those that score nothing."""
+        """The ``k`` best labels by smoothed score, best first, without those that score nothing.
+
+        Of a tree, those that classes count as.
+        """
         if self.label_map is None or self.scores is None:
             return ()
-        best = top_k(self.scores, Quantization(), Output.PROBABILITIES, k)
+        scores = self.label_map.tree.totals(self.scores)[: self.label_map.leaves]
+        best = top_k(scores, Quantization(), Output.PROBABILITIES, k)
         return tuple(
             Ranked(self.label_map.labels[index], score) for index, score in best if score > 0
         )
 
 
-class _BestLabels(NamedTuple):
-    """The best two labels by position, and the current one (None: unknown, or not in the rules)."""
-
-    best: int
-    score: float
-    second: int | None
-    second_score: float
-    current: int | None
-    current_score: float
-
-
-def initial_state(label: str = UNKNOWN) -> DecisionState:
-    """The state before the first frame; after a restart with the label that was remembered."""
-    return DecisionState(label)
+def initial_state(label: str = UNKNOWN, told: str = "") -> DecisionState:
+    """The state before the first frame; after a restart with what was remembered."""
+    return DecisionState(label, told or label)
 
 
 def resume(state: DecisionState, at_s: float) -> DecisionState:
@@ -140,46 +156,53 @@ def resume(state: DecisionState, at_s: float) -> DecisionState:
         return state
     missed_s = max(0.0, at_s - state.at_s)
     lost_since = None if state.lost_since is None else state.lost_since + missed_s
-    return state._replace(candidate_since=state.candidate_since + missed_s, lost_since=lost_since)
+    since = {position: since_s + missed_s for position, since_s in state.since.items()}
+    return state._replace(since=since, lost_since=lost_since)
 
 
 def step(
     rules: Rules, state: DecisionState, scores: NDArray[np.float32], at_s: float
-) -> tuple[DecisionState, Verdict]:
+) -> tuple[DecisionState, FrameVerdict]:
     """Take in one frame's ``scores``, shape (classes,), in [0, 1], seen at ``at_s``.
 
     ``scores`` is neither kept nor written to. Raises ValueError for another number of classes.
     """
-    label_map = rules.label_map
+    label_map, tree = rules.label_map, rules.label_map.tree
     if state.label_map is not label_map:
-        state = DecisionState(state.label, state.at_s, label_map)
+        state = DecisionState(state.label, state.told, state.at_s, label_map)
     at_s = max(at_s, state.at_s)
     smoothed, votes = _smooth(rules, state, label_map.reduce(scores), at_s)
-    best_labels = _find_best_labels(smoothed, label_map.position.get(state.label))
-    may_enter = (
-        best_labels.best != best_labels.current
-        and reaches(best_labels.score, rules.enter[best_labels.best])
-        and reaches(best_labels.score - best_labels.second_score, rules.decision.margin)
-    )
-    candidate = label_map.labels[best_labels.best] if may_enter else None
-    candidate_since = state.candidate_since if candidate == state.candidate else at_s
+    current = label_map.position.get(state.label)
+    totals = tree.totals(smoothed)
+    line = tree.best_line(totals, current)
+    if not isfinite(line[0].score + line[0].rival_score):
+        smoothed.fill(0.0)
+        totals = tree.totals(smoothed)
+        line = tree.best_line(totals, current)
+    since = {
+        rung.position: state.since.get(rung.position, at_s)
+        for rung in line
+        if reaches(rung.score, rules.needs(rung.position, line[0].score))
+        and reaches(rung.margin, rules.decision.margin)
+    }
     lost_since = None
-    if best_labels.current is None:
+    if current is None:
         lost_since = None if state.label == UNKNOWN else at_s
-    elif not reaches(best_labels.current_score, rules.leave[best_labels.current]):
+    elif not rules.holds(current, totals):
         lost_since = at_s if state.lost_since is None else state.lost_since
     state = DecisionState(
-        state.label, at_s, label_map, smoothed, votes, candidate, candidate_since, lost_since
+        state.label, state.told, at_s, label_map, smoothed, votes, since, lost_since
     )
-    return _judge(rules, state, best_labels)
+    return _judge(rules, state, totals, line)
 
 
 def _smooth(
     rules: Rules, state: DecisionState, seen: Scores, at_s: float
 ) -> tuple[Scores, tuple[VoteRun, ...]]:
-    decision = rules.decision
+    decision, tree = rules.decision, rules.label_map.tree
     if decision.smoothing == "vote":
-        votes = add_vote(state.votes, vote(seen, rules.enter), at_s, decision.window_s)
+        winner = vote(tree.best_line(tree.totals(seen), None), rules.needs)
+        votes = add_vote(state.votes, winner, at_s, decision.window_s)
         return vote_shares(votes, len(seen)), votes
     if decision.smoothing == "exponential" and state.scores is not None:
         elapsed_s = at_s - state.at_s
@@ -187,69 +210,114 @@ def _smooth(
     return seen, ()
 
 
-def _find_best_labels(smoothed: Scores, current: int | None) -> _BestLabels:
-    """The best two labels and the current one; restores ``smoothed``.
-
-    Only where the best score is not a number, all of it becomes 0.
-    """
-    best = int(smoothed.argmax())
-    if not isfinite(smoothed.item(best)):
-        smoothed.fill(0.0)
-    score = smoothed.item(best)
-    current_score = 0.0 if current is None else smoothed.item(current)
-    if current is not None and current_score >= score:
-        best = current
-    # Two searches are cheaper than one sort.
-    smoothed[best] = -inf
-    second = int(smoothed.argmax())
-    smoothed[best] = score
-    if second == best:
-        return _BestLabels(best, score, None, 0.0, current, current_score)
-    return _BestLabels(best, score, second, smoothed.item(second), current, current_score)
-
-
 def _judge(
-    rules: Rules, state: DecisionState, best_labels: _BestLabels
-) -> tuple[DecisionState, Verdict]:
+    rules: Rules, state: DecisionState, totals: Scores, line: Sequence[Rung]
+) -> tuple[DecisionState, FrameVerdict]:
     """What ``state``, which has taken in the frame, leads to."""
-    # The likelier first.
-    pending = []
-    if state.candidate is not None:
-        held_s = state.at_s - state.candidate_since
-        pending.append(PendingChange(state.candidate, held_s, rules.decision.dwell_s))
-    if state.lost_since is not None:
-        needs_s = 0.0 if best_labels.current is None else rules.decision.unknown_dwell_s
-        pending.append(PendingChange(UNKNOWN, state.at_s - state.lost_since, needs_s))
-    due = next((one for one in pending if one.is_due), None)
+    label_map, decision = rules.label_map, rules.decision
+    current = label_map.position.get(state.label)
+    said = () if current is None else label_map.tree.lines[current]
+    # What is neither said nor implied.
+    news = [rung for rung in line if rung.position not in said]
+    able = [rung for rung in news if rung.position in state.since]
+    arrivals = [
+        PendingChange(
+            label_map.labels[rung.position],
+            state.at_s - state.since[rung.position],
+            decision.dwell_s,
+        )
+        for rung in able
+    ]
+    departure = _departure(rules, state, totals, said)
+    is_on_line = current in [rung.position for rung in line]
+    if able:
+        best = able[-1]
+    elif is_on_line:
+        best = line[len(said) - 1]
+    else:
+        best = news[0]
+    due = next((one for one in reversed(arrivals) if one.is_due), None)
+    if departure and departure.is_due:
+        due = due or departure
+    elif due is not None and due is not arrivals[-1]:
+        # What is more specific is on its way.
+        due = None
     if due is not None:
-        after = state._replace(label=due.label, lost_since=None)
-        verdict = _verdict(rules, after, best_labels, Reason.CHANGED, None)
-        change = DecidedChange(state.label, after.label, verdict.score, verdict.margin)
-        return after, verdict._replace(change=change)
+        return _change(rules, state, totals, line, best, due.label)
+    pending = [*arrivals[-1:], *([departure] if departure else [])]
     if pending:
         reason = Reason.DWELL
-    elif best_labels.best == best_labels.current:
+    elif is_on_line:
         reason = Reason.UNCHANGED
-    elif reaches(best_labels.score, rules.enter[best_labels.best]):
+    elif reaches(best.score, rules.needs(best.position, line[0].score)):
         reason = Reason.MARGIN
     else:
         reason = Reason.BELOW_THRESHOLD
-    return state, _verdict(rules, state, best_labels, reason, pending[0] if pending else None)
+    verdict = _verdict(rules, state.label, totals, line, best, reason)
+    return state, verdict._replace(pending=pending[0] if pending else None)
+
+
+def _departure(
+    rules: Rules, state: DecisionState, totals: Scores, said: Sequence[int]
+) -> PendingChange | None:
+    """What the current label gives way to while it is lost, ``said`` being its line."""
+    if state.lost_since is None:
+        return None
+    held_s = state.at_s - state.lost_since
+    if not said:
+        return PendingChange(UNKNOWN, held_s, 0.0)
+    holds = (at for at in reversed(said) if rules.holds(at, totals))
+    above = next(holds, None)
+    label = UNKNOWN if above is None else rules.label_map.labels[above]
+    return PendingChange(label, held_s, rules.decision.unknown_dwell_s)
+
+
+def _change(
+    rules: Rules,
+    state: DecisionState,
+    totals: Scores,
+    line: Sequence[Rung],
+    best: Rung,
+    label: str,
+) -> tuple[DecisionState, FrameVerdict]:
+    """``label`` becomes current."""
+    position = rules.label_map.position
+    told, other = position.get(state.told), position.get(label)
+    is_event = (
+        rules.decision.specific
+        or told is None
+        or other is None
+        or not rules.label_map.tree.are_in_line(told, other)
+    )
+    before = state.told if is_event else state.label
+    after = state._replace(label=label, told=label if is_event else state.told, lost_since=None)
+    verdict = _verdict(rules, label, totals, line, best, Reason.CHANGED)
+    change = DecidedChange(before, label, verdict.score, verdict.margin, is_event)
+    return after, verdict._replace(change=change)
 
 
 def _verdict(
-    rules: Rules,
-    state: DecisionState,
-    best_labels: _BestLabels,
-    reason: Reason,
-    pending: PendingChange | None,
-) -> Verdict:
-    names = rules.label_map.labels
-    score, margin = best_labels.score, best_labels.score - best_labels.second_score
-    if state.label != UNKNOWN and state.label != names[best_labels.best]:
-        score = best_labels.current_score
-        margin = score - best_labels.score
-    best = Ranked(names[best_labels.best], best_labels.score)
-    second = UNKNOWN if best_labels.second is None else names[best_labels.second]
-    runner_up = Ranked(second, best_labels.second_score)
-    return Verdict(reason, state.label, score, margin, best, runner_up, pending, None)
+    rules: Rules, label: str, totals: Scores, line: Sequence[Rung], best: Rung, reason: Reason
+) -> FrameVerdict:
+    label_map = rules.label_map
+
+    def ranked(position: int | None, score: float) -> Ranked:
+        if position is None:
+            return Ranked(UNKNOWN, score)
+        is_rest = position == len(label_map.labels)
+        return Ranked(REST if is_rest else label_map.labels[position], score)
+
+    position = label_map.position.get(label)
+    shown = best if position is None else label_map.tree.rung_of(position, totals, line)
+    return FrameVerdict(
+        reason,
+        label,
+        shown.score,
+        shown.margin,
+        ranked(best.position, best.score),
+        ranked(best.rival, best.rival_score),
+        None,
+        None,
+        () if label == UNKNOWN else label_map.path(label),
+        tuple(ranked(rung.position, rung.score) for rung in line),
+    )

@@ -45,7 +45,7 @@ def choose_delegate(
     why. Anything else is a demand: what fails then raises DelegateError.
     """
     if request == CPU:
-        return _on_cpu(model, "asked for")
+        return _on_cpu(model, "asked for", compiled=compiled_for_edgetpu(model))
     if request == AUTO:
         return _automatic(model, check, find)
     library = _demanded_library(request, find)
@@ -60,7 +60,7 @@ def _automatic(model: Path, check: Check, find: Find) -> DelegateChoice:
     compiled = compiled_for_edgetpu(model)
     twin = model if compiled else _twin(model)
     if twin is None:
-        return _on_cpu(model, "no accelerator needed")
+        return _on_cpu(model, "no accelerator needed", compiled=False)
     library = find()
     try:
         if library is None:
@@ -74,8 +74,8 @@ def _automatic(model: Path, check: Check, find: Find) -> DelegateChoice:
     return DelegateChoice(twin, library, str(library))
 
 
-def _on_cpu(model: Path, why: str) -> DelegateChoice:
-    if compiled_for_edgetpu(model):
+def _on_cpu(model: Path, why: str, *, compiled: bool) -> DelegateChoice:
+    if compiled:
         raise ModelError(
             str(model), "is compiled for the Edge TPU", "Name the model it was compiled from."
         )

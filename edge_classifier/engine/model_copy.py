@@ -14,7 +14,8 @@ from edge_classifier.files import nameless_file
 
 # How ``/proc/self/maps`` names it while it is mapped.
 MEMORY_NAME = "edge-classifier-model"
-_CHUNK_BYTES = 1 << 20
+# What a processor's cache holds: each is hashed and written while it is there.
+_CHUNK_BYTES = 1 << 18
 _START_BYTES = 64
 # From Linux' asm-generic/mman-common.h; of a mapped file: read it again if it is wanted.
 _MADV_DONTNEED = 4
@@ -34,14 +35,14 @@ class ModelCopy:
         self._file = nameless_file(MEMORY_NAME)
         digest = hashlib.sha256()
         try:
+            buffer = memoryview(bytearray(_CHUNK_BYTES))
             with path.open("rb") as source:
-                start = source.read(_CHUNK_BYTES)
-                _require_tflite(path, start)
-                chunk = start
-                while chunk:
-                    digest.update(chunk)
-                    self._file.write(chunk)
-                    chunk = source.read(_CHUNK_BYTES)
+                count = source.readinto(buffer)
+                _require_tflite(path, bytes(buffer[: min(count, _START_BYTES)]))
+                while count:
+                    digest.update(buffer[:count])
+                    self._file.write(buffer[:count])
+                    count = source.readinto(buffer)
             self._file.flush()
         except OSError as error:
             self.close()

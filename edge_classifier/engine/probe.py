@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from edge_classifier import child
 from edge_classifier.engine.model_copy import ModelCopy
 from edge_classifier.engine.runtime import load_runtime
 from edge_classifier.engine.tflite import TfliteEngine
@@ -51,6 +50,8 @@ def _try(
     model: str, delegate: Path | None, time_limit_s: float, passed: Sequence[int] = ()
 ) -> TrialError | None:
     """What is wrong; None when the model ran. The child gets the descriptors ``passed``."""
+    from edge_classifier import child  # Here, because a model that is known needs no trial.
+
     done = child.run(__name__, model, str(delegate or ""), time_limit_s=time_limit_s, passed=passed)
     # A library may end the process with exit code 0.
     if done.problem or not done.output:
@@ -66,7 +67,7 @@ def _answer(model: Path, delegate: Path | None) -> TrialError:
         engine.picture.fill(0)
         engine.invoke()
         # All else that is asked of a model later; names, for one, need not be text.
-        engine.last_operator(), engine.operators(), engine.tensors()
+        engine.last_operator, engine.operators(), engine.tensors()
     except EdgeClassifierError as error:
         return TrialError(error.problem, error.remedy)
     except Exception as error:  # noqa: BLE001 (a damaged model leads to any)
@@ -75,6 +76,8 @@ def _answer(model: Path, delegate: Path | None) -> TrialError:
 
 
 if __name__ == "__main__":
+    from edge_classifier import child
+
     tried, under = sys.argv[1:]
     child.limit_memory(_MEMORY_LIMIT_BYTES)
     with child.answer_stream() as answers:

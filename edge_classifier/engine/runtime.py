@@ -4,7 +4,6 @@ import importlib
 import os
 import re
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_classifier.errors import UnavailableError
+from edge_classifier.files import nameless_file
+from edge_classifier.installation import how_to_install
 
 # Distribution and module, best first. LiteRT runs int8 networks some ten times faster than the last
 # tflite-runtime on x86-64; the latter is for 32-bit ARM, where LiteRT has no wheels.
@@ -59,7 +60,7 @@ def load_runtime() -> Runtime:
     raise UnavailableError(
         "TFLite runtime",
         f"none of {'; '.join(failures)} can be imported by Python {sys.version.split()[0]}",
-        "pip install ai-edge-litert (on 32-bit ARM: tflite-runtime with Python 3.11).",
+        f"{how_to_install('ai-edge-litert')} (on 32-bit ARM: tflite-runtime with Python 3.11).",
     )
 
 
@@ -89,7 +90,7 @@ def native_messages(theirs: re.Pattern[str]) -> Iterator[list[str]]:
     passed on. Use it where no other thread is at work, as far as possible.
     """
     lines: list[str] = []
-    with _exchange, tempfile.TemporaryFile() as sink:
+    with _exchange, nameless_file("messages") as sink:
         sys.stderr.flush()
         ours = os.dup(2)
         os.dup2(sink.fileno(), 2)

@@ -20,6 +20,8 @@ LARGEST_SIDE_PX = 4096
 _DTYPES = (np.uint8, np.int8, np.float32)
 # Of what the runtime says is wrong: it has a line for each tensor.
 _SAID_LIMIT = 300
+# What a processor's cache holds.
+_PIECE_BYTES = 1 << 18
 _REMEDY = "Use an image classifier: one picture in, one score a class out."
 
 
@@ -63,6 +65,8 @@ class TfliteEngine:
         self.output = TensorSpec(
             output.name, (math.prod(output.shape),), output.dtype, output.quantization
         )
+        # Now, as another thread may run the network when it is asked for.
+        self.last_operator = self._find_last_operator()
 
     def invoke(self) -> None:
         """See ``Engine.invoke``."""
@@ -85,7 +89,7 @@ class TfliteEngine:
         nodes = self._interpreter._get_ops_details()
         return [node for node in nodes if node["op_name"] != "DELEGATE"]
 
-    def last_operator(self) -> str:
+    def _find_last_operator(self) -> str:
         """Name of the operator that makes the output, looking through (de)quantization."""
         wanted = self._output_index
         for node in reversed(self._nodes()):
@@ -110,13 +114,16 @@ class TfliteEngine:
 
 def compiled_for_edgetpu(path: Path) -> bool:
     """Whether the file holds Edge TPU code, which no CPU can run."""
-    wanted, end = EDGETPU_OPERATOR.encode(), b""
-    # Piece by piece: a heap that has once held a whole model does not give it all back.
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            if wanted in end + piece:
+    wanted = EDGETPU_OPERATOR.encode()
+    # Piece by piece: a heap that has once held a whole model does not give it all back. Each piece
+    # comes behind the last bytes of the one before, which may hold the name's beginning.
+    kept = len(wanted)
+    piece = bytearray(kept + _PIECE_BYTES)
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(memoryview(piece)[kept:]):
+            if piece.find(wanted, 0, kept + count) >= 0:
                 return True
-            end = piece[-len(wanted) :]
+            piece[:kept] = piece[count : kept + count]
     return False
 
 

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ import numpy as np
 from markupsafe import Markup
 
 from edge_classifier import __version__
-from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
 from edge_classifier.errors import MissingFileError, PictureError
 from edge_classifier.evaluation import charts
@@ -20,18 +20,22 @@ from edge_classifier.evaluation.report import worst_first
 from edge_classifier.evaluation.report_data import ReportData
 from edge_classifier.evaluation.score import ScoredSamples
 from edge_classifier.evaluation.verdict import FEW, interval, percent
-from edge_classifier.vision.draw import ContactSheet
+from edge_classifier.vision.draw import thumbnail
 from edge_classifier.vision.jpeg import jpeg
 from edge_classifier.vision.pictures import load_picture
 
 # Labels up to which the confusion matrix is a table with numbers; else it is a picture.
 TABLE_LIMIT = 16
+# A temperature that is nearer to 1 is shown as 1, and changes nothing that one could see.
+_NO_SCALE = 0.005
 # Labels up to which all have a line at once; else the weakest have, and the rest on demand.
 LIST_LIMIT = 25
 
 # Pictures that are shown: the worst mistakes, and some of all.
 WORST, GRID = 24, 36
-_DECODED_PX = (200, 200)
+# Of some of all, those that are in sight.
+_FIRST = 12
+_SIDE_PX = 200
 _QUALITY = 80
 
 _HERE = Path(__file__).parent
@@ -46,18 +50,19 @@ def render(facts: Mapping[str, Any], data: ReportData) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "interval": interval}
+    environment.filters |= {"percent": percent, "interval": interval, "moment": _moment}
     page: str = environment.get_template("page.html.j2").render(
         facts=dict(facts),
         style=Markup((_HERE / "page.css").read_text("utf-8")),  # noqa: S704 (our own file)
         charts=_charts(facts),
         worst=worst_tiles(data.scored),
         examples=example_tiles(data.scored, data.seed or 0),
+        first_examples=_FIRST,
+        side=_SIDE_PX,
         augmentation=data_uri(data.augmentation.read_bytes()) if data.augmentation else "",
-        names={
-            one["label"]: {tag: name for tag, name in one["names"].items() if name != one["label"]}
-            for one in facts["labels"]
-        },
+        augmentation_size=_size(data.augmentation) if data.augmentation else None,
+        names=_names(data.scored),
+        is_scaled=_is_scaled(facts),
         weakest_first=sorted(facts["labels"], key=lambda one: (one["f1"] or 0.0, one["label"])),
         few=FEW,
         table_limit=TABLE_LIMIT,
@@ -67,10 +72,15 @@ def render(facts: Mapping[str, Any], data: ReportData) -> str:
     return page
 
 
+def _moment(stamp: str) -> str:
+    """``2026-11-30 06:06 UTC`` of ``2026-11-30T06:06:38+00:00``."""
+    return f"{datetime.fromisoformat(stamp).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
 def _charts(facts: Mapping[str, Any]) -> dict[str, Markup]:
     """SVG by name, of what there are figures for."""
     found = {"reliability": charts.reliability("after", facts["calibration"]["bins"])}
-    if before := facts["calibration"]["before"]:
+    if (before := facts["calibration"]["before"]) and _is_scaled(facts):
         found["before"] = charts.reliability("before", before["bins"])
     if history := facts["history"]:
         found |= {"losses": charts.losses(history), "accuracies": charts.accuracies(history)}
@@ -79,16 +89,37 @@ def _charts(facts: Mapping[str, Any]) -> dict[str, Markup]:
     return {name: Markup(svg) for name, svg in found.items()}  # noqa: S704 (no text of users in it)
 
 
+def _is_scaled(facts: Mapping[str, Any]) -> bool:
+    """Whether the file's temperature changes its scores."""
+    temperature: float = facts["calibration"]["temperature"] or 1.0
+    return abs(temperature - 1.0) >= _NO_SCALE
+
+
+def _names(scored: ScoredSamples) -> dict[str, dict[str, str]]:
+    """By label its names in other languages; the page shows that of its reader, and no other."""
+    return {
+        label: {tag: names[number] for tag, names in scored.names.items() if names[number] != label}
+        for number, label in enumerate(scored.labels)
+    }
+
+
+def _size(picture: Path) -> tuple[int, int]:
+    """Width and height of the picture of varied pictures."""
+    height, width = load_picture(str(picture)).frame.pixels.shape[:2]
+    return width, height
+
+
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One picture of the page."""
+    """One picture of the page, a square of ``_SIDE_PX``."""
 
+    # Empty: its file has gone, or cannot be read any more.
     uri: str
     path: str
-    # What is drawn into it, for who cannot see it.
-    text: str
-    # ``right``, or what it shows.
-    fact: str
+    predicted: str
+    score: str
+    # Empty: it shows none of the labels.
+    truth: str
     right: bool
 
 
@@ -104,33 +135,20 @@ def example_tiles(scored: ScoredSamples, seed: int) -> list[Tile]:
     return [_tile(scored, number) for _, number in ordered]
 
 
-def named(scored: ScoredSamples, number: int) -> str:
-    """A label with its names in other languages: ``daisy 雏菊``."""
-    if number == NONE:
-        return "something else"
-    label = scored.labels[number]
-    names = (known[number] for known in scored.names.values())
-    return " ".join(dict.fromkeys((label, *names)))
-
-
 def _tile(scored: ScoredSamples, number: int) -> Tile:
     truth, predicted = int(scored.truth[number]), int(scored.predicted[number])
-    score = float(scored.probabilities[number, predicted])
-    right = truth == predicted
-    claim = f"{score:.2f} {named(scored, predicted)}"
-    fact = "right" if right else f"is {named(scored, truth)}"
-    sheet = ContactSheet(1)
     try:
-        frame = load_picture(str(scored.paths[number]), at_least=_DECODED_PX).frame
+        frame = load_picture(str(scored.paths[number]), at_least=(_SIDE_PX, _SIDE_PX)).frame
+        uri = data_uri(jpeg(Frame(thumbnail(frame.pixels, _SIDE_PX), frame.order), _QUALITY))
     except (PictureError, MissingFileError):
-        frame = None  # It was there when it was scored.
-    sheet.add(frame, fact, claim)
+        uri = ""  # It was there when it was scored.
     return Tile(
-        uri=data_uri(jpeg(Frame(sheet.render(), ColourOrder.BGR), _QUALITY)),
+        uri=uri,
         path=scored.places[number],
-        text=f"{claim}, {fact}",
-        fact=fact,
-        right=right,
+        predicted=scored.labels[predicted],
+        score=f"{float(scored.probabilities[number, predicted]):.2f}",
+        truth="" if truth == NONE else scored.labels[truth],
+        right=truth == predicted,
     )
 
 

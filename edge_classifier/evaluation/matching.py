@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
-from edge_classifier.core.labels import BACKGROUND, UNKNOWN_NAMES
+from edge_classifier.core.labels.labels import BACKGROUND, UNKNOWN_NAMES
 from edge_classifier.core.text import folded
 
 # In place of a class number: the picture shows none of the model's labels.

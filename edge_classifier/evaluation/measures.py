@@ -1,35 +1,15 @@
 """Figures of how good predictions are. Pure: truth and predictions are class numbers, (N,)."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_classifier.core.intervals import wilson
+
 # Class numbers, shape (N,).
 Classes = NDArray[np.int64]
-# Standard deviations of a normal distribution within which 95 % of it lies.
-Z_95 = 1.96
-
-
-def wilson(hits: int, count: int, z: float = Z_95) -> tuple[float, float]:
-    """The interval in [0, 1] that holds the true share behind ``hits`` of ``count``.
-
-    Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927: unlike
-    the usual normal interval it stays right for few pictures and for shares near 0 and 1. Without
-    any picture nothing is known: (0, 1).
-    """
-    if not 0 <= hits <= count:
-        raise ValueError(f"{hits} of {count}")
-    if count == 0:
-        return 0.0, 1.0
-    share, weight = hits / count, z * z / count
-    middle = (share + weight / 2) / (1 + weight)
-    half = z / (1 + weight) * math.sqrt(share * (1 - share) / count + weight / (4 * count))
-    # At the ends the formula gives 0 and 1, but for rounding.
-    low = 0.0 if hits == 0 else max(0.0, middle - half)
-    return low, 1.0 if hits == count else min(1.0, middle + half)
 
 
 @dataclass(frozen=True, slots=True)

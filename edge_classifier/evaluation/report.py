@@ -40,7 +40,6 @@ TOP_K = 5
 PAIRS = 20
 # What the page needs; the extra ``report`` brings them.
 PAGE_LIBRARIES = ("jinja2", "matplotlib")
-PAGE_REMEDY = "pip install 'edge-classifier[report]'"
 _NOWHERE = logging.NullHandler()
 
 

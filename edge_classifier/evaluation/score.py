@@ -16,6 +16,7 @@ from edge_classifier.classifier import AnswerOptions
 from edge_classifier.core.contract import Contract
 from edge_classifier.core.geometry import least_size
 from edge_classifier.dataset.folder import Dataset
+from edge_classifier.engine.tflite import TfliteEngine
 from edge_classifier.errors import ContractError, ModelError, PictureError
 from edge_classifier.evaluation.matching import NONE, Names, match, similar
 from edge_classifier.evaluation.measures import Classes
@@ -197,16 +198,23 @@ def _left_out(
 
 def subject(model: LoadedModel) -> Subject:
     """What a report says of a model file."""
-    engine = model.engine
+    file = model.delegate_choice.model
+    return subject_of_engine(model.engine, model.name, file, model.sha256, model.notes)
+
+
+def subject_of_engine(
+    engine: TfliteEngine, name: str, file: Path, sha256: str, notes: tuple[str, ...] = ()
+) -> Subject:
+    """The same of a file that ``engine`` runs."""
     operators = engine.operators()
     spec = engine.input
     return Subject(
-        name=model.name,
-        file=model.delegate_choice.model,
-        bytes=model.delegate_choice.model.stat().st_size,
-        sha256=model.sha256,
+        name=name,
+        file=file,
+        bytes=file.stat().st_size,
+        sha256=sha256,
         input=f"{spec.shape[2]} x {spec.shape[1]} pixels, {spec.dtype.name}",
         operators=dict(Counter(one.name for one in operators).most_common()),
         dtypes=dict(Counter(d for one in operators for d in set(one.dtypes)).most_common()),
-        notes=model.notes,
+        notes=notes,
     )

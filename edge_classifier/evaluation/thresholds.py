@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edge_classifier.config.settings import DecisionSettings
 from edge_classifier.config.toml import Key, document
+from edge_classifier.core.scores import SCORE_TOLERANCE
 from edge_classifier.core.text import escaped
 from edge_classifier.evaluation.matching import NONE, says_nothing
 from edge_classifier.evaluation.measures import Classes, Share, rounded
@@ -22,8 +23,6 @@ DEFAULT_ENTER = _DEFAULTS.enter
 HYSTERESIS = round(_DEFAULTS.enter - _DEFAULTS.leave, 2)
 # Thresholds that are tried. From a half on no other label can have as much.
 _GRID = np.arange(50, 100) / 100
-# A float32 score of 0.9 is a little less than 0.9, and still reaches it.
-_TOLERANCE = 5e-7
 
 # Shape (N, C), in [0, 1].
 Probabilities = NDArray[np.float32]
@@ -80,7 +79,9 @@ def suggest_thresholds(
             continue
         # Of the pictures whose best label this is.
         right = truth[best == number] == number
-        claimed = score[best == number][:, None] >= _GRID - _TOLERANCE  # (pictures, thresholds)
+        claimed = (
+            score[best == number][:, None] >= _GRID - SCORE_TOLERANCE
+        )  # (pictures, thresholds)
         claims = np.count_nonzero(claimed, axis=0)
         hits = np.count_nonzero(claimed & right[:, None], axis=0)
         precision = np.divide(hits, claims, out=np.zeros(len(_GRID)), where=claims > 0)
@@ -156,7 +157,7 @@ def rejection(
     """At one threshold a label, ``enter`` (C,); ``truth`` (N,) may be NONE."""
     best, score = probabilities.argmax(axis=1), probabilities.max(axis=1)
     nothing = np.array([says_nothing(label) for label in labels])
-    claimed = (score >= enter[best] - _TOLERANCE) & ~nothing[best]
+    claimed = (score >= enter[best] - SCORE_TOLERANCE) & ~nothing[best]
     other = (truth == NONE) | nothing[truth]
     return Rejection(
         Share(int(np.count_nonzero(claimed & other)), int(np.count_nonzero(other))),

@@ -59,9 +59,11 @@ def _found(facts: Facts) -> Iterator[str]:
     top1 = facts["accuracy"]["top1"]
     yield (
         f"{percent(top1['share'])} of {top1['count']} pictures are named rightly "
-        f"(95 % interval {interval(top1)})."
+        f"(likely {interval(top1)} of many more)."
     )
-    if worst := weakest(facts):
+    worst = weakest(facts)
+    # Of labels that are all found always, none is weak.
+    if worst and worst["recall"]["share"] < 1:
         recall = worst["recall"]
         yield (
             f"Weakest label: {worst['label']}, found in {percent(recall['share'])} of its "
@@ -121,17 +123,37 @@ def _next(facts: Facts) -> Iterator[str]:
 def _about_scores(facts: Facts) -> Iterator[str]:
     error = facts["calibration"]["expected_error"]
     if error > UNTRUE:
-        thresholds = any(one["enter"] is not None for one in facts["thresholds"]["labels"])
         yield (
             f"Do not read a score as a probability: the two are {100 * error:.1f} points apart on "
-            f"average.{' Use the suggested thresholds.' if thresholds else ''}"
+            "average."
         )
     other = facts["other_pictures"]
     if other is None:
         yield "Measure what it says of things that it does not know: --other FOLDER."
-    elif (other["suggested"]["false_accepts"]["share"] or 0) > CONFUSED:
+        return
+    yield from _about_thresholds(other)
+    if (other["suggested"]["false_accepts"]["share"] or 0) > CONFUSED:
         share = percent(other["suggested"]["false_accepts"]["share"])
         yield (
             f"It claims to know {share} of the pictures of other things: train with "
             f"{'more such pictures' if other['has_reject_class'] else 'such pictures (--other)'}."
+        )
+
+
+def _about_thresholds(other: Facts) -> Iterator[str]:
+    """The suggested thresholds where they name less wrongly, with what that costs."""
+    wrong, missed = (
+        [other[key][what]["share"] or 0.0 for key in ("default", "suggested")]
+        for what in ("false_accepts", "false_rejects")
+    )
+    if wrong[1] >= wrong[0]:
+        return
+    less = f"name {percent(wrong[1])} instead of {percent(wrong[0])} of other things"
+    if missed[1] <= missed[0]:
+        yield f"Use the suggested thresholds (thresholds.toml): they {less}, and miss no more."
+    else:
+        yield (
+            f"The suggested thresholds (thresholds.toml) {less}, but miss {percent(missed[1])} "
+            f"instead of {percent(missed[0])} of what it knows: use them where a wrong name costs "
+            "more than a missed one."
         )

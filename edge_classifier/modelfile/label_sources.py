@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from edge_classifier.core.label_files import LabelFile, LabelFormatError, read_label_file
+from edge_classifier.core.labels.label_files import LabelFile, LabelFormatError, read_label_file
 from edge_classifier.errors import ContractError, MissingFileError
 from edge_classifier.files import open_regular
 from edge_classifier.modelfile.bundle import LABELS_FILE, MEMBER_LIMIT_BYTES

@@ -5,8 +5,6 @@ It becomes one file: the model, with the labels in the zip that is appended to i
 
 import errno
 import os
-import shutil
-import tempfile
 import zipfile
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -15,17 +13,22 @@ from edge_classifier.errors import ModelError, OutputError
 from edge_classifier.modelfile.bundle import (
     LABELS_FILE,
     MEMBER_LIMIT_BYTES,
+    TAXONOMY_FILE,
     append_bundle,
+    open_zip,
     read_bundle,
 )
 from edge_classifier.modelfile.catalogue import cache_folder, sha256_of
 from edge_classifier.modelfile.label_sources import COMMON_NAMES, SUFFIXES
+from edge_classifier.modelfile.taxonomy_sources import TAXONOMY_ENDINGS
 
 LARGEST_MODEL_BYTES = 512_000_000
 _MODEL_SUFFIX = ".tflite"
 # Weights hardly shrink: a model a hundred times as large as its zip is none.
 _MOST_TIMES = 100
 _MOST_MEMBERS = 1000
+# Of the flags of a member.
+_ENCRYPTED = 1
 _BLOCK_BYTES = 1 << 20
 # Unpacked models that are kept; one takes as much room as its zip.
 _KEPT = 3
@@ -49,6 +52,8 @@ def model_file(path: Path) -> Path:
     """
     if not is_zip(path):
         return path
+    import tempfile  # Here, because few models are zips.
+
     sha256 = sha256_of(path)
     roots = [cache_folder()]
     # A service need not have a home.
@@ -73,6 +78,8 @@ def model_file(path: Path) -> Path:
 
 def _forget_old(folder: Path, latest: Path) -> None:
     """Keep the newest of the unpacked models; one that is in use is so without its name, too."""
+    import shutil
+
     with suppress(OSError):
         others = [path for path in folder.iterdir() if path != latest]
         others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
@@ -87,7 +94,7 @@ def unpack_model(archive: Path, target: Path) -> None:
     cannot be written.
     """
     try:
-        with zipfile.ZipFile(archive) as opened:
+        with open_zip(archive) as opened:
             members = _members(archive, opened)
             model = _only(archive, members, _MODEL_SUFFIX)
             label_file = _label_file(archive, members, model)
@@ -101,9 +108,15 @@ def unpack_model(archive: Path, target: Path) -> None:
                 while left > 0 and (block := source.read(min(left, _BLOCK_BYTES))):
                     file.write(block)
                     left -= len(block)
-            labels = b"" if label_file is None else _read_labels(archive, opened, label_file)
-        _require_model(archive, target)
-        if labels and not any(name.endswith(SUFFIXES) for name in read_bundle(target)):
+            labels = _read_text(archive, opened, label_file)
+            taxonomy = _read_text(archive, opened, _taxonomy_file(archive, members))
+        with target.open("rb") as file:
+            if file.read(8)[4:] != b"TFL3":
+                raise ModelError(str(archive), "the .tflite in it is not a TFLite model", _REMEDY)
+        inside = read_bundle(target)
+        if taxonomy and TAXONOMY_FILE not in inside:
+            append_bundle(target, {TAXONOMY_FILE: taxonomy})
+        if labels and not any(name.endswith(SUFFIXES) for name in inside):
             append_bundle(target, {LABELS_FILE: labels})
     except ModelError:
         raise
@@ -121,6 +134,8 @@ def _members(archive: Path, opened: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     members = opened.infolist()
     if len(members) > _MOST_MEMBERS:
         raise ModelError(str(archive), f"holds {len(members)} files, and not one model")
+    if any(member.flag_bits & _ENCRYPTED for member in members):
+        raise ModelError(str(archive), "is protected by a password", _REMEDY)
     return [
         member
         for member in members
@@ -159,14 +174,22 @@ def _label_file(
     return found[0] if found else None
 
 
-def _read_labels(archive: Path, opened: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+def _taxonomy_file(archive: Path, members: list[zipfile.ZipInfo]) -> zipfile.ZipInfo | None:
+    """``taxonomy.tsv``, also behind a model's name."""
+    found = [member for member in members if member.filename.lower().endswith(TAXONOMY_ENDINGS)]
+    if len(found) > 1:
+        names = ", ".join(member.filename for member in found[:5])
+        raise ModelError(str(archive), f"holds several taxonomies: {names}", _REMEDY)
+    return found[0] if found else None
+
+
+def _read_text(archive: Path, opened: zipfile.ZipFile, member: zipfile.ZipInfo | None) -> bytes:
+    """What is in ``member``, if there is one."""
+    if member is None:
+        return b""
     if member.file_size > MEMBER_LIMIT_BYTES:
-        raise ModelError(str(archive), f"{member.filename} in it is too large to be labels")
+        raise ModelError(
+            str(archive), f"{member.filename} in it is too large to be labels or a taxonomy"
+        )
     with opened.open(member) as file:
         return file.read(MEMBER_LIMIT_BYTES)
-
-
-def _require_model(archive: Path, target: Path) -> None:
-    with target.open("rb") as file:
-        if file.read(8)[4:] != b"TFL3":
-            raise ModelError(str(archive), "the .tflite in it is not a TFLite model", _REMEDY)

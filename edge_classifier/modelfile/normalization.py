@@ -72,24 +72,19 @@ def stated_normalization(path: Path, spec: TensorSpec, mean: Triple, std: Triple
 def assumed_normalization(path: Path, spec: TensorSpec) -> Normalization:
     """A guess for the model at ``path``: by what its graph or its quantized input tells."""
     if not spec.quantization:
-        return _assumed_float(path)
+        if expected := expected_input(path):
+            mean, std = normalization_of_range(expected.low, expected.high)
+            what = f"inputs from {expected.low:g} to {expected.high:g}"
+            return Normalization(mean, std, what, expected.why)
+        mean, std = normalization_of_range(-1, 1)
+        why = "its graph shows no range"
+        remedy = HOW_TO_CHANGE.format(path.stem)
+        note = f"if its answers are wrong, it may want 0..255 or 0..1. {remedy}"
+        return Normalization(mean, std, "inputs from -1 to 1", why, (note,))
     found = _by_limits(spec)
     if distance_from_raw(pixel_table(found.mean, found.std, spec)) <= _MOST_STEPS:
         return found
     return Normalization(*raw_pixels(spec), f"raw pixels, {found.what} do not fit", found.why)
-
-
-def _assumed_float(path: Path) -> Normalization:
-    if expected := expected_input(path):
-        mean, std = normalization_of_range(expected.low, expected.high)
-        what = f"inputs from {expected.low:g} to {expected.high:g}"
-        return Normalization(mean, std, what, expected.why)
-    mean, std = normalization_of_range(-1, 1)
-    why = "its graph shows no range"
-    note = (
-        f"if its answers are wrong, it may want 0..255 or 0..1. {HOW_TO_CHANGE.format(path.stem)}"
-    )
-    return Normalization(mean, std, "inputs from -1 to 1", why, (note,))
 
 
 def _limits(spec: TensorSpec) -> tuple[float, float]:

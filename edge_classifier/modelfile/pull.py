@@ -1,12 +1,10 @@
 """Fetches catalogue models: verified, then put in place in one step."""
 
-import http.client
-import socket
-import ssl
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from edge_classifier.core.network.unreachable import why_unreachable
 from edge_classifier.errors import DownloadError
 from edge_classifier.files import cannot_write
 from edge_classifier.modelfile.catalogue import MODELS_VARIABLE, Catalogue, Entry, sha256_of
@@ -37,7 +35,7 @@ def pull(catalogue: Catalogue, entry: Entry, progress: Progress) -> Path:
             known_hash=f"sha256:{entry.sha256}",
             fname=target.name,
             path=target.parent,
-            downloader=pooch.HTTPDownloader(progressbar=_Bar(progress), timeout=30),
+            downloader=pooch.HTTPDownloader(progressbar=_PoochBar(progress), timeout=30),
         )
     except ValueError as error:
         raise DownloadError(
@@ -67,35 +65,18 @@ def pull(catalogue: Catalogue, entry: Entry, progress: Progress) -> Path:
 
 
 def _what_failed(error: BaseException, host: str) -> str:
-    """Why nothing came from ``host``, by the innermost cause, which says more than its layers.
-
-    A function of its own: kept in a variable of the caller, the cause would keep the frame that
-    keeps it, and the connection in it open.
-    """
     import requests
 
     if isinstance(error, requests.HTTPError):
         return f"{host} answers {error.response.status_code} {error.response.reason}".rstrip()
-    outermost = error
-    while inner := error.__cause__ or error.__context__:
-        error = inner
-    not_found = f"the address of {host} is not found; is there a network, and a name server?"
-    bad = f"the certificate of {host} is not good ({getattr(error, 'verify_message', '')})"
-    sentences: tuple[tuple[BaseException, type[BaseException], str], ...] = (
-        (outermost, requests.Timeout, f"{host} does not answer in time"),
-        (outermost, requests.TooManyRedirects, f"{host} sends from one address to the next"),
-        (error, socket.gaierror, not_found),
-        (error, ConnectionRefusedError, f"nothing answers at {host}"),
-        (error, ssl.SSLCertVerificationError, f"{bad}; is the clock right?"),
-        (error, ConnectionError, f"the connection to {host} ended too early"),
-        (error, http.client.HTTPException, f"the connection to {host} ended too early"),
-        (error, OSError, f"{host} is not reached ({getattr(error, 'strerror', '')})"),
-    )
-    other = f"{type(error).__name__}: {str(error)[:150]}"
-    return next((text for which, kind, text in sentences if isinstance(which, kind)), other)
+    if isinstance(error, requests.Timeout):
+        return f"{host} does not answer in time"
+    if isinstance(error, requests.TooManyRedirects):
+        return f"{host} sends from one address to the next"
+    return why_unreachable(error, host)
 
 
-class _Bar:
+class _PoochBar:
     """What pooch asks of a progress bar (its documentation, "Using custom progress bars")."""
 
     def __init__(self, progress: Progress) -> None:

@@ -15,8 +15,8 @@ from edge_classifier.core.contract import (
     contract_from_mapping,
     normalization_of_range,
 )
-from edge_classifier.core.label_files import LabelFile
-from edge_classifier.core.labels import LabelCountError, fit_labels, parse_labels
+from edge_classifier.core.labels.label_files import LabelFile
+from edge_classifier.core.labels.labels import LabelCountError, fit_labels, parse_labels
 from edge_classifier.core.quantization import TensorSpec, distinct_inputs, pixel_table
 from edge_classifier.errors import ContractError, ModelError
 from edge_classifier.modelfile.bundle import CARD_FILE, CONTRACT_FILE, LABELS_FILE, read_bundle
@@ -35,6 +35,7 @@ from edge_classifier.modelfile.normalization import (
     assumed_normalization,
     stated_normalization,
 )
+from edge_classifier.modelfile.taxonomy_sources import find_taxonomy
 from edge_classifier.modelfile.tflite_metadata import TfliteMetadata, read_tflite_metadata
 
 PROBABILITY_OPERATORS = ("SOFTMAX", "LOGISTIC")
@@ -50,6 +51,7 @@ class ContractOverrides:
     crop: Crop | None = None
     # What black and white enter the network as.
     input_range: tuple[float, float] | None = None
+    taxonomy: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class Resolved:
     contract: Contract
     preprocessing_from: str
     labels_from: str
+    taxonomy_from: str
     # Assumptions and repairs, for people.
     notes: tuple[str, ...] = ()
     # The model card inside the file, Markdown.
@@ -120,6 +123,11 @@ def _resolve(facts: ModelFacts, overrides: ContractOverrides) -> Resolved:
         mean, std = normalization_of_range(*overrides.input_range)
         contract, reason = replace(contract, mean=mean, std=std), "the input range is asked for"
     contract = _fitted(facts, contract, found, labels_from, notes)
+    taxonomy, taxonomy_from, note = find_taxonomy(
+        facts.beside, overrides.taxonomy, bundle, contract.labels, labels_from
+    )
+    contract = replace(contract, taxonomy=taxonomy)
+    notes += [note] if note else []
     _, height, width, _ = facts.input.shape
     if (contract.height, contract.width) != (height, width):
         raise ContractError(
@@ -129,7 +137,7 @@ def _resolve(facts: ModelFacts, overrides: ContractOverrides) -> Resolved:
         )
     notes += _lost_inputs(facts, contract)
     card = bundle.get(CARD_FILE, b"").decode("utf-8", "replace")
-    return Resolved(contract, source, labels_from, tuple(notes), card, reason)
+    return Resolved(contract, source, labels_from, taxonomy_from, tuple(notes), card, reason)
 
 
 def _fitted(

@@ -3,13 +3,15 @@
 Field names: https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload
 """
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from edge_classifier import __version__
-from edge_classifier.mqtt.codec.camera_payloads import LABEL_CHANGED
+from edge_classifier.mqtt.codec.camera_settings import COMMAND, SETTABLE
+from edge_classifier.mqtt.codec.event_payloads import EVENT_TYPES
 from edge_classifier.mqtt.topics import OFFLINE, ONLINE, Topics
 
 Component = dict[str, Any]
@@ -29,19 +31,24 @@ class DiscoveredDevice:
     # Name to title.
     cameras: Mapping[str, str]
     model: str
-    # The displayed names of all labels, ``unknown`` among them; empty: not to be listed.
-    options: Sequence[str]
+    # The displayed names of each camera's labels, ``unknown`` among them; without: not to be
+    # listed.
+    options: Mapping[str, Sequence[str]]
     # Seconds between two messages with statistics.
     stats_s: float
     # Cameras that were here once.
     gone: Iterable[str] = ()
+    # Names of models that may be asked for.
+    models: Sequence[str] = ()
+    # The request for the model that is offered; empty: none is, or it runs already.
+    offer: str = ""
 
 
 class _Entity(NamedTuple):
     """One thing that Home Assistant shows. In texts ``{camera}`` stands for the camera's name."""
 
     platform: str
-    # Fields whose values are topics of the camera.
+    # Fields whose values are topics of the camera, or of the device.
     topics: Mapping[str, Callable[[Topics, str], str]]
     fields: Mapping[str, Any]
     # Whether it tells nothing while the camera is lost.
@@ -56,6 +63,21 @@ _NAME_TEMPLATE = (
 )
 _CONFIG = {"qos": 1, "entity_category": "config"}
 _DIAGNOSTIC = {"state_class": "measurement", "entity_category": "diagnostic"}
+
+
+def _setting(name: str) -> str:
+    """What ``info`` says of one of a camera's settings; None where a broker takes only a part."""
+    return "value_json.get('settings', {}).get('{camera}', {}).get('" + name + "', {}).get('value')"
+
+
+def _request(name: str, value: str) -> str:
+    """What sets it to ``value``, a template that gives JSON."""
+    return '{"camera": "{camera}", "set": {"' + name + '": {{ ' + value + " }}}}"
+
+
+def _info(topics: Topics, _camera: str) -> str:
+    return topics.info
+
 
 # The entities of a camera, by the last part of their keys.
 _OF_CAMERA: Mapping[str, _Entity] = {
@@ -78,7 +100,7 @@ _OF_CAMERA: Mapping[str, _Entity] = {
     "change": _Entity(
         "event",
         {"state_topic": Topics.event},
-        {"event_types": [LABEL_CHANGED], "qos": 1},
+        {"event_types": list(EVENT_TYPES), "qos": 1},
         needs_camera=True,
     ),
     "snapshot": _Entity(
@@ -122,9 +144,83 @@ _OF_CAMERA: Mapping[str, _Entity] = {
             **_CONFIG,
         },
     ),
+    "leave": _Entity(
+        "number",
+        {"state_topic": _info},
+        {
+            "value_template": "{{ " + _setting("leave") + " }}",
+            "command_template": _request("leave", "value"),
+            "min": 0,
+            "max": 1,
+            "step": 0.01,
+            **_CONFIG,
+        },
+    ),
+    "rate": _Entity(
+        "number",
+        {"state_topic": _info},
+        {
+            "value_template": "{{ " + _setting("rate_fps") + " }}",
+            "command_template": _request("rate_fps", "value"),
+            "min": 0,
+            "max": 240,
+            "step": 0.1,
+            "mode": "box",
+            "unit_of_measurement": "fps",
+            **_CONFIG,
+        },
+    ),
+    "look": _Entity(
+        "select",
+        {"state_topic": _info},
+        {
+            "value_template": "{{ " + _setting("look") + " }}",
+            "command_template": _request("look", "value | tojson"),
+            "options": ["whole", "motion", "both"],
+            **_CONFIG,
+        },
+    ),
+    "quiet_hours": _Entity(
+        "text",
+        {"state_topic": _info},
+        {
+            "value_template": "{{ ("
+            + _setting("quiet_hours")
+            + " or []) | join(', ') | truncate(255, True, '', 0) }}",
+            "command_template": _request(
+                "quiet_hours", "value.split(',') | map('trim') | select | list | tojson"
+            ),
+            **_CONFIG,
+        },
+    ),
+    # But for whether it is switched on: that has a switch, and nobody expects to be filmed again.
+    "reset_settings": _Entity(
+        "button",
+        {},
+        {
+            "payload_press": '{"camera": "{camera}", "reset": '
+            + json.dumps([name for name in SETTABLE if name != "enabled"])
+            + "}",
+            **_CONFIG,
+        },
+    ),
+    "model": _Entity(
+        "select",
+        {"state_topic": Topics.state},
+        {
+            "value_template": "{{ value_json.model.rpartition('@')[0] }}",
+            "command_template": '{"camera": "{camera}", "model": {{ value | tojson }}}',
+            **_CONFIG,
+        },
+    ),
 }
 # Entity to the command that sets it.
-_COMMANDS = {"enabled": "enable", "threshold": "threshold"}
+_COMMANDS = {
+    "enabled": "enable",
+    "threshold": "threshold",
+    "model": "model",
+    **dict.fromkeys(("leave", "rate", "look", "quiet_hours", "reset_settings"), COMMAND),
+}
 # Sensors of the device: where in the statistics each is found, and its fields.
 _OF_DEVICE: Mapping[str, tuple[str, Component]] = {
     "fps": ("fps", {"unit_of_measurement": "fps"}),
@@ -137,12 +233,29 @@ _OF_DEVICE: Mapping[str, tuple[str, Component]] = {
 }
 
 
+# What ``info`` says, as Home Assistant's update entity takes it. Without an offer the latest model
+# is the one that runs.
+_UPDATE_TEMPLATE = (
+    "{% set offered, change = value_json.model_offered, value_json.model_change %}"
+    "{% set busy = change is not none and change.state in"
+    " ('waiting', 'fetching', 'trying', 'loading') %}"
+    "{{ {'installed_version': value_json.model,"
+    " 'latest_version': offered.version if offered else value_json.model,"
+    " 'in_progress': busy,"
+    " 'update_percentage': (100 * change.bytes / change.size) | round"
+    " if busy and change.state == 'fetching' and change.size else none} | to_json }}"
+)
+
+
 def discovery_payload(device: DiscoveredDevice) -> dict[str, Any]:
     """One message for the whole device: ``dev`` (who), ``o`` (from what), ``cmps`` (entities)."""
     components = {name: _device_component(device, name) for name in _OF_DEVICE}
+    components["model"] = _update_component(device)
     for camera in device.cameras:
         for name in _OF_CAMERA:
-            components[f"{camera}.{name}"] = _camera_component(device, camera, name)
+            # A choice of nothing is none.
+            if name != "model" or device.models:
+                components[f"{camera}.{name}"] = _camera_component(device, camera, name)
     for camera in device.gone:
         for name, entity in _OF_CAMERA.items():
             # An entity is removed by naming its platform and nothing else.
@@ -165,8 +278,9 @@ def discovery_payload(device: DiscoveredDevice) -> dict[str, Any]:
 def _camera_component(device: DiscoveredDevice, camera: str, name: str) -> Component:
     topics, entity = device.topics, _OF_CAMERA[name]
     title = device.cameras[camera] or camera
+    words = name.replace("_", " ")
     # Dots in the key, because names have none: no two cameras can share an id.
-    component = _identity(device, entity.platform, f"{camera}.{name}", f"{title} {name}")
+    component = _identity(device, entity.platform, f"{camera}.{name}", f"{title} {words}")
     for field, topic in entity.topics.items():
         component[field] = topic(topics, camera)
     for field, value in entity.fields.items():
@@ -177,7 +291,9 @@ def _camera_component(device: DiscoveredDevice, camera: str, name: str) -> Compo
     if entity.needs_camera:
         both = topics.availability, topics.camera_availability(camera)
         component["avty"] = [{"topic": topic} for topic in both]
-    options = list(dict.fromkeys(_as_state(name) for name in device.options))
+    if name == "model":
+        component["options"] = list(device.models)
+    options = list(dict.fromkeys(map(_as_state, device.options.get(camera, ()))))
     if name == "label" and 0 < len(options) <= _MAX_OPTIONS:
         component |= {"device_class": "enum", "options": options}
     return component
@@ -200,6 +316,23 @@ def _device_component(device: DiscoveredDevice, name: str) -> Component:
         **_DIAGNOSTIC,
         **fields,
     }
+
+
+def _update_component(device: DiscoveredDevice) -> Component:
+    component = {
+        **_identity(device, "update", "model", "model"),
+        "state_topic": device.topics.info,
+        "value_template": _UPDATE_TEMPLATE,
+        "title": "Model",
+        "entity_category": "config",
+    }
+    if device.offer:
+        # To install it is to ask for it, as everybody does.
+        component |= {
+            "command_topic": device.topics.request("model"),
+            "payload_install": device.offer,
+        }
+    return component
 
 
 def _identity(device: DiscoveredDevice, platform: str, key: str, title: str) -> Component:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edge_classifier.config.mqtt_settings import MqttSettings
 from edge_classifier.mqtt.codec.json_fields import decoded_or_empty, inner
 from edge_classifier.mqtt.latest_messages import LatestMessages, MessageKind
 from edge_classifier.mqtt.outbox.outbox import Outbox
@@ -57,17 +58,14 @@ class FormerTopics:
         outbox: Outbox,
         latest: LatestMessages,
         topics: Topics,
-        *,
-        discovery: bool,
-        keepalive_s: float,
+        mqtt: MqttSettings,
         clock: Clock,
     ) -> None:
-        """``discovery``: whether the device is announced at all."""
         self._outbox = outbox
         self._latest = latest
         # No prefix: not announced.
-        self._present = topics if discovery else Topics(topics.base, topics.node, "")
-        self._answer_s = 1.5 * keepalive_s + _ANSWER_S
+        self._present = topics if mqtt.discovery else Topics(topics.base, topics.node, "")
+        self._answer_s = 1.5 * mqtt.keepalive_s + _ANSWER_S
         self._clock = clock
         self._since = clock()
         self._former: list[_Former] = []

@@ -2,11 +2,11 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from edge_classifier.core.events import LabelChange
+from edge_classifier.core.events import CameraEvent
 from edge_classifier.mqtt.connection.broker_connection import ConnectionEvent, ConnectionLost
 
 _MAX_TASKS = 100
@@ -25,6 +25,8 @@ class UpdateKind(StrEnum):
     """What an update is of."""
 
     CAMERAS = "cameras"
+    # A frame of a burst; takes a while, as SNAPSHOT does.
+    BURST = "burst"
     # The availability under a former name of the device.
     FORMER = "former"
     HEALTH = "health"
@@ -38,6 +40,8 @@ class UpdateKind(StrEnum):
     STATS = "stats"
 
 
+# For what is made last in each turn of the publisher.
+PICTURES = frozenset({UpdateKind.BURST, UpdateKind.SNAPSHOT})
 # What a newer update must share to replace an older one: its kind, and a camera's or a key's name.
 UpdateKey = tuple[UpdateKind, str]
 
@@ -46,7 +50,7 @@ UpdateKey = tuple[UpdateKind, str]
 class Batch:
     """All that came since the last time."""
 
-    events: deque[LabelChange] = field(default_factory=deque)
+    events: deque[CameraEvent] = field(default_factory=deque)
     # Only the newest of each key counts.
     updates: dict[UpdateKey, Action] = field(default_factory=dict)
     # Each counts, but there may be too many. With their names, for the log.
@@ -72,17 +76,20 @@ class PublisherInbox:
         self.dropped_events = 0
         self.dropped_tasks = 0
         self.dropped_snapshots = 0
+        self.dropped_burst_frames = 0
 
     def put_updates(
-        self, updates: Mapping[UpdateKey, Action], event: LabelChange | None = None
+        self, updates: Mapping[UpdateKey, Action], events: Iterable[CameraEvent] = ()
     ) -> None:
-        """Queue updates, and perhaps an event, for one turn."""
+        """Queue updates, and perhaps events in their order, for one turn."""
         with self._filled:
-            if event is not None:
-                self._batch.events.append(event)
-            if len(self._batch.events) > self._max_events:
+            self._batch.events.extend(events)
+            while len(self._batch.events) > self._max_events:
                 self._batch.events.popleft()
                 self.dropped_events += 1
+            self.dropped_burst_frames += sum(
+                key[0] == UpdateKind.BURST for key in updates.keys() & self._batch.updates.keys()
+            )
             self._batch.updates |= updates
             for kind, name in updates:
                 if kind == UpdateKind.SNAPSHOT:
@@ -102,7 +109,16 @@ class PublisherInbox:
         """Queue an event of the connection."""
         with self._filled:
             if len(self._batch.connection_events) >= _MAX_CONNECTION_EVENTS:
-                self._shorten_connection_events()
+                # Keep what still counts: while a connection lives on, no acknowledgement may get
+                # lost.
+                events = self._batch.connection_events
+                newest = max(event.connection for event in events)
+                kept: list[ConnectionEvent] = [
+                    event for event in events if event.connection == newest
+                ]
+                if len(kept) >= _MAX_CONNECTION_EVENTS:
+                    kept = [ConnectionLost(newest, "the broker signals more than can be taken")]
+                self._batch.connection_events = deque(kept)
             self._batch.connection_events.append(event)
             self._filled.notify()
 
@@ -128,12 +144,3 @@ class PublisherInbox:
         for key in waiting[:-_MAX_SNAPSHOTS]:
             del self._batch.updates[key]
             self.dropped_snapshots += 1
-
-    def _shorten_connection_events(self) -> None:
-        """Keep what still counts: while a connection lives on, no acknowledgement may get lost."""
-        events = self._batch.connection_events
-        newest = max(event.connection for event in events)
-        kept: list[ConnectionEvent] = [event for event in events if event.connection == newest]
-        if len(kept) >= _MAX_CONNECTION_EVENTS:
-            kept = [ConnectionLost(newest, "the broker signals more than can be taken")]
-        self._batch.connection_events = deque(kept)

@@ -5,20 +5,23 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
-from edge_classifier.config.settings import MqttSettings
-from edge_classifier.core.events import CameraState, LabelChange
-from edge_classifier.core.labels import UNKNOWN
+from edge_classifier.config.mqtt_settings import MqttSettings
+from edge_classifier.core.events import CameraEvent, CameraState
+from edge_classifier.core.labels.labels import UNKNOWN
+from edge_classifier.mqtt.codec.burst_frames import burst_comment
 from edge_classifier.mqtt.codec.camera_payloads import (
+    NO_TRANSLATIONS,
     Names,
-    event_payload,
+    Translations,
     is_worth_keeping,
     kept_state,
     restored_state,
     state_payload,
 )
 from edge_classifier.mqtt.codec.device_payloads import availability_payload, info_within
+from edge_classifier.mqtt.codec.event_payloads import event_payload
 from edge_classifier.mqtt.codec.json_fields import decoded_or_empty, encoded
 from edge_classifier.mqtt.discovery import DiscoveredDevice, discovery_payload
 from edge_classifier.mqtt.latest_messages import LatestMessages, MessageKind
@@ -38,16 +41,34 @@ _CAMERA = "camera."
 # The best JPEG of the same picture, and with the same comment, of at most so many bytes. Raises
 # ValueError where there is none.
 ShrinkJpeg = Callable[[bytes, int], bytes]
+# A picture as a JPEG of at most so many bytes, None: as many as were asked for, and with this
+# comment. Raises ValueError where there is none.
+EncodeJpeg = Callable[[int | None, str], bytes]
+
+
+class CameraLabels(NamedTuple):
+    """What one camera can say."""
+
+    labels: Sequence[str]
+    # Of its model.
+    name: Names
+    # The same in each language that the model has names in.
+    translations: Translations = NO_TRANSLATIONS
 
 
 @dataclass(frozen=True, slots=True)
-class ModelLabels:
-    """What the model in use can say, and how often statistics come."""
+class DeviceDescription:
+    """What Home Assistant is told of the device, and what names are displayed."""
 
-    labels: Sequence[str]
-    name: Names
+    labels: Mapping[str, CameraLabels]
+    # For people: what runs here.
     model: str
+    # Names of models that may be asked for.
+    models: Sequence[str]
+    # Seconds between statistics.
     stats_s: float
+    # The request for the model that is offered.
+    offer: str = ""
 
 
 class MessageWriter:
@@ -77,16 +98,21 @@ class MessageWriter:
         # What the broker does not get, as it does not take it.
         self._broker_note = ""
         self._states: dict[str, CameraState] = {}
+        # Of these, what is remembered.
+        self._kept: dict[str, CameraState] = {}
         self._problems: dict[str, str] = {}
         self._removed: list[str] = []
         # Of these the last state is remembered until the broker keeps nothing of them any more.
         self._clearing: set[str] = set()
         # The name that each camera's state was given last.
         self._shown_names: dict[str, str] = {}
-        # The names that Home Assistant knows.
-        self._options: list[str] = []
+        # The names that Home Assistant knows, of each camera.
+        self._options: dict[str, list[str]] = {}
         self._described_removed: tuple[str, ...] = ()
-        self._labels = ModelLabels((), str, "", mqtt.stats_s)
+        self._description = DeviceDescription({}, "", (), mqtt.stats_s)
+        # Also of cameras that have gone: an event of theirs may be on its way.
+        self._names: dict[str, Names] = {}
+        self._translations: dict[str, Translations] = {}
 
     def restore(self, remembered: Mapping[str, str]) -> None:
         """Begin with what was published last, before there is a first frame."""
@@ -96,7 +122,7 @@ class MessageWriter:
             self.put_camera_health(camera, online=False, reason="not opened yet")
         for camera, state in restored_states(remembered).items():
             if camera in self._cameras:
-                self._states[camera] = state
+                self._states[camera] = self._kept[camera] = state
                 self._publish_state(camera)
         # Also of those that another version, or a failing card, has left unreadable.
         known = known_cameras(remembered)
@@ -104,16 +130,19 @@ class MessageWriter:
         for camera in known - self._cameras.keys():
             self._clear_camera(camera)
 
-    def put_event(self, event: LabelChange) -> None:
-        """A camera's label has become another."""
-        payload = encoded(event_payload(event, self._labels.name))
+    def put_event(self, event: CameraEvent) -> None:
+        """Something has happened at a camera."""
+        names = self._names.get(event.camera, str)
+        translations = self._translations.get(event.camera, NO_TRANSLATIONS)
+        payload = encoded(event_payload(event, names, translations))
         self._outbox.add([QueuedEvent(event.id, event.camera, payload, event.captured, self._boot)])
 
     def put_state(self, state: CameraState) -> None:
         """What a camera shows now."""
         if state.camera not in self._cameras:
             return  # It has been removed a moment ago.
-        if is_worth_keeping(state, self._states.get(state.camera)):
+        if is_worth_keeping(state, self._kept.get(state.camera)):
+            self._kept[state.camera] = state
             self._outbox.remember(_STATE + state.camera, json.dumps(kept_state(state)))
         self._states[state.camera] = state
         self._publish_state(state.camera)
@@ -137,10 +166,23 @@ class MessageWriter:
             self._snapshots.forget(camera)
         if content is None or camera not in self._cameras:
             return
-        kept = event_id and self._snapshots and self._snapshots.put(camera, event_id, content)
-        if not kept:
+        is_kept = False
+        if event_id and self._snapshots:
+            is_open = self._outbox.has(event_id)
+            is_kept = self._snapshots.put(camera, event_id, content, is_open=is_open)
+        if not is_kept:
             topic, smaller = self._topics.snapshot(camera), partial(self.smaller_jpeg, content)
             self._latest.put(MessageKind.SNAPSHOT, topic, content, smaller)
+
+    def burst_frame(
+        self, state: CameraState, captured_utc_s: float, encode: EncodeJpeg, max_bytes: int | None
+    ) -> bytes | None:
+        """A frame of a burst in at most ``max_bytes``; None where that cannot be."""
+        try:
+            names = self._names.get(state.camera, str)
+            return encode(max_bytes, burst_comment(state, captured_utc_s, names))
+        except ValueError:
+            return None
 
     def put_stats(self, payload: bytes) -> None:
         """Statistics."""
@@ -170,28 +212,42 @@ class MessageWriter:
         self._remember_cameras(titles.keys() - before.keys())
         for camera in titles.keys() - before.keys():
             self.put_camera_health(camera, online=False, reason="not opened yet")
-        if self._labels.labels:
-            self.describe_model(self._labels)
+        if self._description.labels:
+            self.describe_device(self._description)
 
-    def describe_model(self, labels: ModelLabels) -> None:
+    def describe_device(self, description: DeviceDescription) -> None:
         """For Home Assistant, and for the names in states and events."""
-        self._labels = labels
+        self._description = description
+        for camera, one in description.labels.items():
+            self._names[camera], self._translations[camera] = one.name, one.translations
         # Labels of the model before stay while a camera shows one: it may be in its quiet hours.
-        self._options = [labels.name(label) for label in (*labels.labels, UNKNOWN)]
-        self._options += self._shown_names.values()
+        self._options = {
+            camera: [
+                *(one.name(label) for label in (*one.labels, UNKNOWN)),
+                *filter(None, [self._shown_names.get(camera)]),
+            ]
+            for camera, one in description.labels.items()
+        }
         for camera in self._states:
             self._publish_state(camera)
         self._describe()
 
     def _describe(self) -> None:
-        labels = self._labels
+        described = self._description
         if not self._mqtt.discovery:
             return
         device = DiscoveredDevice(
-            self._topics, self._cameras, labels.model, self._options, labels.stats_s, self._removed
+            self._topics,
+            self._cameras,
+            described.model,
+            self._options,
+            described.stats_s,
+            self._removed,
+            described.models,
+            described.offer,
         )
         payload = encoded(discovery_payload(device))
-        without_options = encoded(discovery_payload(replace(device, options=())))
+        without_options = encoded(discovery_payload(replace(device, options={})))
 
         def smaller(max_bytes: int) -> bytes | None:
             return without_options if len(without_options) <= max_bytes else None
@@ -224,11 +280,13 @@ class MessageWriter:
 
     def _publish_state(self, camera: str) -> None:
         problem = self._problems.get(camera, "")
-        name = self._shown_names[camera] = self._labels.name(self._states[camera].label)
-        if self._options and name not in self._options:
-            self._options.append(name)
+        state, names = self._states[camera], self._names.get(camera, str)
+        name = self._shown_names[camera] = names(state.label)
+        options = self._options.get(camera)
+        if options and name not in options:
+            options.append(name)
             self._describe()
-        payload = state_payload(self._states[camera], self._labels.name, problem)
+        payload = state_payload(state, names, problem)
 
         def smaller(max_bytes: int) -> bytes | None:
             without_top = encoded({**payload, "top": []})
@@ -255,6 +313,7 @@ class MessageWriter:
         self._removed.append(camera)
         self._clearing.add(camera)
         self._states.pop(camera, None)
+        self._kept.pop(camera, None)
         self._problems.pop(camera, None)
         self._shown_names.pop(camera, None)
         for kind, topic in self._retained_topics(camera).items():

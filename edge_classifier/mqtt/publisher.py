@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from edge_classifier.config import settings
-from edge_classifier.core.events import CameraState, LabelChange
-from edge_classifier.mqtt.codec.camera_payloads import Names
+from edge_classifier.config.mqtt_settings import MqttSettings, OutboxSettings, SnapshotSettings
+from edge_classifier.core.events import CameraEvent, CameraState
+from edge_classifier.mqtt.burst_sender import BurstSender
 from edge_classifier.mqtt.codec.device_payloads import MAX_REQUEST_BYTES
 from edge_classifier.mqtt.codec.json_fields import decoded_or_empty, encoded
 from edge_classifier.mqtt.connection.broker_connection import ConnectionOptions
@@ -24,8 +25,10 @@ from edge_classifier.mqtt.former_topics import FormerTopics
 from edge_classifier.mqtt.inbox import PublisherInbox, UpdateKey, UpdateKind
 from edge_classifier.mqtt.latest_messages import LatestMessages
 from edge_classifier.mqtt.message_writer import (
+    CameraLabels,
+    DeviceDescription,
+    EncodeJpeg,
     MessageWriter,
-    ModelLabels,
     ShrinkJpeg,
     known_cameras,
     restored_numbers,
@@ -60,8 +63,8 @@ class Publisher:
 
     def __init__(
         self,
-        mqtt: settings.MqttSettings,
-        outbox: settings.OutboxSettings,
+        mqtt: MqttSettings,
+        outbox: OutboxSettings,
         path: Path,
         *,
         node: str,
@@ -73,7 +76,7 @@ class Publisher:
         utc: Callable[[], float] = time.time,
         random: Callable[[], float] = random_module.random,
         shrink_jpeg: ShrinkJpeg | None = None,
-        snapshots: settings.SnapshotSettings | None = None,
+        snapshots: SnapshotSettings | None = None,
     ) -> None:
         """``cameras``: name to title. ``path``: the outbox's file. ``clock``: since the boot.
 
@@ -85,66 +88,33 @@ class Publisher:
         topics = Topics(mqtt.base_topic, node, mqtt.discovery_prefix)
         boot = boot_id()
         latest = LatestMessages()
-        self._enabled = mqtt.enabled
-        self._clock = clock
-        self._topics = topics
+        self._enabled, self._clock, self._topics = mqtt.enabled, clock, topics
         self._inbox = PublisherInbox(_MAX_EVENTS)
         self._outbox = Outbox(path, outbox.max_events, clock=clock, utc=utc)
         self._snapshots = None
         if snapshots and snapshots.keep_waiting and mqtt.enabled:
-            self._snapshots = WaitingSnapshots(
-                path.parent / "waiting-snapshots",
-                max_count=snapshots.waiting_max,
-                max_bytes=snapshots.waiting_max_bytes,
-                incidents=self._outbox.incidents,
-            )
+            folder = path.parent / "waiting-snapshots"
+            self._snapshots = WaitingSnapshots(folder, snapshots, self._outbox.incidents)
         self._writer = MessageWriter(
-            self._outbox,
-            latest,
-            topics,
-            cameras,
-            mqtt,
-            boot,
+            *(self._outbox, latest, topics, cameras, mqtt, boot),
             shrink_jpeg=shrink_jpeg,
             snapshots=self._snapshots,
         )
         self._sender = Sender(
-            self._outbox,
-            latest,
-            topics,
-            boot,
+            *(self._outbox, latest, topics, boot),
             clock=clock,
             utc=utc,
             on_published=on_published,
             snapshots=self._snapshots,
             smaller_jpeg=self._writer.smaller_jpeg,
         )
-        self._former = FormerTopics(
-            self._outbox,
-            latest,
-            topics,
-            discovery=mqtt.discovery,
-            keepalive_s=mqtt.keepalive_s,
-            clock=clock,
-        )
+        self._bursts = BurstSender(self._sender, clock)
+        self._former = FormerTopics(self._outbox, latest, topics, mqtt, clock)
+        connection = _connection_options(mqtt, topics, password)
         self._publisher_thread = PublisherThread(
-            mqtt,
-            topics,
-            ConnectionOptions(
-                client_id=mqtt.client_id or f"edge-classifier-{node}",
-                password=password,
-                will_topic=topics.availability,
-                payload_bytes=MAX_REQUEST_BYTES,
-            ),
-            self._inbox,
-            self._outbox,
-            latest,
-            self._writer,
-            self._sender,
-            self._former,
-            on_request,
-            clock,
-            random,
+            *(mqtt, topics, connection, self._inbox, self._outbox, latest),
+            *(self._writer, self._sender, self._bursts, self._former),
+            *(on_request, clock, random),
         )
         self._remembered: dict[str, str] | None = None
         self._os_thread = threading.Thread(
@@ -187,35 +157,67 @@ class Publisher:
         """The cameras that there are from now on, name to title; what is kept of others goes."""
         self._put((UpdateKind.CAMERAS, ""), partial(self._writer.follow_cameras, dict(cameras)))
 
-    def describe_model(
-        self, labels: Sequence[str], name: Names, model: str, *, stats_s: float
+    def describe_device(
+        self,
+        labels: Mapping[str, CameraLabels],
+        model: str,
+        models: Sequence[str] = (),
+        *,
+        stats_s: float,
+        offer: str = "",
     ) -> None:
-        """What the model in use can say, for Home Assistant and for displayed names.
+        """What each camera can say, for Home Assistant and for displayed names.
 
-        ``stats_s``: seconds between statistics, which Home Assistant is not to take for lost.
+        ``model``: what runs here; ``models``: what may be asked for. ``stats_s``: seconds between
+        statistics, which Home Assistant is not to take for lost. ``offer``: the request for the
+        model that is offered for installation; empty: none is.
         """
-        described = ModelLabels(labels, name, model, stats_s)
-        self._put((UpdateKind.MODEL, ""), partial(self._writer.describe_model, described))
+        described = DeviceDescription(dict(labels), model, models, stats_s, offer)
+        self._put((UpdateKind.MODEL, ""), partial(self._writer.describe_device, described))
 
-    def put_event(self, event: LabelChange, state: CameraState, jpeg: MakeJpeg | None) -> None:
-        """A camera's label has become another."""
+    def put_events(
+        self,
+        events: Sequence[CameraEvent],
+        state: CameraState,
+        pictures: Mapping[str, MakeJpeg] = MappingProxyType({}),
+    ) -> None:
+        """What has happened at a camera, in order, and what it shows since then.
+
+        ``pictures``: those behind events, by the events' ids.
+        """
         updates: dict[UpdateKey, Callable[[], None]] = {
             (UpdateKind.STATE, state.camera): partial(self._writer.put_state, state)
         }
-        if jpeg:
-            snapshot = partial(self._writer.put_snapshot, event.camera, jpeg, event.id)
-            # Of pictures that are only shown the newest is enough.
-            name = f"{event.camera} {event.id}" if self._snapshots else event.camera
-            updates[UpdateKind.SNAPSHOT, name] = snapshot
-        self._inbox.put_updates(updates, event if self._enabled else None)
+        for event_id, jpeg in pictures.items():
+            updates |= self._snapshot_update(state.camera, jpeg, event_id)
+        self._inbox.put_updates(updates, events if self._enabled else ())
 
     def put_state(self, state: CameraState) -> None:
         """What a camera shows now, without an event."""
         self._put((UpdateKind.STATE, state.camera), partial(self._writer.put_state, state))
 
-    def put_snapshot(self, camera: str, jpeg: MakeJpeg) -> None:
-        """A picture that was asked for."""
-        self._put((UpdateKind.SNAPSHOT, camera), partial(self._writer.put_snapshot, camera, jpeg))
+    def put_snapshot(self, camera: str, jpeg: MakeJpeg, event_id: str = "") -> None:
+        """A picture that was asked for, or a better one of an event that was put before."""
+        self._inbox.put_updates(self._snapshot_update(camera, jpeg, event_id))
+
+    def _snapshot_update(
+        self, camera: str, jpeg: MakeJpeg, event_id: str
+    ) -> dict[UpdateKey, Callable[[], None]]:
+        # Of pictures that are only shown the newest is enough.
+        name = f"{camera} {event_id}" if event_id and self._snapshots else camera
+        put = partial(self._writer.put_snapshot, camera, jpeg, event_id)
+        return {(UpdateKind.SNAPSHOT, name): put}
+
+    def put_burst_frame(
+        self, state: CameraState, captured_utc_s: float, encode: EncodeJpeg
+    ) -> None:
+        """A frame of a burst, with what its camera shows; only the newest of a camera is sent.
+
+        ``encode`` is called in the publisher's thread, and only if the frame can be sent.
+        """
+        make = partial(self._writer.burst_frame, state, captured_utc_s, encode)
+        send = partial(self._bursts.send, self._topics.burst(state.camera), make)
+        self._put((UpdateKind.BURST, state.camera), send)
 
     def clear_snapshot(self, camera: str) -> None:
         """Take away the picture that the broker keeps."""
@@ -272,6 +274,17 @@ class Publisher:
         if self._remembered is None:
             self._remembered = self._outbox.open()
         return self._remembered
+
+
+def _connection_options(
+    mqtt: MqttSettings, topics: Topics, password: Callable[[], str | None]
+) -> ConnectionOptions:
+    return ConnectionOptions(
+        client_id=mqtt.client_id or f"edge-classifier-{topics.node}",
+        password=password,
+        will_topic=topics.availability,
+        payload_bytes=MAX_REQUEST_BYTES,
+    )
 
 
 def boot_id() -> str:

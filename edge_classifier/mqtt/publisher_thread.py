@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from edge_classifier.config.settings import MqttSettings
+from edge_classifier.config.mqtt_settings import MqttSettings
+from edge_classifier.mqtt.burst_sender import BurstSender
 from edge_classifier.mqtt.connection.broker_connection import (
     Acknowledged,
     BrokerConnection,
@@ -25,7 +26,7 @@ from edge_classifier.mqtt.connection.broker_limits import NOTHING_STATED, Stated
 from edge_classifier.mqtt.connection.diagnosis import SILENT
 from edge_classifier.mqtt.connection.reconnect import Reconnector
 from edge_classifier.mqtt.former_topics import FormerTopics
-from edge_classifier.mqtt.inbox import Action, Batch, PublisherInbox, UpdateKind
+from edge_classifier.mqtt.inbox import PICTURES, Action, Batch, PublisherInbox, UpdateKind
 from edge_classifier.mqtt.latest_messages import LatestMessages
 from edge_classifier.mqtt.message_writer import MessageWriter
 from edge_classifier.mqtt.outbox.outbox import Outbox
@@ -74,6 +75,9 @@ class PublisherStatus:
     snapshots_waiting: int = 0
     # Pictures of events that were given up.
     snapshots_dropped: int = 0
+    # Frames of bursts since the start: handed to the connection, and dropped.
+    burst_frames: int = 0
+    burst_frames_dropped: int = 0
     # Files of the outbox that had to be set aside.
     damaged: int = 0
     # What was lost, damaged or deleted since the start, and what the last daemon had to leave; but
@@ -96,6 +100,7 @@ class PublisherThread:
         latest: LatestMessages,
         writer: MessageWriter,
         sender: Sender,
+        bursts: BurstSender,
         former: FormerTopics,
         on_request: Callable[[str, bytes], None],
         clock: Clock,
@@ -109,6 +114,7 @@ class PublisherThread:
         self._latest = latest
         self._writer = writer
         self._sender = sender
+        self._bursts = bursts
         self._former = former
         # The subscription to what is said under former names.
         self._former_mid: int | None = None
@@ -153,7 +159,17 @@ class PublisherThread:
                 self._reconnector.drop(_BUG)
                 self._ending.wait(_TURN_S)
             self.status = self._present_status()
-        self.is_clean = self._finish()
+        try:
+            self._turn(self._inbox.take(0))
+            offline_acknowledged = self._say_offline() if self._reconnector.connection else True
+            left_s = self._deadline - self._clock()
+            # A process that ended at once would cut the connection, and the will would be sent.
+            self._reconnector.close(max(0.0, min(_DISCONNECT_S, left_s)))
+            self._take_events(self._inbox.take(0))
+        except Exception:  # noqa: BLE001 (whatever happens, the outbox is to be closed)
+            _log.exception("the publisher did not end well")
+            offline_acknowledged = False
+        self.is_clean = self._outbox.close() and offline_acknowledged
 
     def _wait_s(self) -> float:
         if not self._mqtt.enabled:
@@ -171,8 +187,8 @@ class PublisherThread:
         finally:
             # Making a picture takes a while; the event behind it is on its way by now.
             for (kind, camera), update in batch.updates.items():
-                if kind == UpdateKind.SNAPSHOT:
-                    self._attempt(f"snapshot of {camera}", update)
+                if kind in PICTURES:
+                    self._attempt(f"{kind} of {camera}", update)
         self._sender.send_due()
         if self._sender.note != self._noted:
             self._noted = self._sender.note
@@ -195,7 +211,7 @@ class PublisherThread:
             if not self._attempt(type(event).__name__, partial(self._on_connection_event, event)):
                 self._reconnector.drop(_BUG)
         for (kind, name), update in batch.updates.items():
-            if kind != UpdateKind.SNAPSHOT:
+            if kind not in PICTURES:
                 self._attempt(f"{kind} {name}", update)
         for name, task in batch.tasks:
             self._attempt(name, task)
@@ -292,19 +308,6 @@ class PublisherThread:
 
     # --- the end ------------------------------------------------------------------------------
 
-    def _finish(self) -> bool:
-        try:
-            self._turn(self._inbox.take(0))
-            offline_acknowledged = self._say_offline() if self._reconnector.connection else True
-            left_s = self._deadline - self._clock()
-            # A process that ended at once would cut the connection, and the will would be sent.
-            self._reconnector.close(max(0.0, min(_DISCONNECT_S, left_s)))
-            self._take_events(self._inbox.take(0))
-        except Exception:  # noqa: BLE001 (whatever happens, the outbox is to be closed)
-            _log.exception("the publisher did not end well")
-            offline_acknowledged = False
-        return self._outbox.close() and offline_acknowledged
-
     def _say_offline(self) -> bool:
         """Whether the broker has acknowledged it, within the limit."""
         topics = self._writer.say_offline()
@@ -336,6 +339,8 @@ class PublisherThread:
             snapshots_waiting=snapshots.count if snapshots else 0,
             snapshots_dropped=self._inbox.dropped_snapshots
             + (snapshots.dropped if snapshots else 0),
+            burst_frames=self._bursts.sent,
+            burst_frames_dropped=self._bursts.dropped + self._inbox.dropped_burst_frames,
             damaged=outbox.damaged,
             incidents=outbox.incidents.texts,
             delay_ms=sender.delay_ms,

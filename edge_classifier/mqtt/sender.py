@@ -1,13 +1,12 @@
 """What goes out over the present connection, in order, and what comes of it."""
 
 import logging
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 from edge_classifier.core.events import Moment
-from edge_classifier.mqtt.codec.camera_payloads import delay_ms, with_delay
+from edge_classifier.mqtt.codec.event_payloads import delay_ms, with_delay
 from edge_classifier.mqtt.connection.broker_connection import (
     Acknowledged,
     BrokerConnection,
@@ -18,13 +17,14 @@ from edge_classifier.mqtt.connection.broker_limits import (
     SentPacket,
     SetAside,
     packet_bytes,
-    payload_overhead,
 )
 from edge_classifier.mqtt.connection.diagnosis import ConnectionDiagnosis, EndCause
+from edge_classifier.mqtt.in_flight import InFlight
 from edge_classifier.mqtt.latest_messages import LatestMessages, MessageKind, Smaller, TopicMessage
 from edge_classifier.mqtt.outbox.outbox import Outbox
 from edge_classifier.mqtt.outbox.outbox_database import QueuedEvent
 from edge_classifier.mqtt.outbox.waiting_snapshots import WaitingSnapshot, WaitingSnapshots
+from edge_classifier.mqtt.refused_events import REFUSED_S, RefusedEvents
 from edge_classifier.mqtt.topics import Topics
 from edge_classifier.protocols import Clock
 
@@ -32,29 +32,13 @@ _log = logging.getLogger(__name__)
 
 # Messages of the window that events leave free, so that a long backlog lets states through.
 _RESERVED = 4
-# Seconds until events that the broker refused are tried again.
-_REFUSED_S = 60.0
-# An event that was refused so often, while others of its camera are taken, is set aside.
-_MAX_REFUSALS = 3
-# Events whose refusals are counted.
-_MAX_COUNTED = 1_000
 # Seconds after which a connection that ends has not ended for a message of QoS 0.
 _PROVEN_S = 10.0
 _MAX_RESPONSES = 100
 
 
-@dataclass(frozen=True, slots=True)
-class _InFlight:
-    """One message that the broker has not acknowledged: an event, a topic's, or a response."""
-
-    packet: SentPacket
-    qos: int
-    # Counts what was sent over this connection.
-    number: int
-    sent_at_s: float
-    event: QueuedEvent | None = None
-    message: TopicMessage | None = None
-    snapshot: WaitingSnapshot | None = None
+# A frame of a burst in at most so many bytes, None: any; None where there is none.
+MakeFrame = Callable[[int | None], bytes | None]
 
 
 class Sender:
@@ -92,14 +76,11 @@ class Sender:
         self._connection: BrokerConnection | None = None
         self._window = 0
         self._sent_number = 0
-        self._in_flight: dict[int, _InFlight] = {}
+        self._in_flight: dict[int, InFlight] = {}
         # Of QoS 0, on its way: nothing that was sent after it is acknowledged yet.
-        self._unproven: list[_InFlight] = []
+        self._unproven: list[InFlight] = []
         self._responses: deque[tuple[str, bytes]] = deque(maxlen=_MAX_RESPONSES)
-        # Cameras whose events the broker refuses at present, with these events.
-        self._held: dict[str, list[QueuedEvent]] = {}
-        self._refusals: Counter[str] = Counter()
-        self._again_at = 0.0
+        self._refused_events = RefusedEvents(clock)
         # Events that are not on disk, and that the broker does not take.
         self._unsaved_aside: list[QueuedEvent] = []
         # What this broker takes, as far as is known.
@@ -137,7 +118,7 @@ class Sender:
         self.diagnosis.begin()
         self.limits.stated = connected.limits
         self.set_aside.recount_events()
-        self._send_topics(connection, MessageKind.CAMERA)
+        self._send_topics(connection, lambda message: message.kind <= MessageKind.CAMERA)
 
     def explain_end(self, cause: EndCause) -> None:
         """Before ``end`` of a connection: what that tells of messages, and of the broker."""
@@ -163,7 +144,7 @@ class Sender:
         self._connection = None
         self._in_flight.clear()
         self._unproven.clear()
-        self._held.clear()
+        self._refused_events.let_go()
         self._unsaved_aside.clear()
         self._latest.lost()
         self._outbox.forget_in_flight()
@@ -182,7 +163,9 @@ class Sender:
         elif sent.qos or sent.event:
             self._prove(sent)
         else:
-            self._unproven.append(sent)
+            # Of a burst there are many: the last one of each topic tells enough.
+            others = [one for one in self._unproven if one.packet.key != sent.packet.key]
+            self._unproven = [*others, sent]
         if sent.message:
             self._latest.confirmed(sent.packet.topic, accepted=not problem)
             if acknowledged.too_large:
@@ -207,7 +190,7 @@ class Sender:
             snapshots.sent(waiting)
         else:
             snapshots.refuse(waiting)
-            self._snapshots_again_at = self._clock() + _REFUSED_S
+            self._snapshots_again_at = self._clock() + REFUSED_S
 
     def send_due(self) -> None:
         """Send what may be sent now."""
@@ -216,10 +199,13 @@ class Sender:
         if self.limits.forget_old():
             self._latest.renew()
             self._try_events_again()
-        if self._held and self._clock() >= self._again_at:
-            self._held.clear()
+        if self._refused_events.are_due:
+            self._refused_events.let_go()
             self._try_events_again()
             self.problem = ""
+        if self.limits.is_careful:
+            # Else events that wait would have the one place for themselves, until the last of them.
+            self._send_topics(self._connection, lambda message: self.limits.suspects(message.topic))
         self._send_events(self._connection)
         while self._responses and self._room() > 0:
             topic, payload = self._responses.popleft()
@@ -245,7 +231,20 @@ class Sender:
         self.unanswered += len(self._responses) == _MAX_RESPONSES
         self._responses.append((topic, payload))
 
-    def _prove(self, sent: _InFlight) -> None:
+    def send_frame(self, topic: str, make: MakeFrame) -> int:
+        """Make a frame and send it at QoS 0; its bytes, 0 if that cannot be now."""
+        is_busy = any(sent.packet.topic == topic for sent in self._in_flight.values())
+        is_busy = is_busy or self.limits.is_careful or self._room() <= 0
+        most = self.limits.max_payload(topic)
+        if self._connection is None or is_busy or most == 0:
+            return 0
+        payload = make(most)
+        if not payload or not self._fits(topic, payload):
+            return 0
+        self._publish(self._connection, topic, payload, qos=0)
+        return len(payload)
+
+    def _prove(self, sent: InFlight) -> None:
         """The broker has it, and what was sent before at QoS 0."""
         self.limits.take(sent.packet)
         for earlier in self._unproven:
@@ -257,14 +256,10 @@ class Sender:
         self._outbox.acknowledge(event)
         if self.snapshots:
             self.snapshots.event_arrived(event.event_id)
-        self._refusals.pop(event.event_id, None)
         self.published += 1
         self.delay_ms = self._delay_ms(event)
         self._on_published(self.delay_ms)
-        refused = self._held.get(event.camera, ())
-        if refused and all(self._refusals[one.event_id] >= _MAX_REFUSALS for one in refused):
-            # The broker takes events of this camera, only not these.
-            del self._held[event.camera]
+        if refused := self._refused_events.take(event):
             for one in refused:
                 self.limits.refuse_event(one.event_id)
             self._try_events_again()
@@ -274,12 +269,7 @@ class Sender:
         if too_large:
             self._keep_aside(event)
             return
-        if not self._held:
-            self._again_at = self._clock() + _REFUSED_S
-        self._held.setdefault(event.camera, []).append(event)
-        if len(self._refusals) >= _MAX_COUNTED:
-            self._refusals.clear()
-        self._refusals[event.event_id] += 1
+        self._refused_events.refuse(event)
         self._outbox.put_back(event)
 
     def _keep_aside(self, event: QueuedEvent) -> None:
@@ -323,18 +313,20 @@ class Sender:
         snapshot: WaitingSnapshot | None = None,
     ) -> None:
         stated = self.limits.stated
-        packet = SentPacket(topic, packet_bytes(topic, payload), event.event_id if event else "")
+        is_sent_again = bool(event or snapshot or (message and message.retain))
+        event_id = event.event_id if event else ""
+        packet = SentPacket(topic, packet_bytes(topic, payload), event_id, is_sent_again)
         # Only an acknowledgement tells whether it was this message that ended the connection.
         qos = min(1 if self.limits.wants_proof(packet) else qos, stated.qos)
         mid = connection.publish(topic, payload, qos=qos, retain=retain and stated.retain)
         self._sent_number += 1
-        self._in_flight[mid] = _InFlight(
+        self._in_flight[mid] = InFlight(
             packet, qos, self._sent_number, self._clock(), event, message, snapshot
         )
 
     def _send_events(self, connection: BrokerConnection) -> None:
         while (room := self._room(_RESERVED)) > 0:
-            events = self._outbox.next(room, self._held)
+            events = self._outbox.next(room, self._refused_events.held)
             if not events:
                 return
             for event in events:
@@ -369,12 +361,14 @@ class Sender:
             snapshots.drop(waiting)
             self.set_aside.put_message(topic)
 
-    def _send_topics(self, connection: BrokerConnection, last: MessageKind | None = None) -> None:
-        """The newest messages, or those of the kinds up to ``last``."""
-        for message in self._latest.due():
+    def _send_topics(
+        self,
+        connection: BrokerConnection,
+        is_wanted: Callable[[TopicMessage], bool] = lambda _: True,
+    ) -> None:
+        """The newest messages, or some of them."""
+        for message in filter(is_wanted, self._latest.due()):
             topic, qos = message.topic, message.qos
-            if last is not None and message.kind > last:
-                return
             if (qos or self.limits.is_careful) and self._room() <= 0:
                 continue
             # Home Assistant refuses a label that is not among those of the description.
@@ -397,5 +391,5 @@ class Sender:
         """What may be sent of it; None: nothing that the broker takes."""
         if self._fits(topic, payload):
             return payload
-        room = (self.limits.max_bytes(topic) or 0) - payload_overhead(topic)
+        room = self.limits.max_payload(topic) or 0
         return smaller(room) if smaller and room > 0 else None

@@ -74,6 +74,10 @@ class Topics:
         """The JPEG behind a camera's last event, retained."""
         return f"{self.root}/{camera}/snapshot"
 
+    def burst(self, camera: str) -> str:
+        """The frames of a burst that was asked for, never retained."""
+        return burst_topic(self.base, self.node, camera)
+
     def kept_of(self, camera: str) -> tuple[str, str, str]:
         """The topics of a camera of which the broker keeps the last message."""
         return self.camera_availability(camera), self.state(camera), self.snapshot(camera)
@@ -115,9 +119,23 @@ def request_topic(base: str, node: str, command: str) -> str:
     return f"{base}/{node}/{_REQUEST}/{command}"
 
 
+def burst_topic(base: str, node: str, camera: str) -> str:
+    """Where the frames of a burst come."""
+    return f"{base}/{node}/{camera}/burst"
+
+
 def response_filter(base: str) -> str:
     """What all responses of all devices match."""
     return f"{base}/+/{_RESPONSE}/+"
+
+
+def is_command(base: str, topic: str) -> bool:
+    """Whether a daemon is asked for something there, or answers: no news of a camera.
+
+    ``request/snapshot`` is among what a subscription to all snapshots brings.
+    """
+    levels = topic.removeprefix(f"{base}/").split("/")
+    return len(levels) == 3 and levels[1] in (_REQUEST, _RESPONSE)
 
 
 def route(base: str, topic: str) -> TopicRoute | None:

@@ -53,7 +53,7 @@ def collect_report_data(
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         scored=scored,
         wanted_precision=settings.scores.precision,
-        chosen_on=True,
+        chosen_on=data.chosen_on,
         forms=_forms(predictions, files, scored, data.held),
         agreement=_agreement(scored, rounded, data.held) if rounded else None,
         before=predictions.last.reliability,

@@ -70,7 +70,11 @@ def _prepare_data(
     run_folder.write_run_facts(folder, settings, data.fingerprint, resume=resume)
     for line in data.check.lines():
         log(line)
-    log(f"{len(data.learn.samples)} pictures to learn from, {len(data.held.samples)} held")
+    chosen_by = "the same" if data.chosen_on else len(data.choose.samples)
+    log(
+        f"{len(data.learn.samples)} pictures to learn from, {len(data.held.samples)} to "
+        f"measure on, {chosen_by} to choose by"
+    )
     return data
 
 

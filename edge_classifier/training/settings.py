@@ -28,7 +28,8 @@ class Data:
     validation: Path | None = None
     """Own class folders to measure on. Not set: a share of `folder` is held out."""
     held_out: Annotated[float, Interval(ge=0.02, le=0.9)] = 0.2
-    """Share of every class that is kept from training and measured on."""
+    """Share of every class that is kept from training: half of it chooses among epochs, the other
+    half is measured on. All of it does both where a half has fewer than 50 pictures."""
     other: Path | None = None
     """Pictures of anything else: they become the class `unknown`, which is never published."""
 
@@ -39,7 +40,7 @@ class NetworkSettings:
 
     __pydantic_config__: ClassVar = STRICT
 
-    name: Literal["mobilenet-v2", "efficientnet-lite0"] = "mobilenet-v2"
+    name: Literal["mobilenet-v2", "efficientnet-lite0"] = "efficientnet-lite0"
     """The architecture; `edge-classify train --list-models` compares them."""
     width: Annotated[float, Interval(ge=0.35, le=1.4)] = 1.0
     """MobileNetV2's width multiplier, the share of channels: 0.35, 0.5, 0.75, 1.0, 1.3 or 1.4."""
@@ -80,7 +81,7 @@ class Augment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
+class HeadStage:
     """First stage: the head alone, on features that are computed once."""
 
     __pydantic_config__: ClassVar = STRICT
@@ -111,8 +112,8 @@ class Finetune:
     """Learning rate of the blocks at its peak."""
     head_factor: Annotated[float, Interval(ge=0.01, le=100)] = 3.0
     """The head's rate is so many times that."""
-    unfreeze: Annotated[int, Interval(ge=-1, le=100)] = -1
-    """Blocks that are trained, counted from the head; -1: all."""
+    unfreeze: Annotated[int, Interval(ge=-1, le=100)] = 6
+    """Blocks that are trained, counted from the head; -1: all. The third stage trains the same."""
     batch_norm: Literal["frozen", "trained"] = "frozen"
     """Whether batch norm keeps the statistics of the first weights. Few pictures spoil them."""
     optimizer: Literal["adam", "sgd"] = "adam"
@@ -133,7 +134,7 @@ class Quantize:
 
     __pydantic_config__: ClassVar = STRICT
 
-    epochs: Epochs = 2
+    epochs: Epochs = 1
     """0 leaves it out: the network is then quantized after training."""
     batch: Annotated[int, Interval(ge=1, le=4096)] = 32
     """Pictures a step, over all processes together."""
@@ -190,7 +191,7 @@ class TrainingSettings:
     data: Data = field(default_factory=Data)
     network: NetworkSettings = field(default_factory=NetworkSettings)
     augment: Augment = field(default_factory=Augment)
-    head: Head = field(default_factory=Head)
+    head: HeadStage = field(default_factory=HeadStage)
     finetune: Finetune = field(default_factory=Finetune)
     quantize: Quantize = field(default_factory=Quantize)
     scores: Scores = field(default_factory=Scores)

@@ -9,7 +9,7 @@ import numpy as np
 
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
-from edge_classifier.core.geometry import Box
+from edge_classifier.core.geometry import Box, RelativeBox
 from edge_classifier.core.scores import Prediction
 from edge_classifier.core.text import escaped
 from edge_classifier.errors import OutputError
@@ -51,6 +51,20 @@ def annotate(frame: Frame, predictions: Sequence[Prediction], seen: Box) -> Pixe
     return np.vstack([np.asarray(framed, np.uint8), panel])
 
 
+def with_box(frame: Frame, box: RelativeBox) -> Frame:
+    """A copy of ``frame`` with a frame around ``box``, in two shades that show on any ground."""
+    pixels = frame.pixels.copy()
+    first = round(box.left * frame.width), round(box.top * frame.height)
+    last = (
+        round((box.left + box.width) * frame.width) - 1,
+        round((box.top + box.height) * frame.height) - 1,
+    )
+    unit = max(1, min(frame.width, frame.height) // 360)
+    cv2.rectangle(pixels, first, last, _PAPER, 3 * unit)
+    cv2.rectangle(pixels, first, last, _INK, unit)
+    return Frame(pixels, frame.order)
+
+
 class ContactSheet:
     """Collects small pictures with captions and lays them out as a grid."""
 
@@ -67,7 +81,7 @@ class ContactSheet:
         if frame is None:
             cv2.rectangle(tile, (0, 0), (side - 1, side - 1), _BAD, 2)
         else:
-            tile[:side] = _thumbnail(_bgr(frame), side)
+            tile[:side] = thumbnail(_bgr(frame), side)
         room = side - unit
         _write(tile, _shorten(caption, unit, room), (unit // 2, side + round(1.4 * unit)), unit)
         small = unit - 3
@@ -114,7 +128,7 @@ def _bgr(frame: Frame) -> Pixels:
     return np.asarray(cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2BGR), np.uint8)
 
 
-def _thumbnail(picture: Pixels, side: int) -> Pixels:
+def thumbnail(picture: Pixels, side: int) -> Pixels:
     """The largest central square, ``side`` pixels wide."""
     height, width = picture.shape[:2]
     square = min(height, width)

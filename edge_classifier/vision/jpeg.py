@@ -7,7 +7,7 @@ import numpy as np
 
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
-from edge_classifier.core.jpeg_comment import comment_of, with_comment
+from edge_classifier.core.jpeg_comment import comments_of, with_comment
 
 # Quality that is tried first: a lower one shows, a higher one costs bytes that nobody sees.
 BEST = 85
@@ -59,24 +59,37 @@ def jpeg_within(frame: Frame, max_bytes: int, best: int = BEST) -> bytes:
     raise ValueError(f"no JPEG fits into {max_bytes} bytes")
 
 
-def jpeg_with_comment(frame: Frame, max_bytes: int, comment: str) -> bytes:
-    """``jpeg_within`` with a comment, which counts, too."""
-    room = max_bytes - _COMMENT_MARKER_BYTES - len(comment.encode())
-    return with_comment(jpeg_within(frame, room), comment)
+def at_most(frame: Frame, longest_px: int) -> Frame:
+    """``frame``, made smaller where its longer side has more than ``longest_px``."""
+    longest = max(frame.width, frame.height)
+    if longest <= longest_px:
+        return frame
+    width, height = (
+        max(1, round(side * longest_px / longest)) for side in (frame.width, frame.height)
+    )
+    pixels = cv2.resize(frame.pixels, (width, height), interpolation=cv2.INTER_AREA)
+    return Frame(pixels, frame.order)  # type: ignore[arg-type]
+
+
+def jpeg_with_comment(frame: Frame, max_bytes: int, *comments: str) -> bytes:
+    """``jpeg_within`` with comments in their order, which count, too."""
+    room = max_bytes - sum(_COMMENT_MARKER_BYTES + len(one.encode()) for one in comments)
+    made = jpeg_within(frame, room)
+    for comment in reversed(comments):
+        made = with_comment(made, comment)
+    return made
 
 
 def smaller_jpeg(jpeg_file: bytes, max_bytes: int) -> bytes:
-    """The picture and the comment of ``jpeg_file`` in at most ``max_bytes``.
+    """The picture and the comments of ``jpeg_file`` in at most ``max_bytes``.
 
     Raises ValueError for what is no JPEG, and where nothing fits.
     """
     pixels = cv2.imdecode(np.frombuffer(jpeg_file, np.uint8), cv2.IMREAD_COLOR)
     if pixels is None:
         raise ValueError("no JPEG")
-    frame, comment = Frame(pixels, ColourOrder.BGR), comment_of(jpeg_file)  # type: ignore[arg-type]
-    if comment is None:
-        return jpeg_within(frame, max_bytes)
-    return jpeg_with_comment(frame, max_bytes, comment)
+    frame = Frame(pixels, ColourOrder.BGR)  # type: ignore[arg-type]
+    return jpeg_with_comment(frame, max_bytes, *comments_of(jpeg_file))
 
 
 def _steps() -> Iterator[tuple[int, float, bool]]:

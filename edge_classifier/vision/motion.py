@@ -10,9 +10,19 @@ from edge_classifier.core.frame import Frame
 
 # Width and height of what is compared; a person at the far end of a room is still a few pixels.
 _SIZE = 64, 48
-_GREY = {ColourOrder.RGB: cv2.COLOR_RGB2GRAY, ColourOrder.BGR: cv2.COLOR_BGR2GRAY}
+_CONVERSIONS = {ColourOrder.RGB: cv2.COLOR_RGB2GRAY, ColourOrder.BGR: cv2.COLOR_BGR2GRAY}
 
-_Grey = NDArray[np.uint8]
+# Shape (height, width).
+Grey = NDArray[np.uint8]
+
+
+def small_grey(frame: Frame, size: tuple[int, int]) -> Grey:
+    """``frame`` in grey, ``size`` (width, height) large."""
+    # Each pixel is the mean of four: a few samples are enough to halve the sensor's noise.
+    twice = 2 * size[0], 2 * size[1]
+    samples = cv2.resize(frame.pixels, twice, interpolation=cv2.INTER_NEAREST)
+    small = cv2.resize(samples, size, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.cvtColor(small, _CONVERSIONS[frame.order]), np.uint8)
 
 
 class MotionGate:
@@ -25,8 +35,8 @@ class MotionGate:
     def __init__(self, motion: MotionSettings) -> None:
         self._difference = motion.difference
         self._enough = motion.area * _SIZE[0] * _SIZE[1]
-        self._seen: tuple[Frame, _Grey] | None = None
-        self._classified: _Grey | None = None
+        self._seen: tuple[Frame, Grey] | None = None
+        self._classified: Grey | None = None
 
     def moved(self, frame: Frame) -> bool:
         """Whether enough pixels changed. True for the first frame there is."""
@@ -40,12 +50,8 @@ class MotionGate:
         """From now on compare with ``frame``."""
         self._classified = self._grey(frame)
 
-    def _grey(self, frame: Frame) -> _Grey:
+    def _grey(self, frame: Frame) -> Grey:
         """``frame`` small and grey; the last one is kept, as it is asked for twice."""
         if self._seen is None or self._seen[0] is not frame:
-            # Each pixel is the mean of four: a few samples are enough to halve the sensor's noise.
-            twice = 2 * _SIZE[0], 2 * _SIZE[1]
-            samples = cv2.resize(frame.pixels, twice, interpolation=cv2.INTER_NEAREST)
-            small = cv2.resize(samples, _SIZE, interpolation=cv2.INTER_LINEAR)
-            self._seen = frame, np.asarray(cv2.cvtColor(small, _GREY[frame.order]), np.uint8)
+            self._seen = frame, small_grey(frame, _SIZE)
         return self._seen[1]

@@ -1,13 +1,12 @@
 """Pictures as files: finding them, and decoding them without trusting them."""
 
-import glob
 import io
 import logging
 import os
 import re
 import stat
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -18,7 +17,6 @@ from PIL import Image, UnidentifiedImageError
 from edge_classifier.core.frame import Frame
 from edge_classifier.errors import MissingFileError, PictureError, TooManyPixelsError, UsageError
 from edge_classifier.vision.eight_bits import eight_bits
-from edge_classifier.vision.libtiff import silence_libtiff
 
 STANDARD_INPUT = "-"
 # Decoders that are tried, by content. No others: each is code that strangers' bytes reach. The last
@@ -42,11 +40,14 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_JPEG = b"\xff\xd8\xff"
+# Of a file, to tell what it is.
+_START_BYTES = 64
 _SCALABLE = ("JPEG", "MPO")
 _PILLOW = r"PIL\."
 _NOWHERE = logging.NullHandler()
 _SILENCE = ("ignore", None, Warning, re.compile(_PILLOW), 0)
-_MANY_PICTURES = ("MPO", "TIFF")  # Their further frames are other pictures, not a motion.
+_MANY_PICTURES = ("MPO", "TIFF", "HEIF")  # Their further frames are other pictures, not a motion.
 # Pillow opens 16-bit PNG as mode I or I;16.
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 
@@ -60,11 +61,11 @@ class LoadedPicture:
     note: str = ""
 
 
-def find_pictures(references: Iterable[str]) -> Iterator[str]:
+def find_pictures(references: Iterable[str], suffixes: Set[str] = SUFFIXES) -> Iterator[str]:
     """Files for each of ``references``: a file, a folder (recursive), a glob, or ``-``.
 
-    Files named outright are given as they are, whatever their suffix; folders give files with a
-    picture's suffix, sorted. What is there and cannot be read is given, too: ``load_picture``
+    Files named outright are given as they are, whatever their suffix; folders give files with one
+    of ``suffixes``, sorted. What is there and cannot be read is given, too: ``load_picture``
     says why. Raises MissingFileError for what is not there, and for a folder or glob without a
     picture.
     """
@@ -75,8 +76,10 @@ def find_pictures(references: Iterable[str]) -> Iterator[str]:
         if reference == STANDARD_INPUT or stat.S_ISREG(mode or 0):
             yield reference
         elif stat.S_ISDIR(mode or 0):
-            yield from _or_none(reference, _in_folder(reference), "has no picture in it")
-        elif glob.has_magic(reference):
+            yield from _or_none(reference, _in_folder(reference, suffixes), "has no picture in it")
+        elif any(sign in reference for sign in "*?["):
+            import glob  # Here, because few runs name one.
+
             found = sorted(glob.glob(reference, recursive=True))
             files = (name for name in found if stat.S_ISREG(_mode(name) or 0))
             yield from _or_none(reference, files, "matches no file")
@@ -106,13 +109,14 @@ def load_picture(
         Image.MAX_IMAGE_PIXELS = None  # The limit below is ours, and earlier than decoding, too.
         # Its warnings and its log stay off standard error: what matters is raised, too.
         logging.getLogger("PIL").addHandler(_NOWHERE)
-        silence_libtiff()
         if _SILENCE not in warnings.filters:  # Looked up first: threads share the list.
             warnings.filterwarnings("ignore", module=_PILLOW)
         try:
-            image = Image.open(data, formats=FORMATS)
+            image = _identified(reference, data)
         except MemoryError as error:
             raise PictureError(reference, "needs more memory than there is") from error
+        except PictureError:
+            raise
         except Exception as error:  # Decoders raise whatever damaged bytes lead them to.
             raise _unreadable(reference, data, error) from error
         width, height = image.size
@@ -128,6 +132,26 @@ def load_picture(
             raise PictureError(reference, "needs more memory than there is") from error
         except Exception as error:
             raise PictureError(reference, f"cannot be decoded ({_cause(error)})", _COPY) from error
+
+
+def _identified(reference: str, data: BinaryIO) -> Image.Image:
+    """The picture with its size, not decoded yet."""
+    start = data.read(_START_BYTES)
+    data.seek(0)
+    if start.startswith(_JPEG):
+        # What Image.open calls, too; that first loads the plug-ins of four other formats.
+        from PIL.JpegImagePlugin import jpeg_factory
+
+        return jpeg_factory(data)
+    if start[4:8] == b"ftyp":
+        from edge_classifier.vision import heif
+
+        if found := heif.brands(start):
+            return heif.open_heif(reference, data, found)
+    from edge_classifier.vision.libtiff import silence_libtiff
+
+    silence_libtiff()
+    return Image.open(data, formats=FORMATS)
 
 
 def _decode(image: Image.Image, at_least: tuple[int, int] | None) -> LoadedPicture:
@@ -203,7 +227,7 @@ def _unreadable(reference: str, data: BinaryIO, error: Exception) -> PictureErro
         return PictureError(reference, "is empty", _COPY)
     if isinstance(error, UnidentifiedImageError):
         return PictureError(
-            reference, "is not a picture", f"Known formats are {', '.join(FORMATS)}."
+            reference, "is not a picture", f"Known formats are {', '.join(FORMATS)}, HEIC, AVIF."
         )
     return PictureError(reference, f"cannot be read as a picture ({_cause(error)})", _COPY)
 
@@ -222,14 +246,14 @@ def _mode(reference: str) -> int | None:
         return None
 
 
-def _in_folder(folder: str) -> Iterator[str]:
+def _in_folder(folder: str, suffixes: Set[str]) -> Iterator[str]:
     """Pictures, links that lead nowhere, and last the folders that cannot be read."""
     unreadable: list[OSError] = []
     for parent, folders, names in os.walk(folder, onerror=unreadable.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(name for name in names if not name.startswith(".")):
             path = str(Path(parent, name))
-            if Path(name).suffix.lower() in SUFFIXES:
+            if Path(name).suffix.lower() in suffixes:
                 mode = _mode(path)
                 if not mode or stat.S_ISREG(mode):  # Opening a pipe could wait for ever.
                     yield path

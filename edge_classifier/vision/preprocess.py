@@ -1,7 +1,7 @@
 """From a frame to the network's input buffer, in one pass over few pixels.
 
 It costs a few percent of an inference, where OpenCV's INTER_AREA costs up to a third of one;
-scripts/benchmark.py measures both.
+scripts/benchmarks/shortest_script.py measures both.
 """
 
 from collections.abc import Iterator
@@ -53,6 +53,8 @@ class _Plan:
     steps: tuple[_Step, ...]
     # Shape of the tensor; in the frame's colour order.
     canvas: Pixels
+    # The colour around a letterboxed picture, in that order, too; None: there is nothing around it.
+    bars: tuple[int, ...] | None
 
 
 class Preprocessor:
@@ -66,33 +68,34 @@ class Preprocessor:
         self.contract = contract
         table = pixel_table(contract.mean, contract.std, spec)
         self.route = pixel_route(table)
+        # What each frame asks is known before: behind a network, which has swept the caches, every
+        # step of Python costs several times as much, and a member of an enum has some of its own.
+        self._by_table = self.route is PixelRoute.TABLE
+        self._by_flip = self.route is PixelRoute.FLIP_TOP_BIT
         self._table = np.ascontiguousarray(table).reshape(1, 256, 3)
         self._tensor = tensor
-        direct = self.route is not PixelRoute.TABLE
-        memory = tensor.view(np.uint8) if direct else np.empty(tensor.shape, np.uint8)
+        memory = np.empty(tensor.shape, np.uint8) if self._by_table else tensor.view(np.uint8)
         self._ordered: Pixels = memory
         self._words, self._top_bits = _words(memory)
         self._plan = self._plan_for((1, 1, contract.colour_order))
 
     def write(self, frame: Frame) -> None:
         """Fill the tensor from ``frame``, in place."""
-        key = frame.pixels.shape[1], frame.pixels.shape[0], frame.order
-        if self._plan.key != key:
-            self._plan = self._plan_for(key)
+        height, width, _ = frame.pixels.shape
+        if self._plan.key != (width, height, frame.order):
+            self._plan = self._plan_for((width, height, frame.order))
         plan = self._plan
-        if self.contract.crop is Crop.LETTERBOX:
-            # The pixel nearest to real zero.
-            bars = tuple(min(255, max(0, round(value))) for value in self.contract.mean)
-            plan.canvas[:] = bars if frame.order is self.contract.colour_order else bars[::-1]
+        if plan.bars:
+            plan.canvas[:] = plan.bars
         region = frame.pixels[plan.rows, plan.columns]
         for step in plan.steps:
             taken = region if step.taken is None else step.taken
             cv2.resize(taken, step.size, step.filled, 0, 0, step.interpolation)
         if plan.canvas is not self._ordered:
             cv2.cvtColor(plan.canvas, cv2.COLOR_BGR2RGB, self._ordered)
-        if self.route is PixelRoute.TABLE:
+        if self._by_table:
             cv2.LUT(self._ordered, self._table, self._tensor)
-        elif self.route is PixelRoute.FLIP_TOP_BIT:
+        elif self._by_flip:
             np.bitwise_xor(self._words, self._top_bits, self._words)
 
     def _plan_for(self, key: tuple[int, int, ColourOrder]) -> _Plan:
@@ -109,7 +112,12 @@ class Preprocessor:
         filled = canvas[target.y : target.bottom, target.x : target.right]
         steps = tuple(_steps(size, times, filled, self.contract.interpolation))
         columns, rows = slice(box.x, box.x + size[0]), slice(box.y, box.y + size[1])
-        return _Plan(key, rows, columns, steps, canvas)
+        bars = None
+        if self.contract.crop is Crop.LETTERBOX:
+            # The pixel nearest to real zero.
+            nearest = tuple(min(255, max(0, round(value))) for value in self.contract.mean)
+            bars = nearest if ordered else nearest[::-1]
+        return _Plan(key, rows, columns, steps, canvas, bars)
 
 
 def _steps(

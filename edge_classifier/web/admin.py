@@ -1,5 +1,6 @@
 """What the administration shows of each table, and what may be changed there."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from axes.models import AccessAttempt
@@ -7,15 +8,20 @@ from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
-from django.db.models import Model, QuerySet
+from django.core.paginator import Paginator
+from django.db.models import Model, QuerySet, Sum
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
+from edge_classifier.web.accounts.passwords import AdminNewUserForm, AdminPasswordForm
 from edge_classifier.web.models import (
     Camera,
     Comparison,
+    DayTally,
+    DeviceToken,
     EventPicture,
     Label,
     Picture,
@@ -26,9 +32,14 @@ from edge_classifier.web.models import (
 )
 from edge_classifier.web.records import deletion
 from edge_classifier.web.review import verdicts
-from edge_classifier.web.templatetags.words import score
+from edge_classifier.web.templatetags.words import camera_title, score
 
 admin.site.unregister(Group)  # Roles say who may do what; there is no second way.
+# Words of django-axes, which has no Chinese ones: they are translated with those of this page.
+_OF_AXES = (
+    *(_("access attempt"), _("access attempts"), _("Attempt Time"), _("Username")),
+    *(_("IP Address"), _("Failed Logins")),
+)
 _PAGE = 30
 _MOST_CAMERAS = 100
 
@@ -61,9 +72,20 @@ class DeletableAdmin(ReadOnlyAdmin):
 class CameraFilter(admin.RelatedFieldListFilter):
     """The first cameras by name; of others, records are found by their device's name."""
 
-    def field_choices(self, *arguments: Any) -> list[tuple[object, str]]:
-        """A bounded number of links beside the list."""
-        return list(super().field_choices(*arguments))[:_MOST_CAMERAS]
+    def field_choices(self, *_: Any) -> list[tuple[object, str]]:
+        """A bounded number of links beside the list, with what people call each camera."""
+        return [(one.pk, camera_title(one)) for one in Camera.objects.all()[:_MOST_CAMERAS]]
+
+
+class TalliedPaginator(Paginator):
+    """Takes the number of all records from the tally."""
+
+    @cached_property
+    def count(self) -> int:
+        """A query that leaves none out need not read the table."""
+        if self.object_list.query.where:
+            return int(super().count)
+        return int(DayTally.objects.aggregate(all=Sum("count"))["all"] or 0)
 
 
 class ReviewForm(forms.ModelForm):
@@ -82,7 +104,8 @@ class RecordAdmin(ReadOnlyAdmin):
     """Records. Reviews can be changed, facts cannot. Files are deleted with their record."""
 
     form = ReviewForm
-    list_display = ("thumbnail", "at", "camera", "label", "rounded", "source", "verdict", "owner")
+    paginator = TalliedPaginator
+    list_display = ("thumbnail", "at", "where", "label", "rounded", "source", "verdict", "owner")
     list_display_links = ("thumbnail", "at")
     list_select_related = ("camera", "label", "owner", "picture")
     list_filter = ("source", "verdict", "at", ("camera", CameraFilter))
@@ -90,7 +113,7 @@ class RecordAdmin(ReadOnlyAdmin):
     search_help_text = _("Label")
     autocomplete_fields = ("truth",)
     fields = (
-        *("large", "at", "camera", "source", "label", "score", "margin", "before", "model"),
+        *("large", "at", "where", "source", "label", "score", "margin", "before", "model"),
         *(
             "owner",
             "recorded_at",
@@ -117,6 +140,11 @@ class RecordAdmin(ReadOnlyAdmin):
     def large(self, record: Record) -> str:
         """The picture as it is stored."""
         return self._image(record, "picture", "edge-picture")
+
+    @admin.display(description=_("camera"), ordering="camera")
+    def where(self, record: Record) -> str:
+        """What people call the camera."""
+        return camera_title(record.camera) if record.camera else "-"
 
     @admin.display(description=_("score"), ordering="score")
     def rounded(self, record: Record) -> str:
@@ -148,16 +176,28 @@ class RecordAdmin(ReadOnlyAdmin):
 class PersonAdmin(UserAdmin):
     """Users and their roles."""
 
-    list_display = ("username", "role", "is_active", "first_name", "last_name", "last_login")
+    add_form = AdminNewUserForm
+    change_password_form = AdminPasswordForm
+    list_display = ("username", "role", "is_active", "first_name", "last_name", "seen_at")
     list_filter = ("role", "is_active")
     filter_horizontal = ()
-    readonly_fields = ("last_login", "date_joined")
+    readonly_fields = ("seen_at", "last_login", "date_joined")
     fieldsets = (
         (None, {"fields": ("username", "password", "role", "is_active")}),
         (_("Person"), {"fields": ("first_name", "last_name", "email")}),
         (_("Times"), {"fields": readonly_fields}),
     )
     add_fieldsets = ((None, {"fields": ("username", "role", "password1", "password2")}),)
+
+    # Nobody ends their own rights here, so that one administrator always stays.
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Everybody else."""
+        return bool(super().has_delete_permission(request, obj)) and obj != request.user
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        """One's own role is not changed by oneself."""
+        own = ("role", "is_active") if obj and obj == request.user else ()
+        return (*self.readonly_fields, *own)
 
 
 @admin.register(Token)
@@ -170,12 +210,42 @@ class TokenAdmin(ReadOnlyAdmin):
     fields = list_display
 
 
+@admin.register(DeviceToken)
+class DeviceTokenAdmin(ReadOnlyAdmin):
+    """Tokens of daemons, without their secrets. One that is deleted fetches no model any more."""
+
+    list_display = ("name", "maker", "created_at", "used_at")
+    list_select_related = ("maker",)
+    search_fields = ("name",)
+    fields = list_display
+
+
+@dataclass(frozen=True)
+class _TitledRow:
+    """In the place of a row where Django shows what that is called."""
+
+    pk: int
+    title: str
+
+    def __str__(self) -> str:
+        return self.title
+
+
 @admin.register(Camera)
 class CameraAdmin(ReadOnlyAdmin):
     """Cameras; one without records can be deleted."""
 
-    list_display = ("device", "name", "first_seen")
+    list_display = ("title", "device", "name", "first_seen")
     search_fields = ("device", "name")
+
+    @admin.display(description=_("title"))
+    def title(self, camera: Camera) -> str:
+        """What people call it."""
+        return camera_title(camera)
+
+    def action_checkbox(self, camera: Camera) -> str:
+        """The box of a row, which is called what people call the camera."""
+        return str(super().action_checkbox(_TitledRow(camera.pk, camera_title(camera))))
 
 
 @admin.register(Label)
@@ -206,7 +276,7 @@ class PictureAdmin(DeletableAdmin):
 class EventPictureAdmin(DeletableAdmin):
     """Snapshots that wait for their events."""
 
-    list_display = ("key", "picture", "created_at")
+    list_display = ("key", "place", "picture", "created_at")
     list_select_related = ("picture",)
 
 

@@ -8,10 +8,11 @@ from typing import Any
 from csp.constants import NONE, SELF
 
 from edge_classifier.errors import ConfigurationError
+from edge_classifier.installation import how_to_add
 from edge_classifier.web.classify.upload_limits import FORM_BYTES
-from edge_classifier.web.folders import Folders, secret_key
-from edge_classifier.web.hosts import allowed_hosts
-from edge_classifier.web.settings import WebSettings
+from edge_classifier.web.config.folders import Folders, secret_key
+from edge_classifier.web.config.hosts import allowed_hosts
+from edge_classifier.web.config.settings import WebSettings
 
 _FOLDER = Path(__file__).parent
 DATABASE_VARIABLE = "DATABASE_URL"
@@ -53,15 +54,16 @@ def django_options(
         "STORAGES": {
             "default": storage_backend(settings, folders),
             "staticfiles": {
-                "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage",
+                "BACKEND": "edge_classifier.web.accounts.ingress.StaticFiles",
             },
         },
         "USE_I18N": True,
+        "FORMAT_MODULE_PATH": "edge_classifier.web.formats",
         "LANGUAGE_CODE": "en",
         "LANGUAGES": list(LANGUAGES),
         "LOCALE_PATHS": [str(_FOLDER / "locale")],
         **_APPLICATION,
-        **_HEADERS,
+        **_headers(settings),
         **_cookies(settings),
         **_transport(settings),
         **_login(settings),
@@ -82,12 +84,13 @@ _APPLICATION: Mapping[str, Any] = {
         "django.contrib.sessions",
         "django.contrib.messages",
         "django.contrib.staticfiles",
-        "axes",
+        "edge_classifier.web.apps.Logins",
         "csp",
         "ninja",
     ],
     "MIDDLEWARE": [
         "edge_classifier.web.services.with_services",
+        "edge_classifier.web.accounts.ingress.keep_cookies",
         # Outside of all that refuses, so that every refusal below /api/ has the API's shape.
         "edge_classifier.web.api.problems.problem_details_middleware",
         # Before the one that answers for static files, so that these get the headers, too.
@@ -101,6 +104,8 @@ _APPLICATION: Mapping[str, Any] = {
         "django.middleware.common.CommonMiddleware",
         "django.middleware.csrf.CsrfViewMiddleware",
         "django.contrib.auth.middleware.AuthenticationMiddleware",
+        "edge_classifier.web.accounts.ingress.log_in",
+        "edge_classifier.web.accounts.sessions.note_visits",
         "django.contrib.messages.middleware.MessageMiddleware",
         "axes.middleware.AxesMiddleware",
     ],
@@ -140,7 +145,7 @@ _APPLICATION: Mapping[str, Any] = {
     ],
     "WHITENOISE_USE_FINDERS": True,  # No step to collect files: they are read where they lie.
     "LOGIN_URL": "login",
-    "LOGIN_REDIRECT_URL": "classify",
+    "LOGIN_REDIRECT_URL": "first",
     "LOGOUT_REDIRECT_URL": "login",
     "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
 }
@@ -160,6 +165,7 @@ _HEADERS: Mapping[str, Any] = {
             # blob: a picture that is shown before it is sent.
             "img-src": [SELF, "blob:", "data:"],
             "connect-src": [SELF],
+            "manifest-src": [SELF],
             "form-action": [SELF],
             "base-uri": [NONE],
             "frame-ancestors": [NONE],
@@ -168,20 +174,40 @@ _HEADERS: Mapping[str, Any] = {
 }
 
 
+def _headers(settings: WebSettings) -> dict[str, Any]:
+    """Those of every answer, with the pages that may have this one in a frame."""
+    ancestors = settings.server.frame_ancestors
+    # Home Assistant's sidebar has the page in a frame, from an address of its own.
+    if not ancestors and not settings.server.ingress.proxy:
+        return dict(_HEADERS)
+    policy = _HEADERS["CONTENT_SECURITY_POLICY"]["DIRECTIVES"]
+    # X-Frame-Options knows no other page by name; browsers that know the policy go by that alone
+    # (Content Security Policy Level 3, 6.4.2).
+    return {
+        **_HEADERS,
+        "X_FRAME_OPTIONS": "SAMEORIGIN",
+        "CONTENT_SECURITY_POLICY": {
+            "DIRECTIVES": {**policy, "frame-ancestors": [SELF, *ancestors]},
+        },
+    }
+
+
 def _cookies(settings: WebSettings) -> dict[str, Any]:
     tls = settings.server.behind_tls
+    # In a frame on a page of another site, browsers send no others, and these by HTTPS only.
+    same_site = "None" if tls and settings.server.frame_ancestors else "Lax"
     return {
         "SESSION_COOKIE_AGE": int(settings.access.session_days * _DAY_S),
         "SESSION_COOKIE_SECURE": tls,
         "SESSION_COOKIE_HTTPONLY": True,
-        "SESSION_COOKIE_SAMESITE": "Lax",
+        "SESSION_COOKIE_SAMESITE": same_site,
         "CSRF_COOKIE_SECURE": tls,
         "CSRF_COOKIE_HTTPONLY": True,
-        "CSRF_COOKIE_SAMESITE": "Lax",
+        "CSRF_COOKIE_SAMESITE": same_site,
         "CSRF_FAILURE_VIEW": "edge_classifier.web.error_views.csrf_failure",
         "LANGUAGE_COOKIE_SECURE": tls,
         "LANGUAGE_COOKIE_HTTPONLY": True,
-        "LANGUAGE_COOKIE_SAMESITE": "Lax",
+        "LANGUAGE_COOKIE_SAMESITE": same_site,
         "LANGUAGE_COOKIE_AGE": _YEAR_S,
     }
 
@@ -253,7 +279,7 @@ def _from_url(url: str) -> dict[str, Any]:
     try:
         import dj_database_url  # Here, because only a fleet has it.
     except ImportError as error:
-        remedy = "pip install 'edge-classifier[fleet]'"
+        remedy = how_to_add("fleet")
         raise ConfigurationError(DATABASE_VARIABLE, "needs the extra [fleet]", remedy) from error
     try:
         found = dj_database_url.parse(url, conn_max_age=600, conn_health_checks=True)
@@ -278,7 +304,7 @@ def storage_backend(settings: WebSettings, folders: Folders) -> dict[str, Any]:
     try:
         from botocore.config import Config  # Here, because only a fleet has it.
     except ImportError as error:
-        remedy = "pip install 'edge-classifier[fleet]'"
+        remedy = how_to_add("fleet")
         raise ConfigurationError("storage.bucket", "needs the extra [fleet]", remedy) from error
 
     options = {

@@ -27,6 +27,11 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     return render(request, "400.html", context, status=400)
 
 
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001 (Django names it)
+    """No page is there. Django's own view reads the form first, which may be a broken one."""
+    return render(request, "404.html", status=404)
+
+
 def server_error(_request: HttpRequest) -> HttpResponse:
     """A bug, or a database or storage that is away. The log has the details, the page has none.
 

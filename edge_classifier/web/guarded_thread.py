@@ -1,4 +1,4 @@
-"""A thread that goes on after an error that nobody foresaw."""
+"""Threads that go on after an error that nobody foresaw, and what the page does in one."""
 
 import logging
 import random as random_module
@@ -75,3 +75,32 @@ class GuardedThread:
             if self._ending.wait(pause):
                 return
             self._resumed_at = self._clock()
+
+
+class BackgroundWork:
+    """What the page does in a guarded thread of its own, from ``start`` to ``stop``.
+
+    Whoever derives from it works in ``_run``, and returns soon after ``_stopped`` is set.
+    """
+
+    def __init__(self, thread_name: str) -> None:
+        self._stopped = threading.Event()
+        self._thread = GuardedThread(thread_name, self._run)
+
+    @property
+    def problem(self) -> str:
+        """Why the work is not done; empty: all is well."""
+        return self._thread.problem
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self, within_s: float = 5.0) -> None:
+        """Stop. What takes longer ends with the process: each of its steps is complete."""
+        self._stopped.set()
+        self._thread.end()
+        self._thread.join(within_s)
+
+    def _run(self) -> None:
+        raise NotImplementedError

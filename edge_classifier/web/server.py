@@ -1,38 +1,44 @@
 """The web server: starts its services, serves, ends them."""
 
 import ctypes
+import gc
 import logging
 import shutil
 import signal
 import socket
 import tempfile
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from types import FrameType
 from typing import Any
 
 from django.apps import apps
-from django.core.wsgi import get_wsgi_application
 from django.db import connections
 from django.urls import reverse
 from waitress.adjustments import Adjustments
 
 from edge_classifier.errors import StorageError, UnavailableError
 from edge_classifier.modelfile.catalogue import load_catalogue
+from edge_classifier.web.accounts.ingress import PageHandler
 from edge_classifier.web.classify.upload_limits import HEADER_BYTES, request_limit
+from edge_classifier.web.config.folders import Folders, make_folders
+from edge_classifier.web.config.hosts import addresses, bracketed, is_open
+from edge_classifier.web.config.settings import ServerSettings, WebSettings
 from edge_classifier.web.error_views import AWAY
-from edge_classifier.web.folders import Folders, make_folders
-from edge_classifier.web.hosts import addresses, bracketed, is_open
 from edge_classifier.web.http_server.connections import ConnectionLimits, listen
 from edge_classifier.web.http_server.dispatcher import Dispatcher, ThreadPool
+from edge_classifier.web.http_server.ingress import believe_ingress
 from edge_classifier.web.services import start_services
-from edge_classifier.web.settings import ServerSettings, WebSettings
 
 _log = logging.getLogger(__name__)
 # Of mallopt(3): two memory pools, where glibc would have one for each thread, which is 6 MB more
 # after a while; and large blocks are the system's own, which go back to it when they are freed:
 # glibc would take larger and larger ones out of its pools, which then stay as large as they were.
 _MALLOC_OPTIONS = {"M_ARENA_MAX": (-8, 2), "M_MMAP_THRESHOLD": (-3, 131_072)}
+# What freed blocks leave free between others goes back to the system so often, if glibc is asked: 3
+# to 6 MB after the start and after many pages. It takes some milliseconds.
+_TRIM_S = 30.0
 # Bytes of a request or a response that are in memory while they wait; the rest is on the disk.
 _BUFFERED = 65_536
 # Bytes of a response that wait for its reader; then the thread that makes it waits, too.
@@ -64,8 +70,10 @@ def serve(settings: WebSettings, folders: Folders, ready: Callable[[], object]) 
         server = _listen(settings)
         stack.callback(server.close)
         services = start_services(settings, folders, stack)
+        ended = threading.Event()
+        threading.Thread(target=_trim_memory, args=(ended,), name="memory", daemon=True).start()
+        stack.callback(ended.set)
         apps.get_app_config("web").services = services
-        _print_addresses(settings.server, services.invitation.link())
 
         def end(_signal: int, _frame: FrameType | None) -> None:
             # Open streams first: the server would wait for them.
@@ -75,8 +83,21 @@ def serve(settings: WebSettings, folders: Folders, ready: Callable[[], object]) 
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, end)
+        # Who reads this may end it at once.
+        _print_addresses(settings.server, services.invitation.link())
         ready()
+        # What is there now stays: no collection needs to look at it again.
+        gc.collect()
+        gc.freeze()
         server.run()
+
+
+def _trim_memory(ended: threading.Event) -> None:
+    """Have glibc return what is free, now and then, until ``ended``."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    while trim and not ended.wait(_TRIM_S):
+        gc.collect()
+        trim(ctypes.c_size_t(0))
 
 
 def _quiet_loggers() -> None:
@@ -109,11 +130,16 @@ def _listen(settings: WebSettings) -> Any:
     server = settings.server
     buffer = (socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
     Adjustments.socket_options = [(socket.SOL_TCP, socket.TCP_NODELAY, 1), buffer]
-    # A proxy on this machine is believed who asks, and how; nobody else is.
+    # A proxy on this machine, or Home Assistant's, is believed who asks, and how; nobody else is.
     proxy: dict[str, Any] = {"clear_untrusted_proxy_headers": True}
     if server.behind_tls:
         proxy["trusted_proxy"] = "::1" if ":" in server.host else "127.0.0.1"
         proxy["trusted_proxy_headers"] = {"x-forwarded-for", "x-forwarded-proto"}
+    application: Callable[..., Any] = PageHandler()
+    if ingress := settings.server.ingress.proxy:
+        proxy["trusted_proxy"] = ingress
+        proxy["trusted_proxy_headers"] = {"x-forwarded-host", "x-forwarded-proto"}
+        application = believe_ingress(application, ingress)
     dispatcher = _dispatcher(server)
     limits = ConnectionLimits(
         connections=server.connections,
@@ -131,9 +157,9 @@ def _listen(settings: WebSettings) -> Any:
         "ident": None,
         **proxy,
     }
-    application = dispatcher.apart_if_streaming(get_wsgi_application())
+    apart = dispatcher.apart_if_streaming(application)
     try:
-        return listen(application, dispatcher, limits, adjustments)
+        return listen(apart, dispatcher, limits, adjustments)
     except (OSError, ValueError) as error:  # ValueError: a host name without an address.
         where = f"{bracketed(server.host)}:{server.port}"
         problem = f"cannot be listened on ({getattr(error, 'strerror', None) or error})"

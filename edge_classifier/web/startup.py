@@ -1,26 +1,29 @@
 """The start of every command: Django gets its settings, and the tables are migrated."""
 
 import fcntl
+import gc
 import logging
 import os
 import random as random_module
 import shutil
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
 import django
 from django.conf import settings as django_settings
+from django.core import signals
 
 from edge_classifier.core.backoff import pause_s
 from edge_classifier.errors import EdgeClassifierError, OutputError, UnavailableError
 from edge_classifier.files import name_stamp
+from edge_classifier.web.config.folders import Folders, folders_of, make_folders
+from edge_classifier.web.config.settings import WebSettings
 from edge_classifier.web.django_settings import DATABASE_VARIABLE, django_options
-from edge_classifier.web.folders import Folders, folders_of, make_folders
-from edge_classifier.web.settings import WebSettings
 
 _log = logging.getLogger(__name__)
 _KEPT_BACKUPS = 3
@@ -38,8 +41,25 @@ def configure(settings: WebSettings) -> Folders:
     make_folders(found)
     with _one_process_at_a_time(found):
         django_settings.configure(**django_options(settings, found))
+    _load_ninja()
     django.setup(set_prefix=False)
     return found
+
+
+def _load_ninja() -> None:
+    """Load django-ninja without Django's test client, 5 MB that nobody uses.
+
+    It takes one signal from there, which is at home in ``django.core.signals``.
+    """
+    name = "django.test.signals"
+    if name in sys.modules:
+        return
+    sys.modules[name] = signals
+    try:
+        import ninja  # noqa: F401
+    finally:
+        # Whoever wants the real one gets it.
+        del sys.modules[name]
 
 
 def migrate(
@@ -56,9 +76,13 @@ def migrate(
     """
     from django.db import InterfaceError, OperationalError  # Works only after ``configure``.
 
+    if waits and _migrate_in_child(found):
+        return
     for failures in count(1):
         try:
             _migrate(found)
+            # Each state that the tables ever had was built for it, in circles of references.
+            gc.collect()
             return
         except UnavailableError as error:
             may_pass = isinstance(error.__cause__, OperationalError | InterfaceError)
@@ -69,11 +93,30 @@ def migrate(
             sleep(pause)
 
 
+def _migrate_in_child(found: Folders) -> bool:
+    """Whether a child has done it: in a process that stays, what that takes would stay, too.
+
+    What is wrong is told by whoever tries again.
+    """
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            with suppress(Exception):
+                _migrate(found)
+                code = 0
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
 def _migrate(found: Folders) -> None:
     # These work only after ``configure``.
     from django.core.management import call_command
     from django.db import DatabaseError, InterfaceError, connection
     from django.db.migrations.executor import MigrationExecutor
+
+    from edge_classifier.web.tally import upkeep
 
     try:
         with _one_process_at_a_time(found):
@@ -89,6 +132,7 @@ def _migrate(found: Folders) -> None:
             if plan:
                 _log.info("the database is brought up to date: %d steps", len(plan))
                 call_command("migrate", interactive=False, verbosity=0)
+            upkeep.install()
     # The second: a connection that broke while nobody asked for anything.
     except (DatabaseError, InterfaceError) as error:
         raise _database_error(found, error) from error

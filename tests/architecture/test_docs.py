@@ -2,8 +2,10 @@
 
 import argparse
 import re
+import shlex
 import tomllib
 from dataclasses import fields
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from edge_classifier.config.reference import with_tables
 from edge_classifier.core.contract import Contract
 from edge_classifier.errors import ExitCode
 from edge_classifier.modelfile.catalogue import CATALOGUE_VARIABLE, MODELS_VARIABLE, load_catalogue
-from edge_classifier.web import load_settings
+from edge_classifier.web.config import load_settings
 from edge_classifier.web.django_settings import DATABASE_VARIABLE
 from tests.conftest import REPOSITORY
 
@@ -46,6 +48,33 @@ def test_every_command_has_a_section(name: str) -> None:
     assert f"## `edge-classify {name}`" in CLI_TEXT
 
 
+def commands() -> list[str]:
+    """Every `edge-classify ...` that is to be typed in as it stands, in any document."""
+    found: list[str] = []
+    for page in PAGES:
+        blocks = re.findall(
+            r"^```(\w*)\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL
+        )
+        for block in (text for language, text in blocks if language in ("", "sh")):
+            lines = re.sub(r"\s*\\\n\s*", " ", block).splitlines()
+            typed = [re.split(r"\s+#\s|\s[|>]\s", line)[0].split("&&") for line in lines]
+            named = [
+                re.fullmatch(r"(?:\S+ )*?\S*\bedge-classify (\S.*)", one.strip())
+                for one in chain(*typed)
+            ]
+            # A list of commands has what each does behind it, without a `#`; a diagram has lines.
+            found += [one[1] for one in named if one and not re.search("  |─", one[1])]
+    return list(dict.fromkeys(found))
+
+
+@pytest.mark.parametrize("command", commands())
+def test_command_of_a_document_is_understood(command: str) -> None:
+    name, *words = shlex.split(command)
+    if name not in COMMANDS:
+        name, words = CLASSIFY, shlex.split(command)
+    build_parser(name, load_command(name)).parse_args(words)
+
+
 @pytest.mark.parametrize("code", ExitCode)
 def test_every_exit_code_is_in_the_docs_with_its_meaning(code: ExitCode) -> None:
     plain = CLI_TEXT.replace("`", "")
@@ -57,7 +86,9 @@ def test_every_environment_variable_is_in_the_docs(variable: str) -> None:
     assert f"`{variable}`" in CLI_TEXT
 
 
-@pytest.mark.parametrize("key", [item.name for item in fields(Contract) if item.name != "labels"])
+@pytest.mark.parametrize(
+    "key", [item.name for item in fields(Contract) if item.name not in ("labels", "taxonomy")]
+)
 def test_every_contract_key_is_in_the_docs(key: str) -> None:
     assert f"`{key}`" in (REPOSITORY / "docs" / "contract.md").read_text("utf-8")
 
@@ -84,11 +115,28 @@ def test_pages_of_settings_tell_where_they_come_from(name: str, constant: str) -
     assert constant in (REPOSITORY / "docs" / name).read_text("utf-8")
 
 
+def headings_of(page: Path) -> set[str]:
+    """What links call the headings of a document."""
+    text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
+    linked = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    shown = [re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading) for heading in linked]
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in shown}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_every_link_between_documents_leads_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#\s]+)", page.read_text("utf-8")):
+    for target, heading in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", page.read_text("utf-8")):
         if "://" not in target:
-            assert (page.parent / target).exists(), target
+            there = page.parent / target if target else page
+            assert there.exists(), target
+            assert not heading or heading in headings_of(there), f"{target}#{heading}"
+
+
+def test_every_picture_of_the_documents_is_shown_by_one() -> None:
+    text = "".join(page.read_text("utf-8") for page in PAGES)
+    pictures = [one.name for one in REPOSITORY.glob("docs/images/**/*.webp")]
+    assert pictures
+    assert [one for one in pictures if f"/{one}" not in text] == []
 
 
 def test_every_model_has_its_licence_and_every_embedded_one_its_hash_in_the_model_cards() -> None:
@@ -116,7 +164,7 @@ def test_command_of_the_readme_is_there_and_ci_runs_it_as_it_stands(script: str)
     assert f"\n{script}  " in (REPOSITORY / "README.md").read_text("utf-8")
     assert (REPOSITORY / script).stat().st_mode & 0o111
     ci = (REPOSITORY / ".ci" / "run").read_text("utf-8")
-    alone = rf"^\"\${{newcomer\[@\]}}\" {script}( </dev/null)?$"
+    alone = rf"^part \w+ \"\${{newcomer\[@\]}}\" {script}( </dev/null)?$"
     assert re.search(alone, ci, re.MULTILINE)
 
 

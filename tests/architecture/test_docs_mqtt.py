@@ -1,6 +1,5 @@
 """docs/mqtt.md against a daemon and a broker: what it shows is what comes, and all of it."""
 
-import ast
 import json
 import re
 import shutil
@@ -14,34 +13,85 @@ import pytest
 from paho.mqtt import client as paho
 
 from edge_classifier import samples
+from edge_classifier.core.events import (
+    CameraEvent,
+    LabelChange,
+    LabelEnd,
+    LabelGlimpse,
+    Moment,
+    Ranked,
+)
+from edge_classifier.core.geometry import RelativeBox
 from edge_classifier.core.jpeg_comment import comment_of
-from edge_classifier.daemon.commands import CLEARABLE, COMMANDS
+from edge_classifier.daemon.command_requests import CLEARABLE, COMMANDS
 from edge_classifier.daemon.host import HostStatus, decode_throttling
 from edge_classifier.daemon.meters import STAGES
 from edge_classifier.decision.reasons import Reason
+from edge_classifier.mqtt.codec.event_payloads import (
+    EVENT_TYPES,
+    LABEL_CHANGED,
+    event_payload,
+    with_delay,
+)
+from edge_classifier.mqtt.codec.json_fields import encoded
+from tests.architecture.mqtt_page import PAGE, rows, section
 from tests.conftest import REPOSITORY
 from tests.mosquitto import Broker, Listener, Message, password_file
 from tests.ports import HOST
 from tests.running_daemon import HASTY, ROOT, Daemon, Tree, merged
 from tests.waiting import eventually
 
-PAGE = (REPOSITORY / "docs" / "mqtt.md").read_text("utf-8")
 HOME_ASSISTANT = (REPOSITORY / "docs" / "home-assistant.md").read_text("utf-8")
-TROUBLESHOOTING = (REPOSITORY / "docs" / "troubleshooting.md").read_text("utf-8")
+
 
 # Those of the documented access list, with a password each.
 USERS = {"edge": "a", "homeassistant": "b", "viewer": "c"}
+
+
 DISCOVERY = "homeassistant/device/edge-classifier-pi/config"
-JSON_TOPICS = tuple(f"{ROOT}/{name}" for name in ("front/state", "front/event", "stats", "info"))
-# Keys whose values are looked at elsewhere, or differ by machine and settings.
-OPAQUE = {"stages_ms", "cameras.reasons", "cameras.age_ms", "configuration", "host.throttling"}
-# Reasons that come from below.
-OF_LIBRARIES = {
-    "Not authorized",
-    "Connection reset by peer",
-    "self-signed certificate in certificate chain",
-    "certificate is not valid for",
+
+
+JSON_TOPICS = tuple(f"{ROOT}/{name}" for name in ("front/state", "stats", "info"))
+
+
+# Keys whose values are looked at elsewhere, or differ by machine, settings and frame.
+OPAQUE = {
+    "box",
+    "stages_ms",
+    "cameras.reasons",
+    "cameras.age_ms",
+    "models.inference_ms",
+    "settings",
+    "configuration",
+    "host.throttling",
 }
+
+
+_OF_ALL: Any = {
+    "id": 32 * "a",
+    "seq": 1,
+    "camera": "front",
+    "captured": Moment(1.0, 1.0),
+    "model": "m",
+    "path": ("cat",),
+    "top": (Ranked("cat", 0.9),),
+    "box": RelativeBox(0, 0, 1, 1),
+}
+
+
+_OF_SPANS: Any = {"label": "cat", "started": 1.0, "ended": 2.0, "duration_s": 1.0}
+
+
+_OF_SPANS |= {"peak_score": 0.9, "peak_at": 1.5}
+
+
+EVENTS = (
+    LabelChange(**_OF_ALL, before="cat", after="dog", score=0.9, margin=0.5),
+    LabelEnd(**_OF_ALL, **_OF_SPANS, episode=32 * "b"),
+    LabelGlimpse(**_OF_ALL, **_OF_SPANS, frames=2, reason="dwell", needs_s=0.5),
+)
+
+
 SETTINGS: Tree = {
     "cameras": {
         "front": {
@@ -54,19 +104,6 @@ SETTINGS: Tree = {
     "decision": HASTY,
     "mqtt": {"username": "edge"},
 }
-
-
-def section(heading: str, page: str = PAGE) -> str:
-    """The text below a heading, to the next one."""
-    found = re.search(rf"^#+ `?{re.escape(heading)}`?$", page, re.MULTILINE)
-    assert found, f"no section {heading}"
-    return re.split(r"^#+ ", page[found.end() :], maxsplit=1, flags=re.MULTILINE)[0]
-
-
-def rows(text: str) -> list[list[str]]:
-    """The cells of all tables whose first column is code, without the backquotes around it."""
-    lines = re.findall(r"^\| `[^`]+` \|.*$", text, re.MULTILINE)
-    return [[cell.strip().strip("`") for cell in line.strip("|").split(" | ")] for line in lines]
 
 
 def block(kind: str, text: str) -> str:
@@ -110,9 +147,13 @@ class World:
         """Those of all payloads that have come."""
         return leaves(set[str]().union(*(keys(self.json(one)) for one in self.on(topic))))
 
+    @classmethod
+    def json(cls, message: Message) -> Any:
+        return cls.json_of(message.payload)
+
     @staticmethod
-    def json(message: Message) -> Any:
-        return json.loads(message.payload)
+    def json_of(payload: bytes) -> Any:
+        return json.loads(payload)
 
     def has_shown_everything(self) -> bool:
         """Statistics of published events come last."""
@@ -145,6 +186,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         daemon = Daemon(folder / "daemon", broker.port, settings, folder / "cache")
         with watch(f"{ROOT}/#", "homeassistant/#") as listener, daemon.running():
             made = World(daemon, broker, listener)
+            asked = '{"camera": "front"}'
+            eventually(lambda: made.on(f"{ROOT}/front/snapshot"))
+            listener.publish(f"{ROOT}/request/burst", asked)
+            eventually(lambda: made.on(f"{ROOT}/front/burst"))
+            unknown = json.dumps({"model": "unknown", "sha256": "0" * 64})
+            listener.publish(f"{ROOT}/request/model", unknown)
+            listener.publish(f"{ROOT}/request/offer", unknown)
+            eventually(lambda: "model_offered.version" in made.keys_on(f"{ROOT}/info"))
+            eventually(lambda: "model_change.error" in made.keys_on(f"{ROOT}/info"))
             eventually(made.has_shown_everything, within_s=60)
             yield made
 
@@ -175,6 +225,19 @@ def test_retained_topics_are_those_of_the_page(world: World) -> None:
         assert {one.topic for one in late.messages if one.retain} == wanted
 
 
+def test_command_that_shows_everything_shows_no_pictures(world: World) -> None:
+    if not shutil.which("mosquitto_sub"):
+        pytest.skip("mosquitto_sub is not installed (apt install mosquitto-clients)")
+    (typed,) = re.findall(r"^mosquitto_sub (-v -t 'edge-classifier/#'.*)$", PAGE, re.MULTILINE)
+    login = f"-h {HOST} -p {world.broker.port} -u homeassistant -P {USERS['homeassistant']}"
+    command = f"mosquitto_sub {login} --retained-only -C 4 {typed}"
+    done = subprocess.run(["bash", "-ec", command], capture_output=True, check=True, timeout=30)
+    # Availability of device and camera, state and info; a snapshot is kept as well.
+    assert {line.split()[0] for line in done.stdout.decode().splitlines()} == {
+        f"{ROOT}/{name}" for name in ("availability", "front/availability", "front/state", "info")
+    }
+
+
 @pytest.mark.parametrize("topic", [f"{ROOT}/availability", f"{ROOT}/front/availability"])
 def test_availability_says_what_the_page_says(world: World, topic: str) -> None:
     assert world.on(topic)[-1].payload.decode() == block("", section(topic)).strip() == "online"
@@ -184,7 +247,7 @@ def test_snapshot_is_a_jpeg_that_names_its_event_as_the_page_says(world: World) 
     picture = world.on(f"{ROOT}/front/snapshot")[0].payload
     assert picture.startswith(b"\xff\xd8\xff")
     words = block("text", section(f"{ROOT}/front/snapshot")).split()
-    assert words[-1] == example(f"{ROOT}/front/event")["id"]
+    assert words[-1] == example(LABEL_CHANGED)["id"]
     *same, event_id = (comment_of(picture) or "").split()
     assert same == words[:-1]
     assert event_id in {world.json(event)["id"] for event in world.on(f"{ROOT}/front/event")}
@@ -204,6 +267,31 @@ def test_keys_of_a_payload_are_those_of_the_page(world: World, topic: str) -> No
     assert of_this_machine(come) | of_this_machine(shown) <= of_this_machine(listed)
 
 
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_keys_of_an_event_are_those_of_the_page(world: World, event: CameraEvent) -> None:
+    written = world.json_of(with_delay(encoded(event_payload(event, str)), 1.0))
+    kind = written["event_type"]
+    shown = example(kind)
+    tables = rows(section(f"{ROOT}/front/event")) + rows(section(kind))
+    listed = leaves({name for name, _ in tables} - set(EVENT_TYPES))
+    assert shown["event_type"] == kind
+    assert "`names`" in section(f"{ROOT}/front/event")
+    assert leaves(keys(written)) == leaves(keys(shown)) == listed
+    for come in map(world.json, world.on(f"{ROOT}/front/event")):
+        if come["event_type"] == kind:
+            # By label, of the embedded network's one other language.
+            assert come.pop("names", {}).keys() <= {"zh"}
+            # Nothing scores beside the first, perhaps.
+            assert leaves(keys(come)) <= listed | {"top"}
+            assert come.keys() == shown.keys()
+
+
+def test_kinds_of_events_are_those_of_the_page(world: World) -> None:
+    listed = [name for name, _ in rows(section(f"{ROOT}/front/event")) if name in EVENT_TYPES]
+    assert listed == list(EVENT_TYPES)
+    assert world.json(world.on(DISCOVERY)[-1])["cmps"]["front.change"]["event_types"] == listed
+
+
 def test_listed_figures_of_the_machine_are_all_there_can_be() -> None:
     everything = HostStatus(50.0, decode_throttling(0), 1, 1, 0.5).stats()
     listed = {name for name, _ in rows(section(f"{ROOT}/stats"))}
@@ -217,52 +305,24 @@ def test_stages_and_reasons_of_the_page_are_those_there_are(world: World) -> Non
     assert shown["cameras"]["front"]["reasons"].keys() <= set(Reason)
 
 
-def test_every_reason_and_its_meaning_are_in_the_troubleshooting_page() -> None:
-    listed = {name: meaning for name, meaning, _ in rows(section("Reasons", TROUBLESHOOTING))}
-    assert listed == {str(reason): reason.meaning for reason in Reason}
-
-
-def said_in(*folders: str) -> str:
-    """Every text in the code of these parts of the package."""
-    found = []
-    for folder in folders:
-        for path in (REPOSITORY / "edge_classifier" / folder).rglob("*.py"):
-            tree = ast.walk(ast.parse(path.read_text("utf-8")))
-            texts = (node.value for node in tree if isinstance(node, ast.Constant))
-            found += [text for text in texts if isinstance(text, str)]
-    return "\n".join(found)
-
-
-@pytest.mark.parametrize(
-    ("heading", "folders"),
-    [("A camera is offline", ("capture", "core", "vision")), ("The broker", ("mqtt",))],
-)
-def test_reasons_of_the_troubleshooting_page_are_worded_as_the_daemon_words_them(
-    heading: str, folders: tuple[str, ...]
-) -> None:
-    said = said_in(*folders)
-    first_cells = re.findall(r"^\| (`.*?) \| ", section(heading, TROUBLESHOOTING), re.MULTILINE)
-    assert len(first_cells) > 10
-    for phrase in re.findall(r"`([^`]+)`", " ".join(first_cells)):
-        # Figures, names and what the system says differ.
-        parts = re.split(r"[.:] |\(?\.\.\.\)?|\d+|TOPIC", phrase)
-        fixed = [part.strip(" .:;") for part in parts if part.strip(" .:;")]
-        unknown = [part for part in fixed if part not in said and part not in OF_LIBRARIES]
-        assert not unknown, phrase
-
-
 def test_shown_part_of_the_discovery_message_is_as_it_comes(world: World) -> None:
     come = world.json(world.on(DISCOVERY)[-1])
     shown = example(DISCOVERY)
     (key,) = shown["cmps"]
+    for payload in (come, shown):
+        # The digits of a model's file are others whenever it is made anew.
+        payload["dev"]["mdl"], at, digits = payload["dev"]["mdl"].partition("@")
+        assert (at, len(digits)) == ("@", 8)
     assert shown == {**come, "cmps": {key: come["cmps"][key]}}
-    assert len(come["cmps"]) == 11
+    assert len(come["cmps"]) == 18
 
 
 def test_entities_of_the_home_assistant_page_are_those_that_are_announced(world: World) -> None:
     components = world.json(world.on(DISCOVERY)[-1])["cmps"].values()
     announced = {component["default_entity_id"] for component in components}
     assert {entity for entity, *_ in rows(section("What appears", HOME_ASSISTANT))} == announced
+    # The dashboard and the automations are copied as they stand.
+    assert set(re.findall(r"\b\w+\.pi_\w+", HOME_ASSISTANT)) == announced
 
 
 def test_every_command_has_a_section() -> None:
@@ -274,7 +334,8 @@ def test_everything_that_can_be_cleared_is_listed() -> None:
     assert [what for what, _ in rows(section("clear"))] == list(CLEARABLE)
 
 
-@pytest.mark.parametrize("heading", [*COMMANDS, "Errors"])
+# A burst comes before the example that switches the camera off.
+@pytest.mark.parametrize("heading", [*sorted(COMMANDS), "Errors"])
 def test_example_of_a_command_works_and_is_answered_as_shown(world: World, heading: str) -> None:
     if not shutil.which("mosquitto_pub"):
         pytest.skip("mosquitto_pub is not installed (apt install mosquitto-clients)")

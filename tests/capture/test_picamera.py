@@ -231,23 +231,33 @@ def test_picamera_without_picamera2_says_how_to_get_it(monkeypatch: pytest.Monke
 
 def test_picamera_reads_back_what_the_driver_made_of_its_wishes(fake: type[FakePicamera]) -> None:
     fake.format = "NV12"
-    camera = source()
-    assert camera.open() == "320x256 NV12"
+    camera = source(look="whole")
+    assert camera.open() == "448x256 NV12"
     made = FakePicamera.made
     assert (made.number, made.started) == (1, True)
-    assert made.asked["main"]["size"] == (640, 480)
-    assert made.asked["lores"] == {"size": (342, 256), "format": "YUV420"}
+    assert made.asked["main"]["size"] == (1280, 720)
+    assert made.asked["lores"] == {"size": (456, 256), "format": "YUV420"}
     assert made.asked["colour_space"] == "SMPTE170M"
     camera.grab()
     frame = camera.retrieve()
-    assert (frame.width, frame.height) == (320, 256)
+    assert (frame.width, frame.height) == (448, 256)
     camera.close()
     assert made.closed
 
 
+@pytest.mark.parametrize("look", ["motion", "both"])
+def test_picamera_that_is_to_look_closely_gives_all_the_pixels_that_were_asked_for(
+    fake: type[FakePicamera], look: str
+) -> None:
+    camera = source(look=look, width=1281, height=721, region=Region(height=0.5))
+    camera.open()
+    assert FakePicamera.made.asked["lores"]["size"] == (1280, 720)
+    camera.close()
+
+
 def test_picamera_of_a_turned_region_asks_for_enough_of_it(fake: type[FakePicamera]) -> None:
     # The upper half of the turned picture is the left or right half of the sensor's.
-    camera = source(rotate=90, region=Region(height=0.5), width=1280, height=720)
+    camera = source(look="whole", rotate=90, region=Region(height=0.5), width=1280, height=720)
     camera.open()
     assert FakePicamera.made.asked["lores"]["size"] == (512, 288)
     camera.close()

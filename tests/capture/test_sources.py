@@ -12,7 +12,7 @@ from edge_classifier.capture.picamera import PicameraSource
 from edge_classifier.capture.picture_folder import PictureFolderSource
 from edge_classifier.capture.sources import source_for
 from edge_classifier.config.settings import CameraSettings
-from edge_classifier.core.camera_address import describe, mask, with_login
+from edge_classifier.core.network.camera_address import describe, mask, with_login
 from edge_classifier.errors import ConfigurationError
 
 

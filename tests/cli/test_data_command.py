@@ -12,7 +12,7 @@ from PIL import Image
 
 from edge_classifier import samples
 from edge_classifier.cli import data
-from edge_classifier.core.labels import UNKNOWN
+from edge_classifier.core.labels.labels import UNKNOWN
 from edge_classifier.daemon.picture_files import PictureFiles, picture_name
 from edge_classifier.dataset.facts import PictureFacts, examine
 from edge_classifier.errors import ExitCode, MissingFileError

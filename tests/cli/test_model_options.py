@@ -62,3 +62,54 @@ def test_models_info_shows_the_labels_of_the_first_outputs(tmp_path: Path, cli: 
     (tmp_path / "labels.txt").write_text("2 blue\n0 red\n1 green\n")
 
     assert "red, green, blue" in cli("models", "info", model).stdout.decode()
+
+
+def test_models_info_prints_the_tree_of_names_with_the_classes_of_each(
+    tmp_path: Path, cli: Cli
+) -> None:
+    model = build(tmp_path / "tiny.tflite")
+    (tmp_path / "labels.txt").write_text("red\ngreen\nblue\n")
+    (tmp_path / "tree").write_text(
+        "name,parent,zh,spoken\ncolour,,,no\nwarm,colour,暖色\nred,warm\ncold,colour\nblue,cold\n"
+        "green,cold\nlow,\nlower,low"
+    )
+
+    refused = cli("models", "info", model, "--taxonomy", tmp_path / "tree")
+    assert refused.returncode == 78
+    assert "line 9: lower is no label of this model" in refused.stderr.decode()
+
+    (tmp_path / "tree").write_text((tmp_path / "tree").read_text().partition("low,")[0])
+    printed = cli("models", "info", model, "--taxonomy", tmp_path / "tree").stdout.decode()
+    tree = printed.partition("taxonomy")[2].splitlines()[:4]
+    assert [line.strip() for line in tree] == [
+        f"3 nodes ({tmp_path / 'tree'})",
+        "colour: 3, never said alone",
+        "warm, 暖色: 1",
+        "cold: 2",
+    ]
+    done = cli("models", "info", model, "--taxonomy", tmp_path / "tree", "--json")
+    taxonomy = json.loads(done.stdout)["taxonomy"]
+    assert taxonomy["from"] == str(tmp_path / "tree")
+    assert taxonomy["nodes"][1] == {
+        "name": "warm",
+        "parent": "colour",
+        "spoken": True,
+        "id": "",
+        "names": {"zh": "暖色"},
+        "classes": 1,
+    }
+
+
+def test_json_of_a_model_without_a_tree_has_the_label_alone_as_its_path(
+    tmp_path: Path, cli: Cli, pictures: Path
+) -> None:
+    model = build(tmp_path / "tiny.tflite")
+    (tmp_path / "labels.txt").write_text("red\ngreen\nblue\n")
+
+    red = pictures / "red.png"
+    done = cli("--image", red, "--model", model, "--format", "json", "--top-k", "1")
+    (found,) = json.loads(done.stdout)[0]["predictions"]
+    assert (found["label"], found["id"], found["path"]) == ("red", None, ["red"])
+    done = cli("--image", red, "--model", model, "--format", "json", "--threshold", "1")
+    (found,) = json.loads(done.stdout)[0]["predictions"]
+    assert (found["label"], found["path"]) == ("unknown", [])

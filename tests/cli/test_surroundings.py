@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from edge_classifier import samples
+from edge_classifier.cli.main import COMMANDS
 from edge_classifier.modelfile.catalogue import cache_folder, load_catalogue
 from tests.conftest import Cli
 from tests.tiny import Tiny, build
@@ -83,6 +84,33 @@ def test_a_place_that_cannot_be_written_is_said_before_any_work(
     assert done.stdout == b""
     assert len(done.stderr.splitlines()) == 1
     assert not Path("/nowhere").exists()
+
+
+_TOO_LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ([_TOO_LONG], 2),
+        (["PICTURE", "--annotate", f"{_TOO_LONG}.png"], 73),
+        (["data", "check", _TOO_LONG], 66),
+        (["teach", _TOO_LONG, "--out", "a.tflite"], 66),
+        (["teach", ".", "--out", f"{_TOO_LONG}/a.tflite"], 73),
+        (["evaluate", "mobilenet-v2-int8", _TOO_LONG], 66),
+        (["web", "--set", "state_folder=STATE", "restore", _TOO_LONG], 66),
+        (["config", "init", "--output", "-", "--camera", f"/{_TOO_LONG}"], 0),
+    ],
+)
+def test_a_name_that_no_file_can_have_is_no_bug_of_the_program(
+    cli: Cli, red: Path, tmp_path: Path, arguments: list[str], code: int
+) -> None:
+    """What the system refuses to look at: a name that is too long, a folder that is not open."""
+    state = f"state_folder={tmp_path / 'state'}"
+    given = {"PICTURE": red, "state_folder=STATE": state}
+    done = cli(*(given.get(word, word) for word in arguments))
+    assert done.returncode == code, done.stderr
+    assert b"internal error" not in done.stderr
 
 
 def test_names_that_are_no_text_survive_every_output(cli: Cli, red: Path, tiny: Path) -> None:
@@ -181,14 +209,52 @@ def test_a_language_that_the_model_has_not_is_said(cli: Cli) -> None:
     assert cli("--image", samples.CAT, "--lang", "ZH-cn").stderr == b""
 
 
-@pytest.mark.parametrize("arguments", [("cat.jpg",), ("model", "list"), ("help",)])
-def test_a_word_that_is_no_command_is_answered_with_what_there_is(
-    cli: Cli, arguments: tuple[str, ...]
+def test_a_word_that_is_no_command_is_answered_with_the_nearest_or_with_what_there_is(
+    cli: Cli,
 ) -> None:
-    done = cli(*arguments)
+    for arguments, words in (
+        (("model", "list"), b"model: no such command, and no such file. Did you mean models?"),
+        (("trian", "data/"), b"Did you mean train?"),
+        (("help",), f"There are {', '.join(COMMANDS)}".encode()),
+    ):
+        done = cli(*arguments)
+        assert done.returncode == 2
+        assert words in done.stderr
+
+
+def test_without_an_argument_a_short_map_names_every_command(cli: Cli) -> None:
+    done = cli()
+    assert (done.returncode, done.stderr) == (0, b"")
+    lines = done.stdout.decode().splitlines()
+    for name in COMMANDS:
+        assert sum(line.startswith(f"  edge-classify {name} ") for line in lines) == 1
+    assert max(map(len, lines)) <= 80
+
+
+def test_pictures_need_no_option_and_may_stand_anywhere(
+    cli: Cli, red: Path, tiny: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.png"
+    other.write_bytes(red.read_bytes())
+    model = ("--model", tiny, "--top-k", "1")
+    expected = f"{red}\tred 0.996\n{other}\tred 0.996\n".encode()
+    assert cli(red, other, *model).stdout == expected
+    assert cli(red, *model, other).stdout == expected
+    assert cli(*model, red, other).stdout == expected
+    assert cli(red, *model, "--image", other).stdout == expected
+    assert cli(red.parent / "*.png", *model).returncode == 0
+
+
+def test_a_picture_that_is_not_there_is_not_taken_for_a_command(cli: Cli) -> None:
+    done = cli("dog.jpg")
+    assert done.returncode == 66
+    assert b"dog.jpg: no such file or folder" in done.stderr
+
+
+def test_options_without_a_picture_say_that_one_is_missing(cli: Cli) -> None:
+    done = cli("--top-k", "2")
     assert done.returncode == 2
-    assert b"models, bench, doctor" in done.stderr
-    assert b"--image" in done.stderr
+    assert b"pictures: none is named. For example: edge-classify cat.jpg" in done.stderr
 
 
 def test_hidden_pictures_in_a_folder_are_left_out(cli: Cli, red: Path, tiny: Path) -> None:

@@ -9,18 +9,17 @@ import pytest
 
 from edge_classifier.config.changes import compare, effect_of, in_force
 from edge_classifier.config.field_types import Effect
+from edge_classifier.config.mqtt_settings import MqttSettings, TlsSettings
 from edge_classifier.config.settings import (
     CameraSettings,
     DecisionSettings,
     DeviceSettings,
     HttpSettings,
     LogSettings,
-    MqttSettings,
     Settings,
-    TlsSettings,
 )
 from edge_classifier.config.toml import Key, dotted
-from edge_classifier.daemon.cameras import must_reopen
+from edge_classifier.daemon.cameras.active_cameras import must_reopen
 
 FRONT = CameraSettings(source="0")
 BEFORE = Settings(cameras={"front": FRONT, "back": CameraSettings(source="1")})

@@ -21,6 +21,7 @@ from edge_classifier.core.contract import (
     normalization_of_range,
     range_from_text,
 )
+from edge_classifier.core.labels.taxonomy import Taxonomy, TaxonomyNode
 
 FULL = Contract(
     320,
@@ -370,3 +371,17 @@ def test_input_range_beside_mean_is_refused() -> None:
     data = {"width": 8, "height": 8, "input_range": [0, 1], "mean": [1, 1, 1]}
     with pytest.raises(ContractFormatError, match="give one of the two"):
         contract_from_mapping(data)
+
+
+def test_taxonomy_of_another_number_of_classes_is_a_problem() -> None:
+    taxonomy = Taxonomy((TaxonomyNode("animal"),), (0, 0), ("", ""))
+    assert Contract(8, 8).with_labels(("cat", "dog"), taxonomy=taxonomy).problems() == []
+    (problem,) = Contract(8, 8).with_labels(("cat",), taxonomy=taxonomy).problems()
+    assert problem == "the taxonomy has 2 classes for 1 labels"
+
+
+def test_taxonomy_goes_with_the_labels_that_it_is_of() -> None:
+    taxonomy = Taxonomy((TaxonomyNode("animal"),), (0,), ("",))
+    contract = Contract(8, 8).with_labels(("cat",), taxonomy=taxonomy)
+    assert contract.with_labels(("dog",)).taxonomy == Taxonomy()
+    assert "taxonomy" not in contract.to_json()

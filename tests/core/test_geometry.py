@@ -5,7 +5,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_classifier.core.contract import Contract, Crop
-from edge_classifier.core.geometry import HALVE_FROM, SNAP, Box, Placement, halvings, place
+from edge_classifier.core.geometry import (
+    HALVE_FROM,
+    SNAP,
+    Box,
+    Placement,
+    box_around,
+    halvings,
+    place,
+)
 
 SQUARE = (224, 224)
 WIDE = (320, 240)
@@ -221,3 +229,42 @@ def test_halvings_any_sizes_are_as_few_as_will_do_and_never_miss_the_target(
 def test_box_edges_are_just_outside_it() -> None:
     box = Box(3, 5, 7, 11)
     assert (box.right, box.bottom) == (10, 16)
+
+
+WHOLE = Box(0, 0, 640, 480)
+
+
+@pytest.mark.parametrize(
+    ("inner", "aspect", "expected"),
+    [
+        # In the middle, by its longer side.
+        (Box(300, 200, 100, 60), 1.0, Box(300, 180, 100, 100)),
+        (Box(300, 200, 60, 100), 2.0, Box(230, 200, 200, 100)),
+        (Box(300, 200, 60, 100), 0.5, Box(300, 190, 60, 120)),
+        # Never smaller than the least side, ...
+        (Box(300, 200, 10, 10), 1.0, Box(285, 185, 40, 40)),
+        (Box(300, 200, 10, 10), 2.0, Box(265, 185, 80, 40)),
+        # ... moved where the edge is near, and as large as there is room.
+        (Box(0, 470, 10, 10), 1.0, Box(0, 440, 40, 40)),
+        (Box(10, 0, 600, 100), 1.0, Box(70, 0, 480, 480)),
+    ],
+)
+def test_box_around_something_has_the_wanted_shape_and_lies_within(
+    inner: Box, aspect: float, expected: Box
+) -> None:
+    assert box_around(inner, WHOLE, 1.0, 40, aspect) == expected
+
+
+@given(
+    st.integers(1, 700), st.integers(1, 700), st.floats(0.2, 5), st.floats(1, 2), st.integers(1, 99)
+)
+def test_box_around_anything_lies_within(
+    width: int, height: int, aspect: float, grow: float, least_px: int
+) -> None:
+    whole = Box(0, 0, width, height)
+    box = box_around(Box(width // 2, height // 3, 1, 1), whole, grow, least_px, aspect)
+    assert box.x >= 0 <= box.y
+    assert box.width >= 1
+    assert box.height >= 1
+    assert box.right <= width
+    assert box.bottom <= height

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_classifier.core.jpeg_comment import comment_of, event_comment, event_of, with_comment
+from edge_classifier.core.jpeg_comment import (
+    SnapshotFrame,
+    comment_of,
+    event_comment,
+    event_of,
+    frame_comment,
+    frame_of,
+    with_comment,
+)
 
 ID = "00112233445566778899aabbccddeeff"
 START = b"\xff\xd8"
@@ -114,3 +122,33 @@ def test_search_ends_soon_in_a_large_file_without_an_end() -> None:
     for filling in (b"\xff", b"\xff\xe0\x00\x02", b"\xff\xfe"):
         assert event_of(START + filling * (20_000_000 // len(filling))) is None
     assert time.thread_time() - begin < 1
+
+
+@pytest.mark.parametrize("box", [None, (0.1, 0.2, 0.5, 0.25), (0.0, 0.0, 1.0, 1.0)])
+def test_frame_is_told_behind_the_event_which_every_version_reads(
+    box: tuple[float, float, float, float] | None,
+) -> None:
+    jpeg = with_comment(with_comment(picture(), frame_comment(1_795_000_000.2384, box)), "event")
+    assert comment_of(jpeg) == "event"
+    assert frame_of(jpeg) == SnapshotFrame(1_795_000_000_238, box)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "edge-classifier frame",
+        "edge-classifier frame -1",
+        "edge-classifier frame 1 0.5000 0.5000 0.5000",
+        "edge-classifier frame 1 0.5 0.5 0.5 0.5",
+        f"edge-classifier frame {'9' * 16}",
+        "edge-classifier frame 1 nan nan nan nan",
+    ],
+)
+def test_frame_of_what_no_daemon_writes_is_none(text: str) -> None:
+    assert frame_of(with_comment(picture(), text)) is None
+
+
+@pytest.mark.parametrize("shares", ["0.9000 0.0000 0.2000 0.5000", "0.1000 0.1000 0.0000 0.5000"])
+def test_frame_with_a_box_outside_of_it_has_none(shares: str) -> None:
+    jpeg = with_comment(picture(), f"edge-classifier frame 1 {shares}")
+    assert frame_of(jpeg) == SnapshotFrame(1, None)

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_classifier.core.text import escaped, is_printable, one_line, without_formulas
+from edge_classifier.core.text import (
+    escaped,
+    is_printable,
+    natural_key,
+    one_line,
+    without_formulas,
+)
 
 BETWEEN = ";|\t\n\r\x0b\x0c"
 
@@ -61,3 +67,9 @@ def test_sign_that_turns_the_direction_of_what_follows_is_not_printed(sign: str)
 )
 def test_joiners_and_marks_belong_to_words(word: str) -> None:
     assert is_printable(word)
+
+
+def test_names_with_numbers_stand_in_the_order_in_which_people_count() -> None:
+    names = ["barn-10", "barn-2", "barn", "2", "barn-2b", "Barn-1", "a²", "barn-" + "9" * 50]
+    assert sorted(names, key=natural_key)[:5] == ["2", "Barn-1", "a²", "barn", "barn-2"]
+    assert sorted(["barn-10", "barn-2"], key=natural_key) == ["barn-2", "barn-10"]

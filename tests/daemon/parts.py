@@ -1,29 +1,38 @@
 """Parts of the daemon around the one that is tested: fed by hand, and asked what they were told."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from edge_classifier.capture.frame_slot import CameraStatus, CapturedFrame, Prepare
+from edge_classifier.config.mqtt_settings import SnapshotSettings
 from edge_classifier.config.settings import (
     CameraSettings,
     DecisionSettings,
     ModelSettings,
-    SnapshotSettings,
     StoreSettings,
 )
 from edge_classifier.core.contract import ColourOrder
-from edge_classifier.core.events import CameraState, LabelChange, Moment
+from edge_classifier.core.events import CameraEvent, CameraState, LabelChange, Moment
 from edge_classifier.core.frame import Frame
-from edge_classifier.daemon.active_model import ActiveModel, load_active_model
-from edge_classifier.daemon.camera_pipeline import CameraPipeline, DaemonOutputs, FrameResult
+from edge_classifier.daemon.cameras.camera_pipeline import (
+    CameraPipeline,
+    DaemonOutputs,
+)
+from edge_classifier.daemon.cameras.frame_result import FrameResult
 from edge_classifier.daemon.meters import Meters
+from edge_classifier.daemon.models.active_model import (
+    ActiveModel,
+    load_active_model,
+)
 from edge_classifier.daemon.store import CaptureStore
-from edge_classifier.mqtt.codec.camera_payloads import Names
+from edge_classifier.mqtt.codec.burst_frames import burst_comment
 from edge_classifier.mqtt.codec.json_fields import encoded
+from edge_classifier.mqtt.message_writer import CameraLabels, EncodeJpeg
 from edge_classifier.mqtt.publisher import Publisher
 from edge_classifier.mqtt.publisher_thread import PublisherStatus
 from tests.fake_source import FakeClock
@@ -84,9 +93,14 @@ class RecordingPublisher(Publisher):
     def __init__(self) -> None:
         # Events and health in their order.
         self.calls: list[str] = []
-        self.events: list[LabelChange] = []
+        self.events: list[CameraEvent] = []
         self.states: dict[str, list[CameraState]] = {}  # type: ignore[assignment]
         self.pictures: list[tuple[str, bytes | None]] = []
+        # The events that pictures were said to belong to.
+        self.pictures_of: list[str] = []
+        self.burst_frames: list[bytes] = []
+        # What the broker takes; None: any.
+        self.most_burst_bytes: int | None = None
         self.health: list[tuple[str, bool, str]] = []
         self.statistics: list[Mapping[str, Any]] = []
         self.infos: list[Mapping[str, Any]] = []
@@ -99,20 +113,36 @@ class RecordingPublisher(Publisher):
     def status(self) -> PublisherStatus:
         return self.now
 
-    def put_event(
-        self, event: LabelChange, state: CameraState, jpeg: Callable[[], bytes | None] | None
+    @property
+    def changes(self) -> list[LabelChange]:
+        return [event for event in self.events if isinstance(event, LabelChange)]
+
+    def put_events(
+        self,
+        events: Sequence[CameraEvent],
+        state: CameraState,
+        pictures: Mapping[str, Callable[[], bytes | None]] = MappingProxyType({}),
     ) -> None:
         self.calls.append("changed")
-        self.events.append(event)
+        self.events += events
         self.put_state(state)
-        if jpeg:
-            self.pictures.append((event.camera, jpeg()))
+        for event_id, jpeg in pictures.items():
+            self.put_snapshot(state.camera, jpeg, event_id)
 
     def put_state(self, state: CameraState) -> None:
         self.states.setdefault(state.camera, []).append(state)
 
-    def put_snapshot(self, camera: str, jpeg: Callable[[], bytes | None]) -> None:
+    def put_snapshot(
+        self, camera: str, jpeg: Callable[[], bytes | None], event_id: str = ""
+    ) -> None:
         self.pictures.append((camera, jpeg()))
+        self.pictures_of.append(event_id)
+
+    def put_burst_frame(
+        self, state: CameraState, captured_utc_s: float, encode: EncodeJpeg
+    ) -> None:
+        comment = burst_comment(state, captured_utc_s, str)
+        self.burst_frames.append(encode(self.most_burst_bytes, comment))
 
     def clear_snapshot(self, camera: str) -> None:
         self.pictures.append((camera, b""))
@@ -127,10 +157,17 @@ class RecordingPublisher(Publisher):
     def follow_cameras(self, cameras: Mapping[str, str]) -> None:
         self.titles = cameras
 
-    def describe_model(
-        self, labels: Sequence[str], name: Names, model: str, *, stats_s: float
+    def describe_device(
+        self,
+        labels: Mapping[str, CameraLabels],
+        model: str,
+        models: Sequence[str] = (),
+        *,
+        stats_s: float,
+        offer: str = "",
     ) -> None:
-        self.described = labels, name, model, stats_s
+        self.described = labels, model, models, stats_s
+        self.offer = offer
 
     def put_info(self, info: Mapping[str, Any]) -> None:
         encoded(info)
@@ -167,6 +204,8 @@ class PipelineBench:
         default_factory=lambda: CaptureStore(StoreSettings(), Path("/nothing/is/kept"))
     )
     meters: Meters = field(default_factory=Meters)
+    # The ids of its events; None: what people can read.
+    new_ids: Iterator[str] | None = None
     explained: list[FrameResult] = field(default_factory=list)
     # Called with each frame that has gone through.
     on_result: Callable[[FrameResult], object] = lambda _: None
@@ -196,8 +235,12 @@ class PipelineBench:
 
     def look(self, colour: str, after_s: float = 1.0) -> FrameResult | None:
         """A frame comes ``after_s`` later; what became of it, if anybody wanted it."""
+        return self.show(plain(colour), after_s)
+
+    def show(self, frame: Frame, after_s: float = 1.0) -> FrameResult | None:
+        """``frame`` comes ``after_s`` later; what became of it, if anybody wanted it."""
         self.clock.add(after_s)
-        self.capture.show(plain(colour), self.clock())
+        self.capture.show(frame, self.clock())
         return self.pipeline.process_frame()
 
     def see(self, colour: str, after_s: float = 1.0) -> FrameResult:
@@ -211,5 +254,7 @@ class PipelineBench:
         self.on_result(result)
 
     def _new_id(self) -> str:
+        if self.new_ids:
+            return next(self.new_ids)
         self._ids += 1
         return f"{self.name}-{self._ids}"

@@ -14,10 +14,12 @@ from edge_classifier.config.settings import (
     DeviceSettings,
     ModelSettings,
 )
-from edge_classifier.daemon.active_configuration import MAX_WAITING, log_reload
-from edge_classifier.daemon.camera_pipeline import CameraPipeline
-from edge_classifier.errors import ConfigurationError, MissingFileError
-from tests.daemon.in_process import InProcessDaemon
+from edge_classifier.daemon.background import MAX_WAITING
+from edge_classifier.daemon.cameras.camera_pipeline import CameraPipeline
+from edge_classifier.daemon.models.active_model import RequestedModel
+from edge_classifier.daemon.service import log_reload
+from edge_classifier.errors import ConfigurationError
+from tests.daemon.in_process import GERMAN, InProcessDaemon
 from tests.daemon.parts import AT_ONCE
 from tests.running_daemon import model
 from tests.waiting import eventually
@@ -30,7 +32,13 @@ def test_configuration_exchanges_the_model_and_back(daemon: InProcessDaemon) -> 
     data = daemon.done("model", model="german")
     assert data["model"].startswith("german@")
     assert daemon.publisher.infos[-1]["model"] == data["model"]
-    assert daemon.publisher.remembered_values["overrides"] == {"cameras": {}, "model": "german"}
+    assert daemon.publisher.remembered_values["overrides"] == {
+        "cameras": {},
+        "model": "german",
+        "sha256": "",
+        "models": {},
+        "models_before": {},
+    }
     daemon.goes_on()
     assert {daemon.state("door").label, daemon.state("yard").label} <= {"rot", "grün"}
     assert daemon.state("door").model == data["model"]
@@ -50,18 +58,61 @@ def test_configuration_keeps_the_model_where_the_new_one_cannot_be_used(
     assert daemon.state("door").model.startswith("rgb@")
 
 
-def test_configuration_refuses_a_model_without_the_labels_that_are_configured(
+def test_configuration_lets_rules_rest_for_labels_that_a_requested_model_does_not_have(
+    daemon: InProcessDaemon, caplog: pytest.LogCaptureFixture
+) -> None:
+    warm = replace(AT_ONCE, groups={"warm": ("red",)}, only=("warm", "green"))
+    yard = replace(daemon.camera, decision=warm)
+    daemon.file = replace(daemon.settings, cameras={**daemon.settings.cameras, "yard": yard})
+    daemon.done("reload")
+    data = daemon.done("model", model="german")
+    resting = [
+        "cameras.yard.decision.groups.warm: this model has no label 'red'",
+        "cameras.yard.decision.only: this model has no label 'warm'",
+        "cameras.yard.decision.only: this model has no label 'green'",
+    ]
+    assert data["resting_rules"] == resting
+    notes = [f"this rule rests: {one}" for one in resting]
+    assert daemon.publisher.infos[-1]["notes"][-3:] == notes
+    assert daemon.publisher.infos[-1]["resting_rules"] == resting
+    assert f"this rule rests: {resting[0]}" in caplog.text
+    daemon.turn_until(lambda: daemon.state("yard").label in GERMAN)
+    # A reload with the same rules, and the next start, find the same.
+    daemon.done("reload")
+    assert daemon.publisher.infos[-1]["notes"][-3:] == notes
+    daemon.settings = daemon.configuration.settings
+    daemon.cameras.stop(20)
+    again = daemon.make_configuration(RequestedModel("german"))
+    again.start()
+    assert again.models.first.loaded.name == "german"
+    # They are in force again with the model that they were written for.
+    assert daemon.done("model", model="")["resting_rules"] == []
+    assert daemon.cameras.pipelines["yard"].rules.label_map.labels == ("warm", "green")
+    assert not any("rests" in note for note in daemon.publisher.infos[-1]["notes"])
+    assert daemon.publisher.infos[-1]["resting_rules"] == []
+
+
+def test_configuration_takes_names_of_a_tree_beside_the_model_and_describes_them(
     daemon: InProcessDaemon,
 ) -> None:
-    warm = replace(AT_ONCE, groups={"warm": ("red",)})
+    tree = daemon.folder / "rgb.taxonomy.tsv"
+    tree.write_text("name\tparent\tzh\nwarm\t\t暖色\nred\twarm\t\ngreen\twarm\t\n", "utf-8")
+    only = replace(AT_ONCE, only=("warm", "blue"))
+    cameras = {"yard": replace(daemon.camera, decision=only), "door": daemon.camera}
     daemon.file = replace(
-        daemon.settings,
-        cameras={**daemon.settings.cameras, "yard": replace(daemon.camera, decision=warm)},
+        daemon.settings, device=DeviceSettings(name="pi", language="zh"), cameras=cameras
     )
     daemon.done("reload")
-    assert "groups.warm: 'red' is no label of this model" in daemon.refused("model", model="german")
-    assert daemon.state("door").model.startswith("rgb@")
-    assert daemon.cameras.pipelines["yard"].rules.label_map.labels == ("warm", "green", "blue")
+    # What Home Assistant offers holds all that any camera may say.
+    described = daemon.publisher.described[0]
+    assert set(described["door"].labels) == {"red", "green", "blue", "warm"}
+    assert set(described["yard"].labels) == {"warm", "blue"}
+    assert described["yard"].name("warm") == "暖色"
+    assert set(daemon.publisher.infos[-1]["labels"]) == {"red", "green", "blue", "warm"}
+    daemon.turn_until(lambda: daemon.state("yard").label == "warm")
+    assert daemon.state("yard").path == ("warm",)
+    tree.unlink()
+    assert daemon.ask("reload")["error"] == "only: 'warm': no such label"
 
 
 def test_configuration_starts_with_the_model_that_was_asked_for_in_an_earlier_life(
@@ -96,7 +147,7 @@ def test_configuration_changes_to_an_upload_and_starts_with_it_when_it_is_delete
     daemon.goes_on()
     uploaded.unlink()
     daemon.cameras.stop(20)
-    daemon.make_configuration("garden").start()
+    daemon.make_configuration(RequestedModel("garden")).start()
     assert daemon.model_name == "garden"
     daemon.cameras.stop(20)
 
@@ -112,14 +163,33 @@ def test_configuration_keeps_an_upload_in_use_where_the_next_one_cannot_be_used(
     assert (daemon.folder / "copies" / "garden.tflite").is_file()
 
 
-def test_configuration_does_not_start_without_a_model_or_with_labels_it_has_not(
-    tmp_path: Path,
+def test_configuration_whose_model_is_not_there_starts_with_the_embedded_one_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     daemon = InProcessDaemon(tmp_path)
+    daemon.settings = replace(daemon.settings, model=ModelSettings(use="/no/such.tflite"))
+    daemon.configuration = daemon.make_configuration()
+    daemon.commands = daemon.make_commands()
+    daemon.start()
+    told = "/no/such.tflite: no such model file"
+    for place in (
+        daemon.publisher.infos[-1]["notes"][0],
+        daemon.configuration.trouble,
+        caplog.text,
+    ):
+        assert told in place
+        assert "The embedded model runs in its place." in place
+    # It takes over once it is there.
+    there = model(tmp_path / "back.tflite")
+    daemon.file = replace(daemon.settings, model=ModelSettings(use=str(there)))
+    daemon.done("reload")
+    assert daemon.configuration.trouble == ""
+    daemon.cameras.stop(20)
+
+
+def test_configuration_does_not_start_with_labels_that_its_model_has_not(tmp_path: Path) -> None:
+    daemon = InProcessDaemon(tmp_path)
     whole = daemon.settings
-    daemon.settings = replace(whole, model=ModelSettings(use="/no/such.tflite"))
-    with pytest.raises(MissingFileError):
-        daemon.make_configuration().start()
     wrong = replace(daemon.camera, decision=DecisionSettings(ignore=("orange",)))
     daemon.settings = replace(whole, cameras={"door": wrong})
     with pytest.raises(ConfigurationError, match="'orange' is no label of this model"):
@@ -171,9 +241,9 @@ def test_configuration_reloading_shows_other_threads_all_cameras_at_any_moment(
     seen: list[tuple[str, ...]] = []
     configure = CameraPipeline.configure
 
-    def watched(pipeline: CameraPipeline, *settings: Any) -> None:
+    def watched(pipeline: CameraPipeline, *settings: Any, **shared: Any) -> None:
         seen.append(tuple(daemon.cameras.pipelines))
-        configure(pipeline, *settings)
+        configure(pipeline, *settings, **shared)
 
     monkeypatch.setattr(CameraPipeline, "configure", watched)
     before = tuple(daemon.cameras.pipelines)
@@ -188,7 +258,6 @@ def test_configuration_reloading_shows_other_threads_all_cameras_at_any_moment(
 
 def test_configuration_reloading_a_camera_that_was_away_counts_on(daemon: InProcessDaemon) -> None:
     daemon.goes_on()
-    daemon.done("threshold", threshold=0.9, camera="yard")
     before = daemon.state("yard")
     daemon.file = replace(daemon.settings, cameras={"door": daemon.camera})
     daemon.done("reload")
@@ -196,7 +265,6 @@ def test_configuration_reloading_a_camera_that_was_away_counts_on(daemon: InProc
     daemon.file = daemon.settings
     daemon.done("reload")
     assert daemon.state("yard").seq >= max(before.seq, gone.seq) > 0
-    assert daemon.state("yard").threshold == 0.9
     daemon.goes_on()
     # Its retained messages went when it was removed.
     assert daemon.publisher.health.count(("yard", True, "")) == 2

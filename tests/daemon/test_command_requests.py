@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_classifier.daemon.commands import (
+from edge_classifier.daemon.command_requests import (
     COMMANDS,
     Request,
     RequestError,
@@ -84,6 +84,7 @@ def test_request_without_values_may_be_empty(payload: bytes) -> None:
         ("snapshot", b'{"transaction": {"id": 1e999}}', "not JSON"),
         ("model", b"{}", "model must be a text"),
         ("model", b'{"model": 3}', "model must be a text"),
+        ("model", b'{"model": "x", "reason": 3}', "reason must be a text of at most 500"),
         ("clear", b"{}", "what must be one of"),
         ("clear", b'{"what": ["label"]}', "what must be one of"),
         ("reload", b'{"camera": "door"}', "reload takes no camera"),

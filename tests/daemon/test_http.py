@@ -98,6 +98,7 @@ def test_metrics_are_what_prometheus_reads(daemon: Daemon) -> None:
     [
         (HealthReport(), 200, "ok"),
         (HealthReport(degraded=("broker: refused",)), 200, "degraded"),
+        (HealthReport(cameras={"door": "/dev/video0"}), 200, "ok"),
         (HealthReport(failing=("no camera is online",)), 503, "failing"),
         (HealthReport(("pipeline: no progress for 90 s",), ("broker: refused",)), 503, "failing"),
     ],
@@ -112,6 +113,7 @@ def test_healthz_says_how_the_daemon_is(
         "status": status,
         "failing": list(health.failing),
         "degraded": list(health.degraded),
+        "cameras": health.cameras,
     }
 
 

@@ -8,9 +8,9 @@ from functools import partial
 import pytest
 
 from edge_classifier.daemon import loop
-from edge_classifier.daemon.active_model import ActiveModel
-from edge_classifier.daemon.camera_pipeline import FrameResult
+from edge_classifier.daemon.cameras.frame_result import FrameResult
 from edge_classifier.daemon.loop import MainLoop
+from edge_classifier.daemon.models.active_model import ActiveModel
 from tests.daemon.parts import PipelineBench, colour_model, plain
 from tests.fake_source import FakeClock
 from tests.waiting import eventually

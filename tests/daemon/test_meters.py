@@ -126,6 +126,7 @@ def test_stats_before_the_first_frame_are_empty_but_whole() -> None:
         "fps": 0.0,
         "stages_ms": {},
         "cameras": {"door": {"fps": 0.0, "reasons": {}, "age_ms": None}},
+        "models": [],
     }
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from edge_classifier.config.settings import MqttSettings, StoreSettings
-from edge_classifier.daemon.active_model import ActiveModel
-from edge_classifier.daemon.camera_pipeline import DaemonOutputs
-from edge_classifier.daemon.cameras import Cameras
+from edge_classifier.config.mqtt_settings import MqttSettings
+from edge_classifier.config.settings import StoreSettings
+from edge_classifier.daemon.cameras.active_cameras import Cameras
+from edge_classifier.daemon.cameras.camera_pipeline import DaemonOutputs
 from edge_classifier.daemon.host import Host
 from edge_classifier.daemon.meters import Meters
+from edge_classifier.daemon.models.active_model import ActiveModel
 from edge_classifier.daemon.status import HealthReport, StatusReporter, judge_health
 from edge_classifier.daemon.store import CaptureStore
 from edge_classifier.daemon.systemd import Notifier
@@ -37,7 +38,7 @@ class StatusBench:
         self.clock, self.publisher = FakeClock(), RecordingPublisher()
         self.meters, store = Meters(clock=self.clock), CaptureStore(StoreSettings(), folder)
         outputs = DaemonOutputs(self.publisher, store, self.meters)
-        self.cameras = Cameras(wake=lambda: None, outputs=outputs, restored={}, overrides={})
+        self.cameras = Cameras(wake=lambda: None, outputs=outputs, restored={})
         self.benches = {
             name: PipelineBench(rgb, name=name, clock=self.clock, publisher=self.publisher)
             for name in ("door", "yard")
@@ -144,7 +145,8 @@ def test_status_names_what_is_wrong_and_counts_it(bench: StatusBench) -> None:
         connected=False, reason="away", trouble="disk full", waiting=3
     )
     degraded = ("yard: not opened yet", "broker: away", "outbox: disk full")
-    assert bench.status.health(1.0) == HealthReport((), degraded)
+    sources = dict.fromkeys(("door", "yard"), "fed by hand")
+    assert bench.status.health(1.0) == HealthReport((), degraded, sources)
     metrics = {metric.name: metric.samples for metric in bench.status.metrics()}
     online = {sample.labels["camera"]: sample.value for sample in metrics["camera_online"]}
     assert online == {"door": True, "yard": False}

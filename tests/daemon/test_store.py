@@ -113,7 +113,7 @@ def test_store_keeps_a_picture_and_describes_it(tmp_path: Path) -> None:
     assert seen[20, 20, 0] > 245
     assert line == {
         "file": f"door/{path.name}", "camera": "door", "why": "changed",
-        "ts": "2025-10-09T08:53:20.000Z", **facts, "width": 64, "height": 48,
+        "ts": "2025-10-09T08:53:20.000Z", **facts, "box": None, "width": 64, "height": 48,
         "hash": path.stem.rpartition("-")[2], "bytes": path.stat().st_size,
     }  # fmt: skip
 

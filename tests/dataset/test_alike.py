@@ -118,6 +118,6 @@ def test_duplicate_groups_before_a_still_camera_are_the_same_bytes_only() -> Non
 def test_crowded_is_a_group_with_more_than_half_of_a_class() -> None:
     groups = {Path(name): key for name, key in zip("abcdef", "xxyxxz", strict=True)}
     samples = [Sample(Path(name), number // 3) for number, name in enumerate("abcdef")]
-    assert dominating_groups(samples, groups) == {"x"}
+    assert dominating_groups(samples, groups) == {("x", 0), ("x", 1)}
     halves = [Sample(Path(name), 0) for name in "abcf"]
     assert dominating_groups(halves, groups) == frozenset()

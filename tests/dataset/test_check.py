@@ -1,6 +1,7 @@
 """What a check finds, and how bad it says that is."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,19 @@ def test_findings_of_a_still_camera_say_that_measures_flatter() -> None:
     assert found["crowded"].examples == ("cat",)
 
 
+@pytest.mark.parametrize("in_dog", [28, 1])
+def test_classes_of_a_camera_that_never_moves_contradict_by_single_pictures_alone(
+    in_dog: int,
+) -> None:
+    facts = examined(CATS)
+    alike = [ROOT / f"cat/{number}.jpg" for number in range(28)]
+    alike += [ROOT / f"dog/{number}.jpg" for number in range(in_dog)]
+    facts |= {path: replace(facts[path], hash=HASH) for path in alike}
+    found = kinds(check_dataset(CATS, facts))
+    assert found["crowded"].examples == (("cat", "dog") if in_dog == 28 else ("cat",))
+    assert ("alike_across" in found) == (in_dog == 1)
+
+
 @pytest.mark.parametrize(
     ("left_out", "severity"), [({".txt": 2}, "note"), ({".heic": 9, ".txt": 1}, "warning")]
 )
@@ -148,11 +162,18 @@ def test_left_out_files_are_counted(left_out: dict[str, int], severity: str) -> 
     assert (".heic cannot be read here" in found.text) == (severity == "warning")
 
 
-def test_lines_show_ten_examples_and_count_the_rest() -> None:
-    found = CheckResult("", (), (Finding("k", Severity.NOTE, "text", tuple("abcdefghijklm")),))
+@pytest.mark.parametrize(
+    ("severity", "last"),
+    [
+        (Severity.WARNING, ["    j", "    and 3 more"]),
+        (Severity.NOTE, ["    c", "    and 10 more"]),
+    ],
+)
+def test_lines_show_some_examples_and_count_the_rest(severity: Severity, last: list[str]) -> None:
+    found = CheckResult("", (), (Finding("k", severity, "text", tuple("abcdefghijklm")),))
     lines = list(found.lines())
-    assert lines[0] == "note: text"
-    assert lines[-2:] == ["    j", "    and 3 more"]
+    assert lines[0] == f"{severity}: text"
+    assert lines[-2:] == last
 
 
 def test_findings_are_ordered_by_severity_and_fit_into_json() -> None:

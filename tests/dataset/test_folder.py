@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_classifier.dataset.folder import UNSURE, Dataset, Sample, scan, scan_like
-from edge_classifier.errors import ConfigurationError, MissingFileError
+from edge_classifier.errors import DatasetError, MissingFileError
 
 Make = Callable[..., Path]
 
@@ -33,7 +33,7 @@ def places(dataset: Dataset) -> list[tuple[str, str]]:
 
 def problems(root: Path, other: Path | None = None) -> tuple[str, ...]:
     """What ``scan`` says of a folder that it refuses."""
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(DatasetError) as caught:
         scan(root, other=other)
     return caught.value.lines
 
@@ -159,12 +159,12 @@ def test_scan_like_takes_label_numbers_from_the_labels(make: Make) -> None:
 
 
 def test_scan_like_of_a_foreign_class_is_refused(make: Make) -> None:
-    with pytest.raises(ConfigurationError, match="no classes of this name: dog"):
+    with pytest.raises(DatasetError, match="no classes of this name: dog"):
         scan_like(make("cat/1.jpg", "dog/1.jpg"), ("cat", "mouse"))
 
 
 def test_scan_like_of_a_folder_without_classes_is_refused(make: Make) -> None:
-    with pytest.raises(ConfigurationError, match="no class folder"):
+    with pytest.raises(DatasetError, match="no class folder"):
         scan_like(make("readme.txt"), ("cat", "mouse"))
 
 
@@ -202,6 +202,6 @@ def test_names_of_unknown_come_by_themselves_and_can_be_given(make: Make) -> Non
 def test_names_that_are_wrong_are_refused_all_at_once(
     make: Make, text: str, said: list[str]
 ) -> None:
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(DatasetError) as caught:
         named(make, text)
     assert all(part in str(caught.value) for part in (*said, "names.toml"))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from edge_classifier.dataset.facts import PictureFacts, fingerprint
 from edge_classifier.dataset.folder import Dataset, Sample
 from edge_classifier.dataset.split import split
-from edge_classifier.errors import ConfigurationError
+from edge_classifier.errors import DatasetError
 
 CLASSES = {0: 100, 1: 40, 2: 7}
 
@@ -98,7 +98,7 @@ def test_split_of_a_class_without_two_distinct_pictures_names_it(sizes: tuple[in
         for n in range(size)
     ]
     groups = {s.path: "same" if s.label else str(s.path) for s in samples}
-    with pytest.raises(ConfigurationError, match="/data/class1 has no two pictures that differ"):
+    with pytest.raises(DatasetError, match="/data/class1 has no two pictures that differ"):
         split(samples, groups, 0.2, 0)
 
 

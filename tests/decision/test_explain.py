@@ -12,7 +12,7 @@ from edge_classifier.decision.explain import explain
 from edge_classifier.decision.reasons import Reason
 from edge_classifier.decision.rules import rules_for
 from edge_classifier.decision.step import initial_state
-from tests.decisions import CRISP, LABELS, At, play
+from tests.decision.made_scores import CRISP, LABELS, At, play
 
 
 def said(frames: list[At], label: str = "unknown", **settings: Any) -> str:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from edge_classifier.config.settings import DecisionSettings, Thresholds
-from edge_classifier.decision.label_map import LabelMap, UnknownLabelsError, label_map, positions_of
+from edge_classifier.decision.label_map import LabelMap, label_map
+from edge_classifier.decision.name_lines import UnknownLabelsError, positions_of
 
 PETS = ("background", "tabby", "tiger cat", "beagle", "crane", "Crane", "crane")
 SCORES = np.array([0.5, 0.25, 0.125, 0.0625, 0.03125, 0.015625, 0.0078125], np.float32)

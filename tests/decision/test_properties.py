@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_classifier.config.settings import DecisionSettings
-from edge_classifier.core.labels import UNKNOWN
+from edge_classifier.core.labels.labels import UNKNOWN
+from edge_classifier.core.scores import reaches
 from edge_classifier.decision.reasons import Reason
-from edge_classifier.decision.rules import reaches, rules_for
-from edge_classifier.decision.step import DecisionState, Verdict, initial_state, step
-from tests.decisions import CRISP, LABELS, At, changes, play, scores_of, steps
+from edge_classifier.decision.rules import rules_for
+from edge_classifier.decision.step import DecisionState, FrameVerdict, initial_state, step
+from tests.decision.made_scores import CRISP, LABELS, At, changes, play, scores_of, steps
 
 Smoothing = Literal["exponential", "vote", "none"]
 SMOOTHINGS: tuple[Smoothing, ...] = ("exponential", "vote", "none")
@@ -134,7 +135,7 @@ def test_time_that_goes_backwards_stands_still(
 
 def after(
     rules_of: DecisionSettings, frames: list[At], pause_s: float
-) -> tuple[DecisionState, Verdict]:
+) -> tuple[DecisionState, FrameVerdict]:
     """The last frame once more, ``pause_s`` later than it came."""
     *earlier, (at_s, *scores) = frames
     return steps([*earlier, (at_s + pause_s, *scores)], rules_of)[-1]  # type: ignore[list-item]

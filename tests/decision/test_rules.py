@@ -1,10 +1,15 @@
 """Thresholds of each label."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from edge_classifier.config.settings import DecisionSettings, Thresholds
-from edge_classifier.decision.rules import Rules, reaches, rules_for, with_enter
+from edge_classifier.core.labels.label_tree import SPECIFIC_SHARE
+from edge_classifier.core.scores import reaches
+from edge_classifier.decision.rules import Rules, rules_for, with_thresholds_of
+from tests.decision.made_scores import pet_rules
 
 LABELS = ("background", "cat", "dog", "cow")
 
@@ -48,22 +53,37 @@ def test_rules_for_a_group_has_thresholds_by_its_name() -> None:
     assert pairs(rules) == [(0.8, 0.4), (0.6, 0.4)]
 
 
-@pytest.mark.parametrize(
-    ("threshold", "expected"), [(0.9, (0.9, 0.4)), (0.3, (0.3, 0.3)), (0.0, (0.0, 0.0))]
-)
-def test_with_enter_moves_all_but_labels_with_an_enter_of_their_own(
-    threshold: float, expected: tuple[float, float]
+def test_rules_with_other_thresholds_keep_their_labels_and_else_are_others() -> None:
+    before = ruled(dog=Thresholds(enter=0.7))
+    higher = with_thresholds_of(before, replace(before.decision, enter=0.9, leave=0.3))
+    assert higher is not None
+    assert pairs(higher) == [(0.9, 0.3), (0.7, 0.3), (0.9, 0.3)]
+    assert higher.label_map is before.label_map
+    assert with_thresholds_of(before, replace(before.decision, ignore=("cow",))) is None
+
+
+def test_names_below_another_need_nearly_all_of_its_score() -> None:
+    rules = pet_rules(DecisionSettings(labels={"pug": Thresholds(enter=0.7)}))
+    position = rules.label_map.position
+
+    assert rules.needs(position["car"], 0.9) == 0.6
+    assert rules.needs(position["pug"], 0.9) == 0.7
+    assert rules.needs(position["tabby"], 0.9) == pytest.approx(0.855)
+    assert rules.needs(position["tabby"], 0.6) == 0.6
+
+
+@pytest.mark.parametrize(("score", "holds"), [(0.7, True), (0.66, False), (0.39, False)])
+def test_name_below_another_is_lost_when_it_has_too_little_of_its_score(
+    score: float, holds: bool
 ) -> None:
-    rules = with_enter(ruled(dog=Thresholds(enter=0.7)), threshold)
-    assert pairs(rules) == [expected, (0.7, 0.4), expected]
-    assert rules.threshold == threshold
+    rules = pet_rules(DecisionSettings())
+    totals = np.zeros(len(rules.label_map.labels))
+    totals[[rules.label_map.position[name] for name in ("tabby", "animal")]] = score, 0.9
+    assert rules.holds(rules.label_map.position["tabby"], totals) is holds
 
 
-def test_with_enter_back_up_restores_the_configured_leave() -> None:
-    before = ruled()
-    after = with_enter(with_enter(before, 0.1), 0.6)
-    assert pairs(after) == pairs(before)
-    assert after.label_map is before.label_map
+def test_command_line_is_as_sure_of_specific_names_as_the_daemon() -> None:
+    assert DecisionSettings().specific_share == SPECIFIC_SHARE
 
 
 @pytest.mark.parametrize("threshold", [0.1, 0.4, 0.6, 0.7, 0.9, 1.0])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_classifier.decision.label_map import Scores
+from edge_classifier.core.labels.label_tree import LabelTree, Scores
 from edge_classifier.decision.smoothing import (
     ABSTAINED,
     SLOTS,
@@ -87,7 +87,8 @@ def test_exponential_very_slow_averages_arrive() -> None:
 def test_vote_goes_to_the_best_label_that_reaches_its_own_enter(
     scores: Sequence[float], winner: int
 ) -> None:
-    assert vote(of(*scores), (0.6, 0.3)) == winner
+    line = LabelTree([None] * len(scores)).best_line(of(*scores), None)
+    assert vote(line, lambda position, _: (0.6, 0.3)[position]) == winner
 
 
 def shares_of(frames: Sequence[tuple[float, int]], window_s: float) -> list[float]:

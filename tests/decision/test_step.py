@@ -12,9 +12,9 @@ import pytest
 from edge_classifier.config.settings import DecisionSettings, Thresholds
 from edge_classifier.core.events import Ranked
 from edge_classifier.decision.reasons import Reason
-from edge_classifier.decision.rules import rules_for, with_enter
+from edge_classifier.decision.rules import rules_for, with_thresholds_of
 from edge_classifier.decision.step import DecidedChange, PendingChange, initial_state, resume, step
-from tests.decisions import CRISP, LABELS, At, changes, play, scores_of, steps
+from tests.decision.made_scores import CRISP, LABELS, At, changes, play, scores_of, steps
 
 CHANGED, UNCHANGED, DWELL = Reason.CHANGED, Reason.UNCHANGED, Reason.DWELL
 BELOW, MARGIN = Reason.BELOW_THRESHOLD, Reason.MARGIN
@@ -191,7 +191,7 @@ def test_verdict_score_and_margin_are_of_the_best_while_unknown() -> None:
 def test_verdict_change_has_what_came_with_its_score(frame: At, change: DecidedChange) -> None:
     (verdict,) = play([frame], replace(NO_DWELL, unknown_dwell_s=0.0), CAT)
     assert verdict.change == change
-    assert (verdict.label, verdict.score, verdict.margin) == change[1:]
+    assert (verdict.label, verdict.score, verdict.margin) == change[1:4]
 
 
 def test_verdict_pending_has_what_is_on_its_way() -> None:
@@ -306,7 +306,8 @@ def test_step_other_rules_begin_the_dwell_anew() -> None:
 def test_step_a_commanded_threshold_keeps_scores_and_dwell() -> None:
     rules = rules_for(LABELS, CRISP)
     ((state, _),) = steps([(0, 0.9, 0, 0)], rules)
-    higher = with_enter(rules, 0.8)
+    higher = with_thresholds_of(rules, replace(CRISP, enter=0.8))
+    assert higher is not None
     assert changes(play([(0.5, 0.9, 0, 0)], higher, state)) == [("unknown", "cat")]
     assert changes(play([(0.5, 0.7, 0, 0)], higher, state)) == []
 

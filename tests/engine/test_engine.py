@@ -2,11 +2,6 @@
 
 import gc
 import math
-import os
-import re
-import subprocess
-import sys
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -18,17 +13,13 @@ from edge_classifier.core.contract import Contract, Output
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.quantization import Array, Quantization
 from edge_classifier.engine.model_copy import require_tflite
-from edge_classifier.engine.runtime import Runtime, load_runtime, native_messages
+from edge_classifier.engine.runtime import Runtime, load_runtime
 from edge_classifier.engine.tflite import TfliteEngine, compiled_for_edgetpu
-from edge_classifier.errors import ExitCode, ModelError
+from edge_classifier.errors import ExitCode, ModelError, UnavailableError
+from edge_classifier.installation import how_to_install
 from tests.tiny import COLOURS, Tiny, build, pack
 
 DTYPES = ("uint8", "int8", "float32")
-
-
-@pytest.fixture(scope="module")
-def runtime() -> Runtime:
-    return load_runtime()
 
 
 def pixel(dtype: str, value: int) -> float:
@@ -210,7 +201,7 @@ def test_last_operator_is_found_behind_conversions(
 ) -> None:
     engine = TfliteEngine(build(tmp_path / "tiny.tflite", tiny), runtime)
 
-    assert engine.last_operator() == expected
+    assert engine.last_operator == expected
 
 
 def test_model_whose_scores_leave_as_float_is_run(tmp_path: Path, runtime: Runtime) -> None:
@@ -292,6 +283,16 @@ def test_runtime_says_which_it_is_and_why(runtime: Runtime) -> None:
     assert runtime.reason
 
 
+def test_runtime_that_is_missing_is_installed_by_what_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("edge_classifier.engine.runtime._CANDIDATES", (("any", "no_such_module"),))
+    with pytest.raises(UnavailableError) as caught:
+        load_runtime()
+    assert str(caught.value).startswith("TFLite runtime: none of any (No module named ")
+    assert how_to_install("ai-edge-litert") in str(caught.value)
+
+
 def test_loading_a_good_model_is_silent(
     tmp_path: Path, runtime: Runtime, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -301,125 +302,6 @@ def test_loading_a_good_model_is_silent(
     engine.invoke()
 
     assert capfd.readouterr().err == ""
-
-
-# --- standard error while models are loaded ----------------------------------------------------
-
-LOADING = """
-import logging, os, sys, threading
-from pathlib import Path
-from edge_classifier.engine.runtime import load_runtime
-from edge_classifier.engine.tflite import TfliteEngine
-
-model, runtime = Path(sys.argv[1]), load_runtime()
-logging.basicConfig(format="%(message)s")
-stopped = threading.Event()
-count = 0
-
-def log():
-    global count
-    while not stopped.is_set():
-        logging.warning("line %d", count)
-        count += 1
-
-def load():
-    for _ in range(100):
-        TfliteEngine(model, runtime)
-
-loaders = [threading.Thread(target=load) for _ in range(int(sys.argv[2]))]
-logger = threading.Thread(target=log)
-logger.start()
-for loader in loaders:
-    loader.start()
-for loader in loaders:
-    loader.join()
-stopped.set()
-logger.join()
-logging.warning("the end")
-print(count)
-"""
-
-
-@pytest.mark.parametrize("loaders", [1, 2])
-def test_loading_models_costs_other_threads_no_line_of_their_logs(
-    loaders: int, tmp_path: Path
-) -> None:
-    model = build(tmp_path / "tiny.tflite")
-    command = [sys.executable, "-c", LOADING, str(model), str(loaders)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    lines = done.stderr.splitlines()
-    wanted = [*(f"line {number}" for number in range(int(done.stdout))), "the end"]
-    assert sorted(lines) == sorted(wanted)
-    assert lines[-1] == "the end"
-
-
-def test_only_the_runtimes_lines_are_taken_from_standard_error(
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    def write(text: str) -> None:
-        os.write(2, text.encode())
-
-    with native_messages(re.compile("INFO: ")) as lines:
-        write("INFO: theirs\nours\n")
-        write("half a line")
-    write(", and the rest\n")
-    assert lines == ["INFO: theirs"]
-    assert capfd.readouterr().err == "ours\nhalf a line, and the rest\n"
-
-
-def test_standard_error_is_given_back_after_an_error(capfd: pytest.CaptureFixture[str]) -> None:
-    def fail() -> None:
-        with native_messages(re.compile("x")):
-            os.write(2, b"before\n")
-            raise ValueError("on purpose")
-
-    with pytest.raises(ValueError, match="on purpose"):
-        fail()
-    os.write(2, b"after\n")
-    assert capfd.readouterr().err == "before\nafter\n"
-
-
-def test_standard_error_is_exchanged_by_one_thread_at_a_time(
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    inside, leave = threading.Event(), threading.Event()
-    order: list[str] = []
-
-    def first() -> None:
-        with native_messages(re.compile("x")):
-            inside.set()
-            leave.wait(20)
-            order.append("first")
-
-    def second() -> None:
-        with native_messages(re.compile("x")):
-            order.append("second")
-
-    threads = [threading.Thread(target=first), threading.Thread(target=second)]
-    threads[0].start()
-    assert inside.wait(20)
-    threads[1].start()
-    leave.set()
-    for thread in threads:
-        thread.join(20)
-    assert order == ["first", "second"]
-    os.write(2, b"after both\n")
-    assert capfd.readouterr().err == "after both\n"
-
-
-def test_loading_further_models_leaves_standard_error_alone(
-    tmp_path: Path, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The daemon loads them beside its threads."""
-    model = build(tmp_path / "tiny.tflite")
-    TfliteEngine(model, runtime)
-
-    def forbidden(*_: int) -> int:
-        raise AssertionError("standard error was exchanged")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(os, "dup2", forbidden)
-        TfliteEngine(model, runtime)
 
 
 def test_model_whose_scores_have_an_infinite_scale_is_refused(

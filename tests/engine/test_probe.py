@@ -17,8 +17,8 @@ from edge_classifier.errors import ExitCode, ModelError
 from edge_classifier.model_loading import ModelChoice, _check_once, load_model
 from edge_classifier.modelfile.catalogue import Catalogue, sha256_of
 from tests.engine.test_delegates import children, open_files
+from tests.rights import as_ordinary_user
 from tests.tiny import Tiny, build
-from tests.vision.test_pictures import as_ordinary_user
 
 NO_CATALOGUE = Catalogue("none", (), Path("none"), Path("none"))
 

@@ -13,7 +13,6 @@ from edge_classifier.evaluation.measures import (
     confused_pairs,
     confusion,
     top_k_hits,
-    wilson,
 )
 
 TRUTH = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, 2])
@@ -23,46 +22,6 @@ CLASSES = st.integers(0, 3)
 
 def numbers(values: list[int]) -> np.ndarray:
     return np.array(values, np.int64)
-
-
-@pytest.mark.parametrize(
-    ("hits", "count", "low", "high"),
-    [
-        # Newcombe, "Two-sided confidence intervals for the single proportion", 1998, table I.
-        (81, 263, 0.2553, 0.3662),
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0.0, 0.1611),
-        (1, 29, 0.0061, 0.1718),
-        (20, 20, 0.8389, 1.0),
-        (0, 0, 0.0, 1.0),
-    ],
-)
-def test_wilson_interval_is_that_of_published_tables(
-    hits: int, count: int, low: float, high: float
-) -> None:
-    assert wilson(hits, count) == pytest.approx((low, high), abs=1e-4)
-
-
-@given(st.integers(0, 3000), st.integers(0, 3000))
-def test_wilson_interval_holds_the_share_and_stays_within_0_and_1(hits: int, rest: int) -> None:
-    low, high = wilson(hits, hits + rest)
-    assert 0 <= low <= high <= 1
-    if hits + rest:
-        assert low <= hits / (hits + rest) <= high
-
-
-@given(st.integers(0, 500), st.integers(0, 500))
-def test_wilson_interval_of_ten_times_the_pictures_lies_within(hits: int, rest: int) -> None:
-    low, high = wilson(hits, hits + rest)
-    inner_low, inner_high = wilson(10 * hits, 10 * (hits + rest))
-    assert low <= inner_low
-    assert inner_high <= high
-
-
-@pytest.mark.parametrize(("hits", "count"), [(2, 1), (-1, 5)])
-def test_wilson_of_impossible_hits_is_refused(hits: int, count: int) -> None:
-    with pytest.raises(ValueError, match=f"{hits} of {count}"):
-        wilson(hits, count)
 
 
 def test_share_of_nothing_is_none_and_its_interval_is_everything() -> None:

@@ -14,7 +14,8 @@ from edge_classifier.evaluation.measures import Share
 from edge_classifier.evaluation.report import as_json, figures, worst_first
 from edge_classifier.evaluation.report_data import CurvePoint, EdgeTpu, Epoch, NetworkForm
 from edge_classifier.evaluation.score import LeftOut
-from tests.reports import report, scored
+from edge_classifier.evaluation.verdict import verdict
+from tests.evaluation.reports import report, scored
 
 LABELS = ("cat", "dog", "unknown")
 KEYS = {
@@ -132,6 +133,16 @@ def test_verdict_tells_of_few_pictures_weak_labels_confusions_and_scores() -> No
     assert "--other FOLDER" in text
 
 
+def test_verdict_calls_no_label_weak_where_all_are_always_found() -> None:
+    right = [(0, 0, 0.9)] * 20 + [(1, 1, 0.9)] * 20
+    found = figures(report(scored(LABELS[:2], right)))["verdict"]["found"]
+    assert found == [
+        "100.0 % of 40 pictures are named rightly (likely 91.2 to 100.0 % of many more)."
+    ]
+    missed = figures(report(scored(LABELS[:2], [*right, (1, 0, 0.9)])))["verdict"]["found"]
+    assert any("Weakest label: dog" in line for line in missed)
+
+
 def test_verdict_tells_of_false_accepts_and_of_folders_that_were_left_out() -> None:
     found = scored(LABELS, [*many(40, 0), *[(2, 0, 0.95)] * 10])
     left_out = replace(found, left_out=(LeftOut("catt", 3, ("cat",)),))
@@ -139,3 +150,30 @@ def test_verdict_tells_of_false_accepts_and_of_folders_that_were_left_out() -> N
     assert "It claims to know 100.0 % of the pictures of other things" in text
     assert "The folder catt is not a label of this model (similar: cat)" in text
     assert "of unknown" not in text
+
+
+def others(wrong: tuple[int, int], missed: tuple[int, int]) -> dict[str, Any]:
+    """Of 100 pictures, by the default and by the suggested thresholds."""
+    default, suggested = (
+        {"false_accepts": Share(one, 100).as_dict(), "false_rejects": Share(two, 100).as_dict()}
+        for one, two in zip(wrong, missed, strict=True)
+    )
+    return {"default": default, "suggested": suggested, "has_reject_class": True}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "missed", "said"),
+    [
+        ((9, 2), (5, 5), "Use the suggested thresholds"),
+        ((9, 2), (5, 30), "but miss 30.0 % instead of 5.0 %"),
+        ((2, 2), (5, 30), ""),
+        ((2, 9), (5, 1), ""),
+    ],
+)
+def test_advice_on_thresholds_is_what_the_table_says(
+    wrong: tuple[int, int], missed: tuple[int, int], said: str
+) -> None:
+    facts = figures(report(scored(LABELS, [*many(480, 20), (NONE, 0, 0.4)])))
+    text = "\n".join(verdict({**facts, "other_pictures": others(wrong, missed)})["next"])
+    assert said in text
+    assert bool(said) == ("suggested thresholds" in text)

@@ -6,7 +6,7 @@ import pytest
 
 from edge_classifier.classifier import AnswerOptions
 from edge_classifier.vision.pictures import load_picture
-from tests.modelfile.test_resolve import load
+from tests.modelfile.model_files import load
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from edge_classifier.errors import ContractError
 from edge_classifier.modelfile.bundle import append_bundle
 from edge_classifier.modelfile.label_sources import COMMON_NAMES
-from tests.modelfile.test_resolve import load
+from tests.modelfile.model_files import load
 from tests.tiny import COLOURS, Tiny, build
 
 CONTENTS = {

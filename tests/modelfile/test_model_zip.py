@@ -1,6 +1,9 @@
 """A zip with one model and its labels, as it was downloaded; and zips that are no such thing."""
 
+import io
 import os
+import resource
+import struct
 import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -9,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from edge_classifier.errors import ModelError, OutputError
-from edge_classifier.modelfile.bundle import append_bundle
+from edge_classifier.modelfile.bundle import append_bundle, read_bundle
 from edge_classifier.modelfile.model_zip import model_file, unpack_model
 from tests.conftest import Cli
-from tests.modelfile.test_resolve import load
+from tests.modelfile.model_files import load
 from tests.tiny import COLOURS, Tiny, build
 
 LABELS = b"0 red\n1 green\n2 blue\n"
@@ -129,6 +132,37 @@ def test_zip_of_something_else_is_refused_and_says_what_it_holds(
     assert said in caught.value.problem
     assert caught.value.subject == str(path)
     assert [found for found in cache.rglob("*") if found.is_file()] == []
+
+
+def test_zip_with_a_password_is_refused(model: bytes, tmp_path: Path) -> None:
+    path = zip_file(tmp_path / "some.zip", {"m.tflite": model})
+    data = bytearray(path.read_bytes())
+    for record, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.rindex(record) + flags] |= 1
+    path.write_bytes(data)
+    with pytest.raises(ModelError, match="is protected by a password"):
+        unpack_model(path, tmp_path / "out.tflite")
+
+
+@pytest.mark.parametrize("kind", ["a zip", "a model with a zip inside"])
+def test_zip_of_a_million_members_takes_no_memory(kind: str, model: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "some.zip"
+    path.write_bytes((model if kind != "a zip" else b"") + _many_members(200_000))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ModelError, match="its list of files is too long"):
+        unpack_model(path, tmp_path / "out.tflite") if kind == "a zip" else read_bundle(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000
+
+
+def _many_members(count: int) -> bytes:
+    """A zip of ``count`` empty files, which all begin at one place."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("a", b"")
+    first, _, last = data.getvalue().partition(b"PK\x01\x02")
+    member = b"PK\x01\x02" + last[: last.index(b"PK\x05\x06")]
+    ends = (0, 0, 0xFFFF, 0xFFFF, count * len(member), len(first), 0)
+    return first + count * member + struct.pack("<4s4H2LH", b"PK\x05\x06", *ends)
 
 
 def test_size_that_a_zip_understates_is_all_that_is_written(model: bytes, tmp_path: Path) -> None:

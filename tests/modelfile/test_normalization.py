@@ -11,7 +11,7 @@ from edge_classifier.core.quantization import pixel_table
 from edge_classifier.model_loading import LoadedModel
 from edge_classifier.modelfile.input_range import expected_input
 from edge_classifier.modelfile.normalization import IMAGENET_MEAN, IMAGENET_STD
-from tests.modelfile.test_resolve import contract_text, load
+from tests.modelfile.model_files import contract_text, load
 from tests.tiny import Tiny, build, metadata
 
 RAW_255 = (0.0, 255.0)

@@ -7,6 +7,11 @@ from typing import Any
 import pytest
 from jinja2 import Environment
 
+from edge_classifier.daemon.command_requests import parse_request
+from edge_classifier.mqtt.codec.camera_settings import (
+    SETTABLE,
+    camera_settings_payload,
+)
 from edge_classifier.mqtt.codec.json_fields import encoded
 from edge_classifier.mqtt.discovery import DiscoveredDevice, discovery_payload
 from edge_classifier.mqtt.topics import Topics
@@ -15,7 +20,7 @@ DEVICE = DiscoveredDevice(
     topics=Topics("edge-classifier", "porch-pi", "homeassistant"),
     cameras={"front": "Front door", "back_2": ""},
     model="model-1",
-    options=("cat", "dog", "unknown"),
+    options={"front": ("cat", "dog", "unknown"), "back_2": ("open", "shut", "unknown")},
     stats_s=30,
 )
 
@@ -35,13 +40,14 @@ def test_discovery_names_device_and_origin() -> None:
     assert payload["avty_mode"] == "all"
 
 
-def test_discovery_has_seven_entities_a_camera_and_four_of_the_device() -> None:
+def test_discovery_has_twelve_entities_a_camera_and_five_of_the_device() -> None:
     platforms = {key: component["p"] for key, component in components().items()}
     assert platforms == {
         "fps": "sensor",
         "temperature": "sensor",
         "memory": "sensor",
         "outbox": "sensor",
+        "model": "update",
         **{
             f"{camera}.{what}": platform
             for camera in ("front", "back_2")
@@ -53,6 +59,11 @@ def test_discovery_has_seven_entities_a_camera_and_four_of_the_device() -> None:
                 "connection": "binary_sensor",
                 "enabled": "switch",
                 "threshold": "number",
+                "leave": "number",
+                "rate": "number",
+                "look": "select",
+                "quiet_hours": "text",
+                "reset_settings": "button",
             }.items()
         },
     }
@@ -88,7 +99,8 @@ def test_discovery_names_entities_by_title_or_else_by_name() -> None:
 
 
 def test_discovery_shows_label_as_an_enum_with_all_names_once() -> None:
-    label = components(replace(DEVICE, options=("cat", "dog", "cat", "unknown")))["front.label"]
+    device = replace(DEVICE, options={"front": ("cat", "dog", "cat", "unknown")})
+    label = components(device)["front.label"]
     assert label["device_class"] == "enum"
     assert label["options"] == ["cat", "dog", "unknown"]
     assert label["state_topic"] == "edge-classifier/porch-pi/front/state"
@@ -98,7 +110,7 @@ def test_discovery_shows_label_as_an_enum_with_all_names_once() -> None:
 @pytest.mark.parametrize("name", ["cat", "None", " cat ", "it's", '"', "x" * 300, "{{ 1 }}", "猫"])
 def test_discovery_options_are_what_home_assistant_makes_of_the_states(name: str) -> None:
     """ "None" would be no state for it, and it has room for 255 characters."""
-    label = components(replace(DEVICE, options=(name, "unknown")))["front.label"]
+    label = components(replace(DEVICE, options={"front": (name, "unknown")}))["front.label"]
     # Home Assistant escapes nothing either.
     environment = Environment(autoescape=False)  # noqa: S701
     template = environment.from_string(label["value_template"])
@@ -108,9 +120,59 @@ def test_discovery_options_are_what_home_assistant_makes_of_the_states(name: str
     assert len(shown) <= 255
 
 
+def test_discovery_lists_of_each_camera_what_its_own_model_can_say() -> None:
+    made = components()
+    assert made["front.label"]["options"] == ["cat", "dog", "unknown"]
+    assert made["back_2.label"]["options"] == ["open", "shut", "unknown"]
+
+
+def test_discovery_lets_each_camera_choose_among_the_models_that_may_be_asked_for() -> None:
+    assert "front.model" not in components()
+    made = components(replace(DEVICE, models=("garden 3", 'a "gate"')))["back_2.model"]
+    assert (made["p"], made["options"]) == ("select", ["garden 3", 'a "gate"'])
+    assert made["command_topic"] == "edge-classifier/porch-pi/request/model"
+    environment = Environment(autoescape=False)  # noqa: S701
+    shown = environment.from_string(made["value_template"])
+    assert shown.render(value_json={"model": "garden 3@1234abcd"}) == "garden 3"
+    for name in made["options"]:
+        asked = environment.from_string(made["command_template"]).render(value=name)
+        assert json.loads(asked) == {"camera": "back_2", "model": name}
+
+
+@pytest.mark.parametrize(
+    ("offered", "change", "shown"),
+    [
+        (None, None, ("rgb@1", "rgb@1", False, None)),
+        ({"version": "new@2"}, None, ("rgb@1", "new@2", False, None)),
+        (
+            {"version": "new@2"},
+            {"state": "fetching", "bytes": 50, "size": 200},
+            ("rgb@1", "new@2", True, 25),
+        ),
+        (None, {"state": "fetching", "bytes": 0, "size": 0}, ("rgb@1", "rgb@1", True, None)),
+        (None, {"state": "failed", "bytes": 0, "size": 0}, ("rgb@1", "rgb@1", False, None)),
+    ],
+)
+def test_discovery_shows_the_model_that_is_offered_as_an_update(
+    offered: Any, change: Any, shown: tuple[Any, ...]
+) -> None:
+    made = components()["model"]
+    assert (made["p"], made["state_topic"]) == ("update", "edge-classifier/porch-pi/info")
+    assert "command_topic" not in made
+    environment = Environment(autoescape=False)  # noqa: S701
+    environment.filters["to_json"] = json.dumps
+    info = {"model": "rgb@1", "model_offered": offered, "model_change": change}
+    told = environment.from_string(made["value_template"]).render(value_json=info)
+    assert tuple(json.loads(told).values()) == shown
+    with_offer = components(replace(DEVICE, offer='{"model": "new"}'))["model"]
+    assert with_offer["command_topic"] == "edge-classifier/porch-pi/request/model"
+    assert with_offer["payload_install"] == '{"model": "new"}'
+
+
 @pytest.mark.parametrize(("labels", "is_enum"), [(250, True), (251, False), (1001, False)])
 def test_discovery_of_very_many_labels_has_no_enum(labels: int, is_enum: bool) -> None:
-    device = replace(DEVICE, options=tuple(f"label number {number}" for number in range(labels)))
+    options = tuple(f"label number {number}" for number in range(labels))
+    device = replace(DEVICE, options={"front": options})
     label = components(device)["front.label"]
     assert ("device_class" in label) is is_enum
     assert ("options" in label) is is_enum
@@ -154,6 +216,47 @@ def test_discovery_number_asks_for_a_threshold_of_its_own_camera() -> None:
     assert (number["min"], number["max"]) == (0, 1)
 
 
+@pytest.mark.parametrize(
+    ("entity", "setting", "value", "shown", "typed"),
+    [
+        ("leave", "leave", 0.35, "0.35", 0.35),
+        ("rate", "rate_fps", 2.5, "2.5", 2.5),
+        ("look", "look", "motion", "motion", "motion"),
+        (
+            "quiet_hours",
+            "quiet_hours",
+            ["22:00-06:00", "12:00-13:00"],
+            "22:00-06:00, 12:00-13:00",
+            "22:00-06:00,  12:00-13:00,",
+        ),
+        ("quiet_hours", "quiet_hours", [], "", ""),
+    ],
+)
+def test_discovery_shows_and_sets_settings_of_its_own_camera(
+    entity: str, setting: str, value: object, shown: str, typed: object
+) -> None:
+    made = components()[f"back_2.{entity}"]
+    assert made["entity_category"] == "config"
+    assert made["command_topic"] == "edge-classifier/porch-pi/request/camera"
+    assert made["state_topic"] == "edge-classifier/porch-pi/info"
+    environment = Environment(autoescape=False)  # noqa: S701
+    template = environment.from_string(made["value_template"])
+    settings = {"back_2": camera_settings_payload({setting: value}, [])}
+    assert template.render(value_json={"settings": settings}) == shown
+    # A broker that takes short messages only gets none.
+    assert template.render(value_json={"settings": {}}) in ("None", "")
+    asked = environment.from_string(made["command_template"]).render(value=typed)
+    assert json.loads(asked) == {"camera": "back_2", "set": {setting: value}}
+
+
+def test_discovery_button_takes_back_all_but_the_switch() -> None:
+    button = components()["front.reset_settings"]
+    assert (button["name"], button["p"]) == ("Front door reset settings", "button")
+    request = parse_request("camera", button["payload_press"].encode(), ("front", "back_2"))
+    assert request.cameras == ("front",)
+    assert {*request.reset, "enabled"} == SETTABLE.keys()
+
+
 @pytest.mark.parametrize(("stats_s", "expected"), [(1, 60), (30, 90), (600, 1800)])
 def test_discovery_figures_expire_when_statistics_stay_away(stats_s: float, expected: int) -> None:
     made = components(replace(DEVICE, stats_s=stats_s))
@@ -163,7 +266,8 @@ def test_discovery_figures_expire_when_statistics_stay_away(stats_s: float, expe
 
 
 def test_discovery_removes_the_entities_of_a_camera_that_is_gone() -> None:
-    made = components(replace(DEVICE, cameras={"front": ""}, gone=["back_2"]))
+    device = replace(DEVICE, models=("garden",))
+    made = components(replace(device, cameras={"front": ""}, gone=["back_2"]))
     assert made["back_2.label"] == {"p": "sensor"}
     assert made["back_2.enabled"] == {"p": "switch"}
-    assert made.keys() == components().keys()
+    assert made.keys() == components(device).keys()

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_classifier.config.settings import MqttSettings
+from edge_classifier.config.mqtt_settings import MqttSettings
+from edge_classifier.mqtt.message_writer import CameraLabels
 from edge_classifier.mqtt.publisher import Publisher
 from tests.emitter import CAMERA, NODE, change, publisher, state
 from tests.mosquitto import Broker, Listener
@@ -20,12 +21,6 @@ from tests.waiting import eventually
 NEW = "garage"
 # Longer than a broker keeps a dead connection.
 LATER_S = 120.0
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    with Broker(tmp_path / "broker") as running:
-        yield running
 
 
 @pytest.fixture
@@ -66,10 +61,10 @@ def running(
 ) -> Iterator[Publisher]:
     """A device that has told everything it has to tell."""
     made = publisher(port, path, mqtt, node=node, clock=clock)
-    made.describe_model(("cat", "dog"), str, "model-1", stats_s=30)
+    made.describe_device({CAMERA: CameraLabels(("cat", "dog"), str)}, "model-1", stats_s=30)
     made.put_info({"version": "1"})
     made.start()
-    made.put_event(change(1), state(1), lambda: b"a jpeg")
+    made.put_events([change(1)], state(1), {change(1).id: lambda: b"a jpeg"})
     try:
         yield made
     finally:

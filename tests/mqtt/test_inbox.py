@@ -19,7 +19,7 @@ def test_inbox_hands_over_all_events_in_order_and_the_newest_of_the_rest() -> No
     done: list[str] = []
     for seq in (1, 2, 3):
         states = {(UpdateKind.STATE, "front"): lambda seq=seq: done.append(f"front {seq}")}
-        inbox.put_updates(states, change(seq))
+        inbox.put_updates(states, [change(seq)])
     inbox.put_updates({(UpdateKind.STATE, "back"): lambda: done.append("back")})
     inbox.put_updates({(UpdateKind.HEALTH, "front"): lambda: done.append("health")})
     inbox.put_updates({(UpdateKind.REMEMBER, "a"): lambda: done.append("a 1")})
@@ -36,7 +36,7 @@ def test_inbox_hands_over_all_events_in_order_and_the_newest_of_the_rest() -> No
 def test_inbox_that_is_full_drops_the_oldest_event_and_counts_it() -> None:
     inbox = PublisherInbox(3)
     for seq in range(1, 6):
-        inbox.put_updates({}, change(seq))
+        inbox.put_updates({}, [change(seq)])
     assert [event.seq for event in inbox.take(0).events] == [3, 4, 5]
     assert inbox.dropped_events == 2
 

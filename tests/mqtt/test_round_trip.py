@@ -4,31 +4,37 @@ import uuid
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_classifier.core.events import CameraState, LabelChange, Moment, Ranked
+from edge_classifier.core.events import (
+    CameraState,
+    LabelChange,
+    LabelEnd,
+    LabelGlimpse,
+    Moment,
+    Ranked,
+)
 from edge_classifier.core.jpeg_comment import event_comment, with_comment
-from edge_classifier.daemon.commands import RequestError, parse_request, response_to
+from edge_classifier.daemon.command_requests import RequestError, parse_request, response_to
 from edge_classifier.daemon.host import Host
 from edge_classifier.daemon.meters import Meters
 from edge_classifier.mqtt.codec.camera_payloads import (
     MAX_LABEL,
-    EventMessage,
     SnapshotMessage,
     StateMessage,
-    event_payload,
-    read_event,
     read_snapshot,
     read_state,
     state_payload,
-    with_delay,
 )
+from edge_classifier.mqtt.codec.camera_settings import SettingMessage, camera_settings_payload
 from edge_classifier.mqtt.codec.device_payloads import (
     CameraStats,
     InfoMessage,
+    ModelChangeMessage,
     availability_payload,
     info_payload,
     read_availability,
@@ -38,6 +44,13 @@ from edge_classifier.mqtt.codec.device_payloads import (
     request_payload,
     stats_payload,
 )
+from edge_classifier.mqtt.codec.event_messages import (
+    EndMessage,
+    EventMessage,
+    GlimpseMessage,
+    read_event,
+)
+from edge_classifier.mqtt.codec.event_payloads import event_payload, with_delay
 from edge_classifier.mqtt.codec.json_fields import encoded
 from edge_classifier.mqtt.publisher_thread import PublisherStatus
 from edge_classifier.mqtt.topics import TopicRoute, Topics, route
@@ -48,6 +61,12 @@ TOPICS = Topics("a/base", "pi", "homeassistant")
 NAMES = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=MAX_LABEL)
 FRACTIONS = st.floats(0, 1)
 UTC_S = st.floats(0, 4e9)
+PATHS = st.lists(NAMES, max_size=5).map(tuple)
+TOPS = st.lists(st.builds(Ranked, NAMES, FRACTIONS), max_size=3).map(tuple)
+
+
+def rounded(top: tuple[Ranked, ...]) -> tuple[Ranked, ...]:
+    return tuple(Ranked(label, round(score, 4)) for label, score in top)
 
 
 def utc(seconds: float) -> datetime:
@@ -99,6 +118,8 @@ def test_state_of_the_daemon_is_read_as_it_was_written(state: CameraState, probl
         margin=st.floats(-1, 1),
         captured=st.builds(Moment, UTC_S, UTC_S),
         model=NAMES,
+        path=PATHS,
+        top=TOPS,
     ),
     st.floats(0, 1e9),
 )
@@ -114,8 +135,68 @@ def test_event_of_the_daemon_is_read_as_it_was_written(event: LabelChange, delay
         seq=event.seq,
         model=event.model,
         delay_ms=delay,
+        path=event.path,
+        path_names=event.path,
+        top=rounded(event.top),
     )
     assert read_event(with_delay(waiting, delay)) == expected
+
+
+SPAN: dict[str, st.SearchStrategy[Any]] = {
+    "id": st.uuids().map(lambda key: key.hex),
+    "seq": st.integers(0, 2**63 - 1),
+    "camera": st.just("front"),
+    "captured": st.builds(Moment, UTC_S, UTC_S),
+    "model": NAMES,
+    "path": PATHS,
+    "top": TOPS,
+    "label": NAMES,
+    "started": st.just(1_000.0),
+    "ended": st.just(1_060.0),
+    "duration_s": st.just(60.0),
+    "peak_score": FRACTIONS,
+    "peak_at": st.sampled_from([1_000.0, 1_059.5]),
+}
+
+
+def span(event: LabelEnd | LabelGlimpse) -> dict[str, Any]:
+    """What is read of both."""
+    return {
+        "key": uuid.UUID(event.id),
+        "label": event.label,
+        "started": utc(event.started),
+        "duration_s": event.duration_s,
+        "peak_score": round(event.peak_score, 4),
+        "peak_after_s": event.peak_at - event.started,
+        "seq": event.seq,
+        "model": event.model,
+        "delay_ms": 5.0,
+        "path": event.path,
+        "path_names": event.path,
+        "top": rounded(event.top),
+    }
+
+
+@given(st.builds(LabelEnd, episode=st.uuids().map(lambda key: key.hex), **SPAN))
+def test_end_of_an_episode_is_read_as_it_was_written(event: LabelEnd) -> None:
+    expected = EndMessage(episode=uuid.UUID(event.episode), **span(event))
+    assert read_event(with_delay(encoded(event_payload(event, str)), 5.0)) == expected
+
+
+@given(
+    st.builds(
+        LabelGlimpse,
+        frames=st.integers(2, 100),
+        reason=st.sampled_from(["dwell", "margin", "below_threshold"]),
+        needs_s=st.just(1.5),
+        **SPAN,
+    )
+)
+def test_glimpse_is_read_as_it_was_written(event: LabelGlimpse) -> None:
+    expected = GlimpseMessage(
+        frames=event.frames, reason=event.reason, needs_s=event.needs_s, **span(event)
+    )
+    assert read_event(with_delay(encoded(event_payload(event, str)), 5.0)) == expected
 
 
 @pytest.mark.parametrize("comment", [True, False])
@@ -148,16 +229,47 @@ def test_statistics_of_the_daemon_are_read_as_they_were_written(tmp_path: Path) 
 
 
 def test_information_of_the_daemon_is_read_as_it_was_written() -> None:
+    change = {
+        "model": "street",
+        "sha256": "ab" * 32,
+        "camera": "front",
+        "state": "fetching",
+        "bytes": 25,
+        "size": 100,
+        "error": "",
+    }
     written = info_payload(
+        model_change=change,
+        model_offered={"model": "street", "sha256": "cd" * 32, "version": "street@cdcdcdcd"},
+        settings={"front": camera_settings_payload({"look": "both", "enter": 0.5}, ["enter"])},
         version="1.2",
         model="garden@00000000",
         runtime="litert 2",
         delegate="CPU",
         notes=[],
+        resting_rules=["ignore: no label 'cat'"],
         labels=["cat"] * 1000,
         configuration={"device": {"name": "pi"}},
     )
-    assert read_info(encoded(written)) == InfoMessage("1.2", "garden@00000000")
+    told = ModelChangeMessage("street", "ab" * 32, "front", "fetching", 0.25, "")
+    model = "garden@00000000"
+    settings = {
+        "front": {"look": SettingMessage("both", False), "enter": SettingMessage(0.5, True)}
+    }
+    resting = ("ignore: no label 'cat'",)
+    found = InfoMessage("1.2", model, (model,), told, settings, resting, "cd" * 32, {})
+    assert read_info(encoded(written)) == found
+    nothing_offered = {**written, "model_offered": None}
+    assert read_info(encoded(nothing_offered)).offered == ""
+    for rules in (5, "x", [5, "", None], None):
+        assert read_info(encoded({**written, "resting_rules": rules})).resting_rules == ()
+    # Whatever else stands there is no change.
+    unfit: tuple[object, ...] = (5, [], {}, "x", None)
+    for nonsense in unfit:
+        assert read_info(encoded({**written, "model_change": nonsense})).change is None
+    wild = {"model": 5, "state": ["x"], "bytes": 9e99, "size": 0, "error": "\x1b" * 5000}
+    read = read_info(encoded({**written, "model_change": wild})).change
+    assert read == ModelChangeMessage("", "", "", "", None, "")
 
 
 def test_request_of_the_page_is_read_by_the_daemon_and_its_answer_by_the_page() -> None:

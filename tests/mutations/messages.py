@@ -5,9 +5,19 @@ import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from edge_classifier.core.events import CameraState, LabelChange, Moment, Ranked
-from edge_classifier.mqtt.codec.camera_payloads import event_payload, state_payload
+from edge_classifier.core.events import (
+    CameraState,
+    LabelChange,
+    LabelEnd,
+    LabelGlimpse,
+    Moment,
+    Ranked,
+)
+from edge_classifier.mqtt.codec.camera_payloads import state_payload
+from edge_classifier.mqtt.codec.camera_settings import camera_settings_payload
+from edge_classifier.mqtt.codec.event_payloads import event_payload
 from edge_classifier.mqtt.codec.json_fields import encoded
 from edge_classifier.web.live.live_state import LiveState
 from edge_classifier.web.live.pending import PendingRequests
@@ -21,9 +31,16 @@ from tests.web.recording import snapshot_payload
 _ROOT = "edge-classifier"
 _NOW = 1_700_000_000.0
 _KEPT = timedelta(days=8)
+_SETTINGS: dict[str, object] = {
+    "title": "Door",
+    "enter": 0.5,
+    "ignore": ["blue"],
+    "region": {"left": 0.25, "top": 0, "width": 0.5, "height": 1},
+}
 _REQUESTS: dict[str, dict[str, object]] = {
     "enable": {"camera": "door", "enabled": True},
     "threshold": {"camera": "door", "threshold": 0.5},
+    "camera": {"camera": "door", "set": _SETTINGS, "reset": ["quiet_hours"]},
     "snapshot": {"camera": "door"},
     "reload": {},
     "model": {"model": "german"},
@@ -34,10 +51,20 @@ _REQUESTS: dict[str, dict[str, object]] = {
 def _payloads() -> Iterator[tuple[str, bytes]]:
     """Each kind of message that a daemon sends, below its topic."""
     at = Moment(_NOW, 1.0)
-    change = LabelChange("0" * 31 + "1", 1, "front", "cat", "dog", 0.9, 0.5, at, "model@00000000")
+    change = LabelChange(
+        id="0" * 31 + "1", seq=1, camera="front", before="cat", after="dog", score=0.9,
+        margin=0.5, captured=at, model="model@00000000", path=("animal", "dog"),
+        top=(Ranked("dog", 0.9),),
+    )  # fmt: skip
     top = (Ranked("cat", 0.9), Ranked("dog", 0.1))
     state = CameraState("front", "cat", 0.9, 0.5, top, _NOW, _NOW, 1, "model", True, 0.6)
-    yield "pi/front/event", encoded(event_payload(change, str))
+    whole: dict[str, Any] = {"seq": 2, "camera": "front", "captured": at, "model": "model"}
+    whole |= {"label": "dog", "started": _NOW - 2, "ended": _NOW, "duration_s": 2.0}
+    whole |= {"peak_score": 0.9, "peak_at": _NOW - 1, "top": top}
+    end = LabelEnd(id="0" * 31 + "2", episode=change.id, **whole)
+    glimpse = LabelGlimpse(id="0" * 31 + "3", frames=2, reason="dwell", needs_s=0.5, **whole)
+    for event in (change, end, glimpse):
+        yield "pi/front/event", encoded(event_payload(event, str))
     yield "pi/front/state", encoded(state_payload(state, str))
     yield "pi/front/snapshot", snapshot_payload(1)
     yield "pi/availability", b"online"
@@ -45,7 +72,9 @@ def _payloads() -> Iterator[tuple[str, bytes]]:
     host = {"memory_mb": 70.5, "temperature_c": 50.0}
     stats = {"uptime_s": 5.0, "host": host, "publisher": {"connected": True, "waiting": 0}}
     yield "pi/stats", encoded({**stats, "cameras": {"front": {"fps": 5.0, "reason": ""}}})
-    yield "pi/info", encoded({"version": "1", "model": "m", "labels": ["a"], "notes": []})
+    settings = {"front": camera_settings_payload(_SETTINGS, ["enter"])}
+    info = {"version": "1", "model": "m", "labels": ["a"], "notes": [], "settings": settings}
+    yield "pi/info", encoded(info)
     yield "pi/response/model", encoded({"status": "ok", "data": {}, "transaction": "t"})
 
 
@@ -97,6 +126,8 @@ def _try_daemon(findings: Findings, folder: Path, count: int, source: random.Ran
                 while command in _REQUESTS and len(daemon.publisher.responses) == answered:
                     daemon.loop.run_once()
         with findings.trial("the daemon after all requests"):
+            # One of them may have switched a camera off.
+            daemon.done("clear", what="overrides")
             daemon.goes_on()
     finally:
         daemon.loop.stop()

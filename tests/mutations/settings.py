@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from edge_classifier.config.load import examine, read_settings
-from edge_classifier.config.reference import commented_file, merged
+from edge_classifier.config.reference import merged
 from edge_classifier.config.schema import SchemaNode
-from edge_classifier.config.settings import Settings
+from edge_classifier.config.settings import CameraSettings, Settings
 from edge_classifier.config.sources import SettingsSources
-from edge_classifier.config.toml import dotted, inline
+from edge_classifier.config.toml import as_tree, document, dotted, inline
 from edge_classifier.errors import EdgeClassifierError
-from edge_classifier.web.settings import WebSettings
+from edge_classifier.web.config.settings import WebSettings
 from tests.mutations.damage import Findings, mutated
 
 _ODD = (
@@ -24,9 +24,7 @@ _ODD = (
 
 def whole_files() -> dict[str, str]:
     """By their kind, files that set every key to its default."""
-    daemon = commented_file({("cameras", "front", "source"): "0"})
-    lines = (line.removeprefix("#") if line[1:2] != " " else "" for line in daemon.splitlines())
-    files = {"daemon": "\n".join(filter(None, lines))}
+    files = {"daemon": document(as_tree(Settings(cameras={"front": CameraSettings(source="0")})))}
     for name, kind in _other_kinds().items():
         files[name] = "\n".join(_lines(kind))
     return files
@@ -44,9 +42,11 @@ def _lines(kind: type[Any]) -> Iterator[str]:
     for table, node in SchemaNode.root(kind).tables():
         if "NAME" not in table:
             if table:
-                yield f"[{dotted(table)}]"
+                is_listed = table[-1] == 0
+                yield f"[[{dotted(table[:-1])}]]" if is_listed else f"[{dotted(table)}]"
             for name, value in node.values().items():
-                yield f"{name} = {inline(value.default if value.default is not None else '')}"
+                unset = "x" if name in node.required else ""
+                yield f"{name} = {inline(unset if value.default is None else value.default)}"
 
 
 def try_settings(folder: Path, count: int, source: random.Random) -> Findings:

@@ -97,3 +97,11 @@ def test_child_with_little_memory_may_start_one_with_more(module: Path) -> None:
         "    sys.exit(child.run('tried', 'inner', 'most', time_limit_s=50).problem or 0)"
     )
     assert ended(module, code).problem == ""
+
+
+def test_child_is_ended_before_its_parent_where_the_machine_has_no_memory_left(
+    module: Path,
+) -> None:
+    code = "from edge_classifier import child\nchild.limit_memory(1 << 30)\n"
+    code += "print(open('/proc/self/oom_score_adj').read())"
+    assert ended(module, code).output.strip() == b"1000"

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from edge_classifier.errors import OutputError
 from edge_classifier.files import (
     default_state_folder,
     name_stamp,
+    own_name_beside,
     replacing,
     utc_stamp,
     write_whole,
@@ -104,3 +106,18 @@ def test_a_service_without_a_home_keeps_its_files_where_systemd_says(
     assert default_state_folder("program", {"XDG_STATE_HOME": "/state"}) == Path("/state/program")
     with pytest.raises(OutputError, match="no home"):
         default_state_folder("program", {})
+
+
+def test_own_name_beside_deletes_what_killed_writers_have_left_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a [1].tflite"
+    with subprocess.Popen(["true"]) as killed:
+        pass
+    left = tmp_path / f".{path.name}.{killed.pid}.unfinished"
+    others = [tmp_path / name for name in (".a [1].tflite.x.unfinished", ".b.tflite.7.unfinished")]
+    others.append(tmp_path / f".{path.name}.{os.getppid()}.unfinished")
+    for one in (left, *others):
+        one.touch()
+    assert own_name_beside(path) not in others
+    assert sorted(tmp_path.iterdir()) == sorted(others)

@@ -12,7 +12,8 @@ from tests.conftest import Completed
 
 SEED = 7
 SETTINGS = (
-    *("--pretrained", "first.safetensors", "--width", "0.35", "--size", "96"),
+    *("--network", "mobilenet-v2", "--pretrained", "first.safetensors"),
+    *("--width", "0.35", "--size", "96", "--unfreeze", "-1", "--set", "quantize.epochs=2"),
     *("--device", "cpu", "--workers", "0", "--seed", str(SEED), "--epochs", "2"),
     *("--set", "data.held_out=0.5", "--set", "head.epochs=6", "--set", "head.rate=1e-3"),
     *("--set", "finetune.rate=1e-4", "--set", "augment.zoom=0.1"),

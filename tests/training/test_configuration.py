@@ -41,7 +41,11 @@ def test_all_mistakes_are_named_at_once(file: Path) -> None:
 @pytest.mark.parametrize(
     ("assignments", "said"),
     [
-        (["network.width=0.5"], "width is 0.5; embedded weights are of width 1.0"),
+        (
+            ["network.name=mobilenet-v2", "network.width=0.5"],
+            "width is 0.5; embedded weights are of width 1.0",
+        ),
+        (["network.width=0.5"], "efficientnet-lite0 has 1.0 only, mobilenet-v2 others"),
         (["network.name=efficientnet-lite0", "network.pretrained=imagenet"], "has embedded"),
         (["network.pretrained=none"], "nothing is learned unless finetune.batch_norm is trained"),
         (["learning_curve=true", "head.epochs=0"], "head.epochs must be more than 0"),
@@ -55,13 +59,14 @@ def test_settings_that_contradict_one_another_are_refused(
 
 
 def test_random_weights_are_fine_where_batch_norm_is_trained() -> None:
-    wanted = ["network.pretrained=none", "finetune.batch_norm=trained", "network.width=0.35"]
-    assert load(None, wanted, {}).network == NetworkSettings(pretrained="none", width=0.35)
+    wanted = ["network.pretrained=none", "finetune.batch_norm=trained"]
+    assert load(None, wanted, {}).network == NetworkSettings(pretrained="none")
 
 
 def test_paths_come_back_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    settings = load(None, ["data.other=b", "network.pretrained=c.pt"], {"data.folder": "a"})
+    wanted = ["data.other=b", "network.name=mobilenet-v2", "network.pretrained=c.pt"]
+    settings = load(None, wanted, {"data.folder": "a"})
     assert settings.data == Data(folder=tmp_path / "a", other=tmp_path / "b")
     assert settings.network.pretrained == str(tmp_path / "c.pt")
     assert load(None, (), {}).network.pretrained == "embedded"

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from edge_classifier.cli.main import main
-from edge_classifier.training.export import flatbuffer
+from edge_classifier.modelfile import object_api
 from tests.training.shapes import one_thread
 from tests.training.small_run import SmallRun
 
 
 def stored(model: Path) -> list[bytes]:
     """The weights of ``model``, without their scales."""
-    graph = flatbuffer.read(model.read_bytes())
+    graph = object_api.read(model.read_bytes())
     numbers = {tensor.buffer for tensor in graph.subgraphs[0].tensors}
     contents = [graph.buffers[number].data for number in sorted(numbers)]
     return [bytes(data) for data in contents if data is not None]

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from edge_classifier.cli.main import main
-from edge_classifier.core.labels import UNKNOWN
+from edge_classifier.core.labels.labels import UNKNOWN
 from edge_classifier.dataset.folder import scan
 from edge_classifier.evaluation.score import score_samples
 from edge_classifier.model_loading import LoadedModel, ModelChoice, load_model
+from edge_classifier.model_writing import problems
 from edge_classifier.modelfile.bundle import CARD_FILE, read_bundle
-from edge_classifier.training.export import convert
 from edge_classifier.training.run_folder import MODEL_FILE, PTQ_FILE
 from tests.conftest import Cli
 from tests.training.shapes import BROKEN, LABELS, SIDE, save
@@ -64,13 +64,15 @@ def test_command_prints_what_it_made_and_says_what_it_does(finished: SmallRun) -
     known = ["head:", "finetune:", "quantize:", "export:", "evaluate:"]
     # On a slow machine a stage also says each minute how far it is.
     assert [stage for stage, _ in groupby(stage for stage in stages if stage in known)] == known
-    assert f"edge-classify: {LEARN} pictures to learn from, {HELD} held" in lines
-    assert f"edge-classify:     {BROKEN}: is not a picture" in lines
+    parts = f"{LEARN} pictures to learn from, {HELD} to measure on, the same to choose by"
+    assert f"edge-classify: {parts}" in lines
+    found = f"edge-classify:     {BROKEN}: cannot be read as a picture ("
+    assert any(line.startswith(found) for line in lines)
     assert "--model run/model.tflite --image" in lines[-1]
 
 
 def test_model_is_all_int8_with_the_contract_labels_and_names(model: LoadedModel) -> None:
-    assert convert.problems(model.delegate_choice.model) == []
+    assert problems(model.delegate_choice.model) == []
     assert model.engine.input.shape == (1, SIDE, SIDE, 3)
     contract = model.resolved.contract
     assert contract.labels == LABELS
@@ -134,7 +136,7 @@ def test_report_tells_the_whole_story(report: dict[str, Any]) -> None:
     assert report["calibration"]["before"]["expected_error"] > 0
     assert report["data"]["chosen_on"]
     assert any(BROKEN in line for line in report["data"]["findings"])
-    assert report["latency"]["reference"] == "efficientnet-lite0"
+    assert report["latency"]["reference"] == "mobilenet-v2-int8"
     assert report["edgetpu"] == {"compiled": False, "lines": []}
     assert report["model"]["operators"]["CONV_2D"] == 35
     assert report["run"]["seed"] == SEED
@@ -207,7 +209,7 @@ def test_network_quantized_after_training_is_another_one_of_the_same_kind(
 ) -> None:
     after = load_model(ModelChoice(str(finished.run / PTQ_FILE), "cpu"))
     assert after.resolved.contract == model.resolved.contract
-    assert convert.problems(after.delegate_choice.model) == []
+    assert problems(after.delegate_choice.model) == []
     pictures = scan(finished.data, other=finished.other)
     trained, quantized = (score_samples(one, pictures).probabilities for one in (model, after))
     assert not np.array_equal(trained, quantized)

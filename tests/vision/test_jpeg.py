@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
-from edge_classifier.core.jpeg_comment import comment_of
+from edge_classifier.core.jpeg_comment import comment_of, comments_of
 from edge_classifier.vision import jpeg as module
-from edge_classifier.vision.jpeg import jpeg, jpeg_with_comment, jpeg_within
+from edge_classifier.vision.jpeg import jpeg, jpeg_with_comment, jpeg_within, smaller_jpeg
 
 
 def picture(width: int, height: int) -> NDArray[np.uint8]:
@@ -107,3 +107,11 @@ def test_jpeg_with_a_comment_fits_with_it_and_shows_it() -> None:
         assert len(encoded) <= limit
         assert comment_of(encoded) == "说明 of a frame"
         assert decoded(encoded).shape[2] == 3
+
+
+def test_jpeg_made_smaller_keeps_all_that_is_said_of_it() -> None:
+    said = ["event", "frame"]
+    encoded = jpeg_with_comment(Frame(picture(640, 480)), 50_000, *said)
+    smaller = smaller_jpeg(encoded, 5_000)
+    assert len(smaller) <= 5_000
+    assert comments_of(encoded) == comments_of(smaller) == said

@@ -15,10 +15,11 @@ from django.conf import settings as django_settings
 from django.db import connection
 from django.test import Client
 from django.utils import translation
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from edge_classifier.web import startup
-from edge_classifier.web.folders import Folders
-from edge_classifier.web.settings import WebMqttSettings, WebSettings
+from edge_classifier.web.config.folders import Folders
+from edge_classifier.web.config.settings import WebMqttSettings, WebSettings
 
 if TYPE_CHECKING:  # Works only after Django has been set up.
     from edge_classifier.web.services import Services
@@ -46,9 +47,35 @@ def _folder() -> Iterator[None]:
     shutil.rmtree(_FOLDER, ignore_errors=True)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _static_files() -> Iterator[None]:
+    """They are looked for once: each client sets up a middleware that would do so again."""
+    look_for_all = WhiteNoiseMiddleware.add_files_from_finders
+    found: dict[str, Any] = {}
+
+    def add(middleware: WhiteNoiseMiddleware) -> None:
+        if not found:
+            look_for_all(middleware)
+            found.update(middleware.files)
+        middleware.files.update(found)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", add)
+        yield
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings_xdist_suffix() -> None:
     """No other name for each of several processes: the database's folder is a process's own."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium for the tests of a module; skips them where it is not installed."""
+    from tests.web import visiting  # Late: it skips whatever imports it without Playwright.
+
+    with visiting.browser() as found:
+        yield found
 
 
 class NoWorker:
@@ -84,7 +111,7 @@ def change(page: "Services") -> "Callable[..., Services]":
 
     def put(**changed: Any) -> "Services":
         given = {name: getattr(web.services, name) for name in ("settings", "folders", "worker")}
-        beside = ("live", "recorder", "housekeeping")
+        beside = ("live", "recorder", "housekeeping", "notifier")
         given |= {name: getattr(web.services, name) for name in beside} | changed
         web.services = make_services(**given)
         return web.services

@@ -19,10 +19,12 @@ from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from PIL import Image
 
-from edge_classifier.core.jpeg_comment import event_comment, with_comment
+from edge_classifier.core.jpeg_comment import event_comment, frame_comment, with_comment
 from tests.conftest import REPOSITORY
+from tests.mosquitto import Broker
 from tests.ports import HOST
 from tests.waiting import eventually
+from tests.web.serving import prepare
 
 ID = "00112233445566778899aabbccddeeff"
 EVENT, SNAPSHOT = "edge-classifier/pi/front/event", "edge-classifier/pi/front/snapshot"
@@ -52,11 +54,55 @@ def event_payload(number: int, **changed: Any) -> bytes:
     return json.dumps({**facts, **changed}).encode()
 
 
-def snapshot_payload(number: int) -> bytes:
-    """The picture of that event: no two are the same file."""
+def end_payload(number: int, **changed: Any) -> bytes:
+    """What the daemon says when the label of that event has gone."""
+    facts = {"event_type": "label_ended", "episode": event_id(number)}
+    return _span_payload(number + 1000, {**facts, **changed})
+
+
+def glimpse_payload(number: int, **changed: Any) -> bytes:
+    """A label that was there for too short a time."""
+    facts = {"event_type": "label_glimpsed", "frames": 3, "reason": "dwell", "needs_s": 1.0}
+    return _span_payload(number, {"duration_s": 0.8, **facts, **changed})
+
+
+def _span_payload(number: int, facts: dict[str, Any]) -> bytes:
+    common = {
+        "id": event_id(number),
+        "camera": "front",
+        "seq": number,
+        "label": "cat",
+        "label_name": "cat",
+        "started": "2026-11-22T11:39:00.238Z",
+        "ts": "2026-11-22T11:39:12.738Z",
+        "duration_s": 12.5,
+        "peak_score": 0.96,
+        "peak_ts": "2026-11-22T11:39:04.238Z",
+        "path": ["animal", "cat"],
+        "top": [
+            {"label": "cat", "name": "cat", "score": 0.96},
+            {"label": "lynx", "name": "lynx", "score": 0.03},
+        ],
+        "box": {"left": 0.25, "top": 0.5, "width": 0.5, "height": 0.25},
+        "model": "test@00000000",
+        "capture_to_publish_ms": 7.4,
+    }
+    return json.dumps({**common, **facts}).encode()
+
+
+def snapshot_payload(
+    number: int, frame_s: float | None = None, box: tuple[float, float, float, float] | None = None
+) -> bytes:
+    """The picture of that event: no two are the same file.
+
+    ``frame_s``: when its frame was captured, and ``box`` what was looked at, where that is told.
+    """
     file = io.BytesIO()
     Image.new("RGB", (64, 48), (90, 140, 60)).save(file, "JPEG")
-    return with_comment(file.getvalue(), event_comment(event_id(number)))
+    jpeg = file.getvalue()
+    if frame_s is not None:
+        jpeg = with_comment(jpeg, frame_comment(frame_s, box))
+    return with_comment(jpeg, event_comment(event_id(number)))
 
 
 class Sender:
@@ -119,10 +165,16 @@ class Process:
         return self._log.read_text("utf-8") if self._log.is_file() else ""
 
     @contextmanager
-    def running(self) -> Iterator[Self]:
-        """Started and connected; killed in the end if it still runs."""
-        self.start()
+    def running(self, broker: Broker | None = None) -> Iterator[Self]:
+        """Started and connected; killed in the end if it still runs.
+
+        With ``broker``: its new session gets all that is sent from now on.
+        """
         try:
+            self.start()
+            if broker:
+                subscribed = f"Received SUBSCRIBE from {self.client_id}"
+                self.until(lambda: subscribed in broker.log)
             yield self
         except BaseException:
             print(f"--- log of the recorder ---\n{self.log[-6000:]}")
@@ -138,6 +190,9 @@ class Process:
     def launch(self) -> None:
         """Begin a life, and do not wait."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        environment = {**os.environ, **self.environment}
+        if not (environment.get("DATABASE_URL") or (self.state / "web.db").exists()):
+            prepare(self.state)
         self._log = (self.logs or self.folder) / f"{next(self._lives)}.log"
         settings = {"state_folder": self.state, "mqtt.port": self.port, **self.assignments}
         given = [f"--set={key}={value}" for key, value in settings.items()]
@@ -147,7 +202,7 @@ class Process:
                 command,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **self.environment},
+                env=environment,
                 cwd=REPOSITORY,
             )
 

@@ -6,11 +6,15 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 
+from edge_classifier.web.config.folders import folders_of, make_folders
+from edge_classifier.web.config.settings import WebSettings
 from tests.ports import free_port
 from tests.waiting import eventually
 
@@ -32,10 +36,37 @@ def edge_classify(
     )
 
 
-def web(state: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+def web(
+    state: Path, *arguments: str, stdin: str = "", environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """``edge-classify web`` with ``arguments``, to its end."""
     options = ["--set", f"state_folder={state}", "--set", "mqtt.enabled=false"]
-    return edge_classify("web", *options, *arguments, stdin=stdin)
+    return edge_classify("web", *options, *arguments, stdin=stdin, environment=environment)
+
+
+def prepare(state: Path, *administrators: str) -> None:
+    """Make what the first start of a page makes, and these accounts, each with ``PASSWORD``.
+
+    The tables are made once and copied: they take as long as all else that the first start does.
+    """
+    assert not os.environ.get("DATABASE_URL"), "these tables are SQLite's"
+    folders = folders_of(WebSettings(state_folder=state), {})
+    make_folders(folders)
+    folders.database.touch(mode=0o600)
+    folders.database.write_bytes(_database(administrators))
+
+
+@cache
+def _database(administrators: tuple[str, ...]) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="edge-page-") as folder:
+        state = Path(folder)
+        command, stdin = ["manage", "check"], ""
+        if administrators:
+            prepare(state, *administrators[:-1])
+            command, stdin = ["createadmin", administrators[-1]], f"{PASSWORD}\n"
+        done = web(state, *command, stdin=stdin, environment={"DATABASE_URL": ""})
+        assert done.returncode == 0, done.stderr
+        return (state / "web.db").read_bytes()
 
 
 @dataclass(frozen=True)
@@ -60,10 +91,16 @@ class Page:
     port: int = field(default_factory=free_port)
     # More than this process has.
     environment: Mapping[str, str] = field(default_factory=dict)
+    # It makes its tables itself.
+    is_first_start: bool = False
     process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "Page":
         self.state.mkdir(parents=True, exist_ok=True)
+        environment = {**os.environ, **self.environment}
+        has_tables = (self.state / "web.db").exists() or bool(environment.get("DATABASE_URL"))
+        if not (self.is_first_start or has_tables):
+            prepare(self.state)
         options = [f"state_folder={self.state}", f"server.host={self.host}"]
         assignments = [part for line in (*options, *self.settings) for part in ("--set", line)]
         command = [sys.executable, "-m", "edge_classifier", "web", "--port", str(self.port)]
@@ -72,7 +109,7 @@ class Page:
                 [*command, *assignments],
                 stdout=said,
                 stderr=said,
-                env={**os.environ, **self.environment},
+                env=environment,
             )
         eventually(lambda: "The page is at" in self.said or self.has_ended, within_s=60)
         assert not self.has_ended, self.said

@@ -6,31 +6,43 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Sum
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from edge_classifier.web.accounts.roles import visible_to
-from edge_classifier.web.models import Record, User
+from edge_classifier.web.models import DayTally, HourTally, Record, User
 from edge_classifier.web.records import history_chart, keyset, picture_storage
 from edge_classifier.web.records.filters import Filter
+from edge_classifier.web.review import verdicts
+from edge_classifier.web.tally.counts import SEEN
 from tests.web import making
 
 # Each with the most queries that it may take, of which session and user are two.
 PAGES = {
     "/": 5,
+    "/classify": 5,
     "/live": 5,
     "/history": 13,
     "/history?label=label+0": 14,
     "/history?device=pi&camera=front&review=no&score_min=0.1": 13,
     "/history?before=9999999999999999.1": 13,
     "/history?after=1.1": 13,
+    "/history?order=score&kind=all": 13,
+    "/history?kind=glimpsed": 13,
+    "/history?new=yes": 13,
+    "/labels/{label}": 8,
+    "/history/days": 5,
     "/review": 13,
+    "/review?view=piles": 13,
     "/review?view=grid": 12,
     "/review?view=dataset": 8,
     "/review/compare": 8,
     "/models": 8,
+    "/notify": 5,
+    f"/notify?day={timezone.localdate()}&name=a&kind=all&rare_days=3&least_score=0"
+    "&at_most_every_minutes=0": 8,
     "/admin/web/record/": 9,
     "/api/v1/records": 9,
 }
@@ -69,10 +81,11 @@ def asked(client: Client, path: str) -> list[str]:
 @pytest.mark.parametrize("path", PAGES)
 def test_page_asks_no_more_with_more_records(administrator: Client, path: str) -> None:
     make(3)
-    asked(administrator, path)  # What is read once a process is read now.
-    few = asked(administrator, path)
+    address = path.format(label=making.label("label 0").pk)
+    asked(administrator, address)  # What is read once a process is read now.
+    few = asked(administrator, address)
     make(60)
-    many = asked(administrator, path)
+    many = asked(administrator, address)
     assert len(many) <= PAGES[path], "\n".join(many)
     assert len(many) <= len(few), "\n".join(many)
 
@@ -94,7 +107,7 @@ def test_export_asks_twice_a_step(viewer: Client) -> None:
     assert len(asked(viewer, "/history/export.csv")) == len(few)
 
 
-def plan(records: QuerySet[Record]) -> str:
+def plan(records: QuerySet[Any]) -> str:
     """What SQLite would do."""
     sql, params = records.query.sql_with_params()
     with connection.cursor() as cursor:
@@ -112,6 +125,15 @@ PLACE = keyset.Position(timezone.now(), 5)
         (EVERYTHING, "record_time"),
         ({"label": "label 0", "source": "event"}, "record_label"),
         ({"device": "pi", "camera": "front"}, "record_camera"),
+        ({"device": "pi"}, "record_camera"),
+        ({"label": "label 0", "device": "pi", "review": "no"}, "record_label"),
+        ({"kind": "glimpsed"}, "record_upload"),
+        ({"new": "yes"}, "record_new"),
+        ({"score_min": "0.1", "score_max": "0.9"}, "record_time"),
+        ({"device": "pi", "camera": "front", "score_min": "0.1"}, "record_camera"),
+        ({"label": "label 0", "device": "pi", "score_min": "0.1"}, "record_label"),
+        ({"label": "label 0", "review": "corrected"}, "record_truth"),
+        ({"review": "corrected"}, "record_verdict"),
     ],
 )
 @pytest.mark.parametrize("place", [None, PLACE])
@@ -120,12 +142,103 @@ def test_list_is_read_in_the_order_of_an_index(
     db: None, filters: dict[str, str], index: str, place: keyset.Position | None
 ) -> None:
     make(3)
-    found = Filter.parse(filters).apply(Record.objects.all())
-    found = keyset.older(found, place) if place else found
-    how = plan(found.order_by(*keyset.NEWEST).values_list("id")[:49])
-    assert index in how
-    if index != "record_label":  # Either label: two searches, whose numbers alone are sorted.
+    for part in Filter.parse(filters).parts(Record.objects.all()):
+        found = keyset.older(part, place) if place else part
+        how = plan(found.order_by(*keyset.NEWEST).values_list("at", "id")[:49])
+        assert index in how or "record_truth" in how
         assert "TEMP B-TREE" not in how
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        EVERYTHING,
+        {"device": "pi", "camera": "front"},
+        {"label": "label 0"},
+        {"source": "upload"},
+        {"since": "2026-11-01", "until": "2026-11-14"},
+        {"review": "corrected"},
+    ],
+)
+@pytest.mark.parametrize("place", [None, keyset.Position(0.5, 5)])
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="plans are SQLite's")
+def test_list_by_score_is_read_in_the_order_of_an_index(
+    db: None, filters: dict[str, str], place: keyset.Position | None
+) -> None:
+    make(3)
+    for part in Filter.parse(filters).parts(Record.objects.all(), "score"):
+        found = keyset.older(part, place, "score") if place else part
+        how = plan(found.order_by("-score", "-id").values_list("id")[:49])
+        assert "record_score" in how
+        assert "TEMP B-TREE" not in how
+
+
+@pytest.mark.parametrize(
+    ("filters", "index"),
+    [
+        ({}, "record_uncertain"),
+        ({"camera": "1"}, "record_camera_uncertain"),
+        ({"label": "label 0"}, "record_label_uncertain"),
+    ],
+)
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="plans are SQLite's")
+def test_queue_is_read_in_the_order_of_an_index(
+    db: None, filters: dict[str, Any], index: str
+) -> None:
+    make(3)
+    how = plan(verdicts.queue(Record.objects.all(), **filters)[:49])
+    assert f"INDEX {index}" in how
+    assert "TEMP B-TREE" not in how
+
+
+@pytest.mark.parametrize("filters", [{}, {"camera": "1"}, {"label": "label 0"}])
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="plans are SQLite's")
+def test_records_of_the_queue_that_are_known_are_found_by_their_ids(
+    db: None, filters: dict[str, Any]
+) -> None:
+    make(3)
+    wait = verdicts.queue(Record.objects.all(), is_by_id=True, **filters).order_by()
+    assert "web_record USING INTEGER PRIMARY KEY" in plan(wait.filter(pk__in=range(12)))
+
+
+@pytest.mark.parametrize(
+    ("filters", "index"),
+    [
+        ({"label": "label 0", "device": "pi", "camera": "front"}, "record_label"),
+        ({"review": "corrected", "device": "pi", "camera": "front"}, "record_verdict"),
+        ({"new": "yes", "device": "pi", "camera": "front"}, "record_new"),
+        ({"new": "yes", "label": "label 0"}, "record_new"),
+        ({"kind": "glimpsed", "device": "pi", "camera": "front"}, "COVERING INDEX record_upload"),
+    ],
+)
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="plans are SQLite's")
+def test_what_is_few_is_counted_by_the_index_that_has_the_fewest(
+    db: None, filters: dict[str, str], index: str
+) -> None:
+    make(3)
+    chosen = Filter.parse(filters)
+    with CaptureQueriesContext(connection) as queries:
+        chosen.find(Record.objects.all())
+    with connection.cursor() as cursor:
+        for query in queries.captured_queries[:-1] or queries.captured_queries:
+            cursor.execute(f"EXPLAIN QUERY PLAN {query['sql']}")
+            how = "; ".join(row[3] for row in cursor.fetchall())
+            assert index in how or ("new" not in filters and "record_truth" in how), how
+
+
+@pytest.mark.parametrize(("score", "index"), [("0.1", "record_score"), ("", "record_camera")])
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="plans are SQLite's")
+def test_high_scores_of_a_camera_with_many_records_are_counted_by_their_score(
+    db: None, monkeypatch: pytest.MonkeyPatch, score: str, index: str
+) -> None:
+    monkeypatch.setattr("edge_classifier.web.records.filters._MOST_READ", 2)
+    make(12)
+    chosen = Filter.parse({"device": "pi", "camera": "front", "score_min": score})
+    with CaptureQueriesContext(connection) as queries:
+        chosen.find(Record.objects.all())
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {queries.captured_queries[-1]['sql']}")
+        assert index in "; ".join(row[3] for row in cursor.fetchall())
 
 
 @pytest.mark.parametrize("role", ["viewer", "reviewer"])
@@ -140,4 +253,18 @@ def test_chart_reads_an_index_and_no_rows(db: None, role: str) -> None:
         cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
         how = "; ".join(row[3] for row in cursor.fetchall())
     assert "USING COVERING INDEX record_day" in how
+    assert "TEMP B-TREE" not in how
+
+
+@pytest.mark.parametrize(
+    ("rows", "index"),
+    [
+        (DayTally.objects.filter(day__gte="2026-11-22").values_list("day", "label"), "day_tally"),
+        (HourTally.objects.filter(label=1).values_list("hour"), "hour_tally"),
+    ],
+)
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="plans are SQLite's")
+def test_sums_are_read_from_an_index_and_no_rows(db: None, rows: QuerySet[Any], index: str) -> None:
+    how = plan(rows.filter(SEEN).annotate(total=Sum("count")))
+    assert f"USING COVERING INDEX {index} " in how
     assert "TEMP B-TREE" not in how

@@ -13,7 +13,7 @@ from edge_classifier.modelfile.catalogue import CATALOGUE_VARIABLE
 from tests.mosquitto import Broker
 from tests.ports import free_port
 from tests.waiting import eventually
-from tests.web.serving import PASSWORD, Page, edge_classify, hidden_token, web
+from tests.web.serving import PASSWORD, Page, edge_classify, hidden_token, prepare, web
 
 BEHIND_TLS = ("mqtt.enabled=false", "server.behind_tls=true")
 # access.login_attempts
@@ -22,17 +22,11 @@ ATTEMPTS = 5
 HELD_UP = "still running"
 
 
-def people(state: Path) -> None:
-    """The administrators ``anna`` and ``bert``."""
-    for name in ("anna", "bert"):
-        assert web(state, "createadmin", name, stdin=f"{PASSWORD}\n").returncode == 0
-
-
 @pytest.fixture(scope="module")
 def near(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """A page for this machine only."""
     state = tmp_path_factory.mktemp("near")
-    people(state)
+    prepare(state, "anna", "bert")
     with Page(state) as running:
         yield running
 
@@ -41,7 +35,7 @@ def near(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """A page behind a proxy with TLS, which the test plays."""
     state = tmp_path_factory.mktemp("proxied")
-    people(state)
+    prepare(state, "anna", "bert")
     with Page(state, BEHIND_TLS) as running:
         yield running
 
@@ -54,7 +48,7 @@ def through_proxy(address: str = "192.0.2.7", before: str = "") -> dict[str, str
 
 
 def test_page_without_administrator_tells_a_link_and_with_one_does_not(tmp_path: Path) -> None:
-    with Page(tmp_path) as page:
+    with Page(tmp_path, is_first_start=True) as page:
         assert page.ask(page.invitation).status == 200
         assert page.ask(page.invitation[:-1]).status == 404
         assert page.end() == 0
@@ -114,7 +108,7 @@ def test_signal_ends_it_at_once_and_in_peace(tmp_path: Path, number: int) -> Non
 
 
 def test_signal_ends_it_soon_though_a_live_page_is_open(tmp_path: Path) -> None:
-    people(tmp_path)
+    prepare(tmp_path, "anna", "bert")
     with Broker(tmp_path / "broker") as broker:
         settings = (f"mqtt.port={broker.port}", "record.enabled=false")
         with Page(tmp_path, settings) as page:
@@ -253,7 +247,7 @@ def test_server_imported_holds_nothing_that_belongs_into_its_child(tmp_path: Pat
 import sys
 from pathlib import Path
 from edge_classifier.web import startup
-from edge_classifier.web.settings import WebSettings
+from edge_classifier.web.config.settings import WebSettings
 startup.configure(WebSettings(state_folder=Path(sys.argv[1])))
 import edge_classifier.cli.web, edge_classifier.web.server
 from django.contrib import admin

@@ -13,7 +13,7 @@ import pytest
 
 from edge_classifier.errors import OutputError
 from edge_classifier.web import startup
-from edge_classifier.web.folders import Folders, make_folders
+from edge_classifier.web.config.folders import Folders, make_folders
 from tests.smalldisk import fill, tmpfs
 from tests.web.serving import web
 
@@ -30,14 +30,19 @@ def backups(state: Path) -> list[Path]:
     return sorted((state / "backups").iterdir())
 
 
-@pytest.fixture
-def old(tmp_path: Path) -> Path:
-    """The folder of a page whose program was older: a table is not there yet."""
-    state = tmp_path / "state"
+@pytest.fixture(scope="module")
+def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    state = tmp_path_factory.mktemp("older")
     done = web(state, "manage", "migrate", "sessions", "zero", "--verbosity", "0")
     assert done.returncode == 0, done.stderr
     assert SESSIONS not in tables(state)
     return state
+
+
+@pytest.fixture
+def old(older: Path, tmp_path: Path) -> Path:
+    """The folder of a page whose program was older: a table is not there yet."""
+    return shutil.copytree(older, tmp_path / "state")
 
 
 def test_new_database_is_made_without_a_copy_and_for_its_user_alone(tmp_path: Path) -> None:

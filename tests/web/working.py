@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from edge_classifier.web.settings import ClassifySettings, UploadSettings
+from edge_classifier.web.config.settings import ClassifySettings, UploadSettings
 from edge_classifier.web.worker.picture_worker import PictureWorker
 
 

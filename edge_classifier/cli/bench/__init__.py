@@ -77,7 +77,21 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> ExitCode:
     """Measure each source of frames by turns with the bare network."""
     if options.daemon:
-        return _run_daemon(options)
+        if options.image or model_choice(options) != ModelChoice():
+            remedy = "It measures the embedded model on a picture of its own."
+            raise UsageError("--daemon", "takes neither a model nor a picture", remedy)
+        from edge_classifier.cli.bench.daemon import measure_daemon
+
+        rows = []
+        for row in measure_daemon(_ROUNDS, options.minutes):
+            rows.append({**asdict(row), "met": row.met})
+            if not options.json:
+                bound = f"{'at least' if row.above else 'at most'} {row.limit:g}"
+                verdict = "" if row.met else "  MISSED"
+                print(f"{row.what:<40}{row.value:>9.3f} {row.unit:<8} {bound}{verdict}", flush=True)
+        if options.json:
+            print(json.dumps(rows, indent=1))
+        return ExitCode.OK
     model = load_model(model_choice(options), threads=options.threads)
     print_notes(model.notes)
     classifier = model.classifier(AnswerOptions())
@@ -98,24 +112,6 @@ def run(options: Namespace) -> ExitCode:
         print(json.dumps(facts, indent=1))
     else:
         _print(facts, reports)
-    return ExitCode.OK
-
-
-def _run_daemon(options: Namespace) -> ExitCode:
-    if options.image or model_choice(options) != ModelChoice():
-        remedy = "It measures the embedded model on a picture of its own."
-        raise UsageError("--daemon", "takes neither a model nor a picture", remedy)
-    from edge_classifier.cli.bench.daemon import measure_daemon
-
-    rows = []
-    for row in measure_daemon(_ROUNDS, options.minutes):
-        rows.append({**asdict(row), "met": row.met})
-        if not options.json:
-            bound = f"{'at least' if row.above else 'at most'} {row.limit:g}"
-            verdict = "" if row.met else "  MISSED"
-            print(f"{row.what:<40}{row.value:>9.3f} {row.unit:<8} {bound}{verdict}", flush=True)
-    if options.json:
-        print(json.dumps(rows, indent=1))
     return ExitCode.OK
 
 

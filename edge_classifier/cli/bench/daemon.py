@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +13,8 @@ import cv2
 
 from edge_classifier import samples
 from edge_classifier.cli.bench.daemon_trial import DaemonTrial, MjpegCamera, mjpeg_camera
-from edge_classifier.config.settings import MqttSettings, OutboxSettings
-from edge_classifier.core.events import CameraState, LabelChange, Moment
+from edge_classifier.config.mqtt_settings import MqttSettings, OutboxSettings
+from edge_classifier.core.events import CameraState, LabelChange, Moment, Ranked
 from edge_classifier.model_loading import LoadedModel, ModelChoice, load_model
 from edge_classifier.mqtt.publisher import Publisher
 from edge_classifier.vision.pictures import load_picture
@@ -91,25 +91,18 @@ def measure_daemon(rounds: int, minutes: float) -> Iterator[BenchRow]:
         pixels = cv2.resize(load_picture(str(samples.CAT)).frame.pixels, (640, 480))
         picture = Path(folder, "frame.jpg")
         cv2.imwrite(str(picture), cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
-        script_mb = _script_mb(model, picture)
+        # A small process stands between the script and this one: Linux counts the memory of the
+        # process that starts another into the other's peak.
+        script = TEN_LINES.format(module=model.runtime.module.__name__)
+        command = [sys.executable, "-c", script, str(model.delegate_choice.model), str(picture)]
+        measured = [sys.executable, "-S", "-c", _PEAK, *command]
+        done = subprocess.run(measured, capture_output=True, text=True, check=True)
+        script_mb = int(done.stdout) / 1024
         yield from _speed(model, Path(folder), rounds)
         yield from _memory(picture.read_bytes(), script_mb)
         if minutes:
             yield from _soak(picture.read_bytes(), minutes)
         yield _outage(Path(folder))
-
-
-def _script_mb(model: LoadedModel, picture: Path) -> float:
-    """Peak memory of the ten-line script.
-
-    A small process stands between it and this one: Linux counts the memory of the process that
-    starts another into the other's peak.
-    """
-    script = TEN_LINES.format(module=model.runtime.module.__name__)
-    command = [sys.executable, "-c", script, str(model.delegate_choice.model), str(picture)]
-    measured = [sys.executable, "-S", "-c", _PEAK, *command]
-    done = subprocess.run(measured, capture_output=True, text=True, check=True)
-    return int(done.stdout) / 1024
 
 
 def _speed(model: LoadedModel, folder: Path, rounds: int) -> Iterator[BenchRow]:
@@ -119,7 +112,13 @@ def _speed(model: LoadedModel, folder: Path, rounds: int) -> Iterator[BenchRow]:
         for _ in range(rounds):
             run = _run(free)
             with free.paused():
-                bare_fps = _bare_fps(model.engine.invoke)
+                for _ in range(20):
+                    model.engine.invoke()
+                started, count = time.perf_counter(), 0
+                while time.perf_counter() - started < _TURN_S:
+                    model.engine.invoke()
+                    count += 1
+                bare_fps = count / (time.perf_counter() - started)
             ratios.append(run.fps / bare_fps)
         with DaemonTrial(_GATED.format(folder=folder)) as still:
             with free.paused():
@@ -143,17 +142,6 @@ def _run(trial: DaemonTrial) -> _Span:
     last = trial.read()
     frames = last.frames - first.frames
     return _Span(frames / (last.at_s - first.at_s), 1e3 * (last.cpu_s - first.cpu_s) / frames)
-
-
-def _bare_fps(invoke: Callable[[], None]) -> float:
-    """The network alone, for one turn."""
-    for _ in range(20):
-        invoke()
-    started, count = time.perf_counter(), 0
-    while time.perf_counter() - started < _TURN_S:
-        invoke()
-        count += 1
-    return count / (time.perf_counter() - started)
 
 
 def _memory(jpeg: bytes, script_mb: float) -> Iterator[BenchRow]:
@@ -204,7 +192,8 @@ def _outage(folder: Path) -> BenchRow:
     )
     publisher.start()
     for seq in range(_OUTAGE_EVENTS):
-        publisher.put_event(*_event(seq), None)
+        event, shown = _event(seq)
+        publisher.put_events([event], shown)
         if seq % 100 == 99:
             time.sleep(0.05)  # As many as its queue may hold would be dropped at once.
     publisher.stop(10)
@@ -215,10 +204,12 @@ def _outage(folder: Path) -> BenchRow:
 def _event(seq: int) -> tuple[LabelChange, CameraState]:
     now = Moment(time.time(), time.monotonic())
     before, after = ("tabby", "espresso") if seq % 2 else ("espresso", "tabby")
-    model = "efficientnet-lite0@21331c65"
+    model = "mobilenet-v2-int8@ac8b0d0a"
     event = LabelChange(
-        f"{seq:032x}", seq + 1, "camera", before, after, 0.87654, 0.54321, now, model
-    )
+        id=f"{seq:032x}", seq=seq + 1, camera="camera", before=before, after=after,
+        score=0.87654, margin=0.54321, captured=now, model=model,
+        path=(after,), top=(Ranked(after, 0.87654), Ranked(before, 0.1), Ranked("cup", 0.01)),
+    )  # fmt: skip
     state = CameraState(
         camera="camera", label=after, score=0.87654, margin=0.54321, top=(), since=now.utc,
         at=now.utc, seq=seq + 1, model=model, enabled=True, threshold=0.6,

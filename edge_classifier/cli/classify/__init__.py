@@ -2,13 +2,19 @@
 
 import io
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import SUPPRESS, ArgumentParser, Namespace
 from functools import partial
 from pathlib import Path
 
-from edge_classifier.batch import BatchItem, classify_all
+from edge_classifier.batch import BatchItem
 from edge_classifier.classifier import AnswerOptions
-from edge_classifier.cli.classify.drawing import Drawing
+from edge_classifier.cli.classify.inputs import (
+    classify_inputs,
+    find_inputs,
+    is_address,
+    is_video,
+    shown,
+)
 from edge_classifier.cli.classify.output import Format, make_writer
 from edge_classifier.cli.common import (
     add_model_arguments,
@@ -20,7 +26,7 @@ from edge_classifier.cli.common import (
     whole_number,
 )
 from edge_classifier.core.geometry import least_size
-from edge_classifier.core.labels import display_names
+from edge_classifier.core.labels.labels import display_names
 from edge_classifier.core.text import escaped
 from edge_classifier.errors import EdgeClassifierError, ExitCode, PictureError, UsageError
 from edge_classifier.model_loading import load_model
@@ -29,7 +35,6 @@ from edge_classifier.vision.pictures import (
     PIXEL_LIMIT,
     STANDARD_INPUT,
     LoadedPicture,
-    find_pictures,
     load_picture,
 )
 
@@ -41,12 +46,19 @@ DESCRIPTION = "Says what is in pictures, with an int8 network on this machine."
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
+        "pictures",
+        nargs="*",
+        metavar="PICTURE",
+        help="a picture or video, a folder (recursive), a glob, an http(s) address, or - for "
+        "standard input",
+    )
+    parser.add_argument(
         "--image",
         action="append",
         nargs="+",
-        required=True,
-        metavar="PATH",
-        help="a picture, a folder (recursive), a glob, or - for standard input; may be repeated",
+        default=[],
+        metavar="PICTURE",
+        help="the same, where one looks like an option or a command",
     )
     parser.add_argument(
         "--top-k",
@@ -59,7 +71,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--threshold",
         type=fraction,
         metavar="SCORE",
-        help="leave out labels below it; a picture with none left is `unknown` (default: none)",
+        help="leave out labels below it; a picture with none left is the most specific name above "
+        "them that reaches it, such as cat, or `unknown` (default: none)",
     )
     parser.add_argument("--lang", default="en", metavar="TAG", help="language of labels: en, zh")
     parser.add_argument(
@@ -69,6 +82,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="N",
         help="refuse larger pictures before decoding them (default: %(default)s)",
     )
+    _add_output_arguments(parser)
+    add_model_arguments(parser)
+
+
+def _add_output_arguments(parser: ArgumentParser) -> None:
     output = parser.add_argument_group("output")
     output.add_argument(
         "--format",
@@ -76,6 +94,15 @@ def add_arguments(parser: ArgumentParser) -> None:
         default=Format.TEXT,
         metavar="|".join(Format),
         help="how results are printed (default: text)",
+    )
+    # As the other commands have it.
+    output.add_argument(
+        "--json",
+        dest="format",
+        action="store_const",
+        const=Format.JSON,
+        default=SUPPRESS,
+        help="the same as --format json",
     )
     output.add_argument(
         "--annotate",
@@ -86,16 +113,25 @@ def add_arguments(parser: ArgumentParser) -> None:
     output.add_argument(
         "--contact-sheet", type=Path, metavar="OUT.png", help="write a grid of all pictures"
     )
-    add_model_arguments(parser)
 
 
 def run(options: Namespace) -> ExitCode:
     """Classify every picture; the exit code is that of the first one that failed."""
-    references = list(find_pictures(name for names in options.image for name in names))
+    named = [*options.pictures, *(name for names in options.image for name in names)]
+    if not named:
+        raise UsageError("pictures", "none is named", "For example: edge-classify cat.jpg")
+    references = find_inputs(named)
     if references.count(STANDARD_INPUT) > 1:
         raise UsageError(STANDARD_INPUT, "standard input can be read once only")
-    drawing = Drawing(options, references)
-    single = len(references) == 1
+    drawing = None
+    if options.annotate or options.contact_sheet:
+        from edge_classifier.cli.classify.drawing import Drawing  # Here, because few runs draw.
+
+        if video := next(filter(is_video, references), None):
+            raise UsageError(video, "is a video, of which nothing is drawn")
+        drawing = Drawing(options, list(map(shown, references)))
+    # Several pictures at once, or one with all threads; a video's come one by one.
+    single = len(references) == 1 or any(map(is_video, references))
     model = load_model(model_choice(options), threads=options.threads if single else 1)
     contract = model.resolved.contract
     print_notes(model.notes)
@@ -104,28 +140,28 @@ def run(options: Namespace) -> ExitCode:
         print_notes([f"the model has no names for --lang {options.lang}, only for {known}"])
     answer = AnswerOptions(options.top_k, options.threshold, options.lang)
     classifiers = model.classifiers(answer, min(options.threads, len(references)))
-    load = partial(
-        _load,
-        at_least=least_size(contract),
-        pixel_limit=options.max_megapixels * 1_000_000,
-    )
+    pixel_limit = options.max_megapixels * 1_000_000
+    load = partial(_load, at_least=least_size(contract), pixel_limit=pixel_limit)
     writer = make_writer(options.format, model.name, sys.stdout)
     failure = ExitCode.OK
     try:
-        with progress(len(references)) as shown:
-            for outcome in classify_all(references, load, classifiers):
+        with progress(len(references)) as bar:
+            outcomes = classify_inputs(references, load, classifiers, pixel_limit=pixel_limit)
+            for outcome in outcomes:
                 failure = failure or _report(outcome)
                 writer.write(outcome)
                 try:
-                    drawing.add(outcome, contract)
+                    if drawing:
+                        drawing.add(outcome, contract)
                 except EdgeClassifierError as error:
                     # A picture that cannot be drawn costs its drawing only.
                     print(f"edge-classify: {escaped(str(error))}", file=sys.stderr)
                     failure = failure or error.exit_code
-                shown.advance()
+                bar.advance()
     finally:
         writer.close()
-    drawing.close()
+    if drawing:
+        drawing.close()
     return failure
 
 
@@ -138,6 +174,10 @@ def _load(reference: str, *, at_least: tuple[int, int] | None, pixel_limit: int)
         if len(data) > BYTE_LIMIT:
             raise PictureError(reference, f"is larger than {BYTE_LIMIT // 1_000_000} MB")
         stream = io.BytesIO(data)
+    elif is_address(reference):
+        from edge_classifier.cli.classify.fetch import fetch  # Here, because few runs name one.
+
+        stream, reference = io.BytesIO(fetch(reference)), shown(reference)
     return load_picture(reference, stream=stream, at_least=at_least, pixel_limit=pixel_limit)
 
 

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge_classifier.batch import BatchItem
+from edge_classifier.cli.classify.inputs import is_address
 from edge_classifier.cli.common import print_notes
 from edge_classifier.core.contract import Contract
 from edge_classifier.core.geometry import place
 from edge_classifier.errors import OutputError, UsageError
+from edge_classifier.files import is_folder
+from edge_classifier.vision import draw
 from edge_classifier.vision.pictures import STANDARD_INPUT, load_picture
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -27,15 +30,9 @@ class Drawing:
         self._targets = _targets(options.annotate, references)
         self._pixel_limit = options.max_megapixels * 1_000_000
         _require_safe([*self._targets, *filter(None, [self._sheet_path])], references)
-        if self._targets or self._sheet_path:
-            from edge_classifier.vision import draw  # Here, because few runs draw.
-
-            self._draw = draw
-        self._sheet = self._draw.ContactSheet(len(references)) if self._sheet_path else None
-        if self._sheet and len(references) > self._draw.SHEET_LIMIT:
-            print_notes(
-                [f"the contact sheet shows the first {self._draw.SHEET_LIMIT} pictures only"]
-            )
+        self._sheet = draw.ContactSheet(len(references)) if self._sheet_path else None
+        if self._sheet and len(references) > draw.SHEET_LIMIT:
+            print_notes([f"the contact sheet shows the first {draw.SHEET_LIMIT} pictures only"])
 
     def add(self, outcome: BatchItem, contract: Contract) -> None:
         """Draw one outcome; they come in the order of the references. Raises OutputError."""
@@ -48,25 +45,25 @@ class Drawing:
             self._sheet.add(frame, Path(outcome.reference).name, caption)
         if target and found and picture:
             # At its full size; what was classified may have been decoded at an eighth.
-            if outcome.reference != STANDARD_INPUT:
+            if outcome.reference != STANDARD_INPUT and not is_address(outcome.reference):
                 picture = load_picture(outcome.reference, pixel_limit=self._pixel_limit)
             frame = picture.frame
             seen = place(frame.width, frame.height, contract).source
-            self._draw.save(self._draw.annotate(frame, found.predictions, seen), target)
+            draw.save(draw.annotate(frame, found.predictions, seen), target)
 
     def close(self) -> None:
         """Write the sheet. Raises OutputError."""
         if self._sheet and self._sheet_path:
-            self._draw.save(self._sheet.render(), self._sheet_path)
+            draw.save(self._sheet.render(), self._sheet_path)
 
 
 def _targets(annotate: Path | None, references: Sequence[str]) -> list[Path]:
     """OUT itself for one picture; for several, a name in the folder OUT for each."""
     if annotate is None:
         return []
-    if len(references) == 1 and not annotate.is_dir():
+    if len(references) == 1 and not is_folder(annotate):
         return [annotate]
-    if annotate.suffix.lower() in SUFFIXES and not annotate.is_dir():
+    if annotate.suffix.lower() in SUFFIXES and not is_folder(annotate):
         raise UsageError(
             str(annotate), f"is one file, for {len(references)} pictures", "Name a folder."
         )

@@ -1,6 +1,5 @@
 """How results are printed: for people on a terminal, for programs everywhere else."""
 
-import csv
 import json
 import math
 from enum import StrEnum
@@ -40,8 +39,10 @@ def as_record(outcome: BatchItem, model: str) -> dict[str, Any]:
             "error": writable(str(outcome.error)),
         }
     found = outcome.classification
+    at = {} if outcome.at_s is None else {"at_s": round(outcome.at_s, 3)}
     return {
         "image": writable(outcome.reference),
+        **at,
         "model": model,
         "predictions": [
             # JSON has no NaN, which a broken float network gives.
@@ -49,8 +50,10 @@ def as_record(outcome: BatchItem, model: str) -> dict[str, Any]:
                 "label": p.label,
                 "index": p.index,
                 "score": None if math.isnan(p.score) else round(p.score, 6),
+                "id": p.id or None,
+                "path": list(p.path) if p.path or p.index is None else [p.label],
             }
-            for p in found.predictions
+            for p in worth_showing(found)
         ],
         "timings_ms": {
             "decode": round(outcome.decode_ms, 3),
@@ -59,6 +62,12 @@ def as_record(outcome: BatchItem, model: str) -> dict[str, Any]:
             "total": round(outcome.total_ms, 3),
         },
     }
+
+
+def title(outcome: BatchItem) -> str:
+    """The picture's name for people; a second of a video as a fragment (W3C's Media Fragments)."""
+    second = "" if outcome.at_s is None else f"#t={outcome.at_s:.1f}"
+    return f"{escaped(outcome.reference)}{second}"
 
 
 def worth_showing(found: Classification) -> list[Prediction]:
@@ -112,14 +121,16 @@ class _Csv:
     """One line a label; pictures that could not be read have none."""
 
     def __init__(self, stream: TextIO) -> None:
+        import csv  # Here, because few runs write it.
+
         self._writer = csv.writer(stream, lineterminator="\n")
         self._writer.writerow(["image", "rank", "label", "index", "score"])
 
     def write(self, outcome: BatchItem) -> None:
-        predictions = outcome.classification.predictions if outcome.classification else ()
-        for rank, p in enumerate(predictions, 1):
+        found = outcome.classification
+        for rank, p in enumerate(worth_showing(found) if found else (), 1):
             index = "" if p.index is None else p.index
-            image = without_formulas(escaped(outcome.reference))
+            image = without_formulas(title(outcome))
             label = without_formulas(p.label)
             self._writer.writerow([image, rank, label, index, round(p.score, 6)])
 
@@ -136,7 +147,7 @@ class _Lines:
     def write(self, outcome: BatchItem) -> None:
         if outcome.classification:
             parts = [f"{p.label} {p.score:.3f}" for p in worth_showing(outcome.classification)]
-            self._stream.write("\t".join([escaped(outcome.reference), *parts]) + "\n")
+            self._stream.write("\t".join([title(outcome), *parts]) + "\n")
 
     def close(self) -> None:
         """Nothing comes last."""
@@ -167,9 +178,9 @@ class _Terminal:
         for p in worth_showing(outcome.classification):
             shown = ProgressBar(1.0, p.score, width=bar) if bar else ""
             table.add_row(Text(p.label), shown, f"{p.score:.3f}")
-        title = Text(escaped(outcome.reference), style="bold")
-        title.append(f"  {outcome.total_ms:.1f} ms", style="dim")
-        self._console.print(title, table, "", sep="\n")
+        head = Text(title(outcome), style="bold")
+        head.append(f"  {outcome.total_ms:.1f} ms", style="dim")
+        self._console.print(head, table, "", sep="\n")
 
     def close(self) -> None:
         """Nothing comes last."""

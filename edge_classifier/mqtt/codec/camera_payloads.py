@@ -1,43 +1,40 @@
-"""What a camera's topics say: its state, its events, and the picture behind the last one. Pure."""
+"""What a camera's state says, and the picture behind an event. Pure."""
 
-import hashlib
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-from edge_classifier.core.events import CameraState, LabelChange, Moment, Ranked
+from edge_classifier.core.events import CameraState, OpenEpisode, Peak, Ranked
+from edge_classifier.core.geometry import RelativeBox
 from edge_classifier.core.jpeg_comment import event_of
 from edge_classifier.core.jpeg_scan import is_whole_jpeg
 from edge_classifier.files import utc_stamp
 from edge_classifier.mqtt.codec.json_fields import (
-    count_or_none,
     decoded,
     encoded,
     line,
     number,
-    number_or_none,
-    text,
     utc_datetime,
 )
 
 # From a label to its name in the user's language.
 Names = Callable[[str], str]
+# Language to label to what people call it there.
+Translations = Mapping[str, Mapping[str, str]]
+NO_TRANSLATIONS: Translations = MappingProxyType({})
 
-LABEL_CHANGED = "label_changed"
-# Largest event that is read; the daemon's have less than 1 kB.
-MAX_EVENT_BYTES = 65_536
 # Characters that are taken of a label and of a sentence.
 MAX_LABEL, MAX_LINE = 200, 300
-# Of these, digits that tell two labels apart that begin alike.
-_DIGEST_DIGITS = 8
-_MAX_SEQ = 2**63 - 1
-_MAX_DELAY_MS = 1e12
-_ID = re.compile("[0-9a-fA-F]{32}")
+# Levels of a tree of labels.
+MAX_PATH = 12
+# Shares of a frame that are rounded to four digits may add up to a little more than 1.
+_ROUNDING = 2e-4
+# Of a peak, and of an episode's last look, what is worth a write.
+_PEAK_STEP, _EPISODE_KEPT_S = 0.05, 600.0
 _JPEG = b"\xff\xd8\xff"
-_DELAY = "capture_to_publish_ms"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,25 +52,10 @@ class StateMessage:
     enabled: bool
     # Why the camera is offline; empty while it is online.
     problem: str
-
-
-@dataclass(frozen=True, slots=True)
-class EventMessage:
-    """A camera's label has become another, as it was read."""
-
-    key: UUID
-    label: str
-    before: str
-    # When the frame was captured, in UTC.
-    at: datetime
-    score: float
-    margin: float
-    seq: int | None
-    model: str
-    # Capture to publish.
-    delay_ms: float | None
-    # Whether a label or the model's name was too long, as ``shortened`` has it.
-    is_shortened: bool = False
+    # What the network saw of the frame; None: all of it.
+    box: RelativeBox | None = None
+    # From the top of a tree of labels to this one, each with its name in the device's language.
+    path: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +72,17 @@ def state_payload(state: CameraState, name: Names, problem: str = "") -> dict[st
     return {
         "label": state.label,
         "name": name(state.label),
-        "score": _rounded(state.score),
-        "margin": _rounded(state.margin),
-        "top": [
-            {"label": label, "name": name(label), "score": _rounded(score)}
-            for label, score in state.top
-        ],
+        **path_payload(state.path, name),
+        "score": rounded(state.score),
+        "margin": rounded(state.margin),
+        "top": top_payload(state.top, name),
         "since": utc_stamp(state.since),
         "ts": utc_stamp(state.at),
         "seq": state.seq,
         "model": state.model,
         "enabled": state.enabled,
-        "threshold": _rounded(state.threshold),
+        "threshold": rounded(state.threshold),
+        "box": box_payload(state.box),
         "problem": problem or None,
     }
 
@@ -125,72 +106,55 @@ def read_state(payload: bytes) -> StateMessage:
         model=line(found.get("model"), MAX_LABEL),
         enabled=found.get("enabled") is not False,
         problem=line(found.get("problem"), MAX_LINE),
+        box=read_box(found),
+        path=tuple(zip(_lines(found, "path"), _lines(found, "path_names"), strict=False)),
     )
 
 
-def event_payload(event: LabelChange, name: Names) -> dict[str, Any]:
-    """One change, as it waits; what is known only when it leaves comes with ``with_delay``."""
-    return {
-        "event_type": LABEL_CHANGED,
-        "id": event.id,
-        "camera": event.camera,
-        "seq": event.seq,
-        "from": event.before,
-        "to": event.after,
-        "from_name": name(event.before),
-        "to_name": name(event.after),
-        "score": _rounded(event.score),
-        "margin": _rounded(event.margin),
-        "ts": utc_stamp(event.captured.utc),
-        "model": event.model,
+def _lines(found: Mapping[str, Any], key: str) -> list[str]:
+    given = found.get(key)
+    listed = given[:MAX_PATH] if isinstance(given, list) else []
+    return [line(one, MAX_LABEL) for one in listed]
+
+
+def top_payload(top: Iterable[Ranked], name: Names) -> list[dict[str, Any]]:
+    """The best labels, best first."""
+    return [{"label": label, "name": name(label), "score": rounded(score)} for label, score in top]
+
+
+def translations_payload(
+    labels: Iterable[str], translations: Translations
+) -> dict[str, dict[str, str]]:
+    """What people call ``labels`` in each language in which that is another name."""
+    wanted = tuple(dict.fromkeys(labels))
+    found = {
+        language: {label: names[label] for label in wanted if names.get(label, label) != label}
+        for language, names in translations.items()
     }
+    return {language: names for language, names in found.items() if names}
 
 
-def with_delay(payload: bytes, delay_ms: float) -> bytes:
-    """An event's payload with the milliseconds between its frame's capture and now.
-
-    Raises ValueError for what is not the payload of an event.
-    """
-    return encoded({**decoded(payload), _DELAY: delay_ms})
+def path_payload(path: Iterable[str], name: Names) -> dict[str, list[str]]:
+    """The names from the top of the tree of labels down to a label, and what people call them."""
+    return {"path": list(path), "path_names": [name(label) for label in path]}
 
 
-def read_event(payload: bytes) -> EventMessage:
-    """An event. Raises ValueError for what no daemon sends, and for what no table has room for."""
-    found = decoded(payload, MAX_EVENT_BYTES)
-    if found.get("event_type", LABEL_CHANGED) != LABEL_CHANGED:
-        raise ValueError("is an event of another kind")
-    key = found.get("id")
-    if not isinstance(key, str) or not _ID.fullmatch(key):
-        raise ValueError("has no id of 32 hexadecimal digits")
-    # No table has room for longer ones, but for an event there is always room.
-    given = {
-        "label": text(found, "to", MAX_EVENT_BYTES, shortest=1),
-        "before": text(found, "from", MAX_EVENT_BYTES),
-        "model": text(found, "model", MAX_EVENT_BYTES),
-    }
-    names = {field: shortened(name) for field, name in given.items()}
-    return EventMessage(
-        key=UUID(key),
-        **names,
-        at=utc_datetime(found, "ts"),
-        score=number(found, "score", 0, 1),
-        margin=number(found, "margin", -1, 1),
-        seq=count_or_none(found, "seq", _MAX_SEQ),
-        # A clock that was set in between makes any number of it, and the event is worth more.
-        delay_ms=number_or_none(found, _DELAY, 0, _MAX_DELAY_MS),
-        is_shortened=names != given,
-    )
+def box_payload(box: RelativeBox | None) -> dict[str, float] | None:
+    """What the network saw of a frame; ``read_box`` reads it."""
+    return {name: rounded(share) for name, share in box._asdict().items()} if box else None
 
 
-def shortened(name: str) -> str:
-    """``name``; of one above ``MAX_LABEL`` characters, its beginning and digits of its SHA-256.
-
-    So that labels which begin alike stay different ones: ``a very long la…~1a2b3c4d``.
-    """
-    if len(name) <= MAX_LABEL:
-        return name
-    end = f"…~{hashlib.sha256(name.encode()).hexdigest()[:_DIGEST_DIGITS]}"
-    return name[: MAX_LABEL - len(end)] + end
+def read_box(found: Mapping[str, Any]) -> RelativeBox | None:
+    """The ``box`` of a state or event; None for the whole frame, and for what is no part of one."""
+    given = found.get("box")
+    if not isinstance(given, dict):
+        return None
+    try:
+        box = RelativeBox(*(number(given, name, 0, 1) for name in RelativeBox._fields))
+    except ValueError:
+        return None
+    inside = box.left + box.width <= 1 + _ROUNDING and box.top + box.height <= 1 + _ROUNDING
+    return box if inside and box.width and box.height else None
 
 
 def read_snapshot(payload: bytes, max_bytes: int) -> SnapshotMessage:
@@ -204,19 +168,28 @@ def read_snapshot(payload: bytes, max_bytes: int) -> SnapshotMessage:
     return SnapshotMessage(UUID(event_id) if event_id else None, payload)
 
 
-def delay_ms(captured: Moment, now: Moment, *, same_boot: bool) -> float:
-    """Milliseconds between two moments, to one digit.
-
-    The monotonic clock begins anew with each boot; the other one may have been set in between, but
-    is all there is then.
-    """
-    passed_s = now.monotonic - captured.monotonic if same_boot else now.utc - captured.utc
-    return max(0.0, round(1000 * passed_s, 1))
-
-
 def kept_state(state: CameraState) -> dict[str, Any]:
     """A state as it is remembered; ``restored_state`` reads it."""
-    return {**asdict(state), "top": [list(ranked) for ranked in state.top]}
+    return {
+        **asdict(state),
+        "top": [list(ranked) for ranked in state.top],
+        "box": state.box and state.box._asdict(),
+        "path": list(state.path),
+        "episode": state.episode and _kept_episode(state.episode),
+    }
+
+
+def _kept_episode(episode: OpenEpisode) -> dict[str, Any]:
+    peak = episode.peak
+    return {
+        **asdict(episode),
+        "peak": {
+            **asdict(peak),
+            "path": list(peak.path),
+            "top": [list(ranked) for ranked in peak.top],
+            "box": peak.box and peak.box._asdict(),
+        },
+    }
 
 
 def restored_state(found: Mapping[str, Any]) -> CameraState | None:
@@ -225,22 +198,49 @@ def restored_state(found: Mapping[str, Any]) -> CameraState | None:
     Another version may have kept it in another shape, or a failing card have changed it.
     """
     try:
-        top = tuple(Ranked(*ranked) for ranked in found["top"])
-        state = CameraState(**{**found, "top": top})
+        read = {
+            "top": _restored_top(found),
+            "box": read_box(found),
+            # States of older versions have none.
+            "path": tuple(found.get("path", ())),
+            "episode": _restored_episode(found),
+        }
+        state = CameraState(**{**found, **read})
         encoded(state_payload(state, str))
     except (TypeError, KeyError, ValueError, OverflowError, OSError):
         return None
     return state
 
 
-def is_worth_keeping(state: CameraState, before: CameraState | None) -> bool:
-    """Whether more than the scores has changed: each write wears the card."""
-    return before is None or _lasting(state) != _lasting(before)
+def _restored_top(found: Mapping[str, Any]) -> tuple[Ranked, ...]:
+    return tuple(Ranked(*ranked) for ranked in found["top"])
+
+
+def _restored_episode(found: Mapping[str, Any]) -> OpenEpisode | None:
+    given = found.get("episode")
+    if given is None:
+        return None
+    peak = given["peak"]
+    read = {"path": tuple(peak["path"]), "top": _restored_top(peak), "box": read_box(peak)}
+    return OpenEpisode(given["id"], given["started"], Peak(**{**peak, **read}))
+
+
+def is_worth_keeping(state: CameraState, kept: CameraState | None) -> bool:
+    """Whether more than the scores has changed since ``kept``: each write wears the card."""
+    if kept is None or _lasting(state) != _lasting(kept):
+        return True
+    if state.episode is None or kept.episode is None:
+        return state.episode is not kept.episode
+    # After a restart the episode goes on from here.
+    peak, before = state.episode.peak, kept.episode.peak
+    is_raised = peak.label != before.label or peak.score >= before.score + _PEAK_STEP
+    return is_raised or state.at - kept.at >= _EPISODE_KEPT_S
 
 
 def _lasting(state: CameraState) -> tuple[object, ...]:
     return (state.label, state.since, state.seq, state.model, state.enabled, state.threshold)
 
 
-def _rounded(score: float) -> float:
+def rounded(score: float) -> float:
+    """As scores and shares are sent."""
     return round(score, 4)

@@ -21,9 +21,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from edge_classifier.config.mqtt_settings import TlsSettings
 from edge_classifier.config.secrets import read_secret
-from edge_classifier.config.settings import TlsSettings
-from edge_classifier.core.network_address import bare_host, host_and_port
+from edge_classifier.core.network.network_address import bare_host, host_and_port
 from edge_classifier.errors import EdgeClassifierError
 from edge_classifier.mqtt.connection.broker_limits import NOTHING_STATED, StatedLimits
 from edge_classifier.mqtt.connection.diagnosis import EndCause, end_cause

@@ -45,6 +45,8 @@ class SentPacket:
     topic: str
     size: int
     event_id: str = ""
+    # Whether it goes again, as it is or newer, as soon as there is a connection.
+    is_sent_again: bool = True
 
     @property
     def key(self) -> str:
@@ -81,6 +83,8 @@ class BrokerLimits:
         self._suspects: set[str] = set()
         # Topics under way when a connection ended: their next message goes at QoS 1, even later.
         self._unproven: set[str] = set()
+        # Of what is not sent again, the connections that ended while it was under way.
+        self._ends: dict[str, int] = {}
         # The message behind which connections ended, and how many in a row.
         self._struck, self._strikes = "", 0
         self._forget_at = float("inf")
@@ -102,6 +106,10 @@ class BrokerLimits:
         """Whether one message at a time is to be sent, to see which one ends the connection."""
         return bool(self._suspects)
 
+    def suspects(self, key: str) -> bool:
+        """Whether this event or topic is one of those that are to be sent one at a time."""
+        return key in self._suspects
+
     def wants_proof(self, packet: SentPacket) -> bool:
         """Whether ``packet`` is to be acknowledged, as a connection may have ended for it."""
         return self.is_careful or packet.key in self._unproven
@@ -110,6 +118,11 @@ class BrokerLimits:
         """The largest packet that may be sent on ``topic``; None: any."""
         known = [size for size in (self.packet_bytes, self._bounds.get(topic)) if size is not None]
         return min(known, default=None)
+
+    def max_payload(self, topic: str) -> int | None:
+        """The longest payload that may be sent on ``topic``, 0: none; None: any."""
+        most = self.max_bytes(topic)
+        return None if most is None else max(0, most - payload_overhead(topic))
 
     def refuses(self, packet: SentPacket) -> bool:
         """Whether the broker is known not to take ``packet``."""
@@ -120,6 +133,7 @@ class BrokerLimits:
         """The broker has taken it."""
         self._suspects.discard(packet.key)
         self._unproven.discard(packet.key)
+        self._ends.pop(packet.key, None)
         if packet.key == self._struck:
             self._struck, self._strikes = "", 0
         self._largest_taken = max(self._largest_taken, packet.size)
@@ -158,9 +172,12 @@ class BrokerLimits:
 
         Returns the one that has ended it each time, if that is known now.
         """
-        self._suspects |= {packet.key for packet in unproven}
+        # For the others careful sending would wait in vain.
+        self._suspects |= {packet.key for packet in unproven if packet.is_sent_again}
         # Events have QoS 1 anyway; of topics there are few.
         self._unproven |= {packet.key for packet in unproven if not packet.event_id}
+        if guilty := self._end_behind([one for one in unproven if not one.is_sent_again]):
+            return guilty
         if len(unproven) != 1:
             self._struck, self._strikes = "", 0
             return None
@@ -177,6 +194,16 @@ class BrokerLimits:
         self.refuse(packet, for_size=False)
         return packet
 
+    def _end_behind(self, packets: Sequence[SentPacket]) -> SentPacket | None:
+        """The one of these, which no careful sending can find, that is too large, it seems."""
+        for packet in packets:
+            self._ends[packet.key] = self._ends.get(packet.key, 0) + 1
+            if self._ends[packet.key] >= _STRIKES and packet.size > self._largest_taken:
+                self._ends.pop(packet.key)
+                self.refuse(packet, for_size=False)
+                return packet
+        return None
+
     def settle(self) -> None:
         """All that was to be sent has been: no need to be careful any more."""
         self._suspects.clear()
@@ -186,6 +213,7 @@ class BrokerLimits:
         self._struck, self._strikes = "", 0
         self._too_large, self._forget_at = None, float("inf")
         self._unproven.clear()
+        self._ends.clear()
         self._bounds.clear()
         self._events.clear()
         self._events_of.clear()

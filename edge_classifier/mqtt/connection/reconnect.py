@@ -99,20 +99,17 @@ class Reconnector(Generic[ConnectionT]):
         now = self._clock()
         if self._attempt is None:
             if now >= self._connect_at:
-                self._begin(now)
+                self._number += 1
+                self._since = now
+                try:
+                    self._attempt = self._connect(self._number)
+                except (RuntimeError, OSError, MemoryError) as error:
+                    # RuntimeError: the system gives no thread.
+                    self.drop(f"no connection can be begun ({error})")
         elif self._attempt.has_failed:
             self.drop("the thread of the connection failed")
         elif self._is_overdue(self._attempt, now):
             self.drop(f"the broker did not answer within {_ACCEPT_LIMIT_S:g} s")
-
-    def _begin(self, now: float) -> None:
-        self._number += 1
-        self._since = now
-        try:
-            self._attempt = self._connect(self._number)
-        except (RuntimeError, OSError, MemoryError) as error:
-            # RuntimeError: the system gives no thread.
-            self.drop(f"no connection can be begun ({error})")
 
     def _is_overdue(self, attempt: ConnectionT, now: float) -> bool:
         is_late = not self._is_accepted and now >= self._since + _ACCEPT_LIMIT_S

@@ -2,7 +2,7 @@
 
 import ssl
 
-from edge_classifier.config.settings import TlsSettings
+from edge_classifier.config.mqtt_settings import TlsSettings
 
 
 def tls_context(tls: TlsSettings) -> ssl.SSLContext:

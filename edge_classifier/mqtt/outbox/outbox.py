@@ -107,6 +107,15 @@ class Outbox:
             self._attempt(lambda: found.update(self._database.event_ids()))
         return found
 
+    def has(self, event_id: str) -> bool:
+        """Whether the broker has not acknowledged this event."""
+        if event_id in self._unsaved:
+            return True
+        found: list[int] = []
+        if self._database.is_open:
+            self._attempt(lambda: found.extend(self._database.rows_of(event_id)))
+        return any(row not in self._acked for row in found)
+
     def add(self, events: Iterable[QueuedEvent]) -> None:
         """New events. ``save`` makes them last."""
         for event in events:

@@ -1,10 +1,13 @@
 """The SQLite file under the outbox: events that wait, and what is remembered through restarts."""
 
 import contextlib
+import errno
 import json
 import os
+import shutil
 import sqlite3
 import stat
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -44,6 +47,8 @@ _PRAGMAS = (
 _COLUMNS = "event_id, camera, payload, captured_utc, captured_monotonic, boot, id"
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _BUSY_TIMEOUT_S = 1.0
+# Attempts to copy the files between two writes.
+_COPIES = 20
 
 
 class DamagedError(sqlite3.DatabaseError):
@@ -237,6 +242,14 @@ class OutboxDatabase:
         found = self._require_open().execute("SELECT event_id FROM outbox")
         return [event_id for (event_id,) in found]
 
+    def rows_of(self, event_id: str) -> list[int]:
+        """Where this event waits here: in one row, if at all."""
+        # An event whose picture comes is among the newest.
+        found = self._require_open().execute(
+            "SELECT id FROM outbox WHERE event_id = ? ORDER BY id DESC LIMIT 1", (event_id,)
+        )
+        return [row for (row,) in found]
+
     def remembered(self) -> dict[str, str]:
         """Key to JSON."""
         return dict(self._require_open().execute("SELECT key, json FROM remembered"))
@@ -292,6 +305,44 @@ def salvage(path: Path) -> tuple[list[QueuedEvent], dict[str, str]]:
                 rows = file.execute(f"SELECT * FROM remembered ORDER BY key {order}")  # noqa: S608
                 remembered.update((key, text) for key, text in rows if isinstance(text, str))
     return [events[row] for row in sorted(events)], remembered
+
+
+def remembered_beside_daemon(path: Path) -> dict[str, str]:
+    """What is remembered in ``path``, key to JSON, whether a daemon has it open or not.
+
+    The daemon has it for itself. So the file is copied with its log, as a power cut would leave it,
+    and the copy is read. Raises OSError, FileNotFoundError where there is none.
+    """
+    log = Path(f"{path}-wal")
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, path.name)
+        for _ in range(_COPIES):
+            before = _versions(path, log)
+            shutil.copyfile(path, copy)
+            copied_log = Path(f"{copy}-wal")
+            copied_log.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copyfile(log, copied_log)
+            # Else it was written to meanwhile, and the two need not go together.
+            if before == _versions(path, log):
+                break
+        try:
+            with contextlib.closing(sqlite3.connect(copy)) as file:
+                return dict(file.execute("SELECT key, json FROM remembered"))
+        except sqlite3.Error as error:
+            raise OSError(errno.EIO, str(error)) from error
+
+
+def _versions(*paths: Path) -> list[tuple[int, int] | None]:
+    found: list[tuple[int, int] | None] = []
+    for path in paths:
+        try:
+            seen = path.stat()
+        except FileNotFoundError:
+            found.append(None)
+        else:
+            found.append((seen.st_mtime_ns, seen.st_size))
+    return found
 
 
 def _queued_event(columns: tuple[Any, ...]) -> QueuedEvent:

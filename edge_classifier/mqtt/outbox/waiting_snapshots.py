@@ -12,6 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_classifier.config.mqtt_settings import SnapshotSettings
 from edge_classifier.core.jpeg_comment import event_of
 from edge_classifier.files import make_folder, replacing
 from edge_classifier.mqtt.outbox.incidents import Incidents
@@ -41,14 +42,12 @@ class WaitingSnapshots:
     A picture is given out when its event has arrived, the oldest first.
     """
 
-    def __init__(
-        self, folder: Path, *, max_count: int, max_bytes: int, incidents: Incidents
-    ) -> None:
+    def __init__(self, folder: Path, limits: SnapshotSettings, incidents: Incidents) -> None:
         self._folder = folder
         self._incidents = incidents
         # Of the folder: what changes when something is made or deleted in it.
         self._checked: tuple[int, ...] | None = None
-        self._max_count, self._max_bytes = max_count, max_bytes
+        self._max_count, self._max_bytes = limits.waiting_max, limits.waiting_max_bytes
         self._waiting: OrderedDict[str, WaitingSnapshot] = OrderedDict()
         self._bytes = 0
         self._number = 0
@@ -88,12 +87,17 @@ class WaitingSnapshots:
                 self._open_events.add(event_id)
         self._make_room(0)
 
-    def put(self, camera: str, event_id: str, jpeg: bytes) -> bool:
-        """Keep ``jpeg`` until its event has arrived; whether that was possible."""
+    def put(self, camera: str, event_id: str, jpeg: bytes, *, is_open: bool = True) -> bool:
+        """Keep ``jpeg`` until its event has arrived; whether that was possible.
+
+        ``is_open``: whether the event has not. A picture of the same event that waits makes way:
+        this one is better.
+        """
         name = f"{self._number:012d}-{camera}-{event_id}.jpg"
         if not _NAME.fullmatch(name) or len(jpeg) > self._max_bytes:
             return False
-        self._make_room(len(jpeg))
+        older = next((one for one in self._waiting.values() if one.event_id == event_id), None)
+        self._make_room(len(jpeg), older)
         try:
             make_folder(self._folder, 0o700)
             disk = os.statvfs(self._folder)
@@ -110,7 +114,10 @@ class WaitingSnapshots:
             return False
         self.trouble = ""
         self._number += 1
-        self._open_events.add(event_id)
+        if older:
+            self.sent(older)
+        if is_open:
+            self._open_events.add(event_id)
         self._add(WaitingSnapshot(name, camera, event_id, len(jpeg)))
         return True
 
@@ -191,9 +198,12 @@ class WaitingSnapshots:
         self._waiting[waiting.name] = waiting
         self._bytes += waiting.size
 
-    def _make_room(self, size: int) -> None:
-        while self._waiting and (
-            len(self._waiting) + bool(size) > self._max_count
-            or self._bytes + size > self._max_bytes
+    def _make_room(self, size: int, instead_of: WaitingSnapshot | None = None) -> None:
+        """For a picture of ``size`` bytes, or for none, which ``instead_of`` is to leave for."""
+        others = [one for one in self._waiting.values() if one != instead_of]
+        waiting_bytes = self._bytes - (instead_of.size if instead_of else 0)
+        while others and (
+            len(others) + bool(size) > self._max_count or waiting_bytes + size > self._max_bytes
         ):
-            self.drop(next(iter(self._waiting.values())))
+            waiting_bytes -= others[0].size
+            self.drop(others.pop(0))

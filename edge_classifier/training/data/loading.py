@@ -5,8 +5,11 @@ import math
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
+from functools import partial
 from multiprocessing import get_context
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -19,6 +22,9 @@ from edge_classifier.errors import ConfigurationError, EdgeClassifierError, Unav
 from edge_classifier.training.data.examples import Example, Examples, Key, rng_for
 from edge_classifier.training.train.devices import World
 from edge_classifier.vision.preprocess import limit_opencv_threads
+
+# Between looks whether the training is still there.
+_LOOK_S = 1.0
 
 
 class Batches:
@@ -75,7 +81,7 @@ class Loader(DataLoader):
             collate_fn=reader.batch,
             num_workers=workers,
             multiprocessing_context=processes if workers else None,
-            worker_init_fn=_prepare_worker,
+            worker_init_fn=partial(_prepare_worker, os.getpid()),
             persistent_workers=workers > 0,
             pin_memory=pinned,
             # Its own: torch draws from it when workers start, and only then. Drawn from the common
@@ -130,10 +136,26 @@ class _Reader:
         return error or default_collate(items), problems
 
 
-def _prepare_worker(_number: int) -> None:
+def _prepare_worker(training: int, _number: int) -> None:
+    """``training``: the process for which this one reads."""
     limit_opencv_threads(1)
     # Ctrl-C is for who started them, and ends them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with, args=(training,), daemon=True).start()
+
+
+def _end_with(process: int) -> None:
+    """End this worker once ``process`` is gone, which may be killed, by a lack of memory for one.
+
+    torch looks at the parent of a worker, which here is the server of forks and stays: the two
+    would wait for each other, with all their memory, until the machine is switched off.
+    """
+    while True:
+        try:
+            os.kill(process, 0)
+        except OSError:
+            os._exit(1)
+        time.sleep(_LOOK_S)
 
 
 def choose_workers(wanted: int, examples: Examples, device: str, world: World) -> int:

@@ -2,20 +2,24 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from edge_classifier.core.contract import Contract
-from edge_classifier.core.labels import UNKNOWN
+from edge_classifier.core.labels.labels import UNKNOWN
 from edge_classifier.dataset.alike import duplicate_groups
 from edge_classifier.dataset.check import CheckResult, check_dataset
 from edge_classifier.dataset.facts import examine, fingerprint, readable
 from edge_classifier.dataset.folder import Dataset, Sample, scan, scan_like
-from edge_classifier.dataset.split import split
-from edge_classifier.errors import ConfigurationError
+from edge_classifier.dataset.split import Side, split
+from edge_classifier.errors import ConfigurationError, DatasetError
 from edge_classifier.training.settings import Data, NetworkSettings, TrainingSettings
+
+# Fewer pictures than these do not choose apart from those that are measured on: they could not tell
+# one epoch from the next, nor a temperature.
+ENOUGH_TO_CHOOSE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +28,18 @@ class TrainingData:
 
     # Only what is learned from.
     learn: Dataset
-    # Only what is measured on.
+    # What chooses among epochs, and sets the temperature; ``held`` where there are few pictures.
+    choose: Dataset
+    # What is measured on.
     held: Dataset
     check: CheckResult
     # Of all of it.
     fingerprint: str
+
+    @property
+    def chosen_on(self) -> bool:
+        """Whether the pictures that are measured on also chose."""
+        return self.choose.samples == self.held.samples
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -63,7 +74,10 @@ class UncheckedPictures(NamedTuple):
 
 
 def scan_folders(data: Data) -> UncheckedPictures:
-    """The pictures in the folders of ``data``. Raises MissingFileError, ConfigurationError."""
+    """The pictures in the folders of ``data``.
+
+    Raises MissingFileError, ConfigurationError, DatasetError.
+    """
     if data.folder is None:
         raise ConfigurationError("data.folder", "is not set", "Name the folder: train DATA")
     dataset = scan(data.folder, other=data.other)
@@ -76,13 +90,13 @@ def check_and_split(
 ) -> TrainingData:
     """Look into all pictures, and split them; ``progress`` gets how many have been read.
 
-    Raises ConfigurationError when the check ends fatally, or a class has too few.
+    Raises DatasetError when the check ends fatally, or a class has too few.
     """
     dataset, own = found
     facts = examine(found.paths, workers=os.cpu_count() or 1, progress=progress)
     checked = check_dataset(dataset, facts, own)
     if checked.fatal:
-        raise ConfigurationError(str(dataset.root), "\n".join(checked.lines()))
+        raise DatasetError(str(dataset.root), "\n".join(checked.lines()))
     good = readable(dataset.samples, facts)
     groups = duplicate_groups(good, facts)
     share, seed = settings.data.held_out, settings.seed
@@ -93,15 +107,40 @@ def check_and_split(
         apart = set(others)
         learn = (*(one for one in good if one not in apart), *more)
         held = (*measured, *held_others)
+        learn, choose = _set_apart(learn, groups, share / 2, seed)
     else:
-        learn, held = split(good, groups, share, seed)
+        learn, kept = split(good, groups, share, seed)
+        held, choose = _set_apart(kept, groups, 0.5, seed)
     # Stands for the pictures and for how they are split.
     parts = [fingerprint(dataset, facts), fingerprint(own, facts) if own else str(share)]
+    measured_on = replace(own or dataset, samples=held)
     return TrainingData(
         replace(dataset, samples=learn),
-        replace(own or dataset, samples=held),
+        replace(dataset, samples=choose) if choose else measured_on,
+        measured_on,
         checked,
         hashlib.sha256(" ".join(parts).encode()).hexdigest(),
+    )
+
+
+def _set_apart(
+    samples: Side, groups: Mapping[Path, str], share: float, seed: int
+) -> tuple[Side, Side]:
+    """``samples`` but for those that are to choose, and these: about ``share`` of each class.
+
+    None of them where that would be few. A class with one picture, or with nothing but one and its
+    likes, stays as it is.
+    """
+    if share * len(samples) < ENOUGH_TO_CHOOSE:
+        return samples, ()
+    looks: dict[int, set[str]] = {}
+    for sample in samples:
+        looks.setdefault(sample.label, set()).add(groups[sample.path])
+    several = tuple(sample for sample in samples if len(looks[sample.label]) > 1)
+    chosen = set(split(several, groups, share, seed)[1]) if several else set()
+    return (
+        tuple(sample for sample in samples if sample not in chosen),
+        tuple(sample for sample in samples if sample in chosen),
     )
 
 

@@ -1,8 +1,8 @@
-"""From a float network in torch to an all-int8 .tflite that carries its contract and labels.
+"""From a float network in torch to an all-int8 .tflite.
 
 The steps are ``convert``, then ``calibrate`` (or ranges learned in training), ``quantize`` and
-``pack``. Weights are symmetric int8, per channel in convolutions; activations are asymmetric
-int8 per tensor: https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec
+``model_writing.pack``. Weights are symmetric int8, per channel in convolutions; activations are
+asymmetric int8 per tensor: https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec
 """
 
 import copy
@@ -11,7 +11,6 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,22 +22,16 @@ from torch import Tensor, nn
 
 from edge_classifier.core.contract import Contract
 from edge_classifier.core.frame import Frame
-from edge_classifier.core.quantization import Quantization, TensorSpec
-from edge_classifier.engine.runtime import load_runtime, native_messages
-from edge_classifier.engine.tflite import TfliteEngine
-from edge_classifier.errors import ModelError
-from edge_classifier.files import cannot_write, replacing
-from edge_classifier.modelfile.bundle import CARD_FILE, CONTRACT_FILE, LABELS_FILE, append_bundle
-from edge_classifier.training.export import flatbuffer
-from edge_classifier.training.export.flatbuffer import Ranges, activation_names
+from edge_classifier.core.quantization import TensorSpec
+from edge_classifier.engine.runtime import native_messages
+from edge_classifier.modelfile import object_api
+from edge_classifier.training.export.ranges import Ranges, activation_names, fit_biases
 from edge_classifier.training.qat import INPUT_RANGE, activation_quantizers
 from edge_classifier.vision.preprocess import Preprocessor
 
 Reals = NDArray[np.float32]
-INPUT_QUANTIZATION = Quantization(1 / 128, 0)
 
 _SIGNATURE, _ARGUMENT = "serving_default", "args_0"
-_INTEGERS = {"int8", "int32"}
 # What the converter's and the quantizer's libraries say: those of TFLite, of Abseil's log and
 # torch's own after it, and what torchao says of kernels for other processors.
 _TOOLS_LINE = re.compile(r"(INFO|WARNING|ERROR): |[IWE]\d{4} |Failed to load .*torchao")
@@ -141,48 +134,11 @@ def quantize(model: bytes, ranges: Ranges) -> bytes:
     # Biases that do not fit are mended below.
     with _quiet_tools(), np.errstate(invalid="ignore"):
         result = worker.quantize(statistics, enable_progress_report=False)
-    quantized = flatbuffer.read(bytes(result.quantized_model))
-    flatbuffer.fit_biases(quantized, flatbuffer.read(model))
-    flatbuffer.raise_versions(quantized)
-    flatbuffer.shorten_names(quantized)
-    return flatbuffer.write(quantized)
-
-
-def pack(model: bytes, path: Path, contract: Contract, card: str) -> None:
-    """Write ``model`` with contract, labels and model card; whole and checked, or not at all.
-
-    Raises ModelError for a model that has ``problems``, OutputError.
-    """
-    labels = "".join(f"{label}\n" for label in contract.labels)
-    members = {CONTRACT_FILE: contract.to_json(), LABELS_FILE: labels, CARD_FILE: card}
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        with replacing(path, beside=unfinished) as file:
-            file.write(model)
-            file.flush()
-            append_bundle(unfinished, members)
-            if wrong := problems(unfinished):
-                raise ModelError(str(path), f"is not written: {'; '.join(wrong)}")
-    except OSError as error:
-        raise cannot_write(path, error) from error
-
-
-def problems(path: Path) -> list[str]:
-    """What keeps the file at ``path`` from being the all-int8 classifier it ought to be."""
-    engine = TfliteEngine(path, load_runtime())
-    operators = engine.operators()
-    wrong = [
-        f"{operator.name} uses {', '.join(sorted(set(operator.dtypes) - _INTEGERS))}"
-        for operator in operators
-        if set(operator.dtypes) - _INTEGERS
-    ]
-    if any(operator.name == "TRANSPOSE" for operator in operators):
-        wrong.append("a TRANSPOSE is left: the network does not run with channels last")
-    if engine.input.quantization != INPUT_QUANTIZATION:
-        wrong.append(f"the input is {engine.input.quantization}, not {INPUT_QUANTIZATION}")
-    if engine.output.dtype != np.int8 or engine.last_operator() != "SOFTMAX":
-        wrong.append("the output is not an int8 softmax")
-    return wrong
+    quantized = object_api.read(bytes(result.quantized_model))
+    fit_biases(quantized, object_api.read(model))
+    object_api.raise_versions(quantized)
+    object_api.shorten_names(quantized)
+    return object_api.write(quantized)
 
 
 @contextmanager

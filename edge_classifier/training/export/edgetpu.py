@@ -19,7 +19,7 @@ from ai_edge_litert import schema_py_generated as schema
 from edge_classifier.engine.model_copy import require_tflite
 from edge_classifier.errors import ModelError, OutputError, UnavailableError
 from edge_classifier.evaluation.report_data import EdgeTpu
-from edge_classifier.training.export import flatbuffer
+from edge_classifier.modelfile import object_api
 
 PROGRAM = "edgetpu_compiler"
 # The compiler gives up by itself after 180 s.
@@ -232,11 +232,11 @@ def qualifies(path: Path) -> list[str]:
     Raises ModelError for a file that is not a TFLite model.
     """
     require_tflite(path)
-    model = flatbuffer.read(path.read_bytes())
+    model = object_api.read(path.read_bytes())
     tensors = model.subgraphs[0].tensors
     found = []
     for place, operator in enumerate(model.subgraphs[0].operators):
-        name = flatbuffer.operator_name(model, operator)
+        name = object_api.operator_name(model, operator)
         inputs = tuple(tensors[index] for index in operator.inputs if index >= 0)
         constants = []
         for tensor in inputs:

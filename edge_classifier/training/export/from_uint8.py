@@ -14,7 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from edge_classifier.errors import ModelError
-from edge_classifier.training.export import flatbuffer
+from edge_classifier.modelfile import object_api
 
 # The dimension of the weights that output channels lie along.
 _CHANNELS_ALONG = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3}
@@ -32,10 +32,10 @@ def to_int8(model: bytes, *, background: bool) -> bytes:
     are those of ``convert.quantize``; what the file says of itself (metadata, labels) is left out.
     Raises ModelError for an operator that is not known here.
     """
-    loaded = flatbuffer.read(model)
+    loaded = object_api.read(model)
     graph = loaded.subgraphs[0]
     for operator in graph.operators:
-        name = flatbuffer.operator_name(loaded, operator)
+        name = object_api.operator_name(loaded, operator)
         if name in _CHANNELS_ALONG:
             _per_channel(loaded, operator, _CHANNELS_ALONG[name])
         elif name not in _WITHOUT_WEIGHTS:
@@ -51,23 +51,23 @@ def to_int8(model: bytes, *, background: bool) -> bytes:
     if background:
         _drop_first_class(loaded)
     loaded.metadata, loaded.description = [], b"int8 per channel"
-    flatbuffer.raise_versions(loaded)
-    flatbuffer.shorten_names(loaded)
-    return flatbuffer.write(loaded)
+    object_api.raise_versions(loaded)
+    object_api.shorten_names(loaded)
+    return object_api.write(loaded)
 
 
 def _per_channel(model: Any, operator: Any, along: int) -> None:
     """Weights and bias of one convolution."""
     tensors = model.subgraphs[0].tensors
     source, weights, bias = (tensors[index].quantization for index in operator.inputs)
-    stored = flatbuffer.values(model, operator.inputs[1], np.uint8).astype(np.int32)
+    stored = object_api.values(model, operator.inputs[1], np.uint8).astype(np.int32)
     centred = stored - int(weights.zeroPoint[0])
     channels_first = np.moveaxis(centred, along, 0)
     factors, rounded = zip(*map(_fit_channel, channels_first), strict=True)
     factor = np.array(factors)  # (channels,)
-    old_bias = flatbuffer.values(model, operator.inputs[2], np.int32)
-    flatbuffer.store(model, operator.inputs[1], np.moveaxis(np.array(rounded), 0, along))
-    flatbuffer.store(model, operator.inputs[2], np.rint(old_bias / factor).astype(np.int32))
+    old_bias = object_api.values(model, operator.inputs[2], np.int32)
+    object_api.store(model, operator.inputs[1], np.moveaxis(np.array(rounded), 0, along))
+    object_api.store(model, operator.inputs[2], np.rint(old_bias / factor).astype(np.int32))
     tensors[operator.inputs[1]].type = _INT8
     weights.scale = (weights.scale[0] * factor).astype(np.float32)
     weights.quantizedDimension = along
@@ -108,12 +108,12 @@ def _drop_first_class(model: Any) -> None:
     last = max(
         place
         for place, operator in enumerate(graph.operators)
-        if flatbuffer.operator_name(model, operator) == "CONV_2D"
+        if object_api.operator_name(model, operator) == "CONV_2D"
     )
     _, weights, bias = graph.operators[last].inputs
     for index, dtype in ((weights, np.int8), (bias, np.int32)):
-        kept: NDArray[Any] = flatbuffer.values(model, index, dtype)[1:]
-        flatbuffer.store(model, index, kept)
+        kept: NDArray[Any] = object_api.values(model, index, dtype)[1:]
+        object_api.store(model, index, kept)
         graph.tensors[index].shape = np.array(kept.shape, np.int32)
         quantization = graph.tensors[index].quantization
         quantization.scale, quantization.zeroPoint = (
@@ -124,5 +124,5 @@ def _drop_first_class(model: Any) -> None:
     for operator in graph.operators[last:]:
         tensor = graph.tensors[operator.outputs[0]]
         tensor.shape = np.array([*tensor.shape[:-1], classes], np.int32)
-        if flatbuffer.operator_name(model, operator) == "RESHAPE":
-            flatbuffer.store(model, operator.inputs[1], np.array([1, classes], np.int32))
+        if object_api.operator_name(model, operator) == "RESHAPE":
+            object_api.store(model, operator.inputs[1], np.array([1, classes], np.int32))

@@ -8,24 +8,28 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
+from edge_classifier.core.intervals import wilson
 from edge_classifier.evaluation.calibration import (
     Reliability,
     fit_temperature,
     reliability,
     tempered,
 )
-from edge_classifier.evaluation.measures import Share, wilson
+from edge_classifier.evaluation.measures import Share
+from edge_classifier.model_writing import pack
 from edge_classifier.training import networks
+from edge_classifier.training.data.examples import PictureExamples
 from edge_classifier.training.export import convert
-from edge_classifier.training.export.flatbuffer import ranges_by_name
+from edge_classifier.training.export.ranges import ranges_by_name
 from edge_classifier.training.qat import fold, learned_ranges, strip
 from edge_classifier.training.run_folder import MODEL_FILE, PTQ_FILE
 from edge_classifier.training.train.loop import compute
 from edge_classifier.training.train.stages import Job, Trained
 
 _BATCH = 32
-# Held-out pictures from which on a temperature is fitted: of ten, two errors more or less would
+# Choosing pictures from which on a temperature is fitted: of ten, two errors more or less would
 # halve it or double it.
 _ENOUGH = 50
 
@@ -56,11 +60,13 @@ class Predictions:
 
 
 class HeldOutPredictions(NamedTuple):
-    """Of the networks that the files come from."""
+    """Of the networks that the files come from, on the pictures that are measured on."""
 
     as_float: Predictions
     # As int8 rounds; None: not trained for that.
     rounded: Predictions | None
+    # Of the last of them on the pictures that choose.
+    choosing: Predictions
 
     @property
     def last(self) -> Predictions:
@@ -80,13 +86,17 @@ class ExportedFiles:
 
 
 def predict_held_out(job: Job, trained: Trained) -> HeldOutPredictions:
-    """What the networks say of the held-out pictures; all processes together."""
-    as_float = Predictions(*compute(trained.network, job.held_out, _BATCH, job.options))
-    if trained.prepared is None:
-        return HeldOutPredictions(as_float, None)
-    return HeldOutPredictions(
-        as_float, Predictions(*compute(trained.prepared, job.held_out, _BATCH, job.options))
-    )
+    """What the networks say of pictures not learned from; all processes together."""
+
+    def predict(network: nn.Module, pictures: PictureExamples) -> Predictions:
+        return Predictions(*compute(network, pictures, _BATCH, job.options))
+
+    as_float = predict(trained.network, job.held_out)
+    rounded = predict(trained.prepared, job.held_out) if trained.prepared else None
+    last = rounded or as_float
+    if not job.data.chosen_on:
+        last = predict(trained.prepared or trained.network, job.choosing)
+    return HeldOutPredictions(as_float, rounded, last)
 
 
 def write_model_files(
@@ -96,26 +106,27 @@ def write_model_files(
 
     Raises ModelError, OutputError, PictureError.
     """
-    last, temperature = predictions.last, 1.0
-    if job.settings.scores.calibrate and len(last.truth) >= _ENOUGH:
-        temperature = fit_temperature(last.logits, last.truth)
+    choosing, temperature = predictions.choosing, 1.0
+    if job.settings.scores.calibrate and len(choosing.truth) >= _ENOUGH:
+        temperature = fit_temperature(choosing.logits, choosing.truth)
     elif job.settings.scores.calibrate:
-        job.log(f"scores stay as they are: {len(last.truth)} pictures are too few to tell better")
-    text = card(job, last.share, temperature)
+        few = len(choosing.truth)
+        job.log(f"scores stay as they are: {few} pictures are too few to tell better")
+    text = card(job, predictions.last.share, temperature)
     model, ptq = folder / MODEL_FILE, folder / PTQ_FILE
     original = convert.convert(
         convert.apply_temperature(fold(trained.network), temperature), job.contract
     )
     ranges = convert.calibrate(original, _calibration_inputs(job))
     quantized = convert.quantize(original, ranges)
-    convert.pack(quantized, ptq, job.contract, text)
+    pack(quantized, ptq, job.contract, text)
     if trained.prepared:
         # It was trained to be rounded, and learned its ranges then.
         prepared = convert.apply_temperature(trained.prepared, temperature)
         original = convert.convert(strip(prepared), job.contract)
         ranges = ranges_by_name(original, learned_ranges(prepared))
         quantized = convert.quantize(original, ranges)
-    convert.pack(quantized, model, job.contract, text)
+    pack(quantized, model, job.contract, text)
     return ExportedFiles(model, ptq, temperature)
 
 
@@ -139,6 +150,11 @@ def card(job: Job, share: Share, temperature: float) -> str:
         f"  - {label}: {learned[number]} and {held[number]}"
         for number, label in enumerate(data.labels)
     ]
+    choice = (
+        "They also chose the best epoch: other pictures of the same kind may be a little harder."
+        if data.chosen_on
+        else f"They chose nothing: {len(data.choose.samples)} others chose epoch and temperature."
+    )
     how = "as the network gives them" if temperature == 1.0 else "calibrated"
     text = f"""\
 # {data.learn.root.resolve().name}, {network.name}, int8
@@ -147,7 +163,7 @@ Says which of {len(data.labels)} labels a picture shows. Input {network.size} x 
 RGB, int8 (pixel - 128); output probabilities, int8. contract.json says how to crop and resize.
 
 - Right on {share.hits} of {share.count} held-out pictures ({interval}).
-  They also chose the best epoch: other pictures of the same kind may be a little harder.
+  {choice}
 - Scores are {how}: a temperature of {temperature:.3f}.
 - Data: SHA-256 {data.fingerprint}; seed {job.settings.seed}.
 - Licence of the pictures: ask where they come from.

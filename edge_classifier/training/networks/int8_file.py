@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from edge_classifier.errors import ModelError
-from edge_classifier.training.export import flatbuffer
+from edge_classifier.modelfile import object_api
 from edge_classifier.training.networks.blocks import TENSORFLOW_EPS
 from edge_classifier.training.networks.layer_names import layers
 
@@ -27,11 +27,11 @@ def read(path: Path) -> dict[str, Tensor]:
     Raises ModelError if it is not such a file, or not of MobileNetV2.
     """
     try:
-        model = flatbuffer.read(path.read_bytes())
+        model = object_api.read(path.read_bytes())
         found = [
             _read_convolution(model, operator)
             for operator in model.subgraphs[0].operators
-            if flatbuffer.operator_name(model, operator) in _CONVOLUTIONS
+            if object_api.operator_name(model, operator) in _CONVOLUTIONS
         ]
     except Exception as error:  # A damaged file leads the reader to whatever error there is.
         problem = f"cannot be read as an int8 .tflite ({type(error).__name__})"
@@ -55,12 +55,12 @@ def read(path: Path) -> dict[str, Tensor]:
 def _read_convolution(model: Any, operator: Any) -> tuple[Tensor, Tensor]:
     """Kernel (out, in, H, W) and bias (out,) as real numbers."""
     tensors = model.subgraphs[0].tensors
-    depthwise = flatbuffer.operator_name(model, operator) == "DEPTHWISE_CONV_2D"
+    depthwise = object_api.operator_name(model, operator) == "DEPTHWISE_CONV_2D"
     _, weights, bias = operator.inputs
-    stored = flatbuffer.values(model, weights, np.int8).astype(np.float32)
+    stored = object_api.values(model, weights, np.int8).astype(np.float32)
     # Kernels are (out, H, W, in), depthwise ones (1, H, W, channels).
     stored = stored.transpose((3, 0, 1, 2) if depthwise else (0, 3, 1, 2))
     scale = np.array(tensors[weights].quantization.scale, np.float32).reshape(-1, 1, 1, 1)
     bias_scale = np.array(tensors[bias].quantization.scale, np.float32)
-    real_bias = flatbuffer.values(model, bias, np.int32).astype(np.float32) * bias_scale
+    real_bias = object_api.values(model, bias, np.int32).astype(np.float32) * bias_scale
     return torch.from_numpy(np.ascontiguousarray(stored * scale)), torch.from_numpy(real_bias)

@@ -1,6 +1,6 @@
 """The networks to choose from, as a table of what each of them costs.
 
-The figures lie in measured.toml, which ``scripts/measure_networks.py`` writes.
+The figures lie in measured.toml, which ``scripts/models/measure_networks.py`` writes.
 """
 
 import tomllib
@@ -50,7 +50,7 @@ class NetworkRow:
     multiply_adds: int
     # Of the exported file.
     int8_bytes: int | None = None
-    # Time of a bare inference in int8, one thread, by that of the embedded default model.
+    # Time of a bare inference in int8, one thread, by that of the embedded EfficientNet-Lite0.
     latency_ratio: float | None = None
 
     @property
@@ -96,8 +96,8 @@ def lines(rows: Iterable[NetworkRow]) -> list[str]:
         *table,
         "",
         "With 1000 classes. time: of one inference on one thread, int8, by that of the embedded",
-        "default model (EfficientNet-Lite0). ImageNet: top-1 accuracy that Google published for",
-        "the float network, as a guide to what the features are worth.",
+        "EfficientNet-Lite0. ImageNet: top-1 accuracy that Google published for the float network,",
+        "as a guide to what the features are worth.",
         "Embedded weights: mobilenet-v2 of width 1.0, at any size, and efficientnet-lite0.",
     ]
 

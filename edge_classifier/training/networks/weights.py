@@ -16,7 +16,7 @@ from torch import Tensor
 
 from edge_classifier.core.contract import Triple
 from edge_classifier.errors import MissingFileError, ModelError
-from edge_classifier.files import write_whole
+from edge_classifier.files import is_file, why_missing, write_whole
 from edge_classifier.training.networks import int8_file, keras
 from edge_classifier.training.networks.blocks import TENSORFLOW_EPS, TORCH_EPS, Padding
 from edge_classifier.training.networks.layer_names import from_timm, looks_like
@@ -73,9 +73,9 @@ def read(path: Path) -> Checkpoint:
 
     Raises MissingFileError, or ModelError when it cannot be read.
     """
-    if not path.is_file():
+    if not is_file(path):
         remedy = "pretrained takes embedded, imagenet, none or the path of a checkpoint."
-        raise MissingFileError(str(path), "no such checkpoint", remedy)
+        raise MissingFileError(str(path), why_missing(path, "checkpoint"), remedy)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ModelError(str(path), "is not a checkpoint", f"Known: {', '.join(SUFFIXES)}")

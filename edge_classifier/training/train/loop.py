@@ -21,6 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from edge_classifier.errors import ConfigurationError, UnavailableError
 from edge_classifier.evaluation.report_data import Epoch
+from edge_classifier.installation import how_to_add
 from edge_classifier.progress import ProgressDisplay, show_progress
 from edge_classifier.training.data.examples import Examples, network_input
 from edge_classifier.training.data.loading import Batches, Loader, choose_workers
@@ -268,7 +269,7 @@ def _curves(
         from torch.utils.tensorboard import SummaryWriter  # Late: it takes seconds.
     except ImportError as error:
         raise ConfigurationError(
-            "tensorboard", "is not installed", "pip install tensorboard, or leave it out."
+            "tensorboard", "is not installed", f"Leave it out, or: {how_to_add('train')}"
         ) from error
 
     def write(epoch: Epoch) -> None:

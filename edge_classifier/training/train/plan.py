@@ -47,7 +47,9 @@ class StagePlan:
         """Whether the stage ends after the epochs in ``history``."""
         if not history or self.patience is None:
             return len(history) >= self.epochs
-        without_progress = len(history) - best_of(history).number
+        # Progress is more pictures named rightly; a loss may fall a little for ever.
+        furthest = max(history, key=lambda epoch: epoch.held_accuracy)
+        without_progress = len(history) - furthest.number
         return len(history) >= self.epochs or without_progress >= max(1, self.patience)
 
 
@@ -78,8 +80,11 @@ def checkpoint_path(folder: Path, stage: Stage, which: Literal["best", "last"]) 
 
 
 def best_of(history: History) -> Epoch:
-    """The epoch whose weights are kept: the highest held-out accuracy, the first of equals."""
-    return max(history, key=lambda epoch: epoch.held_accuracy)
+    """The epoch whose weights are kept: the highest held-out accuracy; of equals the least loss.
+
+    Of a few hundred pictures the accuracy is often the same, and the loss still tells them apart.
+    """
+    return max(history, key=lambda epoch: (epoch.held_accuracy, -epoch.held_loss))
 
 
 def rate_factor(step: int, steps: int, warm_up: float) -> float:

@@ -51,6 +51,11 @@ class Job:
         return self.data.contract(self.settings.network)
 
     @property
+    def choosing(self) -> PictureExamples:
+        """What chooses the best epoch and the temperature, as the device will see it."""
+        return PictureExamples(self.data.choose.samples, self.contract)
+
+    @property
     def held_out(self) -> PictureExamples:
         """What is measured on, as the device will see it."""
         return PictureExamples(self.data.held.samples, self.contract)
@@ -147,9 +152,9 @@ def train_head(job: Job, network: Convnet) -> History:
 
 
 def features(job: Job, network: Convnet) -> tuple[LazyFeatures, LazyFeatures]:
-    """Of what is learned from and of what is measured on."""
+    """Of what is learned from and of what chooses."""
     learn = LazyFeatures(network, job.train_plain, job.options)
-    return learn, LazyFeatures(network, job.held_out, job.options)
+    return learn, LazyFeatures(network, job.choosing, job.options)
 
 
 def head_plan(job: Job) -> StagePlan:
@@ -169,7 +174,8 @@ def head_plan(job: Job) -> StagePlan:
 def finetune(job: Job, network: Convnet, before: History) -> History:
     """The network with its head, on varied pictures.
 
-    Where that names fewer held-out pictures rightly than ``before``, the network stays as it was.
+    Where that names fewer of the pictures that choose rightly than ``before``, the network stays as
+    it was.
     """
     settings = job.settings.finetune
     if not settings.epochs:
@@ -194,7 +200,7 @@ def finetune(job: Job, network: Convnet, before: History) -> History:
     )
     untouched = copy.deepcopy(network.state_dict())
     history = fit(
-        network, plan, job.train_augmented, job.held_out, job.options_with_signature("finetune")
+        network, plan, job.train_augmented, job.choosing, job.options_with_signature("finetune")
     )
     if before and best_of(history).held_accuracy < best_of(before).held_accuracy:
         network.load_state_dict(untouched)
@@ -216,6 +222,7 @@ def train_for_int8(job: Job, network: Convnet) -> tuple[nn.Module, History]:
     job.log(f"quantize: {settings.epochs} times all pictures, rounded as int8 rounds")
     prepared = prepare(fold(network))
     prepared.requires_grad_(True)
+    _unfreeze(prepared, job.settings.finetune.unfreeze)
     # The quantizers see some pictures before anything is rounded. Every process shows the same
     # ones, so that all learn the same ranges.
     observe_only(prepared, True)
@@ -237,7 +244,7 @@ def train_for_int8(job: Job, network: Convnet) -> tuple[nn.Module, History]:
         on_step=freeze,
     )
     return prepared, fit(
-        prepared, plan, job.train_augmented, job.held_out, job.options_with_signature("quantize")
+        prepared, plan, job.train_augmented, job.choosing, job.options_with_signature("quantize")
     )
 
 

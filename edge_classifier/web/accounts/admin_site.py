@@ -4,7 +4,7 @@ from django.contrib.admin import AdminSite
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.urls import reverse, reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 from edge_classifier.web.accounts.roles import AccessLevel, access_level_of
@@ -15,7 +15,7 @@ class PageAdminSite(AdminSite):
 
     site_header = site_title = _("Administration")
     index_title = _("Records, people and labels")
-    site_url = "/"
+    site_url = reverse_lazy("first")
     enable_nav_sidebar = False
 
     def has_permission(self, request: HttpRequest) -> bool:

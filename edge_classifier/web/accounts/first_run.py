@@ -6,24 +6,18 @@ import sys
 import threading
 from typing import TextIO
 
-from django.contrib.auth.forms import UserCreationForm
 from django.db import transaction
 from django.urls import reverse
 
 from edge_classifier.errors import UsageError
+from edge_classifier.web.accounts.passwords import NewUserForm
 from edge_classifier.web.models import User
 
 _TOKEN_BYTES = 32
 
 
-class AdministratorForm(UserCreationForm):
+class AdministratorForm(NewUserForm):
     """A name and, twice, a password that Django's validators find good enough."""
-
-    class Meta:
-        """The fields of the form."""
-
-        model = User
-        fields = ("username",)
 
     def save(self, commit: bool = True) -> User:
         """Make the administrator."""

@@ -29,6 +29,10 @@ class AccessLevel(IntEnum):
     ADMINISTRATOR = 3
 
 
+# Who may change the model that a device runs, wherever that is asked for: on the page of models, of
+# a camera or of a lesson, by a roll-out, or in the API.
+SWITCHES_MODELS = AccessLevel.ADMINISTRATOR
+
 _LEVELS = {
     User.Role.VIEWER: AccessLevel.VIEWER,
     User.Role.REVIEWER: AccessLevel.REVIEWER,
@@ -61,15 +65,16 @@ def requires(least: AccessLevel) -> Callable[[View], View]:
 def visible_to(user: User | AnonymousUser, own: list[str] | None = None) -> QuerySet[Record]:
     """The records that ``user`` may see.
 
-    Reviewers see all; viewers all events, and their own uploads; visitors those uploads only
-    whose keys are in ``own``.
+    Reviewers see all; viewers all that cameras saw, and their own uploads; visitors those uploads
+    only whose keys are in ``own``.
     """
     role = access_level_of(user)
     if role >= AccessLevel.REVIEWER:
         return Record.objects.all()
     if role >= AccessLevel.VIEWER:
-        return Record.objects.filter(Q(source=Record.Source.EVENT) | Q(owner=user))
-    return Record.objects.filter(key__in=own or [], owner=None).exclude(source=Record.Source.EVENT)
+        return Record.objects.filter(Q(source__in=Record.CAMERA_SOURCES) | Q(owner=user))
+    sent = Record.objects.exclude(source__in=Record.CAMERA_SOURCES)
+    return sent.filter(key__in=own or [], owner=None)
 
 
 def visible(request: HttpRequest) -> QuerySet[Record]:

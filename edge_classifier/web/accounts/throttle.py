@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from django.core.cache import cache
 from django.http import HttpRequest
 
+from edge_classifier.web.config.settings import AccessSettings
 from edge_classifier.web.http_server.clients import client_of
 from edge_classifier.web.models import User
-from edge_classifier.web.settings import AccessSettings
 
 GUESSES_PER_MINUTE = 10
 

@@ -14,16 +14,16 @@ from edge_classifier.web.models import Token, User
 _log = logging.getLogger(__name__)
 # Tells people, and programs that look for lost secrets, what it is.
 _PREFIX = "edge_"
-_BYTES = 32
+SECRET_BYTES = 32
 # The time of the last use is written so often: reading must not become writing.
-_FRESH = timedelta(minutes=1)
+FRESH = timedelta(minutes=1)
 
 
 def make(
     user: User, name: str, randomness: Callable[[int], str] = secrets.token_urlsafe
 ) -> tuple[Token, str]:
     """A new token with the rights of ``user``, and its secret, which is not stored."""
-    secret = _PREFIX + randomness(_BYTES)
+    secret = _PREFIX + randomness(SECRET_BYTES)
     return Token.objects.create(user=user, name=name, digest=digest(secret)), secret
 
 
@@ -33,7 +33,7 @@ def user_of(secret: str, now: datetime | None = None) -> User | None:
     if found is None or not found.user.is_active:
         return None
     now = now or timezone.now()
-    if found.used_at is None or now - found.used_at >= _FRESH:
+    if found.used_at is None or now - found.used_at >= FRESH:
         try:
             Token.objects.filter(pk=found.pk).update(used_at=now)
         except DatabaseError as error:  # A disk that is full must not stop those who only read.

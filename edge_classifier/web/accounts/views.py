@@ -21,6 +21,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from edge_classifier.web.accounts import throttle, tokens
 from edge_classifier.web.accounts.first_run import AdministratorForm
+from edge_classifier.web.accounts.passwords import OwnPasswordForm
 from edge_classifier.web.accounts.roles import AccessLevel, requires
 from edge_classifier.web.models import Token, User
 
@@ -68,8 +69,9 @@ class PasswordView(views.PasswordChangeView):
     """Changes the password of a user who knows the present one; other sessions end."""
 
     template_name = "accounts/password.html"
+    form_class = OwnPasswordForm
     http_method_names = _METHODS
-    success_url = reverse_lazy("classify")
+    success_url = reverse_lazy("first")
 
     def form_valid(self, form: Any) -> HttpResponse:
         """Store the new password, and say so."""
@@ -112,7 +114,7 @@ def first_run(request: HttpRequest, token: str) -> HttpResponse:
         raise Http404
     login(request, user, backend=_BACKEND)
     messages.success(request, gettext("You are the administrator of this page now."))
-    return redirect("classify")
+    return redirect("first")
 
 
 @require_safe

@@ -1,6 +1,6 @@
 """The JSON API, at /api/v1/."""
 
-from edge_classifier.web.api import classify, overview, records
+from edge_classifier.web.api import classify, model_files, overview, records, rollouts
 from edge_classifier.web.api.authentication import WAYS_IN
 from edge_classifier.web.api.openapi import DocumentedApi, JsonRenderer, guarded
 from edge_classifier.web.api.problems import handle_problems
@@ -22,5 +22,5 @@ api = DocumentedApi(
     renderer=JsonRenderer(),
 )
 handle_problems(api)
-for part in (classify, records, overview):
+for part in (classify, records, overview, model_files, rollouts):
     api.add_router("", part.router)

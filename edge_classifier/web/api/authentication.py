@@ -11,6 +11,7 @@ from ninja.security.session import SessionAuth
 from edge_classifier.web.accounts import tokens
 from edge_classifier.web.accounts.roles import AccessLevel, access_level_of
 from edge_classifier.web.api.problems import TooManyError
+from edge_classifier.web.installed_models import device_tokens
 from edge_classifier.web.models import User
 
 
@@ -25,6 +26,9 @@ class TokenAuth(HttpBearer):
         if wait_s is not None:
             raise TooManyError("Too many wrong tokens from this address.", wait_s)
         user = tokens.user_of(token)
+        if user is None and device_tokens.find(token):
+            message = "This is a device's token: it fetches models, and nothing else."
+            raise HttpError(HTTPStatus.FORBIDDEN, message)
         if user is None:
             request.services.throttle.count_guess(request)
             raise HttpError(HTTPStatus.UNAUTHORIZED, "This token is not known, or was revoked.")

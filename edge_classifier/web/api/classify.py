@@ -3,21 +3,27 @@
 from contextlib import ExitStack
 from http import HTTPStatus
 
-from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
+from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest
 from ninja import Query, Router
 from ninja.errors import HttpError
 
 from edge_classifier.errors import EdgeClassifierError
+from edge_classifier.web.api.body_files import body_file
 from edge_classifier.web.api.problems import (
     TooManyError,
     describe,
     errors,
     status_of,
 )
-from edge_classifier.web.api.schemas import Links, Recognition, Recognitions, Refused, SavedSchema
+from edge_classifier.web.api.schemas import (
+    Recognition,
+    Recognitions,
+    RecordLinks,
+    Refused,
+    SavedSchema,
+)
 from edge_classifier.web.classify import uploads
-from edge_classifier.web.classify.upload_limits import file_limit
 from edge_classifier.web.models import Record
 
 router = Router(tags=["Classify"])
@@ -25,7 +31,6 @@ _SOURCE = Record.Source("api")
 _FIELD = "file"
 _FORM = "multipart/form-data"
 _RAW = ("image/", "application/octet-stream")
-_CHUNK_BYTES = 65536
 _BINARY = {"type": "string", "format": "binary"}
 _FILES = {
     "type": "object",
@@ -83,7 +88,7 @@ def _files(request: HttpRequest) -> tuple[list[UploadedFile], list[str]]:
     """
     kind = request.content_type
     if kind.startswith(_RAW):
-        file = _body(request)
+        file = body_file(request)
         return ([file], []) if file else ([], [""])
     if kind != _FORM:
         problem = f"Send a form ({_FORM}), or a picture with its type, such as image/jpeg."
@@ -95,20 +100,6 @@ def _files(request: HttpRequest) -> tuple[list[UploadedFile], list[str]]:
     return files, too_large
 
 
-def _body(request: HttpRequest) -> UploadedFile | None:
-    """The body as a file on disk, like the files of a form; None: it is too large."""
-    most = file_limit(request.services.settings.uploads, request.path)
-    file = TemporaryUploadedFile("body", request.content_type, 0, None)
-    while chunk := request.read(_CHUNK_BYTES):
-        file.size += len(chunk)
-        if file.size > most:
-            file.close()
-            return None
-        file.write(chunk)
-    file.flush()
-    return file
-
-
 def _result(request: HttpRequest, file: UploadedFile, *, save: bool) -> Recognition | Refused:
     name = file.name or ""
     try:
@@ -118,5 +109,5 @@ def _result(request: HttpRequest, file: UploadedFile, *, save: bool) -> Recognit
         record = uploads.save(found, source=_SOURCE, owner=request.user)
     except EdgeClassifierError as error:
         return Refused(file=name, problem=describe(status_of(error), str(error)))
-    saved = SavedSchema(key=record.key, links=Links.of(record, request))
+    saved = SavedSchema(key=record.key, links=RecordLinks(request).of(record))
     return Recognition.of(name, found, saved)

@@ -1,5 +1,6 @@
 """The API's description in OpenAPI, and who may read it."""
 
+import json
 from collections.abc import Callable
 from functools import cached_property, wraps
 from typing import Any, ClassVar
@@ -10,12 +11,15 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError
 from ninja.operation import Operation
 from ninja.renderers import JSONRenderer
+from ninja.responses import NinjaJSONEncoder
 
-from edge_classifier.web.api.authentication import authenticate
-from edge_classifier.web.api.problems import PROBLEM, refused
+from edge_classifier.web.accounts.roles import AccessLevel
+from edge_classifier.web.api.authentication import authenticate, require_role
+from edge_classifier.web.api.problems import PROBLEM, ProblemDetails, refused
 
 _JSON = "application/json"
 _HTML = "text/html"
+_SCHEMAS = "#/components/schemas/"
 
 
 class JsonRenderer(JSONRenderer):
@@ -32,23 +36,27 @@ class DocumentedApi(NinjaAPI):
         return str(operation.view_func.__name__)
 
     @cached_property
-    def openapi(self) -> dict[str, Any]:
-        """OpenAPI 3.1 as JSON values. Made once: it takes a while, and a lot of memory."""
+    def openapi_text(self) -> str:
+        """OpenAPI 3.1 as JSON. Made once, as it takes a while; its values take far more memory."""
         schema: dict[str, Any] = super().get_openapi_schema()
+        problem = ProblemDetails.model_json_schema(ref_template=f"{_SCHEMAS}{{model}}")
+        parts = problem.pop("$defs")
+        schema["components"]["schemas"] |= {**parts, ProblemDetails.__name__: problem}
+        refusal = {PROBLEM: {"schema": {"$ref": f"{_SCHEMAS}{ProblemDetails.__name__}"}}}
         for operations in schema["paths"].values():
             for operation in operations.values():
                 for status, response in operation["responses"].items():
                     if int(status) >= 400:
-                        response["content"] = {PROBLEM: response["content"].pop(_JSON)}
+                        response["content"] = refusal
                 for parameter in operation["parameters"]:
                     # A list, which a schema may have, and has; OpenAPI wants names for those of a
                     # parameter.
                     parameter.pop("examples", None)
-        return schema
+        return json.dumps(schema, cls=NinjaJSONEncoder, ensure_ascii=False)
 
     def get_openapi_schema(self, **_: Any) -> dict[str, Any]:
-        """The same; ninja asks for it."""
-        return self.openapi
+        """The same as values; ninja asks for it."""
+        return dict(json.loads(self.openapi_text))
 
 
 def guarded(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
@@ -65,3 +73,24 @@ def guarded(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         return view(request, **kwargs)
 
     return answer
+
+
+def refuse_below(least: AccessLevel) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorator for an operation: whoever may not ask is told that, and not what is wrong with it.
+
+    Ninja reads what was sent before an operation can say no.
+    """
+
+    def wrap(view: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(view)
+        def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            try:
+                authenticate(request)
+                require_role(request, least)
+            except HttpError as error:
+                return refused(request, error)
+            return view(request, *args, **kwargs)
+
+        return answer
+
+    return wrap

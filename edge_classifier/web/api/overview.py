@@ -1,22 +1,38 @@
 """Labels, cameras, models, and the status of the page."""
 
+import logging
 from dataclasses import asdict
 from datetime import datetime
+from http import HTTPStatus
 from pathlib import Path
+from typing import Self
 
 from django.http import HttpRequest
-from ninja import Field, Query, Router, Schema
+from django.utils import translation
+from ninja import Query, Router
+from ninja.decorators import decorate_view
+from ninja.errors import HttpError
+from ninja.responses import Status
+from ninja.schema import BaseModel, Field
 
 from edge_classifier import __version__
+from edge_classifier.errors import ContractError, ModelError
 from edge_classifier.web import models
-from edge_classifier.web.accounts.roles import access_level_of
+from edge_classifier.web.accounts.roles import AccessLevel, access_level_of
+from edge_classifier.web.api.body_files import body_file
+from edge_classifier.web.api.openapi import refuse_below
 from edge_classifier.web.api.problems import errors
+from edge_classifier.web.installed_models.store import DuplicateModelError, InstalledModel
 
 router = Router(tags=["Facts"])
+_log = logging.getLogger(__name__)
+# Of a model that is sent.
+_KIND = "application/octet-stream"
+_FILE = {"type": "string", "format": "binary"}
 _MOST_LABELS = _MOST_CAMERAS = 1000
 
 
-class LabelSchema(Schema):
+class LabelSchema(BaseModel):
     """A word for what is seen."""
 
     name: str = Field(examples=["espresso"])
@@ -24,7 +40,7 @@ class LabelSchema(Schema):
     first_seen: datetime | None = Field(description="null: nothing has shown it yet")
 
 
-class LabelsSchema(Schema):
+class LabelsSchema(BaseModel):
     """Labels in the order of their names."""
 
     labels: list[LabelSchema]
@@ -45,7 +61,7 @@ def labels(
     return LabelsSchema(labels=[LabelSchema(**one) for one in facts])
 
 
-class Now(Schema):
+class Now(BaseModel):
     """What a camera's daemon told last."""
 
     online: bool | None = Field(description="null: it has not told yet")
@@ -59,7 +75,7 @@ class Now(Schema):
     fps: float | None
 
 
-class CameraSchema(Schema):
+class CameraSchema(BaseModel):
     """One camera of one device."""
 
     device: str = Field(examples=["pi"])
@@ -68,7 +84,7 @@ class CameraSchema(Schema):
     now: Now | None = Field(description="null: nothing was heard since the page was started")
 
 
-class CamerasSchema(Schema):
+class CamerasSchema(BaseModel):
     """Cameras in the order of their devices and names."""
 
     cameras: list[CameraSchema]
@@ -99,20 +115,31 @@ def cameras(
     return CamerasSchema(cameras=found)
 
 
-class ModelSchema(Schema):
+class ModelSchema(BaseModel):
     """One model file that is here."""
 
-    name: str = Field(examples=["efficientnet-lite0"])
+    name: str = Field(examples=["mobilenet-v2-int8"])
     version: str = Field(
         description="As records name it: with the first digits of the file's SHA-256",
-        examples=["efficientnet-lite0@21331c65"],
+        examples=["mobilenet-v2-int8@ac8b0d0a"],
     )
     sha256: str
     size: int = Field(description="Bytes")
     uploaded_at: datetime | None = Field(description="null: it is not an upload")
 
+    @classmethod
+    def of(cls, model: InstalledModel) -> Self:
+        """As programs see it."""
+        return cls(
+            name=model.name,
+            version=model.version,
+            sha256=model.sha256,
+            size=model.size,
+            uploaded_at=model.changed_at,
+        )
 
-class ModelsSchema(Schema):
+
+class ModelsSchema(BaseModel):
     """The models for pictures that are sent; daemons have their own."""
 
     models: list[ModelSchema]
@@ -122,28 +149,56 @@ class ModelsSchema(Schema):
 @router.get("/models", response={200: ModelsSchema, **errors()}, summary="Models")
 def installed_models(request: HttpRequest) -> ModelsSchema:
     """The models that are here, and the one that classifies what is sent."""
-    found = [
-        ModelSchema(
-            name=one.name,
-            version=one.version,
-            sha256=one.sha256,
-            size=one.size,
-            uploaded_at=one.changed_at,
-        )
-        for one in request.services.models.installed()
-    ]
+    found = [ModelSchema.of(one) for one in request.services.models.installed()]
     # The settings may have a path, which is nobody's business.
     return ModelsSchema(models=found, chosen=Path(request.services.models.chosen()).stem)
 
 
-class Broker(Schema):
+@router.post(
+    "/models",
+    response={200: ModelSchema, 201: ModelSchema, **errors(403, 413, 415, 422, 503, 507)},
+    summary="Upload a model",
+    openapi_extra={"requestBody": {"required": True, "content": {_KIND: {"schema": _FILE}}}},
+)
+@decorate_view(refuse_below(AccessLevel.ADMINISTRATOR))
+def upload_model(
+    request: HttpRequest,
+    name: str = Query(
+        min_length=1, max_length=200, description="What people call it", examples=["garden 3"]
+    ),
+) -> Status:
+    """Send a .tflite file, or a zip with one and its labels, as the body. For administrators.
+
+    A child process runs it first. 201: it is installed; 200: this very file was here already, maybe
+    under another name.
+    """
+    if request.content_type != _KIND:
+        problem = f"Send the file as the body, with the type {_KIND}."
+        raise HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, problem)
+    services = request.services
+    file = body_file(request)
+    if file is None:
+        problem = f"The file is larger than {services.settings.uploads.model_max_mb:g} MB."
+        raise HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, problem)
+    with file, translation.override("en"):
+        try:
+            added = services.models.add(name, file.chunks())
+        except DuplicateModelError as error:
+            return Status(HTTPStatus.OK, ModelSchema.of(services.models.find(error.subject)))
+        except (ModelError, ContractError) as error:
+            raise HttpError(HTTPStatus.UNPROCESSABLE_ENTITY, error.problem) from error
+    _log.info("%s has uploaded %s", request.user, added.version)
+    return Status(HTTPStatus.CREATED, ModelSchema.of(added))
+
+
+class Broker(BaseModel):
     """The connection over which daemons are heard."""
 
     connected: bool
     reason: str = Field(description="Why not")
 
 
-class Recording(Schema):
+class Recording(BaseModel):
     """How recording goes."""
 
     connected: bool = Field(description="Whether there is a connection to the broker")
@@ -155,7 +210,7 @@ class Recording(Schema):
     trouble: str = Field(description="Why nothing can be written now; else empty")
 
 
-class StatusSchema(Schema):
+class StatusSchema(BaseModel):
     """How the page goes, and for whom it takes the one who asks."""
 
     version: str = Field(examples=["0.1.0"])

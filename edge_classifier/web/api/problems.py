@@ -4,7 +4,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from django.core.exceptions import RequestDataTooBig, TooManyFilesSent
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, RawPostDataException
 from ninja import Field, NinjaAPI, Schema
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
@@ -54,9 +54,12 @@ def status_of(error: EdgeClassifierError) -> HTTPStatus:
     return HTTPStatus.SERVICE_UNAVAILABLE
 
 
-def errors(*statuses: int) -> dict[int, type[ProblemDetails]]:
-    """The responses besides 200 that an operation declares; 401 and 429 always."""
-    return dict.fromkeys(sorted({401, 429, *statuses}), ProblemDetails)
+def errors(*statuses: int) -> dict[int, None]:
+    """The responses besides 200 that an operation declares; 401 and 429 always.
+
+    Each is a problem, which the description says once for all: ninja would build a model a status.
+    """
+    return dict.fromkeys(sorted({401, 429, *statuses}))
 
 
 def refused(_: HttpRequest, error: HttpError) -> HttpResponse:
@@ -82,7 +85,7 @@ def problem_details_middleware(
 
     def answer(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
-        is_ours = request.path.startswith(_ROOT) and response.status_code >= 400
+        is_ours = request.path_info.startswith(_ROOT) and response.status_code >= 400
         if is_ours and response["Content-Type"] != PROBLEM:
             status = HTTPStatus(response.status_code)
             response.content = _json(describe(status, status.description or status.phrase))
@@ -115,12 +118,18 @@ def _too_big(_: HttpRequest, _error: RequestDataTooBig) -> HttpResponse:
     return _response(describe(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "This is too much to read."))
 
 
+def _is_a_form(_: HttpRequest, _error: RawPostDataException) -> HttpResponse:
+    """A form with files, which has been read while its token was looked for."""
+    return _response(describe(HTTPStatus.BAD_REQUEST, "Send JSON, and not a form."))
+
+
 _HANDLERS: dict[type[Exception], Callable[..., HttpResponse]] = {
     HttpError: refused,
     ValidationError: _invalid,
     EdgeClassifierError: _failed,
     TooManyFilesSent: _too_many_files,
     RequestDataTooBig: _too_big,
+    RawPostDataException: _is_a_form,
 }
 
 

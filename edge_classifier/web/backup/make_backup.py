@@ -1,23 +1,21 @@
 """Makes backups while the page runs, and keeps the newest few."""
 
-import fcntl
 import hashlib
 import os
 import re
 import shutil
 import sqlite3
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 from edge_classifier import __version__
-from edge_classifier.errors import ConfigurationError, OutputError, UnavailableError
+from edge_classifier.errors import ConfigurationError, OutputError
 from edge_classifier.files import name_stamp, replacing, utc_stamp
 from edge_classifier.web.backup.archive import DATABASE, ArchiveWriter, Contents, check
+from edge_classifier.web.backup.scratch import scratch_folder
+from edge_classifier.web.config.folders import Folders
 from edge_classifier.web.django_settings import DATABASE_VARIABLE
-from edge_classifier.web.folders import Folders
 
 _NAME = re.compile(r"backup-(\d{6,})-[0-9TZ]+\.tar")
 _SCRATCH = ".backup-"
@@ -44,11 +42,19 @@ def make_backup(file: Path, folders: Folders, bucket: str = "") -> Contents:
     when another one is being made.
     """
     try:
-        with _one_at_a_time(folders) as scratch:
-            database = Path(scratch, DATABASE)
+        with scratch_folder(
+            folders.backups,
+            _SCRATCH,
+            locked=folders.backups,
+            problem="another backup is being made",
+            remedy="Wait for it.",
+        ) as scratch:
+            for left in folders.backups.glob(".*.unfinished"):
+                left.unlink(missing_ok=True)
+            database = scratch / DATABASE
             copy_database(folders.database, database)
             _require_room(file, database)
-            with replacing(file, mode=0o600) as raw, Path(scratch, "sums").open("w+b") as sums:
+            with replacing(file, mode=0o600) as raw, (scratch / "sums").open("w+b") as sums:
                 archive = ArchiveWriter(raw, sums)
                 pictures, missing = (0, 0) if bucket else _add_pictures(archive, database, folders)
                 with closing(sqlite3.connect(database)) as copy:
@@ -115,26 +121,6 @@ def picture_file(folders: Folders, sha256: str) -> Path:
     return folders.pictures / sha256[:2] / f"{sha256}.jpg"
 
 
-@contextmanager
-def _one_at_a_time(folders: Folders) -> Iterator[str]:
-    """A folder for the copy, on the disk of the state; what a killed backup left behind goes."""
-    handle = os.open(folders.backups, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            problem = "another backup is being made"
-            raise UnavailableError(str(folders.backups), problem, "Wait for it.") from error
-        for left in folders.backups.glob(f"{_SCRATCH}*"):
-            shutil.rmtree(left, ignore_errors=True)
-        for left in folders.backups.glob(".*.unfinished"):
-            left.unlink(missing_ok=True)
-        with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=folders.backups) as scratch:
-            yield scratch
-    finally:
-        os.close(handle)
-
-
 def _require_room(file: Path, database: Path) -> None:
     with closing(sqlite3.connect(database)) as copy:
         ((pictures,),) = copy.execute("SELECT coalesce(sum(size), 0) FROM web_picture")
@@ -170,6 +156,12 @@ def _add_pictures(archive: ArchiveWriter, database: Path, folders: Folders) -> t
                 gone.append((number,))
         copy.executemany("DELETE FROM web_record WHERE picture_id = ?", gone)
         copy.executemany("DELETE FROM web_eventpicture WHERE picture_id = ?", gone)
+        copy.executemany(
+            "DELETE FROM web_rightasitis WHERE picture_id IN"
+            " (SELECT id FROM web_lessonpicture WHERE picture_id = ?)",
+            gone,
+        )
+        copy.executemany("DELETE FROM web_lessonpicture WHERE picture_id = ?", gone)
         copy.executemany("DELETE FROM web_picture WHERE id = ?", gone)
         copy.commit()
     return count, missing

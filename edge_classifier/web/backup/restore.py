@@ -1,22 +1,21 @@
 """Puts a backup back. What was there is kept, and stays in use until the new one is whole."""
 
-import fcntl
 import os
 import shutil
 import sqlite3
-import tempfile
 import time
-from collections.abc import Collection, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Collection
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from edge_classifier.errors import MissingFileError, OutputError, UnavailableError, UsageError
-from edge_classifier.files import name_stamp, replacing
+from edge_classifier.errors import MissingFileError, OutputError, UsageError
+from edge_classifier.files import is_file, name_stamp, replacing, sync_folder, why_missing
 from edge_classifier.web.backup.archive import DATABASE, Contents, check
 from edge_classifier.web.backup.make_backup import give_to_owner, picture_file
-from edge_classifier.web.folders import Folders
+from edge_classifier.web.backup.scratch import scratch_folder
+from edge_classifier.web.config.folders import Folders
 
 _KEPT = 3
 _SCRATCH = ".restore-"
@@ -45,14 +44,18 @@ def restore(
     with records is; without, that is refused. Nothing is changed before all of the backup has been
     read and compared. Raises MissingFileError, UsageError, UnavailableError and OutputError.
     """
-    if not file.is_file():
-        raise MissingFileError(str(file), "there is no such file")
+    if not is_file(file):
+        raise MissingFileError(str(file), why_missing(file, "file"))
     try:
-        with (
-            _alone(folders),
-            tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=folders.backups) as scratch,
-        ):
-            new = Path(scratch, DATABASE)
+        with scratch_folder(
+            folders.backups,
+            _SCRATCH,
+            # As ``startup.use`` has it.
+            locked=folders.state,
+            problem="is in use: the page, a recorder or another command runs",
+            remedy="Stop them first: sudo systemctl stop edge-classifier-web",
+        ) as scratch:
+            new = scratch / DATABASE
 
             def take_database(name: str, content: IO[bytes]) -> None:
                 if name == DATABASE:
@@ -76,29 +79,12 @@ def restore(
             give_to_owner(new, folders)
             kept = _keep(folders)
             new.replace(folders.database)
-            _sync(folders.state)
+            sync_folder(folders.state)
             return Restored(contents, count, kept)
     except (OSError, sqlite3.Error) as error:
         problem = f"the backup cannot be put back ({getattr(error, 'strerror', None) or error})"
         remedy = "The database is as it was. Make room, and try again."
         raise OutputError(str(folders.state), problem, remedy) from error
-
-
-@contextmanager
-def _alone(folders: Folders) -> Iterator[None]:
-    """Nobody else uses the folder, as ``startup.use`` has it, before this is over."""
-    handle = os.open(folders.state, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        for left in folders.backups.glob(f"{_SCRATCH}*"):
-            shutil.rmtree(left, ignore_errors=True)
-        yield
-    except BlockingIOError as error:
-        problem = "is in use: the page, a recorder or another command runs"
-        remedy = "Stop them first: sudo systemctl stop edge-classifier-web"
-        raise UnavailableError(str(folders.state), problem, remedy) from error
-    finally:
-        os.close(handle)
 
 
 def _steps(database: Path) -> tuple[set[Step], int]:
@@ -193,11 +179,3 @@ def _keep(folders: Folders) -> Path | None:
     for old in sorted(folders.backups.glob("before-restore-*.db"))[:-_KEPT]:
         old.unlink()
     return kept
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,10 +1,8 @@
 """A thread that makes backups when they are due."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from edge_classifier.errors import EdgeClassifierError
 from edge_classifier.web.backup.make_backup import (
@@ -14,16 +12,16 @@ from edge_classifier.web.backup.make_backup import (
     next_file,
     require_sqlite,
 )
-from edge_classifier.web.folders import Folders
-from edge_classifier.web.guarded_thread import GuardedThread
-from edge_classifier.web.settings import WebSettings
+from edge_classifier.web.config.folders import Folders
+from edge_classifier.web.config.settings import WebSettings
+from edge_classifier.web.guarded_thread import BackgroundWork
 
 _log = logging.getLogger(__name__)
 _LOOK_S = 600.0
 _HOUR_S = 3600.0
 
 
-class BackupSchedule:
+class BackupSchedule(BackgroundWork):
     """Makes a backup every ``backup.every_hours``, and keeps the newest ``backup.keep``."""
 
     def __init__(
@@ -34,30 +32,23 @@ class BackupSchedule:
         now: Callable[[], float] = time.time,
         period_s: float = _LOOK_S,
     ) -> None:
+        super().__init__("backup")
         self._settings = settings.backup
         self._bucket = settings.storage.bucket
         self._folders = folders
         self._now = now
         self._period_s = period_s
-        self._stopped = threading.Event()
-        self._thread = GuardedThread("backup", self._run)
         self._failure = ""
 
     @property
     def problem(self) -> str:
         """Why there is no new backup; empty: all is well."""
-        return self._failure or self._thread.problem
+        return self._failure or super().problem
 
     def start(self) -> None:
         """Start the thread. Raises ConfigurationError where the database is PostgreSQL."""
         require_sqlite()
-        self._thread.start()
-
-    def stop(self, within_s: float = 5.0) -> None:
-        """Stop. What is half made then is deleted by the next one."""
-        self._stopped.set()
-        self._thread.end()
-        self._thread.join(within_s)
+        super().start()
 
     def _run(self) -> None:
         while not self._stopped.wait(self._period_s):
@@ -67,7 +58,10 @@ class BackupSchedule:
         """Make one if it is due."""
         folder = self._settings.folder or self._folders.backups
         try:
-            if self._is_due(folder):
+            # One of the future was made by a wrong clock, and is no reason to wait.
+            backups = made_backups(folder)
+            age_s = self._now() - backups[-1].stat().st_mtime if backups else -1
+            if not 0 <= age_s < self._settings.every_hours * _HOUR_S:
                 file = next_file(folder)
                 made = make_backup(file, self._folders, self._bucket)
                 keep_newest(folder, self._settings.keep)
@@ -78,9 +72,3 @@ class BackupSchedule:
             self._failure = str(error)
         else:
             self._failure = ""
-
-    def _is_due(self, folder: Path) -> bool:
-        """One of the future was made by a wrong clock, and is no reason to wait."""
-        backups = made_backups(folder)
-        age_s = self._now() - backups[-1].stat().st_mtime if backups else -1
-        return not 0 <= age_s < self._settings.every_hours * _HOUR_S

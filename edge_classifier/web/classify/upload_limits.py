@@ -1,18 +1,27 @@
 """Limits on the size of requests and of the files in them, enforced while they arrive."""
 
+import re
 from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import SkipFile, TemporaryFileUploadHandler
 
-from edge_classifier.web.settings import UploadSettings
+from edge_classifier.web.config.settings import UploadSettings
 
 _MEGA = 1_000_000
 MODEL_PATH = "/models/upload"
-UPLOAD_PATHS = ("/classify", "/api/v1/classify", MODEL_PATH)
+# Of a lesson, whose key is in the middle: pictures, and a model that was trained elsewhere.
+_LESSON_PATH = re.compile(r"/teach/[0-9a-f-]{36}/(?:pictures/add|(upload))")
+_MODEL_PATHS = (MODEL_PATH, "/api/v1/models")
+UPLOAD_PATHS = ("/classify", "/api/v1/classify", *_MODEL_PATHS)
 # Bytes of the first line and the headers of a request, and of a form without files: each several
 # times what browsers send. The address of a page of a thousand results takes 39 kB.
 HEADER_BYTES, FORM_BYTES = 65_536, 200_000
+
+
+def takes_files(path: str) -> bool:
+    """Whether a large request may go to ``path``."""
+    return path in UPLOAD_PATHS or _LESSON_PATH.fullmatch(path) is not None
 
 
 def request_limit(uploads: UploadSettings) -> int:
@@ -22,7 +31,9 @@ def request_limit(uploads: UploadSettings) -> int:
 
 def file_limit(uploads: UploadSettings, path: str) -> int:
     """Bytes of the largest file that is taken at ``path``."""
-    return int((uploads.model_max_mb if path == MODEL_PATH else uploads.max_mb) * _MEGA)
+    of_lesson = _LESSON_PATH.fullmatch(path)
+    is_model = path in _MODEL_PATHS or (of_lesson is not None and of_lesson[1] is not None)
+    return int((uploads.model_max_mb if is_model else uploads.max_mb) * _MEGA)
 
 
 class UploadLimitHandler(TemporaryFileUploadHandler):
@@ -36,7 +47,7 @@ class UploadLimitHandler(TemporaryFileUploadHandler):
         """One more file begins. Django would name the one on disk with the end of its name."""
         super().new_file(field_name, "upload", *args, **kwargs)
         self._given_name = file_name
-        self._limit = file_limit(self.request.services.settings.uploads, self.request.path)
+        self._limit = file_limit(self.request.services.settings.uploads, self.request.path_info)
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         """Write what fits. ``start`` is the offset in this file."""

@@ -1,4 +1,4 @@
-"""The first page: uploading pictures, and the results."""
+"""Uploading pictures, and the results."""
 
 import logging
 from contextlib import suppress
@@ -14,7 +14,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext, gettext_noop, ngettext
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods
 
 from edge_classifier.errors import EdgeClassifierError, PictureError, StorageError
 from edge_classifier.web.accounts.roles import AccessLevel, access_level_of, remember_own, visible
@@ -46,9 +46,14 @@ class Failure:
     wait_s: int = 0
 
 
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 def page(request: HttpRequest) -> HttpResponse:
-    """The form, and the results that ``?records=KEY,KEY`` names, of those that one may see."""
+    """The form, and the results that ``?records=KEY,KEY`` names, of those that one may see.
+
+    POST classifies.
+    """
+    if request.method == "POST":
+        return _upload(request)
     wanted = []
     for text in request.GET.get("records", "").split(","):
         with suppress(ValueError):
@@ -58,8 +63,7 @@ def page(request: HttpRequest) -> HttpResponse:
     return _page(request, [found[key] for key in wanted if key in found], [])
 
 
-@require_POST
-def upload(request: HttpRequest) -> HttpResponse:
+def _upload(request: HttpRequest) -> HttpResponse:
     """Classify all pictures of the form; what is wrong with one does not stop the others."""
     settings = request.services.settings
     if (

@@ -16,19 +16,23 @@ from typing import Any
 
 from django.core.files.storage import default_storage
 from django.db import DatabaseError, connection
+from django.utils.translation import gettext
 
 from edge_classifier import child
-from edge_classifier.errors import EdgeClassifierError, UnavailableError
+from edge_classifier.errors import EdgeClassifierError, UnavailableError, UsageError
 from edge_classifier.web.installed_models.store import InstalledModel
 from edge_classifier.web.installed_models.uploaded_report import report_of
 from edge_classifier.web.models import Comparison, Record
 from edge_classifier.web.records import picture_storage
 from edge_classifier.web.review import datasets
 from edge_classifier.web.review.folder_names import NAMES_FILE
+from edge_classifier.web.wording import explained
 
 _log = logging.getLogger(__name__)
 _PREFIX = "compare-"
-_DATA = "reviewed"
+_DATA, _PROBE = "reviewed", "one-of-each"
+# A label, how many pictures it has, and the models that lack it; none are named where it is clear.
+_LeftOut = tuple[str, int, list[str]]
 # What a slow machine takes to begin, and for one picture; four times as long as a Pi Zero 2.
 _START_S, _PICTURE_S = 120.0, 2.0
 # Of one model, in the database.
@@ -99,7 +103,7 @@ class ComparisonRunner:
             self._compare(models, since)
         except (EdgeClassifierError, OSError, DatabaseError) as error:
             _log.warning("the comparison ended: %s", error)
-            self.problem = str(error)
+            self.problem = explained(error) if isinstance(error, UsageError) else str(error)
         except Exception as error:  # noqa: BLE001 (a thread's end would be seen by nobody)
             _log.exception("the comparison broke off")
             self.problem = type(error).__name__
@@ -114,11 +118,16 @@ class ComparisonRunner:
         facts = {"run": secrets.token_hex(8), "since": since.isoformat() if since else ""}
         with tempfile.TemporaryDirectory(dir=self._scratch, prefix=_PREFIX) as made:
             folder = Path(made)
-            count = _write_dataset(folder / _DATA, since)
+            classes = _write_dataset(folder / _DATA, since)
+            left_out = _leave_out(folder, classes, models) if len(models) > 1 else []
+            count = sum(1 for _ in folder.joinpath(_DATA).glob("*/*"))
             for number, model in enumerate(models):
                 if self.progress:
                     self.progress = replace(self.progress, done=number, pictures=count)
-                result = {**facts, **_measure(model, folder, count)}
+                measured = _measure(model, folder, _DATA, count)
+                result = {**facts, **(_summary(measured) if "data" in measured else measured)}
+                if left_out and "report" in result:
+                    result["left_out"] = [*left_out, *result["left_out"]]
                 hits, pictures, *_interval = (
                     result["report"]["accuracy"] if "report" in result else (0, 0)
                 )
@@ -127,19 +136,57 @@ class ComparisonRunner:
                 )
 
 
-def _write_dataset(folder: Path, since: date | None) -> int:
-    """Make class folders of the reviewed pictures, and say how many. Raises storage's errors."""
-    records, count = datasets.reviewed(since), 0
+def _write_dataset(folder: Path, since: date | None) -> list[datasets.Class]:
+    """Make class folders of the reviewed pictures; those that have one. Raises storage's errors."""
+    records = datasets.reviewed(since)
     found, filled = datasets.classes(records), set()
     for one in datasets.pictures(records, found):
         path = folder / one.path
         path.parent.mkdir(parents=True, exist_ok=True)
         if _place_picture(picture_storage.picture_name(one.sha256), path):
             filled.add(one.folder)
-            count += 1
-    if names := datasets.names_file(one for one in found if one.folder in filled):
+    kept = [one for one in found if one.folder in filled]
+    if names := datasets.names_file(kept):
         folder.joinpath(NAMES_FILE).write_text(names, "utf-8")
-    return count
+    return kept
+
+
+def _leave_out(
+    folder: Path, classes: Sequence[datasets.Class], models: Sequence[InstalledModel]
+) -> list[_LeftOut]:
+    """Delete the class folders whose labels one of ``models`` lacks; which, and who lacks them.
+
+    Otherwise each would be measured on other pictures. Models that cannot be measured at all, or
+    know none of the labels, have no say. Raises UsageError when nothing stays.
+    """
+    data, probe = folder / _DATA, folder / _PROBE
+    # One picture of each: which labels a model lacks is what `evaluate` itself says.
+    for one in classes:
+        probe.joinpath(one.folder).mkdir(parents=True, exist_ok=True)
+        picture = next(data.joinpath(one.folder).iterdir())
+        probe.joinpath(one.folder, picture.name).symlink_to(picture.resolve())
+    if (names := data / NAMES_FILE).exists():
+        shutil.copy(names, probe)
+    lacking: dict[str, list[str]] = {}
+    for model in models:
+        measured = _measure(model, folder, _PROBE, len(classes))
+        for one in measured.get("data", {}).get("left_out", ()):
+            lacking.setdefault(one["label"], []).append(model.name)
+    left_out, stay = [], []
+    for one in classes:
+        if by := lacking.get(one.label.name) or lacking.get(one.folder):
+            path = data / one.folder
+            left_out.append((one.label.name, sum(1 for _ in path.iterdir()), by))
+            shutil.rmtree(path)
+        else:
+            stay.append(one)
+    if not stay:
+        problem = gettext("There is no label that all of these models have.")
+        raise UsageError("models", problem, gettext("Compare others."))
+    names.unlink(missing_ok=True)
+    if text := datasets.names_file(stay):
+        names.write_text(text, "utf-8")
+    return left_out
 
 
 def _place_picture(name: str, path: Path) -> bool:
@@ -156,11 +203,11 @@ def _place_picture(name: str, path: Path) -> bool:
     return True
 
 
-def _measure(model: InstalledModel, folder: Path, count: int) -> dict[str, Any]:
-    """What `edge-classify evaluate` says of one model: ``report`` and more, or ``error``."""
+def _measure(model: InstalledModel, folder: Path, data: str, count: int) -> dict[str, Any]:
+    """What `edge-classify evaluate` says of one model on ``data``, as JSON; or its ``error``."""
     # By the path, as labels may lie beside it; one processor is left to the pages, and an
     # accelerator belongs to the daemon.
-    arguments = (str(model.path), _DATA, "--json", "--threads", "1", "--delegate", "cpu")
+    arguments = (str(model.path), data, "--json", "--threads", "1", "--delegate", "cpu")
     done = child.run(
         "edge_classifier",
         "evaluate",
@@ -169,7 +216,7 @@ def _measure(model: InstalledModel, folder: Path, count: int) -> dict[str, Any]:
         time_limit_s=_START_S + _PICTURE_S * count,
     )
     if not done.problem:
-        return _summary(json.loads(done.output))
+        return dict(json.loads(done.output))
     # Without the command's own name before it.
     lines = [line.removeprefix("edge-classify: ") for line in done.messages.splitlines()]
     last = next((line for line in reversed(lines) if not line.startswith("note:")), "")
@@ -183,7 +230,7 @@ def _summary(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "report": report_of(facts).as_json(),
         "confusion": _confusion(facts["confusion"]),
-        "left_out": [[one["label"], one["pictures"]] for one in facts["data"]["left_out"]],
+        "left_out": [[one["label"], one["pictures"], []] for one in facts["data"]["left_out"]],
         "unreadable": len(facts["data"]["unreadable"]),
         "mistakes": _mistakes(facts["pictures"]),
     }

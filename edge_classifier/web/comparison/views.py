@@ -1,6 +1,6 @@
 """Models side by side on reviewed pictures."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -74,6 +74,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     # Those that were ticked; else the newest, with those that were made together with it.
     ticked = [key for key in request.GET.getlist("show") if key.isdecimal() and len(key) < 12]
     keys = ticked[:_AT_ONCE] or [one.pk for one in listed if one.run == listed[0].run]
+    shown = [_shown(one) for one in Comparison.objects.filter(pk__in=keys).order_by("pk")]
     context = {
         "view": "compare",
         "progress": services.comparisons.progress,
@@ -81,7 +82,10 @@ def compare(request: HttpRequest) -> HttpResponse:
         "models": services.models.installed(),
         "current": services.models.current(),
         "listed": listed,
-        "shown": [_shown(one) for one in Comparison.objects.filter(pk__in=keys).order_by("pk")],
+        "shown": shown,
+        # What was measured together was measured on the same pictures.
+        "is_one_run": len({one.comparison.result.get("run") for one in shown}) < 2,
+        "left_out": _left_out(shown),
     }
     return render(request, "comparison/compare.html", context)
 
@@ -136,6 +140,17 @@ def _shown(comparison: Comparison) -> DisplayedComparison:
         ],
         [(name(one.truth), name(one.predicted), one.share.hits) for one in report.pairs],
     )
+
+
+def _left_out(shown: Sequence[DisplayedComparison]) -> list[tuple[str, int, str]]:
+    """Labels whose pictures were left out, how many these were, and which models lack them."""
+    found = {}
+    for one in shown:
+        own = one.comparison.model.partition("@")[0]
+        # Older results name no models.
+        for label, pictures, *lacking in one.comparison.result.get("left_out", ()):
+            found[label] = (pictures, ", ".join(*lacking or [[]]) or own)
+    return [(label, *facts) for label, facts in found.items()]
 
 
 def _rows(confusion: Mapping[str, Any]) -> Iterator[tuple[str, list[Cell]]]:

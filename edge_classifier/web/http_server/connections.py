@@ -71,6 +71,9 @@ class BoundedChannel(HTTPChannel):
         """The peer, or whom the trusted proxy names."""
         if self.addr[0] != self.adj.trusted_proxy:
             return self.peer
+        if "x-forwarded-for" not in self.adj.trusted_proxy_headers:
+            # Home Assistant's ingress, which knows the visitor better than any address.
+            return str(request.headers.get("X_REMOTE_USER_ID", self.peer))
         forwarded = request.headers.get("X_FORWARDED_FOR", "")
         return client_of(forwarded.rpartition(",")[2].strip()) if forwarded else self.peer
 

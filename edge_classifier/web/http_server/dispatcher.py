@@ -133,7 +133,8 @@ class ThreadPool:
         """The next client and its task, when there is one; None: it is over."""
         with self._changed:
             while not self._is_over:
-                client = next((one for one in self._waiting if self._may_have_more(one)), None)
+                free = (one for one in self._waiting if self._busy.get(one, 0) < self._most_each)
+                client = next(free, None)
                 if client is None:
                     self._changed.wait()
                     continue
@@ -146,9 +147,6 @@ class ThreadPool:
                     task.requests[0].error = BusyError("Too many requests wait. Try again soon.")
                 return client, task
             return None
-
-    def _may_have_more(self, client: str) -> bool:
-        return self._busy.get(client, 0) < self._most_each
 
     def _leave(self, client: str) -> None:
         with self._changed:

@@ -8,13 +8,17 @@ from waitress.adjustments import Adjustments
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.utilities import BadRequest, Error, RequestEntityTooLarge
 
-from edge_classifier.web.classify.upload_limits import FORM_BYTES, UPLOAD_PATHS
+from edge_classifier.web.classify.upload_limits import FORM_BYTES, takes_files
 
 # All uploads that are on their way are on the disk together: so many times the largest one. Those
 # of one client have half of that.
 _LARGEST_AT_ONCE = 4
 _LARGEST_OF_ONE_CLIENT = 2
 _TRANSFER_ENCODING = re.compile(rb"(?im)^transfer-encoding:[ \t]*(.*?)[ \t\r]*$")
+# What Home Assistant's ingress says of a visitor. Its Supervisor takes away what browsers send
+# under these names, but only as it spells them itself (supervisor/api/ingress.py): of what comes
+# twice, one may be a browser's.
+_SAID_ONCE = re.compile(rb"(?im)^(x-remote-user-[a-z-]+|x-ingress-path)[ \t]*:")
 # No file is that large: who says so wants a number to overflow somewhere.
 _NO_SIZE = 1 << 63
 
@@ -57,8 +61,11 @@ class BoundedRequest(HTTPRequestParser):
             or [encoding.lower() for encoding in encodings] != [b"chunked"]
         ):
             raise ParsingError("Transfer-Encoding contradicts the rest of the request")
+        said = [name.lower() for name in _SAID_ONCE.findall(header_plus)]
+        if len(said) != len(set(said)):
+            raise ParsingError("who asks is said twice")
         self.client = self._client(self)
-        if self.path not in UPLOAD_PATHS:
+        if not takes_files(self.path):
             self.adj = copy.copy(self.adj)
             self.adj.max_request_body_size = FORM_BYTES
             return

@@ -20,10 +20,10 @@ from edge_classifier.errors import MissingFileError, OutputError, UsageError
 from edge_classifier.files import replacing
 from edge_classifier.modelfile.catalogue import Catalogue, load_catalogue, sha256_of
 from edge_classifier.modelfile.model_zip import is_zip, unpack_model
+from edge_classifier.web.config.settings import ClassifySettings
 from edge_classifier.web.installed_models.uploaded_report import UploadedReport
 from edge_classifier.web.live.live_client import LiveClient
 from edge_classifier.web.models import Preference
-from edge_classifier.web.settings import ClassifySettings
 from edge_classifier.web.worker.messages import (
     Message,
     ModelDescription,
@@ -41,6 +41,10 @@ _FACTS = ".facts"
 _CHOICE = "model"
 _LONGEST_SLUG = 60
 _READABLE = 0o644  # A daemon of another user may share the folder.
+
+
+class DuplicateModelError(UsageError):
+    """The very file is here already, under the name ``subject``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,11 @@ class InstalledModel:
     def version(self) -> str:
         """As records name it: ``name@21331c65``."""
         return f"{self.name}@{self.sha256[:_DIGITS]}"
+
+    def runs_on(self, device: Mapping[str, Any]) -> bool:
+        """Whether a daemon says so, under whatever name it has the file."""
+        digits = f"@{self.sha256[:_DIGITS]}"
+        return any(running.endswith(digits) for running in (device["model"], *device["models"]))
 
     @property
     def is_uploaded(self) -> bool:
@@ -181,7 +190,8 @@ class ModelStore:
 
         It may come in a zip with its label file. ``name`` is what a person calls it; a file name
         of our own is made of it. ``report``: report.json of its training, or empty. Raises
-        ModelError, ContractError, UnavailableError, UsageError and OutputError.
+        ModelError, ContractError, UnavailableError, UsageError and OutputError; DuplicateModelError
+        where the file is here already.
         """
         folder = self._folder
         try:
@@ -196,7 +206,7 @@ class ModelStore:
                 for other in self.installed():
                     if other.sha256 == sha256:
                         problem = _("this very model is here already: %s") % other.name
-                        raise UsageError(other.name, problem)
+                        raise DuplicateModelError(other.name, problem)
                 # Under its own name, which the facts tell.
                 checked = unchecked.rename(unchecked.with_name(path.name))
                 figures = UploadedReport.parse(report, sha256) if report else None
@@ -215,11 +225,13 @@ class ModelStore:
         """Delete an uploaded model. Raises MissingFileError and UsageError when it must stay."""
         model = self.find(name)
         if not model.is_uploaded:
-            raise UsageError(name, _("is not an upload and stays"))
+            raise UsageError(name, _("“%s” is not an upload, and stays.") % name)
         if name in (self.current(), Path(self._classify.model).stem):
-            raise UsageError(name, _("is the model for uploads; choose another one first"))
+            problem = _("“%s” is the model for uploads. Choose another one first.")
+            raise UsageError(name, problem % name)
         if users := self.devices_with(model):
-            raise UsageError(name, _("is in use by %s") % ", ".join(users))
+            problem = _("“%(model)s” is in use by %(devices)s.")
+            raise UsageError(name, problem % {"model": name, "devices": ", ".join(users)})
         for path in (model.path, model.report_file, model.facts_file):
             path.unlink(missing_ok=True)
 
@@ -227,7 +239,7 @@ class ModelStore:
         """The daemons that say that they run ``model``."""
         live = self._live
         told = [live.device(name) for name in live.devices()] if live else []
-        return [device["name"] for device in told if device and device["model"] == model.version]
+        return [device["name"] for device in told if device and model.runs_on(device)]
 
     def _facts_file(self, sha256: str) -> Path:
         return self._folder / _FACTS / f"{sha256}.json"

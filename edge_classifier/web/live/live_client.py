@@ -10,8 +10,9 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from edge_classifier.core.network_address import host_and_port
+from edge_classifier.core.network.network_address import host_and_port
 from edge_classifier.errors import UnavailableError
+from edge_classifier.mqtt.codec.camera_settings import CameraSettingsMessage
 from edge_classifier.mqtt.codec.device_payloads import request_payload
 from edge_classifier.mqtt.connection.broker_connection import (
     BrokerConnection,
@@ -24,16 +25,22 @@ from edge_classifier.mqtt.connection.broker_connection import (
     broker_password,
 )
 from edge_classifier.mqtt.connection.reconnect import NOT_CONNECTED_YET, Reconnector
-from edge_classifier.mqtt.topics import request_topic, response_filter, route
+from edge_classifier.mqtt.topics import (
+    burst_topic,
+    is_command,
+    request_topic,
+    response_filter,
+    route,
+)
+from edge_classifier.web.config.settings import WebSettings
 from edge_classifier.web.guarded_thread import GuardedThread
 from edge_classifier.web.http_server.stream_slots import StreamSlots
-from edge_classifier.web.live.live_state import MAX_JPEG, LiveState, Outline
+from edge_classifier.web.live import bursts
+from edge_classifier.web.live.camera_list import Outline
+from edge_classifier.web.live.live_state import MAX_JPEG, LiveState
 from edge_classifier.web.live.pending import PendingRequests
-from edge_classifier.web.settings import WebMqttSettings, WebSettings
 
 _log = logging.getLogger(__name__)
-# Seconds between two pictures of each camera that are asked for while somebody watches.
-FRESH_S = 10.0
 _TURN_S = 1.0
 _MAX_PAUSE_S = 30.0
 _DISCONNECT_S = 1.0
@@ -66,6 +73,7 @@ class LiveClient:
         # Numbers of changes are of this process only.
         self.id_prefix = secrets.token_hex(4)
         self.slots = StreamSlots(settings.server.streams, settings.server.streams_per_account)
+        self.bursts = bursts.Bursts(self)
         self._mqtt = settings.mqtt
         self._base = settings.mqtt.base_topic
         self._where = host_and_port(settings.mqtt.host, settings.mqtt.port)
@@ -75,7 +83,6 @@ class LiveClient:
         self._over = threading.Event()
         self._is_connected, self._reason, self._since = False, "", clock()
         self._requests = PendingRequests()
-        self._refreshed_at = 0.0
         self._events: SimpleQueue[ConnectionEvent | None] = SimpleQueue()
         self._reconnector = Reconnector(
             self._connect,
@@ -101,6 +108,7 @@ class LiveClient:
     def end_streams(self) -> None:
         """Let the threads go that serve them; a server that is to end waits for its threads."""
         self._over.set()
+        self.bursts.end()
         with self._changed:
             self._changed.notify_all()
 
@@ -136,6 +144,12 @@ class LiveClient:
         with self._changed:
             return self._state.names()
 
+    @property
+    def has_cameras(self) -> bool:
+        """Whether any camera has been heard of."""
+        with self._changed:
+            return self._state.has_cameras
+
     def outline(self) -> Outline:
         """Which devices and cameras there are, and when each has changed."""
         with self._changed:
@@ -147,9 +161,24 @@ class LiveClient:
             return self._state.device(name)
 
     def camera(self, device: str, name: str) -> dict[str, Any] | None:
-        """One camera with the chart of its scores; None if it has gone."""
+        """One camera with what it has shown, as ``LiveState.camera``; None if it has gone."""
         with self._changed:
-            return self._state.camera(device, name, self._clock())
+            return self._state.camera(device, name)
+
+    def title(self, device: str, camera: str) -> str:
+        """What people call a camera; its name where nobody has said."""
+        with self._changed:
+            return self._state.title(device, camera)
+
+    def settings(self, device: str, camera: str) -> CameraSettingsMessage:
+        """What may be set over MQTT of a camera; empty: its daemon does not tell."""
+        with self._changed:
+            return self._state.settings(device, camera)
+
+    def gives_pictures(self, device: str, camera: str) -> bool:
+        """Whether the camera is known, online, and switched on."""
+        with self._changed:
+            return self._state.gives_pictures(device, camera)
 
     def frame(self, device: str, camera: str) -> bytes | None:
         """The last snapshot: something that begins as a JPEG."""
@@ -193,6 +222,38 @@ class LiveClient:
             raise self._unreachable()
         return answer
 
+    def mark_new(self, device: str, camera: str, key: str, at: float) -> None:
+        """Show on its card that the event ``key``, of ``at`` in UTC seconds, is new there."""
+        with self._changed:
+            self._state.mark_new(device, camera, key, at)
+            self._changed.notify_all()
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+        """Whether it was handed to a connection; nothing is kept until there is one."""
+        connection = self._reconnector.connection
+        if connection is not None:
+            connection.publish(topic, payload, qos=1, retain=retain)
+        return connection is not None
+
+    def kept_topics(self, device: str) -> list[str]:
+        """All topics of one device of which the broker keeps something, as far as was heard."""
+        with self._changed:
+            return self._state.kept_topics(device)
+
+    def await_gone(self, device: str, within_s: float) -> bool:
+        """Whether nothing is known of a device any more, at the latest after ``within_s``."""
+        with self._changed:
+            return self._changed.wait_for(lambda: device not in self._state.names(), within_s)
+
+    def tell(self, device: str, command: str, body: Mapping[str, Any]) -> bool:
+        """Ask a daemon, and wait for nothing; what comes of it is in what it tells of itself.
+
+        False: there is no connection, or the device is not online.
+        """
+        with self._changed:
+            is_there = self._is_connected and device in self._state.online()
+        return is_there and self._publish(device, command, body, secrets.token_hex(8))
+
     def _unreachable(self) -> UnavailableError:
         reason = self.broker["reason"] or "not connected yet"
         problem = f"no connection to the broker ({reason})"
@@ -210,6 +271,25 @@ class LiveClient:
         connection.publish(topic, payload, qos=1 if transaction else 0)
         return True
 
+    # --- for bursts ---------------------------------------------------------------------------
+
+    def ask_burst(self, device: str, body: Mapping[str, Any], transaction: str) -> None:
+        """Send ``request/burst``, if there is a connection; its answer comes by itself."""
+        self._publish(device, bursts.COMMAND, body, transaction)
+
+    def ask_snapshot(self, device: str, camera: str) -> None:
+        """Send ``request/snapshot``, if there is a connection."""
+        self._publish(device, "snapshot", {"camera": camera})
+
+    def listen_to_burst(self, device: str, camera: str, *, is_wanted: bool) -> None:
+        """Have the frames of a camera's burst sent here, or no more."""
+        connection = self._reconnector.connection
+        topic = burst_topic(self._base, device, camera)
+        if connection and is_wanted:
+            connection.subscribe([(topic, 0)])
+        elif connection:
+            connection.unsubscribe([topic])
+
     # --- its thread ---------------------------------------------------------------------------
 
     def _run(self) -> None:
@@ -224,11 +304,18 @@ class LiveClient:
                 self._on_event(event)
             with self._changed:
                 self._state.sweep(self._clock())
-            self._refresh_pictures()
+            self.bursts.renew()
 
     def _connect(self, number: int) -> BrokerConnection:
+        # Another name at each connection: two pages of one configuration are not to fight.
+        name = self._mqtt.client_id or "edge-classifier-web"
+        options = ConnectionOptions(
+            client_id=f"{name}-live-{secrets.token_hex(4)}",
+            password=partial(broker_password, self._mqtt.password_file),
+            maximum_packet_bytes=MAX_JPEG + 100_000,
+        )
         connection = BrokerConnection(
-            number, self._mqtt, _options(self._mqtt), self._events.put, self._on_message
+            number, self._mqtt, options, self._events.put, self._on_message
         )
         connection.connect()
         return connection
@@ -242,6 +329,7 @@ class LiveClient:
                 if connection := self._reconnector.connection:
                     connection.subscribe((f"{self._base}/{one}", 0) for one in _FILTERS)
                     connection.subscribe([(response_filter(self._base), 1)])
+                self.bursts.connected()
             case SubscriptionRefused():
                 problem = f"the broker refuses the subscription: {event.problem}"
                 _log.warning("live: %s: %s", self._where, problem)
@@ -267,17 +355,6 @@ class LiveClient:
             self._reason = reason
             self._changed.notify_all()
 
-    def _refresh_pictures(self) -> None:
-        """While somebody watches, ask all devices for new ones; nobody waits for responses."""
-        now = self._clock()
-        if not len(self.slots) or 0 <= now - self._refreshed_at < FRESH_S:
-            return
-        self._refreshed_at = now
-        with self._changed:
-            devices = self._state.online() if self._is_connected else []
-        for device in devices:
-            self._publish(device, "snapshot", {})
-
     # --- paho's thread ------------------------------------------------------------------------
 
     def _on_message(self, message: ReceivedMessage) -> None:
@@ -290,18 +367,16 @@ class LiveClient:
         about = route(self._base, topic)
         if about and about.is_response:
             self._requests.take_response(about.device, about.kind, payload)
+            if about.kind == bursts.COMMAND:
+                self.bursts.take_response(about.device, payload)
+            return
+        if about and about.kind == bursts.COMMAND:
+            self.bursts.take_frame(about.device, about.camera, payload)
+            return
+        if is_command(self._base, topic):
             return
         with self._changed:
             before = self._state.version
             self._state.take(topic, payload, self._clock())
             if self._state.version != before:
                 self._changed.notify_all()
-
-
-def _options(mqtt: WebMqttSettings) -> ConnectionOptions:
-    """Another name at each connection: two pages of one configuration are not to fight."""
-    return ConnectionOptions(
-        client_id=f"{mqtt.client_id or 'edge-classifier-web'}-live-{secrets.token_hex(4)}",
-        password=partial(broker_password, mqtt.password_file),
-        maximum_packet_bytes=MAX_JPEG + 100_000,
-    )

@@ -4,36 +4,46 @@ Every change has a number. A page that has seen everything up to some number ask
 after it, so that nothing has to be kept for each page.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from edge_classifier.config.mqtt_settings import MqttSettings
+from edge_classifier.core.jpeg_comment import frame_of
+from edge_classifier.core.jpeg_scan import jpeg_size
+from edge_classifier.core.text import natural_key
 from edge_classifier.mqtt.codec.camera_payloads import (
     MAX_LABEL,
-    EventMessage,
     SnapshotMessage,
     StateMessage,
-    read_event,
     read_snapshot,
     read_state,
 )
+from edge_classifier.mqtt.codec.camera_settings import CameraSettingsMessage
 from edge_classifier.mqtt.codec.device_payloads import (
-    CameraStats,
     InfoMessage,
     StatsMessage,
     read_availability,
     read_info,
     read_stats,
 )
+from edge_classifier.mqtt.codec.event_messages import (
+    CameraEventMessage,
+    EndMessage,
+    EventMessage,
+    GlimpseMessage,
+    read_event,
+)
 from edge_classifier.mqtt.codec.json_fields import line
-from edge_classifier.mqtt.topics import TopicRoute, route
-from edge_classifier.web.live.score_history import ScoreHistory, ScorePoint, chart, recent
+from edge_classifier.mqtt.topics import TopicRoute, Topics, route
+from edge_classifier.web.live.camera_list import Outline
+from edge_classifier.web.live.device_now import CameraNow, DeviceNow
+from edge_classifier.web.live.latest_frames import LatestFrames
+from edge_classifier.web.live.score_history import ScorePoint
 
 MAX_DEVICES, MAX_CAMERAS = 500, 2000
-# Bytes of one picture, and of all together.
-MAX_JPEG, MAX_FRAMES = 2_000_000, 16_000_000
+# Bytes of one picture.
+MAX_JPEG = 2_000_000
 # After a connection, until what has not been heard again is forgotten. Daemons that have lost the
 # same broker come back within 60 s.
 SWEEP_S = 120.0
@@ -44,122 +54,13 @@ _OF_DEVICE: Mapping[str, Callable[[bytes], bool | StatsMessage | InfoMessage]] =
     "info": read_info,
 }
 _OF_CAMERA: Mapping[
-    str, Callable[[bytes], bool | StateMessage | EventMessage | SnapshotMessage]
+    str, Callable[[bytes], bool | StateMessage | CameraEventMessage | SnapshotMessage]
 ] = {
     "availability": read_availability,
     "state": read_state,
     "event": read_event,
     "snapshot": partial(read_snapshot, max_bytes=MAX_JPEG),
 }
-
-
-@dataclass(slots=True)
-class CameraNow:
-    """One camera. Times are in UTC seconds, and not later than when they were heard."""
-
-    device: str
-    name: str
-    version: int
-    # In which connection it was heard last.
-    heard: int
-    online: bool | None = None
-    state: StateMessage | None = None
-    at: float | None = None
-    since: float | None = None
-    event: EventMessage | None = None
-    event_at: float = 0.0
-    # The number of the change that brought the last picture; 0: there is none.
-    frame: int = 0
-    history: ScoreHistory = field(default_factory=ScoreHistory)
-
-    def as_json(self, device: "DeviceNow") -> dict[str, Any]:
-        """As JSON values, without its chart. ``online`` is null while either has not told."""
-        state, stats = self.state, device.camera_stats(self.name)
-        return {
-            "device": self.device,
-            "camera": self.name,
-            "online": None if device.online is None else device.online and self.online,
-            "device_online": device.online,
-            "reason": (state.problem if state else "") or (stats.reason if stats else ""),
-            "label": state.label if state else "",
-            "name": state.name if state else "",
-            "score": state.score if state else None,
-            "at": self.at,
-            "since": self.since,
-            "model": state.model if state else "",
-            "enabled": state.enabled if state else True,
-            "fps": stats.fps if stats else None,
-            "delay_ms": self.event.delay_ms if self.event else None,
-            "frame": self.frame,
-        }
-
-
-@dataclass(slots=True)
-class DeviceNow:
-    """One device and its cameras."""
-
-    name: str
-    version: int
-    heard: int
-    online: bool | None = None
-    stats: StatsMessage | None = None
-    info: InfoMessage | None = None
-    cameras: dict[str, CameraNow] = field(default_factory=dict)
-
-    def as_json(self) -> dict[str, Any]:
-        """As JSON values, without its cameras."""
-        stats, info = self.stats, self.info
-        return {
-            "name": self.name,
-            "online": self.online,
-            "version": info.version if info else "",
-            "model": info.model if info else "",
-            "uptime_s": stats.uptime_s if stats else None,
-            "memory_mb": stats.memory_mb if stats else None,
-            "temperature_c": stats.temperature_c if stats else None,
-            "connected": stats.connected if stats else None,
-            "reason": stats.reason if stats else "",
-            "waiting": stats.waiting if stats else None,
-        }
-
-    def camera_stats(self, camera: str) -> CameraStats | None:
-        """What its statistics say of ``camera``."""
-        return self.stats.cameras.get(camera) if self.stats else None
-
-
-class LatestFrames:
-    """One JPEG a camera, by device and camera; those that changed longest ago go first."""
-
-    def __init__(self, most_bytes: int = MAX_FRAMES) -> None:
-        self._most = most_bytes
-        self._kept: OrderedDict[tuple[str, str], bytes] = OrderedDict()
-        self._bytes = 0
-
-    def put(self, key: tuple[str, str], jpeg: bytes) -> None:
-        """Keep ``jpeg`` instead of the one before."""
-        self.drop(key)
-        self._kept[key] = jpeg
-        self._bytes += len(jpeg)
-        while self._bytes > self._most:
-            self._bytes -= len(self._kept.popitem(last=False)[1])
-
-    def get(self, key: tuple[str, str]) -> bytes | None:
-        """The picture, if it is still there."""
-        return self._kept.get(key)
-
-    def drop(self, key: tuple[str, str]) -> None:
-        """Forget it."""
-        self._bytes -= len(self._kept.pop(key, b""))
-
-
-@dataclass(frozen=True, slots=True)
-class Outline:
-    """Which devices and cameras there are, by name, with the numbers of their last changes."""
-
-    version: int
-    # The change with which a device or a camera last came or went.
-    order: int
-    devices: tuple[tuple[str, int, tuple[tuple[str, int], ...]], ...]
 
 
 class LiveState:
@@ -208,12 +109,17 @@ class LiveState:
                     self._forget_camera(device, camera.name)
 
     def names(self) -> list[str]:
-        """All devices, sorted."""
-        return sorted(self._devices)
+        """All devices, ``barn-2`` before ``barn-10``."""
+        return sorted(self._devices, key=natural_key)
 
     def online(self) -> list[str]:
         """Those that can be asked for something."""
         return [name for name in self.names() if self._devices[name].online]
+
+    @property
+    def has_cameras(self) -> bool:
+        """Whether any camera has been heard of."""
+        return any(device.cameras for device in self._devices.values())
 
     def outline(self) -> Outline:
         """What there is."""
@@ -221,23 +127,58 @@ class LiveState:
             (
                 name,
                 device.version,
-                tuple((c, one.version) for c, one in sorted(device.cameras.items())),
+                tuple(camera.outline(device) for _, camera in sorted(device.cameras.items())),
             )
             for name, device in sorted(self._devices.items())
         )
         return Outline(self.version, self._order, devices)
+
+    def gives_pictures(self, device: str, camera: str) -> bool:
+        """Whether it is known, online, and switched on."""
+        found = self._devices.get(device)
+        one = found.cameras.get(camera) if found and found.online else None
+        return one is not None and bool(one.online) and (one.state is None or one.state.enabled)
 
     def device(self, name: str) -> dict[str, Any] | None:
         """One device as JSON values, without its cameras."""
         device = self._devices.get(name)
         return device.as_json() if device else None
 
-    def camera(self, device: str, name: str, now: float) -> dict[str, Any] | None:
-        """One camera, with its chart, and with its labels before this one."""
+    def camera(self, device: str, name: str) -> dict[str, Any] | None:
+        """One camera as JSON values, with what it has shown: ``points`` and the ``names`` in it."""
         if not (found := self._devices.get(device)) or not (camera := found.cameras.get(name)):
             return None
-        points = camera.history.points
-        return {**camera.as_json(found), "chart": chart(points, now), "before": recent(points)}
+        return {
+            **camera.as_json(found),
+            "points": camera.history.points,
+            "names": dict(camera.label_names),
+        }
+
+    def title(self, device: str, camera: str) -> str:
+        """What people call a camera; its name where nobody has said."""
+        found = self._devices.get(device)
+        return found.title(camera) if found else camera
+
+    def settings(self, device: str, camera: str) -> CameraSettingsMessage:
+        """What may be set over MQTT of a camera; empty: its daemon does not tell."""
+        found = self._devices.get(device)
+        return found.info.settings.get(camera, {}) if found else {}
+
+    def kept_topics(self, device: str) -> list[str]:
+        """All topics of one device of which the broker keeps something, as far as was heard."""
+        found = self._devices.get(device)
+        if found is None:
+            return []
+        topics = Topics(self._base, device, MqttSettings().discovery_prefix)
+        of_cameras = [one for camera in found.cameras for one in topics.kept_of(camera)]
+        return [*of_cameras, topics.discovery, topics.info, topics.availability]
+
+    def mark_new(self, device: str, camera: str, key: str, at: float) -> None:
+        """The event ``key`` looked like nothing before; of no interest if another one came."""
+        found = self._devices.get(device)
+        if found and (one := found.cameras.get(camera)) and one.event_at <= at:
+            one.new_here = key
+            self._touch(one)
 
     def as_json(self) -> Iterator[dict[str, Any]]:
         """All devices with their cameras, as JSON values."""
@@ -255,36 +196,44 @@ class LiveState:
         if about.camera:
             news = _OF_CAMERA[about.kind](payload)
             camera = self._camera(about)
-            if camera is not None and news != camera.online:
+            # What has gone, or was glimpsed, is nothing that is there now.
+            is_now = not isinstance(news, EndMessage | GlimpseMessage)
+            if camera is not None and is_now and news != camera.online:
                 self._touch(camera)
                 self._put_camera(camera, news, now)
             return camera is not None
         of_device = _OF_DEVICE[about.kind](payload)
         device = self._device(about.device)
         if device is not None:
-            self._put_device(device, of_device)
+            self._put_device(device, of_device, now)
         return device is not None
 
-    def _put_device(self, device: DeviceNow, news: bool | StatsMessage | InfoMessage) -> None:
+    def _put_device(
+        self, device: DeviceNow, news: bool | StatsMessage | InfoMessage, now: float
+    ) -> None:
         match news:
             case bool() if news != device.online:
                 device.online = news
                 self._touch(device, *device.cameras.values())
             case StatsMessage():
                 before = {name: device.camera_stats(name) for name in device.cameras}
-                device.stats = news
+                device.stats, device.stats_at = news, now
                 self._touch(device)
                 for name, camera in device.cameras.items():
                     if device.camera_stats(name) != before[name]:
                         self._touch(camera)
             case InfoMessage():
+                settings = device.info.settings
                 device.info = news
                 self._touch(device)
+                for name, camera in device.cameras.items():
+                    if news.settings.get(name) != settings.get(name):
+                        self._touch(camera)
 
     def _put_camera(
         self,
         camera: CameraNow,
-        news: bool | StateMessage | EventMessage | SnapshotMessage,
+        news: bool | StateMessage | CameraEventMessage | SnapshotMessage,
         now: float,
     ) -> None:
         match news:
@@ -295,16 +244,21 @@ class LiveState:
                 # No frame is from the future: a device's clock may be wrong.
                 camera.at = min(news.at.timestamp(), now)
                 camera.since = min(news.since.timestamp(), now) if news.since else None
-                camera.history.add(ScorePoint(camera.at, news.label, news.score), now)
+                camera.remember(ScorePoint(camera.at, news.label, news.score), news.name, now)
             case EventMessage():
                 at, label = min(news.at.timestamp(), now), line(news.label, MAX_LABEL)
                 # After an outage old events come late.
                 if camera.event is None or at >= camera.event_at:
-                    camera.event, camera.event_at = news, at
-                camera.history.add(ScorePoint(at, label, news.score), now)
+                    camera.event, camera.event_at, camera.new_here = news, at, ""
+                name = line(news.path_names[-1], MAX_LABEL) if news.path_names else ""
+                camera.remember(ScorePoint(at, label, news.score), name, now)
+                camera.note_names(news.chinese)
             case SnapshotMessage():
                 self.frames.put((camera.device, camera.name), news.jpeg)
                 camera.frame = self.version
+                told = frame_of(news.jpeg)
+                camera.frame_box = told.box if told else None
+                camera.frame_size = jpeg_size(news.jpeg)
 
     def _device(self, name: str) -> DeviceNow | None:
         """The device, made if there is room."""
@@ -345,7 +299,7 @@ class LiveState:
                 self._forget_camera(device, camera.name)
         elif about.kind == "snapshot" and camera:
             self.frames.drop((device.name, camera.name))
-            camera.frame = 0
+            camera.frame, camera.frame_box = 0, None
             self._touch(camera)
 
     def _forget_device(self, name: str) -> None:

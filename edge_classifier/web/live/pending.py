@@ -9,6 +9,7 @@ from queue import Full, Queue
 from typing import Any
 
 from edge_classifier.mqtt.codec.device_payloads import read_response
+from edge_classifier.mqtt.codec.json_fields import inner
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +52,9 @@ class PendingRequests:
         try:
             found = read_response(payload)
         except ValueError:
+            return
+        if "fetching" in inner(found, "data"):
+            # Another one comes, when the model runs or has failed.
             return
         transaction = found.get("transaction")
         with self._lock:

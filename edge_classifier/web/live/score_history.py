@@ -1,16 +1,12 @@
-"""The last scores of one camera, small enough for thousands of cameras, and their chart. Pure."""
+"""The last scores of one camera, small enough for thousands of cameras. Pure."""
 
 from array import array
 from bisect import bisect_right
-from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple
 
 MOST_POINTS = 120
-# A device whose clock is wrong would squeeze its chart to nothing.
+# What is older is on no chart.
 OLDEST_S = 86400.0
-# Units of the chart's drawing; the page stretches it.
-WIDTH, HEIGHT = 240, 48
 
 
 class ScorePoint(NamedTuple):
@@ -20,18 +16,6 @@ class ScorePoint(NamedTuple):
     at: float
     label: str
     score: float
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreChart:
-    """Paths of an SVG of ``WIDTH`` by ``HEIGHT``."""
-
-    # Score over time, 0 at the bottom and 1 at the top.
-    line: str
-    # A short line at each moment at which the label became another.
-    ticks: str
-    # UTC seconds at the left.
-    start: float
 
 
 class ScoreHistory:
@@ -68,31 +52,3 @@ class ScoreHistory:
         return [
             ScorePoint(*one) for one in zip(self._times, self._labels, self._scores, strict=True)
         ]
-
-
-def chart(points: list[ScorePoint], now: float) -> ScoreChart | None:
-    """A drawing of ``points`` up to ``now``; None while there is nothing to compare."""
-    if len(points) < 2:
-        return None
-    start = points[0].at
-    span = max(now - start, 1.0)
-    places = [round(WIDTH * min(1.0, (point.at - start) / span), 1) for point in points]
-    heights = [round(HEIGHT * (1 - point.score), 1) for point in points]
-    line = " ".join(f"L{x:g} {y:g}" for x, y in zip(places, heights, strict=True))
-    turns = (
-        x
-        for x, (before, after) in zip(places[1:], pairwise(points), strict=True)
-        if before.label != after.label
-    )
-    ticks = " ".join(f"M{x:g} {HEIGHT}V{HEIGHT - 5}" for x in turns)
-    return ScoreChart(f"M{line[1:]} H{WIDTH}", ticks, start)
-
-
-def recent(points: list[ScorePoint], most: int = 3) -> list[ScorePoint]:
-    """The last labels before the present one, newest first, each with when it came."""
-    firsts = [
-        after
-        for before, after in zip([None, *points], points, strict=False)
-        if before is None or before.label != after.label
-    ]
-    return firsts[-2::-1][:most]

@@ -12,8 +12,11 @@ from typing import Any, Protocol
 from edge_classifier.web.http_server.stream_slots import StreamSlots
 
 # What has changed since some number, and the number up to which that is true. ``whole`` in it
-# stands for everything; ``top`` is always there.
+# stands for everything; what is in STANDING is always there, and sent when it is another.
 Draw = Callable[[int], tuple[int, Mapping[str, Any]]]
+
+
+STANDING = ("top", "status")
 
 
 class UpdateSource(Protocol):
@@ -68,7 +71,7 @@ class Stream:
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
-        self._top: object = None
+        self._standing: dict[str, object] = {}
         self._bytes = 0
         self._began = self._checked = self.clock()
         self._sent_at: float | None = None
@@ -83,7 +86,12 @@ class Stream:
                 self._sent_at = self.clock()
                 self._bytes += len(chunk)
                 return chunk
-            self._wait()
+            rest_s = self.pace.gap_s - self._silence_s()
+            if rest_s > 0:
+                self.source.pause(rest_s)
+            else:
+                self.source.wait(self.version, self.pace.poll_s)
+                self.source.pause(self.pace.settle_s)
         self.close()
         raise StopIteration
 
@@ -101,24 +109,19 @@ class Stream:
                 return True
         return now - self._began > self.pace.longest_s
 
-    def _wait(self) -> None:
-        rest_s = self.pace.gap_s - self._silence_s()
-        if rest_s > 0:
-            self.source.pause(rest_s)
-        else:
-            self.source.wait(self.version, self.pace.poll_s)
-            self.source.pause(self.pace.settle_s)
-
     def _chunk(self) -> bytes:
         """What is to be sent now; empty: nothing."""
         silence_s = self._silence_s()
         if silence_s < self.pace.gap_s:
             return b""
         self.version, found = self.draw(self.version)
-        news = {key: value for key, value in found.items() if key != "top" or value != self._top}
+        standing = {key: value for key, value in found.items() if key in STANDING}
+        news = {
+            key: value for key, value in found.items() if value != self._standing.get(key, None)
+        }
         if not news:
             return b":\n\n" if silence_s >= self.pace.comment_s else b""
-        self._top = found["top"]
+        self._standing = standing
         kind = "whole" if "whole" in news else "change"
         head = f"event: {kind}\nid: {self.id_prefix}-{self.version}\nretry: 2000\n"
         # JSON has no line breaks of its own, which would end the event.

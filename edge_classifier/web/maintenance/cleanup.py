@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from importlib import import_module
@@ -9,15 +10,16 @@ from pathlib import Path
 
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 
-from edge_classifier.web.folders import Folders
-from edge_classifier.web.models import Camera, Label, Picture, Record
-from edge_classifier.web.recorder.write_records import drop_unmatched
+from edge_classifier.web.config.folders import Folders
+from edge_classifier.web.models import Camera, DeletedEvent, Label, Lesson, Picture, Record
+from edge_classifier.web.recorder.write_pictures import drop_unmatched
 from edge_classifier.web.records.deletion import STEP, remove_unused, unused
 
 _DAY = timedelta(days=1)
 _LOGINS_KEPT = timedelta(days=30)
+_DELETED_KEPT = timedelta(days=30)
 # Labels that are kept though nothing has them any more, and as many cameras.
 MOST_NAMES = 5000
 _PICTURE = re.compile(r"[0-9a-f]{64}\.jpg")
@@ -38,6 +40,11 @@ def delete_unmatched_pictures(now: datetime) -> int:
     return count
 
 
+def forget_deleted_events(now: datetime) -> int:
+    """Forget which events were deleted whose label must have gone long ago; how many."""
+    return DeletedEvent.objects.filter(deleted_at__lt=now - _DELETED_KEPT).delete()[0]
+
+
 def delete_unfinished_files(folders: Folders, now: datetime) -> int:
     """Delete unfinished files and count them; make rows for pictures that are in no table.
 
@@ -51,7 +58,17 @@ def delete_unfinished_files(folders: Folders, now: datetime) -> int:
         found = [Path(folder, name) for name in names]
         count += sum(_delete_old(file, before) for file in found if file.name.startswith("."))
         _add_rows([file for file in found if _PICTURE.fullmatch(file.name)], before)
-    return count
+    return count + _delete_lost_lessons(folders.lessons, before)
+
+
+def _delete_lost_lessons(root: Path, before: datetime) -> int:
+    """Delete class folders of lessons that are no more: one may be made while it is deleted."""
+    there = {str(key) for key in Lesson.objects.values_list("key", flat=True)}
+    found = root.iterdir() if root.is_dir() else ()
+    lost = [one for one in found if one.name not in there and _is_old(one, before)]
+    for one in lost:
+        shutil.rmtree(one, ignore_errors=True)
+    return len(lost)
 
 
 def _is_old(file: Path, before: datetime) -> bool:
@@ -92,13 +109,16 @@ def delete_unused_names() -> int:
     Whoever may publish can make up names without end. What somebody chose or translated stays.
     """
     of_record = Record.objects.filter(Q(label=OuterRef("pk")) | Q(truth=OuterRef("pk")))
-    labels = Label.objects.filter(~Exists(of_record), chinese="").exclude(first_seen=None)
+    met = Q(first_seen__isnull=False) | Q(first_glimpsed__isnull=False)
+    labels = Label.objects.filter(met, ~Exists(of_record), chinese="")
     cameras = Camera.objects.filter(~Exists(Record.objects.filter(camera=OuterRef("pk"))))
     count = 0
     for table, idle in ((Label, labels), (Camera, cameras)):
         excess = table.objects.count() - MOST_NAMES
         if excess > 0:
-            found = idle.order_by("first_seen").values_list("pk", flat=True)[:excess]
+            found = idle.order_by(F("first_seen").asc(nulls_first=True)).values_list(
+                "pk", flat=True
+            )[:excess]
             count += table.objects.filter(pk__in=list(found)).delete()[0]
     return count
 

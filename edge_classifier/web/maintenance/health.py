@@ -26,7 +26,11 @@ def page(request: HttpRequest) -> HttpResponse:
     live = _live(services.live) if services.live else None
     housekeeping = {"ok": not services.housekeeping.problem} if services.housekeeping else None
     backup = {"ok": not services.backups.problem} if services.backups else None
-    threads = [one for one in (recorder, live, housekeeping, backup) if one]
+    notifier = {"ok": not services.notifier.problem} if services.notifier else None
+    lookalikes = {"ok": not services.encoder.problem} if services.encoder else None
+    rollouts = {"ok": not services.rollouts.problem} if services.rollouts else None
+    parts = recorder, live, housekeeping, backup, lookalikes, notifier, rollouts
+    threads = [one for one in parts if one]
     is_well = database == "ok" and all(one["ok"] for one in threads)
     body = {
         "status": "ok" if is_well else "trouble",
@@ -35,6 +39,9 @@ def page(request: HttpRequest) -> HttpResponse:
         "live": live,
         "housekeeping": housekeeping,
         "backup": backup,
+        "notifier": notifier,
+        "lookalikes": lookalikes,
+        "rollouts": rollouts,
     }
     return JsonResponse(body, status=200 if is_well else 503)
 

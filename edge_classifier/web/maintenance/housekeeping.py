@@ -4,19 +4,19 @@ What goes for its age goes only as far as the clock can be believed.
 """
 
 import logging
-import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.db import connections
 from django.utils import timezone
 
-from edge_classifier.web.folders import Folders
-from edge_classifier.web.guarded_thread import GuardedThread
+from edge_classifier.web.config.folders import Folders
+from edge_classifier.web.config.settings import RetentionSettings
+from edge_classifier.web.guarded_thread import BackgroundWork
 from edge_classifier.web.maintenance import cleanup, retention
 from edge_classifier.web.maintenance.clock import ClockGuard, ClockReading, Trust, read_clock
 from edge_classifier.web.recorder.correct_times import correct_times, impossible_times
-from edge_classifier.web.settings import RetentionSettings
+from edge_classifier.web.tally import upkeep
 
 _log = logging.getLogger(__name__)
 _HOUR_S = 3600.0
@@ -25,7 +25,7 @@ _DAY = timedelta(days=1)
 _WAIT_S = 600.0
 
 
-class Housekeeping:
+class Housekeeping(BackgroundWork):
     """Applies the retention and cleans up: ten minutes after the start, then every hour."""
 
     def __init__(
@@ -40,6 +40,7 @@ class Housekeeping:
         period_s: float = _HOUR_S,
     ) -> None:
         """``kept`` is how long an event may have been on its way to the recorder."""
+        super().__init__("housekeeping")
         self._settings = settings
         self._folders = folders
         self._kept = kept
@@ -48,27 +49,10 @@ class Housekeeping:
         self._wait_s = wait_s
         self._period_s = period_s
         self._read_at: datetime | None = None
-        self._stopped = threading.Event()
-        self._thread = GuardedThread("housekeeping", self._run)
         # What the last round had to leave above the limits.
         self.surplus: retention.Surplus | None = None
         # Records that were too old in the last round, and stay as the clock may be wrong.
         self.spared = 0
-
-    @property
-    def problem(self) -> str:
-        """Why nothing is deleted; empty: all is well."""
-        return self._thread.problem
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def stop(self, within_s: float = 5.0) -> None:
-        """Stop. A round that takes longer ends with the process: each of its steps is complete."""
-        self._stopped.set()
-        self._thread.end()
-        self._thread.join(within_s)
 
     def _run(self) -> None:
         # Looked at now as well: a clock that was set while we were away is in doubt from here on.
@@ -84,11 +68,17 @@ class Housekeeping:
         now, trust = self._now(), self._clock.trust()
         tasks: dict[str, Callable[[], int]] = {"records": lambda: self._apply_retention(now, trust)}
         if trust is Trust.CONFIRMED:
-            tasks = {"impossible times": lambda: self._correct_times(now), **tasks}
+            tasks = {
+                "impossible times": lambda: correct_times(
+                    impossible_times(now), lambda _: now, self._kept
+                ),
+                **tasks,
+            }
         if trust is not Trust.DOUBTFUL:
             tasks |= {
                 "pictures without an event": lambda: cleanup.delete_unmatched_pictures(now),
                 "pictures without a record": lambda: cleanup.delete_unused_pictures(now),
+                "deleted events": lambda: cleanup.forget_deleted_events(now),
                 "files": lambda: self._delete_files(now),
                 "names": cleanup.delete_unused_names,
                 "sessions": cleanup.delete_expired_sessions,
@@ -100,13 +90,14 @@ class Housekeeping:
                 done[name] = delete()
             except Exception:  # noqa: BLE001 (a full disk or a locked table passes; this must not)
                 _log.exception("housekeeping could not clear %s", name)
+        try:
+            upkeep.fold()
+        except Exception:  # noqa: BLE001 (as above)
+            _log.exception("housekeeping could not add up the counts")
         if any(done.values()):
             counts = ", ".join(f"{count} {name}" for name, count in done.items() if count)
             _log.info("housekeeping cleared %s", counts)
         return done
-
-    def _correct_times(self, now: datetime) -> int:
-        return correct_times(impossible_times(now), lambda _: now, self._kept)
 
     def _apply_retention(self, now: datetime, trust: Trust) -> int:
         shares = {Trust.CONFIRMED: 1.0, Trust.DOUBTFUL: 0.0}

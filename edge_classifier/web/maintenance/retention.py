@@ -11,9 +11,9 @@ from typing import Any
 from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 from django.db.models.expressions import Combinable
 
-from edge_classifier.web.models import EventPicture, Picture, Record
+from edge_classifier.web.config.settings import RetentionSettings
+from edge_classifier.web.models import EventPicture, LessonPicture, Picture, Record
 from edge_classifier.web.records.deletion import STEP, delete
-from edge_classifier.web.settings import RetentionSettings
 
 _GB = 1_000_000_000
 _UNREVIEWED = Q(verdict=Record.Verdict.NONE)
@@ -25,8 +25,8 @@ class Surplus:
 
     # Reviewed ones, where they are more than ``max_records``; else 0.
     records: int
-    # Of pictures of reviewed records, and of those that wait for their event, where they are more
-    # than ``max_gb``; else 0.
+    # Of pictures of reviewed records, of lessons, and of those that wait for their event, where
+    # they are more than ``max_gb``; else 0.
     picture_bytes: int
 
     @property
@@ -84,10 +84,10 @@ def _candidates(retention: RetentionSettings) -> QuerySet[Record]:
 def _goes_with_candidates(retention: RetentionSettings, picture: str) -> list[Combinable]:
     """Conditions for a row: nothing but candidates uses the picture that it names ``picture``.
 
-    Others are reviewed records, and snapshots that wait for their event, which whoever may
-    publish can send.
+    Others are reviewed records, lessons, and snapshots that wait for their event, which whoever
+    may publish can send.
     """
-    others: list[QuerySet[Any]] = [EventPicture.objects.all()]
+    others: list[QuerySet[Any]] = [EventPicture.objects.all(), LessonPicture.objects.all()]
     if not retention.reviewed:
         others.append(Record.objects.exclude(_UNREVIEWED))
     return [~Exists(rows.filter(picture=OuterRef(picture))) for rows in others]

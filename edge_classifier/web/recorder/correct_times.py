@@ -35,20 +35,18 @@ def correct_times(
         with transaction.atomic():
             step = list(records.filter(id__gt=last).order_by("id")[:_STEP])
             for record in step:
-                _correct(record, received(record.recorded_at), kept)
+                stamp = record.device_at or record.at
+                record.recorded_at = received(record.recorded_at)
+                if record.source in Record.CAMERA_SOURCES:
+                    # What was told at its end only has waited for it, too.
+                    waited_ms = (record.delay_ms or 0) + 1000 * (record.duration_s or 0)
+                    times = event_times(stamp, record.recorded_at, waited_ms, kept)
+                    record.at, record.device_at = times
+                else:
+                    # An upload is received when it is made.
+                    record.at = record.recorded_at
+                record.day = timezone.localdate(record.at)
             Record.objects.bulk_update(step, _FIELDS)
         if not step:
             return count
         last, count = step[-1].id, count + len(step)
-
-
-def _correct(record: Record, received: datetime, kept: timedelta) -> None:
-    stamp = record.device_at or record.at
-    record.recorded_at = received
-    if record.source == Record.Source.EVENT:
-        times = event_times(stamp, received, record.delay_ms, kept)
-        record.at, record.device_at = times
-    else:
-        # An upload is received when it is made.
-        record.at = received
-    record.day = timezone.localdate(record.at)

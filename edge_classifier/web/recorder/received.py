@@ -6,9 +6,15 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from edge_classifier.mqtt.codec.camera_payloads import EventMessage, read_event, read_snapshot
-from edge_classifier.mqtt.topics import route
-from edge_classifier.web.settings import WebSettings
+from edge_classifier.core.jpeg_comment import SnapshotFrame, frame_of
+from edge_classifier.mqtt.codec.camera_payloads import read_snapshot
+from edge_classifier.mqtt.codec.event_messages import (
+    CameraEventMessage,
+    EventMessage,
+    read_event,
+)
+from edge_classifier.mqtt.topics import is_command, route
+from edge_classifier.web.config.settings import WebSettings
 
 # Clocks of devices without one of their own are off by seconds, and by minutes at worst.
 _AHEAD = timedelta(minutes=10)
@@ -30,18 +36,14 @@ class EventTimes(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """A camera's label has become another."""
+    """A camera's label has come, has gone, or was glimpsed."""
 
     device: str
     camera: str
-    event: EventMessage
+    event: CameraEventMessage
+    # Of its beginning.
     times: EventTimes
     received_at: datetime
-
-    @property
-    def key(self) -> UUID:
-        """The event's id."""
-        return self.event.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,12 @@ class RecordedSnapshot:
 
     # The event's id.
     key: UUID
+    device: str
+    camera: str
     jpeg: bytes
+    # None: it was sent by a device whose events have one picture each.
+    frame: SnapshotFrame | None
+    received_at: datetime
 
 
 def longest_kept(settings: WebSettings) -> timedelta:
@@ -94,19 +101,34 @@ def read(
 ) -> RecordedEvent | RecordedSnapshot | None:
     """What a message says; None if that is nothing to be recorded.
 
-    Which is a picture without an event, and the end of a retained one. ``kept`` is as
-    ``event_times`` has it, ``now`` our clock. Raises ValueError for what no daemon sends.
+    Which is a picture without an event, the end of a retained one, and what daemons are asked for,
+    by this page or another program, with their answers. ``kept`` is as ``event_times`` has it,
+    ``now`` our clock. Raises ValueError for what no daemon sends.
     """
+    if is_command(base, topic):
+        return None
     about = route(base, topic)
-    if about is None or not about.camera or about.is_response:
+    if about is None or not about.camera:
         raise ValueError("is on no topic of ours")
     if about.kind == "event":
         event, received = read_event(payload), now()
-        times = event_times(event.at, received, event.delay_ms, kept)
-        return RecordedEvent(about.device, about.camera, event, times, received)
+        return RecordedEvent(
+            about.device, about.camera, event, _times(event, received, kept), received
+        )
     if about.kind != "snapshot":
         raise ValueError("is on no topic of ours")
     if not payload:
         return None
     snapshot = read_snapshot(payload, snapshot_bytes)
-    return RecordedSnapshot(snapshot.event, payload) if snapshot.event else None
+    if snapshot.event is None:
+        return None
+    frame = frame_of(payload)
+    return RecordedSnapshot(snapshot.event, about.device, about.camera, payload, frame, now())
+
+
+def _times(event: CameraEventMessage, received: datetime, kept: timedelta) -> EventTimes:
+    if isinstance(event, EventMessage):
+        return event_times(event.at, received, event.delay_ms, kept)
+    # It was told when it was over.
+    waited_ms = (event.delay_ms or 0) + 1000 * event.duration_s
+    return event_times(event.started, received, waited_ms, kept)

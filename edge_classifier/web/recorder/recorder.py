@@ -13,8 +13,8 @@ from queue import Empty, SimpleQueue
 
 from django.utils import timezone
 
-from edge_classifier.core.network_address import host_and_port
-from edge_classifier.mqtt.codec.camera_payloads import MAX_EVENT_BYTES
+from edge_classifier.core.network.network_address import host_and_port
+from edge_classifier.mqtt.codec.event_messages import MAX_EVENT_BYTES
 from edge_classifier.mqtt.connection.broker_connection import (
     BrokerConnection,
     Connected,
@@ -26,11 +26,11 @@ from edge_classifier.mqtt.connection.broker_connection import (
     broker_password,
 )
 from edge_classifier.mqtt.connection.reconnect import Reconnector
+from edge_classifier.web.config.settings import WebSettings
 from edge_classifier.web.guarded_thread import GuardedThread
 from edge_classifier.web.recorder import received
 from edge_classifier.web.recorder.queue import DeliveryQueue
 from edge_classifier.web.recorder.writer import RecordWriter
-from edge_classifier.web.settings import WebSettings
 
 _log = logging.getLogger(__name__)
 
@@ -139,7 +139,18 @@ class Recorder:
     def _receive(self) -> None:
         """The thread of the connection; messages come in paho's."""
         while not self._ending.is_set():
-            self._ask_again()
+            # On a new connection the broker sends again what was lost by an error, and, when there
+            # is room, what had none.
+            if self._writer.has_lost:
+                self._writer.has_lost = False
+                self._reconnector.drop("messages were not written, and come again")
+            elif (
+                self._reconnector.is_current(self._full_connection)
+                and not len(self._queue)
+                and not self._writer.in_hand
+            ):
+                problem = "there were more messages than could be written, and they come again"
+                self._reconnector.drop(problem)
             self._reconnector.check()
             try:
                 event = self._events.get(timeout=min(_TURN_S, self._reconnector.wait_s))
@@ -147,22 +158,6 @@ class Recorder:
                 continue
             if event and self._reconnector.is_current(event.connection):
                 self._on_event(event)
-
-    def _ask_again(self) -> None:
-        """What had no room the broker sends again on a new connection, when there is room.
-
-        What the writer has lost by an error it sends again, too.
-        """
-        if self._writer.has_lost:
-            self._writer.has_lost = False
-            self._reconnector.drop("messages were not written, and come again")
-        elif (
-            self._reconnector.is_current(self._full_connection)
-            and not len(self._queue)
-            and not self._writer.in_hand
-        ):
-            problem = "there were more messages than could be written, and they come again"
-            self._reconnector.drop(problem)
 
     def _connect(self, number: int) -> BrokerConnection:
         connection = BrokerConnection(

@@ -1,26 +1,27 @@
 """Writes events and pictures into the database, each once.
 
-Two recorders may have the two halves of one event, the label and its picture, at the same time, and
-neither sees what the other has not committed. So after its commit each looks again.
+Two recorders may have the two halves of one event, the label and its picture, or its beginning and
+its end, at the same time, and neither sees what the other has not committed. So a beginning and an
+end complete each other's row, whichever made it; and after its commit each looks again.
 """
 
-import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from datetime import datetime
+from typing import Literal, get_args
 from uuid import UUID
 
-from django.db import transaction
-from django.db.models import OuterRef, Q, Subquery
+from django.db import connection, transaction
+from django.db.models import Q
 from django.utils import timezone
 
-from edge_classifier.errors import OutputError, UnavailableError
-from edge_classifier.web.models import Camera, EventPicture, Label, Picture, Record
+from edge_classifier.mqtt.codec.event_messages import EndMessage, GlimpseMessage
+from edge_classifier.web.models import Camera, DeletedEvent, Label, Record
+from edge_classifier.web.recorder import write_pictures
+from edge_classifier.web.recorder.event_rows import complete, key_of, new_record
 from edge_classifier.web.recorder.received import RecordedEvent, RecordedSnapshot
-from edge_classifier.web.records import picture_storage
-from edge_classifier.web.records.deletion import remove_unused
 
-# Unmatched pictures that are deleted in one go.
-_MAX_DROPPED = 500
+# When a label was first seen, and first glimpsed.
+_First = Literal["first_seen", "first_glimpsed"]
 
 
 def write_batch(batch: Iterable[RecordedEvent | RecordedSnapshot]) -> int:
@@ -29,23 +30,76 @@ def write_batch(batch: Iterable[RecordedEvent | RecordedSnapshot]) -> int:
     Raises UnavailableError for the storage of pictures, and Django's errors for the database.
     """
     batch = list(batch)
-    events = {one.key: one for one in batch if isinstance(one, RecordedEvent)}
-    snapshots = {one.key: one for one in batch if isinstance(one, RecordedSnapshot)}
+    events = {one.event.key: one for one in batch if isinstance(one, RecordedEvent)}
+    snapshots = [one for one in batch if isinstance(one, RecordedSnapshot)]
     labels, cameras = _labels(events.values()), _cameras(events.values())
-    keys = events.keys() | snapshots.keys()
+    keys = {key_of(one.event) for one in events.values()} | {one.key for one in snapshots}
     with transaction.atomic():
-        known = set(Record.objects.filter(key__in=events.keys()).values_list("key", flat=True))
-        new = [event for key, event in sorted(events.items()) if key not in known]
-        # Another recorder may have been quicker with some of them: ON CONFLICT DO NOTHING.
-        rows = [_record(event, labels, cameras) for event in new]
-        Record.objects.bulk_create(rows, ignore_conflicts=True)
-        # A retained picture comes with each connection.
-        pictured = Record.objects.filter(key__in=snapshots).exclude(picture=None)
-        there = set(pictured.values_list("key", flat=True))
-        _store_pictures([one for key, one in sorted(snapshots.items()) if key not in there])
-        link(keys)
-    link(keys)
+        deleted = DeletedEvent.objects.filter(key__in=keys).values_list("key", flat=True)
+        keys -= set(deleted)
+        wanted = [one for _, one in sorted(events.items()) if key_of(one.event) in keys]
+        # Beginnings before ends, which complete what is there.
+        wanted.sort(key=lambda one: isinstance(one.event, EndMessage))
+        # All lock in this order: pictures, those that wait, records; then they insert records.
+        free = write_pictures.store([one for one in snapshots if one.key in keys])
+        new = _complete(wanted, labels, cameras)
+        new += _insert(wanted, labels, cameras)
+        _note_first(new, labels)
+    # What another recorder has committed meanwhile: nothing where only one can write at a time.
+    if connection.features.has_select_for_update:
+        new += _complete(wanted, labels, cameras)
+    free |= write_pictures.link(keys, timezone.now())
+    write_pictures.remove_freed(free)
     return len(new)
+
+
+@transaction.atomic
+def _complete(
+    events: Collection[RecordedEvent],
+    labels: dict[str, int],
+    cameras: dict[tuple[str, str], int],
+) -> list[RecordedEvent]:
+    """Put events into the rows that their other halves have made; those that said something new."""
+    ended = {one.event.episode for one in events if isinstance(one.event, EndMessage)}
+    unbegun = Q(entry_score=None, duration_s__isnull=False, source=Record.Source.EVENT)
+    halves = Record.objects.filter(
+        Q(key__in=ended, duration_s=None) | unbegun, key__in={key_of(one.event) for one in events}
+    )
+    rows = {row.key: row for row in halves.select_for_update().order_by("key")}
+    new = []
+    for one in events if rows else ():
+        row = rows.get(key_of(one.event))
+        # Nobody has a say in the events of another camera.
+        if row and row.camera_id == cameras[one.device, one.camera]:
+            fields = complete(row, one, labels[one.event.label])
+            if fields:
+                row.save(update_fields=fields)
+                new.append(one)
+    return new
+
+
+def _insert(
+    events: Collection[RecordedEvent],
+    labels: dict[str, int],
+    cameras: dict[tuple[str, str], int],
+) -> list[RecordedEvent]:
+    """Make rows for those that have none; the events that they are of."""
+    keys = {key_of(one.event) for one in events}
+    known = set(Record.objects.filter(key__in=keys).values_list("key", flat=True))
+    made: dict[UUID, Record] = {}
+    new = []
+    for one in events:
+        key = key_of(one.event)
+        label, camera = labels[one.event.label], cameras[one.device, one.camera]
+        if key in made:
+            if made[key].camera_id == camera and complete(made[key], one, label):
+                new.append(one)
+        elif key not in known:
+            made[key] = new_record(one, label, camera)
+            new.append(one)
+    # Another recorder may have been quicker with some of them: ON CONFLICT DO NOTHING.
+    Record.objects.bulk_create([made[key] for key in sorted(made)], ignore_conflicts=True)
+    return new
 
 
 def _labels(events: Collection[RecordedEvent]) -> dict[str, int]:
@@ -54,19 +108,43 @@ def _labels(events: Collection[RecordedEvent]) -> dict[str, int]:
     Not within the transaction: two recorders that made the same ones in another order would wait
     for each other.
     """
-    first: dict[str, datetime] = {}
-    for recorded in events:
-        label, at = recorded.event.label, recorded.times.at
-        first[label] = min(at, first.get(label, at))
-    found = {label.name: label for label in Label.objects.filter(name__in=first.keys())}
-    for name, at in sorted(first.items()):
-        if name not in found:
-            found[name] = Label.objects.get_or_create(name=name, defaults={"first_seen": at})[0]
-        seen = found[name].first_seen
-        if seen is None or seen > at:
-            later = Q(first_seen=None) | Q(first_seen__gt=at)
-            Label.objects.filter(later, id=found[name].id).update(first_seen=at)
+    chinese = _chinese_names(events)
+    wanted = {one.event.label for one in events}
+    found = {one.name: one for one in Label.objects.filter(name__in=wanted | chinese.keys())}
+    for name in sorted(wanted - found.keys()):
+        told = {"chinese": chinese.get(name, "")}
+        found[name], _ = Label.objects.get_or_create(name=name, defaults=told)
+    # What was never seen is no label yet. Who names one first is right.
+    for name in sorted(chinese.keys() & found.keys()):
+        if not found[name].chinese:
+            Label.objects.filter(id=found[name].id, chinese="").update(chinese=chinese[name])
     return {name: label.id for name, label in found.items()}
+
+
+def _note_first(events: Iterable[RecordedEvent], labels: dict[str, int]) -> None:
+    """Note when their labels were first there, of events that are new: others may be rejected."""
+    first: dict[tuple[int, _First], datetime] = {}
+    for one in events:
+        how: _First = "first_glimpsed" if isinstance(one.event, GlimpseMessage) else "first_seen"
+        place, at = (labels[one.event.label], how), one.times.at
+        first[place] = min(at, first.get(place, at))
+    known = Label.objects.filter(id__in={label for label, _ in first})
+    times = {pk: moments for pk, *moments in known.values_list("id", *get_args(_First))}
+    for (label, how), at in sorted(first.items()):
+        seen = times[label][get_args(_First).index(how)] if label in times else at
+        if seen is None or seen > at:
+            later = Q(**{how: None}) | Q(**{f"{how}__gt": at})
+            Label.objects.filter(later, id=label).update(**{how: at})
+
+
+def _chinese_names(events: Collection[RecordedEvent]) -> dict[str, str]:
+    """Of the labels that ``events`` tell, as far as their devices know any."""
+    found: dict[str, str] = {}
+    for event in (recorded.event for recorded in events):
+        for name in (event.label, *(event.path or ()), *(label for label, _ in event.top)):
+            if name in event.chinese:
+                found.setdefault(name, event.chinese[name])
+    return found
 
 
 def _cameras(events: Collection[RecordedEvent]) -> dict[tuple[str, str], int]:
@@ -77,73 +155,3 @@ def _cameras(events: Collection[RecordedEvent]) -> dict[tuple[str, str], int]:
     for device, name in sorted(wanted - found.keys()):
         found[device, name] = Camera.objects.get_or_create(device=device, name=name)[0].id
     return found
-
-
-def _record(
-    recorded: RecordedEvent, labels: dict[str, int], cameras: dict[tuple[str, str], int]
-) -> Record:
-    event = recorded.event
-    return Record(
-        key=event.key,
-        source=Record.Source.EVENT,
-        camera_id=cameras[recorded.device, recorded.camera],
-        at=recorded.times.at,
-        device_at=recorded.times.device_at,
-        recorded_at=recorded.received_at,
-        day=timezone.localdate(recorded.times.at),
-        label_id=labels[event.label],
-        before=event.before,
-        score=event.score,
-        margin=event.margin,
-        seq=event.seq,
-        model=event.model,
-        delay_ms=event.delay_ms,
-    )
-
-
-def _store_pictures(snapshots: Sequence[RecordedSnapshot]) -> None:
-    """Store the pictures, and note which events they belong to.
-
-    Rows first, as ``picture_storage.put``.
-    """
-    names = [hashlib.sha256(snapshot.jpeg).hexdigest() for snapshot in snapshots]
-    named = dict(zip(names, snapshots, strict=True))
-    rows = [Picture(sha256=name, size=len(snapshot.jpeg)) for name, snapshot in named.items()]
-    pictures = picture_storage.reserve(rows)
-    waiting = [
-        EventPicture(key=snapshot.key, picture=pictures[name])
-        for name, snapshot in zip(names, snapshots, strict=True)
-    ]
-    EventPicture.objects.bulk_create(waiting, ignore_conflicts=True)
-    try:
-        for name, snapshot in named.items():
-            picture_storage.put_file(picture_storage.picture_name(name), snapshot.jpeg)
-    except OutputError as error:
-        raise UnavailableError(error.subject, error.problem, error.remedy) from error
-
-
-def link(keys: Collection[UUID]) -> None:
-    """Give the events of these ``keys`` their pictures, where both are there."""
-    waiting = set(EventPicture.objects.filter(key__in=keys).values_list("key", flat=True))
-    # Read once: one that another recorder commits now is not to lose its picture below.
-    both = list(Record.objects.filter(key__in=waiting).values_list("key", flat=True))
-    if not both:
-        return
-    pictures = EventPicture.objects.filter(key=OuterRef("key")).values("picture")[:1]
-    with transaction.atomic():
-        Record.objects.filter(key__in=both, picture=None).update(picture=Subquery(pictures))
-        EventPicture.objects.filter(key__in=both).delete()
-
-
-def drop_unmatched(before: datetime) -> int:
-    """Delete pictures that have waited for their event since ``before``; how many, at most 500.
-
-    Raises StorageError, and Django's errors for the database.
-    """
-    old = EventPicture.objects.filter(created_at__lt=before).order_by("created_at")[:_MAX_DROPPED]
-    # Killed between its commit and its second look, a recorder may have left both halves there.
-    link(set(old.values_list("key", flat=True)))
-    rows = dict(old.values_list("id", "picture_id"))
-    EventPicture.objects.filter(id__in=list(rows)).delete()
-    remove_unused(set(rows.values()))
-    return len(rows)

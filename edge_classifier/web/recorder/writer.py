@@ -12,12 +12,14 @@ from django.db import DataError, Error, IntegrityError, connection
 
 from edge_classifier.core.backoff import pause_s
 from edge_classifier.errors import StorageError, UnavailableError
+from edge_classifier.mqtt.codec.event_messages import UnknownEventTypeError
 from edge_classifier.mqtt.connection.broker_connection import ReceivedMessage
 from edge_classifier.web.models import Record
 from edge_classifier.web.recorder import write_records
 from edge_classifier.web.recorder.correct_times import correct_times
 from edge_classifier.web.recorder.queue import DeliveryQueue
 from edge_classifier.web.recorder.received import RecordedEvent, RecordedSnapshot
+from edge_classifier.web.tally import upkeep
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +33,7 @@ _WARN_S = 60.0
 # By so much a clock is set, and no more is it only made to run faster or slower.
 _LEAP_S = 3600.0
 _MAX_TEXT = 300
+_FOLDED_AT_ONCE = 1000
 
 # What is to be recorded of a message; None: nothing.
 Content = RecordedEvent | RecordedSnapshot | None
@@ -67,12 +70,14 @@ class RecordWriter:
         self._ahead_s = self._began - clock()
         # Messages that are being written.
         self.in_hand = 0
-        # Events that are new.
-        self.recorded = 0
+        # Events that are new, and how many there were when their counts were last added up.
+        self.recorded = self._folded = 0
         # Events that were there already.
         self.repeated = 0
         # Messages that are neither events nor pictures.
         self.ignored = 0
+        # Whether the log has events of a kind that we do not know.
+        self._has_told_unknown = False
         # Why nothing can be written now.
         self.trouble = ""
         # Whether messages were taken out of the queue, and neither written nor acknowledged.
@@ -93,6 +98,7 @@ class RecordWriter:
                 elif self._queue.is_closed:
                     break
                 self._follow_clock()
+                self._fold()
         finally:
             connection.close()
 
@@ -112,9 +118,15 @@ class RecordWriter:
             if isinstance(content, RecordedEvent) and content.event.is_shortened:
                 self._warn(
                     f"{message.topic[:100]!r} has a label that is too long; it is recorded"
-                    f" as {content.event.label!r}, from {content.event.before!r}"
+                    f" as {content.event.label!r}, of {content.event.model!r}"
                 )
             return content
+        except UnknownEventTypeError as error:
+            # A later version of the daemon may send very many, and there is nothing wrong with it.
+            self.ignored += 1
+            if not self._has_told_unknown:
+                self._has_told_unknown = True
+                _log.info("%r %s; such events are not recorded", message.topic[:100], error)
         except ValueError as error:
             self._ignore(message, error)
         except Exception as error:  # noqa: BLE001 (it would come again, and fail again, for ever)
@@ -146,7 +158,12 @@ class RecordWriter:
                     return self._write_singly(batch, error)
                 connection.close()
             except (Error, UnavailableError) as error:
-                self._note_trouble(error)
+                connection.close()
+                detail = f" ({error.detail})" if isinstance(error, StorageError) else ""
+                text = " ".join(f"{error}{detail}".split())[:_MAX_TEXT]
+                if not self.trouble:
+                    _log.error("nothing can be recorded, and nothing is acknowledged: %s", text)
+                self.trouble = text
             except Exception as error:  # noqa: BLE001 (the last line of defence against one message)
                 _log.exception("the recorder failed and goes on")
                 return self._write_singly(batch, error)
@@ -177,13 +194,16 @@ class RecordWriter:
         for message, _ in batch:
             message.acknowledge()
 
-    def _note_trouble(self, error: Exception) -> None:
-        connection.close()
-        detail = f" ({error.detail})" if isinstance(error, StorageError) else ""
-        text = " ".join(f"{error}{detail}".split())[:_MAX_TEXT]
-        if not self.trouble:
-            _log.error("nothing can be recorded, and nothing is acknowledged: %s", text)
-        self.trouble = text
+    def _fold(self) -> None:
+        """Add counts up once in a while, so that pages need not do so with a row for each event."""
+        if self.recorded - self._folded < _FOLDED_AT_ONCE:
+            return
+        self._folded = self.recorded
+        try:
+            upkeep.fold()
+        except Error as error:
+            _log.warning("counts could not be added up, which is tried again later: %s", error)
+            connection.close()
 
     def _follow_clock(self) -> None:
         """After the machine's clock was set: what we have recorded before was so much off.

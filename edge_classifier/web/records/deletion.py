@@ -2,17 +2,29 @@
 
 import time
 from collections.abc import Callable, Collection
+from datetime import timedelta
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
 
 from edge_classifier.web.accounts.roles import AccessLevel, access_level_of, visible_to
-from edge_classifier.web.models import EventPicture, Picture, Record, User
+from edge_classifier.web.models import (
+    DeletedEvent,
+    EventPicture,
+    Label,
+    LessonPicture,
+    Picture,
+    Record,
+    User,
+)
 from edge_classifier.web.records import picture_storage
 
 # Records in one transaction: the recorder waits for its end.
 STEP = 100
+# How long a label may stay at a camera, for all that we care.
+_MORE_MAY_COME = timedelta(days=7)
 
 
 def deletable_by(user: User | AnonymousUser) -> QuerySet[Record]:
@@ -41,17 +53,33 @@ def delete(records: QuerySet[Record], *, rest: Callable[[float], None] = time.sl
         if not step:
             return deleted
         with transaction.atomic():
-            deleted += records.filter(id__in=list(step)).order_by().delete()[0]
+            chosen = records.filter(id__in=list(step)).order_by()
+            _note_deleted(chosen)
+            deleted += chosen.delete()[0]
         remove_unused({picture for picture in step.values() if picture})
         last = max(step)
         rest(time.monotonic() - begun)
 
 
+def _note_deleted(records: QuerySet[Record]) -> None:
+    """Remember those of which more may come, which is not to bring them back."""
+    since = timezone.now() - _MORE_MAY_COME
+    lasting = records.filter(
+        source=Record.Source.EVENT,
+        duration_s=None,
+        detail__has_key="path",
+        recorded_at__gt=since,
+    ).exclude(label__name=Label.UNKNOWN)
+    noted = [DeletedEvent(key=key) for key in lasting.values_list("key", flat=True)]
+    DeletedEvent.objects.bulk_create(noted, ignore_conflicts=True)
+
+
 def unused() -> QuerySet[Picture]:
-    """Pictures of no record and of no event that is still to come."""
+    """Pictures of no record, no event that is still to come, and no lesson."""
     return Picture.objects.filter(
         ~Exists(Record.objects.filter(picture=OuterRef("pk"))),
         ~Exists(EventPicture.objects.filter(picture=OuterRef("pk"))),
+        ~Exists(LessonPicture.objects.filter(picture=OuterRef("pk"))),
     )
 
 

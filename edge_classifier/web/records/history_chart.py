@@ -3,22 +3,27 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, time, timedelta
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, QuerySet, Sum
 from django.utils import timezone
 from django.utils.translation import gettext
 
-from edge_classifier.web.models import Label, Record
+from edge_classifier.web.accounts.roles import visible_to
+from edge_classifier.web.models import DayTally, Label, Record, User
+from edge_classifier.web.records.filters import Filter
+from edge_classifier.web.tally import counts as tally
 from edge_classifier.web.templatetags.words import label_name
 
 # How often a label, by its id, was seen on a day.
 Counts = Mapping[tuple[date, int], int]
 _DAYS = 30
-_MOST_SERIES = 6
+MOST_SERIES = 6
 # Of the room of a day, what stays free beside its bar.
 _GAP = 0.2
 _STEPS = (1, 2, 5)
+# Rows of an index that are counted in some hundredths of a second.
+_READABLE = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,23 +77,70 @@ class Chart:
     series: list[Series]
     bars: list[ChartBar]
     lines: list[ChartLine]
+    # Whether it begins later than was asked for, as there are too many records to count.
+    is_cut: bool = False
 
 
-def of_last_days(
-    records: QuerySet[Record], since: datetime | None, until: datetime | None
-) -> Chart | None:
-    """The chart of the last days of ``records``, which are between the two; None without any.
+def of_last_days(chosen: Filter, user: User) -> Chart | None:
+    """The chart of the last days of what ``chosen`` means and ``user`` may see; None without any.
 
-    ``until`` is the first moment that does not belong to them.
+    What the tally cannot tell is counted from the records, as many whole days as can be read at
+    once: the chart begins later then.
     """
     last = timezone.localdate()
-    if until:
-        last = min(last, timezone.localdate(until - timedelta(microseconds=1)))
-    first = last - timedelta(days=_DAYS - 1)
-    if since:
-        first = max(first, timezone.localdate(since))
-    found = counts(records, first, last)
-    return chart(found, shown_labels(found), gettext("others"), first, last) if found else None
+    if chosen.until:
+        last = min(last, timezone.localdate(chosen.until - timedelta(microseconds=1)))
+    first = begin = last - timedelta(days=_DAYS - 1)
+    if chosen.since:
+        first = begin = max(first, timezone.localdate(chosen.since))
+    records = chosen.apply(visible_to(user))
+    if chosen.is_in_tally:
+        found = _tallied(chosen, records, user, first, last)
+    elif (few := chosen.rows_if_few(visible_to(user), "day", "label_id", "truth_id")) is not None:
+        # One by one: a database that groups them reads all records of these days.
+        places = ((day, truth or label) for day, label, truth in few if first <= day <= last)
+        found = Counter(places)
+    else:
+        begin = _first_of_readable(first, last)
+        found = counts(records, begin, last)
+    labels = by_shown_name(found)
+    found = merged(found, labels)
+    if not found:
+        return None
+    shown = [labels[label] for label in ranked(found)[:MOST_SERIES] if label in labels]
+    return chart(found, shown, gettext("others"), begin, last, is_cut=begin > first)
+
+
+def _tallied(
+    chosen: Filter, records: QuerySet[Record], user: User, first: date, last: date
+) -> Counts:
+    """Counts of whole days by the tally; of days of which only a part is meant by ``records``."""
+    rows = tally.visible_to(user, chosen.apply_to_tally(DayTally.objects.all()))
+    found = tally.by_day(rows.filter(day__range=(first, last)))
+    for day in _partial_days(chosen, first, last):
+        for place in [place for place in found if place[0] == day]:
+            del found[place]
+        found.update(counts(records, day, day))
+    return found
+
+
+def _partial_days(chosen: Filter, first: date, last: date) -> set[date]:
+    """Days that begin or end between midnights."""
+    edges = {timezone.localtime(edge) for edge in (chosen.since, chosen.until) if edge}
+    return {
+        edge.date() for edge in edges if edge.time() != time.min and first <= edge.date() <= last
+    }
+
+
+def _first_of_readable(first: date, last: date) -> date:
+    """The first of the last whole days that have ``_READABLE`` records together, or of one."""
+    rows = DayTally.objects.filter(day__range=(first, last)).order_by("-day")
+    total = 0
+    for day, count in rows.values_list("day").annotate(total=Sum("count")):
+        total += count
+        if total > _READABLE and day < last:
+            return day + timedelta(days=1)
+    return first
 
 
 def counts(records: QuerySet[Record], first: date, last: date) -> Counts:
@@ -105,6 +157,28 @@ def counts(records: QuerySet[Record], first: date, last: date) -> Counts:
     return found
 
 
+def by_shown_name(found: Counts) -> dict[int, Label]:
+    """Each label's first one of those that a reader takes for the same. One query.
+
+    Two may have the same Chinese name, or differ in capitals only, and the filter by a name finds
+    both.
+    """
+    first: dict[str, Label] = {}
+    labels = Label.objects.filter(pk__in={label for _, label in found}).order_by("pk")
+    labels = labels.only("name", "chinese")
+    return {one.pk: first.setdefault(label_name(one).lower(), one) for one in labels}
+
+
+def merged(found: Counts, labels: Mapping[int, Label]) -> Counter[tuple[date, int]]:
+    """``found`` with what ``labels`` has the same label for as one."""
+    sums = Counter(found)
+    others = {label: one.pk for label, one in labels.items() if one.pk != label}
+    # Mostly there are none, and thousands of counts.
+    for place in [place for place in found if place[1] in others] if others else ():
+        sums[place[0], others[place[1]]] += sums.pop(place)
+    return sums
+
+
 def ranked(found: Counts) -> list[int]:
     """The labels, the most frequent first."""
     totals: Counter[int] = Counter()
@@ -113,7 +187,15 @@ def ranked(found: Counts) -> list[int]:
     return sorted(totals, key=lambda label: (-totals[label], label))
 
 
-def chart(found: Counts, shown: Sequence[Label], others: str, first: date, last: date) -> Chart:
+def chart(
+    found: Counts,
+    shown: Sequence[Label],
+    others: str,
+    first: date,
+    last: date,
+    *,
+    is_cut: bool = False,
+) -> Chart:
     """The chart of these days: a series for each label in ``shown``, one for the rest.
 
     Geometry is in percent. What a page writes often is text already: templates take their time
@@ -135,7 +217,7 @@ def chart(found: Counts, shown: Sequence[Label], others: str, first: date, last:
         for n, name in enumerate(names)
     ]
     lines = [ChartLine(f"{100 - 100 * n / top:.2f}", n) for n in range(step, top + 1, step)]
-    return Chart(first, last, sum(found.values()), series, bars, lines)
+    return Chart(first, last, sum(found.values()), series, bars, lines, is_cut)
 
 
 def path(bars: list[ChartBar], number: int, top: int) -> str:
@@ -183,10 +265,3 @@ def _bars(
             )
         )
     return bars
-
-
-def shown_labels(found: Counts) -> list[Label]:
-    """The labels that have a series of their own. One query."""
-    ids = ranked(found)[:_MOST_SERIES]
-    labels = Label.objects.in_bulk(ids)
-    return [labels[label] for label in ids if label in labels]

@@ -1,49 +1,51 @@
-"""History: the list of all records, its chart, exports, deletion; and the page of one record."""
+"""History: the list of all records, its chart, exports, deletion."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from datetime import date, timedelta
+from functools import partial
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
-from django.contrib.auth.views import redirect_to_login
-from django.db import DatabaseError
 from django.db.models import Exists, Max, OuterRef, QuerySet
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html_join
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from edge_classifier.errors import EdgeClassifierError, PictureError, StorageError, UsageError
+from edge_classifier.errors import StorageError, UsageError
 from edge_classifier.web.accounts.roles import AccessLevel, access_level_of, requires, visible
-from edge_classifier.web.models import Label, Picture, Record
+from edge_classifier.web.models import DayTally, Label, Record
 from edge_classifier.web.records import (
     deletion,
     exports,
     filters,
     history_chart,
     keyset,
-    picture_storage,
+    strip,
+    timeline,
 )
-from edge_classifier.web.records.display import shown, with_relations
+from edge_classifier.web.records.display import Addresses, as_visits, with_relations
 from edge_classifier.web.records.downloads import download
+from edge_classifier.web.records.filtering.names import MOST_OFFERED, names_like, similar_labels
 from edge_classifier.web.records.filters import Filter, FilterForm
+from edge_classifier.web.tally import counts as tally
+from edge_classifier.web.wording import explained
 
 _log = logging.getLogger(__name__)
-# Records on one page of the list, and of those that are to be deleted.
-_LISTED, _SHOWN_BEFORE_DELETION = 24, 12
+# Cards on one page of the list, which fill rows of two, three, four or six; and records, of which
+# several may be on a card.
+_CARDS, _LISTED = 24, 96
+_SHOWN_BEFORE_DELETION = 12
 # Labels that are named as new, and characters that names are looked for with.
 _MOST_NEW, _LONGEST_TEXT = 30, 200
-# What is at a picture's address never changes, and is nobody else's business.
-_FOR_EVER = "private, max-age=31536000, immutable"
-_AN_HOUR = "private, max-age=3600"
-_NOT_NOW = "no-store"
 
 
 @require_safe
@@ -51,11 +53,10 @@ _NOT_NOW = "no-store"
 def history(request: HttpRequest) -> HttpResponse:
     """A page of the list; 400 and what is wrong with the filter or the place."""
     form = FilterForm(request.GET)
-    typed = form.offer_names()
+    form.offer_names()
     new = _labels_first_seen_today(request)
     context: dict[str, Any] = {
         "form": form,
-        "names": {f"{field}s": _options(field) for field in typed},
         "new": new[:_MOST_NEW],
         "has_more_new": len(new) > _MOST_NEW,
         "today": timezone.localdate().isoformat(),
@@ -64,24 +65,144 @@ def history(request: HttpRequest) -> HttpResponse:
     if housekeeping and access_level_of(request.user) >= AccessLevel.ADMINISTRATOR:
         context["surplus"], context["spared"] = housekeeping.surplus, housekeeping.spared
         context["retention"] = request.services.settings.retention
+    kind = request.GET.get("kind", "")
+    context |= {"kind": kind, "kinds": _kinds(request), "spans": _spans(request)}
+    context |= {
+        "given": _given(request, form),
+        "to": f"?{query}" if (query := form.query()) else "",
+    }
+    field: keyset.Field = "score" if request.GET.get("order") == "score" else "at"
     try:
-        positions = {
-            name: keyset.Position.parse(request.GET[name]) if request.GET.get(name) else None
+        before, after = (
+            keyset.Position.parse(given, field) if (given := request.GET.get(name)) else None
             for name in ("before", "after")
-        }
+        )
     except UsageError:
         context["wrong"] = gettext("This is not a place in the list. Start at its top.")
         return render(request, "records/history.html", context, status=HTTPStatus.BAD_REQUEST)
+    if form.has_error("label", filters.NO_SUCH_LABEL) and len(form.errors) == 1:
+        similar = similar_labels(request.GET["label"].strip()[:_LONGEST_TEXT])
+        context["similar"] = [(name, _changed(request, label=name)) for name in similar]
+        context["no_label"] = request.GET["label"]
+        return render(request, "records/history.html", context)
     if not form.is_valid():
         context["wrong"] = gettext("The filter cannot be used as it is.")
         return render(request, "records/history.html", context, status=HTTPStatus.BAD_REQUEST)
-    records, count = form.filter().find(visible(request))
+    context |= _listed(request, form.filter(), context["to"], field, before, after)
+    return render(request, "records/history.html", context)
+
+
+def _listed(
+    request: HttpRequest,
+    chosen: Filter,
+    to: str,
+    field: keyset.Field,
+    before: keyset.Position | None,
+    after: keyset.Position | None,
+) -> dict[str, Any]:
+    """A page of what is meant, with its headings and how many there are of all.
+
+    ``to``: the filter, as it stands behind the address of each record.
+    """
+    records, count = chosen.find(visible(request), field)
     text = ngettext("%(count)s record", "%(count)s records", count)
     if count > filters.COUNT_LIMIT:
         text, count = gettext("more than %(count)s records"), filters.COUNT_LIMIT
-    context["count"] = text % {"count": f"{count:,}"}
-    context["page"] = keyset.page(records, _LISTED, **positions)
-    return render(request, "records/history.html", context)
+    addresses = Addresses(to)
+    if field == "score":
+        page = keyset.page(records, _CARDS, as_visits, before=before, after=after, field=field)
+        days = timeline.without_headings(page.records, addresses)
+    else:
+        headings = timeline.Headings(
+            by_hour=timeline.is_short(chosen.since, chosen.until, timezone.now()),
+            is_quiet=chosen.labels is None,
+        )
+        fitting = partial(headings.fitting, most=_CARDS)
+        page = keyset.page(records, _LISTED, as_visits, before=before, after=after, fitting=fitting)
+        days = headings.days(page.records, addresses)
+    found: dict[str, Any] = {"count": text % {"count": f"{count:,}"}, "page": page}
+    if chosen.labels is not None:
+        found["about"] = Label.objects.filter(pk__in=chosen.labels)
+    if chosen.is_in_tally and page.records:
+        rows = chosen.apply_to_tally(tally.visible_to(request.user, DayTally.objects.all()))
+        counted = strip.of_each_day(rows, [day.day for day in days if day.day])
+        days = [replace(day, count=counted.get(day.day) if day.day else None) for day in days]
+        found["is_in_tally"] = True
+    return found | {"days": days}
+
+
+@require_safe
+@requires(AccessLevel.VIEWER)
+def calendar(request: HttpRequest) -> HttpResponse:
+    """How much was seen on each day, as links; apart from the list, which need not wait for it.
+
+    With ``part``, for the script of the list, it is the strip alone.
+    """
+    form = FilterForm(request.GET)
+    if not form.is_valid() or not (chosen := form.filter()).is_in_tally:
+        return redirect(f"{reverse('history-chart')}?{request.GET.urlencode()}")
+    rows = chosen.apply_to_tally(tally.visible_to(request.user, DayTally.objects.all()))
+    # Who looks for what is unknown wants to see how often it was.
+    is_apart = chosen.labels is None
+
+    def address(since: date, until: date) -> str:
+        return _changed(request, since=since.isoformat(), until=until.isoformat())
+
+    made = strip.strip(rows, (chosen.since, chosen.until), address, is_apart=is_apart)
+    context = {
+        "strip": made,
+        "totals": [(total, _changed(request, label=total.name)) for total in made.totals],
+        "to": f"?{query}" if (query := form.query()) else "",
+    }
+    name = "strip" if "part" in request.GET else "strip_page"
+    return render(request, f"records/{name}.html", context)
+
+
+def _changed(request: HttpRequest, **changes: str) -> str:
+    """The address of the top of the same list, with other parameters; "" takes one away."""
+    changes = {"before": "", "after": "", "part": "", **changes}
+    kept = [(name, values) for name, values in request.GET.lists() if name not in changes]
+    params = [*kept, *((name, value) for name, value in changes.items() if value)]
+    return f"{reverse('history')}?{urlencode(params, doseq=True)}" if params else reverse("history")
+
+
+def _kinds(request: HttpRequest) -> list[tuple[str, object, str]]:
+    """Each kind of records with its name, and the same page's address with it."""
+    return [(value, text, _changed(request, kind=value)) for value, text in filters.KINDS]
+
+
+def _spans(request: HttpRequest) -> list[tuple[str, str, bool]]:
+    """What people ask for most: its name, its address, and whether it is shown now."""
+    today = timezone.localdate()
+    yesterday, week = today - timedelta(days=1), today - timedelta(days=6)
+    spans = (
+        (gettext("Any time"), "", ""),
+        (gettext("Today"), today.isoformat(), ""),
+        (gettext("Yesterday"), yesterday.isoformat(), yesterday.isoformat()),
+        (gettext("7 days"), week.isoformat(), ""),
+    )
+    here = request.GET.get("since", ""), request.GET.get("until", "")
+    return [
+        (text, _changed(request, since=since, until=until), here == (since, until))
+        for text, since, until in spans
+    ]
+
+
+def _given(request: HttpRequest, form: FilterForm) -> list[tuple[str, str]]:
+    """Each condition in words, and the address without it."""
+    found = []
+    for name, _value in form.given():
+        if name in ("kind", "order", "since", "until"):
+            continue
+        text = f"{form.fields[name].label}: {form.shown(name)}"
+        found.append((text, _changed(request, **{name: ""})))
+    spans = [name for name in ("since", "until") if request.GET.get(name)]
+    if spans:
+        days = [request.GET[name].replace("T", " ") for name in spans]
+        told = [f"{form.fields[name].label}: {day}" for name, day in zip(spans, days, strict=True)]
+        text = days[0] if len(days) > len(set(days)) else ", ".join(told)
+        found.append((text, _changed(request, since="", until="")))
+    return found
 
 
 @require_safe
@@ -91,20 +212,22 @@ def names(request: HttpRequest) -> HttpResponse:
     field = request.GET.get("field", "")
     if field not in ("device", "camera", "label"):
         raise Http404
-    return HttpResponse(_options(field, request.GET.get("text", "")[:_LONGEST_TEXT]))
-
-
-def _options(field: str, text: str = "") -> SafeString:
-    found = filters.names_like(field, text, filters.MOST_OFFERED)
-    return format_html_join("", '<option value="{}">{}</option>', found)
+    text = request.GET.get("text", "")[:_LONGEST_TEXT]
+    found = names_like(field, text, MOST_OFFERED)
+    return HttpResponse(format_html_join("", '<option value="{}">{}</option>', found))
 
 
 def _labels_first_seen_today(request: HttpRequest) -> list[Label]:
     """Of those in what one may see; one more than is shown."""
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    seen = visible(request).filter(label=OuterRef("pk")).order_by()
-    named = Label.objects.exclude(name=Label.UNKNOWN)
-    return list(named.filter(Exists(seen), first_seen__gte=midnight)[: _MOST_NEW + 1])
+    named = Label.objects.filter(first_seen__gte=midnight).exclude(name=Label.UNKNOWN)
+    # On most days, nothing more is to be asked.
+    if not named.exists():
+        return []
+    seen = visible(request).filter(tally.SEEN, at__gte=midnight).order_by()
+    as_predicted = Exists(seen.filter(label=OuterRef("pk"), truth=None))
+    as_reviewed = Exists(seen.filter(truth=OuterRef("pk")))
+    return list(named.filter(as_predicted | as_reviewed)[: _MOST_NEW + 1])
 
 
 @require_safe
@@ -118,9 +241,14 @@ def chart(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return redirect(f"{reverse('history')}?{request.GET.urlencode()}")
     chosen = form.filter()
-    made = history_chart.of_last_days(chosen.apply(visible(request)), chosen.since, chosen.until)
+    if chosen.kind == "all":
+        # What was only glimpsed is not counted with what was seen.
+        chosen = replace(chosen, kind="")
+    made = history_chart.of_last_days(chosen, request.user)
     name = "history_chart" if "part" in request.GET else "history_chart_page"
-    return render(request, f"records/{name}.html", {"form": form, "chart": made})
+    return render(
+        request, f"records/{name}.html", {"form": form, "chart": made, "kind": chosen.kind}
+    )
 
 
 @require_safe
@@ -152,7 +280,7 @@ def _export(
     def address(record: Record) -> str:
         return str(request.build_absolute_uri(reverse("picture", args=[record.key])))
 
-    records = exports.walk(chosen.apply(visible(request)))
+    records = exports.walk(chosen.parts(visible(request)))
     rows = (exports.row(record, address) for record in records)
     name = f"history-{timezone.localtime():%Y%m%d-%H%M%S}.{ending}"
     return download(request, lines(rows), name, content_type)
@@ -174,7 +302,7 @@ def delete(request: HttpRequest) -> HttpResponse:
             return _ask_whether_to_delete(request, form, records, back)
         count = deletion.delete(records)
     except UsageError as error:
-        messages.error(request, error.problem)
+        messages.error(request, explained(error))
     except StorageError as error:
         _log.warning("a picture cannot be deleted: %s", error.detail)
         messages.error(
@@ -191,7 +319,8 @@ def _to_delete(request: HttpRequest, form: FilterForm) -> QuerySet[Record]:
     mine, what = deletion.deletable_by(request.user), request.POST.get("what")
     if what == "selected":
         try:
-            keys = [UUID(key) for key in request.POST.getlist("key")]
+            # A card of several visits sends all of them as one.
+            keys = [UUID(key) for text in request.POST.getlist("key") for key in text.split(",")]
         except ValueError as error:
             raise UsageError("delete", gettext("There is no such record.")) from error
         return mine.filter(key__in=keys)
@@ -215,7 +344,7 @@ def _ask_whether_to_delete(
     context = {
         "count": count,
         "reviewed": records.exclude(verdict=Record.Verdict.NONE).count(),
-        "shown": keyset.fetch(records, keyset.NEWEST, _SHOWN_BEFORE_DELETION),
+        "shown": keyset.fetch([records], keyset.NEWEST, _SHOWN_BEFORE_DELETION, with_relations),
         "what": request.POST["what"],
         "keys": request.POST.getlist("key"),
         "given": form.given(),
@@ -227,62 +356,3 @@ def _ask_whether_to_delete(
 
 def _last_id() -> int:
     return Record.objects.aggregate(last=Max("id"))["last"] or 0
-
-
-@require_safe
-def record(request: HttpRequest, key: UUID) -> HttpResponse:
-    """All that is known of one record."""
-    found = with_relations(visible(request)).filter(key=key).first()
-    if found is None and not request.user.is_authenticated:
-        return redirect_to_login(request.get_full_path())
-    if found is None:
-        raise Http404
-    return render(request, "records/record.html", {"shown": shown(found)})
-
-
-@require_safe
-def picture(request: HttpRequest, key: UUID) -> HttpResponse:
-    """The JPEG of one record."""
-    found = _picture(request, key)
-    return _jpeg(picture_storage.picture_name(found.sha256), f"{key}.jpg")
-
-
-@require_safe
-def thumbnail(request: HttpRequest, key: UUID) -> HttpResponse:
-    """The same, small; of a snapshot it is made when it is first looked at."""
-    found = _picture(request, key)
-    name = picture_storage.thumbnail_name(found.sha256)
-    try:
-        if not picture_storage.exists(name):
-            jpeg = picture_storage.read(picture_storage.picture_name(found.sha256))
-            picture_storage.put_thumbnail(found.sha256, request.services.worker.thumbnail(jpeg))
-    except PictureError:
-        return _placeholder(_AN_HOUR)
-    # No worker, no room, or a database that does not answer, just now.
-    except (EdgeClassifierError, OSError, DatabaseError):
-        return _placeholder(_NOT_NOW)
-    return _jpeg(name, f"{key}-small.jpg")
-
-
-def _picture(request: HttpRequest, key: UUID) -> Picture:
-    found = visible(request).select_related("picture").only("picture").filter(key=key).first()
-    if found is None or found.picture is None:
-        raise Http404
-    return found.picture
-
-
-def _jpeg(name: str, shown_name: str) -> HttpResponse:
-    """A file of storage, read while it is sent. Raises Http404 and StorageError."""
-    try:
-        file = picture_storage.open_file(name)
-    except FileNotFoundError as error:
-        raise Http404 from error
-    response = FileResponse(file, content_type="image/jpeg", filename=shown_name)
-    response["Cache-Control"] = _FOR_EVER
-    return response
-
-
-def _placeholder(caching: str) -> HttpResponse:
-    response = redirect(static("web/no-picture.svg"))
-    response["Cache-Control"] = caching
-    return response

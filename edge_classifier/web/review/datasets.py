@@ -1,6 +1,6 @@
 """Reviewed pictures as class folders that `edge-classify train` takes as they are."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import NamedTuple
@@ -41,7 +41,7 @@ class Class:
         return self.pictures < FEW
 
 
-class Reviewed(NamedTuple):
+class FiledPicture(NamedTuple):
     """One picture of a dataset."""
 
     folder: str
@@ -70,7 +70,7 @@ def classes(records: QuerySet[Record]) -> list[Class]:
     return [Class(label, folders[label.name], pictures[label.pk]) for label in labels]
 
 
-def pictures(records: QuerySet[Record], of: Iterable[Class]) -> Iterator[Reviewed]:
+def pictures(records: QuerySet[Record], of: Iterable[Class]) -> Iterator[FiledPicture]:
     """The pictures of all classes, each once a folder; ``_AT_ONCE`` of them are in memory."""
     by_folder: dict[str, list[int]] = {}
     for one in of:
@@ -81,7 +81,7 @@ def pictures(records: QuerySet[Record], of: Iterable[Class]) -> Iterator[Reviewe
         for first in range(0, len(keys), _AT_ONCE):
             some = Picture.objects.filter(pk__in=keys[first : first + _AT_ONCE])
             hashes = list(some.order_by("pk").values_list("sha256", flat=True))
-            yield from (Reviewed(folder, sha256) for sha256 in hashes)
+            yield from (FiledPicture(folder, sha256) for sha256 in hashes)
 
 
 def names_file(of: Iterable[Class]) -> str:
@@ -99,10 +99,21 @@ def archive(records: QuerySet[Record], least: int = 1) -> Iterator[bytes]:
     meanwhile. Raises StorageError.
     """
     found = [one for one in classes(records) if one.pictures >= least]
+    return zipped(
+        pictures(records, found),
+        lambda kept: names_file(one for one in found if one.folder in kept),
+    )
+
+
+def zipped(shown: Iterable[FiledPicture], names: Callable[[set[str]], str]) -> Iterator[bytes]:
+    """A zip of these pictures; ``names`` gives its ``names.toml`` for the folders that are in it.
+
+    As ``archive``.
+    """
     pipe, kept = _Pipe(), set[str]()
     # JPEGs do not become smaller: they are stored as they are.
     with ZipFile(pipe, "w", ZIP_STORED) as file:
-        for one in pictures(records, found):
+        for one in shown:
             try:
                 content = picture_storage.read(picture_storage.picture_name(one.sha256))
             except FileNotFoundError:
@@ -111,8 +122,8 @@ def archive(records: QuerySet[Record], least: int = 1) -> Iterator[bytes]:
             file.writestr(_entry(one.path), content)
             yield pipe.take()
         # Last, as training refuses names of folders that are not there.
-        if names := names_file(one for one in found if one.folder in kept):
-            file.writestr(_entry(NAMES_FILE), names)
+        if text := names(kept):
+            file.writestr(_entry(NAMES_FILE), text)
     yield pipe.take()
 
 

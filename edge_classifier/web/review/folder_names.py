@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from edge_classifier.core.labels import UNKNOWN, UNKNOWN_NAMES, parse_labels
+from edge_classifier.core.labels.labels import UNKNOWN, UNKNOWN_NAMES, parse_labels
 from edge_classifier.core.text import folded, folder_name, is_printable
 
 # Beside the folders: what labels are called in other languages (docs/training.md).

@@ -6,25 +6,38 @@ Without Django, as decoders and networks may crash, and should take little with 
 import os
 import resource
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_classifier import child
-from edge_classifier.errors import EdgeClassifierError, PictureError
+from edge_classifier.errors import (
+    EdgeClassifierError,
+    ModelError,
+    PictureError,
+    UnavailableError,
+)
 from edge_classifier.web.worker.messages import (
-    Classified,
     ClassifyTask,
     DescribeTask,
+    EncodeTask,
     Message,
+    RemakeTask,
+    ScoreTask,
     Task,
     classified_to_message,
     error_to_message,
     model_to_message,
     receive,
+    remade_to_message,
+    scores_to_message,
     send,
     task_from_message,
 )
+
+if TYPE_CHECKING:
+    from edge_classifier.web.worker.child_codes import PictureCoder
+    from edge_classifier.web.worker.child_networks import LoadedNetworks
 
 # The daemon and the page go first.
 _NICENESS = 10
@@ -57,7 +70,8 @@ class TaskRunner:
     """
 
     def __init__(self) -> None:
-        self._classify: Callable[[ClassifyTask], Classified] | None = None
+        self._coder: PictureCoder | None = None
+        self._networks: LoadedNetworks | None = None
 
     def answer(self, question: Message) -> Message:
         """The result of a task, or the error that it ended with."""
@@ -70,18 +84,37 @@ class TaskRunner:
 
     def _run(self, task: Task, parts: tuple[bytes, ...]) -> Message:
         if isinstance(task, ClassifyTask):
-            if self._classify is None:
-                from edge_classifier.web.worker.child_networks import LoadedNetworks
-
-                self._classify = LoadedNetworks().classify
-            return classified_to_message(self._classify(task))
+            return classified_to_message(self._loaded().classify(task))
+        if isinstance(task, ScoreTask):
+            return scores_to_message(self._loaded().score(parts[0], task))
         if isinstance(task, DescribeTask):
             from edge_classifier.web.worker.child_networks import describe
 
             return model_to_message(describe(Path(task.model)))
+        if isinstance(task, EncodeTask):
+            # Raises ModelError where it can never be loaded: the page asks for no more then.
+            if self._coder is None:
+                try:
+                    from edge_classifier.web.worker.child_codes import PictureCoder
+
+                    self._coder = PictureCoder(task.base)
+                except UnavailableError as error:
+                    raise ModelError(error.subject, error.problem, error.remedy) from error
+            return Message({}, (self._coder.code(parts[0], task),))
+        if isinstance(task, RemakeTask):
+            from edge_classifier.web.worker.child_remake import remake
+
+            return remade_to_message(remake(task, parts))
         from edge_classifier.web.worker.child_pictures import thumbnail_of
 
         return Message({}, (thumbnail_of(parts[0], task.pixel_limit),))
+
+    def _loaded(self) -> "LoadedNetworks":
+        """Both kinds of questions go to the one network that there is memory for."""
+        from edge_classifier.web.worker.child_networks import LoadedNetworks
+
+        self._networks = self._networks or LoadedNetworks()
+        return self._networks
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Classifying, with the classifier of the daemon and the command line."""
 
+import io
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +12,7 @@ from edge_classifier.classifier import AnswerOptions, Classifier
 from edge_classifier.core.contract import Contract
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.geometry import least_size, place
-from edge_classifier.core.labels import UNKNOWN, display_names
-from edge_classifier.core.scores import Prediction, name_predictions
+from edge_classifier.core.labels.labels import UNKNOWN, display_names, node_names
 from edge_classifier.engine.delegates import CPU
 from edge_classifier.errors import MissingFileError
 from edge_classifier.model_loading import ModelChoice, load_model
@@ -24,6 +25,7 @@ from edge_classifier.web.worker.messages import (
     CropBox,
     LabelScore,
     ModelDescription,
+    ScoreTask,
 )
 
 
@@ -34,7 +36,8 @@ class _Network:
     key: tuple[str, int, int]
     id: str
     classifier: Classifier
-    chinese: tuple[str, ...]
+    # A label, or a name above several, to its Chinese name.
+    chinese: Mapping[str, str]
 
 
 class LoadedNetworks:
@@ -45,7 +48,8 @@ class LoadedNetworks:
 
     def classify(self, task: ClassifyTask) -> Classified:
         """Decode, make anew, classify. Raises PictureError, and the errors of loading a model."""
-        network = self._network(task)
+        catalogue = load_catalogue()
+        network = self._network(catalogue, _reference(task, catalogue), task.top_k)
         contract = network.classifier.contract
         began = time.perf_counter()
         # Decoded once: no smaller than what is kept, nor than what the network sees.
@@ -62,14 +66,19 @@ class LoadedNetworks:
         best, *others = answer.predictions
         # Of a quantized network with many labels, most score exactly nothing.
         scoring = [best, *(other for other in others if other.score > 0)]
-        named = name_predictions([(0, best.score)], (best.label,), task.threshold, UNKNOWN)
+        sure = network.classifier.most_specific(task.threshold)
+        if sure and sure.index is None:
+            scoring.insert(0, sure)
         return Classified(
             jpeg=jpeg,
             thumbnail=small,
             width=image.width,
             height=image.height,
-            label=named[0].label,
-            top=tuple(_label_score(found, network.chinese) for found in scoring),
+            label=sure.label if sure else UNKNOWN,
+            top=tuple(
+                LabelScore(found.label, network.chinese.get(found.label, ""), found.score)
+                for found in scoring
+            ),
             crop=_crop(frame, contract),
             timings_ms={
                 "decode": 1e3 * (decoded - began),
@@ -80,21 +89,36 @@ class LoadedNetworks:
             model=network.id,
         )
 
-    def _network(self, task: ClassifyTask) -> _Network:
-        catalogue = load_catalogue()
-        reference = _reference(task, catalogue)
+    def score(self, jpeg: bytes, task: ScoreTask) -> tuple[LabelScore, ...]:
+        """What ``task.model`` takes ``jpeg`` for. Raises as ``classify`` does."""
+        network = self._network(load_catalogue(), task.model, task.top_k)
+        least = least_size(network.classifier.contract)
+        loaded = load_picture(
+            "the frame", stream=io.BytesIO(jpeg), at_least=least, pixel_limit=task.pixel_limit
+        )
+        return tuple(
+            LabelScore(found.label, network.chinese.get(found.label, ""), found.score)
+            for found in network.classifier.classify(loaded.frame).predictions
+        )
+
+    def _network(self, catalogue: Catalogue, reference: str, top_k: int) -> _Network:
         path = catalogue.locate(reference)
         key = str(path), path.stat().st_mtime_ns, path.stat().st_size
         if self._kept is None or self._kept.key != key:
             self._kept = None  # Before the next one: there is memory for one.
             # Not on an accelerator, of which there is one, and the daemon has it.
             loaded = load_model(ModelChoice(reference, CPU))
+            contract = loaded.resolved.contract
+            nodes = [node.name for node in contract.taxonomy.nodes]
+            names = dict(zip(nodes, node_names(contract.taxonomy, "zh"), strict=True))
+            # A name that a node does not have is its English one.
+            chinese = {name: shown for name, shown in names.items() if shown != name}
             self._kept = _Network(
                 key,
                 # As daemons tell it.
                 f"{loaded.name}@{loaded.sha256[:8]}",
-                loaded.classifier(AnswerOptions(task.top_k)),
-                _chinese(loaded.resolved.contract),
+                loaded.classifier(AnswerOptions(top_k)),
+                chinese | dict(zip(contract.labels, _chinese(contract), strict=False)),
             )
         return self._kept
 
@@ -117,11 +141,6 @@ def _chinese(contract: Contract) -> tuple[str, ...]:
     """The Chinese names, one a label; empty if the model has none."""
     names = display_names(contract, "zh")
     return () if names is contract.labels else names
-
-
-def _label_score(found: Prediction, chinese: tuple[str, ...]) -> LabelScore:
-    name = chinese[found.index] if chinese and found.index is not None else ""
-    return LabelScore(found.label, name, found.score)
 
 
 def _crop(frame: Frame, contract: Contract) -> CropBox:

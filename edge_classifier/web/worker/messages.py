@@ -70,6 +70,17 @@ def _read(stream: Any, size: int) -> bytes:
 
 # Long side of a thumbnail: sharp at 112 CSS pixels on a phone.
 THUMBNAIL_PX = 320
+# Grey values in a row and a column of a signature.
+SIGNATURE_SIDE = 16
+
+
+class CropBox(NamedTuple):
+    """A part of a picture, in fractions of its width and height."""
+
+    left: float
+    top: float
+    width: float
+    height: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +114,52 @@ class DescribeTask:
     model: str
 
 
-Task = ClassifyTask | ThumbnailTask | DescribeTask
+# Bits of a picture's code.
+CODE_BITS = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeTask:
+    """Say what a JPEG, the message's only part, looks like: a code of ``CODE_BITS`` bits."""
+
+    # The network whose features it is made of: a name of the catalogue.
+    base: str
+    pixel_limit: int
+    # The part to look at; None: as a classifier would.
+    box: CropBox | None
+
+
+@dataclass(frozen=True, slots=True)
+class RemakeTask:
+    """Decode the file ``picture``, or the message's only part, and make it anew."""
+
+    # Empty: the message's part.
+    picture: str
+    pixel_limit: int
+    keep_px: int
+    # What is kept of it; None: all.
+    box: CropBox | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreTask:
+    """Say what the model file ``model`` takes the JPEG for that is the message's only part."""
+
+    model: str
+    top_k: int
+    pixel_limit: int
+
+
+Task = ClassifyTask | ThumbnailTask | DescribeTask | EncodeTask | RemakeTask | ScoreTask
 _TASKS: Mapping[str, type[Task]] = MappingProxyType(
-    {"classify": ClassifyTask, "thumbnail": ThumbnailTask, "describe": DescribeTask}
+    {
+        "classify": ClassifyTask,
+        "thumbnail": ThumbnailTask,
+        "describe": DescribeTask,
+        "encode": EncodeTask,
+        "remake": RemakeTask,
+        "score": ScoreTask,
+    }
 )
 _NAMES = MappingProxyType({task: name for name, task in _TASKS.items()})
 
@@ -117,7 +171,10 @@ def task_to_message(task: Task, *parts: bytes) -> Message:
 
 def task_from_message(message: Message) -> Task:
     """The task in ``message``."""
-    return _TASKS[message.header["task"]](**message.header["facts"])
+    facts = dict(message.header["facts"])
+    if facts.get("box"):  # JSON has made a list of it.
+        facts["box"] = CropBox(*facts["box"])
+    return _TASKS[message.header["task"]](**facts)
 
 
 class LabelScore(NamedTuple):
@@ -127,15 +184,6 @@ class LabelScore(NamedTuple):
     # Its Chinese name; empty where the model has none.
     chinese: str
     score: float
-
-
-class CropBox(NamedTuple):
-    """The part of the picture that the model saw, in fractions of its width and height."""
-
-    left: float
-    top: float
-    width: float
-    height: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,15 +196,31 @@ class Classified:
     thumbnail: bytes
     width: int
     height: int
-    # The best label, or ``unknown`` below ``classify.threshold``.
+    # The best label; below ``classify.threshold`` the most specific name above labels that reaches
+    # it, or ``unknown``.
     label: str
-    # Best first, those below the threshold too, without those that score nothing; at least one.
+    # ``label`` first if it is a name above others; then labels, best first, those below the
+    # threshold too, without those that score nothing; at least one.
     top: tuple[LabelScore, ...]
     crop: CropBox
     # ``decode``, ``preprocess``, ``inference``, ``encode``.
     timings_ms: dict[str, float]
     # Name and first digits of the file's SHA-256, as daemons tell it: ``name@21331c65``.
     model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remade:
+    """One picture, made anew from its pixels alone."""
+
+    # Upright, at most ``keep_px`` on the long side.
+    jpeg: bytes
+    # The same as a JPEG of at most 320 pixels.
+    thumbnail: bytes
+    # 16 x 16 grey values, row by row, each the mean of its part of the picture.
+    signature: bytes
+    width: int
+    height: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +252,28 @@ def classified_from_message(message: Message) -> Classified:
     jpeg, thumbnail = message.parts
     top = tuple(LabelScore(*scored) for scored in facts.pop("top"))
     return Classified(jpeg, thumbnail, top=top, crop=CropBox(*facts.pop("crop")), **facts)
+
+
+def remade_to_message(result: Remade) -> Message:
+    """``result`` as it goes over the pipe."""
+    facts = {"width": result.width, "height": result.height}
+    return Message({"facts": facts}, (result.jpeg, result.thumbnail, result.signature))
+
+
+def remade_from_message(message: Message) -> Remade:
+    """The result in ``message``."""
+    jpeg, thumbnail, signature = message.parts
+    return Remade(jpeg, thumbnail, signature, **message.header["facts"])
+
+
+def scores_to_message(scores: tuple[LabelScore, ...]) -> Message:
+    """``scores`` as they go over the pipe."""
+    return Message({"scores": scores})
+
+
+def scores_from_message(message: Message) -> tuple[LabelScore, ...]:
+    """The scores in ``message``; JSON has made lists of them."""
+    return tuple(LabelScore(*one) for one in message.header["scores"])
 
 
 def model_to_message(result: ModelDescription) -> Message:

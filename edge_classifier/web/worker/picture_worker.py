@@ -1,23 +1,32 @@
 """The web server's side: starts the child process, asks it one task at a time, ends it."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from edge_classifier.errors import UnavailableError
-from edge_classifier.web.settings import ClassifySettings, UploadSettings
+from edge_classifier.web.config.settings import ClassifySettings, UploadSettings
 from edge_classifier.web.worker.messages import (
     Classified,
     ClassifyTask,
+    CropBox,
     DescribeTask,
+    EncodeTask,
+    LabelScore,
     Message,
     ModelDescription,
+    Remade,
+    RemakeTask,
+    ScoreTask,
     Task,
     ThumbnailTask,
     classified_from_message,
     error_from_message,
     model_from_message,
+    remade_from_message,
+    scores_from_message,
     task_to_message,
 )
 from edge_classifier.web.worker.worker_process import WorkerProcess
@@ -29,6 +38,8 @@ _THUMBNAIL_LIMIT = 4
 # A model is first run in a child's child, which has 30 s.
 _TRIAL_S = 60.0
 _MEGA = 1_000_000
+# After work that somebody waits for, more of it may come: until nothing else is begun.
+_QUIET_S = 1.0
 _BUSY = "Try again in a minute."
 
 
@@ -48,6 +59,7 @@ class PictureWorker:
         self._thumbnail_slots = threading.BoundedSemaphore(_THUMBNAIL_LIMIT)
         self._child: WorkerProcess | None = None
         self._idle: threading.Timer | None = None
+        self._worked_at = float("-inf")
         self._closed = False
 
     @property
@@ -83,9 +95,38 @@ class PictureWorker:
         finally:
             self._thumbnail_slots.release()
 
+    def remake(self, picture: Path | bytes, keep_px: int, box: CropBox | None = None) -> Remade:
+        """Decode a file, or its content, and make it anew, at most ``keep_px`` on its long side.
+
+        ``box``: what is kept of it.
+        """
+        is_file = isinstance(picture, Path)
+        task = RemakeTask(str(picture) if is_file else "", self._pixel_limit, keep_px, box)
+        parts = () if isinstance(picture, Path) else (picture,)
+        return remade_from_message(self._ask(task, *parts))
+
+    def score(self, jpeg: bytes, model: Path) -> tuple[LabelScore, ...]:
+        """The labels that the file ``model`` takes ``jpeg`` for, best first; nothing is kept."""
+        task = ScoreTask(str(model), self._classify.top_k, self._pixel_limit)
+        return scores_from_message(self._ask(task, jpeg))
+
     def describe_model(self, path: Path) -> ModelDescription:
         """Try a model file and describe it. Raises ModelError, ContractError."""
         return model_from_message(self._ask(DescribeTask(str(path)), least_s=_TRIAL_S))
+
+    def encode_if_idle(self, jpeg: bytes, base: str, box: CropBox | None = None) -> bytes | None:
+        """What a picture, or the part of it in ``box``, looks like, as ``EncodeTask`` has it.
+
+        None while there is work that somebody waits for, or was a moment ago: of what is asked
+        here, nothing is to stand in the way of that but the one picture that was begun before.
+        """
+        is_quiet = time.monotonic() - self._worked_at > _QUIET_S
+        if not is_quiet or not self._turn.acquire(blocking=False):
+            return None
+        try:
+            return self._ask_child(EncodeTask(base, self._pixel_limit, box), jpeg).parts[0]
+        finally:
+            self._turn.release()
 
     def close(self) -> None:
         """End the child; whoever waits for it gets UnavailableError."""
@@ -100,19 +141,32 @@ class PictureWorker:
         return int(self._uploads.max_megapixels * _MEGA)
 
     def _ask(self, task: Task, *parts: bytes, least_s: float = 0.0) -> Message:
-        """The child's answer. Raises its errors."""
+        """The child's answer, when its turn has come. Raises its errors."""
         with self._my_turn():
-            self._stop_idling()
-            if self._closed:
-                raise UnavailableError("the page", "is being shut down")
-            self._child = self._child or WorkerProcess(self._classify.memory_mb)
             try:
-                timeout_s = max(least_s, self._classify.timeout_s)
-                answer = self._child.ask(task_to_message(task, *parts), timeout_s)
-            except BaseException:  # Whatever it was, the next one must not get its answer.
-                self._end()
-                raise
-            self._start_idling()
+                return self._ask_child(task, *parts, least_s=least_s)
+            finally:
+                self._worked_at = time.monotonic()
+
+    def _ask_child(self, task: Task, *parts: bytes, least_s: float = 0.0) -> Message:
+        """The same; for whose turn it is."""
+        self._stop_idling()
+        if self._closed:
+            raise UnavailableError("the page", "is being shut down")
+        self._child = self._child or WorkerProcess(self._classify.memory_mb)
+        try:
+            timeout_s = max(least_s, self._classify.timeout_s)
+            answer = self._child.ask(task_to_message(task, *parts), timeout_s)
+        except BaseException:  # Whatever it was, the next one must not get its answer.
+            self._end()
+            raise
+        self._idle = threading.Timer(self._classify.idle_s, self._end_idle)
+        self._idle.daemon = True
+        try:
+            self._idle.start()
+        except RuntimeError:
+            # The system gives no thread that would end the child later.
+            self._end()
         if error := error_from_message(answer):
             raise error
         return answer
@@ -130,15 +184,6 @@ class PictureWorker:
                 self._turn.release()
         finally:
             self._queue_slots.release()
-
-    def _start_idling(self) -> None:
-        self._idle = threading.Timer(self._classify.idle_s, self._end_idle)
-        self._idle.daemon = True
-        try:
-            self._idle.start()
-        except RuntimeError:
-            # The system gives no thread that would end the child later.
-            self._end()
 
     def _stop_idling(self) -> None:
         if self._idle:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pytest
 
-from edge_classifier.config.settings import MqttSettings
+from edge_classifier.config.mqtt_settings import MqttSettings
 from edge_classifier.mqtt.connection.broker_connection import (
     Acknowledged,
     BrokerConnection,
@@ -25,12 +25,6 @@ from tests.waiting import eventually
 Protocol = Literal["3.1.1", "5"]
 PROTOCOLS: tuple[Protocol, ...] = ("3.1.1", "5")
 LASTING: dict[str, Any] = {"session_expiry_s": 60, "manual_acknowledgement": True}
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    with Broker(tmp_path / "broker") as started:
-        yield started
 
 
 class Owner:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from edge_classifier.config.settings import MqttSettings
+from edge_classifier.config.mqtt_settings import MqttSettings
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.jpeg_comment import event_comment, event_of
@@ -52,7 +52,7 @@ def noise(width: int = 640, height: int = 480) -> Frame:
 
 def emit(made: Publisher, first: int, count: int) -> None:
     for seq in range(first, first + count):
-        made.put_event(change(seq), state(seq), None)
+        made.put_events([change(seq)], state(seq))
 
 
 def ids(listener: Listener) -> list[str]:
@@ -80,10 +80,10 @@ def test_events_arrive_though_other_messages_are_larger_than_the_broker_takes(
     ):
         made.put_info({"version": "1", "notes": [], "labels": MANY_LABELS, "configuration": {}})
         emit(made, 1, 99)
-        made.put_event(
-            change(100, name=EVENT),
+        made.put_events(
+            [change(100, name=EVENT)],
             state(100),
-            lambda: jpeg_with_comment(frame, 100_000, event_comment(EVENT)),
+            {EVENT: lambda: jpeg_with_comment(frame, 100_000, event_comment(EVENT))},
         )
         eventually(lambda: made.status.waiting == 0 and len(ids(listener)) == 100)
         assert ids(listener) == [*(f"{CAMERA}-{seq}" for seq in range(1, 100)), EVENT]
@@ -124,7 +124,7 @@ def test_events_larger_than_the_broker_takes_wait_and_go_when_it_takes_more(
         Listener(broker.port, f"{ROOT}/#") as listener,
         running(broker, tmp_path, protocol) as made,
     ):
-        made.put_event(change(1, name="x" * 600), state(1), None)
+        made.put_events([change(1, name="x" * 600)], state(1))
         emit(made, 2, 30)
         eventually(lambda: made.status.published == 30 and made.status.set_aside == 1)
         eventually(lambda: len(ids(listener)) == 30)

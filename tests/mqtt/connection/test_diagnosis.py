@@ -10,11 +10,11 @@ from typing import Literal
 
 import pytest
 
-from edge_classifier.config.settings import MqttSettings
+from edge_classifier.config.mqtt_settings import MqttSettings
 from edge_classifier.mqtt.connection.diagnosis import ConnectionDiagnosis, EndCause
 from tests.emitter import change, publisher, state
 from tests.mosquitto import Broker
-from tests.mute_broker import MuteBroker
+from tests.mqtt.connection.mute_broker import MuteBroker
 from tests.ports import HOST
 from tests.waiting import eventually
 
@@ -32,7 +32,7 @@ def test_broker_that_acknowledges_nothing_is_named_until_it_does_and_no_message_
         )
         made.start()
         try:
-            made.put_event(change(1), state(1), None)
+            made.put_events([change(1)], state(1))
             eventually(lambda: made.status.connected and made.status.waiting == 1)
             assert made.status.reason == ""
             ahead_s[0] += 11
@@ -95,7 +95,7 @@ def test_session_that_another_client_takes_over_is_named_and_no_message_is_blame
         made = publisher(broker.port, tmp_path / "outbox.db", mqtt)
         made.start()
         try:
-            made.put_event(change(1), state(1), None)
+            made.put_events([change(1)], state(1))
             for accepted in (1, 2, 3, 4, 5):
                 eventually(partial(broker.has_accepted, accepted))
                 eventually(lambda: made.status.connected)

@@ -12,7 +12,7 @@ from edge_classifier.core.events import Moment
 from edge_classifier.mqtt.outbox.event_numbers import LastNumbers
 from edge_classifier.mqtt.outbox.outbox import Outbox
 from edge_classifier.mqtt.outbox.outbox_database import QueuedEvent
-from tests.mqtt.outbox.test_outbox import Clock, cut, event, ids, put
+from tests.mqtt.outbox.queued import Clock, cut, event, ids, put
 from tests.smalldisk import fill, tmpfs
 
 NOW_S = 1_800_000_000.0

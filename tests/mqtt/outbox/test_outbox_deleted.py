@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.mqtt.outbox.queued import LATER_S, Clock, ids, put
 from tests.mqtt.outbox.test_event_numbers import kill, lived, opened
-from tests.mqtt.outbox.test_outbox import LATER_S, Clock, ids, put
 
 
 @pytest.fixture

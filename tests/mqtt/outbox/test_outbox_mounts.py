@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.mqtt.outbox.queued import LATER_S, Clock, ids, put
 from tests.mqtt.outbox.test_event_numbers import CLOCK_MS, kill, lived, of_the_clock, opened
-from tests.mqtt.outbox.test_outbox import LATER_S, Clock, ids, put
 from tests.smalldisk import tmpfs
 
 

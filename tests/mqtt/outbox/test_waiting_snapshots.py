@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-from edge_classifier.config.settings import MqttSettings, SnapshotSettings
+from edge_classifier.config.mqtt_settings import MqttSettings, SnapshotSettings
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.jpeg_comment import event_comment, event_of
@@ -37,15 +37,8 @@ def picture(event_id: str, side: int = 32) -> bytes:
 
 
 def in_folder(folder: Path, incidents: Incidents | None = None) -> WaitingSnapshots:
-    return WaitingSnapshots(
-        folder, max_count=50, max_bytes=10**7, incidents=incidents or Incidents()
-    )
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    with Broker(tmp_path / "broker") as running:
-        yield running
+    limits = SnapshotSettings(waiting_max=50, waiting_max_bytes=10**7)
+    return WaitingSnapshots(folder, limits, incidents or Incidents())
 
 
 @contextmanager
@@ -65,7 +58,7 @@ def running(
 def emit(made: Publisher, count: int) -> list[str]:
     names = [uuid4().hex for _ in range(count)]
     for seq, name in enumerate(names, 1):
-        made.put_event(change(seq, name=name), state(seq), partial(picture, name))
+        made.put_events([change(seq, name=name)], state(seq), {name: partial(picture, name)})
         # Each is written before the next comes, as frames do.
         eventually(partial(has_taken, made, seq))
     return names
@@ -74,6 +67,15 @@ def emit(made: Publisher, count: int) -> list[str]:
 def has_taken(made: Publisher, count: int) -> bool:
     status = made.status
     return max(status.published, status.snapshots_waiting + status.snapshots_dropped) >= count
+
+
+def is_in_folder(folder: Path, jpeg: bytes) -> bool:
+    """Whether it waits on disk. Meanwhile others may go."""
+    found = []
+    for path in (folder / "state" / "waiting-snapshots").iterdir():
+        with suppress(FileNotFoundError):
+            found.append(path.read_bytes())
+    return jpeg in found
 
 
 def order(listener: Listener) -> list[str]:
@@ -142,6 +144,57 @@ def test_pictures_beyond_the_bound_go_oldest_first_and_are_counted(
         assert made.status.waiting == 10
         kept = sorted(path.name for path in (tmp_path / "state" / "waiting-snapshots").iterdir())
         assert [name[-36:-4] for name in kept] == names[-3:]
+
+
+def test_better_picture_of_an_event_takes_the_place_of_the_one_that_waits(
+    broker: Broker, tmp_path: Path
+) -> None:
+    broker.kill()
+    few = SnapshotSettings(keep_waiting=True, waiting_max=3)
+    with running(broker, tmp_path, few) as made:
+        names = emit(made, 3)
+        for side in (40, 48, 56):
+            better = picture(names[0], side)
+            made.put_snapshot(CAMERA, partial(bytes, better), names[0])
+            eventually(partial(is_in_folder, tmp_path, better))
+        assert (made.status.snapshots_waiting, made.status.snapshots_dropped) == (3, 0)
+        broker.start()
+        with Listener(broker.port, f"{ROOT}/+/snapshot", name="late") as late:
+            eventually(lambda: made.status.snapshots_waiting == 0)
+            eventually(lambda: picture(names[0], 56) in [one.payload for one in late.messages])
+
+
+def test_better_picture_of_an_event_that_has_arrived_goes_out_at_once(
+    broker: Broker, tmp_path: Path
+) -> None:
+    with running(broker, tmp_path) as made, Listener(broker.port, f"{ROOT}/#") as listener:
+        eventually(lambda: made.status.connected)
+        (name,) = emit(made, 1)
+        eventually(lambda: made.status.published == 1 and made.status.snapshots_waiting == 0)
+        made.put_snapshot(CAMERA, lambda: picture(name, 64), name)
+        eventually(lambda: picture(name, 64) in [one.payload for one in listener.of("/snapshot")])
+        eventually(lambda: made.status.snapshots_waiting == 0)
+
+
+def test_better_picture_of_an_event_that_waits_since_a_restart_comes_behind_it(
+    broker: Broker, tmp_path: Path
+) -> None:
+    with Listener(broker.port, f"{ROOT}/#", name="recorder"):
+        pass
+    broker.save()
+    broker.kill()
+    with running(broker, tmp_path) as made:
+        (name,) = emit(made, 1)
+        eventually(lambda: made.status.snapshots_waiting == 1)
+    better = picture(name, 64)
+    with running(broker, tmp_path) as made:
+        made.put_snapshot(CAMERA, partial(bytes, better), name)
+        eventually(partial(is_in_folder, tmp_path, better))
+        broker.start()
+        eventually(lambda: made.status.published == 1 and made.status.snapshots_waiting == 0)
+    with Listener(broker.port, f"{ROOT}/#", name="recorder") as back:
+        eventually(lambda: better in [one.payload for one in back.of("/snapshot")])
+        assert order(back) == [name, f"picture of {name}"]
 
 
 def test_snapshot_with_the_newest_state_of_a_camera_is_the_one_that_stays(

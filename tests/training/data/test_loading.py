@@ -1,7 +1,12 @@
 """Which examples a step sees depends on seed, epoch and place, and on nothing else."""
 
 import os
+import signal
+import subprocess
+import sys
+import uuid
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -23,8 +28,21 @@ from edge_classifier.training.train.devices import World
 from edge_classifier.vision.pictures import load_picture
 from edge_classifier.vision.preprocess import limit_opencv_threads
 from tests.training.small_job import CONTRACT, draw_pictures
+from tests.waiting import eventually
 
 ALONE = World()
+# Reads a batch by a worker, and is killed.
+KILLED = """
+import os, signal
+import numpy as np
+from edge_classifier.training.data.examples import FeatureExamples
+from edge_classifier.training.data.loading import Batches, Loader
+from edge_classifier.training.train.devices import World
+examples = FeatureExamples(np.eye(6, 4, dtype=np.float32), np.arange(6) % 3)
+reading = iter(Loader(examples, Batches(6, 3, World()), workers=1))
+next(reading)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 class Lethal(FeatureExamples):
@@ -130,6 +148,25 @@ def test_workers_change_nothing(samples: list[Sample], settings: Augment | None)
     for (pictures, truth), (others, other_truth) in zip(alone, helped, strict=True):
         assert torch.equal(pictures, others)
         assert torch.equal(truth, other_truth)
+
+
+def having(variable: str) -> list[str]:
+    """The processes in whose environment it is."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        # It may have ended meanwhile.
+        with suppress(OSError):
+            if variable.encode() in (process / "environ").read_bytes().split(b"\0"):
+                found.append(process.name)
+    return found
+
+
+def test_nobody_reads_on_for_a_training_that_was_killed() -> None:
+    mark = uuid.uuid4().hex
+    environment = {**os.environ, "TRAINING": mark}
+    done = subprocess.run([sys.executable, "-c", KILLED], env=environment, check=False, timeout=120)
+    assert done.returncode == -signal.SIGKILL
+    eventually(lambda: not having(f"TRAINING={mark}"))
 
 
 def test_loader_begins_the_epoch_that_is_set(samples: list[Sample]) -> None:

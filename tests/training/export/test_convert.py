@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +19,23 @@ from torch import Tensor, nn
 from edge_classifier import samples
 from edge_classifier.core.contract import Contract
 from edge_classifier.core.frame import Frame
-from edge_classifier.core.quantization import dequantize
+from edge_classifier.core.labels.taxonomy_file import parse_taxonomy
+from edge_classifier.core.quantization import Quantization, dequantize
 from edge_classifier.engine.runtime import load_runtime
 from edge_classifier.engine.tflite import TfliteEngine
 from edge_classifier.errors import ModelError, OutputError
+from edge_classifier.model_writing import pack, problems
+from edge_classifier.modelfile import object_api
 from edge_classifier.modelfile.bundle import read_bundle
 from edge_classifier.training import qat
-from edge_classifier.training.export import convert, flatbuffer
+from edge_classifier.training.export import convert
+from edge_classifier.training.export.ranges import activation_names, ranges_by_name
 from edge_classifier.training.networks import base
 from edge_classifier.training.networks.base import Convnet
 from edge_classifier.training.networks.blocks import InvertedResidual, Padding, activated
 from edge_classifier.training.networks.mobilenet_v2 import MobileNetV2
 from edge_classifier.vision.pictures import load_picture
-from tests import smalldisk
+from tests import smalldisk, tiny
 
 SIDE = 96
 CONTRACT = Contract(SIDE, SIDE, labels=("red", "green", "blue"), names={"zh": ("红", "绿", "蓝")})
@@ -88,9 +92,9 @@ def _seeded() -> Iterator[None]:
 
 def exported(prepared: nn.Module, path: Path) -> Exported:
     original = convert.convert(qat.strip(prepared), CONTRACT)
-    ranges = flatbuffer.ranges_by_name(original, qat.learned_ranges(prepared))
+    ranges = ranges_by_name(original, qat.learned_ranges(prepared))
     model = convert.quantize(original, ranges)
-    convert.pack(model, path, CONTRACT, "# Tints\n")
+    pack(model, path, CONTRACT, "# Tints\n")
     return Exported(prepared, original, model, path)
 
 
@@ -147,7 +151,7 @@ def tensors(path: Path) -> dict[str, dict[str, Any]]:
 
 def stored(model: bytes) -> list[bytes]:
     """What the weights of ``model`` hold, in the order of its tensors."""
-    loaded = flatbuffer.read(model)
+    loaded = object_api.read(model)
     indexes = [
         index
         for operator in loaded.subgraphs[0].operators
@@ -171,7 +175,10 @@ def test_mobilenet_has_no_operator_but_the_expected_ones(tints: Exported) -> Non
         "FULLY_CONNECTED": 1,
         "SOFTMAX": 1,
     }
-    assert convert.problems(tints.path) == []
+    assert problems(tints.path) == []
+    # With it a pixel enters by the turn of one bit.
+    engine = TfliteEngine(tints.path, load_runtime())
+    assert engine.input.quantization == Quantization(1 / 128, 0)
 
 
 def test_symmetric_padding_and_dense_head_give_their_operators(small: Exported) -> None:
@@ -184,7 +191,7 @@ def test_symmetric_padding_and_dense_head_give_their_operators(small: Exported) 
         "FULLY_CONNECTED": 3,
         "SOFTMAX": 1,
     }
-    assert convert.problems(small.path) == []
+    assert problems(small.path) == []
 
 
 @pytest.mark.parametrize("which", ["tints", "small"])
@@ -193,7 +200,7 @@ def test_each_tensor_has_scale_and_zero_point_of_training(
 ) -> None:
     made: Exported = request.getfixturevalue(which)
     details = tensors(made.path)
-    names = flatbuffer.activation_names(made.model)
+    names = activation_names(made.model)
     moved = [name for name in names if not name.startswith(("pad", "probabilities"))]
     found = [details[name]["quantization"] for name in moved]
     learned = [
@@ -212,7 +219,7 @@ def test_padding_has_the_range_of_what_it_pads(small: Exported) -> None:
 
 def test_convolutions_have_a_scale_a_channel_and_dense_layers_one(small: Exported) -> None:
     # From the file itself: the runtime spreads a dense layer's scale over its channels.
-    graph = flatbuffer.read(small.model).subgraphs[0]
+    graph = object_api.read(small.model).subgraphs[0]
     found: dict[str, set[int]] = {}
     for tensor in graph.tensors:
         name = tensor.name.decode()
@@ -281,7 +288,7 @@ def test_apply_temperature_divides_logits_and_leaves_the_network_itself(prepare:
 def test_ranges_that_do_not_fit_the_graph_are_refused(small: Exported) -> None:
     ranges = qat.learned_ranges(small.prepared)[1:]
     with pytest.raises(ModelError, match=r"13 activations .* 12 ranges.*CONV_2D"):
-        flatbuffer.ranges_by_name(small.original, ranges)
+        ranges_by_name(small.original, ranges)
 
 
 def test_file_carries_contract_labels_and_card(tints: Exported) -> None:
@@ -289,6 +296,16 @@ def test_file_carries_contract_labels_and_card(tints: Exported) -> None:
     assert bundle["labels.txt"] == b"red\ngreen\nblue\n"
     assert "绿" in bundle["contract.json"].decode()
     assert bundle["model_card.md"] == b"# Tints\n"
+    assert "taxonomy.tsv" not in bundle
+
+
+def test_file_carries_the_taxonomy_of_its_labels(tmp_path: Path) -> None:
+    taxonomy = parse_taxonomy("name,parent,zh\nwarm,,暖色\nred,warm", CONTRACT.labels)
+    model = tiny.build(tmp_path / "tiny.tflite").read_bytes()
+    path = tmp_path / "model.tflite"
+    pack(model, path, replace(CONTRACT, taxonomy=taxonomy), "# Tints\n")
+    text = read_bundle(path)["taxonomy.tsv"].decode()
+    assert parse_taxonomy(text, CONTRACT.labels) == taxonomy
 
 
 def test_post_training_quantization_of_the_same_network_works(
@@ -298,8 +315,8 @@ def test_post_training_quantization_of_the_same_network_works(
     pixels = (shown.permute(0, 2, 3, 1).numpy() * 128 + 128).astype(np.uint8)
     inputs = convert.real_inputs(map(Frame, pixels), CONTRACT)
     ranges = convert.calibrate(tints.original, inputs)
-    convert.pack(convert.quantize(tints.original, ranges), tmp_path / "ptq.tflite", CONTRACT, "")
-    assert convert.problems(tmp_path / "ptq.tflite") == []
+    pack(convert.quantize(tints.original, ranges), tmp_path / "ptq.tflite", CONTRACT, "")
+    assert problems(tmp_path / "ptq.tflite") == []
 
 
 def test_float_model_is_not_written_and_leaves_the_old_file(
@@ -308,7 +325,7 @@ def test_float_model_is_not_written_and_leaves_the_old_file(
     path = tmp_path / "model.tflite"
     path.write_bytes(b"old")
     with pytest.raises(ModelError, match=r"not written: .*CONV_2D uses float32"):
-        convert.pack(small.original, path, CONTRACT, "")
+        pack(small.original, path, CONTRACT, "")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -319,7 +336,7 @@ def test_full_disk_leaves_the_old_file(small: Exported, tmp_path: Path) -> None:
         path.write_bytes(b"old")
         smalldisk.fill(folder)
         with pytest.raises(OutputError, match=r"model\.tflite: cannot be written"):
-            convert.pack(small.model, path, CONTRACT, "")
+            pack(small.model, path, CONTRACT, "")
         assert path.read_bytes() == b"old"
         assert sorted(found.name for found in folder.iterdir()) == ["filler", "model.tflite"]
 
@@ -328,10 +345,10 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from edge_classifier.core.contract import Contract
-from edge_classifier.training.export import convert
+from edge_classifier import model_writing
 # Killed where a power cut would hurt most: all is written, nothing is in its place.
-convert.problems = lambda path: os.kill(os.getpid(), signal.SIGKILL)
-convert.pack(Path(sys.argv[1]).read_bytes(), Path(sys.argv[2]), Contract(96, 96), "")
+model_writing.problems = lambda path: os.kill(os.getpid(), signal.SIGKILL)
+model_writing.pack(Path(sys.argv[1]).read_bytes(), Path(sys.argv[2]), Contract(96, 96), "")
 """
 
 
@@ -345,5 +362,5 @@ def test_killed_export_leaves_the_old_file_and_the_next_one_succeeds(
     done = subprocess.run(command, timeout=120, check=False)
     assert done.returncode == -signal.SIGKILL
     assert path.read_bytes() == b"old"
-    convert.pack(small.model, path, CONTRACT, "")
+    pack(small.model, path, CONTRACT, "")
     assert sorted(found.name for found in tmp_path.iterdir()) == ["model", "model.tflite"]

@@ -12,8 +12,8 @@ from edge_classifier.engine.runtime import load_runtime
 from edge_classifier.engine.tflite import TfliteEngine
 from edge_classifier.errors import ModelError
 from edge_classifier.model_loading import ModelChoice, load_model
+from edge_classifier.modelfile import object_api
 from edge_classifier.modelfile.catalogue import embedded_folder, load_catalogue
-from edge_classifier.training.export import flatbuffer
 from edge_classifier.training.export.from_uint8 import to_int8
 from edge_classifier.training.networks.published import EMBEDDED_MODEL
 from edge_classifier.vision.pictures import find_pictures, load_picture
@@ -33,12 +33,12 @@ def embedded() -> Path:
 
 def kernels(model: bytes, dtype: type[np.generic]) -> list[NDArray[np.float64]]:
     """The real weights of each convolution, output channels first."""
-    loaded = flatbuffer.read(model)
+    loaded = object_api.read(model)
     found = []
     for operator in loaded.subgraphs[0].operators:
-        along = CONVOLUTIONS.get(flatbuffer.operator_name(loaded, operator))
+        along = CONVOLUTIONS.get(object_api.operator_name(loaded, operator))
         if along is not None:
-            stored = flatbuffer.values(loaded, operator.inputs[1], dtype).astype(np.float64)
+            stored = object_api.values(loaded, operator.inputs[1], dtype).astype(np.float64)
             quantization = loaded.subgraphs[0].tensors[operator.inputs[1]].quantization
             first = np.moveaxis(stored, along, 0)
             scale, zero = (

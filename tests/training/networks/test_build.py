@@ -21,7 +21,7 @@ from edge_classifier.training.networks.blocks import Tap
 from edge_classifier.training.networks.efficientnet_lite import load_imagenet
 from edge_classifier.vision.pictures import load_picture
 
-SMALL = settings.NetworkSettings(width=0.35, size=96, pretrained="none")
+SMALL = settings.NetworkSettings(name="mobilenet-v2", width=0.35, size=96, pretrained="none")
 LITE = settings.NetworkSettings(name="efficientnet-lite0", size=96, pretrained="none")
 
 
@@ -91,13 +91,18 @@ def test_build_mobilenet_v2_has_the_keys_of_torchvisions() -> None:
 
 
 def test_build_a_dense_head_has_layers_of_1024_and_256() -> None:
-    network = build(settings.NetworkSettings(width=0.35, pretrained="none", head="dense"), 5)
+    network = build(
+        settings.NetworkSettings(name="mobilenet-v2", width=0.35, pretrained="none", head="dense"),
+        5,
+    )
     layers = [layer for layer in network.classifier if isinstance(layer, nn.Linear)]
     assert [layer.out_features for layer in layers] == [1024, 256, 5]
 
 
 def test_build_a_linear_head_drops_the_share_that_is_asked_for() -> None:
-    network = build(settings.NetworkSettings(width=0.35, pretrained="none", dropout=0.4), 5)
+    network = build(
+        settings.NetworkSettings(name="mobilenet-v2", width=0.35, pretrained="none", dropout=0.4), 5
+    )
     assert network.classifier[0].p == 0.4
 
 
@@ -118,7 +123,7 @@ def test_build_leaves_the_callers_random_numbers_alone() -> None:
 
 def test_build_the_embedded_weights_tell_pictures_apart_as_trained_features_do() -> None:
     """Features of a picture and of its mirror image agree more than those of two pictures."""
-    network = build(settings.NetworkSettings(size=224), 5).eval()
+    network = build(settings.NetworkSettings(name="mobilenet-v2", size=224), 5).eval()
     inputs = convert.real_inputs(photographs()[:2], CONTRACT)
     first, second = (torch.from_numpy(item) for item in inputs)
     batch = torch.cat([first, first.flip(2), second]).permute(0, 3, 1, 2)
@@ -163,8 +168,14 @@ def test_build_efficientnet_embedded_has_imagenets_features_and_a_new_head() -> 
 @pytest.mark.parametrize(
     ("chosen", "said"),
     [
-        (settings.NetworkSettings(width=0.5), ["width is 0.5", "embedded", "Keras"]),
-        (settings.NetworkSettings(width=1.4, pretrained="imagenet"), ["width is 1.4", "imagenet"]),
+        (
+            settings.NetworkSettings(name="mobilenet-v2", width=0.5),
+            ["width is 0.5", "embedded", "Keras"],
+        ),
+        (
+            settings.NetworkSettings(name="mobilenet-v2", width=1.4, pretrained="imagenet"),
+            ["width is 1.4", "imagenet"],
+        ),
         (
             settings.NetworkSettings(name="efficientnet-lite0", width=0.5, pretrained="imagenet"),
             ["width is 0.5", "pretrained is imagenet"],
@@ -186,15 +197,18 @@ def test_build_settings_that_do_not_go_together_are_all_named(
 
 def test_build_a_checkpoint_that_is_not_there_says_what_pretrained_takes() -> None:
     with pytest.raises(MissingFileError, match="embedded, imagenet, none or the path"):
-        build(settings.NetworkSettings(pretrained="imagnet"), 5)
+        build(settings.NetworkSettings(name="mobilenet-v2", pretrained="imagnet"), 5)
 
 
 @pytest.mark.parametrize(
     ("chosen", "said"),
     [
-        (settings.NetworkSettings(), ["MobileNetV2", "Google", "Apache"]),
-        (settings.NetworkSettings(pretrained="imagenet"), ["torchvision", "BSD", "b0353104"]),
-        (settings.NetworkSettings(pretrained="none"), ["random"]),
+        (settings.NetworkSettings(name="mobilenet-v2"), ["MobileNetV2", "Google", "Apache"]),
+        (
+            settings.NetworkSettings(name="mobilenet-v2", pretrained="imagenet"),
+            ["torchvision", "BSD", "b0353104"],
+        ),
+        (settings.NetworkSettings(name="mobilenet-v2", pretrained="none"), ["random"]),
         (settings.NetworkSettings(name="efficientnet-lite0"), ["EfficientNet-Lite0", "Apache"]),
     ],
 )
@@ -209,6 +223,6 @@ def test_provenance_names_source_and_licence(
 def test_provenance_of_a_file_gives_its_hash_and_not_its_folder(tmp_path: Path) -> None:
     path = tmp_path / "mine.pth"
     path.write_bytes(b"")
-    notice = provenance(settings.NetworkSettings(pretrained=str(path)))
+    notice = provenance(settings.NetworkSettings(name="mobilenet-v2", pretrained=str(path)))
     assert "mine.pth, SHA-256 e3b0c44298fc1c14" in notice
     assert str(tmp_path) not in notice

@@ -13,9 +13,10 @@ from edge_classifier.core.quantization import dequantize
 from edge_classifier.engine.runtime import load_runtime
 from edge_classifier.engine.tflite import TfliteEngine
 from edge_classifier.errors import ModelError
+from edge_classifier.modelfile import object_api
 from edge_classifier.modelfile.catalogue import embedded_folder
 from edge_classifier.training import settings
-from edge_classifier.training.export import convert, flatbuffer
+from edge_classifier.training.export import convert
 from edge_classifier.training.networks import build, int8_file, published
 from edge_classifier.training.networks.batch_norm import restore_statistics
 from edge_classifier.vision.pictures import load_picture
@@ -34,9 +35,9 @@ def photographs() -> Tensor:
 
 def pooled_by_the_file(folder: Path) -> Tensor:
     """What the file itself pools for the photographs, (5, 1280)."""
-    model = flatbuffer.read(published.embedded_weights(embedded_folder()).read_bytes())
+    model = object_api.read(published.embedded_weights(embedded_folder()).read_bytes())
     graph = model.subgraphs[0]
-    names = [flatbuffer.operator_name(model, one) for one in graph.operators]
+    names = [object_api.operator_name(model, one) for one in graph.operators]
     pool = names.index("AVERAGE_POOL_2D")
     graph.operators = graph.operators[: pool + 1]
     graph.outputs = [graph.operators[pool].outputs[0]]
@@ -44,7 +45,7 @@ def pooled_by_the_file(folder: Path) -> Tensor:
     # The engine wants one row of scores.
     tensor.shape = [1, 1280]
     path = folder / "features.tflite"
-    path.write_bytes(flatbuffer.write(model))
+    path.write_bytes(object_api.write(model))
     engine = TfliteEngine(path, load_runtime())
     preprocessor = Preprocessor(CONTRACT, engine.input, engine.picture)
     rows = []
@@ -56,7 +57,7 @@ def pooled_by_the_file(folder: Path) -> Tensor:
 
 
 def test_network_with_the_embedded_weights_has_the_features_of_the_file(tmp_path: Path) -> None:
-    network = build(settings.NetworkSettings(size=224), 5).eval()
+    network = build(settings.NetworkSettings(name="mobilenet-v2", size=224), 5).eval()
     with torch.inference_mode():
         own = network.pooled(photographs())
     theirs = pooled_by_the_file(tmp_path)
@@ -64,7 +65,7 @@ def test_network_with_the_embedded_weights_has_the_features_of_the_file(tmp_path
 
 
 def test_statistics_are_found_again_and_change_nothing() -> None:
-    network = build(settings.NetworkSettings(size=224), 5).eval()
+    network = build(settings.NetworkSettings(name="mobilenet-v2", size=224), 5).eval()
     pictures = photographs()
     with torch.inference_mode():
         before = network(pictures)

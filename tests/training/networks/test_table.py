@@ -36,7 +36,7 @@ def test_multiply_adds_of_mobilenet_v2_are_the_published_ones(
     width: float, size: int, millions: int
 ) -> None:
     """tensorflow/models, research/slim/nets/mobilenet/README.md."""
-    chosen = settings.NetworkSettings(width=width, pretrained="none")
+    chosen = settings.NetworkSettings(name="mobilenet-v2", width=width, pretrained="none")
     counted = table.multiply_adds(lambda: build(chosen, CLASSES), size) / 1e6
     assert counted == pytest.approx(millions, abs=1)
 
@@ -49,7 +49,7 @@ def test_multiply_adds_of_efficientnet_lite0_are_the_published_ones() -> None:
 
 def test_parameters_of_mobilenet_v2_are_as_many_as_torchvision_says() -> None:
     """num_params of MobileNet_V2_Weights.IMAGENET1K_V1."""
-    network = build(settings.NetworkSettings(pretrained="none"), CLASSES)
+    network = build(settings.NetworkSettings(name="mobilenet-v2", pretrained="none"), CLASSES)
     assert isinstance(network, MobileNetV2)
     assert table.parameters(network) == 3_504_872
 
@@ -100,7 +100,7 @@ def test_measure_networks_one_small_network_writes_its_figures_and_keeps_the_oth
     tmp_path: Path,
 ) -> None:
     out = tmp_path / "measured.toml"
-    script = [sys.executable, str(REPOSITORY / "scripts" / "measure_networks.py")]
+    script = [sys.executable, str(REPOSITORY / "scripts/models/measure_networks.py")]
     options = ["--only", "mobilenet-v2:0.35:96", "--rounds", "5", "--out", str(out)]
     subprocess.run([*script, *options], check=True, capture_output=True, timeout=240)
     before = {row.key: row for row in table.read()}

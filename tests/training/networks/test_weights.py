@@ -1,9 +1,8 @@
 """Checkpoints of other programs in this project's MobileNetV2."""
 
 import io
-import json
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,57 +13,25 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from edge_classifier.errors import ModelError, OutputError
+from edge_classifier.errors import ModelError
 from edge_classifier.training import settings
 from edge_classifier.training.networks import base, build, weights
-from edge_classifier.training.networks.blocks import TORCH_EPS, Padding
 from edge_classifier.training.networks.mobilenet_v2 import MobileNetV2
 from tests.training.networks.timm_like import timm_like, timm_logits
-
-WIDTH, CLASSES = 0.35, 5
-State = dict[str, Tensor]
-
-
-def trained(network: nn.Module) -> nn.Module:
-    """The network with weights that let the picture through to the logits, in evaluation mode.
-
-    Fresh batch norm is nearly the identity and fresh kernels shrink: then every checkpoint would
-    give the same answer.
-    """
-    generator = torch.Generator().manual_seed(11)
-
-    def uniform(tensor: Tensor, low: float, high: float) -> None:
-        tensor.copy_(low + (high - low) * torch.rand(tensor.shape, generator=generator))
-
-    with torch.no_grad():
-        for layer in network.modules():
-            if isinstance(layer, nn.Conv2d):
-                fan_in = layer.weight[0].numel()
-                layer.weight.normal_(0, (3 / fan_in) ** 0.5, generator=generator)
-            if isinstance(layer, nn.BatchNorm2d):
-                uniform(layer.weight, 0.5, 1.5)
-                uniform(layer.bias, -0.3, 0.3)
-                uniform(layer.running_mean, -0.2, 0.2)
-                uniform(layer.running_var, 0.5, 2)
-    return network.eval()
-
-
-def torchvision_like(width: float = WIDTH, classes: int = CLASSES) -> MobileNetV2:
-    """As torchvision builds it."""
-    network = MobileNetV2(width, Padding.SYMMETRIC, TORCH_EPS)
-    network.classifier = base.linear_head(network.outputs, classes)
-    trained(network)
-    return network
-
-
-def without_counts(network: nn.Module) -> State:
-    """The state dict of a network that nobody counted batches for."""
-    state = network.state_dict().items()
-    return {name: tensor for name, tensor in state if "num_batches" not in name}
+from tests.training.networks.torchvision_like import (
+    CLASSES,
+    WIDTH,
+    State,
+    assert_same,
+    shape,
+    torchvision_like,
+    trained,
+    without_counts,
+)
 
 
 def chosen(path: Path, width: float = WIDTH) -> settings.NetworkSettings:
-    return settings.NetworkSettings(width=width, size=96, pretrained=str(path))
+    return settings.NetworkSettings(name="mobilenet-v2", width=width, size=96, pretrained=str(path))
 
 
 def pixels() -> Tensor:
@@ -135,12 +102,6 @@ def test_read_every_kind_of_file_gives_the_same_tensors(tmp_path: Path, place: i
     read = weights.read(tmp_path / name)
     assert read.family == weights.TORCHVISION
     assert_same(read.tensors, state)
-
-
-def assert_same(found: Mapping[str, Tensor], wanted: State) -> None:
-    assert found.keys() == wanted.keys()
-    for name, tensor in wanted.items():
-        assert torch.equal(found[name], tensor), name
 
 
 def test_build_a_timm_checkpoint_is_read_by_name_and_not_by_order(tmp_path: Path) -> None:
@@ -302,10 +263,6 @@ def test_build_a_head_of_as_many_classes_is_kept_without_a_word(tmp_path: Path) 
     assert torch.equal(built.classifier[1].weight, source.classifier[1].weight)
 
 
-def shape(*sizes: int) -> Tensor:
-    return torch.zeros(sizes)
-
-
 @pytest.mark.parametrize(
     ("state", "said"),
     [
@@ -396,43 +353,3 @@ def test_read_a_file_of_an_unknown_kind_names_the_known_ones(tmp_path: Path) -> 
     (tmp_path / "a.onnx").write_bytes(b"")
     with pytest.raises(ModelError, match=r"\.safetensors"):
         weights.read(tmp_path / "a.onnx")
-
-
-def test_write_then_read_keeps_family_and_vectors_and_halves_kernels(tmp_path: Path) -> None:
-    state = without_counts(torchvision_like())
-    family = replace(weights.OWN, padding=Padding.SYMMETRIC, eps=1e-4)
-    path = tmp_path / "a.safetensors"
-    weights.write(path, weights.Checkpoint("x", state, family), "from a test")
-    read = weights.read(path)
-    assert read.family == family
-    assert_same(
-        {name: tensor.float() for name, tensor in read.tensors.items()},
-        {name: t.half().float() if t.ndim > 1 else t for name, t in state.items()},
-    )
-    first = path.read_bytes()
-    weights.write(path, weights.Checkpoint("x", state, family), "from a test")
-    assert path.read_bytes() == first
-    assert b"from a test" in first
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_write_into_a_folder_that_is_not_there_is_an_output_error(tmp_path: Path) -> None:
-    checkpoint = weights.Checkpoint("x", {"a": shape(1)}, weights.OWN)
-    with pytest.raises(OutputError):
-        weights.write(tmp_path / "none" / "a.safetensors", checkpoint, "")
-
-
-@pytest.mark.parametrize("stated", ["{", "{}", '{"padding": "none"}', "3"])
-def test_read_a_family_that_makes_no_sense_is_a_model_error(tmp_path: Path, stated: str) -> None:
-    path = tmp_path / "a.safetensors"
-    safetensors.torch.save_file({"a": shape(1)}, path, {"family": stated})
-    with pytest.raises(ModelError, match="cannot be read as a checkpoint"):
-        weights.read(path)
-
-
-def test_read_a_family_with_two_means_is_a_model_error(tmp_path: Path) -> None:
-    stated = {"padding": "tensorflow", "eps": 1e-3, "mean": [1, 2], "std": [1, 2, 3]}
-    path = tmp_path / "a.safetensors"
-    safetensors.torch.save_file({"a": shape(1)}, path, {"family": json.dumps(stated)})
-    with pytest.raises(ModelError):
-        weights.read(path)

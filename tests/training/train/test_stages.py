@@ -12,19 +12,20 @@ from torch import Tensor, nn
 
 from edge_classifier.evaluation.report_data import Epoch
 from edge_classifier.training import networks
-from edge_classifier.training.data.examples import network_input
+from edge_classifier.training.data.examples import PictureExamples, network_input
 from edge_classifier.training.data.training_data import TrainingData, check_and_split, scan_folders
 from edge_classifier.training.export.model_files import (
     HeldOutPredictions,
     Predictions,
+    card,
     predict_held_out,
 )
 from edge_classifier.training.networks.base import Convnet
-from edge_classifier.training.qat import learned_ranges
+from edge_classifier.training.qat import fold, learned_ranges
 from edge_classifier.training.settings import (
     Data,
     Finetune,
-    Head,
+    HeadStage,
     Machine,
     NetworkSettings,
     Quantize,
@@ -33,6 +34,7 @@ from edge_classifier.training.settings import (
 from edge_classifier.training.train import stages
 from edge_classifier.training.train.learning_curve import PARTS, learning_curve
 from edge_classifier.training.train.plan import RunOptions
+from edge_classifier.vision.preprocess import Pixels
 from tests.training.shapes import SIDE, WIDTH, draw_classes, draw_other, one_thread
 from tests.training.small_run import SmallRun
 
@@ -65,7 +67,9 @@ class Stages:
         self.told: list[str] = []
 
     def job(self, *, resume: bool = False, **settings: Any) -> stages.Job:
-        network = NetworkSettings(width=WIDTH, size=SIDE, pretrained=str(self._weights))
+        network = NetworkSettings(
+            name="mobilenet-v2", width=WIDTH, size=SIDE, pretrained=str(self._weights)
+        )
         options = RunOptions(folder=self._folder, device="cpu", workers=0, resume=resume)
         whole = TrainingSettings(network=network, machine=CPU, **settings)
         return stages.Job(whole, self._training_data, options, self.told.append)
@@ -89,7 +93,7 @@ def changed(network: nn.Module, before: dict[str, Tensor]) -> set[str]:
 
 
 def test_head_learns_and_the_rest_of_the_network_stays(some: Stages) -> None:
-    job = some.job(head=Head(epochs=2))
+    job = some.job(head=HeadStage(epochs=2))
     network = build(job)
     before = state(network)
     history = stages.train_head(job, network)
@@ -114,7 +118,7 @@ def test_features_are_what_the_head_is_given_of_each_picture(some: Stages) -> No
 
 
 def test_stage_that_has_ended_computes_no_features_again(some: Stages) -> None:
-    head = Head(epochs=1)
+    head = HeadStage(epochs=1)
     first = build(some.job())
     stages.train_head(some.job(head=head), first)
 
@@ -176,14 +180,63 @@ def test_ranges_stay_from_the_share_of_steps_that_is_set(
     assert (ranges[0] == ranges[1]) is stay
 
 
+def test_blocks_that_fine_tuning_leaves_alone_are_left_alone_by_the_third_stage(
+    some: Stages,
+) -> None:
+    job = some.job(finetune=Finetune(unfreeze=2), quantize=Quantize(epochs=1))
+    network = fold(build(job))
+    prepared, _ = stages.train_for_int8(job, network)
+    before = {name.replace(".layer", ""): values for name, values in state(network).items()}
+    after = {
+        name.replace(".layer", "").replace(".value", ""): values
+        for name, values in prepared.state_dict().items()
+    }
+    moved = {name for name, values in before.items() if not values.equal(after[name])}
+    blocks = {int(name.split(".")[1]) for name in moved if name.startswith("features.")}
+    assert blocks == {17, 18}
+    assert any(name.startswith("classifier.") for name in moved)
+
+
 def test_training_without_the_third_stage_prepares_nothing(some: Stages) -> None:
-    job = some.job(head=Head(epochs=1), finetune=Finetune(epochs=0), quantize=Quantize(epochs=0))
+    job = some.job(
+        head=HeadStage(epochs=1), finetune=Finetune(epochs=0), quantize=Quantize(epochs=0)
+    )
     trained = stages.train(job)
     assert trained.prepared is None
     assert [epoch.stage for epoch in trained.history] == ["head"]
     predictions = predict_held_out(job, trained)
     assert predictions.rounded is None
     assert predictions.last is predictions.as_float
+
+
+def test_pictures_that_are_measured_on_choose_neither_epoch_nor_temperature(
+    some: Stages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = some.job(
+        head=HeadStage(epochs=2), finetune=Finetune(epochs=1), quantize=Quantize(epochs=0)
+    )
+    measured, apart = job.data.held.samples[::2], job.data.held.samples[1::2]
+    data = replace(
+        job.data,
+        choose=replace(job.data.held, samples=apart),
+        held=replace(job.data.held, samples=measured),
+    )
+    read: set[Path] = set()
+    original = PictureExamples.plain
+
+    def plain(examples: PictureExamples, index: int) -> tuple[Pixels, int]:
+        read.add(examples.samples[index].path)
+        return original(examples, index)
+
+    monkeypatch.setattr(PictureExamples, "plain", plain)
+    job = replace(job, data=data)
+    trained = stages.train(job)
+    assert {sample.path for sample in apart} <= read
+    assert not {sample.path for sample in measured} & read
+    predictions = predict_held_out(job, trained)
+    assert predictions.choosing.truth.tolist() == [sample.label for sample in apart]
+    assert predictions.last.truth.tolist() == [sample.label for sample in measured]
+    assert f"They chose nothing: {len(apart)} others" in card(job, predictions.last.share, 1.0)
 
 
 def test_same_seed_trains_the_same_network_and_another_one_does_not(
@@ -193,7 +246,7 @@ def test_same_seed_trains_the_same_network_and_another_one_does_not(
     for number, seed in enumerate((1, 1, 2)):
         job = some.job(
             seed=seed,
-            head=Head(epochs=2),
+            head=HeadStage(epochs=2),
             finetune=Finetune(epochs=1),
             quantize=Quantize(epochs=0),
         )
@@ -204,7 +257,7 @@ def test_same_seed_trains_the_same_network_and_another_one_does_not(
 
 
 def test_learning_curve_has_ever_more_pictures_of_every_class(some: Stages) -> None:
-    job = some.job(head=Head(epochs=4))
+    job = some.job(head=HeadStage(epochs=4))
     points = learning_curve(job)
     assert [point.part for point in points] == list(PARTS)
     pictures = [point.pictures for point in points]
@@ -223,5 +276,5 @@ def test_judged_counts_what_is_right() -> None:
     assert (one.share.hits, one.share.count) == (3, 4)
     assert 0 < one.reliability.expected_error < 1
     other = Predictions(logits, np.array([0, 1, 0, 2]))
-    assert HeldOutPredictions(one, None).last is one
-    assert HeldOutPredictions(one, other).last is other
+    assert HeldOutPredictions(one, None, one).last is one
+    assert HeldOutPredictions(one, other, one).last is other

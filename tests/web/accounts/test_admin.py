@@ -28,7 +28,7 @@ from edge_classifier.web.models import (
 from edge_classifier.web.records import picture_storage
 from tests.web import making
 from tests.web.conftest import PASSWORD
-from tests.web.serving import Page, web
+from tests.web.serving import Page, prepare
 
 OURS = (Camera, Comparison, EventPicture, Label, Picture, Preference, Record, Token, User)
 
@@ -245,7 +245,7 @@ def browser() -> Iterator[Callable[[str], Any]]:
 def test_administration_works_in_a_browser_under_the_content_security_policy(
     tmp_path: Path, browser: Callable[[], Any]
 ) -> None:
-    assert web(tmp_path, "createadmin", "anna", stdin=f"{PASSWORD}\n").returncode == 0
+    prepare(tmp_path, "anna")
     with Page(tmp_path) as running:
         tab, complaints = browser(), []
         tab.on("console", lambda said: complaints.append(f"{said.type}: {said.text}"))
@@ -260,6 +260,9 @@ def test_administration_works_in_a_browser_under_the_content_security_policy(
         assert tab.locator("a", has_text="Reset password").count() == 1
         colour = tab.evaluate("getComputedStyle(document.getElementById('header')).backgroundColor")
         assert colour == "rgb(11, 110, 79)"
-        tab.click(".theme-toggle:visible")
-        assert tab.evaluate("document.documentElement.dataset.theme") in {"light", "dark"}
+        tab.goto(running.address)
+        tab.click(".menu summary")
+        tab.click("text=Dark")
+        tab.goto(f"{running.address}/admin/")
+        assert tab.evaluate("document.documentElement.dataset.theme") == "dark"
     assert [text for text in complaints if not text.startswith("info: ")] == []

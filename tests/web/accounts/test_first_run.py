@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -108,6 +109,24 @@ def test_administrator_that_is_not_good_enough_is_refused_with_the_reason(
     assert said in page.content.decode()
     assert User.objects.count() == 0
     assert visitor.get(link).status_code == 200
+
+
+def test_form_tells_programs_that_keep_passwords_what_its_fields_are(
+    visitor: Client, invitation: Invitation
+) -> None:
+    page = visitor.get(f"/{invitation.link()}").content.decode()
+    assert re.search(r'<input[^>]*name="username"[^>]*autocomplete="username"', page)
+    for name in ("password1", "password2"):
+        assert re.search(rf'<input[^>]*name="{name}"[^>]*autocomplete="new-password"', page)
+
+
+def test_rule_that_a_password_breaks_is_told_below_it(
+    visitor: Client, invitation: Invitation
+) -> None:
+    page = visitor.post(f"/{invitation.link()}", {**FORM, **twice("short")}).content.decode()
+    first, again = page.index('name="password1"'), page.index('name="password2"')
+    assert first < page.index("too short") < again
+    assert "errorlist" not in page[again:]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from edge_classifier.web.accounts.roles import AccessLevel
-from edge_classifier.web.models import Record, User
+from edge_classifier.web.models import Lesson, Record, User
 from edge_classifier.web.records import picture_storage
 from tests.web import making
 from tests.web.conftest import PASSWORD
@@ -23,16 +23,23 @@ REVIEWER, ADMINISTRATOR = AccessLevel.REVIEWER, AccessLevel.ADMINISTRATOR
 #
 # The rest of the administration is for administrators.
 RULES: dict[str, dict[str, AccessLevel]] = {
-    "classify": {"GET": VISITOR},
-    "upload": {"POST": VIEWER},
+    "first": {"GET": VISITOR},
+    "classify": {"GET": VISITOR, "POST": VIEWER},
     "record": {"GET": VIEWER},
     "picture": {"GET": VIEWER},
     "thumbnail": {"GET": VIEWER},
     "live": {"GET": VIEWER},
     "live-stream": {"GET": VIEWER},
     "live-frame": {"GET": VIEWER},
+    "live-moving": {"GET": VIEWER},
+    "live-camera": {"GET": VIEWER},
+    "live-change": {"POST": REVIEWER},
+    "live-effect": {"GET": REVIEWER},
+    "live-forget": {"POST": REVIEWER},
     "history": {"GET": VIEWER},
     "history-chart": {"GET": VIEWER},
+    "history-days": {"GET": VIEWER},
+    "label": {"GET": VIEWER},
     "history-names": {"GET": VIEWER},
     "history-csv": {"GET": VIEWER},
     "history-json": {"GET": VIEWER},
@@ -41,12 +48,51 @@ RULES: dict[str, dict[str, AccessLevel]] = {
     "review-dataset": {"GET": REVIEWER},
     "review-compare": {"GET": REVIEWER, "POST": REVIEWER},
     "review-judge": {"POST": REVIEWER},
+    "review-never": {"POST": REVIEWER},
+    "lessons": {"GET": REVIEWER, "POST": REVIEWER},
+    "lesson": {"GET": REVIEWER},
+    "lesson-more": {"GET": REVIEWER, "POST": REVIEWER},
+    "lesson-choose-class": {"GET": REVIEWER},
+    "lesson-settings": {"GET": REVIEWER, "POST": REVIEWER},
+    "lesson-delete": {"POST": REVIEWER},
+    "lesson-zip": {"GET": REVIEWER},
+    "lesson-frames": {"POST": REVIEWER},
+    "lesson-class-add": {"POST": REVIEWER},
+    "lesson-class": {"GET": REVIEWER, "POST": REVIEWER},
+    "lesson-class-delete": {"POST": REVIEWER},
+    "lesson-store": {"GET": REVIEWER, "POST": REVIEWER},
+    "lesson-store-picture": {"GET": REVIEWER},
+    "lesson-history": {"GET": REVIEWER, "POST": REVIEWER},
+    "lesson-pictures": {"POST": REVIEWER},
+    "lesson-pictures-add": {"POST": REVIEWER},
+    "lesson-picture": {"GET": REVIEWER},
+    "lesson-thumbnail": {"GET": REVIEWER},
+    "lesson-panel": {"GET": REVIEWER},
+    "lesson-teach": {"POST": REVIEWER},
+    "lesson-cancel": {"POST": REVIEWER},
+    "lesson-settle": {"POST": REVIEWER},
+    "lesson-report": {"GET": REVIEWER},
+    "lesson-try": {"GET": REVIEWER},
+    "lesson-try-stream": {"GET": REVIEWER},
+    "lesson-upload": {"POST": ADMINISTRATOR},
+    "lesson-use": {"POST": ADMINISTRATOR},
+    "lesson-back": {"POST": ADMINISTRATOR},
     "models": {"GET": VIEWER},
     "models-upload": {"POST": ADMINISTRATOR},
     "models-choose": {"POST": ADMINISTRATOR},
     "models-switch": {"POST": ADMINISTRATOR},
+    "models-tokens": {"GET": ADMINISTRATOR},
+    "models-tokens-create": {"POST": ADMINISTRATOR},
+    "models-tokens-revoke": {"POST": ADMINISTRATOR},
     "models-report": {"GET": VIEWER, "POST": VIEWER},
+    "models-send": {"POST": ADMINISTRATOR},
     "models-delete": {"POST": ADMINISTRATOR},
+    "rollouts": {"GET": VIEWER},
+    "rollout-create": {"GET": ADMINISTRATOR, "POST": ADMINISTRATOR},
+    "rollout": {"GET": VIEWER},
+    "rollout-halt": {"POST": ADMINISTRATOR},
+    "notify": {"GET": ADMINISTRATOR},
+    "notify-test": {"POST": ADMINISTRATOR},
     "tokens": {"GET": VIEWER},
     "tokens-create": {"POST": VIEWER},
     "tokens-revoke": {"POST": VIEWER},
@@ -55,6 +101,15 @@ RULES: dict[str, dict[str, AccessLevel]] = {
     "password": {"GET": VIEWER, "POST": VIEWER},
     "first-run": {"GET": VISITOR, "POST": VISITOR},
     "health": {"GET": VISITOR},
+    "accounts": {"GET": ADMINISTRATOR, "POST": ADMINISTRATOR},
+    "account-role": {"POST": ADMINISTRATOR},
+    "account-password": {"POST": ADMINISTRATOR},
+    "account-remove": {"GET": ADMINISTRATOR, "POST": ADMINISTRATOR},
+    "choose-password": {"GET": VISITOR, "POST": VISITOR},
+    "manifest": {"GET": VISITOR},
+    "service-worker": {"GET": VISITOR},
+    "offline": {"GET": VISITOR},
+    "set-theme": {"POST": VISITOR},
     "set_language": dict.fromkeys(METHODS, VISITOR),
     "api-1:openapi-json": dict.fromkeys(METHODS, VIEWER),
     "api-1:openapi-view": dict.fromkeys(METHODS, VIEWER),
@@ -67,7 +122,14 @@ RULES: dict[str, dict[str, AccessLevel]] = {
     "api-1:review": {"PUT": REVIEWER},
     "api-1:labels": {"GET": VIEWER},
     "api-1:cameras": {"GET": VIEWER},
-    "api-1:installed_models": {"GET": VIEWER},
+    "api-1:installed_models": {"GET": VIEWER, "POST": ADMINISTRATOR},
+    "api-1:upload_model": {"GET": VIEWER, "POST": ADMINISTRATOR},
+    # For devices, which have tokens of their own.
+    "api-1:model_file": {},
+    "api-1:rollouts": {"GET": VIEWER, "POST": ADMINISTRATOR},
+    "api-1:begin_rollout": {"GET": VIEWER, "POST": ADMINISTRATOR},
+    "api-1:rollout": {"GET": VIEWER},
+    "api-1:end_rollout": {"POST": ADMINISTRATOR},
     "api-1:status": {"GET": VIEWER},
     "admin:login": {"GET": VISITOR, "POST": VISITOR},
 }
@@ -82,7 +144,9 @@ SAMPLES = {
     "name": "none",
     "number": "1",
     "token": "x",
+    "uidb64": "x",
     "id": "1",
+    "sha256": "0" * 64,
     "content_type_id": "1",
     "object_id": "1",
     "url": "x/",
@@ -150,6 +214,7 @@ def shown(record: Record) -> Record:
 def ask(db: None, request: pytest.FixtureRequest) -> Client:
     """A browser of the role that the test is for; what it asks for is there."""
     shown(making.event(key=KEY, picture=making.jpeg()))
+    Lesson.objects.create(key=KEY, name="garden")
     client = Client(raise_request_exception=False)
     role: AccessLevel = request.getfixturevalue("role")
     if role > VISITOR:

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_classifier.web.accounts.throttle import GUESSES_PER_MINUTE, Throttle, Window
+from edge_classifier.web.config.settings import AccessSettings
 from edge_classifier.web.models import User
-from edge_classifier.web.settings import AccessSettings
 
 HOUR_S = 3600
 LIMITS = AccessSettings(anonymous_uploads_per_hour=5, uploads_per_hour=8)
@@ -86,11 +86,12 @@ def test_address_is_one_visitor_if_it_is_one_household(
 
 
 def test_uploads_from_many_threads_are_counted_exactly() -> None:
-    start = threading.Barrier(16)
+    start, throttle = threading.Barrier(16), Throttle(LIMITS, lambda: 0)
 
     def hurry(_: int) -> int:
         start.wait()
-        return sum(uploads(1) is None for _ in range(5))
+        request = from_address("192.0.2.7")
+        return sum(throttle.allow_uploads(request, 1, None) is None for _ in range(5))
 
     with ThreadPoolExecutor(16) as pool:
         assert sum(pool.map(hurry, range(16))) == 5

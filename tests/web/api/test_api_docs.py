@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ import pytest
 from edge_classifier import samples
 from edge_classifier.web.api import api
 from edge_classifier.web.api.problems import ProblemDetails
+from tests import tiny
 from tests.conftest import REPOSITORY
 from tests.mosquitto import Broker
 from tests.ports import HOST
 from tests.waiting import eventually
 from tests.web.recording import Sender, event_payload
-from tests.web.serving import PASSWORD, Page, hidden_token, web
+from tests.web.serving import PASSWORD, Page, hidden_token, prepare
 
 PAGE = (REPOSITORY / "docs" / "api.md").read_text("utf-8")
 ADDRESS = "http://localhost:8090"
@@ -44,11 +46,16 @@ class Shell:
     address: str
     folder: Path
     token: str
+    device_token: str
     key: str = ""
+    # Of a model, and of a roll-out.
+    sha256: str = ""
+    number: str = ""
 
     def run(self, command: str) -> str:
         """What ``command`` prints; its answer must be a good one, unless it is an error's."""
         words = {"TOKEN": self.token, "KEY": self.key, "PATH": os.environ["PATH"]}
+        words |= {"DEVICE_TOKEN": self.device_token, "SHA256": self.sha256, "ID": self.number}
         done = subprocess.run(
             ["sh", "-c", command.replace("curl ", "curl -sS ").replace(ADDRESS, self.address)],
             cwd=self.folder,
@@ -66,15 +73,16 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """A page with an administrator, who has made a token on it; and a camera that it hears."""
     folder = tmp_path_factory.mktemp("api-docs")
     shutil.copy(samples.FOLDER / "espresso.jpg", folder)
+    tiny.build(folder / "garden.tflite")
     state = folder / "state"
-    made = web(state, "createadmin", "ann", stdin=f"{PASSWORD}\n{PASSWORD}\n")
-    assert made.returncode == 0, made.stderr
+    prepare(state, "ann")
     with Broker(folder / "broker") as broker, Sender(broker.port) as sender:
         sender.send("edge-classifier/pi/availability", b"online", retain=True)
         sender.send("edge-classifier/pi/front/availability", b"online", retain=True)
         sender.send("edge-classifier/pi/front/state", STATE, retain=True)
         with Page(state, (f"mqtt.host={HOST}", f"mqtt.port={broker.port}")) as page:
-            shell = Shell(page.address, folder, token_made_on(page))
+            of_device = token_made_on(page, "/models/tokens")
+            shell = Shell(page.address, folder, token_made_on(page), of_device)
             status = f'curl -H "Authorization: Bearer $TOKEN" {ADDRESS}/api/v1/status'
             eventually(lambda: json.loads(shell.run(status))["recorder"]["connected"])
             sender.send("edge-classifier/pi/front/event", event_payload(1))
@@ -85,17 +93,17 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
             yield shell
 
 
-def token_made_on(page: Page) -> str:
+def token_made_on(page: Page, where: str = "/tokens") -> str:
     """As the document tells to do."""
     cookies = dict(page.log_in("ann", PASSWORD).cookies)
 
     def sent() -> dict[str, str]:
         return {"Cookie": "; ".join(line.partition(";")[0] for line in cookies.values())}
 
-    form = page.ask("/tokens", headers=sent())
+    form = page.ask(where, headers=sent())
     cookies.update(form.cookies)
     body = f"csrfmiddlewaretoken={hidden_token(form.body)}&name=docs"
-    made = page.ask("/tokens/make", headers=sent(), form=body)
+    made = page.ask(f"{where}/make", headers=sent(), form=body)
     return re.findall(r'value="(edge_[^"]+)"', made.body)[0]
 
 
@@ -112,11 +120,16 @@ def test_commands_of_the_page_work_and_are_answered_as_shown(shell: Shell) -> No
     for command, shown in EXAMPLES:
         said = shell.run(command)
         if shown:
-            assert shape(json.loads(said)) == shape(json.loads(shown)), command
+            assert shape(json.loads(said)) == shape(json.loads(shown)), (command, said)
         if '"saved": {' in said:
             shell.key = json.loads(said)["results"][0]["saved"]["key"]
+        if command.endswith("/api/v1/models"):
+            shell.sha256 = json.loads(said)["models"][0]["sha256"]
+        if command.endswith("/api/v1/rollouts") and "POST" in command:
+            shell.number = str(json.loads(said)["id"])
         if "review" in command:
             assert json.loads(said)["review"]["truth"] == "cappuccino"
+    assert sha256((shell.folder / "model.tflite").read_bytes()).hexdigest() == shell.sha256
     assert (shell.folder / "picture.jpg").read_bytes().startswith(b"\xff\xd8")
     # The last one but those about other things deletes it.
     gone = shell.run(f'curl -H "Authorization: Bearer $TOKEN" {ADDRESS}/api/v1/records/$KEY')
@@ -128,7 +141,9 @@ def test_every_operation_has_a_command_in_the_page() -> None:
     for command, _ in EXAMPLES:
         method = re.search(r"-X (\w+)", command)
         sends = "-F " in command or "--data-binary" in command
-        path = re.findall(rf"{ADDRESS}([^\s?\"]+)", command)[0].replace("$KEY", "{key}")
+        path = re.findall(rf"{ADDRESS}([^\s?\"]+)", command)[0]
+        for word, gap in {"$KEY": "{key}", "$SHA256": "{sha256}", "$ID": "{number}"}.items():
+            path = path.replace(word, gap)
         shown.add((method[1] if method else "POST" if sends else "GET", path))
     described = {
         (method.upper(), path)
@@ -142,13 +157,22 @@ def test_every_parameter_key_and_status_is_in_the_page() -> None:
     description = api.get_openapi_schema()
     operations = [one for methods in description["paths"].values() for one in methods.values()]
     words = {
-        name["name"] for one in operations for name in one["parameters"] if name["name"] != "key"
+        name["name"]
+        for one in operations
+        for name in one["parameters"]
+        if name["name"] not in ("key", "sha256")
     }
     schemas = description["components"]["schemas"]
     words |= {
-        key for name in ("Recognition", "RecordSchema") for key in schemas[name]["properties"]
+        key
+        for name in ("Recognition", "RecordSchema", "RolloutRequest")
+        for key in schemas[name]["properties"]
     }
     assert not {word for word in words if f"`{word}`" not in PAGE}
     statuses = {str(status) for one in operations for status in one["responses"]}
-    assert not {status for status in statuses - {"200", "204"} if f"| {status} |" not in PAGE}
+    assert not {
+        status
+        for status in statuses - {"200", "201", "204", "206", "304"}
+        if f"| {status} |" not in PAGE
+    }
     assert set(ProblemDetails.model_fields) == set(json.loads(EXAMPLES[-1][1]))

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from edge_classifier import __version__
+from edge_classifier.web.config.settings import WebMqttSettings, WebSettings
 from edge_classifier.web.live.live_client import LiveClient
 from edge_classifier.web.recorder.recorder import Recorder
 from edge_classifier.web.services import Services
-from edge_classifier.web.settings import WebMqttSettings, WebSettings
 from tests.mosquitto import Broker
 from tests.ports import HOST
 from tests.waiting import eventually

@@ -36,6 +36,7 @@ def test_event_is_told_with_all_that_is_known(rob: Program) -> None:
     assert rob.get(f"/records/{made.key}") == {
         "key": str(made.key),
         "source": "event",
+        "kind": "seen",
         "at": made.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "recorded_at": made.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "device_at": None,
@@ -44,9 +45,15 @@ def test_event_is_told_with_all_that_is_known(rob: Program) -> None:
         "chinese": "",
         "before": "dog",
         "score": 0.75,
+        "entry_score": None,
+        "duration_s": None,
+        "peak_at": None,
         "margin": 0.5,
         "top": [],
+        "path": [],
         "crop": None,
+        "not_held": None,
+        "new_here": False,
         "model": "test@00000000",
         "review": None,
         "links": {
@@ -100,15 +107,22 @@ def test_history_can_be_followed_to_its_end(ann: Program) -> None:
 @pytest.mark.parametrize(
     ("params", "labels"),
     [
-        ({}, {"cat", "dog", "owl"}),
+        # What is rejected is listed where it is asked for only.
+        ({}, {"cat", "owl"}),
+        ({"review": "any"}, {"cat", "dog", "owl"}),
         ({"camera": "front"}, {"cat"}),
-        ({"device": "pi", "camera": "back"}, {"dog"}),
-        ({"label": "DOG"}, {"dog"}),
+        ({"device": "pi", "camera": "back"}, set()),
+        ({"device": "pi", "camera": "back", "review": "any"}, {"dog"}),
+        ({"label": "CAT"}, {"cat"}),
+        ({"label": "DOG"}, set()),
+        ({"label": "DOG", "review": "any"}, {"dog"}),
         ({"source": "upload"}, {"owl"}),
         ({"review": "no"}, {"cat", "owl"}),
         ({"review": "rejected"}, {"dog"}),
         ({"score_min": 0.5, "score_max": 0.7}, {"cat"}),
-        ({"since": "2026-03-02", "until": "2026-03-02"}, {"dog"}),
+        ({"since": "2026-03-02", "until": "2026-03-02"}, set()),
+        ({"since": "2026-03-02", "until": "2026-03-02", "review": "any"}, {"dog"}),
+        ({"since": "2026-03-03", "until": "2026-03-03"}, {"owl"}),
     ],
 )
 def test_history_has_what_was_asked_for(

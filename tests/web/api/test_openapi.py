@@ -24,7 +24,7 @@ from edge_classifier.web.worker.picture_worker import PictureWorker
 from tests.web import making
 from tests.web.api.client import PROBLEM, ROOT, Program, program
 from tests.web.conftest import FOLDERS
-from tests.web.serving import PASSWORD, Page, web
+from tests.web.serving import PASSWORD, Page, prepare
 from tests.web.working import working
 
 EVENT, OWN = (
@@ -67,7 +67,7 @@ def asks(
     deadline=None,
     database=None,
     # What a request changes is put right before the next.
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_answer_is_what_the_description_says(case: schemathesis.Case, asks: Program) -> None:
     cache.clear()
@@ -90,13 +90,17 @@ def test_every_operation_describes_its_refusals_as_problems() -> None:
             kinds = {kind for refusal in refusals for kind in refusal["content"]}
             assert kinds == {PROBLEM}, (method, path)
             assert operation["description"]
-            assert operation["security"] == [{"TokenAuth": []}, {"LoginAuth": []}]
+            ways_in: list[dict[str, Any]] = [{"TokenAuth": []}, {"LoginAuth": []}]
+            is_for_devices = path.endswith("/models/{sha256}")
+            assert operation["security"] == (
+                [{"DeviceTokenAuth": []}] if is_for_devices else ways_in
+            )
 
 
 def test_page_of_the_api_works_in_a_browser(tmp_path: Path) -> None:
     """Under the content security policy of all pages, and without asking anybody else."""
     browser_path = shutil.which("chromium") or pytest.skip("chromium is not installed")
-    web(tmp_path, "createadmin", "ann", stdin=f"{PASSWORD}\n{PASSWORD}\n")
+    prepare(tmp_path, "ann")
     said: list[str] = []
     with Page(tmp_path) as page, sync_playwright() as engines:
         browser = engines.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])

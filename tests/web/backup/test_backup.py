@@ -20,11 +20,11 @@ import pytest
 
 from edge_classifier.web.backup.make_backup import made_backups
 from edge_classifier.web.backup.schedule import BackupSchedule
-from edge_classifier.web.folders import Folders
-from edge_classifier.web.settings import BackupSettings, WebSettings
+from edge_classifier.web.config.folders import Folders
+from edge_classifier.web.config.settings import BackupSettings, WebSettings
 from tests.smalldisk import fill as fill_disk
 from tests.smalldisk import tmpfs
-from tests.web.serving import Page, edge_classify, web
+from tests.web.serving import Page, edge_classify, prepare, web
 
 _RECORD = """
 INSERT INTO web_record (key, source, at, day, recorded_at, label_id, "before", score, margin, model,
@@ -78,19 +78,27 @@ def whole_pictures(state: Path) -> int:
 def state(tmp_path: Path) -> Path:
     """The folder of a page with 20 records."""
     folder = tmp_path / "state"
-    assert web(folder, "manage", "check").returncode == 0
+    prepare(folder)
     add(folder, range(20))
     return folder
 
 
-@pytest.fixture
-def backup(state: Path, tmp_path: Path) -> Path:
-    """A backup of it."""
-    file = tmp_path / "backup.tar"
-    done = web(state, "backup", str(file))
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A backup of such a folder."""
+    folder = tmp_path_factory.mktemp("made")
+    prepare(folder / "state")
+    add(folder / "state", range(20))
+    done = web(folder / "state", "backup", str(folder / "backup.tar"))
     assert done.returncode == 0, done.stderr
     assert "20 records, 20 pictures, read back and compared" in done.stdout
-    return file
+    return folder / "backup.tar"
+
+
+@pytest.fixture
+def backup(made: Path, tmp_path: Path) -> Path:
+    """That backup, which may be spoilt."""
+    return Path(shutil.copy2(made, tmp_path / "backup.tar"))
 
 
 def test_backup_that_is_put_back_elsewhere_has_all_records_and_pictures(
@@ -296,7 +304,7 @@ def test_restore_that_is_killed_leaves_the_old_state_or_the_new_one(
     add(state, range(20, 400))
     assert web(state, "backup", str(tmp_path / "b.tar")).returncode == 0
     other = tmp_path / "other"
-    assert web(other, "manage", "check").returncode == 0
+    prepare(other)
     add(other, range(5))
 
     def have_come() -> bool:

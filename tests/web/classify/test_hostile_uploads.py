@@ -1,7 +1,6 @@
 """What strangers may send: nothing of it is kept as it came, and nothing of it ends the page."""
 
 import gc
-import http.client
 import logging
 import os
 import re
@@ -9,51 +8,30 @@ import signal
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.core.cache import cache
-from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from PIL import Image, ImageCms
 
 from edge_classifier.web.models import Record
 from edge_classifier.web.records import picture_storage
 from edge_classifier.web.services import Services
-from edge_classifier.web.settings import UploadSettings
 from edge_classifier.web.worker.picture_worker import PictureWorker
-from tests.waiting import eventually
-from tests.web.conftest import FOLDERS, SETTINGS
-from tests.web.serving import Page, hidden_token
+from tests.web.classify.uploading import send
+from tests.web.conftest import FOLDERS
 from tests.web.working import decoded, encoded, image, working
 
 _SCRIPT = b"<script>alert(document.domain)</script>"
-_MEGA = 1_000_000
-
-
-@pytest.fixture(scope="module")
-def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PictureWorker]:
-    """One child for all tests: what one of them sends must not harm the next one."""
-    with working(tmp_path_factory.mktemp("models")) as found:
-        yield found
 
 
 @pytest.fixture(autouse=True)
 def _installed(change: Callable[..., Services], worker: PictureWorker) -> None:
     cache.clear()  # Uploads of tests before this one count as well.
     change(worker=worker)
-
-
-def _send(client: Client, content: bytes, name: str = "picture.jpg") -> Any:
-    file = SimpleUploadedFile("replaced", content, "image/jpeg")
-    file._name = name  # Django's own client would send its base name only.
-    return client.post("/classify", {"pictures": file})
 
 
 def _kept() -> bytes:
@@ -98,7 +76,7 @@ def _zip() -> bytes:
     ],
 )
 def test_polyglot_loses_its_other_half(viewer: Client, payload: bytes) -> None:
-    response = _send(viewer, encoded(image(), comment=_SCRIPT) + payload)
+    response = send(viewer, encoded(image(), comment=_SCRIPT) + payload)
     assert response.status_code == 302
     kept = _kept()
     assert _SCRIPT not in kept
@@ -110,7 +88,10 @@ def test_polyglot_loses_its_other_half(viewer: Client, payload: bytes) -> None:
 _GIF_FRAME = (
     b"GIF89a\x01\0\x01\0\0\0\0," + struct.pack("<HHHH", 0, 0, 65_535, 65_535) + b"\0\x02\0;"
 )
+
+
 _TIFF = b"II*\0\x08\0\0\0" + struct.pack("<HHHIIHHIII", 2, 256, 4, 1, 60_000, 257, 4, 1, 60_000, 0)
+
 
 _REFUSED = [
     pytest.param(b"", "is empty", id="empty"),
@@ -134,12 +115,12 @@ _REFUSED = [
 def test_file_that_is_no_whole_picture_is_refused(
     viewer: Client, content: bytes, reason: str
 ) -> None:
-    response = _send(viewer, content)
+    response = send(viewer, content)
     assert response.status_code == 422
     assert reason in response.content.decode()
     assert _SCRIPT not in response.content
     assert not Record.objects.exists()
-    assert _send(viewer, encoded(image())).status_code == 302
+    assert send(viewer, encoded(image())).status_code == 302
 
 
 @pytest.mark.parametrize(
@@ -158,10 +139,10 @@ def test_file_that_is_no_whole_picture_is_refused(
 )
 def test_file_name_reaches_neither_disk_nor_markup(viewer: Client, name: str) -> None:
     before = set(FOLDERS.state.rglob("*"))
-    assert _send(viewer, b"no picture", name).status_code in {400, 422}
-    response = _send(viewer, encoded(image()), name)
+    assert send(viewer, b"no picture", name).status_code in {400, 422}
+    response = send(viewer, encoded(image()), name)
     assert response.status_code == 302
-    assert b"onerror=alert(1)>" not in _send(viewer, b"no picture", name).content
+    assert b"onerror=alert(1)>" not in send(viewer, b"no picture", name).content
     new = [path.name for path in set(FOLDERS.state.rglob("*")) - before if path.is_file()]
     assert all(re.fullmatch(r"[0-9a-f]{64}\.jpg|.*\.db(-wal|-shm)?", found) for found in new)
 
@@ -173,7 +154,7 @@ def test_places_and_all_else_beside_the_pixels_are_not_kept(viewer: Client) -> N
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     sent = encoded(image(), exif=exif, icc_profile=profile, comment=b"Secret Comment")
     assert decoded(sent).getexif().get_ifd(0x8825)
-    assert _send(viewer, sent).status_code == 302
+    assert send(viewer, sent).status_code == 302
     kept = decoded(_kept())
     assert not kept.getexif()
     assert set(kept.info) <= {"jfif", "jfif_version", "jfif_density", "jfif_unit", "dpi"}
@@ -183,7 +164,7 @@ def test_places_and_all_else_beside_the_pixels_are_not_kept(viewer: Client) -> N
 def test_orientation_is_applied(viewer: Client) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # The camera was held upright: its right is the top.
-    assert _send(viewer, encoded(image((300, 200)), exif=exif)).status_code == 302
+    assert send(viewer, encoded(image((300, 200)), exif=exif)).status_code == 302
     kept = decoded(_kept()).convert("L")
     assert kept.size == (200, 300)
     sent = image((300, 200)).rotate(-90, expand=True).convert("L")
@@ -220,15 +201,26 @@ def _animated(kind: str) -> bytes:
 def test_unusual_picture_is_kept_as_one_plain_jpeg(
     viewer: Client, content: bytes, colour: tuple[int, int, int]
 ) -> None:
-    assert _send(viewer, content).status_code == 302
+    assert send(viewer, content).status_code == 302
     kept = decoded(_kept())
     assert (kept.format, kept.mode, getattr(kept, "n_frames", 1)) == ("JPEG", "RGB", 1)
     assert kept.getpixel((160, 120)) == pytest.approx(colour, abs=8)
 
 
+def test_picture_of_an_iphone_is_kept_as_a_plain_jpeg_where_the_extra_is_installed(
+    viewer: Client,
+) -> None:
+    heif = pytest.importorskip("pillow_heif", reason="the extra `heic` is not installed")
+    heif.register_heif_opener()
+    assert send(viewer, encoded(Image.new("RGB", (320, 240), "red"), "HEIF")).status_code == 302
+    kept = decoded(_kept())
+    assert kept.format == "JPEG"
+    assert kept.getpixel((160, 120)) == pytest.approx((255, 0, 0), abs=8)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 4000), (4000, 1)])
 def test_picture_of_an_odd_shape_is_taken(viewer: Client, size: tuple[int, int]) -> None:
-    assert _send(viewer, encoded(image(size), "PNG")).status_code == 302
+    assert send(viewer, encoded(image(size), "PNG")).status_code == 302
     assert decoded(_kept()).size
 
 
@@ -278,10 +270,10 @@ def test_child_that_is_killed_costs_one_upload(viewer: Client, worker: PictureWo
     worker.thumbnail(encoded(image()))
     assert worker.pid
     os.kill(worker.pid, signal.SIGKILL)
-    response = _send(viewer, encoded(image()))
+    response = send(viewer, encoded(image()))
     assert response.status_code == 503
     assert b"crashed" in response.content
-    assert _send(viewer, encoded(image())).status_code == 302
+    assert send(viewer, encoded(image())).status_code == 302
 
 
 def test_child_that_stands_still_costs_one_upload(
@@ -292,10 +284,10 @@ def test_child_that_stands_still_costs_one_upload(
         worker.thumbnail(encoded(image()))
         assert worker.pid
         os.kill(worker.pid, signal.SIGSTOP)
-        response = _send(viewer, encoded(image()))
+        response = send(viewer, encoded(image()))
         assert response.status_code == 503
         assert b"took longer than 1.5 s" in response.content
-        assert _send(viewer, encoded(image())).status_code == 302
+        assert send(viewer, encoded(image())).status_code == 302
 
 
 def test_picture_that_needs_too_much_memory_is_refused(
@@ -304,134 +296,7 @@ def test_picture_that_needs_too_much_memory_is_refused(
     large = encoded(Image.new("RGB", (7000, 7000)), "PNG", compress_level=1)
     with working(tmp_path, memory_mb=600) as worker:
         change(worker=worker)
-        response = _send(viewer, large)
+        response = send(viewer, large)
         assert response.status_code == 422
         assert b"needs more memory" in response.content
-        assert _send(viewer, encoded(image())).status_code == 302
-
-
-def test_file_that_is_too_large_is_not_written_to_the_end(
-    viewer: Client, change: Callable[..., Services]
-) -> None:
-    change(settings=replace(SETTINGS, uploads=UploadSettings(max_mb=0.5)))
-    response = _send(viewer, encoded(image()) + b"\0" * _MEGA)
-    assert response.status_code == 413
-    assert b"larger than 0.5 MB" in response.content
-    assert not list(FOLDERS.scratch.iterdir())
-
-
-def test_file_that_is_too_large_is_told_although_csrf_is_checked(
-    db: None, change: Callable[..., Services]
-) -> None:
-    access = replace(SETTINGS.access, allow_anonymous_uploads=True)
-    change(settings=replace(SETTINGS, access=access, uploads=UploadSettings(max_mb=0.5)))
-    strict = Client(enforce_csrf_checks=True)
-    token = hidden_token(strict.get("/").content.decode())
-    large = SimpleUploadedFile("large.jpg", b"\0" * _MEGA)
-    form = {"csrfmiddlewaretoken": token, "pictures": large}
-    assert strict.post("/classify", form).status_code == 413
-    large.seek(0)
-    assert strict.post("/classify", {"pictures": large}).status_code == 403
-
-
-def _form(page: Page) -> dict[str, str]:
-    """Headers of a visitor who has loaded the form."""
-    form = page.ask("/")
-    token = hidden_token(form.body)
-    cookies = "; ".join(line.partition(";")[0] for line in form.cookies.values())
-    return {
-        "Cookie": cookies,
-        "X-CSRFToken": token,
-        "Content-Type": "multipart/form-data; boundary=x",
-    }
-
-
-def _body(length: int) -> Iterator[bytes]:
-    """A form with one file of ``length`` bytes, in pieces."""
-    yield b'--x\r\nContent-Disposition: form-data; name="pictures"; filename="a.jpg"\r\n\r\n'
-    for _ in range(length // _MEGA):
-        yield b"\xff" * _MEGA
-    yield b"\r\n--x--\r\n"
-
-
-def _status(page: Page, body: Iterator[bytes], headers: dict[str, str], *, chunked: bool) -> int:
-    """What the server says; it may do so, and disconnect, before all has been sent."""
-    connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=60)
-    with suppress(BrokenPipeError, ConnectionResetError):
-        connection.request("POST", "/classify", body, headers, encode_chunked=chunked)
-    try:
-        return connection.getresponse().status
-    finally:
-        connection.close()
-
-
-def _memory_mb(page: Page, what: str) -> float:
-    assert page.process
-    status = Path(f"/proc/{page.process.pid}/status").read_text("ascii")
-    return int(re.findall(rf"{what}:\s+(\d+) kB", status)[0]) / 1000
-
-
-def _scratch_bytes(page: Page) -> int:
-    """What the server holds on disk, files without a name among them."""
-    assert page.process
-    found = 0
-    for descriptor in Path(f"/proc/{page.process.pid}/fd").iterdir():
-        if str(descriptor.resolve()).startswith(str(page.state / "scratch")):
-            found += descriptor.stat().st_size
-    return found
-
-
-@pytest.fixture
-def open_page(tmp_path: Path) -> Iterator[Page]:
-    """A real server that visitors may upload to."""
-    settings = ("mqtt.enabled=false", "access.allow_anonymous_uploads=true")
-    with Page(tmp_path, settings) as page:
-        yield page
-
-
-def test_uploads_at_the_same_time_are_all_taken_and_leave_the_page_small(open_page: Page) -> None:
-    headers = _form(open_page)
-    head, tail = next(_body(0)), b"\r\n--x--\r\n"
-
-    def send(width: int) -> int:
-        body = head + encoded(image((width, 200))) + tail
-        told = {**headers, "Content-Length": str(len(body))}
-        return _status(open_page, iter([body]), told, chunked=False)
-
-    with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(send, range(200, 212))) == [302] * 12
-    assert open_page.process
-    mapped = Path(f"/proc/{open_page.process.pid}/maps").read_text("utf-8")
-    assert not any(name in mapped for name in ("numpy", "cv2", "PIL", "litert", "tflite"))
-    assert _memory_mb(open_page, "VmRSS") < 90
-
-
-def test_200_mb_are_refused_before_they_are_read(open_page: Page) -> None:
-    headers = _form(open_page)
-    before = _memory_mb(open_page, "VmRSS")
-    length = sum(map(len, _body(200 * _MEGA)))
-    told = {**headers, "Content-Length": str(length)}
-    assert _status(open_page, _body(200 * _MEGA), told, chunked=False) == 413
-    assert _memory_mb(open_page, "VmHWM") < before + 5
-    assert _scratch_bytes(open_page) == 0
-    assert open_page.ask("/").status == 200
-
-
-def test_200_mb_of_which_nothing_is_told_are_refused(open_page: Page) -> None:
-    headers = {**_form(open_page), "Transfer-Encoding": "chunked"}
-    before = _memory_mb(open_page, "VmRSS")
-    assert _status(open_page, _body(200 * _MEGA), headers, chunked=True) == 413
-    assert _memory_mb(open_page, "VmHWM") < before + 10
-    eventually(lambda: _scratch_bytes(open_page) == 0)
-    assert open_page.ask("/").status == 200
-
-
-def test_60_mb_in_one_file_are_refused_in_words_and_cost_no_memory(open_page: Page) -> None:
-    headers = _form(open_page)
-    before = _memory_mb(open_page, "VmRSS")
-    length = sum(map(len, _body(60 * _MEGA)))
-    told = {**headers, "Content-Length": str(length)}
-    assert _status(open_page, _body(60 * _MEGA), told, chunked=False) == 413
-    assert _memory_mb(open_page, "VmHWM") < before + 15
-    eventually(lambda: _scratch_bytes(open_page) == 0)
-    assert not list((open_page.state / "scratch").iterdir())
+        assert send(viewer, encoded(image())).status_code == 302

@@ -70,9 +70,49 @@ def test_comparison_model_with_other_labels_says_so(page: Services) -> None:
     review("blue", "blue")
     review("peony", "green")
     matched, strange = compared(page, "tiny", "flowers")
-    assert matched.result["left_out"] == [["peony", 1]]
-    assert "none of its 3 class folders is a label of flowers" in strange.result["error"]
+    assert matched.result["left_out"] == [["peony", 1, ["tiny"]]]
+    assert "none of its 2 class folders is a label of flowers" in strange.result["error"]
     assert (strange.hits, strange.pictures) == (0, 0)
+    (alone,) = compared(page, "tiny")[2:]
+    assert alone.result["left_out"] == [["peony", 1, []]]
+
+
+@pytest.fixture
+def other(page: Services) -> Iterator[str]:
+    """Another model, which has one label that the first one lacks, and lacks one of its own."""
+    path = tiny.build(page.folders.models / "other.tflite", tiny.Tiny())
+    append_bundle(path, {LABELS_FILE: "red\nviolet\nblue\n"})
+    yield "other"
+    path.unlink()
+
+
+def test_comparison_measures_all_models_on_the_same_pictures_and_says_what_was_left_out(
+    reviewer: Client, page: Services, other: str
+) -> None:
+    for colour in COLOURS:
+        review(colour, colour)
+    review("violet", "green", 1)
+    review("violet", "green", 2)
+    both = compared(page, "tiny", other)
+    assert [(one.hits, one.pictures) for one in both] == [(2, 2), (2, 2)]
+    for one in both:
+        assert one.result["left_out"] == [["green", 1, ["other"]], ["violet", 2, ["tiny"]]]
+    shown = reviewer.get("/review/compare").content.decode()
+    assert "The pictures of 2 labels were left out" in shown
+    assert "2 pictures; tiny lacks it" in shown
+    assert "do not compare" not in shown
+    third = Comparison.objects.create(model="x@1", pictures=1, hits=0, result={"error": "no"})
+    shown = reviewer.get(f"/review/compare?show={both[0].pk}&show={third.pk}").content.decode()
+    assert "do not compare" in shown
+
+
+def test_comparison_of_models_without_a_common_label_says_so(page: Services, other: str) -> None:
+    review("green", "green")
+    review("violet", "red")
+    assert page.comparisons.start([page.models.find(name) for name in ("tiny", other)], None)
+    page.comparisons.wait(60)
+    assert page.comparisons.problem.startswith("There is no label that all of these models have.")
+    assert not Comparison.objects.exists()
 
 
 def test_comparison_label_that_could_not_be_a_folder_is_known_by_its_name(page: Services) -> None:

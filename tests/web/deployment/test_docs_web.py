@@ -4,11 +4,7 @@ import argparse
 import json
 import re
 import shlex
-import shutil
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,40 +13,29 @@ from django.test import Client
 
 from edge_classifier import samples
 from edge_classifier.cli.main import COMMANDS, build_parser, load_command
-from edge_classifier.web import folders, load_settings, startup
+from edge_classifier.web import startup
 from edge_classifier.web.classify.upload_limits import request_limit
+from edge_classifier.web.config import folders, load_settings
+from edge_classifier.web.config.settings import WebSettings
 from edge_classifier.web.models import Record
 from edge_classifier.web.records.exports import FIELDS
 from edge_classifier.web.review import datasets
-from edge_classifier.web.settings import WebSettings
 from tests.conftest import REPOSITORY
 from tests.mosquitto import Broker, password_file
 from tests.ports import HOST, free_port
 from tests.waiting import eventually
 from tests.web import making
+from tests.web.deployment.page_examples import INSIDE, PAGE, block, blocks, installed, shell
 from tests.web.recording import Sender
-from tests.web.serving import PASSWORD, Page, hidden_token, web
+from tests.web.serving import PASSWORD, Page, prepare, web
 
-PAGE = (REPOSITORY / "docs" / "web.md").read_text("utf-8")
 REVIEW = REPOSITORY / "edge_classifier/web/review/templates/review/review.html"
-# By which browsers reach the page in the examples.
-NAME = "pi.example.org"
-# Where the page is, in the examples.
-INSIDE = "127.0.0.1:8090"
+
+
 BODY_MB = 101
+
+
 ROLES = ("visitor", "viewer", "reviewer", "administrator")
-
-
-def blocks(kind: str) -> list[str]:
-    """All blocks of code of this kind, without what indents them in a list."""
-    found = re.findall(rf"^( *)```{kind}\n(.*?)^ *```$", PAGE, re.MULTILINE | re.DOTALL)
-    return [re.sub(rf"^{indent}", "", text, flags=re.MULTILINE) for indent, text in found]
-
-
-def block(kind: str, word: str) -> str:
-    """The one of this kind with ``word`` in it."""
-    (found,) = (text for text in blocks(kind) if word in text)
-    return found
 
 
 def rows(heading: str) -> list[list[str]]:
@@ -62,28 +47,6 @@ def rows(heading: str) -> list[list[str]]:
         [cell.strip() for cell in line.strip("|").split(" | ")]
         for line in table.group().splitlines()[2:]
     ]
-
-
-def shell(command: str, folder: Path) -> str:
-    """What ``command`` prints, with this interpreter's programs first."""
-    done = subprocess.run(
-        ["sh", "-euc", f'PATH="{Path(sys.executable).parent}:$PATH"\n{command}'],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def installed(program: str, package: str) -> str:
-    """Its path; skips the test where there is none."""
-    found = shutil.which(program, path="/usr/bin:/usr/sbin:/usr/local/bin:/usr/local/sbin")
-    if not found:
-        pytest.skip(f"{program} is not installed (apt install {package})")
-    return found
 
 
 # Settings and options
@@ -114,7 +77,7 @@ def of_setting(key: str) -> Any:
         ("uploads.max_mb", "up to 20 MB"),
         ("uploads.max_megapixels", "and 50 megapixels"),
         ("uploads.keep_px", "most 1600"),
-        ("server.streams", "16 of these"),
+        ("server.streams", "4 an account, then 503 | 16 |"),
         ("server.port", ":8090"),
     ],
 )
@@ -215,7 +178,7 @@ def test_health_is_what_the_page_shows_and_its_files_are_in_the_table(tmp_path: 
 
 
 def test_database_is_copied_and_put_back_as_the_page_says(tmp_path: Path) -> None:
-    assert web(tmp_path, "createadmin", "anna", stdin=f"{PASSWORD}\n").returncode == 0
+    prepare(tmp_path, "anna")
     startup.back_up(folders.folders_of(WebSettings(state_folder=tmp_path), {}))
     assert web(tmp_path, "createadmin", "bert", stdin=f"{PASSWORD}\n").returncode == 0
     (tmp_path / "web.db-wal").touch()
@@ -226,7 +189,7 @@ def test_database_is_copied_and_put_back_as_the_page_says(tmp_path: Path) -> Non
 
 def test_backup_is_made_and_put_back_as_the_page_says(tmp_path: Path) -> None:
     state = tmp_path / "state"
-    assert web(state, "createadmin", "anna", stdin=f"{PASSWORD}\n").returncode == 0
+    prepare(state, "anna")
     ours = {
         "sudo edge-classify": f"{sys.executable} -m edge_classifier",
         "/var/lib/edge-classifier-web": str(state),
@@ -285,164 +248,3 @@ def test_access_list_of_the_page_lets_it_record(tmp_path: Path) -> None:
             eventually(lambda: recorder()["ok"])
             sender.events(1)
             eventually(lambda: recorder()["recorded"] == 1)
-
-
-# Proxies
-
-
-class Browser:
-    """curl, which finds the page's name on this machine, and keeps cookies."""
-
-    def __init__(self, folder: Path, port: int, authority: Path) -> None:
-        self.address = f"https://{NAME}:{port}"
-        self._options = (
-            *("curl", "-sS", "--max-time", "60", "--cacert", str(authority)),
-            *("--resolve", f"{NAME}:{port}:127.0.0.1", "-b", "jar", "-c", "jar"),
-        )
-        self._folder = folder
-
-    def ask(self, path: str, *options: str) -> str:
-        """Headers and body."""
-        done = self._curl("-i", *options, f"{self.address}{path}")
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    @contextmanager
-    def stream(self, path: str) -> Iterator[Iterator[str]]:
-        """The lines of an answer that does not end, as they come."""
-        command = [*self._options, "-N", f"{self.address}{path}"]
-        with subprocess.Popen(
-            command, cwd=self._folder, stdout=subprocess.PIPE, text=True
-        ) as process:
-            assert process.stdout
-            try:
-                yield process.stdout
-            finally:
-                process.kill()
-
-    def is_answered(self) -> bool:
-        """Whether the proxy is there, with its certificate."""
-        return self._curl("-o", "/dev/null", self.address).returncode == 0
-
-    def _curl(self, *options: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*self._options, *options],
-            cwd=self._folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def log_in(self) -> str:
-        """As the page's own form does."""
-        token = hidden_token(self.ask("/login"))
-        form = {"csrfmiddlewaretoken": token, "username": "anna", "password": PASSWORD}
-        fields = [
-            part for key, value in form.items() for part in ("--data-urlencode", f"{key}={value}")
-        ]
-        return self.ask("/login", "-e", f"{self.address}/login", *fields)
-
-
-@contextmanager
-def running(command: list[str], folder: Path, browser: Browser) -> Iterator[None]:
-    """A proxy, from when it answers until it is told to end."""
-    with (folder / "proxy.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
-        try:
-            eventually(lambda: browser.is_answered() or process.poll() is not None, within_s=60)
-            assert process.poll() is None, (folder / "proxy.log").read_text()
-            yield
-        finally:
-            process.terminate()
-            process.wait(10)
-
-
-@pytest.fixture
-def behind(tmp_path: Path) -> Iterator[Page]:
-    """The page with the settings for a proxy, an administrator, and a broker that is not there."""
-    assert web(tmp_path / "state", "createadmin", "anna", stdin=f"{PASSWORD}\n").returncode == 0
-    (tmp_path / "web.toml").write_text(block("toml", "behind_tls"))
-    found = load_settings.load(tmp_path / "web.toml", (), {}).server
-    settings = (
-        f"server.behind_tls={str(found.behind_tls).lower()}",
-        f"server.allowed_hosts={json.dumps(found.allowed_hosts)}",
-        *(f"mqtt.host={HOST}", f"mqtt.port={free_port()}"),
-    )
-    with Page(tmp_path / "state", settings) as page:
-        assert f"The page is at https://{NAME}/" in page.said
-        yield page
-
-
-def check_through(browser: Browser) -> None:
-    """What a browser does, and what it must get."""
-    logged_in = browser.log_in()
-    assert " 302" in logged_in.splitlines()[0]
-    assert re.search(r"(?i)set-cookie: sessionid=.*; Secure", logged_in)
-    assert "anna" in browser.ask("/history")
-    # Its first event must be there before the stream ends, which it does only after ten minutes.
-    with browser.stream("/live/stream") as lines:
-        assert "event: whole\n" in lines
-    picture = f"pictures=@{samples.CAT}"
-    token = hidden_token(browser.ask("/"))
-    sent = browser.ask(
-        "/classify",
-        "-e",
-        f"{browser.address}/",
-        "-F",
-        picture,
-        "-F",
-        f"csrfmiddlewaretoken={token}",
-    )
-    assert re.search(r"(?i)location: /records/", sent)
-
-
-def test_page_behind_the_nginx_of_the_page_works(behind: Page, tmp_path: Path) -> None:
-    nginx = installed("nginx", "nginx-light")
-    shell(block("sh", "openssl req"), tmp_path)
-    port, plain = free_port(), free_port()
-    changes = {
-        "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
-        "listen 80": f"listen 127.0.0.1:{plain}",
-        "/etc/nginx/": f"{tmp_path}/",
-        INSIDE: f"127.0.0.1:{behind.port}",
-    }
-    example = block("nginx", "server_name")
-    for old, new in changes.items():
-        assert old in example
-        example = example.replace(old, new)
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    scratch = "".join(f"{kind}_temp_path {tmp_path}/{kind};" for kind in kinds)
-    (tmp_path / "nginx.conf").write_text(
-        f"user root; daemon off; pid {tmp_path}/nginx.pid; error_log stderr; events {{}}"
-        f" http {{ access_log off; {scratch} {example} }}"
-    )
-    command = [nginx, "-p", str(tmp_path), "-c", "nginx.conf", "-e", "stderr"]
-    checked = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
-    assert "test is successful" in checked.stderr, checked.stderr
-    browser = Browser(tmp_path, port, tmp_path / "edge-classifier.crt")
-    with running(command, tmp_path, browser):
-        check_through(browser)
-        there = shell(f"curl -si -H 'Host: {NAME}' http://127.0.0.1:{plain}/live", tmp_path)
-        assert f"Location: https://{NAME}/live" in there
-
-
-def test_page_behind_the_caddy_of_the_page_works(behind: Page, tmp_path: Path) -> None:
-    caddy = installed("caddy", "caddy")
-    port = free_port()
-    changes = {
-        f"{NAME} {{": f"{NAME}:{port} {{",
-        "# tls internal": "tls internal",
-        INSIDE: f"127.0.0.1:{behind.port}",
-    }
-    example = block("caddy", "reverse_proxy")
-    for old, new in changes.items():
-        assert old in example
-        example = example.replace(old, new)
-    (tmp_path / "Caddyfile").write_text(
-        "{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n"
-        f"\tstorage file_system {tmp_path}/caddy\n}}\n{example}"
-    )
-    command = [caddy, "run", "--adapter", "caddyfile", "--config", str(tmp_path / "Caddyfile")]
-    browser = Browser(tmp_path, port, tmp_path / "caddy/pki/authorities/local/root.crt")
-    with running(command, tmp_path, browser):
-        check_through(browser)

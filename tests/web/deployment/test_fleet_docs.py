@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_classifier.web import load_settings
-from edge_classifier.web.settings import RecordingSettings
+from edge_classifier.web.config import load_settings
+from edge_classifier.web.config.settings import RecordingSettings
 from tests.conftest import REPOSITORY
 from tests.mosquitto import Broker
 

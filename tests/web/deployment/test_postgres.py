@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -21,12 +22,36 @@ import psycopg
 from tests.postgres import Postgres, postgres
 
 
-@pytest.fixture
-def database(monkeypatch: pytest.MonkeyPatch) -> Iterator[Postgres]:
-    """An empty one, which is that of all programs that the test starts."""
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
     with postgres() as running:
-        monkeypatch.setenv("DATABASE_URL", running.url)
         yield running
+
+
+@pytest.fixture(scope="module")
+def tables(server: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Postgres:
+    """A database with all tables, and nothing in them."""
+    made = server.create("tables")
+    state = tmp_path_factory.mktemp("tables")
+    done = web(state, "manage", "check", environment={"DATABASE_URL": made.url})
+    assert done.returncode == 0, done.stderr
+    return made
+
+
+@pytest.fixture
+def database(server: Postgres, monkeypatch: pytest.MonkeyPatch) -> Postgres:
+    """An empty one, which is that of all programs that the test starts."""
+    made = server.create(uuid4().hex)
+    monkeypatch.setenv("DATABASE_URL", made.url)
+    return made
+
+
+@pytest.fixture
+def filled(tables: Postgres, monkeypatch: pytest.MonkeyPatch) -> Postgres:
+    """One with tables, which is that of all programs that the test starts."""
+    made = tables.create(uuid4().hex, like=tables.name)
+    monkeypatch.setenv("DATABASE_URL", made.url)
+    return made
 
 
 def test_several_machines_at_once_make_the_tables_once(database: Postgres, tmp_path: Path) -> None:
@@ -61,19 +86,67 @@ def test_several_machines_at_once_make_the_tables_once(database: Postgres, tmp_p
         ("NOT verdict = ''", "record_verdict"),
         ("source = 'upload'", "record_upload"),
         ("recorded_at < '2026-01-01'", "record_received"),
+        ("new_here", "record_new"),
         ("picture_id = 1", "web_record_picture_id"),
     ],
 )
 def test_few_of_many_are_found_without_reading_the_table(
-    database: Postgres, tmp_path: Path, condition: str, index: str
+    tables: Postgres, condition: str, index: str
 ) -> None:
-    assert web(tmp_path, "manage", "check").returncode == 0
-    with psycopg.connect(database.url) as connection:
+    with psycopg.connect(tables.url) as connection:
         # With so few rows it would read them all.
         connection.execute("SET enable_seqscan = off")
         query = f"EXPLAIN SELECT id FROM web_record WHERE {condition} LIMIT 2001"  # noqa: S608
         plan = "".join(line for (line,) in connection.execute(query))
     assert index in plan
+
+
+def test_page_has_postgres_read_by_indexes(tables: Postgres, tmp_path: Path) -> None:
+    settings = ("random_page_cost", "jit")
+    code = "from django.db import connection as c; k = c.cursor()\n"
+    code += "\n".join(f"k.execute('SHOW {one}'); print(k.fetchone()[0])" for one in settings)
+    told = {"DATABASE_URL": tables.url}
+    done = web(tmp_path, "manage", "shell", "-v0", "-c", code, environment=told)
+    assert done.stdout.split() == ["1.1", "off"], done.stderr
+
+
+_RECORD = """
+INSERT INTO web_record (key, source, camera_id, at, day, recorded_at, label_id, "before", score,
+                        margin, model, top, detail, verdict)
+SELECT gen_random_uuid(), 'event', NULL, now(), current_date, now(), %s, '', 0.5, 0.5, '',
+       '[]', '{}', '' FROM generate_series(1, 40)
+"""
+
+
+def test_counts_are_those_of_the_records_whoever_writes_at_once(
+    filled: Postgres, tmp_path: Path
+) -> None:
+    with psycopg.connect(filled.url) as one, psycopg.connect(filled.url) as other:
+        for name in "ab":
+            one.execute("INSERT INTO web_label (name, chinese) VALUES (%s, '')", [name])
+        one.commit()
+        labels = [row[0] for row in one.execute("SELECT id FROM web_label ORDER BY id")]
+        # In the opposite order: rows that both added to would make one of them fail.
+        for label in labels:
+            one.execute(_RECORD, [label])
+            other.execute(_RECORD, [sum(labels) - label])
+        for connection in (one, other):
+            connection.execute("UPDATE web_record SET verdict = 'rejected' WHERE label_id = 1")
+            connection.execute("DELETE FROM web_record WHERE id % 3 = 0")
+            connection.commit()
+    agree = "The counts of each day are those of its records.\n"
+    assert web(tmp_path, "tally").stdout == agree
+    assert filled.value("SELECT count(*) FROM web_daytally") > 160
+    fold = "from edge_classifier.web.tally.upkeep import fold; fold()"
+    assert web(tmp_path, "manage", "shell", "-c", fold).returncode == 0
+    assert filled.value("SELECT count(*) FROM web_daytally") == 2
+    assert web(tmp_path, "tally").stdout == agree
+    with psycopg.connect(filled.url) as one:
+        one.execute("UPDATE web_daytally SET count = count + 1")
+    wrong = web(tmp_path, "tally")
+    assert (wrong.returncode, "--repair" in wrong.stdout) == (65, True)
+    assert web(tmp_path, "tally", "--repair").returncode == 0
+    assert web(tmp_path, "tally").stdout == agree
 
 
 def test_database_that_is_away_is_told_and_comes_back(database: Postgres, tmp_path: Path) -> None:
@@ -93,10 +166,9 @@ def test_database_that_is_away_is_told_and_comes_back(database: Postgres, tmp_pa
 
 
 def test_recorder_and_page_that_start_while_the_database_is_away_wait_for_it(
-    database: Postgres, tmp_path: Path
+    filled: Postgres, tmp_path: Path
 ) -> None:
-    assert web(tmp_path / "first", "manage", "check").returncode == 0
-    database.crash()
+    filled.crash()
     with Broker(tmp_path / "broker") as broker:
         recorder = Process(tmp_path / "recorder", broker.port)
         port = free_port()
@@ -106,12 +178,12 @@ def test_recorder_and_page_that_start_while_the_database_is_away_wait_for_it(
         try:
             recorder.launch()
             recorder.until(lambda: "tried again in" in recorder.log)
-            database.start()
+            filled.start()
             asked = f"Received SUBSCRIBE from {recorder.client_id}"
             recorder.until(lambda: asked in broker.log, within_s=60)
             with Sender(broker.port) as sender:
                 sender.events(1, 2)
-            eventually(lambda: database.value("SELECT count(*) FROM web_record") == 2)
+            eventually(lambda: filled.value("SELECT count(*) FROM web_record") == 2)
             eventually(lambda: answers(port), within_s=60)
             assert page.poll() is None
         finally:

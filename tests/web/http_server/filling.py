@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from edge_classifier.web import startup
-from edge_classifier.web.settings import WebSettings
+from edge_classifier.web.config.settings import WebSettings
 from tests.web.serving import PASSWORD
 
 PEOPLE = ("anna", "bert", "carl")

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from django.apps import apps
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from edge_classifier.errors import MissingFileError, UnavailableError, UsageError
+from edge_classifier.errors import MissingFileError, UsageError
 from edge_classifier.modelfile.bundle import CARD_FILE, LABELS_FILE, append_bundle
 from edge_classifier.modelfile.catalogue import (
     CATALOGUE_VARIABLE,
@@ -20,17 +20,17 @@ from edge_classifier.modelfile.catalogue import (
     load_catalogue,
     sha256_of,
 )
+from edge_classifier.web.config.settings import ClassifySettings, UploadSettings, WebSettings
 from edge_classifier.web.installed_models.store import ModelStore
 from edge_classifier.web.services import Services
-from edge_classifier.web.settings import ClassifySettings, UploadSettings, WebSettings
 from edge_classifier.web.worker.picture_worker import PictureWorker
 from tests import tiny
 from tests.modelfile.test_model_zip import zip_file
 from tests.web import making
+from tests.web.installed_models.daemons import Change, Daemons
 from tests.web.working import working
 
 _CARD = "# Colours\n\n<script>alert(1)</script> <b>bold</b>\n"
-Change = Callable[..., Services]
 
 
 @pytest.fixture(scope="module")
@@ -63,26 +63,6 @@ def store(models: Path) -> ModelStore:
     """What the page has in ``models``."""
     found: ModelStore = apps.get_app_config("web").services.models
     return found
-
-
-class Daemons:
-    """What ``Live`` is for this page: devices, and a daemon that answers."""
-
-    def __init__(self, answer: Mapping[str, Any] | UnavailableError, model: str = "") -> None:
-        self.answer, self.model = answer, model
-        self.asked: list[tuple[str, str, Mapping[str, Any]]] = []
-
-    def devices(self) -> list[str]:
-        return ["pi"]
-
-    def device(self, name: str) -> dict[str, Any]:
-        return {"name": name, "online": True, "model": self.model}
-
-    def request(self, device: str, command: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
-        self.asked.append((device, command, payload))
-        if isinstance(self.answer, UnavailableError):
-            raise self.answer
-        return self.answer
 
 
 def uploaded(client: Client, content: bytes, name: str = "", report: bytes = b"") -> str:
@@ -166,7 +146,7 @@ def test_models_are_those_of_the_catalogue_that_the_child_process_reads(
     assert "not-pulled" not in shown
     assert "Colours" in administrator.get("/models/tiny/report").content.decode()
     answer = administrator.post("/models/tiny/delete", follow=True).content.decode()
-    assert "is not an upload and stays" in answer.lower()
+    assert "is not an upload, and stays" in answer.lower()
 
 
 def test_chosen_is_the_administrator_s_then_the_settings(
@@ -322,7 +302,7 @@ def test_delete_of_a_model_in_use_is_refused(
     uploaded(administrator, network, "colours")
     (model,) = (one for one in store.installed() if one.is_uploaded)
     store.choose(model.name)
-    with pytest.raises(UsageError, match="choose another one first"):
+    with pytest.raises(UsageError, match="Choose another one first"):
         store.delete(model.name)
     store.choose("")
     with pytest.raises(UsageError, match="in use by pi"):
@@ -334,48 +314,8 @@ def test_delete_of_a_model_in_use_is_refused(
 
 def test_delete_of_an_embedded_model_is_refused(administrator: Client, page: Services) -> None:
     shown = administrator.post("/models/flowers/delete", follow=True).content.decode()
-    assert "is not an upload and stays" in shown.lower()
+    assert "is not an upload, and stays" in shown.lower()
     assert page.models.find("flowers").path.is_file()
-
-
-@pytest.mark.parametrize(
-    ("answer", "shown"),
-    [
-        ({"status": "ok", "data": {"model": "flowers@76f74563"}}, "pi now runs flowers@76f74563"),
-        ({"status": "error", "error": "no such <b>model"}, "pi: no such &lt;b&gt;model"),
-        ({"status": "ok", "data": []}, "pi now runs None"),
-        (UnavailableError("pi", "no answer in 30 s", "Is it on?"), "No answer in 30 s Is it on?"),
-    ],
-)
-def test_switch_tells_what_the_daemon_answers(
-    administrator: Client, change: Change, answer: Mapping[str, Any] | UnavailableError, shown: str
-) -> None:
-    daemons = Daemons(answer)
-    change(live=daemons)
-    form = {"device": "pi", "model": "flowers"}
-    page = administrator.post("/models/switch", form, follow=True).content.decode()
-    assert daemons.asked == [("pi", "model", {"model": "flowers"})]
-    assert shown in page
-
-
-@pytest.mark.parametrize(
-    "form",
-    [
-        {"device": "+/#", "model": "flowers"},
-        {"device": "pi", "model": "x" * 201},
-        {"device": "pi", "model": "a\x00b"},
-    ],
-)
-def test_switch_to_what_is_no_name_asks_nobody(
-    administrator: Client, change: Change, form: dict[str, str]
-) -> None:
-    daemons = Daemons({})
-    change(live=daemons)
-    assert (
-        'class="message error"'
-        in administrator.post("/models/switch", form, follow=True).content.decode()
-    )
-    assert daemons.asked == []
 
 
 @pytest.mark.parametrize("name", ["nothing", "..", "%2e%2e%2fetc", "flowers.tflite"])
@@ -383,7 +323,7 @@ def test_report_of_no_model_is_not_found(viewer: Client, name: str) -> None:
     assert viewer.get(f"/models/{name}/report").status_code == 404
 
 
-@pytest.mark.parametrize("path", ["upload", "choose", "switch", "flowers/delete"])
+@pytest.mark.parametrize("path", ["upload", "choose", "switch", "flowers/delete", "flowers/send"])
 def test_changes_are_for_administrators(reviewer: Client, visitor: Client, path: str) -> None:
     assert reviewer.post(f"/models/{path}").status_code == 403
     assert visitor.post(f"/models/{path}").status_code == 302

@@ -12,10 +12,10 @@ from paho.mqtt import client as paho
 
 from edge_classifier.errors import UnavailableError
 from edge_classifier.mqtt.connection.broker_connection import ReceivedMessage
+from edge_classifier.web.config.settings import ServerSettings, WebMqttSettings, WebSettings
 from edge_classifier.web.live.live_client import LiveClient
 from edge_classifier.web.live.live_state import LiveState
 from edge_classifier.web.live.stream import Stream
-from edge_classifier.web.settings import ServerSettings, WebMqttSettings, WebSettings
 from tests.mosquitto import Broker, Listener, password_file
 from tests.ports import HOST, free_port
 from tests.waiting import eventually
@@ -202,6 +202,17 @@ def test_request_returns_the_response_of_the_daemon(broker: Broker) -> None:
         assert json.loads(asked.payload) == {"model": "m", "transaction": answer["transaction"]}
 
 
+def test_own_request_for_a_snapshot_is_no_message_without_sense(broker: Broker) -> None:
+    answer: dict[str, Any] = {"status": "ok", "data": {}, "error": None}
+    with Daemon(broker.port, **answer) as daemon, following(broker.port) as live:
+        eventually(lambda: knows(live))
+        live.ask_snapshot("pi", "front")
+        live.request("pi", "snapshot", {"camera": "front"}, within_s=20)
+        daemon.publish(f"{ROOT}/front/state", STATE)
+        eventually(lambda: live.camera("pi", "front"))
+        assert live.as_json()["ignored"] == 0
+
+
 def test_request_that_the_daemon_refuses_returns_its_error(broker: Broker) -> None:
     answer = {"status": "error", "data": {}, "error": "no such model"}
     with Daemon(broker.port, **answer), following(broker.port) as live:
@@ -281,18 +292,16 @@ def test_request_whose_connection_breaks_does_not_wait_to_the_end(broker: Broker
         killer.join()
 
 
-def test_pictures_are_asked_for_only_while_somebody_watches(broker: Broker) -> None:
+def test_nothing_is_asked_of_devices_while_nobody_looks_at_their_cameras(broker: Broker) -> None:
     with Daemon(broker.port) as daemon, following(broker.port) as live:
-        daemon.publish("edge-classifier/away/availability", "offline", retain=True)
-        eventually(lambda: knows(live) and "away" in live.devices())
+        eventually(lambda: knows(live))
         stream = Stream(live, lambda _: (0, {}), live.slots, lambda: True, lambda: False)
-        seen = live.outline().version
+        assert live.slots.take(stream, 1)
         threading.Event().wait(1.5)  # A look at who watches takes place once a second.
         assert daemon.messages == []
-        assert live.slots.take(stream, 1)
-        eventually(lambda: daemon.of("/request/snapshot"))
-        assert [one.topic for one in daemon.messages] == [f"{ROOT}/request/snapshot"]
-        assert live.outline().version == seen
+        with live.bursts.open("pi", "front"):
+            eventually(lambda: daemon.messages)
+        assert {one.topic for one in daemon.messages} == {f"{ROOT}/request/burst"}
 
 
 def test_hostile_messages_leave_everything_as_it_is(broker: Broker) -> None:

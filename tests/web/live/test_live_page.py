@@ -1,6 +1,7 @@
 """The live page, its stream and its pictures, as Django answers them."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -8,15 +9,22 @@ from typing import Any
 import pytest
 from django.http import StreamingHttpResponse
 from django.test import Client
+from django.test.utils import override_script_prefix
 
+from edge_classifier.web.config.settings import ServerSettings, WebMqttSettings, WebSettings
+from edge_classifier.web.http_server.ingress import VISITOR, IngressVisitor
 from edge_classifier.web.live.live_client import LiveClient
 from edge_classifier.web.live.views import may_watch
 from edge_classifier.web.models import Label, User
 from edge_classifier.web.recorder.recorder import RecorderStatus
 from edge_classifier.web.services import Services
-from edge_classifier.web.settings import ServerSettings, WebMqttSettings, WebSettings
 from tests.web.making import jpeg
-from tests.web.recording import event_payload
+from tests.web.recording import (
+    end_payload,
+    event_payload,
+    glimpse_payload,
+    snapshot_payload,
+)
 
 # A stream lets its connection to the database go, which ends a transaction around the test.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -65,11 +73,26 @@ def receive_all(live: LiveClient) -> None:
 _HOST = {"host": {"memory_mb": 103.9, "temperature_c": 51.2}, "publisher": {"waiting": 3}}
 
 
+def test_live_page_comes_first_once_there_is_a_camera_for_those_who_may_see_it(
+    viewer: Client, visitor: Client, live: LiveClient
+) -> None:
+    receive(live, "pi/availability", b"online")
+    assert b'id="upload"' in viewer.get("/").content
+    receive(live, "pi/front/state", state())
+    assert viewer.get("/").headers["Location"] == "/live"
+    assert visitor.get("/").status_code == 200
+    assert b'id="upload"' in viewer.get("/classify").content
+
+
 def test_page_shows_each_camera_with_all_that_is_known(viewer: Client, live: LiveClient) -> None:
     receive_all(live)
     body = viewer.get("/live").content.decode()
-    for shown in ("pi", "front", "online", "cat", "0.81", "5.1", "7.4 ms", "m@1"):
+    for shown in ("pi", "front", "online", "cat", "0.81"):
         assert shown in body
+    assert "m@1" not in body
+    of_camera = viewer.get("/live/pi/front").content.decode()
+    for shown in ("cat", "0.81", "5.1", "7.4 ms", "m@1"):
+        assert shown in of_camera
     for shown in ("104 MB", "51 °C", "events waiting: 3", "2\xa0hours", "/live/pi/front.jpg?v="):
         assert shown in body
 
@@ -84,10 +107,41 @@ def test_page_escapes_what_comes_from_a_device(viewer: Client, live: LiveClient)
         "pi/stats",
         {"publisher": {"reason": HOSTILE}, "cameras": {"front": {"reason": HOSTILE}}},
     )
-    body = viewer.get("/live").content.decode()
-    assert HOSTILE not in body
-    assert body.count("&lt;script&gt;") >= 5
+    for address, times in (("/live", 3), ("/live/pi/front", 5)):
+        body = viewer.get(address).content.decode()
+        assert HOSTILE not in body
+        assert body.count("&lt;script&gt;") >= times
     assert HOSTILE not in json.loads(first_event(viewer)["data"])["whole"]
+
+
+def test_page_shows_where_the_label_stands_and_what_was_looked_at(
+    viewer: Client, live: LiveClient
+) -> None:
+    Label.objects.create(name="animal", chinese="动物")
+    receive_all(live)
+    path = {"path": ["animal", "cat", "tabby"], "path_names": ["animal", "Katze", "Tigerkatze"]}
+    receive(live, "pi/front/state", state(label="tabby", **path))
+    receive(live, "pi/front/snapshot", snapshot_payload(1, 5.0, (0.25, 0.5, 0.5, 0.25)))
+    body = viewer.get("/live/pi/front").content.decode()
+    assert re.search("animal . cat . tabby</p>", body)
+    assert '<rect x="16.0" y="24.0" width="32.0" height="12.0"/>' in body
+    assert re.search("动物 . Katze . cat</p>", viewer.get("/live/pi/front", **ZH).content.decode())
+    chinese = {"zh": {"cat": "猫"}}
+    receive(live, "pi/front/event", event_payload(9, to="tabby", **path, names=chinese))
+    receive(live, "pi/front/state", state(label="tabby", **path))
+    assert re.search("动物 . 猫 . cat</p>", viewer.get("/live/pi/front", **ZH).content.decode())
+    receive(live, "pi/front/snapshot", snapshot_payload(1, 6.0))
+    assert 'class="box"' not in viewer.get("/live").content.decode()
+
+
+def test_what_has_gone_or_was_glimpsed_changes_nothing_of_what_is_there(
+    viewer: Client, live: LiveClient
+) -> None:
+    receive_all(live)
+    before = live.outline()
+    receive(live, "pi/front/event", end_payload(1))
+    receive(live, "pi/front/event", glimpse_payload(2))
+    assert (live.outline(), live.as_json()["ignored"]) == (before, 0)
 
 
 def test_offline_camera_says_why(viewer: Client, live: LiveClient) -> None:
@@ -96,7 +150,7 @@ def test_offline_camera_says_why(viewer: Client, live: LiveClient) -> None:
     receive(live, "pi/front/state", state(problem="no frames since 3 s"))
     assert "no frames since 3 s" in viewer.get("/live").content.decode()
     receive(live, "pi/availability", b"offline")
-    assert "The device is offline." in viewer.get("/live").content.decode()
+    assert "its device is offline" in viewer.get("/live").content.decode()
 
 
 def test_chinese_page_has_the_name_from_the_database_else_the_device_s(
@@ -120,7 +174,8 @@ def test_page_without_a_device_says_what_to_do(viewer: Client, live: LiveClient)
 
 def test_page_with_a_device_hides_what_to_do_without(viewer: Client, live: LiveClient) -> None:
     receive_all(live)
-    assert '<div id="live-empty" class="card" hidden>' in viewer.get("/live").content.decode()
+    body = viewer.get("/live").content.decode()
+    assert re.search(r'<div id="live-empty"[^>]* hidden>', body)
 
 
 def test_page_without_mqtt_says_so_and_has_no_stream(viewer: Client) -> None:
@@ -194,8 +249,8 @@ def first_event(client: Client) -> dict[str, str]:
     return dict(line.split(": ", 1) for line in chunk.decode().strip().split("\n"))
 
 
-def opened(client: Client, **headers: str) -> StreamingHttpResponse:
-    answer = client.get("/live/stream", **headers)
+def opened(client: Client, query: str = "", **headers: str) -> StreamingHttpResponse:
+    answer = client.get(f"/live/stream{query}", **headers)
     assert isinstance(answer, StreamingHttpResponse)
     return answer
 
@@ -244,7 +299,7 @@ def test_stream_tells_the_whole_again_when_a_device_comes_or_goes(
     receive(live, "new/front/state", state())
     assert "new/front" in parts_in(data(next(answer.streaming_content))["whole"])
     receive(live, "pi/availability", b"")
-    assert parts_in(data(next(answer.streaming_content))["whole"]) == ["new", "new/front"]
+    assert parts_in(data(next(answer.streaming_content))["whole"]) == ["new/front", "new"]
     answer.close()
 
 
@@ -307,3 +362,33 @@ def test_right_to_watch_ends_with_session_and_account(
         user.set_password("another one that is long")
         user.save()
     assert may_watch(answer.wsgi_request) == (what == "nothing")
+
+
+@pytest.mark.parametrize("what", ["nothing", "inactive", "deleted"])
+def test_stream_through_the_ingress_lasts_as_long_as_the_account(
+    visitor: Client, live: LiveClient, what: str
+) -> None:
+    """No session has logged them in."""
+    asked: dict[str, Any] = {VISITOR: IngressVisitor("a" * 32, "anna")}
+    answer = visitor.get("/live", **asked)
+    assert answer.status_code == 200
+    assert may_watch(answer.wsgi_request)
+    user = User.objects.get(ingress_id="a" * 32)
+    if what == "inactive":
+        user.is_active = False
+        user.save()
+    elif what == "deleted":
+        user.delete()
+    assert may_watch(answer.wsgi_request) == (what == "nothing")
+
+
+def test_pieces_that_are_shared_have_the_addresses_of_the_path_that_is_asked(
+    viewer: Client, live: LiveClient
+) -> None:
+    receive_all(live)
+    for prefix in ("/", "/api/hassio_ingress/one/", "/api/hassio_ingress/two/", "/"):
+        with override_script_prefix(prefix):
+            body = viewer.get("/live").content.decode()
+        addresses = re.findall(r'"(/[^"]*live/pi/front[^"]*)"', body)
+        assert addresses
+        assert all(one.startswith(f"{prefix}live/") for one in addresses)

@@ -17,7 +17,7 @@ from tests.ports import HOST
 from tests.running_daemon import HASTY, Daemon, colours, model
 from tests.waiting import eventually
 from tests.web.making import jpeg
-from tests.web.serving import PASSWORD, Page, web
+from tests.web.serving import PASSWORD, Page, prepare
 
 STREAMS = 16
 ROOT = "edge-classifier/pi"
@@ -46,7 +46,7 @@ class Site:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
-    assert web(folder / "state", "createadmin", "anna", stdin=f"{PASSWORD}\n").returncode == 0
+    prepare(folder / "state", "anna")
     with Broker(folder / "broker") as broker:
         settings = (
             f"mqtt.host={HOST}",

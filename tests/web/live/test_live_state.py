@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_classifier.mqtt.topics import is_name
+from edge_classifier.web.live.latest_frames import LatestFrames
 from edge_classifier.web.live.live_state import (
     MAX_CAMERAS,
     MAX_DEVICES,
     MAX_JPEG,
     SWEEP_S,
-    LatestFrames,
     LiveState,
 )
 from edge_classifier.web.live.score_history import (
@@ -21,8 +21,6 @@ from edge_classifier.web.live.score_history import (
     OLDEST_S,
     ScoreHistory,
     ScorePoint,
-    chart,
-    recent,
 )
 from tests.web.recording import event_payload
 
@@ -51,7 +49,7 @@ def state_after(*messages: tuple[str, bytes], live: LiveState | None = None) -> 
 
 
 def camera(live: LiveState) -> dict[str, Any]:
-    found = live.camera("pi", "front", NOW)
+    found = live.camera("pi", "front")
     assert found
     return found
 
@@ -178,7 +176,7 @@ def test_change_of_one_camera_has_a_number_of_its_own() -> None:
     seen = live.version
     state_after(("pi/back/state", state(label="dog")), live=live)
     [(_, device, cameras)] = live.outline().devices
-    assert [name for name, version in cameras if version > seen] == ["back"]
+    assert [one.name for one in cameras if one.version > seen] == ["back"]
     assert device <= seen
     assert live.outline().order <= seen
 
@@ -211,7 +209,7 @@ def test_whoever_takes_back_the_availability_is_no_more(topic: str, devices: lis
         ("pi/front/snapshot", JPEG),
         (topic, b""),
     )
-    assert (live.names(), live.camera("pi", "front", NOW)) == (devices, None)
+    assert (live.names(), live.camera("pi", "front")) == (devices, None)
     assert live.frames.get(("pi", "front")) is None
 
 
@@ -273,16 +271,31 @@ def test_point_of_a_device_whose_clock_is_wrong_is_left_out() -> None:
     assert history.points == []
 
 
-def test_chart_goes_from_the_oldest_point_to_now() -> None:
-    points = [ScorePoint(NOW - 100, "cat", 0.0), ScorePoint(NOW - 50, "dog", 1.0)]
-    drawn = chart(points, NOW)
-    assert drawn
-    assert (drawn.line, drawn.ticks, drawn.start) == ("M0 48 L120 0 H240", "M120 48V43", NOW - 100)
-    assert chart(points[:1], NOW) is None
+def test_camera_is_called_by_its_title_as_soon_as_its_device_tells_one() -> None:
+    live = state_after(("pi/front/availability", b"online"))
+    before = live.version
+    assert live.title("pi", "front") == "front"
+    told = {"settings": {"front": {"title": {"value": "Front door", "set_over_mqtt": False}}}}
+    state_after(("pi/info", json.dumps(told).encode()), live=live)
+    [(_, _, (outline,))] = live.outline().devices
+    assert (outline.title, live.title("pi", "front")) == ("Front door", "Front door")
+    assert outline.version > before
 
 
-def test_recent_labels_are_those_before_the_present_one() -> None:
-    labels = ["a", "a", "b", "c", "c", "d", "e", "e"]
-    points = [ScorePoint(float(at), label, 0.5) for at, label in enumerate(labels)]
-    assert [(one.label, one.at) for one in recent(points)] == [("d", 5), ("c", 3), ("b", 2)]
-    assert recent(points[:2]) == []
+def test_labels_of_the_past_are_known_by_their_names_in_the_language_of_the_device() -> None:
+    named = {"path": ["animal", "dog"], "path_names": ["Tier", "Hund"]}
+    live = state_after(("pi/front/state", state()), ("pi/front/event", event(**named)))
+    assert camera(live)["names"] == {"cat": "Katze", "dog": "Hund"}
+
+
+def test_kept_topics_of_a_device_are_its_own_and_no_others() -> None:
+    live = state_after(("pi/front/state", state()), ("other/front/state", state()))
+    assert sorted(live.kept_topics("pi")) == [
+        "base/pi/availability",
+        "base/pi/front/availability",
+        "base/pi/front/snapshot",
+        "base/pi/front/state",
+        "base/pi/info",
+        "homeassistant/device/edge-classifier-pi/config",
+    ]
+    assert live.kept_topics("nobody") == []

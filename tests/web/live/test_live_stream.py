@@ -245,5 +245,7 @@ def serving(application: Any) -> Iterator[int]:
     try:
         yield int(server.effective_port)
     finally:
-        server.close()
+        # In its own thread, which may be waiting for the very socket; it ends with the last one.
+        server.trigger.pull_trigger(server.close)
         thread.join(10)
+        assert not thread.is_alive()

@@ -12,7 +12,8 @@ from axes.models import AccessAttempt
 from django.contrib.sessions.models import Session
 from django.test import Client
 
-from edge_classifier.web.folders import Folders
+from edge_classifier.web.config.folders import Folders
+from edge_classifier.web.config.settings import RetentionSettings
 from edge_classifier.web.maintenance import retention
 from edge_classifier.web.maintenance.clock import (
     ClockGuard,
@@ -27,7 +28,6 @@ from edge_classifier.web.models import EventPicture, Record
 from edge_classifier.web.recorder.correct_times import correct_times
 from edge_classifier.web.records import picture_storage
 from edge_classifier.web.services import Services
-from edge_classifier.web.settings import RetentionSettings
 from tests.waiting import eventually
 from tests.web import making
 

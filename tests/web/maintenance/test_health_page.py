@@ -7,11 +7,11 @@ import pytest
 from django.db import connection
 from django.test import Client
 
+from edge_classifier.web.config.settings import WebSettings
 from edge_classifier.web.guarded_thread import GuardedThread
 from edge_classifier.web.live.live_client import LiveClient
 from edge_classifier.web.recorder.recorder import Recorder
 from edge_classifier.web.services import Services
-from edge_classifier.web.settings import WebSettings
 from tests.web.live.test_live_page import StandingRecorder, receive, state
 
 
@@ -25,6 +25,9 @@ def test_health_without_cameras_is_the_database(visitor: Client) -> None:
         "live": None,
         "housekeeping": None,
         "backup": None,
+        "notifier": None,
+        "lookalikes": None,
+        "rollouts": None,
     }
     assert "no-store" in answer.headers["Cache-Control"]
     assert not answer.cookies
@@ -67,6 +70,7 @@ class Standing:
         self.problem = problem
         self.broker = {"connected": True}
         self.slots: list[object] = []
+        self.bursts: list[object] = []
 
     def devices(self) -> list[str]:
         return []

@@ -21,15 +21,15 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_classifier.web.folders import Folders
+from edge_classifier.web.config.folders import Folders
+from edge_classifier.web.config.settings import RetentionSettings
 from edge_classifier.web.maintenance import cleanup, retention
 from edge_classifier.web.maintenance.clock import ClockReading, read_clock
 from edge_classifier.web.maintenance.housekeeping import Housekeeping
 from edge_classifier.web.models import EventPicture, Picture, Record, User
-from edge_classifier.web.recorder import write_records
+from edge_classifier.web.recorder import write_pictures
 from edge_classifier.web.records import picture_storage
 from edge_classifier.web.services import Services
-from edge_classifier.web.settings import RetentionSettings
 from tests.waiting import eventually
 from tests.web import making
 
@@ -212,7 +212,7 @@ def unmatched(db: None) -> list[EventPicture]:
 def test_pictures_whose_events_never_came_go_after_a_day_however_many_they_are(
     unmatched: list[EventPicture], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(write_records, "_MAX_DROPPED", 1)
+    monkeypatch.setattr(write_pictures, "_MAX_DROPPED", 1)
     assert cleanup.delete_unmatched_pictures(NOW) == 2
     assert EventPicture.objects.get() == unmatched[-1]
     assert Picture.objects.get() == unmatched[-1].picture

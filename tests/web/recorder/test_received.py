@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,8 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_classifier.core.jpeg_comment import event_comment, with_comment
-from edge_classifier.mqtt.codec.camera_payloads import EventMessage
+from edge_classifier.core.jpeg_comment import (
+    SnapshotFrame,
+    event_comment,
+    frame_comment,
+    with_comment,
+)
+from edge_classifier.mqtt.codec.event_messages import (
+    EventMessage,
+)
 from edge_classifier.web.recorder.received import (
     EventTimes,
     RecordedEvent,
@@ -39,6 +47,7 @@ def event(**changed: Any) -> EventMessage:
     found = understood(TOPIC, event_payload(1, **changed))
     assert isinstance(found, RecordedEvent)
     assert (found.device, found.camera) == ("pi", "front")
+    assert isinstance(found.event, EventMessage)
     return found.event
 
 
@@ -180,6 +189,7 @@ def test_stamp_that_cannot_be_right_is_kept_beside_the_time_of_reception(
         {"ts": "9999-12-31T23:59:59Z"},
         {"ts": "2026-11-22T11:39:00Z" + "0" * 100},
         {"event_type": "something_else"},
+        {"event_type": "x" * 60_000},
         {"event_type": None},
         {"filling": "x" * 70_000},
     ],
@@ -234,6 +244,11 @@ def test_message_on_another_topic_is_refused(topic: str) -> None:
         understood(topic, event_payload(1))
 
 
+@pytest.mark.parametrize("level", ["request", "response"])
+def test_what_a_daemon_is_asked_for_is_nothing_to_be_recorded(level: str) -> None:
+    assert understood(f"edge-classifier/pi/{level}/snapshot", b'{"camera": "front"}') is None
+
+
 def test_base_topic_may_have_levels() -> None:
     found = read("a/b/pi/front/event", event_payload(1), "a/b", MOST, KEPT, lambda: NOW)
     assert isinstance(found, RecordedEvent)
@@ -242,7 +257,11 @@ def test_base_topic_may_have_levels() -> None:
 
 def test_snapshot_of_an_event_is_read_with_its_id() -> None:
     jpeg = with_comment(JPEG, event_comment(ID))
-    assert understood(SNAPSHOT, jpeg) == RecordedSnapshot(UUID(ID), jpeg)
+    expected = RecordedSnapshot(UUID(ID), "pi", "front", jpeg, None, NOW)
+    assert understood(SNAPSHOT, jpeg) == expected
+    frame = with_comment(with_comment(JPEG, frame_comment(5, (0, 0, 0.5, 1))), event_comment(ID))
+    told = SnapshotFrame(5000, (0, 0, 0.5, 1))
+    assert understood(SNAPSHOT, frame) == replace(expected, jpeg=frame, frame=told)
 
 
 @pytest.mark.parametrize("payload", [b"", JPEG, with_comment(JPEG, "made elsewhere")])

@@ -31,12 +31,12 @@ def test_events_of_a_real_daemon_are_recorded_with_their_pictures(tmp_path: Path
         remote = Remote(listener)
         daemon = Daemon(tmp_path / "daemon", broker.port, settings, tmp_path / "cache")
         recorder = Process(tmp_path / "recorder", broker.port)
-        with recorder.running(), daemon.running():
+        with recorder.running(broker), daemon.running():
             recorder.until(lambda: recorder.has_more_than(10), within_s=60)
             assert daemon.stop() == 0
             # The last word: all events were there before.
             recorder.until(lambda: remote.availability() == "offline")
-            events = remote.events("door")
+            events = remote.changes("door")
             recorder.until(lambda: recorder.has(len(events)))
             recorder.until(lambda: recorder.rows(PICTURED)[0] >= len(events) - 1)
     assert recorder.rows(KEYS) == [event["id"] for event in events]

@@ -13,9 +13,9 @@ from django.core.files.storage import storages
 from django.test import override_settings
 from moto.server import ThreadedMotoServer
 
+from edge_classifier.web.config.settings import StorageSettings, WebSettings
 from edge_classifier.web.django_settings import storage_backend
 from edge_classifier.web.records import picture_storage
-from edge_classifier.web.settings import StorageSettings, WebSettings
 from tests.mosquitto import Broker
 from tests.web.conftest import FOLDERS
 from tests.web.recording import Process, Sender, snapshot_payload
@@ -49,7 +49,7 @@ def test_snapshot_is_kept_in_a_bucket_and_read_from_there(endpoint: str, tmp_pat
     settings = {"storage.bucket": BUCKET, "storage.endpoint": endpoint}
     with Broker(tmp_path / "broker") as broker, Sender(broker.port) as sender:
         process = Process(tmp_path / "recorder", broker.port, settings, environment=KEYS)
-        with process.running():
+        with process.running(broker):
             sender.events(1, 2)
             sender.snapshots(1, 2)
             process.until(lambda: process.rows(PICTURED) == [2])
@@ -69,7 +69,7 @@ def test_recorder_waits_for_a_bucket_that_is_away(endpoint: str, tmp_path: Path)
     settings = {"storage.bucket": "another", "storage.endpoint": endpoint}
     with Broker(tmp_path / "broker") as broker, Sender(broker.port) as sender:
         process = Process(tmp_path / "recorder", broker.port, settings, environment=KEYS)
-        with process.running():
+        with process.running(broker):
             sender.snapshots(1)
             sender.events(1)
             process.until(lambda: "nothing is acknowledged: pictures: cannot be" in process.log)

@@ -39,8 +39,10 @@ def records(db: None) -> None:
         at=NOON + timedelta(days=2),
         score=0.3,
         camera=making.camera("front", "shop"),
-        verdict="rejected",
+        verdict="confirmed",
+        truth=making.label("fox"),
     )
+    making.event("cat", model="e", at=NOON, verdict="rejected")
     making.upload("unknown", model="d", at=NOON - timedelta(days=1), score=0.1)
     Label.objects.filter(name="cat").update(chinese="猫")
 
@@ -56,12 +58,16 @@ def records(db: None) -> None:
         ({"label": "cat"}, "ab"),
         ({"label": "猫"}, "ab"),
         ({"label": "CAT"}, "ab"),
-        ({"label": "dog"}, "b"),
+        ({"label": "dog"}, ""),
+        ({"label": "fox"}, "c"),
         ({"source": "upload"}, "d"),
         ({"source": "event"}, "abc"),
         ({"review": "no"}, "ad"),
         ({"review": "yes"}, "bc"),
         ({"review": "corrected"}, "b"),
+        ({"review": "rejected"}, "e"),
+        ({"review": "any"}, "abcde"),
+        ({"review": "any", "label": "cat"}, "abe"),
         ({"score_min": "0.5"}, "ab"),
         ({"score_max": "0.3"}, "cd"),
         ({"score_min": "0.3", "score_max": "0.5"}, "bc"),
@@ -123,7 +129,9 @@ def test_form_keeps_a_day_so_that_the_browser_can_show_it(db: None) -> None:
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     params=st.dictionaries(

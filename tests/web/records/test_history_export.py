@@ -49,8 +49,28 @@ def test_json_has_the_documented_fields(viewer: Client, reviewer: Client) -> Non
         "verdict": "corrected", "truth": "dog", "reviewer": "reviewer",
         "reviewed_at": "2026-11-22T11:39:00.238Z", "picture": made.picture.sha256,
         "address": f"http://testserver/pictures/{made.key}.jpg",
-        "recorded_at": "2026-11-22T11:39:00.238Z", "device_at": None,
+        "recorded_at": "2026-11-22T11:39:00.238Z", "device_at": None, "kind": "seen",
+        "entry_score": None, "duration_s": None, "peak_at": None, "path": [], "box": None,
+        "reason": "", "needs_s": None, "new_here": False,
     }  # fmt: skip
+
+
+def test_export_tells_how_long_a_label_stayed_and_why_another_did_not(viewer: Client) -> None:
+    at = datetime(2026, 11, 22, 11, 39, tzinfo=UTC)
+    span: dict[str, Any] = {"at": at, "duration_s": 0.8, "peak_after_s": 0.5}
+    why = {"reason": "=dwell()", "needs_s": 1.5}
+    making.event("cat", entry_score=0.7, detail={"path": ["animal", "cat"]}, **span)
+    making.event("dog", source="glimpse", detail={"box": [0, 0, 0.5, 1], **why}, **span)
+    (seen,) = json.loads(body(viewer, "/history/export.json"))
+    (glimpsed,) = json.loads(body(viewer, "/history/export.json?kind=glimpsed"))
+    assert len(json.loads(body(viewer, "/history/export.json?kind=all&source=event"))) == 2
+    assert (seen["kind"], seen["entry_score"], seen["duration_s"]) == ("seen", 0.7, 0.8)
+    assert (seen["peak_at"], seen["path"]) == ("2026-11-22T11:39:00.500Z", ["animal", "cat"])
+    assert (glimpsed["kind"], glimpsed["source"]) == ("glimpsed", "event")
+    assert (glimpsed["box"], glimpsed["needs_s"]) == ([0, 0, 0.5, 1], 1.5)
+    text = body(viewer, "/history/export.csv?kind=glimpsed").decode("utf-8-sig")
+    (row,) = csv.DictReader(io.StringIO(text))
+    assert (row["reason"], row["box"], row["path"]) == ("'=dwell()", "[0, 0, 0.5, 1]", "")
 
 
 def test_csv_has_the_same_in_a_spreadsheets_encoding(reviewer: Client) -> None:
@@ -118,5 +138,5 @@ def test_walk_reads_some_records_at_a_time(db: None, django_assert_num_queries: 
     for _ in range(501):
         making.event(at=now)
     with django_assert_num_queries(5):  # Two for 500 records, two for one, one for none.
-        keys = [record.key for record in exports.walk(Record.objects.all())]
+        keys = [record.key for record in exports.walk([Record.objects.all()])]
     assert len(set(keys)) == 501

@@ -13,15 +13,15 @@ from django.core.files.storage import storages
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client, override_settings
 
+from edge_classifier.web.config.settings import StorageSettings, WebSettings
 from edge_classifier.web.django_settings import storage_backend
 from edge_classifier.web.models import Picture, Record, User
-from edge_classifier.web.settings import StorageSettings, WebSettings
 from edge_classifier.web.worker.messages import Classified, CropBox, LabelScore
 from tests.ports import free_port
 from tests.waiting import eventually
 from tests.web import making
 from tests.web.conftest import FOLDERS
-from tests.web.serving import PASSWORD, Page, hidden_token, web
+from tests.web.serving import PASSWORD, Page, hidden_token, prepare
 
 
 class Worker:
@@ -165,7 +165,7 @@ def test_dataset_with_storage_is_a_whole_zip(administrator: Client) -> None:
 
 
 def test_log_says_in_a_line_what_storage_has_said(tmp_path: Path) -> None:
-    assert web(tmp_path, "createadmin", "anna", stdin=f"{PASSWORD}\n").returncode == 0
+    prepare(tmp_path, "anna")
     with Page(tmp_path) as page:
         cookies = page.log_in("anna", PASSWORD).cookies.values()
         cookie = "; ".join(line.partition(";")[0] for line in cookies)

@@ -61,7 +61,7 @@ def test_review_skipped_picture_comes_back_when_all_others_are_done(reviewer: Cl
     skipped = making.upload("cat", margin=0.1)
     page = reviewer.get(f"/review?after={skipped.key}").content.decode()
     assert keys_of(page) == []
-    assert "Back to those that were skipped" in page
+    assert "Others wait that were skipped" in page
     assert keys_of(reviewer.get("/review").content.decode()) == [str(skipped.key)]
 
 
@@ -69,10 +69,10 @@ def test_review_bad_label_is_told_and_nothing_is_kept(reviewer: Client) -> None:
     record = making.upload("cat")
     form = {"verdict": "corrected", "truth": " "}
     page = reviewer.post(f"/review/{record.key}", form, follow=True).content.decode()
-    assert "the true label is missing" in page
+    assert "The true label is missing." in page
     assert keys_of(page)[0] == str(record.key)
     answer = reviewer.post(f"/review/{record.key}", form, headers=_JSON)
-    assert (answer.status_code, answer.json()) == (400, {"problem": "the true label is missing"})
+    assert (answer.status_code, answer.json()) == (400, {"problem": "The true label is missing."})
     assert kept(record) == ("", None)
 
 
@@ -81,15 +81,30 @@ def test_review_answers_a_script_in_json(reviewer: Client) -> None:
     form = {"verdict": "corrected", "truth": "dog"}
     answer = reviewer.post(f"/review/{record.key}", form, headers=_JSON)
     expected = {"key": str(record.key), "verdict": "corrected", "truth": "dog"}
-    assert answer.json() == expected
+    assert answer.json() == {**expected, "to_go": 0, "many": False, "reviewed": 1}
+
+
+def test_answer_counts_what_waits_of_the_chosen_pictures_whoever_reviewed_the_others(
+    reviewer: Client, administrator: Client
+) -> None:
+    first, second, third = (making.upload("cat", margin=n / 10) for n in range(3))
+    making.upload("dog")
+    administrator.post(f"/review/{second.key}", {"verdict": "rejected"}, headers=_JSON)
+    form = {"verdict": "rejected", "label": "cat"}
+    answer = reviewer.post(f"/review/{first.key}", form, headers=_JSON).json()
+    assert (answer["to_go"], answer["reviewed"]) == (1, 1)
+    form["verdict"] = ""
+    answer = reviewer.post(f"/review/{first.key}", form, headers=_JSON).json()
+    assert (answer["to_go"], answer["reviewed"]) == (2, 0)
+    assert kept(third) == ("", None)
 
 
 def test_review_more_pictures_come_without_the_page_around(reviewer: Client) -> None:
     records = [making.upload("cat", margin=n / 100) for n in range(15)]
     page = reviewer.get(f"/review?part=items&after={records[2].key}").content.decode()
-    assert keys_of(page) == [str(one.key) for one in records[3:]]
+    assert keys_of(page) == [str(one.key) for one in records[3:11]]
     assert "<html" not in page
-    assert page.count(" hidden data-key") == 12
+    assert page.count(" hidden data-key") == 8
 
 
 def test_review_link_to_a_record_shows_it_though_it_is_reviewed(reviewer: Client) -> None:
@@ -126,6 +141,16 @@ def test_grid_shows_one_label_and_confirms_what_is_ticked_at_once(reviewer: Clie
     assert [kept(one)[0] for one in (*cats, dog)] == ["confirmed", "confirmed", "", ""]
     reviewer.post("/review", {"undo": "1"})
     assert [kept(one)[0] for one in cats] == ["", "", ""]
+
+
+def test_grid_switches_between_the_labels_that_wait(reviewer: Client) -> None:
+    for number, name in enumerate(("cat", "dog", "dog")):
+        making.upload(name, margin=number / 10)
+    page = reviewer.get("/review?view=grid").content.decode()
+    chips = page.split('class="chips"')[1].split("</nav>")[0]
+    assert re.findall(r"label=([a-z]+)", chips) == ["dog", "cat"]
+    assert re.findall(r'soft">(\d+)<', chips) == ["2", "1"]
+    assert "Taken for dog" in reviewer.get("/review?view=grid&label=dog").content.decode()
 
 
 def test_grid_of_the_surest_begins_with_them(reviewer: Client) -> None:
@@ -182,3 +207,12 @@ def test_review_needs_the_token_of_a_form(reviewer: Client) -> None:
     answer = strict.post(f"/review/{record.key}", {"verdict": "confirmed"})
     assert answer.status_code == 403
     assert kept(record) == ("", None)
+
+
+def test_page_tells_how_long_the_label_stayed_and_where_it_was(reviewer: Client) -> None:
+    told = {"path": ["animal", "cat"], "box": [0.25, 0.5, 0.5, 0.25]}
+    making.event("cat", duration_s=12.5, picture=making.jpeg(), detail=told)
+    body = reviewer.get("/review").content.decode()
+    assert "· 12 s ·" in body
+    assert '<rect x="16.0" y="24.0" width="32.0" height="12.0"/>' in body
+    assert '<input type="hidden" name="shown" value="cat">' in body

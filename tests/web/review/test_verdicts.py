@@ -1,8 +1,6 @@
 """What a reviewer says, and who comes next."""
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from edge_classifier.errors import UsageError
 from edge_classifier.web.models import Label, Record, User
@@ -18,6 +16,14 @@ def ann(db: None) -> User:
 def truth_of(record: Record) -> tuple[str, str | None]:
     kept = Record.objects.select_related("truth").get(pk=record.pk)
     return kept.verdict, kept.truth.name if kept.truth else None
+
+
+def test_judge_of_a_record_that_has_just_been_deleted_changes_nothing(ann: User) -> None:
+    record = making.upload("cat")
+    Record.objects.filter(pk=record.pk).delete()
+    verdicts.judge(record, "corrected", "dog", ann)
+    assert not Record.objects.exists()
+    assert Label.objects.get(name="dog").first_seen is None
 
 
 @pytest.mark.parametrize(
@@ -103,6 +109,26 @@ def test_queue_has_unreviewed_pictures_with_the_smallest_margin_first(ann: User)
     assert list(verdicts.queue(every, surest_first=True)) == [sure, unsure]
 
 
+def test_label_that_became_more_specific_meanwhile_is_not_what_was_confirmed(ann: User) -> None:
+    record = making.event("cat")
+    seen = Record.objects.select_related("label").get()
+    Record.objects.update(label=making.label("tabby"))
+    record = Record.objects.select_related("label").get()
+    verdicts.judge(record, "confirmed", None, ann, shown=seen.label.name)
+    assert truth_of(record) == ("corrected", "cat")
+    verdicts.judge_all([record], "confirmed", None, ann, shown="tabby")
+    assert truth_of(record) == ("confirmed", "tabby")
+
+
+def test_queue_has_glimpses_only_where_they_are_asked_for(db: None) -> None:
+    seen = making.event("cat", picture=making.jpeg())
+    glimpsed = making.event("cat", picture=making.jpeg(), source="glimpse", margin=0.0)
+    every = Record.objects.all()
+    assert list(verdicts.queue(every)) == [seen]
+    assert list(verdicts.queue(every, source="glimpse")) == [glimpsed]
+    assert list(verdicts.queue(every, source="event")) == [seen]
+
+
 def test_queue_of_a_camera_a_label_and_a_source_has_no_others(db: None) -> None:
     picture = making.jpeg()
     front = making.event("cat", picture=picture)
@@ -121,37 +147,10 @@ def test_queue_behind_a_record_is_the_rest_without_a_gap(db: None) -> None:
     wait = verdicts.queue(Record.objects.all())
     seen = [wait.first()]
     while seen[-1]:
-        seen.append(verdicts.queue_after(wait, seen[-1]).first())
+        seen.append(verdicts.queue_after(wait, seen[-1].margin, seen[-1].pk).first())
     assert seen == [*records, None]
 
 
 def test_queue_is_read_from_its_index(db: None) -> None:
     wait = verdicts.queue(Record.objects.all())[:10]
     assert "record_uncertain" in wait.explain()
-
-
-def test_choices_begin_with_what_the_model_said_then_what_is_used_most(ann: User) -> None:
-    for name in ("cow", "cow", "horse"):
-        verdicts.judge(making.upload("cat"), "corrected", name, ann)
-    record = making.upload("cat", top=[["cat", 0.5], ["dog", 0.3]], score=0.5)
-    Label.objects.create(name="dog", chinese="狗")
-    (found,) = verdicts.choices([record])
-    assert [(one.name, one.chinese, one.score) for one in found] == [
-        ("cat", "", 0.5),
-        ("dog", "狗", 0.3),
-        ("cow", "", None),
-        ("horse", "", None),
-    ]
-
-
-def test_choices_cost_the_same_for_many_records(ann: User) -> None:
-    verdicts.judge(making.upload("cat"), "corrected", "cow", ann)
-    records = [making.upload("cat", top=[[f"label {n}", 0.2]]) for n in range(12)]
-    wait = verdicts.queue(Record.objects.filter(pk__in=[record.pk for record in records]))
-    with CaptureQueriesContext(
-        connection,
-    ) as few:
-        verdicts.choices(list(wait[:1]))
-    with CaptureQueriesContext(connection) as many:
-        verdicts.choices(list(wait))
-    assert len(many) == len(few)

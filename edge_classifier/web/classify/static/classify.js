@@ -84,7 +84,6 @@
     for (const { file, card } of queue.splice(0)) card.replaceWith(failed(file.name, texts.stopped));
   }
 
-  form.classList.add("live");
   form.addEventListener("submit", (event) => event.preventDefault());
   for (const input of form.querySelectorAll("input[type=file]")) {
     input.addEventListener("change", () => {

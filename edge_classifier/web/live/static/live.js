@@ -3,7 +3,7 @@
 (() => {
   const all = document.getElementById("live");
   const byId = (name) => document.getElementById(`live-${name}`);
-  const [topLine, lost, full, empty, words, count] = ["top", "lost", "full", "empty", "words", "count"].map(byId);
+  const [topLine, status, lost, full, empty, filter, moving] = ["top", "status", "lost", "full", "empty", "filter", "moving"].map(byId);
   const AFTER_MS = 4000; // Most interruptions are over by then, and need not be spoken of.
   let source = null;
   let timer = 0;
@@ -14,10 +14,12 @@
     return template.content;
   }
 
-  const pictures = (root) => new Map([...root.querySelectorAll(".shot img")].map((one) => [one.closest("[data-part]").dataset.part, one]));
+  const pictures = (root) => new Map([...root.querySelectorAll(".shot > img")].map((one) => [one.closest("[data-part]").dataset.part, one]));
 
   // The pictures that are there stay, so that nothing flickers: a new address is loaded behind them.
   function replace(old, fresh) {
+    const focused = document.activeElement;
+    const hadFocus = old.contains(focused);
     const there = pictures(old.parentNode);
     for (const [part, image] of pictures(fresh)) {
       const kept = there.get(part);
@@ -25,18 +27,19 @@
       if (kept.getAttribute("src") !== image.getAttribute("src")) kept.src = image.getAttribute("src");
       image.replaceWith(kept);
     }
+    // So do those that move (moving.js), while their camera gives any.
+    for (const kept of old.parentNode.querySelectorAll(".shot > .kept")) {
+      const part = kept.closest("[data-part]").dataset.part;
+      fresh.querySelector(`[data-part="${part}"] [data-moving]`)?.append(kept);
+    }
+    // And what was unfolded stays so.
+    for (const one of fresh.querySelectorAll("details")) one.open = document.getElementById(one.id)?.open || false;
     old.replaceWith(fresh);
-  }
-
-  function filter() {
-    const wanted = words.value.trim().toLowerCase();
-    const devices = [...all.querySelectorAll(".device")];
-    for (const device of devices) device.hidden = !device.textContent.toLowerCase().includes(wanted);
-    const shown = devices.filter((device) => !device.hidden).length;
-    const text = count.dataset.text.replace("SHOWN", shown).replace("ALL", devices.length);
-    if (count.textContent !== text) count.textContent = text;
-    empty.hidden = devices.length > 0;
-    words.parentElement.hidden = devices.length < 2;
+    // So does the focus: on what stayed, or on the link that was drawn anew.
+    if (!hadFocus) return;
+    const isSame = (one) => one.getAttribute("href") === focused.getAttribute("href");
+    const again = focused.isConnected ? focused : [...all.querySelectorAll("a")].find(isSame);
+    again?.focus({ preventScroll: true });
   }
 
   function take(event) {
@@ -46,12 +49,16 @@
       topLine.innerHTML = news.top;
       all.classList.toggle("is-old", topLine.querySelector("[data-broker]") !== null);
     }
+    if (news.status !== undefined) status.innerHTML = news.status;
     if (news.whole !== undefined) replace(all.firstElementChild, drawn(news.whole));
     for (const [part, html] of Object.entries(news.parts || {})) {
       const old = all.querySelector(`[data-part="${part}"]`);
       if (old) replace(old, drawn(html));
     }
-    filter();
+    const devices = Number(all.firstElementChild.dataset.heard);
+    empty.hidden = devices > 0;
+    moving.parentNode.hidden = devices === 0;
+    if (devices > 1 && !all.classList.contains("is-single")) filter.hidden = false;
   }
 
   function heard() {
@@ -93,7 +100,7 @@
     close();
     let again = AFTER_MS;
     try {
-      const answer = await fetch(`${all.dataset.stream}?free`, { redirect: "manual" });
+      const answer = await fetch(all.dataset.room, { redirect: "manual" });
       if (answer.type === "opaqueredirect" || answer.status === 403) return location.reload(); // Logged out.
       if (answer.status === 503) {
         full.hidden = false;
@@ -108,7 +115,5 @@
 
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
   addEventListener("pagehide", close);
-  words.addEventListener("input", filter);
-  filter();
   open();
 })();

@@ -1,17 +1,18 @@
-// History works without this: it opens the filter where there is room, fetches the chart, and counts
-// what is selected.
+// History works without this: it fetches the strip of days, sends what is chosen of the names, and counts what is selected.
 "use strict";
 {
-  const chart = document.getElementById("chart");
-  if (chart) {
-    fetch(chart.dataset.source)
+  const days = document.getElementById("days");
+  if (days) {
+    fetch(days.dataset.source)
       .then((answer) => (answer.ok && !answer.redirected ? answer.text() : ""))
-      .then((html) => { chart.innerHTML = html; chart.classList.add("there"); })
-      .catch(() => chart.remove()); // Without a connection the list alone is there.
+      .then((html) => { days.innerHTML = html; })
+      .catch(() => {}); // Without a connection the list alone is there.
   }
 
-  const filter = document.querySelector(".filter");
-  if (filter && matchMedia("(min-width: 1000px)").matches) filter.open = true;
+  // What is chosen from the names that are offered need not be sent by a button.
+  document.querySelector(".find input[name=label]").addEventListener("input", (event) => {
+    if (event.inputType === "insertReplacementText" || !event.inputType) event.target.form.requestSubmit();
+  });
 
   const list = document.getElementById("list");
   const button = document.getElementById("selected");

@@ -5,7 +5,7 @@
 const root = document.querySelector("#review");
 const grid = document.querySelector("#grid");
 const AHEAD = 3; // Pictures that are loaded before they are wanted.
-const FEW = 8; // With fewer pictures left, more are fetched.
+const FEW = 5; // With fewer pictures left, more are fetched.
 const LONGEST_PAUSE_MS = 30000;
 
 if (root) startReview();
@@ -19,7 +19,7 @@ function startReview() {
   let at = 0;
   let fetching = false;
   let isAll = false;
-  document.querySelector("#undo").hidden = false;
+  const undoButton = document.querySelector("#undo");
   document.querySelector("#undo-last")?.remove();
 
   function show(index) {
@@ -27,6 +27,8 @@ function startReview() {
     at = Math.max(0, Math.min(index, items.length));
     items[at]?.toggleAttribute("hidden", false);
     finished.hidden = at < items.length;
+    undoButton.hidden = !judged.length;
+    drawRest();
     for (const item of items.slice(at, at + 1 + AHEAD)) load(item);
     document.activeElement?.blur?.();
     drawStrip(items, at, show);
@@ -55,14 +57,21 @@ function startReview() {
     }
   }
 
-  // `name`: what the label is called on this page.
+  // `name`: what the label is called on this page. It holds for all that are ticked on the pile.
   function judge(verdict, truth, name = truth) {
     const item = items[at];
     if (!item) return;
-    count(item.dataset.verdict ? 0 : 1);
+    const keys = onPile(item);
+    const before = item.filed ?? [];
+    const left = before.filter((key) => !keys.includes(key));
+    if (left.length) saving.add(item, "", "", left);
+    // What its camera ignores since then is shown again.
+    if (item.dataset.verdict === "never" && verdict !== "never") saving.add(item, "again", "", [item.dataset.key]);
+    count(keys.length - before.length);
+    item.filed = keys;
     mark(item, verdict, name);
     judged.push(item);
-    saving.add(item, verdict, truth);
+    saving.add(item, verdict, truth, keys);
     show(at + 1);
   }
 
@@ -73,21 +82,27 @@ function startReview() {
   function undo() {
     const item = judged.pop();
     if (!item) return;
-    if (item.dataset.verdict) count(-1);
+    const keys = item.filed ?? [];
+    item.filed = [];
+    count(-keys.length);
+    const before = item.dataset.verdict;
     mark(item, "", "");
-    saving.add(item, "", "");
+    if (keys.length) saving.add(item, before === "never" ? "again" : "", "", keys);
     show(items.indexOf(item));
   }
 
   const keys = {
     Enter: () => judge("confirmed", ""),
     y: () => judge("confirmed", ""),
+    n: () => judge("nothing", ""),
     x: () => judge("rejected", ""),
+    i: () => items[at]?.dataset.never && judge("never", ""),
     s: () => show(at + 1),
     ArrowRight: () => show(at + 1),
     ArrowLeft: () => show(at - 1),
     u: undo,
     c: () => items[at]?.querySelector("[name=truth]").focus(),
+    o: () => items[at]?.querySelector(".pile")?.toggleAttribute("open"),
   };
   keys["/"] = keys.c;
 
@@ -125,6 +140,11 @@ function load(item) {
   image.removeAttribute("data-src");
 }
 
+// The records that a verdict on `item` is for, its own first.
+function onPile(item) {
+  return [item.dataset.key, ...[...item.querySelectorAll(".pile :checked")].map((box) => box.value)];
+}
+
 function mark(item, verdict, name) {
   item.dataset.verdict = verdict;
   const said = item.querySelector(".verdict");
@@ -132,10 +152,26 @@ function mark(item, verdict, name) {
   said.textContent = verdict ? `${root.dataset[verdict]} ${name}` : "";
 }
 
+// At once; what the server counts comes with its answer.
 function count(change) {
   const [reviewed, left] = [document.querySelector("#reviewed"), document.querySelector("#to-go")];
   reviewed.textContent = Math.max(0, Number(reviewed.textContent) + change);
   if (!("many" in left.dataset)) left.textContent = Math.max(0, Number(left.textContent) - change);
+}
+
+function showCounts({ to_go, many, reviewed }) {
+  document.querySelector("#reviewed").textContent = reviewed;
+  const left = document.querySelector("#to-go");
+  left.toggleAttribute("data-many", many);
+  left.textContent = many ? `${to_go}+` : to_go;
+  drawRest();
+}
+
+// At the end: whether others wait, which were skipped.
+function drawRest() {
+  const left = document.querySelector("#to-go").textContent !== "0";
+  document.querySelector("#rest").hidden = !left;
+  document.querySelector("#all-done").hidden = left;
 }
 
 function drawStrip(items, at, show) {
@@ -160,21 +196,33 @@ function saver() {
   let busy = false;
   let pause_ms = 1000;
   let timer = 0;
+  let counts = null; // Of the last answer.
 
-  async function send({ item, verdict, truth }) {
+  async function send({ item, verdict, truth, keys }) {
     const form = item.querySelector("form");
-    const answer = await fetch(form.action, {
+    const body = new URLSearchParams({ verdict, truth, shown: form.elements.shown.value });
+    for (const name of ["camera", "label", "source"]) body.append(name, form.elements[name]?.value ?? "");
+    for (const key of keys.slice(1)) body.append("key", key);
+    const address = form.action.replace(item.dataset.key, keys[0]);
+    // What a camera is to ignore goes to its daemon, too, and comes back from there.
+    const isOfCamera = verdict === "never" || verdict === "again";
+    if (verdict === "again") body.append("undo", "1");
+    const answer = await fetch(isOfCamera ? item.dataset.never : address, {
       method: "POST",
       redirect: "manual",
       headers: { Accept: "application/json", "X-CSRFToken": form.elements.csrfmiddlewaretoken.value },
-      body: new URLSearchParams({ verdict, truth }),
+      body,
       signal: AbortSignal.timeout(15000),
     });
     const told = await answer.text(); // In any case, or the connection would be given up.
-    if (answer.ok) return "";
+    if (answer.ok) {
+      counts = JSON.parse(told);
+      return "";
+    }
     if (answer.status === 400) {
       mark(item, "", "");
-      count(-1);
+      count(-keys.length);
+      item.filed = [];
       return JSON.parse(told).problem;
     }
     if (answer.status === 404) return root.dataset.gone;
@@ -191,6 +239,9 @@ function saver() {
         waiting.shift();
         pause_ms = 1000;
       }
+      // Others review, too. What is under way still is counted here already.
+      if (counts) showCounts(counts);
+      counts = null;
       tell("");
     } catch (error) {
       tell(error.name === "Error" ? error.message : "");
@@ -212,8 +263,8 @@ function saver() {
   });
   return {
     retry: work,
-    add(item, verdict, truth) {
-      waiting.push({ item, verdict, truth });
+    add(item, verdict, truth, keys) {
+      waiting.push({ item, verdict, truth, keys });
       work();
     },
   };
@@ -229,7 +280,9 @@ function tellRefused(problem) {
 function startGrid() {
   const boxes = [...grid.querySelectorAll("[name=key]")];
   const tell = () => {
-    grid.querySelector("output").textContent = boxes.filter((box) => box.checked).length;
+    const ticked = boxes.filter((box) => box.checked).length;
+    grid.querySelector("output").textContent = ticked;
+    for (const button of grid.querySelectorAll("[name=verdict]")) button.disabled = !ticked;
   };
   for (const button of grid.querySelectorAll("[data-tick]")) {
     button.hidden = false;
@@ -238,7 +291,14 @@ function startGrid() {
       tell();
     });
   }
-  grid.addEventListener("change", tell);
+  grid.addEventListener("change", (event) => {
+    // The first one of a pile stands for all of them.
+    const first = event.target.closest(".pile")?.querySelector("[name=key]");
+    if (event.target === first) {
+      for (const box of first.closest(".pile").querySelectorAll("[name=key]")) box.checked = first.checked;
+    }
+    tell();
+  });
   grid.addEventListener("keydown", (event) => {
     // The first button of a form is not what Enter means in a field.
     if (event.key === "Enter" && event.target.name === "truth") {
@@ -246,5 +306,7 @@ function startGrid() {
       grid.querySelector("[value=corrected]").click();
     }
   });
+  // The browser restores boxes when one comes back.
+  addEventListener("pageshow", tell);
   tell();
 }

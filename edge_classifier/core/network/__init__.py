@@ -1,0 +1,1 @@
+"""Addresses, and why nothing came from one."""

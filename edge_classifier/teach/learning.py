@@ -1,0 +1,188 @@
+"""The fit: its strength, its scores of pictures that it had not seen, its temperature."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_classifier.evaluation.calibration import fit_temperature, tempered
+from edge_classifier.evaluation.measures import Classes
+from edge_classifier.teach.folds import FOLDS
+from edge_classifier.teach.head import Head
+from edge_classifier.teach.regression import Fit, Regression
+
+# The strongest first: each fit begins where the one before ended.
+STRENGTHS = (300.0, 100.0, 30.0, 10.0)
+# What pictures of other things that came with the base count together, in classes. With more of it
+# more pictures are lost to ``unknown`` than are saved from it: at 1, of 100 pictures of flowers 5.
+_SHIPPED_SHARE = 0.15
+# Share of the pictures that may be lost to ``unknown``, of those that it had not seen.
+_LOST_SHARE = 0.006
+# By which ``unknown`` is held back at most for that, in logits.
+_MOST_HELD_BACK = 1.0
+# Beyond these there was too little to learn a temperature from: nothing, or hardly anything, wrong.
+_COLDEST, _HOTTEST = 0.25, 4.0
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Material:
+    """Features to learn from: N pictures in several views, and M of other things."""
+
+    # (N, views, features), int8.
+    pictures: NDArray[np.int8]
+    # (N,).
+    truth: Classes
+    # (N,): pictures in the same part are measured together, by what the others teach.
+    parts: Classes
+    classes: int
+    # (M, features); M may be 0.
+    other: NDArray[np.int8]
+    # Number of the class that ``other`` is of, always the last; None: none.
+    unknown: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Learned:
+    """A head, and what was found out about it."""
+
+    # Calibrated.
+    head: Head
+    strength: float
+    temperature: float
+    # (N, classes): of each picture by a head that had not seen it; calibrated.
+    probabilities: NDArray[np.float64]
+    # (M, classes), the same of other things.
+    of_other: NDArray[np.float64]
+    # Calibrated logits of all that it was learned from: the range that the file needs.
+    logits: NDArray[np.float32] = field(repr=False)
+
+
+def learn(material: Material, progress: Progress = lambda _done, _all: None) -> Learned:
+    """Choose a strength by cross-validation, and fit. The same material gives the same head."""
+    pictures, views, _ = material.pictures.shape
+    truth, parts = _rows(material)
+    seen = [material.pictures[:, view] for view in range(views)]
+    regression = Regression(np.concatenate([*seen, material.other]), truth, material.classes)
+    weights = _weights(material)
+    # What progress is told in: one fit after the other.
+    steps = FOLDS * len(STRENGTHS) + 1
+    if _leaves_one_out(parts):
+        steps += len(np.unique(parts))
+    strength, unseen = _cross_validate(
+        regression, weights, parts, material, lambda done: progress(done, steps)
+    )
+    logits = unseen[np.r_[:pictures, pictures * views : len(truth)]]
+    fit = regression.fit(weights, strength)
+    fitting = fit_temperature(logits[:pictures], material.truth)
+    temperature = float(np.clip(fitting, _COLDEST, _HOTTEST))
+    head = regression.head(fit).divided(temperature)
+    logits /= temperature
+    if material.unknown is not None:
+        held_back = _held_back(logits[:pictures], material.truth, material.unknown)
+        head.bias[material.unknown] -= held_back
+        logits[:, material.unknown] -= held_back
+    progress(steps, steps)
+    probabilities = tempered(logits, 1.0)
+    return Learned(
+        head=head,
+        strength=strength,
+        temperature=temperature,
+        probabilities=probabilities[:pictures],
+        of_other=probabilities[pictures:],
+        logits=np.concatenate([head.logits(rows) for rows in (seen[0], material.other)]),
+    )
+
+
+def _cross_validate(
+    regression: Regression,
+    weights: NDArray[np.float64],
+    parts: Classes,
+    material: Material,
+    progress: Callable[[int], None],
+) -> tuple[float, NDArray[np.float32]]:
+    """The best strength, and by it logits (rows, classes) of each row by what all others teach.
+
+    ``progress`` gets the number of fits that are done.
+    """
+    shape = len(parts), material.classes
+    unseen = {strength: np.empty(shape, np.float32) for strength in STRENGTHS}
+    leave_one_out = _leaves_one_out(parts)
+    done = count(1)
+    fits: dict[tuple[float, int], Fit] = {}
+    # Five parts tell well enough which strength is good.
+    for part in range(FOLDS):
+        without, fit = parts % FOLDS != part, None
+        for strength in STRENGTHS:
+            fit = regression.fit(weights * without, strength, fit, rough=True)
+            unseen[strength][~without] = regression.logits(fit)[~without]
+            if leave_one_out:
+                fits[strength, part] = fit
+            progress(next(done))
+    pictures = len(material.truth)
+    losses = {
+        strength: _loss(logits[:pictures], material, weights[:pictures])
+        for strength, logits in unseen.items()
+    }
+    best = min(losses, key=losses.__getitem__)
+    for part in np.unique(parts) if leave_one_out else ():
+        # It begins with what had not seen the picture either.
+        without, start = parts != part, fits[best, int(part) % FOLDS]
+        fit = regression.fit(weights * without, best, start, rough=True)
+        unseen[best][~without] = regression.logits(fit)[~without]
+        progress(next(done))
+    return best, unseen[best]
+
+
+def _leaves_one_out(parts: Classes) -> bool:
+    """Whether each picture is a part by itself, because there are few."""
+    return len(np.unique(parts)) > FOLDS
+
+
+def _rows(material: Material) -> tuple[Classes, Classes]:
+    """Class and part of each row: the pictures' views one after the other, then other things."""
+    views, others = material.pictures.shape[1], len(material.other)
+    dealt = np.arange(others) % (material.parts.max() + 1)
+    truth = np.r_[np.tile(material.truth, views), np.full(others, material.classes - 1)]
+    return truth, np.r_[np.tile(material.parts, views), dealt]
+
+
+def _weights(material: Material) -> NDArray[np.float64]:
+    """Of each row: all classes count the same, and all pictures together as many as they are."""
+    count, views, _ = material.pictures.shape
+    sizes = np.bincount(material.truth, minlength=material.classes)
+    present = int(np.count_nonzero(sizes))
+    one = count / present / np.maximum(sizes, 1)
+    shipped = _SHIPPED_SHARE * count / present / max(1, len(material.other))
+    of_pictures = np.tile(one[material.truth] / views, views)
+    return np.concatenate([of_pictures, np.full(len(material.other), shipped)])
+
+
+def _loss(logits: NDArray[np.float32], material: Material, weights: NDArray[np.float64]) -> float:
+    """Mean cross-entropy at the temperature that suits them: strength makes scores too mild.
+
+    Of the classes that are to be told apart: of other things the strongest would seem the best,
+    because it never says ``unknown``.
+    """
+    truth = material.truth
+    if material.unknown is not None:
+        known = truth != material.unknown
+        truth, weights = truth[known], weights[known]
+        logits = np.delete(logits[known], material.unknown, axis=1)
+    temperature = float(np.clip(fit_temperature(logits, truth), _COLDEST, _HOTTEST))
+    likely = tempered(logits, temperature)[np.arange(len(truth)), truth]
+    return float(np.average(-np.log(np.maximum(likely, 1e-12)), weights=weights))
+
+
+def _held_back(logits: NDArray[np.float32], truth: Classes, unknown: int) -> float:
+    """By how much ``unknown`` must be less likely so that hardly a picture is lost to it."""
+    known = np.delete(logits, unknown, axis=1)
+    right = known.argmax(axis=1) == truth
+    ahead = np.sort((known.max(axis=1) - logits[:, unknown])[right])
+    allowed = int(_LOST_SHARE * len(logits))
+    if len(ahead) <= allowed:
+        return 0.0
+    return float(np.clip(-ahead[allowed], 0, _MOST_HELD_BACK))

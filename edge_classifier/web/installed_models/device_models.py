@@ -1,0 +1,98 @@
+"""Which model each device and each of its cameras runs, as they tell, for the page of models."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edge_classifier.web.installed_models.store import InstalledModel
+from edge_classifier.web.live.live_client import LiveClient
+
+# States of a change that is not over.
+UNDER_WAY = ("waiting", "fetching", "trying", "loading")
+_DIGITS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class RunningPlace:
+    """A device, or one of its cameras, and what it runs."""
+
+    # As forms name it: ``DEVICE``, or ``DEVICE/CAMERA``.
+    key: str
+    # For people; empty: all cameras of the device that have no model of their own.
+    title: str
+    # Name and first digits of the hash; empty: it does not tell.
+    version: str
+    # The same among those that are here.
+    installed: InstalledModel | None
+    # Of a camera: whether another model is the common one.
+    has_own: bool = False
+
+    @property
+    def name(self) -> str:
+        """Without the digits of the hash."""
+        return self.installed.name if self.installed else self.version.partition("@")[0]
+
+    @property
+    def digits(self) -> str:
+        """The first ones of its hash."""
+        return self.version.rpartition("@")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceModelRow:
+    """One device."""
+
+    name: str
+    # None: it has not told yet.
+    online: bool | None
+    release: str
+    # The device as a whole first, then, if they are several, each camera; or its only camera.
+    places: list[RunningPlace]
+    # As ``model_change`` of what it tells, while it is under way and once it has failed.
+    change: Mapping[str, Any] | None
+    # Rules of its settings that name labels which its models do not have.
+    resting_rules: Sequence[str]
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it is getting another model."""
+        return self.change is not None and self.change["state"] in UNDER_WAY
+
+
+def device_rows(live: LiveClient | None, models: Sequence[InstalledModel]) -> list[DeviceModelRow]:
+    """All devices that have been heard of, by their names."""
+    told = [live.device(name) for name in live.devices()] if live else []
+    return [_row(live, device, models) for device in told if live and device]
+
+
+def _row(
+    live: LiveClient, device: Mapping[str, Any], models: Sequence[InstalledModel]
+) -> DeviceModelRow:
+    by_digits = {model.sha256[:_DIGITS]: model for model in models}
+    name, common = device["name"], device["model"]
+
+    def place(key: str, title: str, version: str) -> RunningPlace:
+        here = by_digits.get(version.rpartition("@")[2])
+        return RunningPlace(key, title, version, here, version != common)
+
+    cameras = []
+    for camera in device["cameras"]:
+        own = device["settings"].get(camera, {}).get("title", {}).get("value") or camera
+        running = (live.camera(name, camera) or {}).get("model") or common
+        cameras.append(place(f"{name}/{camera}", str(own), running))
+    if len(cameras) == 1:
+        places = [place(name, cameras[0].title, cameras[0].version)]
+    else:
+        places = [place(name, "", common), *cameras]
+    change = device["model_change"]
+    is_shown = change and (change["state"] == "failed" or change["state"] in UNDER_WAY)
+    # A device that went away in the middle of it does nothing more.
+    is_told = is_shown and (device["online"] or change["state"] == "failed")
+    return DeviceModelRow(
+        name,
+        device["online"],
+        device["version"],
+        places,
+        change if is_told else None,
+        device["resting_rules"],
+    )

@@ -1,0 +1,165 @@
+"""What is kept of what ``edge-classify teach --json`` says, and how a page shows it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
+
+from edge_classifier.web.lessons.display import taught_name
+from edge_classifier.web.lessons.tables import LessonClass, LessonPicture
+from edge_classifier.web.lessons.teaching.tables import TaughtModel
+
+# Of each kind that is listed.
+_MOST_WRONG, _MOST_PAIRS, _MOST_LABELS, _MOST_WEAK = 60, 20, 500, 5
+
+
+def kept(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of the command's JSON that the page shows. Raises KeyError and TypeError."""
+    taught = facts["teach"]
+    return {
+        "right": _share(facts["accuracy"]["top1"]),
+        "left_one_out": bool(taught["left_one_out"]),
+        "labels": [
+            [one["label"], one.get("names", {}).get("zh", ""), *_share(one["recall"])[:2]]
+            for one in facts["labels"][:_MOST_LABELS]
+        ],
+        "want_more": [[one["label"], one["pictures"]] for one in taught["want_more"]],
+        "wrong": [
+            [PurePosixPath(one["picture"]).stem, one["label"], one["looks_like"], one["score"]]
+            for one in taught["wrongly_filed"][:_MOST_WRONG]
+        ],
+        "alike": [
+            [*one["labels"], one["hits"], one["count"]]
+            for one in taught["cannot_be_told_apart"][:_MOST_PAIRS]
+        ],
+        "unknown": _unknown(taught["unknown"]),
+        "unreadable": len(facts["data"]["unreadable"]),
+        "base": taught["base"],
+    }
+
+
+def _share(one: Mapping[str, Any]) -> list[float]:
+    """Hits, count, and the bounds of the 95 % interval."""
+    return [one["hits"], one["count"], one["low"], one["high"]]
+
+
+def _unknown(facts: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Of other things, own and shipped: taken for a label at the default threshold, and of all."""
+    if facts is None:
+        return None
+    found: dict[str, Any] = {"missed": _share(facts["missed"])[:2]}
+    for key in ("came_with_the_base", "own"):
+        claimed = facts[key]["default"]
+        found[key] = [claimed["hits"], claimed["count"]]
+        found["enter"] = facts[key]["default_enter"]
+    return found
+
+
+class Pair(NamedTuple):
+    """Two classes that are taken for each other."""
+
+    one: str
+    other: str
+    hits: int
+    pictures: int
+
+
+class ShownWeakClass(NamedTuple):
+    """A class that wants more pictures."""
+
+    name: str
+    pictures: int
+    found: int
+
+
+class PictureToMove(NamedTuple):
+    """A picture that looks like another class's."""
+
+    picture: LessonPicture
+    label: str
+    # Where it seems to belong.
+    to: LessonClass
+    looks_like: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class ShownResult:
+    """One model's result, with names in the page's language."""
+
+    taught: TaughtModel
+    hits: int
+    count: int
+    low: float
+    high: float
+    left_one_out: bool
+    # How much one picture is worth, in points.
+    points: float
+    # The weakest, and how many there are beside them.
+    weak: Sequence[ShownWeakClass]
+    more_weak: int
+    pairs: Sequence[Pair]
+    wrong: Sequence[PictureToMove]
+    unknown: Mapping[str, Any] | None
+    unreadable: int
+    base: str
+
+
+def shown(taught: TaughtModel, classes: Sequence[LessonClass]) -> ShownResult | None:
+    """What the page shows of ``taught``; None: nothing is known but that it is there.
+
+    ``classes`` are the lesson's as they are now. Pictures that were moved, removed or said to be
+    right since then are not asked about again.
+    """
+    result = taught.result
+    if not result:
+        return None
+    hits, count, low, high = result["right"]
+    names = {label: taught_name(label, chinese) for label, chinese, *_ in result["labels"]}
+    found = {label: hits for label, _, hits, _ in result["labels"]}
+    return ShownResult(
+        taught,
+        hits,
+        count,
+        low,
+        high,
+        left_one_out=result["left_one_out"],
+        points=100 / max(1, count),
+        weak=[
+            ShownWeakClass(names.get(label, label), pictures, found.get(label, 0))
+            for label, pictures in result["want_more"][:_MOST_WEAK]
+        ],
+        more_weak=max(0, len(result["want_more"]) - _MOST_WEAK),
+        pairs=[
+            Pair(names.get(one, one), names.get(other, other), hits, count)
+            for one, other, hits, count in result["alike"]
+        ],
+        wrong=_wrongly_filed(taught, classes, names),
+        unknown=result["unknown"],
+        unreadable=result["unreadable"],
+        base=result["base"],
+    )
+
+
+def _wrongly_filed(
+    taught: TaughtModel, classes: Sequence[LessonClass], names: Mapping[str, str]
+) -> list[PictureToMove]:
+    by_name = {one.name: one for one in classes}
+    suspects = {sha256: rest for sha256, *rest in taught.result["wrong"]}
+    pictures = (
+        LessonPicture.objects.filter(
+            lesson=taught.lesson_id, picture__sha256__in=list(suspects), removed_at=None
+        )
+        .select_related("picture", "of", "right_as_it_is")
+        .order_by("pk")
+    )
+    found = []
+    for one in pictures:
+        label, looks_like, score = suspects[one.picture.sha256]
+        said = getattr(one, "right_as_it_is", None)
+        is_settled = said is not None and said.of_id == one.of_id
+        if one.of.name == label and looks_like in by_name and not is_settled:
+            to = by_name[looks_like]
+            shown_names = names.get(label, label), names.get(looks_like, looks_like)
+            found.append(PictureToMove(one, shown_names[0], to, shown_names[1], score))
+    return sorted(found, key=lambda one: -one.score)

@@ -1,0 +1,1 @@
+"""Which recorded pictures look alike, and which look like nothing that was there before."""

@@ -1,0 +1,122 @@
+"""Tries all rules on what has been recorded, and makes the messages.
+
+A cursor says up to which record that was done. It moves in the transaction that makes the messages,
+or later: a record that is looked at again, as the process was killed, is not told again, for the
+messages name it.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from edge_classifier.web.config.settings import NotificationRule
+from edge_classifier.web.models import Record
+from edge_classifier.web.notify import outbox
+from edge_classifier.web.notify.past import RecordedPast, counting, sightings
+from edge_classifier.web.notify.replay import LATE, replay
+from edge_classifier.web.notify.rules import Match, fits, reason
+from edge_classifier.web.notify.tables import NotificationCursor
+
+# Records in one go; and so many may be looked at again after a restart.
+_STEP = 200
+# Further behind, what is too old to be told is not looked at.
+_FAR_BEHIND = 1000
+# PostgreSQL may show a record after one that has a higher id: of another recorder.
+_LOOK_BACK = 500
+
+
+class Decider:
+    """For one thread."""
+
+    def __init__(self, rules: Sequence[NotificationRule]) -> None:
+        self._rules = [rule for rule in rules if not rule.digest_at]
+        self._digests = [rule for rule in rules if rule.digest_at]
+        self._past = RecordedPast()
+        # Up to which record all were looked at; None: not read yet.
+        self._position: int | None = None
+        # The same as it is on disk: a card is not written for each record that nobody is told of.
+        self._saved = 0
+        # Ids of what was looked at lately.
+        self._seen: set[int] = set()
+        self._digested: dict[str, datetime] = {}
+
+    def run(self, now: datetime) -> None:
+        """Make the messages of what has come, and the digests that are due."""
+        while self._step(now):
+            pass
+        for rule in self._digests:
+            self._digest(rule, now)
+
+    def _step(self, now: datetime) -> bool:
+        """Look at some records; whether there may be more."""
+        newest = Record.objects.order_by("-id").values_list("id", flat=True).first() or 0
+        if self._position is None:
+            # Nobody is told of what was there before there was a rule.
+            cursor, _ = NotificationCursor.objects.get_or_create(
+                id=1, defaults={"record_id": newest}
+            )
+            self._position = self._saved = cursor.record_id
+        if newest - self._position > _FAR_BEHIND:
+            # The id before the first record that is not too old to be told.
+            recent = Record.objects.filter(recorded_at__gte=now - LATE).order_by(
+                "recorded_at", "id"
+            )
+            first = recent.values_list("id", flat=True).first()
+            self._position = newest if first is None else first - 1
+        back = _LOOK_BACK if connection.vendor == "postgresql" else 0
+        ids = Record.objects.filter(id__gt=self._position - back).order_by("id")
+        listed = ids.values_list("id", flat=True)[: _STEP + back]
+        new = [number for number in listed if number not in self._seen]
+        if not new:
+            return False
+        position = max(self._position, new[-1])
+        matches = self._matches(new, now)
+        if matches or position - self._saved >= _STEP:
+            with transaction.atomic():
+                # Locked: one process at a time.
+                cursor = NotificationCursor.objects.select_for_update().get(id=1)
+                for rule, match in matches:
+                    outbox.add(rule, match, now)
+                cursor.record_id = max(cursor.record_id, position)
+                cursor.save()
+            self._saved = position
+        self._position = position
+        self._seen = {one for one in self._seen if one > position - back} | set(new)
+        return len(new) >= _STEP
+
+    def save(self) -> None:
+        """Put on disk how far it is: a rule that is changed meanwhile is for what comes later."""
+        if self._position is not None and self._position > self._saved:
+            NotificationCursor.objects.filter(id=1, record_id__lt=self._position).update(
+                record_id=self._position
+            )
+
+    def _matches(self, ids: Sequence[int], now: datetime) -> list[tuple[NotificationRule, Match]]:
+        found = []
+        for sighting in sightings(counting(Record.objects.filter(id__in=ids)).order_by("id")):
+            # What has waited for us has waited, too.
+            if max(sighting.late, now - sighting.at) > LATE:
+                continue
+            for rule in self._rules:
+                if fits(rule, sighting):
+                    why = reason(rule, sighting, self._past)
+                    if why is not None:
+                        found.append((rule, Match(sighting, why)))
+        return found
+
+    def _digest(self, rule: NotificationRule, now: datetime) -> None:
+        """What is told an hour late is not what was asked for: then there is none that day."""
+        local = timezone.localtime(now)
+        hour, minute = map(int, rule.digest_at.split(":"))
+        moment = local.replace(hour=hour, minute=minute, second=0, microsecond=0)
+        if moment > local:
+            moment -= timedelta(days=1)
+        if local - moment > outbox.OLDEST or self._digested.get(rule.name) == moment:
+            return
+        found = replay(rule, moment - timedelta(days=1), moment)
+        if found.matches:
+            with transaction.atomic():
+                outbox.add_digest(rule, found.matches, f"{moment:%Y-%m-%d}", now)
+        self._digested[rule.name] = moment

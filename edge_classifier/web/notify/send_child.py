@@ -1,0 +1,85 @@
+"""The child process that sends one message to one address, by Apprise.
+
+Apprise takes 37 MB, which the page does without; and whatever a service does with its time ends
+with the process. The address comes on standard input: arguments are seen by everybody.
+"""
+
+import json
+import logging
+import re
+import signal
+import sys
+from typing import Any
+
+from edge_classifier.child import answer_stream, limit_memory
+
+_MEMORY = 1_000_000_000
+_CONNECT_S, _ANSWER_S = 10.0, 20.0
+_STATUS = re.compile(r"error\W{1,3}(\d{3})\b")
+# The request has left, and nobody knows what came of it.
+_UNKNOWN = ("read timed out", "remote end closed", "connection reset", "connection aborted")
+_UNREACHABLE = ("connection error", "failed to establish", "refused", "name or service not known")
+
+
+def send(given: dict[str, Any]) -> dict[str, Any]:
+    """How it went: ``problem``, empty when it was sent, and the ``status`` of HTTP if it told."""
+    try:
+        # Not before it is needed: the extra [notify] may be missing.
+        import apprise
+    except ImportError:
+        return {"problem": "no_apprise"}
+    said: list[str] = []
+    logger = logging.getLogger("apprise")
+    logger.setLevel(logging.DEBUG)
+    # What a service says may hold the address: it is read here, and goes nowhere else.
+    logger.handlers, logger.propagate = [_Listener(said)], False
+    # Without them a phone would fetch Apprise's icon from a third party's machine.
+    asset = apprise.AppriseAsset(app_id=given["sender"], image_url_mask="", image_url_logo="")
+    service = apprise.Apprise.instantiate(given["address"], asset, suppress_exceptions=True)
+    if service is None:
+        return {"problem": "wrong_address"}
+    service.socket_connect_timeout, service.socket_read_timeout = _CONNECT_S, _ANSWER_S
+    sender = apprise.Apprise(asset=asset)
+    sender.add(service)
+    picture = given["picture"]
+    try:
+        is_sent = sender.notify(
+            body=given["body"],
+            title=given["title"],
+            body_format=apprise.NotifyFormat.TEXT,
+            **({"attach": picture} if picture else {}),
+        )
+    except Exception as error:  # noqa: BLE001 (a service's own bug; its text may hold the address)
+        return {"problem": "refused", "kind": type(error).__name__}
+    return {"problem": ""} if is_sent else _what_is_wrong("\n".join(said).lower())
+
+
+def _what_is_wrong(said: str) -> dict[str, Any]:
+    if status := _STATUS.findall(said):
+        return {"problem": "answered", "status": int(status[-1])}
+    if any(text in said for text in _UNKNOWN):
+        return {"problem": "no_answer"}
+    if any(text in said for text in _UNREACHABLE):
+        return {"problem": "unreachable"}
+    return {"problem": "refused"}
+
+
+class _Listener(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self, said: list[str]) -> None:
+        super().__init__()
+        self._said = said
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._said.append(record.getMessage())
+
+
+if __name__ == "__main__":
+    answers = answer_stream()
+    limit_memory(_MEMORY)
+    question = json.load(sys.stdin.buffer)
+    # Where the page is killed, nobody else would end this.
+    signal.alarm(int(question["limit_s"]))
+    answers.write(json.dumps(send(question)).encode())
+    answers.flush()

@@ -1,0 +1,1 @@
+"""Parts of the filter: fields, names, and conditions that use no index."""

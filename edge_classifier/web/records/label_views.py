@@ -1,0 +1,103 @@
+"""The page of one label: how often it was seen, when and where, and its best pictures."""
+
+from collections import Counter
+from datetime import date, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from django.db.models import Case, OuterRef, Subquery, Sum, When
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import pgettext
+from django.views.decorators.http import require_safe
+
+from edge_classifier.web.accounts.roles import AccessLevel, requires, visible
+from edge_classifier.web.models import Camera, DayTally, HourTally, Label, Record, User
+from edge_classifier.web.records import bars, keyset
+from edge_classifier.web.records.display import Addresses, as_visits
+from edge_classifier.web.records.timeline import VisitRun, day_title
+from edge_classifier.web.tally import counts as tally
+
+_DAYS = 60
+_MOST_CAMERAS, _BEST = 12, 12
+# Days at a camera among which the best pictures are, the newest ones: what was judged there is one
+# of them, and what was not is another.
+_MOST_PLACES = 400
+
+
+@require_safe
+@requires(AccessLevel.VIEWER)
+def label_page(request: HttpRequest, number: int) -> HttpResponse:
+    """When and where it was seen, of what one may see, at what hour, and how it looked."""
+    label = get_object_or_404(Label, pk=number)
+    rows = tally.visible_to(request.user, DayTally.objects.filter(tally.SEEN, label=label))
+    sums = rows.values_list("day", "camera").order_by("-day", "camera")
+    places = [row for row in sums.annotate(total=Sum("count")) if row[2] > 0]
+    days: Counter[date] = Counter()
+    cameras: Counter[int] = Counter()
+    for day, camera, count in places:
+        days[day] += count
+        if camera:
+            cameras[camera] += count
+    context: dict[str, Any] = {"label": label, "count": days.total(), "days": len(days)}
+    if days:
+        first, last = tally.first_of(label.pk), tally.last_of(label.pk)
+        context |= {
+            "first": (first, day_title(timezone.localdate(first.at))) if first else None,
+            "last": (last, day_title(timezone.localdate(last.at))) if last else None,
+            "cameras": _named(cameras),
+            "by_day": _by_day(days),
+            "by_hour": _by_hour(request.user, label),
+            "best": _best(request, label),
+        }
+    return render(request, "records/label.html", context)
+
+
+def _named(counts: Counter[int]) -> list[tuple[Camera, int]]:
+    cameras = Camera.objects.in_bulk(counts)
+    most = counts.most_common(_MOST_CAMERAS)
+    return [(cameras[pk], count) for pk, count in most if pk in cameras]
+
+
+def _by_day(days: Counter[date]) -> bars.Bars:
+    """Of the last weeks; from its first day if that is within them."""
+    last = timezone.localdate()
+    # Not so few that each is a wall.
+    size = min(_DAYS, max(14, (last - min(days)).days + 1))
+    shown = [last - timedelta(days=ago) for ago in reversed(range(size))]
+    # Translators: Django's letters for a date: 23 Nov.
+    names = [date_format(day, pgettext("date", "j M")) for day in shown]
+    return bars.of([days[day] for day in shown], names)
+
+
+def _by_hour(user: User, label: Label) -> bars.Bars:
+    rows = tally.visible_to(user, HourTally.objects.filter(tally.SEEN, label=label))
+    hours = tally.by_hour_of_day(rows)
+    return bars.of(hours, [f"{hour:02}:00" for hour in range(len(hours))])
+
+
+def _best(request: HttpRequest, label: Label) -> list[VisitRun]:
+    """The surest picture of each day at each camera, and of these the surest. Three queries.
+
+    Corrected ones are none of them: their score is that of another label.
+    """
+    of_label = {"label": label, "source": Record.Source.EVENT, "owner": None}
+    here = Record.objects.filter(**of_label, day=OuterRef("day"), camera=OuterRef("camera"))
+    # Each is the end of a part of the index ``record_day``, in the order of all its columns.
+    by_score = here.order_by("-truth_id", "-owner_id", "-score").values("id")
+    none, confirmed = Record.Verdict.NONE, Record.Verdict.CONFIRMED
+    surest = Case(
+        When(verdict=none, then=Subquery(by_score.filter(verdict=none, truth=None)[:1])),
+        default=Subquery(by_score.filter(verdict=confirmed, truth=label)[:1]),
+    )
+    rows = DayTally.objects.filter(**of_label, camera__isnull=False, verdict__in=(none, confirmed))
+    newest = rows.filter(count__gt=0).order_by("-day", "camera_id")[:_MOST_PLACES]
+    ids = set(newest.annotate(surest=surest).values_list("surest", flat=True))
+    pictured = visible(request).filter(id__in=ids, picture__isnull=False)
+    addresses = Addresses(f"?label={quote(label.name, safe='')}&order=score")
+    return [
+        VisitRun([one], one, is_there=False, addresses=addresses, has_day=False)
+        for one in keyset.fetch([pictured], ("-score", "-id"), _BEST, as_visits)
+    ]

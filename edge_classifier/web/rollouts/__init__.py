@@ -1,0 +1,1 @@
+"""A model for many devices: one first, the rest when that one does well, and all of them back."""

@@ -1,0 +1,83 @@
+"""Which devices a roll-out is for: by their names, the model that they run, or a label."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from django.db.models import Q
+
+from edge_classifier.web.installed_models.store import ModelStore
+from edge_classifier.web.live.live_client import LiveClient
+from edge_classifier.web.models import Camera, Label, Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceSelection:
+    """What devices are to be chosen; what is empty chooses all."""
+
+    # Of devices or cameras; with * and ? for what may be anything.
+    names: tuple[str, ...] = ()
+    # A model that they run, ``name`` or ``name@21331c65``.
+    model: str = ""
+    # One that a camera has shown, or that the model knows which it runs.
+    label: str = ""
+    # One that they have.
+    camera: str = ""
+    # Whether ``names`` may also be words of what people call cameras, in small letters or not.
+    has_titles: bool = False
+
+    def devices(self, live: LiveClient, models: ModelStore) -> list[dict[str, Any]]:
+        """All that are meant, by name, as ``LiveClient.device`` has them."""
+        told = filter(None, (live.device(name) for name in live.devices()))
+        found = [
+            one
+            for one in told
+            if self._has_name(one, live) and self._has_model(one) and self._has_camera(one)
+        ]
+        return [one for one in found if self._has_label(one, _with_label(self.label, models))]
+
+    def _has_name(self, device: dict[str, Any], live: LiveClient) -> bool:
+        own = (device["name"], *device["cameras"])
+        if not self.names or any(fnmatchcase(one, name) for name in self.names for one in own):
+            return True
+        if not self.has_titles:
+            return False
+        titles = " ".join(live.title(device["name"], camera) for camera in device["cameras"])
+        words = titles.casefold().split()
+        return any(fnmatchcase(one, name.casefold()) for name in self.names for one in words)
+
+    def _has_model(self, device: dict[str, Any]) -> bool:
+        return not self.model or any(
+            self.model in (one, one.partition("@")[0]) for one in device["models"]
+        )
+
+    def _has_camera(self, device: dict[str, Any]) -> bool:
+        return not self.camera or self.camera in device["cameras"]
+
+    def _has_label(self, device: dict[str, Any], having: tuple[set[str], set[str]]) -> bool:
+        shown, hashes = having
+        digits = {one.rpartition("@")[2] for one in device["models"]}
+        return not self.label or device["name"] in shown or bool(digits & hashes)
+
+
+def _with_label(label: str, models: ModelStore) -> tuple[set[str], set[str]]:
+    """Devices that have shown ``label``, and first digits of the models here that know it."""
+    if not label:
+        return set(), set()
+    named = Label.objects.filter(Q(name=label) | Q(chinese=label))
+    cameras = Camera.objects.filter(
+        pk__in=Record.objects.filter(label__in=named, source=Record.Source.EVENT).values("camera")
+    )
+    shown = set(cameras.values_list("device", flat=True))
+    hashes = {
+        one.sha256[:8]
+        for one in models.installed()
+        if (facts := one.facts) and label in (*facts.labels, *facts.chinese)
+    }
+    return shown, hashes
+
+
+def models_that_run(devices: Iterable[dict[str, Any]]) -> list[str]:
+    """What may be chosen by."""
+    return sorted({one for device in devices for one in device["models"]})

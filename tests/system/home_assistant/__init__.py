@@ -1,0 +1,1 @@
+"""The real Home Assistant beside a broker."""

@@ -1,0 +1,1 @@
+"""Raspberry Pi and Debian as far as this machine allows: installed, booted, emulated."""

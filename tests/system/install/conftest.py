@@ -1,0 +1,52 @@
+"""A Raspberry Pi as far as this machine allows: booted, the service installed by its script."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.system.install import nspawn
+from tests.system.install.pi import CHECKOUT, PYTHON, WHEELS, Pi
+
+SUITABLE = "import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))"
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All that pip needs to install this project with the system's Python, without a network."""
+    if subprocess.run([PYTHON, "-c", SUITABLE], check=False).returncode:
+        pytest.skip(f"{PYTHON} is not 3.11 to 3.13 with venv (apt: python3-venv)")
+    folder = tmp_path_factory.mktemp("wheels")
+    environment = tmp_path_factory.mktemp("environment")
+    subprocess.run([PYTHON, "-m", "venv", environment], check=True)
+    # hatchling builds the project, simplejpeg is what install.sh may add.
+    wanted = (f"{REPOSITORY}[heic,notify,web]", "hatchling", "simplejpeg")
+    pip = environment / "bin/pip"
+    subprocess.run([pip, "wheel", "--quiet", "--wheel-dir", folder, *wanted], check=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pi(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pi]:
+    """A booted machine on which ``install.sh`` has been run once, as docs/raspberry-pi.md says."""
+    if missing := nspawn.what_is_missing():
+        pytest.skip(missing)
+    for program in ("mosquitto", "mosquitto_sub"):
+        if shutil.which(program, path=nspawn.ENVIRONMENT["PATH"]) is None:
+            pytest.skip(f"not installed: {program} (apt: mosquitto, mosquitto-clients)")
+    binds = {REPOSITORY: CHECKOUT, wheels: WHEELS}
+    with nspawn.machine(tmp_path_factory.mktemp("pi"), binds) as machine:
+        made = Pi(machine)
+        made.prepare()
+        made.install()
+        yield made
+
+
+@pytest.fixture
+def running(pi: Pi) -> Pi:
+    """The machine with broker and service running, whatever the test before did to it."""
+    pi.reset()
+    return pi
