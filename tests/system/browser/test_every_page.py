@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -81,11 +82,8 @@ COLOURS = {**RULES, "runOnly": {"type": "rule", "values": ["color-contrast"]}}
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """A page with records of weeks and a daemon; its address, and an administrator's cookie.
-
-    Its documents come in pieces: what moves when the rest of one arrives, is seen to move.
-    """
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, str]]:
+    """A page with records of weeks and a daemon; its port, and an administrator's cookie."""
     folder = tmp_path_factory.mktemp("every")
     with Broker(folder / "broker") as broker:
         settings = (f"mqtt.host={HOST}", f"mqtt.port={broker.port}")
@@ -105,12 +103,33 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
         }
         told = {"cameras": cameras, "decision": HASTY, "device": {"name": "garden"}}
         daemon = Daemon(folder / "daemon", broker.port, told, folder / "cache")
-        with (
-            Page(folder / "state", settings) as server,
-            daemon.running(),
-            slow_line(server.port) as port,
-        ):
-            yield f"http://{HOST}:{port}", filled.stdout.split()[-1]
+        with Page(folder / "state", settings) as server, daemon.running():
+            yield server.port, filled.stdout.split()[-1]
+
+
+@contextmanager
+def browse(site: tuple[int, str], language: str, piece_bytes: int = 3000) -> Iterator[Tab]:
+    """A tab of an administrator on ``site``.
+
+    Documents come in pieces: what moves when the rest of one arrives, is seen to move.
+    """
+    server, session = site
+    cookies = {"sessionid": session, "django_language": language, "theme": "light"}
+    # What moves by itself, as buttons do that change their colour, is not measured halfway.
+    options: dict[str, Any] = {"allowed": [404], "reduced_motion": "reduce"}
+    with slow_line(server, piece_bytes) as port, browsing.browser() as browser:
+        address = f"http://{HOST}:{port}"
+        with browsing.visit(browser, address, **options) as tab:
+            tab.context.add_cookies(
+                [{"name": name, "value": value, "url": address} for name, value in cookies.items()]
+            )
+            tab.add_init_script(WATCH_SHIFTS)
+            # Nothing here is about how long it takes.
+            tab.set_default_timeout(120_000)
+            tab.goto("/live")
+            # A camera that appears takes its place, and what stands below makes way.
+            tab.locator("#live img").nth(1).wait_for()
+            yield tab
 
 
 def shape(address: str) -> tuple[str, ...]:
@@ -134,24 +153,11 @@ def links(tab: Tab) -> list[str]:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(("language", "size"), [("en", DESKTOP), ("zh-hans", PHONE)])
 def test_every_page_has_no_serious_fault_and_fits_in_both_themes(
-    site: tuple[str, str], language: str, size: tuple[int, int]
+    site: tuple[int, str], language: str, size: tuple[int, int]
 ) -> None:
-    address, session = site
-    cookies = {"sessionid": session, "django_language": language, "theme": "light"}
     faults: dict[str, list[str]] = {}
     pages = {shape(path): path for path in BEGIN}
-    # What moves by itself, as buttons do that change their colour, is not measured halfway.
-    options: dict[str, Any] = {"allowed": [404], "reduced_motion": "reduce"}
-    with browsing.browser() as browser, browsing.visit(browser, address, **options) as tab:
-        tab.context.add_cookies(
-            [{"name": name, "value": value, "url": address} for name, value in cookies.items()]
-        )
-        tab.add_init_script(WATCH_SHIFTS)
-        # Nothing here is about how long it takes.
-        tab.set_default_timeout(120_000)
-        tab.goto("/live")
-        # A camera that appears takes its place, and what stands below makes way.
-        tab.locator("#live img").nth(1).wait_for()
+    with browse(site, language) as tab:
         visited = 0
         while visited < len(pages):
             path = list(pages.values())[visited]
@@ -162,6 +168,22 @@ def test_every_page_has_no_serious_fault_and_fits_in_both_themes(
                 pages.setdefault(shape(found), found)
     assert len(pages) > 20
     assert not faults, "\n".join(f"{fault}: {where}" for fault, where in faults.items())
+
+
+# Small enough that the ways at a phone's lower edge, too, arrive one after the other.
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+def test_what_is_there_stays_in_its_place_wherever_a_document_is_cut(
+    site: tuple[int, str], size: tuple[int, int]
+) -> None:
+    faults = {}
+    with browse(site, "zh-hans", piece_bytes=700) as tab:
+        _resize(tab, size)
+        for path in ("/live", "/history", "/review", "/review?view=piles", "/models", "/notify"):
+            tab.goto(path, wait_until="load")
+            shifted, what = tab.evaluate("[window.shifted, window.shiftedWhat]")
+            if shifted > 0.01:
+                faults[path] = shifted, what
+    assert not faults
 
 
 def faults_of(tab: Tab, path: str, size: tuple[int, int]) -> Iterator[str]:
