@@ -14,11 +14,15 @@ from typing import Any
 from edge_classifier.child import answer_stream, limit_memory
 
 _MEMORY = 1_000_000_000
-_CONNECT_S, _ANSWER_S = 10.0, 20.0
-_STATUS = re.compile(r"error\W{1,3}(\d{3})\b")
+# To connect, and for each answer; of mail the first is for both.
+_LIMIT_S = 20.0
+# As services say it, and as mail servers do.
+_STATUS, _MAIL_STATUS = re.compile(r"error\W{1,3}(\d{3})\b"), re.compile(r"\((\d{3}), b['\"]")
 # The request has left, and nobody knows what came of it.
 _UNKNOWN = ("read timed out", "remote end closed", "connection reset", "connection aborted")
 _UNREACHABLE = ("connection error", "failed to establish", "refused", "name or service not known")
+# Of mail: nothing was handed over yet; some of it was.
+_MAIL_BEFORE, _MAIL_BEGUN = "error while submitting email", "sending email to"
 
 
 def send(given: dict[str, Any]) -> dict[str, Any]:
@@ -28,17 +32,17 @@ def send(given: dict[str, Any]) -> dict[str, Any]:
         import apprise
     except ImportError:
         return {"problem": "no_apprise"}
-    said: list[str] = []
+    said = _Listener()
     logger = logging.getLogger("apprise")
     logger.setLevel(logging.DEBUG)
     # What a service says may hold the address: it is read here, and goes nowhere else.
-    logger.handlers, logger.propagate = [_Listener(said)], False
+    logger.handlers, logger.propagate = [said], False
     # Without them a phone would fetch Apprise's icon from a third party's machine.
     asset = apprise.AppriseAsset(app_id=given["sender"], image_url_mask="", image_url_logo="")
     service = apprise.Apprise.instantiate(given["address"], asset, suppress_exceptions=True)
     if service is None:
         return {"problem": "wrong_address"}
-    service.socket_connect_timeout, service.socket_read_timeout = _CONNECT_S, _ANSWER_S
+    service.socket_connect_timeout = service.socket_read_timeout = _LIMIT_S
     sender = apprise.Apprise(asset=asset)
     sender.add(service)
     picture = given["picture"]
@@ -51,13 +55,16 @@ def send(given: dict[str, Any]) -> dict[str, Any]:
         )
     except Exception as error:  # noqa: BLE001 (a service's own bug; its text may hold the address)
         return {"problem": "refused", "kind": type(error).__name__}
-    return {"problem": ""} if is_sent else _what_is_wrong("\n".join(said).lower())
+    return {"problem": ""} if is_sent else _what_is_wrong(*said.lines)
 
 
-def _what_is_wrong(said: str) -> dict[str, Any]:
-    if status := _STATUS.findall(said):
+def _what_is_wrong(warned: str, reasons: str) -> dict[str, Any]:
+    status = _STATUS.findall(warned) or _MAIL_STATUS.findall(reasons)
+    if status:
         return {"problem": "answered", "status": int(status[-1])}
-    if any(text in said for text in _UNKNOWN):
+    said = f"{warned}\n{reasons}"
+    is_begun = _MAIL_BEGUN in warned or any(text in said for text in _UNKNOWN)
+    if is_begun and _MAIL_BEFORE not in warned:
         return {"problem": "no_answer"}
     if any(text in said for text in _UNREACHABLE):
         return {"problem": "unreachable"}
@@ -65,14 +72,28 @@ def _what_is_wrong(said: str) -> dict[str, Any]:
 
 
 class _Listener(logging.Handler):
-    """Keeps what is logged."""
+    """Keeps what Apprise says of a failure.
 
-    def __init__(self, said: list[str]) -> None:
+    What it says of messages and answers may be anything: whoever sees a camera or has a service
+    can write there.
+    """
+
+    def __init__(self) -> None:
         super().__init__()
-        self._said = said
+        self._warned: list[str] = []
+        self._reasons: list[str] = []
+
+    @property
+    def lines(self) -> tuple[str, str]:
+        """Warnings, and the errors of connections; in small letters."""
+        return "\n".join(self._warned).lower(), "\n".join(self._reasons).lower()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._said.append(record.getMessage())
+        message = record.getMessage()
+        if record.levelno >= logging.WARNING:
+            self._warned.append(message)
+        elif message.startswith("Socket Exception"):
+            self._reasons.append(message)
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ class HttpReceiver:
         # Path and body: of requests, and of those that were answered.
         self.arrived: list[tuple[str, bytes]] = []
         self.got: list[tuple[str, bytes]] = []
-        self.status = 200
+        self.status, self.body = 200, b"{}"
         self.delay_s = 0.0
         self._ending = threading.Event()
         receiver = self
@@ -78,7 +78,7 @@ class HttpReceiver:
                 with suppress(OSError):
                     self.send_response(receiver.status)
                     self.end_headers()
-                    self.wfile.write(b"{}")
+                    self.wfile.write(receiver.body)
 
             def log_message(self, *_: object) -> None:
                 pass

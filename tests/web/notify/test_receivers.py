@@ -15,6 +15,7 @@ import pytest
 pytest.importorskip("apprise", reason="the extra [notify] is not installed")
 
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
 
 from edge_classifier.config.secrets import Secret
 from edge_classifier.web.notify import sending
@@ -40,12 +41,16 @@ class Mailbox:
 
     def __init__(self) -> None:
         self.got: list[EmailMessage] = []
+        # What it says then; empty: nothing, and it hangs up.
+        self.answer = "250 taken"
 
-    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 (aiosmtpd's)
+    async def handle_DATA(self, server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 (aiosmtpd's)
         mail = message_from_bytes(envelope.content, policy=policy.default)
         assert isinstance(mail, EmailMessage)
         self.got.append(mail)
-        return "250 taken"
+        if not self.answer:
+            server.transport.close()
+        return self.answer
 
 
 @pytest.fixture
@@ -112,6 +117,45 @@ def test_receiver_that_answers_500_is_one_that_may_be_tried_again(
 ) -> None:
     http.status = 500
     assert sent_to(f"json://{HOST}:{http.port}/{TOKEN}", tmp_path) == ("answered", 500)
+
+
+def test_what_a_service_writes_into_its_answer_is_not_taken_for_a_fault_of_the_way(
+    http: HttpReceiver, tmp_path: Path
+) -> None:
+    http.status, http.body = 500, b"error 123: read timed out"
+    assert sent_to(f"json://{HOST}:{http.port}/", tmp_path) == ("answered", 500)
+
+
+@pytest.mark.parametrize(
+    ("answer", "result"),
+    [("", ("no_answer", 0)), ("452 later", ("answered", 452)), ("250 taken", ("", 0))],
+)
+def test_mail_that_may_have_come_is_not_one_that_is_sent_again(
+    mail: tuple[int, Mailbox], tmp_path: Path, answer: str, result: tuple[str, int]
+) -> None:
+    port, mailbox = mail
+    mailbox.answer = answer
+    address = f"mailto://{HOST}:{port}?from=a@example.org&to=b@example.org&mode=insecure"
+    assert sent_to(address, tmp_path) == result
+    assert len(mailbox.got) == 1
+
+
+def test_mail_server_that_refuses_the_password_says_so(
+    tmp_path: Path,
+) -> None:
+    refuses = Controller(
+        Mailbox(),
+        HOST,
+        free_port(),
+        authenticator=lambda *_: AuthResult(success=False, handled=False),
+        auth_require_tls=False,
+    )
+    refuses.start()
+    try:
+        address = f"mailto://anna:{TOKEN}@{HOST}:{refuses.port}?from=a@b.org&to=b@b.org"
+        assert sent_to(f"{address}&mode=insecure", tmp_path) == ("answered", 535)
+    finally:
+        refuses.stop()
 
 
 @pytest.mark.parametrize(
