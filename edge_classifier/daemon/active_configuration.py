@@ -159,7 +159,8 @@ class ActiveConfiguration:
     ) -> None:
         """Let another model take over: the common one, or that of the camera ``owner``.
 
-        One with a SHA-256 is fetched first, if it is not here. ``reason``: why the model that runs
+        One with a SHA-256 is fetched first, if it is not here; what was asked for earlier and still
+        comes is given up. ``reason``: why the model that runs
         is given up, told as its failure once it is.
         """
         switch = partial(self._switch, owner, wanted)
@@ -177,6 +178,7 @@ class ActiveConfiguration:
         if wanted.sha256:
             self._fetcher.bring(owner, wanted, self.settings, self.hashes_in_use, switch, tell)
         else:
+            self._fetcher.give_up(owner)
             switch(tell)
 
     def hashes_in_use(self) -> set[str]:

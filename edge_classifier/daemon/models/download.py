@@ -81,13 +81,14 @@ class ModelDownload:
         progress: Progress = lambda *_: None,
         limits: DownloadLimits = DownloadLimits(),
         clock: Clock = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] = time.sleep,
+        is_wanted: Callable[[], bool] = lambda: True,
     ) -> None:
-        """``part``: what has come, now and earlier."""
+        """``part``: what has come, now and earlier. ``is_wanted``: whether to go on."""
         self._source, self._sha256, self._part = source, sha256, part
         self._host = urlsplit(source.source).hostname or source.source
         self._progress, self._limits = progress, limits
-        self._clock, self._sleep = clock, sleep
+        self._clock, self._sleep, self._is_wanted = clock, sleep, is_wanted
         # When a byte came last.
         self._fed_at = 0.0
 
@@ -236,6 +237,8 @@ class ModelDownload:
         return chunk
 
     def _allow(self, deadline: Deadline, until: float) -> None:
+        if not self._is_wanted():
+            raise self._failed("is asked for nothing more: this model is not wanted now")
         deadline.allow(max(0.0, min(self._limits.stall_s, until - self._clock())))
 
     def _context(self) -> ssl.SSLContext:
@@ -263,4 +266,4 @@ class ModelDownload:
             self._part.unlink()
 
     def _failed(self, problem: str, remedy: str = "") -> DownloadError:
-        return DownloadError(self._host, problem, remedy)
+        return DownloadError(self._host, problem.removeprefix(f"{self._host} "), remedy)

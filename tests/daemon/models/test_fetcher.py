@@ -1,6 +1,7 @@
 """A model that is asked for by its hash is brought here, beside all else; its fate is told."""
 
 import hashlib
+import json
 import struct
 import threading
 from collections.abc import Iterator
@@ -206,7 +207,80 @@ def test_frames_and_other_changes_go_on_while_a_model_comes(
     assert daemon.done("model", model=NAME, sha256=sha256) == {"fetching": NAME}
     daemon.goes_on()
     assert daemon.done("reload")["changed"] == []
-    assert daemon.done("model", model="german")["model"].startswith("german@")
+    german = daemon.done("model", model="german", camera="yard")
+    assert german["model"].startswith("german@")
     daemon.goes_on()
     gate.set()
     daemon.turn_until(lambda: daemon.model_name == NAME)
+
+
+@pytest.fixture
+def gate(source: Source) -> Iterator[threading.Event]:
+    """Until it is set, no byte of a model comes."""
+    gate = threading.Event()
+    source.before_piece = gate.wait
+    yield gate
+    gate.set()
+
+
+def outcomes(daemon: InProcessDaemon, transaction: int) -> list[str | None]:
+    """The errors in all answers to a request, None for each that has none."""
+    found = [dict(payload) for _, payload in daemon.publisher.responses]
+    return [one["error"] for one in found if one["transaction"] == transaction]
+
+
+def send(daemon: InProcessDaemon, transaction: int, **body: object) -> None:
+    request = json.dumps({"transaction": transaction, **body})
+    daemon.commands.receive("model", request.encode())
+
+
+@pytest.mark.parametrize(
+    "later", [{"model": ""}, {"model": "german"}, {"model": "german", "sha256": "here"}]
+)
+def test_model_that_comes_after_another_one_was_asked_for_does_not_take_over(
+    daemon: InProcessDaemon, source: Source, gate: threading.Event, later: dict[str, str]
+) -> None:
+    send(daemon, 1, model=NAME, sha256=sha256_of(source.body))
+    daemon.turn_until(lambda: source.requests)
+    here = sha256_of((daemon.models / "german.tflite").read_bytes())
+    later = {key: here if value == "here" else value for key, value in later.items()}
+    send(daemon, 2, **later)
+    daemon.turn_until(lambda: outcomes(daemon, 2))
+    assert outcomes(daemon, 2) == [None]
+    fetching, given_up = outcomes(daemon, 1)
+    assert fetching is None
+    assert given_up
+    assert "another model has been asked for since" in given_up
+    runs = daemon.configuration.models.first.id
+    assert runs.startswith(("rgb@", "german@"))
+    gate.set()
+    # What comes now was asked for after it.
+    source.body = build(daemon.folder / "next.tflite", Tiny(size=(32, 32))).read_bytes()
+    daemon.answers("model", model="next", sha256=sha256_of(source.body), camera="yard")
+    assert daemon.configuration.models.first.id == runs
+    assert len(outcomes(daemon, 1)) == 2
+
+
+def test_model_that_is_here_does_not_wait_for_one_that_comes(
+    daemon: InProcessDaemon, source: Source, gate: threading.Event
+) -> None:
+    send(daemon, 1, model=NAME, sha256=sha256_of(source.body))
+    daemon.turn_until(lambda: source.requests)
+    here = sha256_of((daemon.models / "german.tflite").read_bytes())
+    assert daemon.done("model", model="german", sha256=here, camera="yard")["cameras"] == ["yard"]
+    gate.set()
+    daemon.turn_until(lambda: daemon.model_name == NAME)
+    assert outcomes(daemon, 1) == [None, None]
+
+
+def test_model_that_is_asked_for_twice_is_fetched_once_and_both_are_answered(
+    daemon: InProcessDaemon, source: Source, gate: threading.Event
+) -> None:
+    for transaction in (1, 2):
+        send(daemon, transaction, model=NAME, sha256=sha256_of(source.body))
+    daemon.turn_until(lambda: outcomes(daemon, 2))
+    gate.set()
+    daemon.turn_until(lambda: len(outcomes(daemon, 1)) == len(outcomes(daemon, 2)) == 2)
+    assert outcomes(daemon, 1) == outcomes(daemon, 2) == [None, None]
+    assert daemon.model_name == NAME
+    assert len(source.requests) == 1
