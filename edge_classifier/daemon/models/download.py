@@ -176,10 +176,11 @@ class ModelDownload:
             headers["Authorization"] = f"Bearer {token.reveal()}"
         if have := self._size():
             headers |= {"Range": f"bytes={have}-", "If-Range": f'"{self._sha256}"'}
+        url = f"{self._source.source.rstrip('/')}/api/v1/models/{self._sha256}"
+        # A small machine takes a while to read all authorities, and the server is not to blame.
+        context = self._context() if url.startswith("https:") else None
         deadline = Deadline(self._clock)
         self._allow(deadline, until)
-        url = f"{self._source.source.rstrip('/')}/api/v1/models/{self._sha256}"
-        context = self._context() if url.startswith("https:") else None
         try:
             return ask(url, deadline, headers, context), deadline
         except ssl.SSLCertVerificationError as error:
