@@ -233,11 +233,11 @@ _OF_DEVICE: Mapping[str, tuple[str, Component]] = {
 }
 
 
-# What ``info`` says, as Home Assistant's update entity takes it. Without an offer the latest model
-# is the one that runs.
+# What ``info`` says of the common model, as Home Assistant's update entity takes it. Without an
+# offer the latest model is the one that runs.
 _UPDATE_TEMPLATE = (
     "{% set offered, change = value_json.model_offered, value_json.model_change %}"
-    "{% set busy = change is not none and change.state in"
+    "{% set busy = change is not none and not change.camera and change.state in"
     " ('waiting', 'fetching', 'trying', 'loading') %}"
     "{{ {'installed_version': value_json.model,"
     " 'latest_version': offered.version if offered else value_json.model,"

@@ -151,6 +151,12 @@ def test_discovery_lets_each_camera_choose_among_the_models_that_may_be_asked_fo
         ),
         (None, {"state": "fetching", "bytes": 0, "size": 0}, ("rgb@1", "rgb@1", True, None)),
         (None, {"state": "failed", "bytes": 0, "size": 0}, ("rgb@1", "rgb@1", False, None)),
+        # That of one camera alone is not the device's.
+        (
+            {"version": "new@2"},
+            {"state": "fetching", "bytes": 50, "size": 200, "camera": "front"},
+            ("rgb@1", "new@2", False, None),
+        ),
     ],
 )
 def test_discovery_shows_the_model_that_is_offered_as_an_update(
@@ -161,7 +167,8 @@ def test_discovery_shows_the_model_that_is_offered_as_an_update(
     assert "command_topic" not in made
     environment = Environment(autoescape=False)  # noqa: S701
     environment.filters["to_json"] = json.dumps
-    info = {"model": "rgb@1", "model_offered": offered, "model_change": change}
+    told_change = {"camera": "", **change} if change else None
+    info = {"model": "rgb@1", "model_offered": offered, "model_change": told_change}
     told = environment.from_string(made["value_template"]).render(value_json=info)
     assert tuple(json.loads(told).values()) == shown
     with_offer = components(replace(DEVICE, offer='{"model": "new"}'))["model"]
