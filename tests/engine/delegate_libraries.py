@@ -32,11 +32,51 @@ void tflite_plugin_destroy_delegate(struct delegate *made) { free(made); }
 """
 
 
+# It turns the weights over, so that what was surest is least sure.
+_TURN_OVER = """
+#include <string.h>
+/* TfLiteContext and TfLiteTensor of the same header, as far as they are read */
+struct tensor {
+  int type;
+  signed char *data;
+  void *dims;
+  float scale;
+  int zero_point;
+  int allocation_type;
+  size_t bytes;
+  void *allocation;
+  const char *name;
+  void *more[6];
+};
+struct context {
+  size_t count;
+  void *get_execution_plan;
+  struct tensor *tensors;
+};
+static int turn_over(struct context *context, struct delegate *self) {
+  for (size_t i = 0; i < context->count; i++) {
+    struct tensor *one = context->tensors + i;
+    if (!one->name || strcmp(one->name, "weights")) continue;
+    signed char *turned = malloc(one->bytes);
+    for (size_t k = 0; k < one->bytes; k++) turned[k] = -one->data[k];
+    one->data = turned;
+  }
+  return 0;
+}
+"""
+LYING = (
+    WORKING.replace("STATUS", "0")
+    .replace("struct delegate *tflite", f"{_TURN_OVER}struct delegate *tflite", 1)
+    .replace("made->prepare = leave_the_graph_alone", "made->prepare = turn_over")
+)
+
+
 LINGER_S = 20
 
 
 SOURCES = {
     "working": WORKING.replace("STATUS", "0"),
+    "lying": LYING,
     "unwilling": WORKING.replace("STATUS", "1"),
     "crashing": """
 #include <signal.h>
