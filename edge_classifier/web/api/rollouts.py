@@ -305,7 +305,12 @@ def _names(request: HttpRequest, wanted: RolloutRequest) -> list[str]:
         )
         devices = meant.devices(request.services.live, request.services.models)
         if not devices:
-            having = f" with a camera {wanted.camera}" if wanted.camera else ""
+            limits = (
+                (" with a camera ", wanted.camera),
+                (" that runs ", wanted.running),
+                (" that knows or has shown ", wanted.label),
+            )
+            having = ",".join(f"{words}{value}" for words, value in limits if value)
             raise UsageError("to", f"No device{having} is meant by {name}.")
         found += [device["name"] for device in devices]
     return found

@@ -195,6 +195,14 @@ def test_api_says_beforehand_what_it_would_do_then_does_it_and_ends_it(
     assert administrator.get("/api/v1/rollouts/0").status_code == 404
 
 
+def test_api_names_all_by_which_no_device_was_found(administrator: Client, around: Around) -> None:
+    wanted = {"to": ["gate"], "running": "other", "label": "fox", "camera": "yard"}
+    body = json.dumps({"model": MODEL, **wanted})
+    told = administrator.post("/api/v1/rollouts", body, content_type="application/json").json()
+    words = "with a camera yard, that runs other, that knows or has shown fox is meant by gate."
+    assert told["detail"] == f"No device {words}"
+
+
 def test_list_says_why_all_went_back_and_the_record_says_once_what_several_did(
     viewer: Client, around: Around
 ) -> None:
