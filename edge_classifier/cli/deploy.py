@@ -113,7 +113,13 @@ def deploy(options: Namespace, *_: object, sleep: Callable[[float], None] = time
         print(json.dumps(told, indent=1, ensure_ascii=False))
     else:
         _print(told)
-    return ExitCode.OK if options.dry_run or options.no_wait else _outcome(told)
+    if options.dry_run or options.no_wait:
+        return ExitCode.OK
+    if told["state"] == "halted":
+        # It went back.
+        return ExitCode.BAD_DATA
+    has_all = all(one["state"] == "kept" for one in told["devices"])
+    return ExitCode.OK if told["state"] == "done" and has_all else ExitCode.UNAVAILABLE
 
 
 def _on_page(page: "PageApi", options: Namespace) -> str:
@@ -279,11 +285,3 @@ def _print(told: Mapping[str, Any]) -> None:
         table.add_row(step, *map(escaped, (one["device"], state, one["before"], said)))
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 200)
     console.print(table)
-
-
-def _outcome(told: Mapping[str, Any]) -> ExitCode:
-    """0: all devices have it; 65: it went back; 69: some do not have it."""
-    if told["state"] == "halted":
-        return ExitCode.BAD_DATA
-    has_all = all(one["state"] == "kept" for one in told["devices"])
-    return ExitCode.OK if told["state"] == "done" and has_all else ExitCode.UNAVAILABLE

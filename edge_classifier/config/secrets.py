@@ -72,7 +72,15 @@ def read_secret(
     Raises ConfigurationError for a file that is named or there, and has no such line.
     """
     path = _secret_file(file, credential, environment)
-    return Secret(_first_line(path)) if path else None
+    if path is None:
+        return None
+    text = _read(path, _LONGEST + 2)
+    line = text.partition("\n")[0].rstrip("\r")
+    if not line or len(line) > _LONGEST:
+        unfit = f"the first line is not a secret of 1 to {_LONGEST} characters"
+        problem = unfit if text else "is empty"
+        raise ConfigurationError(str(path), problem, "Write the secret there, and nothing else.")
+    return Secret(line)
 
 
 def read_secret_lines(
@@ -116,13 +124,3 @@ def _read(path: Path, most: int) -> str:
     except UnicodeDecodeError:
         # Its cause would show the secret.
         raise ConfigurationError(str(path), "the secret is not UTF-8 text") from None
-
-
-def _first_line(path: Path) -> str:
-    text = _read(path, _LONGEST + 2)
-    line = text.partition("\n")[0].rstrip("\r")
-    if not line or len(line) > _LONGEST:
-        unfit = f"the first line is not a secret of 1 to {_LONGEST} characters"
-        problem = unfit if text else "is empty"
-        raise ConfigurationError(str(path), problem, "Write the secret there, and nothing else.")
-    return line

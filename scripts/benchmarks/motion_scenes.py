@@ -5,10 +5,10 @@
 
 Scenes of 1280x720 are made of the photographs in FOLDER/data/imagenet-samples: an enlarged one as
 the ground and one of 120 to 300 pixels before it, with a sensor's noise. Only photographs with an
-odd place in labels.tsv are used; the constants of the motion finder and of ``cameras.look`` were
+odd place in labels.tsv are used; the constants of the motion finder and of ``frame_scorer`` were
 chosen with the even ones (--tuning). They are pictures of ImageNet's training set, so that only the
 columns can be compared with one another. The videos are those in FOLDER/videos. Frames go through
-``cameras.look`` as the daemon has it. Everything but the times is the same in each run.
+``frame_scorer`` as the daemon has it. Everything but the times is the same in each run.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from edge_classifier.config.settings import CameraSettings, DecisionSettings
 from edge_classifier.core.contract import ColourOrder
 from edge_classifier.core.events import Moment
 from edge_classifier.core.frame import Frame
-from edge_classifier.daemon.cameras.look import FrameScorer
+from edge_classifier.daemon.cameras.frame_scorer import FrameScorer
 from edge_classifier.decision.rules import Rules, rules_for
 from edge_classifier.model_loading import ModelChoice, load_model
 from edge_classifier.vision.motion_finder import MotionFinder

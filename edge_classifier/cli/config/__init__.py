@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from edge_classifier.cli.common import add_action, add_settings_arguments, settings_sources
-from edge_classifier.config.settings import DecisionSettings, Settings
+from edge_classifier.config.settings import Settings
 from edge_classifier.config.sources import (
     SYSTEM_FILE,
     SettingProblem,
@@ -246,7 +246,7 @@ def _with_model(report: SettingsReport[Settings], *, labels: bool) -> SettingsRe
         warnings += resting
     elif any(
         d.groups or d.aliases or d.ignore or d.labels or d.only
-        for d in _decisions(settings).values()
+        for d in (settings.decision, *(one.decision for one in settings.cameras.values()))
     ):
         warnings.append(_NOT_COMPARED)
     if problems:
@@ -342,10 +342,3 @@ def _unknown_labels(
             for text in error.problems:
                 found.setdefault(text, SettingProblem(text, key))
     return list(found.values()), resting
-
-
-def _decisions(settings: Settings) -> Mapping[str, DecisionSettings]:
-    """Each table of that kind, by its key."""
-    return {"decision": settings.decision} | {
-        f"cameras.{name}.decision": camera.decision for name, camera in settings.cameras.items()
-    }

@@ -23,8 +23,8 @@ from edge_classifier.errors import UnavailableError
 from edge_classifier.mqtt.outbox.event_numbers import LastNumbers
 from edge_classifier.protocols import Engine
 
-# Seconds that a look may take: a network that takes longer hangs, or counts as if it did.
-_LONGEST_LOOK_S = 10.0
+# Seconds that a frame may take: a network that takes longer hangs, or counts as if it did.
+_LONGEST_INFERENCE_S = 10.0
 # Settings that reach the camera itself.
 _REOPENING = tuple(
     item.name
@@ -89,7 +89,10 @@ class Cameras:
             self.pipelines[name].reset_label()
             self._restored[name] = self.pipelines[name].state()
         for name in (set(self._captures) - set(lenses)) | set(opened):
-            self._close(name)
+            closed = self._captures.pop(name, None)
+            # Without waiting, because its driver may hang.
+            if closed and not closed.stop(0.0):
+                self._closing.append((self._lenses[name].source, closed))
         self._lenses = lenses
         for name, capture in opened.items():
             self._captures[name] = capture
@@ -98,7 +101,10 @@ class Cameras:
         self._exchange_networks(networks)
         pipelines: dict[str, CameraPipeline] = {}
         for name, camera in cameras.items():
-            frames, model = self._frames_of(name), models[name]
+            frames: FrameSupply = (
+                self._shared[name] if name in self._shared else self._captures[name]
+            )
+            model = models[name]
             network = networks.get(model.classifier.engine)
             # The time of a network in a thread of its own is shared by its own cameras alone.
             fps = sum(
@@ -128,7 +134,7 @@ class Cameras:
     def _networks_for(self, models: Mapping[str, ActiveModel]) -> dict[Engine, NetworkThread]:
         """A thread for each network, where there are several; a single one runs in the main loop.
 
-        One that has a thread keeps it, because it may be in the middle of a look.
+        One that has a thread keeps it, because it may be in the middle of a frame.
         """
         engines = {model.classifier.engine: model.loaded.name for model in models.values()}
         try:
@@ -152,10 +158,7 @@ class Cameras:
         """Whether a frame has been in a network's thread for too long."""
         now_s = time.monotonic()
         pending = [one.pending for one in self.pipelines.values() if one.pending]
-        return any(now_s - look.began_s > _LONGEST_LOOK_S for look in pending)
-
-    def _frames_of(self, name: str) -> FrameSupply:
-        return self._shared[name] if name in self._shared else self._captures[name]
+        return any(now_s - one.began_s > _LONGEST_INFERENCE_S for one in pending)
 
     def _share(self, cameras: Mapping[str, CameraSettings]) -> None:
         """Have each lens give its frames to the cameras that take them, and to no others."""
@@ -203,12 +206,6 @@ class Cameras:
         self._exchange_networks({})
         ended = [one.has_ended(max(0.0, deadline - time.monotonic())) for one in self._ending]
         return all(closed + ended)
-
-    def _close(self, name: str) -> None:
-        """Without waiting, because its driver may hang."""
-        capture = self._captures.pop(name, None)
-        if capture and not capture.stop(0.0):
-            self._closing.append((self._lenses[name].source, capture))
 
     def _start_or_wait(self, source: str, capture: CameraCapture) -> None:
         """Without a bound, each reload would add a thread to those that hang in one driver."""

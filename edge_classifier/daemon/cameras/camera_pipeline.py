@@ -27,8 +27,8 @@ from edge_classifier.core.quiet_hours import (
 )
 from edge_classifier.daemon.cameras.burst import CameraBurst
 from edge_classifier.daemon.cameras.frame_result import FrameResult
-from edge_classifier.daemon.cameras.look import FrameScorer
-from edge_classifier.daemon.cameras.network_thread import NetworkThread, PendingLook
+from edge_classifier.daemon.cameras.frame_scorer import FrameScorer
+from edge_classifier.daemon.cameras.network_thread import NetworkThread, PendingInference
 from edge_classifier.daemon.cameras.reports import CameraReports
 from edge_classifier.daemon.meters import Meters
 from edge_classifier.daemon.models.active_model import ActiveModel
@@ -113,7 +113,7 @@ class CameraPipeline:
         self._published_score = self._shown.score
         self._published_health: tuple[bool, str] | None = None
         # A frame on its way through the network, in another thread.
-        self.pending: PendingLook | None = None
+        self.pending: PendingInference | None = None
         self.model = model
         self.settings, self._snapshots = settings, SnapshotSettings()
         self.rules = rules_for(model.labels, settings.decision, model.taxonomy)
@@ -202,15 +202,15 @@ class CameraPipeline:
 
         Where the network has a thread of its own, it waits there, and nobody waits for it here.
         """
-        if look := self.pending:
+        if pending := self.pending:
             # A frame is with the network: go on with it when it comes out.
-            if not look.is_done:
+            if not pending.is_done:
                 return None
             self.pending = None
             # The settings, the model or the time of day have changed meanwhile.
-            if look.scorer is not self._scorer or self.idle:
+            if pending.scorer is not self._scorer or self.idle:
                 return None
-            result = self._decide(look.captured, look.scored(), look.age_ms)
+            result = self._decide(pending.captured, pending.scored(), pending.age_ms)
             self._report(result)
             return result
         captured = self.capture.take_frame()
@@ -227,7 +227,7 @@ class CameraPipeline:
         else:
             self.capture.wanted_from = self._next_due_s(at_s)
             if self._network:
-                self.pending = self._network.look(self._scorer, captured, age_ms)
+                self.pending = self._network.submit(self._scorer, captured, age_ms)
                 return None
             result = self._decide(captured, self._scorer.score(captured), age_ms)
         self._report(result)

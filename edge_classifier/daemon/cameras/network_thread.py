@@ -7,11 +7,11 @@ from queue import SimpleQueue
 
 from edge_classifier.capture.frame_slot import CapturedFrame
 from edge_classifier.classifier import ScoredFrame
-from edge_classifier.daemon.cameras.look import FrameScorer
+from edge_classifier.daemon.cameras.frame_scorer import FrameScorer
 from edge_classifier.protocols import Clock
 
 
-class PendingLook:
+class PendingInference:
     """One frame on its way through a network."""
 
     def __init__(
@@ -34,33 +34,35 @@ class PendingLook:
         if isinstance(self._scored, Exception):
             raise self._scored
         if self._scored is None:
-            raise RuntimeError("the look is not done")
+            raise RuntimeError("the network is not done with it")
         return self._scored
 
 
 class NetworkThread:
-    """Runs the looks of all cameras of one network, one after the other.
+    """Runs one network for all of its cameras, a frame after the other.
 
-    A camera has one look at a time here, so that they come by turns. ``wake`` is called when one is
-    done.
+    A camera has one frame at a time here, so that they come by turns. ``wake`` is called when the
+    network is done with one.
     """
 
     def __init__(self, name: str, wake: Callable[[], None], clock: Clock = time.monotonic) -> None:
         self._wake, self._clock = wake, clock
-        self._looks: SimpleQueue[PendingLook | None] = SimpleQueue()
+        self._waiting: SimpleQueue[PendingInference | None] = SimpleQueue()
         # A daemon thread: a network that hangs must not keep the process from ending.
         self._thread = threading.Thread(target=self._work, name=f"network-{name}", daemon=True)
         self._thread.start()
 
-    def look(self, scorer: FrameScorer, captured: CapturedFrame, age_ms: float) -> PendingLook:
-        """Begin to look at a frame."""
-        look = PendingLook(scorer, captured, age_ms, self._clock())
-        self._looks.put(look)
-        return look
+    def submit(
+        self, scorer: FrameScorer, captured: CapturedFrame, age_ms: float
+    ) -> PendingInference:
+        """Have the network run on a frame."""
+        pending = PendingInference(scorer, captured, age_ms, self._clock())
+        self._waiting.put(pending)
+        return pending
 
     def end(self) -> None:
-        """No more looks will come."""
-        self._looks.put(None)
+        """No more frames will come."""
+        self._waiting.put(None)
 
     def has_ended(self, within_s: float) -> bool:
         """Whether the thread has ended, in time."""
@@ -68,6 +70,6 @@ class NetworkThread:
         return not self._thread.is_alive()
 
     def _work(self) -> None:
-        while look := self._looks.get():
-            look.run()
+        while pending := self._waiting.get():
+            pending.run()
             self._wake()

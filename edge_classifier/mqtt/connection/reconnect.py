@@ -108,13 +108,13 @@ class Reconnector(Generic[ConnectionT]):
                     self.drop(f"no connection can be begun ({error})")
         elif self._attempt.has_failed:
             self.drop("the thread of the connection failed")
-        elif self._is_overdue(self._attempt, now):
+        elif (
+            not self._is_accepted
+            and now >= self._since + _ACCEPT_LIMIT_S
+            # Never two attempts: one that hangs in the resolver is waited for.
+            and not self._attempt.is_connecting
+        ):
             self.drop(f"the broker did not answer within {_ACCEPT_LIMIT_S:g} s")
-
-    def _is_overdue(self, attempt: ConnectionT, now: float) -> bool:
-        is_late = not self._is_accepted and now >= self._since + _ACCEPT_LIMIT_S
-        # Never two attempts: one that hangs in the resolver is waited for.
-        return is_late and not attempt.is_connecting
 
     def is_current(self, number: int) -> bool:
         """Whether events of connection ``number`` still count."""

@@ -87,18 +87,12 @@ def restore(
         raise OutputError(str(folders.state), problem, remedy) from error
 
 
-def _steps(database: Path) -> tuple[set[Step], int]:
-    """The steps that its tables have taken, and how many records it has. Raises sqlite3.Error."""
-    with closing(sqlite3.connect(database)) as connection:
-        steps = set(connection.execute("SELECT app, name FROM django_migrations"))
-        ((records,),) = connection.execute("SELECT count(*) FROM web_record")
-    return steps, records
-
-
 def _require_ours(database: Path, where: str, known: Collection[Step]) -> int:
     """How many records it has. Raises UsageError for one of another or a newer program."""
     try:
-        steps, records = _steps(database)
+        with closing(sqlite3.connect(database)) as connection:
+            steps = set(connection.execute("SELECT app, name FROM django_migrations"))
+            ((records,),) = connection.execute("SELECT count(*) FROM web_record")
     except sqlite3.OperationalError as error:
         problem = f"the database is not one of this page ({error})"
         raise UsageError(where, problem, "Move it away, if it is the one that is there.") from error

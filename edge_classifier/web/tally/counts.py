@@ -81,13 +81,12 @@ def by_day(rows: QuerySet[DayTally]) -> Counter[tuple[date, int]]:
     written = ExpressionWrapper(F("day"), CharField())
     sums = rows.order_by().values_list(written, "label").annotate(total=Sum("count"))
     found = [row for row in sums if row[2] > 0]
-    days = {day: _as_date(day) for day in {day for day, _, _ in found}}
+    # SQLite has a date as text.
+    days = {
+        day: date.fromisoformat(day) if isinstance(day, str) else day
+        for day in {day for day, _, _ in found}
+    }
     return Counter({(days[day], label): total for day, label, total in found})
-
-
-def _as_date(written: str | date) -> date:
-    """SQLite has it as text."""
-    return date.fromisoformat(written) if isinstance(written, str) else written
 
 
 def by_hour(rows: QuerySet[HourTally]) -> dict[tuple[datetime, int], int]:

@@ -15,7 +15,7 @@ from edge_classifier.core.geometry import RelativeBox
 from edge_classifier.core.jpeg_comment import frame_of
 from edge_classifier.core.labels.taxonomy import Taxonomy, TaxonomyNode
 from edge_classifier.daemon.cameras.frame_result import FrameResult
-from edge_classifier.daemon.cameras.look import is_surer
+from edge_classifier.daemon.cameras.frame_scorer import is_surer
 from edge_classifier.daemon.models.active_model import ActiveModel
 from edge_classifier.decision.label_map import label_map
 from edge_classifier.decision.reasons import Reason
