@@ -178,3 +178,36 @@ def test_each_promise_names_tests_that_are_there() -> None:
             assert f"def {test}(" in (REPOSITORY / file).read_text("utf-8"), f"{file}::{test}"
     rows = [line for line in text.splitlines() if line.startswith("| ") and "held by" not in line]
     assert [row for row in rows if "`tests/" not in row] == []
+
+
+MAP = (REPOSITORY / "docs" / "architecture.md").read_text("utf-8")
+# Folders in `web/` that Django names, and not we.
+OF_DJANGO = {"formats", "locale", "migrations", "static", "templates", "templatetags"}
+
+
+def map_rows() -> list[str]:
+    table = MAP.partition("## Where is what?")[2].partition("##")[0]
+    return [line for line in table.splitlines() if "`" in line]
+
+
+@pytest.mark.parametrize("row", map_rows())
+def test_files_of_a_row_of_the_map_are_there(row: str) -> None:
+    package = REPOSITORY / "edge_classifier"
+    named = re.findall(r"`([\w/]+(?:\.(?:py|js|css)|/))`", row)
+    folders = [package / (one if one.endswith("/") else one.rpartition("/")[0]) for one in named]
+    for name in named:
+        # A bare name is that of a file in a folder, or beside a file, of the same row.
+        nearby = (
+            []
+            if "/" in name.rstrip("/")
+            else [found for one in folders if one != package for found in one.rglob(name)]
+        )
+        assert (package / name).exists() or nearby, name
+
+
+def test_every_folder_is_on_the_map() -> None:
+    package = REPOSITORY / "edge_classifier"
+    for folder in [*package.glob("*/"), *(package / "web").glob("*/")]:
+        if any(folder.glob("*.py")) and folder.name not in OF_DJANGO:
+            name = str(folder.relative_to(package))
+            assert f"`{name}/" in MAP, name
