@@ -117,7 +117,7 @@ class DatasetError(SeveralProblemsError):
 
 
 class ModelError(EdgeClassifierError):
-    """A file is no TFLite model, or one that a classifier cannot run."""
+    """A file is not a TFLite model, or one that a classifier cannot run."""
 
     exit_code = ExitCode.BAD_DATA
 

@@ -160,7 +160,7 @@ def is_file(path: Path) -> bool:
 
 
 def why_missing(path: Path, kind: str) -> str:
-    """What to say of a ``path`` that is no file or folder, which is its ``kind``, to be used."""
+    """What to say of a ``path`` that is not a file or folder, which is its ``kind``, to be used."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):

@@ -83,7 +83,7 @@ class _LimitedSocket:
 
 
 class RedirectionError(http.client.HTTPException):
-    """A server sends on without end, or to what is no web server; the text says which."""
+    """A server sends on without end, or to what is not a web server; the text says which."""
 
 
 class TooLargeError(Exception):
@@ -108,7 +108,7 @@ def get(
     """Ask for ``url``, which may hold a login, and follow redirections.
 
     Whoever reads the answer's body has until ``deadline``, too. Certificates are checked where that
-    is asked for: cameras make their own. Raises OSError, ValueError for what is no address, and
+    is asked for: cameras make their own. Raises OSError, ValueError for what is not an address, and
     HTTPException, of which RedirectionError is one.
     """
     login, authorization = urlsplit(url), ""
@@ -147,7 +147,7 @@ def ask(
     """Ask for ``url`` once, and no other place. The login in it is not sent.
 
     ``context``: how certificates are checked; None for ``http``, else the system's authorities.
-    Raises OSError, ValueError for what is no address, and HTTPException.
+    Raises OSError, ValueError for what is not an address, and HTTPException.
     """
     parts = urlsplit(url)
     if parts.scheme not in _SCHEMES or not parts.hostname:

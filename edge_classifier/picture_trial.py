@@ -74,7 +74,7 @@ def _load(model: Path, delegate: str) -> LoadedModel:
 
 
 def _scores(loaded: LoadedModel) -> NDArray[np.float32]:
-    """Of all photographs, shape (pictures, classes). Raises ModelError for what is no score."""
+    """Of all photographs, shape (pictures, classes). Raises ModelError for what is not a score."""
     classifier = loaded.classifier(AnswerOptions())
     pictures = sorted(FOLDER.glob("*.jpg"))
     frames = [decode_jpeg(one.name, one.read_bytes()) for one in pictures]

@@ -160,10 +160,13 @@ def load_command(name: str) -> Command:
 def build_parser(name: str, command: Command) -> ArgumentParser:
     """The parser of one command; the one without a name lists all others."""
     root = name == CLASSIFY
+    commands = [f"  {PROGRAM} {other:<9} {text}" for other, text in COMMANDS.items()]
+    codes = [f"  {code.value:>3}  {code.meaning}" for code in ExitCode]
+    overview = "\n".join(["other commands:", *commands, "", "exit codes:", *codes])
     parser = ArgumentParser(
         prog=PROGRAM if root else f"{PROGRAM} {name}",
         description=command.DESCRIPTION,
-        epilog=_epilog() if root else None,
+        epilog=overview if root else None,
         formatter_class=RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -172,12 +175,6 @@ def build_parser(name: str, command: Command) -> ArgumentParser:
     if root:
         parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     return parser
-
-
-def _epilog() -> str:
-    commands = [f"  {PROGRAM} {name:<9} {text}" for name, text in COMMANDS.items()]
-    codes = [f"  {code.value:>3}  {code.meaning}" for code in ExitCode]
-    return "\n".join(["other commands:", *commands, "", "exit codes:", *codes])
 
 
 def _report_bug(error: Exception, arguments: Sequence[str]) -> int:

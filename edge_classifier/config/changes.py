@@ -24,7 +24,16 @@ def compare(old: Settings, new: Settings) -> Changes:
     """How ``new`` differs from ``old``."""
     before, after = dict(_values(old)), dict(_values(new))
     keys = [key for key in before | after if before.get(key, ...) != after.get(key, ...)]
-    own = [key for key in keys if not _follows(key, before, after)]
+    # A camera that only takes over what has changed in [decision] or [motion] has no change of its
+    # own.
+    own = [
+        key
+        for key in keys
+        if key[0] != "cameras"
+        or not all(
+            key[2:] in values and values.get(key) == values[key[2:]] for values in (before, after)
+        )
+    ]
     restart_required = [key for key in own if effect_of(key) is Effect.RESTART]
     come_or_gone = old.cameras.keys() ^ new.cameras.keys()
     whole = [key[:2] if key[0] == "cameras" and key[1] in come_or_gone else key for key in own]
@@ -77,10 +86,3 @@ def _values(value: Any, key: Key = ()) -> Iterator[tuple[Key, Any]]:
             yield from _values(getattr(value, item.name), (*key, item.name))
     else:
         yield key, value
-
-
-def _follows(key: Key, before: Mapping[Key, Any], after: Mapping[Key, Any]) -> bool:
-    """Whether a camera only takes over what has changed in [decision] or [motion]."""
-    return key[0] == "cameras" and all(
-        key[2:] in values and values.get(key) == values[key[2:]] for values in (before, after)
-    )

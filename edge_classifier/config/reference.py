@@ -60,16 +60,12 @@ def with_tables(page: str) -> str:
             default = "not set" if value.default is None else f"`{inline(value.default)}`"
             default = "required" if name in node.required else default
             effect = (effect_of((*table, name)).value,) if kind is Settings else ()
-            allowed = _short(value.allowed)
+            # Without what the default shows already.
+            allowed = re.sub(r"^a (whole )?number (from )?", "", value.allowed)
+            allowed = allowed.replace(" in quotes", "").replace("true or false", "true/false")
             rows.append(_row((f"`{name}`", default, allowed, *effect, value.text)))
         sections.append("\n".join([title, "", node.text, "", *rows, ""]))
     return "\n".join(sections)
-
-
-def _short(allowed: str) -> str:
-    """What is allowed, without what the default shows already."""
-    shorter = re.sub(r"^a (whole )?number (from )?", "", allowed).replace(" in quotes", "")
-    return shorter.replace("true or false", "true/false")
 
 
 def _row(cells: Iterable[str]) -> str:

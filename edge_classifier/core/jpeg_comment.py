@@ -35,7 +35,7 @@ def with_comment(jpeg: bytes, text: str) -> bytes:
     """``jpeg`` with ``text`` as its first comment, 4 bytes longer than both.
 
     It goes behind the leading application segments, as JFIF's and Exif's must come first.
-    Raises ValueError for what is no JPEG, and for more than 65,533 bytes of text.
+    Raises ValueError for what is not a JPEG, and for more than 65,533 bytes of text.
     """
     content = text.encode("utf-8")
     if not jpeg.startswith(_START) or len(content) > _LONGEST:

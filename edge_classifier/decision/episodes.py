@@ -2,7 +2,7 @@
 
 An *episode* begins with the change that brings a label and ends with the next change. Its peak is
 the highest score that its label had in one frame alone: a smoothed score lags behind the picture,
-and with votes is no score of a picture at all. The frames in which the label was about to enter
+and with votes is not a score of a picture at all. The frames in which the label was about to enter
 count, too: what passes a camera is often seen best before it is published. A label that is named
 more or less specifically without an event is in the same episode, which has the most specific of
 its names.

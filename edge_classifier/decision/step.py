@@ -6,8 +6,8 @@ The label that is published is *current*. On each frame, by smoothed scores:
   line (``specific_share``), and is ``margin`` ahead of the best label that is neither above nor
   below it in the tree, the current label included. It becomes current once it could on every frame
   for ``dwell_s``; a frame on which it could not starts that time anew. A dwell of 0 needs one
-  frame. A tie with the current label is no lead. Labels above the current one have been said with
-  it, and do not enter.
+  frame. A tie with the current label is not a lead. Labels above the current one have been said
+  with it, and do not enter.
 - Of several that could, all in one line, the lowest is the most specific that is sure. Those above
   it wait while it is on its way, so that ``cat`` is not published for the blink until ``tabby`` is.
 - The current label is *lost* while it is below its ``leave``, or has too little of the score at

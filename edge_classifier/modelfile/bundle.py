@@ -67,7 +67,7 @@ class _ZipSource(io.BufferedReader):
 
 
 def _has_zip(path: Path) -> bool:
-    """Whether there is the end of a zip, be it damaged or not.
+    """Whether there is the end of a zip, damaged or not.
 
     ``zipfile.is_zipfile`` is also False for damaged ones in newer releases of Python (3.13.5):
     their labels would be missing without a word.

@@ -83,7 +83,7 @@ def jpeg_with_comment(frame: Frame, max_bytes: int, *comments: str) -> bytes:
 def smaller_jpeg(jpeg_file: bytes, max_bytes: int) -> bytes:
     """The picture and the comments of ``jpeg_file`` in at most ``max_bytes``.
 
-    Raises ValueError for what is no JPEG, and where nothing fits.
+    Raises ValueError for what is not a JPEG, and where nothing fits.
     """
     pixels = cv2.imdecode(np.frombuffer(jpeg_file, np.uint8), cv2.IMREAD_COLOR)
     if pixels is None:

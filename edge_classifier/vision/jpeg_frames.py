@@ -33,7 +33,7 @@ def decode_jpeg(name: str, data: bytes) -> Frame:
             height, width, *_ = simplejpeg.decode_jpeg_header(data, strict=False)
             # A header may promise more than there is memory.
             if height * width <= MOST_PIXELS:
-                # Not strict: a warning is no reason to lose a frame.
+                # Not strict: a warning is not a reason to lose a frame.
                 pixels = simplejpeg.decode_jpeg(data, "RGB", strict=False)
                 return Frame(pixels, ColourOrder.RGB)
     # Late: cameras that send no JPEG do not pay for Pillow.

@@ -10,7 +10,7 @@ from django.template import loader
 
 from edge_classifier.errors import StorageError
 
-# What is away for a while is no bug.
+# What is away for a while is not a bug.
 AWAY = (DatabaseError, InterfaceError, StorageError)
 _SOON_S = 30
 

@@ -109,7 +109,7 @@ class Label(models.Model):
     chinese = models.CharField(_("Chinese name"), max_length=200, blank=True)
     # When the first frame with it was captured; null for a label that was only chosen.
     first_seen = models.DateTimeField(_("first seen"), null=True, db_index=True, editable=False)
-    # The same of a glimpse, which is no sight.
+    # The same of a glimpse, which is not a sight.
     first_glimpsed = models.DateTimeField(null=True, editable=False)
 
     class Meta:

@@ -93,7 +93,7 @@ def run(options: Namespace) -> ExitCode:
 
     look("versions", _versions)
     look("processor", _processor)
-    look("runtime", lambda: [_runtime()])
+    look("runtime", _runtime)
     look("edge tpu", _edgetpu)
     look("models", _model_files)
     look("inference", lambda: _inference(options))
@@ -174,10 +174,10 @@ def _processor() -> list[DoctorFinding]:
     ]
 
 
-def _runtime() -> DoctorFinding:
+def _runtime() -> list[DoctorFinding]:
     runtime = load_runtime()
     text = f"{runtime.name} {runtime.version} ({runtime.reason})"
-    return DoctorFinding("runtime", text, ok=True)
+    return [DoctorFinding("runtime", text, ok=True)]
 
 
 def _edgetpu() -> list[DoctorFinding]:

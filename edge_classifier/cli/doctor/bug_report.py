@@ -36,7 +36,7 @@ _ANSWER_BYTES = 500_000
 _TIMEOUT_S = 5.0
 _PICTURES = 10
 _SECRET_BYTES = 8192
-# Shorter ones would blot out half of every text, and are no secrets.
+# Shorter ones would blot out half of every text, and are not secrets.
 _SHORTEST_SECRET = 4
 # The name of an account that is as long as this may be a token, as some brokers want it.
 _TOKEN_LENGTH = 12

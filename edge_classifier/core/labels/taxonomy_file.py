@@ -52,7 +52,7 @@ class _Row(NamedTuple):
 def parse_taxonomy(text: str, labels: Sequence[str]) -> Taxonomy:
     """The taxonomy of a model with these ``labels``, one a class.
 
-    A line whose name is a label is that class, or every class of this name, be it in another case;
+    A line whose name is a label is that class, or every class of this name, in any case;
     any other line is a node. Classes without a line are in no node. Raises TaxonomyFormatError with
     all that cannot be right.
     """

@@ -296,7 +296,7 @@ class CameraPipeline:
         if result.change:
             self._keep(result, "changed")
         elif result.verdict and result.verdict.change:
-            # The label has become another of the same branch, which is no event.
+            # The label has become another of the same branch, which is not an event.
             self.publish_state()
         elif (
             result.verdict

@@ -121,7 +121,7 @@ class CameraReports:
             self._of_episode = self._of_sighting if led_here else BestPicture()
         if not (sighting and before.sighting and sighting.first == before.sighting.first):
             self._of_sighting = BestPicture()
-        # One frame is no sighting yet, and each new one would cost a JPEG.
+        # One frame is not a sighting yet, and each new one would cost a JPEG.
         if sighting and sighting.last == captured.at and sighting.frames >= FRAMES:
             self._offer(self._of_sighting, captured, scored, scores.of(sighting.peak.label))
         if episode:

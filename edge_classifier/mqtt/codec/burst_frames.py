@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from edge_classifier.core.events import CameraState
-from edge_classifier.core.geometry import RelativeBox
 from edge_classifier.core.jpeg_comment import comment_of
 from edge_classifier.core.jpeg_scan import is_whole_jpeg
 from edge_classifier.files import utc_stamp
@@ -100,7 +99,7 @@ def burst_comment(state: CameraState, captured_utc_s: float, name: Names) -> str
 
 
 def read_burst_frame(payload: bytes) -> BurstFrame:
-    """A frame and what it says. Raises ValueError for what is no whole JPEG, and says nothing."""
+    """A frame and what it says. Raises ValueError for one that is not whole, or says nothing."""
     if len(payload) > MAX_FRAME_BYTES or not is_whole_jpeg(payload):
         raise ValueError(f"is not a whole JPEG of at most {MAX_FRAME_BYTES} bytes")
     comment = comment_of(payload) or ""
@@ -108,7 +107,7 @@ def read_burst_frame(payload: bytes) -> BurstFrame:
         raise ValueError("is no frame of a burst")
     found = decoded(comment.removeprefix(_PREFIX).encode("utf-8", "replace"), _MAX_COMMENT)
     label = line(found.get("label"), MAX_LABEL)
-    listed = found.get("top")
+    listed, box = found.get("top"), read_box(found)
     return BurstFrame(
         payload,
         BurstMeta(
@@ -125,12 +124,8 @@ def read_burst_frame(payload: bytes) -> BurstFrame:
                 for one in (listed if isinstance(listed, list) else [])[:_MAX_TOP]
                 if isinstance(one, dict)
             ],
-            box=_box(read_box(found)),
+            box=BurstBox(left=box.left, top=box.top, width=box.width, height=box.height)
+            if box
+            else None,
         ),
     )
-
-
-def _box(box: RelativeBox | None) -> BurstBox | None:
-    if box is None:
-        return None
-    return BurstBox(left=box.left, top=box.top, width=box.width, height=box.height)

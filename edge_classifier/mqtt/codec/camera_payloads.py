@@ -145,7 +145,7 @@ def box_payload(box: RelativeBox | None) -> dict[str, float] | None:
 
 
 def read_box(found: Mapping[str, Any]) -> RelativeBox | None:
-    """The ``box`` of a state or event; None for the whole frame, and for what is no part of one."""
+    """The ``box`` of a state or event; None for the whole frame, and for nonsense."""
     given = found.get("box")
     if not isinstance(given, dict):
         return None
@@ -158,7 +158,7 @@ def read_box(found: Mapping[str, Any]) -> RelativeBox | None:
 
 
 def read_snapshot(payload: bytes, max_bytes: int) -> SnapshotMessage:
-    """A picture, written by ``core.jpeg_comment``. Raises ValueError for what is no whole JPEG."""
+    """A picture, written by ``core.jpeg_comment``. ValueError for what is not a whole JPEG."""
     if len(payload) > max_bytes or not payload.startswith(_JPEG):
         raise ValueError(f"is not a JPEG of at most {max_bytes} bytes")
     # Browsers would show half of a picture, or none, as if that was what the camera saw.

@@ -40,7 +40,7 @@ NOTHING_STATED = StatedLimits()
 
 @dataclass(frozen=True, slots=True)
 class SentPacket:
-    """A message as the broker sees it; ``event_id`` is empty for one that is no event."""
+    """A message as the broker sees it; ``event_id`` is empty for one that is not an event."""
 
     topic: str
     size: int

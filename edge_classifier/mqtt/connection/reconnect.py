@@ -52,8 +52,9 @@ class Reconnector(Generic[ConnectionT]):
     """At most one connection at a time, and why there is none.
 
     Its owner calls ``check`` whenever ``wait_s`` has passed, and passes on the events of the
-    connection that ``is_current``. ``connect`` begins connection number so-and-so; ``on_drop`` is
-    called when one is gone; ``random`` gives numbers from [0, 1); ``name`` begins lines in the log.
+    connection that ``is_current``. ``connect`` gets a number and begins a connection; ``on_drop``
+    is called when one is gone; ``random`` gives numbers from [0, 1); ``name`` begins lines in the
+    log.
     """
 
     def __init__(

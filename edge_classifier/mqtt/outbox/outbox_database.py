@@ -140,7 +140,7 @@ class OutboxDatabase:
         return tuple(_device_and_inode(Path(f"{self.path}{ending}")) for ending in ("", "-wal"))
 
     def _require_usable(self) -> None:
-        """Raises DamagedError for what is no file, or one of another user in a folder of ours."""
+        """Raises DamagedError for what is not a file, or another user's in a folder of ours."""
         for ending in ("", "-wal"):
             path = Path(f"{self.path}{ending}")
             try:

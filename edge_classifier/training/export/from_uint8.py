@@ -28,7 +28,7 @@ _UINT8, _INT8 = schema.TensorType.UINT8, schema.TensorType.INT8
 def to_int8(model: bytes, *, background: bool) -> bytes:
     """``model``, an image classifier of convolutions that ends in softmax, in int8.
 
-    With ``background``, its first class is no class of things and goes. Names, versions and order
+    With ``background``, its first class stands for nothing, and goes. Names, versions and order
     are those of ``convert.quantize``; what the file says of itself (metadata, labels) is left out.
     Raises ModelError for an operator that is not known here.
     """

@@ -174,8 +174,8 @@ def head_plan(job: Job) -> StagePlan:
 def finetune(job: Job, network: Convnet, before: History) -> History:
     """The network with its head, on varied pictures.
 
-    Where that names fewer of the pictures that choose rightly than ``before``, the network stays as
-    it was.
+    If it then names fewer of the choosing pictures rightly than ``before``, the network stays as it
+    was.
     """
     settings = job.settings.finetune
     if not settings.epochs:

@@ -80,7 +80,7 @@ def check(
     """Read a backup to its end and compare all hashes; what is in it.
 
     ``take`` gets the name and the content of each picture, and of the database, before it is known
-    whether the rest is whole. Raises UsageError for what is no backup, is damaged, or is of a
+    whether the rest is whole. Raises UsageError for what is not a backup, is damaged, or is of a
     newer program; what ``take`` raises; OSError.
     """
     sums, pictures, order = hashlib.sha256(), 0, ""

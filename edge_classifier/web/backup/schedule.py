@@ -58,7 +58,7 @@ class BackupSchedule(BackgroundWork):
         """Make one if it is due."""
         folder = self._settings.folder or self._folders.backups
         try:
-            # One of the future was made by a wrong clock, and is no reason to wait.
+            # One of the future was made by a wrong clock, and is not a reason to wait.
             backups = made_backups(folder)
             age_s = self._now() - backups[-1].stat().st_mtime if backups else -1
             if not 0 <= age_s < self._settings.every_hours * _HOUR_S:

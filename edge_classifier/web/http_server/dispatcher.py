@@ -173,7 +173,7 @@ class Dispatcher:
     def add_task(self, channel: Any) -> None:
         """Called by waitress for a channel that has a request."""
         request = channel.requests[0]
-        # As waitress and Django read it: a name for another pool is no way around this one.
+        # As waitress and Django read it: a name for another pool is not a way around this one.
         path = "/" + getattr(request, "path", "").lstrip("/")
         self._special.get((getattr(request, "command", ""), path), self._pool).add(channel)
 

@@ -146,7 +146,7 @@ class PictureEncoder(BackgroundWork):
         return len(arrived) + len(earlier)
 
     def _begin(self, base: str) -> None:
-        """Go on where an earlier process ended; what came long before is no arrival."""
+        """Go on where an earlier process ended; what came long before is not an arrival."""
         if self._arrived is None:
             known = PictureCode.objects.filter(base=base).order_by("-picture").first()
             newest = Picture.objects.order_by("-pk").first()

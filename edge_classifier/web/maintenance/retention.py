@@ -132,6 +132,6 @@ def enough(pictures: Sequence[tuple[int, int]], excess: int) -> int:
 
 
 def _oldest(records: QuerySet[Record], count: int) -> QuerySet[Record]:
-    """The ``count`` oldest of ``records``, as a query that is no slice. Ids are given in order."""
+    """The ``count`` oldest of ``records``, as a query without a slice. Ids are given in order."""
     last = records.order_by("id").values_list("id", flat=True)[count - 1 : count].first()
     return records if last is None else records.filter(id__lte=last)
