@@ -6,7 +6,8 @@ messages name it.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import islice
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -15,7 +16,7 @@ from edge_classifier.web.config.settings import NotificationRule
 from edge_classifier.web.models import Record
 from edge_classifier.web.notify import outbox
 from edge_classifier.web.notify.past import RecordedPast, counting, sightings
-from edge_classifier.web.notify.replay import LATE, replay
+from edge_classifier.web.notify.replay import LATE, replay_all
 from edge_classifier.web.notify.rules import Match, fits, reason
 from edge_classifier.web.notify.tables import NotificationCursor
 
@@ -25,6 +26,7 @@ _STEP = 200
 _FAR_BEHIND = 1000
 # PostgreSQL may show a record after one that has a higher id: of another recorder.
 _LOOK_BACK = 500
+_DAY = timedelta(days=1)
 
 
 class Decider:
@@ -108,15 +110,24 @@ class Decider:
 
     def _digest(self, rule: NotificationRule, now: datetime) -> None:
         """What is told an hour late is not what was asked for: then there is none that day."""
-        local = timezone.localtime(now)
-        hour, minute = map(int, rule.digest_at.split(":"))
-        moment = local.replace(hour=hour, minute=minute, second=0, microsecond=0)
-        if moment > local:
-            moment -= timedelta(days=1)
-        if local - moment > outbox.OLDEST or self._digested.get(rule.name) == moment:
+        today = timezone.localdate(now)
+        day = today if _moment(rule, today) <= now else today - _DAY
+        until = _moment(rule, day)
+        if now - until > outbox.OLDEST or self._digested.get(rule.name) == until:
             return
-        found = replay(rule, moment - timedelta(days=1), moment)
-        if found.matches:
+        matches = replay_all(rule, _moment(rule, day - _DAY), until)
+        named = list(islice(matches, outbox.MOST_NAMED))
+        if named:
+            more = sum(1 for _ in matches)
             with transaction.atomic():
-                outbox.add_digest(rule, found.matches, f"{moment:%Y-%m-%d}", now)
-        self._digested[rule.name] = moment
+                outbox.add_digest(rule, named, more, f"{day:%Y-%m-%d}", now)
+        self._digested[rule.name] = until
+
+
+def _moment(rule: NotificationRule, day: date) -> datetime:
+    """When the rule's digest of a day is due: later where the clock leaves that time out.
+
+    In UTC: times of one zone are compared by what its clock says, which may come twice.
+    """
+    due = datetime.combine(day, time.fromisoformat(rule.digest_at))
+    return timezone.make_aware(due).astimezone(UTC)

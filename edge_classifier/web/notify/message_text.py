@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 from django.urls import reverse
@@ -14,6 +14,7 @@ from django.utils.translation import gettext, gettext_noop, ngettext, override
 from edge_classifier.errors import StorageError
 from edge_classifier.web.config.settings import NotificationRule
 from edge_classifier.web.models import Record
+from edge_classifier.web.notify.outbox import OLDEST
 from edge_classifier.web.notify.past import counting
 from edge_classifier.web.notify.tables import Notification
 from edge_classifier.web.records import picture_storage
@@ -40,11 +41,16 @@ class MessageContent:
 
 
 def compose(
-    notification: Notification, rule: NotificationRule, site_title: str, public_address: str
+    notification: Notification,
+    rule: NotificationRule,
+    site_title: str,
+    public_address: str,
+    now: datetime,
 ) -> MessageContent | None:
     """What ``notification`` says; None: there is nothing left that it could tell of.
 
-    Records that were deleted meanwhile, or that a reviewer has found wrong, are left out.
+    Records that were deleted meanwhile, or that a reviewer has found wrong, are left out; and what
+    is no news any more, as the network was away and other things have come meanwhile.
     """
     public_address = public_address.rstrip("/")
     with override(rule.language):
@@ -55,6 +61,9 @@ def compose(
             return MessageContent(_line(title, site_title), "\n".join(filter(None, lines)), None)
         reasons = dict(notification.records.values_list("key", "reason"))
         records = counting(Record.objects.filter(key__in=reasons)).order_by("at", "id")
+        if notification.kind == Notification.Kind.SIGHTINGS:
+            longest = OLDEST + timedelta(minutes=rule.at_most_every_minutes)
+            records = records.filter(recorded_at__gt=now - longest)
         told = list(records.select_related("label", "camera", "picture"))
         if not told:
             return None

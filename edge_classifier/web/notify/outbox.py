@@ -20,6 +20,8 @@ MOST_NAMED = 200
 OLDEST = timedelta(hours=1)
 # Whoever sends one has so long for each address.
 CLAIM = timedelta(minutes=2)
+# An address that fails is tried again at the latest after that.
+LONGEST_PAUSE = timedelta(minutes=10)
 _KEPT = timedelta(days=30)
 _Kind, _State = Notification.Kind, Notification.State
 
@@ -39,8 +41,12 @@ def add(rule: NotificationRule, match: Match, now: datetime) -> bool:
         return False
     messages = Notification.objects.filter(rule=rule.name, kind=_Kind.SIGHTINGS)
     last = messages.order_by("-id").first()
-    due = next_due(rule, now, last.due_at if last else None)
-    if last is None or due is not None or last.state != _State.WAITING:
+    due = next_due(rule, now, _came(last) if last else None)
+    if last and rule.at_most_every_minutes and _has_failed(last):
+        # The network is away, perhaps: when it is back, they come in one message.
+        last.due_at = max(last.due_at, now)
+        last.save(update_fields=["due_at"])
+    elif last is None or due is not None or last.state != _State.WAITING:
         last = _make(rule, str(_Kind.SIGHTINGS), now, due or now)
     if last.records.count() < MOST_NAMED:
         _name(last, target, [match])
@@ -50,16 +56,28 @@ def add(rule: NotificationRule, match: Match, now: datetime) -> bool:
     return True
 
 
-def add_digest(rule: NotificationRule, matches: Sequence[Match], day: str, now: datetime) -> bool:
-    """Let ``rule`` tell of all of a day; False where it has."""
+def _came(message: Notification) -> datetime:
+    """When it came, or is to come."""
+    is_sent = message.state == _State.SENT and message.finished_at
+    return max(message.due_at, message.finished_at) if is_sent else message.due_at
+
+
+def _has_failed(message: Notification) -> bool:
+    """Whether it was tried, and is still to be sent to all who can be reached at all."""
+    is_tried = message.state == _State.WAITING and message.claimed_until is not None
+    return is_tried and set(message.addresses.values()) <= {AddressState.WRONG}
+
+
+def add_digest(
+    rule: NotificationRule, named: Sequence[Match], more: int, day: str, now: datetime
+) -> bool:
+    """Let ``rule`` tell of a day: ``named``, and so many ``more``; False where it has."""
     once = f"{day} {rule.name}"
     if Notification.objects.filter(once=once).exists():
         return False
-    made = _make(
-        rule, str(_Kind.DIGEST), now, now, once=once, more=max(0, len(matches) - MOST_NAMED)
-    )
+    made = _make(rule, str(_Kind.DIGEST), now, now, once=once, more=more)
     # Another message may have told of one.
-    _name(made, f"digest {made.id}", matches[:MOST_NAMED])
+    _name(made, f"digest {made.id}", named)
     return True
 
 
@@ -96,7 +114,9 @@ def has_waiting() -> bool:
 
 def take(now: datetime) -> Notification | None:
     """The next message that is due, for the caller to send; None: there is none."""
-    free = Q(claimed_until=None) | Q(claimed_until__lte=now)
+    # For longer nobody has one: the clock was set back.
+    never = Q(claimed_until__gt=now + LONGEST_PAUSE)
+    free = Q(claimed_until=None) | Q(claimed_until__lte=now) | never
     due = Notification.objects.filter(free, state=_State.WAITING, due_at__lte=now)
     if not due.exists():
         return None

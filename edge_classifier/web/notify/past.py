@@ -23,6 +23,8 @@ from edge_classifier.web.notify.rules import (
 # Of a label, the oldest; where none of so many counts, none does.
 _OLDEST = 200
 _DAY = timedelta(days=1)
+# Of a label, by source: when it was there first, which outlives the records.
+_FIRST = {"event": "first_seen", "glimpse": "first_glimpsed"}
 _REJECTED = Q(verdict=Record.Verdict.REJECTED)
 
 
@@ -83,13 +85,28 @@ class RecordedPast:
         return any(found.filter(one).order_by().values("id")[:1] for one in (as_predicted, as_told))
 
     def is_first_ever(self, rule: NotificationRule, sighting: RecordedSighting) -> bool:
-        """Of ``_OLDEST`` records of its label at most."""
+        """Of ``_OLDEST`` records of its label at most; and of what retention has deleted."""
         label, oldest = sighting.label_id, Q()
         for one in (Q(label_id=label, truth=None), Q(truth_id=label)):
             ids = Record.objects.filter(one).order_by("at", "id").values("id")
             oldest |= Q(id__in=ids[:_OLDEST])
         found = counting(Record.objects.filter(self.before(sighting), oldest))
-        return not found.filter(source__in=sources(rule)).order_by().values("id")[:1]
+        if found.filter(source__in=sources(rule)).order_by().values("id")[:1]:
+            return False
+        return not self._was_deleted(rule, sighting)
+
+    def _was_deleted(self, rule: NotificationRule, sighting: RecordedSighting) -> bool:
+        """Whether its label was there before, and the record of that is not."""
+        fields = [_FIRST[source] for source in sources(rule)]
+        known = Label.objects.filter(id=sighting.label_id).values_list(*fields).get()
+        label = sighting.label_id
+        for first in known:
+            if first and first < sighting.at:
+                at_that_time = Record.objects.filter(at=first).order_by()
+                kept = (at_that_time.filter(label=label), at_that_time.filter(truth=label))
+                if not any(one.values("id")[:1] for one in kept):
+                    return True
+        return False
 
     def before(self, sighting: RecordedSighting) -> Q:
         """What was known by then."""

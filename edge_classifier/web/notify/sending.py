@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 _CHILD = "edge_classifier.web.notify.send_child"
 # For one address: Apprise waits for less.
 _LIMIT_S = 60.0
-_FIRST_PAUSE_S, _MAX_PAUSE_S = 20.0, 600.0
+_FIRST_PAUSE_S = 20.0
 _SENDER = "edge-classifier"
 # Why something was not sent, in words for people.
 PROBLEMS: Mapping[str, str] = {
@@ -144,7 +144,7 @@ class MessageSender:
             outbox.finish(message, now, "no_rule")
             return True
         settings = self._settings
-        content = compose(message, rule, settings.title, settings.server.public_address)
+        content = compose(message, rule, settings.title, settings.server.public_address, now)
         if content is None:
             outbox.finish(message, now, "no_records")
             return True
@@ -209,8 +209,10 @@ class MessageSender:
         outbox.release(message, min(filter(None, found), default=None))
 
     def _is_failing(self, key: str) -> bool:
-        failure = self._failing.get(key)
-        return bool(failure and failure.again_at and failure.again_at > self._now())
+        failure, now = self._failing.get(key), self._now()
+        # Later than that: the clock was set back.
+        latest = now + outbox.LONGEST_PAUSE
+        return bool(failure and failure.again_at and now < failure.again_at <= latest)
 
     def _note(self, rule: NotificationRule, address: Address, problem: str, status: int) -> None:
         if problem:
@@ -227,7 +229,8 @@ class MessageSender:
         count = before.failures + 1 if before else 1
         # At least half of it: a service that is down is not to be asked at every turn.
         share = 0.5 + self._random() / 2
-        pause = pause_s(count, share, max_s=_MAX_PAUSE_S, first_s=_FIRST_PAUSE_S)
+        most_s = outbox.LONGEST_PAUSE.total_seconds()
+        pause = pause_s(count, share, max_s=most_s, first_s=_FIRST_PAUSE_S)
         again_at = self._now() + timedelta(seconds=pause)
         self._failing = {
             **self._failing,

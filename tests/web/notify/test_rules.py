@@ -1,12 +1,15 @@
 """What people are told of, and of what not: each condition of a rule, by what must be sent."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from django.utils import timezone
 
 from edge_classifier.web.models import Label, Record
+from edge_classifier.web.notify import replay
 from edge_classifier.web.notify.tables import Notification
 from tests.web import making
 from tests.web.notify.telling import NOON, PUBLIC, Clock, Receivers, notifier, rule, run
@@ -120,6 +123,22 @@ def test_first_ever_is_told_once_whatever_the_day(
     now.forward(days=40)
     assert told(now, phone, tmp_path, {}, when=("first_ever",)) == 1
     assert phone.titles == ["sparrow · first ever"]
+
+
+@pytest.mark.parametrize(
+    ("first", "messages"),
+    [({"first_seen": 120}, 0), ({"first_glimpsed": 120}, 1), ({"first_seen": 3}, 1), ({}, 1)],
+)
+def test_what_was_there_before_its_records_were_deleted_for_their_age_is_no_first_one(
+    now: Clock, phone: Receivers, tmp_path: Path, first: dict[str, int], messages: int
+) -> None:
+    """A swallow that comes back in spring is not the first one ever."""
+    making.label("swallow")
+    times = {field: now() - timedelta(days=days) for field, days in first.items()}
+    Label.objects.update(**times)
+    # Somebody has uploaded a picture, which no camera has seen.
+    making.upload("swallow", at=now() - timedelta(days=3))
+    assert told(now, phone, tmp_path, {"label": "swallow"}, when=("first_ever",)) == messages
 
 
 def test_without_a_condition_each_one_is_told(now: Clock, phone: Receivers, tmp_path: Path) -> None:
@@ -270,6 +289,45 @@ def test_digest_comes_once_a_day_with_what_fits(
     now.forward(days=1)
     run(made)
     assert len(phone.got) == 1, "there was nothing to tell"
+
+
+@pytest.mark.parametrize(
+    ("day", "digest_at", "amounts"),
+    [
+        # The clock leaves out the hour from 2:00, or has it twice.
+        ("2026-03-29T00:00+01:00", "02:30", [24, 23]),
+        ("2026-03-29T00:00+01:00", "20:00", [23, 24]),
+        ("2026-10-25T00:00+02:00", "02:30", [24, 25]),
+        ("2026-10-25T00:00+02:00", "00:00", [24, 25]),
+    ],
+)
+def test_digests_have_each_sighting_once_when_clocks_change(
+    now: Clock, phone: Receivers, tmp_path: Path, day: str, digest_at: str, amounts: list[int]
+) -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    now.now = datetime.fromisoformat(day).astimezone(UTC) - timedelta(hours=26)
+    with timezone.override(berlin):
+        made = notifier(rule(tmp_path, digest_at=digest_at, when=()), now=now, send=phone)
+        for _ in range(76):
+            making.event("sparrow", at=now() + timedelta(minutes=10))
+            now.forward(hours=1)
+            run(made)
+    found = [int(title.split(" · ")[1].split()[0]) for title in phone.titles]
+    assert found[1:3] == amounts
+
+
+def test_digest_of_a_day_with_thousands_has_what_came_last(
+    now: Clock, phone: Receivers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "MOST", 10)
+    one = rule(tmp_path, digest_at="20:00", labels=("robin",), when=())
+    made = notifier(one, now=now, send=phone)
+    for number in range(25):
+        making.event("sparrow", at=now() + timedelta(seconds=number // 5))
+    making.event("robin", at=now() + timedelta(hours=1))
+    now.forward(hours=8, minutes=1)
+    run(made)
+    assert phone.titles == ["robin"]
 
 
 def test_message_is_in_the_language_of_its_rule(

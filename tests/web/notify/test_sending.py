@@ -155,6 +155,41 @@ def test_message_that_finds_no_way_for_an_hour_is_given_up(
     assert len(phone.got) == 1
 
 
+@pytest.mark.parametrize("minutes", [55, 180])
+def test_network_that_comes_back_brings_one_message_of_a_rule_that_sends_few(
+    now: Clock, phone: Receivers, tmp_path: Path, minutes: int
+) -> None:
+    """And nothing in it that is older than an hour and the minutes between two messages."""
+    phone.answers["phone"] = ["unreachable"] * 1000
+    made = notifier(rule(tmp_path, when=(), at_most_every_minutes=5), now=now, send=phone)
+    for _ in range(0, minutes, 5):
+        making.event("sparrow", at=now())
+        run(made)
+        now.forward(minutes=5)
+    phone.answers.clear()
+    now.forward(minutes=5)
+    run(made)
+    assert phone.titles == ["birds · 11 sightings: sparrow"]
+    making.event("sparrow", at=now())
+    run(made)
+    now.forward(minutes=5)
+    run(made)
+    assert len(phone.got) == 2
+
+
+def test_clock_that_is_set_back_delays_nothing_for_a_day(
+    now: Clock, phone: Receivers, tmp_path: Path
+) -> None:
+    phone.answers["phone"] = ["unreachable"]
+    made = notifier(rule(tmp_path, when=()), now=now, send=phone)
+    making.event("sparrow", at=now())
+    run(made)
+    now.forward(days=-1)
+    making.event("robin", at=now())
+    run(made)
+    assert phone.titles == ["robin"]
+
+
 def test_no_more_than_so_many_messages_wait(now: Clock, phone: Receivers, tmp_path: Path) -> None:
     phone.answers["phone"] = ["unreachable"] * 10_000
     made = notifier(rule(tmp_path, when=()), now=now, send=phone)
