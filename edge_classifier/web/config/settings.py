@@ -32,9 +32,12 @@ def _are_origins(texts: tuple[str, ...]) -> bool:
 def _is_ip_address(text: str) -> bool:
     if text:
         try:
-            ipaddress.ip_address(text)
+            usual = str(ipaddress.ip_address(text))
         except ValueError:
             raise ValueError('must be an IP address, e.g. "172.30.32.2"') from None
+        # As connections tell it, with which it is compared.
+        if text != usual:
+            raise ValueError(f'must be an IP address as it is usually written, here "{usual}"')
     return True
 
 

@@ -136,13 +136,19 @@ class HomeAssistant:
         """Answer of the REST API."""
         return json.loads(self.read(path, json.dumps(body).encode(), "application/json"))
 
-    def read(self, path: str, body: bytes | None = None, kind: str = "") -> bytes:
+    def delete(self, path: str) -> None:
+        """Take away what the REST API has there."""
+        self.read(path, method="DELETE")
+
+    def read(
+        self, path: str, body: bytes | None = None, kind: str = "", method: str | None = None
+    ) -> bytes:
         """The bytes at ``path``, asked for as the user who was set up."""
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         if kind:
             headers["Content-Type"] = kind
         url = f"http://{HOST}:{self.port}{path}"
-        request = urllib.request.Request(url, body, headers)
+        request = urllib.request.Request(url, body, headers, method=method)
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
             return bytes(answer.read())
 

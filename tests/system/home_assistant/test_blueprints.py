@@ -1,6 +1,10 @@
-"""The blueprints in a real Home Assistant: a message with its picture, a light, a lock."""
+"""The blueprints in a real Home Assistant: a message with its picture, a light, a lock.
+
+And what docs/home-assistant.md has for copying.
+"""
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -9,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+import yaml
 
 from edge_classifier.mqtt.codec.json_fields import encoded
 from edge_classifier.mqtt.discovery import DiscoveredDevice, discovery_payload
@@ -68,7 +73,9 @@ class Gate:
         self._listener.publish(topic, payload, retain=retain)
 
     def appear(self) -> None:
-        device = DiscoveredDevice(TOPICS, {"gate": ""}, "model", {"gate": LABELS}, stats_s=30)
+        device = DiscoveredDevice(
+            TOPICS, {"gate": ""}, "model", {"gate": LABELS}, stats_s=30, models=["model"]
+        )
         self.publish(TOPICS.availability, b"online")
         self.publish(TOPICS.camera_availability("gate"), b"online")
         for kind in ("lock", "light"):
@@ -177,6 +184,10 @@ def is_on(home: HomeAssistant, entity: str) -> bool:
     return state(home, entity) == "on"
 
 
+def has_run(home: HomeAssistant, automation: str) -> bool:
+    return home.states()[automation]["attributes"]["last_triggered"] is not None
+
+
 def state(home: HomeAssistant, entity: str) -> str:
     return str(home.states().get(entity, {}).get("state", ""))
 
@@ -279,3 +290,32 @@ def test_message_has_the_picture_of_the_episode_and_late_ones_are_not_told(
     assert home.read(picture) == jpeg((0, 0, 255))
     time.sleep(2)
     assert len(gate.told()) == before + 1
+
+
+def documented() -> list[dict[str, Any]]:
+    """What docs/home-assistant.md has for copying, with the names and the patience of this test."""
+    text = (REPOSITORY / "docs/home-assistant.md").read_text("utf-8")
+    text = text.replace("pi_front", ENTITY).replace("light.porch", "light.gate_light")
+    blocks = re.findall("```yaml\n(.*?)```", text.replace('"00:00:10"', '"00:00:01"'), re.DOTALL)
+    return [yaml.safe_load(block) for block in blocks]
+
+
+def test_automations_and_dashboard_of_the_document_work_when_copied(
+    home: HomeAssistant, gate: Gate
+) -> None:
+    tell, light, dashboard = documented()
+    for number, automation in enumerate((tell, light)):
+        home.post(f"/api/config/automation/config/copied_{number}", automation)
+    told, lit = "automation.tell_what_is_at_the_door", "automation.light_for_the_cat"
+    for entity in (told, lit):
+        eventually(partial(is_on, home, entity), within_s=60)
+    gate.changes("cat")
+    for entity in (told, lit):
+        eventually(partial(has_run, home, entity), within_s=20)
+    eventually(lambda: state(home, "light.gate_light") == "on")
+    home.call("light/turn_off", entity_id="light.gate_light")
+    for number in range(2):
+        home.delete(f"/api/config/automation/config/copied_{number}")
+    named = set(re.findall(r"\b[a-z]+\.gatehouse_gate_\w+", json.dumps(dashboard)))
+    assert named <= set(home.states())
+    assert len(named) == 7

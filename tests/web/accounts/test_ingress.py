@@ -247,7 +247,7 @@ def test_home_assistant_may_show_the_page_in_its_frame(page: Page) -> None:
     assert "frame-ancestors 'self'" in reply.headers["content-security-policy"]
 
 
-@pytest.mark.parametrize("proxy", ["supervisor", "172.30.32.0/23", "*"])
+@pytest.mark.parametrize("proxy", ["supervisor", "172.30.32.0/23", "*", "0:0:0:0:0:0:0:1"])
 def test_only_one_address_can_be_believed(proxy: str) -> None:
     with pytest.raises(ConfigurationError, match="must be an IP address"):
         load(None, [f"server.ingress.proxy={proxy}"], {})
