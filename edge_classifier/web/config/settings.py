@@ -42,8 +42,9 @@ def _is_ip_address(text: str) -> bool:
 
 
 def _is_no_address(path: Path) -> bool:
-    # A path has one slash where an address has two.
-    if re.match(r"\w+:/", str(path)):
+    # A path has one slash where an address has two; of mail it may have none.
+    text = str(path)
+    if re.match(r"\w+:/", text) or ("/" not in text and not re.fullmatch(r"[\w.-]+", text)):
         raise ValueError("is an address: write it into a file, and name the file here")
     return True
 

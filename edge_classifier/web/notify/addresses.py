@@ -10,6 +10,7 @@ from enum import StrEnum
 from django.conf import settings as django_settings
 
 from edge_classifier.config.secrets import Secret, read_secret_lines
+from edge_classifier.errors import ConfigurationError
 from edge_classifier.web.config.settings import NotificationRule
 
 CREDENTIAL = "notify-addresses"
@@ -57,5 +58,11 @@ def read_addresses(rule: NotificationRule) -> Sequence[Address]:
     file, credential = rule.addresses_file, CREDENTIAL
     if file and len(file.parts) == 1:
         file, credential = None, str(file)
-    lines = read_secret_lines(file, credential, _MOST)
+    try:
+        lines = read_secret_lines(file, credential, _MOST)
+    except ConfigurationError as error:
+        if error.subject != credential:
+            raise
+        # Somebody may have put an address where the name should be.
+        raise ConfigurationError("addresses_file", error.problem) from None
     return [Address(secret, line) for line, secret in lines]

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext_lazy as _
@@ -17,6 +18,7 @@ from edge_classifier.config.toml import inline
 from edge_classifier.core.quiet_hours import quiet_minutes
 from edge_classifier.web.config.settings import NotificationRule
 from edge_classifier.web.models import Camera
+from edge_classifier.web.records.filtering.moments import YEARS
 from edge_classifier.web.templatetags.words import camera_title
 
 # Typed with commas between.
@@ -70,7 +72,12 @@ class RuleForm(forms.Form):
         help_text=_("Such as 20:00. Empty: at once."),
     )
     day = forms.DateField(
-        label=_("Try it on"), widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+        label=_("Try it on"),
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+        validators=[
+            MinValueValidator(date(YEARS[0], 1, 1)),
+            MaxValueValidator(date(YEARS[-1], 12, 31)),
+        ],
     )
 
     def __init__(self, data: MultiValueDict[str, str] | None = None) -> None:

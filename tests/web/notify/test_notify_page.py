@@ -117,6 +117,8 @@ def test_rule_that_was_tried_is_given_as_it_stands_in_the_file(
         {"hours": "25:00-26:00"},
         {"digest_at": "9"},
         {"day": "x"},
+        {"day": "0001-01-01", "digest_at": "00:00"},
+        {"day": "9999-12-31"},
         {"least_score": "2"},
         {"name": ""},
     ],

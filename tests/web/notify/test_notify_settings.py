@@ -31,6 +31,7 @@ def problem_of(folder: Path, text: str) -> str:
         ("digest_at = '9'", "must be a time of day"),
         ("name = 'one'", ""),
         (f"addresses_file = 'tgram://{TOKEN}/1'", 'notify[1].addresses_file = "***" (line 6'),
+        (f"addresses_file = 'mailto:anna:{TOKEN}@example.org'", '= "***" (line 6'),
         (f"addresses_file = '{TOKEN}'\nkind = ''", "notify[1].kind"),
     ],
 )
@@ -53,6 +54,13 @@ def test_file_without_addresses_or_with_too_many_is_refused(tmp_path: Path, cont
     (file := tmp_path / "addresses").write_text(content)
     with pytest.raises(ConfigurationError, match="must have 1 to 20 lines"):
         read_addresses(rule(tmp_path, addresses_file=file))
+
+
+def test_address_in_the_place_of_a_name_is_shown_nowhere(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no such systemd credential") as caught:
+        read_addresses(rule(tmp_path, addresses_file=Path(TOKEN)))
+    assert TOKEN not in str(caught.value)
+    assert TOKEN not in repr(caught.value)
 
 
 def test_addresses_of_a_service_are_its_credentials(

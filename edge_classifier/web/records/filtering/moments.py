@@ -8,7 +8,8 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-_YEARS = range(1971, 3000)
+# A moment of another year is a slip; some have no day before or after.
+YEARS = range(1971, 3000)
 
 
 class DateTimeField(forms.CharField):
@@ -31,7 +32,7 @@ class DateTimeField(forms.CharField):
 
     def _moment(self, text: str) -> datetime:
         found = datetime.fromisoformat(text)
-        if found.year not in _YEARS:
+        if found.year not in YEARS:
             raise ValueError(text)
         if self._ends and "T" not in text and " " not in text:
             found += timedelta(days=1)
