@@ -1,9 +1,12 @@
-"""The report as one HTML file that needs nothing else: no network, no script, no font."""
+"""The report as an HTML file a language that needs nothing else: no network, script or font."""
 
 import base64
+import gettext
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +19,11 @@ from edge_classifier.core.frame import Frame
 from edge_classifier.errors import MissingFileError, PictureError
 from edge_classifier.evaluation import charts
 from edge_classifier.evaluation.matching import NONE
+from edge_classifier.evaluation.page_files import PAGES
 from edge_classifier.evaluation.report import worst_first
 from edge_classifier.evaluation.report_data import ReportData
 from edge_classifier.evaluation.score import ScoredSamples
-from edge_classifier.evaluation.verdict import FEW, interval, percent
+from edge_classifier.evaluation.verdict import FEW, Reader, interval, percent, verdict
 from edge_classifier.vision.draw import thumbnail
 from edge_classifier.vision.jpeg import jpeg
 from edge_classifier.vision.pictures import load_picture
@@ -39,37 +43,80 @@ _SIDE_PX = 200
 _QUALITY = 80
 
 _HERE = Path(__file__).parent
+TEMPLATE = "page.html.j2"
+# What a chart says, which matplotlib writes into an element of its own.
+_CHART_WORD = re.compile(r"(<text [^>]*>)([^<]*)(</text>)")
 
 
-def render(facts: Mapping[str, Any], data: ReportData) -> str:
-    """The page for ``facts``, as in report.json; thumbnails are read from the pictures' files."""
-    environment = jinja2.Environment(
+def render(facts: Mapping[str, Any], data: ReportData) -> dict[str, str]:
+    """By language the page for ``facts``, as in report.json.
+
+    Thumbnails are read from the pictures' files.
+    """
+    drawn = _charts(facts)
+    shown = {
+        "facts": dict(facts),
+        "style": Markup((_HERE / "page.css").read_text("utf-8")),  # noqa: S704 (our own file)
+        "worst": worst_tiles(data.scored),
+        "examples": example_tiles(data.scored, data.seed or 0),
+        "first_examples": _FIRST,
+        "side": _SIDE_PX,
+        "augmentation": data_uri(data.augmentation.read_bytes()) if data.augmentation else "",
+        "augmentation_size": _size(data.augmentation) if data.augmentation else None,
+        "is_scaled": _is_scaled(facts),
+        "weakest_first": sorted(facts["labels"], key=lambda one: (one["f1"] or 0.0, one["label"])),
+        "few": FEW,
+        "table_limit": TABLE_LIMIT,
+        "list_limit": LIST_LIMIT,
+        "version": __version__,
+    }
+    pages = {}
+    for language in PAGES:
+        translation = _translation(language)
+        reader = Reader(translation.gettext, _names(data.scored, language))
+        pages[language] = (
+            environment(translation)
+            .get_template(TEMPLATE)
+            .render(
+                **shown,
+                language=language,
+                name=reader.name,
+                verdict=verdict(facts, reader),
+                charts={key: _in_words(svg, reader) for key, svg in drawn.items()},
+            )
+        )
+    return pages
+
+
+def environment(translation: gettext.NullTranslations) -> jinja2.Environment:
+    """What makes a page of the template, in the language of ``translation``."""
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
     )
-    environment.filters |= {"percent": percent, "interval": interval, "moment": _moment}
-    page: str = environment.get_template("page.html.j2").render(
-        facts=dict(facts),
-        style=Markup((_HERE / "page.css").read_text("utf-8")),  # noqa: S704 (our own file)
-        charts=_charts(facts),
-        worst=worst_tiles(data.scored),
-        examples=example_tiles(data.scored, data.seed or 0),
-        first_examples=_FIRST,
-        side=_SIDE_PX,
-        augmentation=data_uri(data.augmentation.read_bytes()) if data.augmentation else "",
-        augmentation_size=_size(data.augmentation) if data.augmentation else None,
-        names=_names(data.scored),
-        is_scaled=_is_scaled(facts),
-        weakest_first=sorted(facts["labels"], key=lambda one: (one["f1"] or 0.0, one["label"])),
-        few=FEW,
-        table_limit=TABLE_LIMIT,
-        list_limit=LIST_LIMIT,
-        version=__version__,
-    )
-    return page
+    made.install_gettext_translations(translation, newstyle=True)
+    made.filters |= {
+        "percent": percent,
+        "interval": partial(interval, translate=translation.gettext),
+        "moment": _moment,
+    }
+    return made
+
+
+def _translation(language: str) -> gettext.NullTranslations:
+    if language == "en":
+        return gettext.NullTranslations()
+    return gettext.translation("report", _HERE / "locale", [language.replace("-", "_")])
+
+
+def _in_words(svg: str, reader: Reader) -> Markup:
+    """A chart in the language of ``reader``."""
+    said = _CHART_WORD.sub(lambda found: f"{found[1]}{reader.translate(found[2])}{found[3]}", svg)
+    return Markup(said)  # noqa: S704 (no text of users is in it)
 
 
 def _moment(stamp: str) -> str:
@@ -77,8 +124,8 @@ def _moment(stamp: str) -> str:
     return f"{datetime.fromisoformat(stamp).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _charts(facts: Mapping[str, Any]) -> dict[str, Markup]:
-    """SVG by name, of what there are figures for."""
+def _charts(facts: Mapping[str, Any]) -> dict[str, str]:
+    """SVG by name, of what there are figures for; its words are English."""
     found = {"reliability": charts.reliability("after", facts["calibration"]["bins"])}
     if (before := facts["calibration"]["before"]) and _is_scaled(facts):
         found["before"] = charts.reliability("before", before["bins"])
@@ -86,7 +133,7 @@ def _charts(facts: Mapping[str, Any]) -> dict[str, Markup]:
         found |= {"losses": charts.losses(history), "accuracies": charts.accuracies(history)}
     if points := facts["learning_curve"]:
         found["learning"] = charts.learning_curve(points)
-    return {name: Markup(svg) for name, svg in found.items()}  # noqa: S704 (no text of users in it)
+    return found
 
 
 def _is_scaled(facts: Mapping[str, Any]) -> bool:
@@ -95,12 +142,13 @@ def _is_scaled(facts: Mapping[str, Any]) -> bool:
     return abs(temperature - 1.0) >= _NO_SCALE
 
 
-def _names(scored: ScoredSamples) -> dict[str, dict[str, str]]:
-    """By label its names in other languages; the page shows that of its reader, and no other."""
-    return {
-        label: {tag: names[number] for tag, names in scored.names.items() if names[number] != label}
-        for number, label in enumerate(scored.labels)
-    }
+def _names(scored: ScoredSamples, language: str) -> dict[str, str]:
+    """By label its name in ``language``, where the model has one."""
+    wanted = language.partition("-")[0]
+    for tag, names in scored.names.items():
+        if tag.partition("-")[0] == wanted:
+            return dict(zip(scored.labels, names, strict=True))
+    return {}
 
 
 def _size(picture: Path) -> tuple[int, int]:

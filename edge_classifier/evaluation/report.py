@@ -20,6 +20,7 @@ from edge_classifier.evaluation.measures import (
     rounded,
     top_k_hits,
 )
+from edge_classifier.evaluation.page_files import PAGES
 from edge_classifier.evaluation.report_data import ReportData
 from edge_classifier.evaluation.score import ScoredSamples
 from edge_classifier.evaluation.thresholds import (
@@ -74,9 +75,9 @@ def write_report(folder: Path, data: ReportData) -> Written:
         if error.name not in PAGE_LIBRARIES:
             raise
         return Written(json_file, thresholds_file, None)
-    page = folder / "report.html"
-    write_whole(page, render(facts, data))
-    return Written(json_file, thresholds_file, page)
+    for language, page in render(facts, data).items():
+        write_whole(folder / PAGES[language], page)
+    return Written(json_file, thresholds_file, folder / PAGES["en"])
 
 
 def as_json(facts: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """The answer to "is it good enough?" in plain words, from a report's figures."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from edge_classifier.evaluation.matching import says_nothing
@@ -26,14 +27,30 @@ _HEADLINES = {
 }
 
 
-def verdict(facts: Facts) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads: texts and the names of labels are given in their language."""
+
+    translate: Callable[[str], str] = str
+    # By label; one without a name is shown as it is.
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def name(self, label: str) -> str:
+        """What the reader calls ``label``."""
+        return self.names.get(label, label)
+
+
+ENGLISH = Reader()
+
+
+def verdict(facts: Facts, reader: Reader = ENGLISH) -> dict[str, Any]:
     """Grade, headline, what was found, and what to do next; ``facts`` as in report.json."""
     grade = _grade(facts["accuracy"]["top1"])
     return {
         "grade": grade,
-        "headline": _HEADLINES[grade],
-        "found": list(_found(facts)),
-        "next": list(_next(facts)),
+        "headline": reader.translate(_HEADLINES[grade]),
+        "found": list(_found(facts, reader)),
+        "next": list(_next(facts, reader)),
     }
 
 
@@ -42,9 +59,10 @@ def percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f} %"
 
 
-def interval(share: Facts) -> str:
+def interval(share: Facts, translate: Callable[[str], str] = str) -> str:
     """``91.2 to 94.8 %``."""
-    return f"{100 * share['low']:.1f} to {100 * share['high']:.1f} %"
+    low, high = (f"{100 * share[end]:.1f}" for end in ("low", "high"))
+    return translate("{low} to {high} %").format(low=low, high=high)
 
 
 def _grade(top1: Facts) -> str:
@@ -55,24 +73,31 @@ def _grade(top1: Facts) -> str:
     return "unsure" if top1["high"] - top1["low"] > WIDE else "fair"
 
 
-def _found(facts: Facts) -> Iterator[str]:
-    top1 = facts["accuracy"]["top1"]
-    yield (
-        f"{percent(top1['share'])} of {top1['count']} pictures are named rightly "
-        f"(likely {interval(top1)} of many more)."
+def _found(facts: Facts, reader: Reader) -> Iterator[str]:
+    _, top1 = reader.translate, facts["accuracy"]["top1"]
+    yield _("{share} of {count} pictures are named rightly (likely {range} of many more).").format(
+        share=percent(top1["share"]), count=top1["count"], range=interval(top1, _)
     )
     worst = weakest(facts)
     # Of labels that are all found always, none is weak.
     if worst and worst["recall"]["share"] < 1:
         recall = worst["recall"]
-        yield (
-            f"Weakest label: {worst['label']}, found in {percent(recall['share'])} of its "
-            f"{recall['count']} pictures ({interval(recall)})."
+        yield _(
+            "Weakest label: {label}, found in {share} of its {count} pictures ({range})."
+        ).format(
+            label=reader.name(worst["label"]),
+            share=percent(recall["share"]),
+            count=recall["count"],
+            range=interval(recall, _),
         )
     if pair := _confused(facts):
-        yield (
-            f"Most often confused: {pair['truth']} taken for {pair['predicted']}, "
-            f"{pair['hits']} of {pair['count']} pictures."
+        yield _(
+            "Most often confused: {truth} taken for {predicted}, {hits} of {count} pictures."
+        ).format(
+            truth=reader.name(pair["truth"]),
+            predicted=reader.name(pair["predicted"]),
+            hits=pair["hits"],
+            count=pair["count"],
         )
 
 
@@ -96,51 +121,65 @@ def _confused(facts: Facts) -> Facts | None:
     return None
 
 
-def _next(facts: Facts) -> Iterator[str]:
+def _next(facts: Facts, reader: Reader) -> Iterator[str]:
     """What to do, most urgent first; when there is nothing, to go on to the device."""
+    _, name = reader.translate, reader.name
     for one in facts["data"]["left_out"][:3]:
-        near = f" (similar: {', '.join(one['similar'])})" if one["similar"] else ""
-        yield f"The folder {one['label']} is not a label of this model{near}: rename it or move it."
-    few = [one["label"] for one in facts["labels"] if one["pictures"] < FEW]
+        text = _("The folder {folder} is not a label of this model: rename it or move it.")
+        if one["similar"]:
+            text = _(
+                "The folder {folder} is not a label of this model (similar: {similar}): "
+                "rename it or move it."
+            )
+        yield text.format(folder=one["label"], similar=", ".join(one["similar"]))
+    few = [name(one["label"]) for one in facts["labels"] if one["pictures"] < FEW]
     if few:
-        names = ", ".join(few[:5]) + (f" and {len(few) - 5} more" if len(few) > 5 else "")
-        yield f"Measure on more pictures; fewer than {FEW} show {names}."
+        text = _("Measure on more pictures; fewer than {few} show {labels}.")
+        if len(few) > 5:
+            text = _("Measure on more pictures; fewer than {few} show {labels} and {others} more.")
+        yield text.format(few=FEW, labels=", ".join(few[:5]), others=len(few) - 5)
     worst = weakest(facts)
     if worst and worst["recall"]["share"] < WEAK:
-        yield f"Look at the worst mistakes, then train with more pictures of {worst['label']}."
+        yield _("Look at the worst mistakes, then train with more pictures of {label}.").format(
+            label=name(worst["label"])
+        )
     pair = _confused(facts)
     if pair and pair["share"] >= CONFUSED and pair["hits"] > 2:
-        yield (
-            f"Train with pictures of {pair['truth']} and {pair['predicted']} that look alike, "
+        yield _(
+            "Train with pictures of {truth} and {predicted} that look alike, "
             "or let the daemon publish both under one name (decision.groups)."
-        )
-    yield from _about_scores(facts)
+        ).format(truth=name(pair["truth"]), predicted=name(pair["predicted"]))
+    yield from _about_scores(facts, _)
     if _grade(facts["accuracy"]["top1"]) in ("good", "fair"):
         command = f"edge-classify --model {facts['model']['file']} --image FOLDER"
-        yield f"Try it on pictures that it has never seen: {command}"
+        yield _("Try it on pictures that it has never seen: {command}").format(command=command)
 
 
-def _about_scores(facts: Facts) -> Iterator[str]:
+def _about_scores(facts: Facts, _: Callable[[str], str]) -> Iterator[str]:
     error = facts["calibration"]["expected_error"]
     if error > UNTRUE:
-        yield (
-            f"Do not read a score as a probability: the two are {100 * error:.1f} points apart on "
-            "average."
-        )
+        yield _(
+            "Do not read a score as a probability: the two are {points} points apart on average."
+        ).format(points=f"{100 * error:.1f}")
     other = facts["other_pictures"]
     if other is None:
-        yield "Measure what it says of things that it does not know: --other FOLDER."
+        yield _("Measure what it says of things that it does not know: --other FOLDER.")
         return
-    yield from _about_thresholds(other)
+    yield from _about_thresholds(other, _)
     if (other["suggested"]["false_accepts"]["share"] or 0) > CONFUSED:
-        share = percent(other["suggested"]["false_accepts"]["share"])
-        yield (
-            f"It claims to know {share} of the pictures of other things: train with "
-            f"{'more such pictures' if other['has_reject_class'] else 'such pictures (--other)'}."
+        text = _(
+            "It claims to know {share} of the pictures of other things: "
+            "train with such pictures (--other)."
         )
+        if other["has_reject_class"]:
+            text = _(
+                "It claims to know {share} of the pictures of other things: "
+                "train with more such pictures."
+            )
+        yield text.format(share=percent(other["suggested"]["false_accepts"]["share"]))
 
 
-def _about_thresholds(other: Facts) -> Iterator[str]:
+def _about_thresholds(other: Facts, _: Callable[[str], str]) -> Iterator[str]:
     """The suggested thresholds where they name less wrongly, with what that costs."""
     wrong, missed = (
         [other[key][what]["share"] or 0.0 for key in ("default", "suggested")]
@@ -148,12 +187,19 @@ def _about_thresholds(other: Facts) -> Iterator[str]:
     )
     if wrong[1] >= wrong[0]:
         return
-    less = f"name {percent(wrong[1])} instead of {percent(wrong[0])} of other things"
-    if missed[1] <= missed[0]:
-        yield f"Use the suggested thresholds (thresholds.toml): they {less}, and miss no more."
-    else:
-        yield (
-            f"The suggested thresholds (thresholds.toml) {less}, but miss {percent(missed[1])} "
-            f"instead of {percent(missed[0])} of what it knows: use them where a wrong name costs "
-            "more than a missed one."
+    text = _(
+        "Use the suggested thresholds (thresholds.toml): they name {wrong} instead of {before} of "
+        "other things, and miss no more."
+    )
+    if missed[1] > missed[0]:
+        text = _(
+            "The suggested thresholds (thresholds.toml) name {wrong} instead of {before} of other "
+            "things, but miss {missed} instead of {missed_before} of what it knows: use them where "
+            "a wrong name costs more than a missed one."
         )
+    yield text.format(
+        wrong=percent(wrong[1]),
+        before=percent(wrong[0]),
+        missed=percent(missed[1]),
+        missed_before=percent(missed[0]),
+    )

@@ -106,6 +106,7 @@ def test_evaluate_writes_page_json_and_thresholds(cli: Cli, tmp_path: Path, colo
     assert sorted(path.name for path in out.iterdir()) == [
         "report.html",
         "report.json",
+        "report.zh-Hans.html",
         "thresholds.toml",
     ]
     assert json.loads((out / "report.json").read_text("utf-8"))["pictures"] == facts["pictures"]

@@ -1,10 +1,12 @@
 """The page: one file that needs nothing else, and shows what users named as text."""
 
+import ast
 import base64
 import io
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from gettext import NullTranslations
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,12 +18,14 @@ pytest.importorskip("jinja2", reason="the page needs the extra `report`")
 pytest.importorskip("matplotlib", reason="the page needs the extra `report`")
 
 import matplotlib as mpl
+import polib
 
 from edge_classifier.evaluation import charts, html_report
 from edge_classifier.evaluation.calibration import reliability
 from edge_classifier.evaluation.html_report import render
 from edge_classifier.evaluation.latency import Latency
 from edge_classifier.evaluation.measures import Share
+from edge_classifier.evaluation.page_files import PAGES
 from edge_classifier.evaluation.report import figures
 from edge_classifier.evaluation.report_data import (
     CurvePoint,
@@ -123,15 +127,19 @@ def full(folder: Path, labels: tuple[str, ...] = ("cat", "tulip", "unknown")) ->
     )
 
 
+def english(data: ReportData) -> str:
+    return render(figures(data), data)["en"]
+
+
 def page(data: ReportData) -> Page:
-    return Page(render(figures(data), data))
+    return Page(english(data))
 
 
 def test_page_with_every_part_shows_each(folder: Path) -> None:
     found = page(full(folder))
     for wanted in (
         "one or two points too good", "There are only 10 pictures", "90.0 % of 10 pictures",
-        "All 4 epochs", "郁金香", "temperature 1.50", "Pictures of other things",
+        "All 4 epochs", "temperature 1.50", "Pictures of other things",
         "fewer than 20", "Would more pictures help?", ".heic", "is empty", "cd" * 32,
         "3.20 ms", "PAD is in the way", "Seed 0",
     ):  # fmt: skip
@@ -164,7 +172,7 @@ def test_page_begins_with_verdict_mistakes_and_what_to_do_and_ends_with_the_netw
 
 
 def test_page_glues_no_sentences_and_no_names_together(folder: Path) -> None:
-    text = render(figures(full(folder)), full(folder))
+    text = english(full(folder))
     shown = re.sub(r"<style>.*?</style>|<svg.*?</svg>|<pre>.*?</pre>", "", text, flags=re.DOTALL)
     # What ends a block ends a word; what stands within a line does not.
     shown = re.sub(r"</(li|p|h\d|td|th|dt|dd|a|small|figcaption|summary|div|caption)>", " ", shown)
@@ -177,18 +185,67 @@ def test_page_glues_no_sentences_and_no_names_together(folder: Path) -> None:
 def test_temperature_that_changes_nothing_is_not_told(
     folder: Path, temperature: float | None
 ) -> None:
-    text = render(figures(data := replace(full(folder), temperature=temperature)), data)
+    text = english(replace(full(folder), temperature=temperature))
     assert "temperature 1" not in text
     assert "points apart on average" in text
     assert "<figcaption>Before" not in text
 
 
-def test_label_has_one_name_in_the_language_of_the_reader(folder: Path) -> None:
-    """The page says which; whoever shows it in another language changes that word."""
-    text = render(figures(full(folder)), full(folder))
-    assert text.count('data-names="en"') == 1
-    assert '<span class="own">tulip</span><span class="name" lang="zh">郁金香</span>' in text
-    assert re.search(r"^\.name \{ display: none; \}", text, re.MULTILINE)
+def test_page_is_there_in_both_languages_with_one_name_a_label(folder: Path) -> None:
+    data = full(folder)
+    pages = render(figures(data), data)
+    assert set(pages) == set(PAGES)
+    chinese = Page(pages["zh-Hans"])
+    assert next(chinese.every("html"))["lang"] == "zh-Hans"
+    assert "tulip" in Page(pages["en"]).text
+    assert "郁金香" not in pages["en"]
+    assert "郁金香" in chinese.text
+    assert "tulip" not in chinese.text
+    # The verdict, too.
+    assert "最弱的标签\uff1a郁金香" in chinese.text
+
+
+def test_chinese_page_has_no_english_sentence_and_no_english_word_in_a_chart(folder: Path) -> None:
+    data = full(folder)
+    text = render(figures(data), data)["zh-Hans"]
+    for chart in re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL):
+        for word in re.findall(r"<text[^>]*>([^<]*)</text>", chart):
+            assert not re.search("[a-z]{2}", word), word
+    # What users and other programs named stays as it is.
+    text = re.sub(
+        r"<style>.*?</style>|<svg.*?</svg>|<(pre|code)>.*?</\1>", "", text, flags=re.DOTALL
+    )
+    shown = Page(text).text
+    told = (EVIL, "PAD is in the way", "is empty", *data.scored.places)
+    for one in told:
+        shown = shown.replace(one, "")
+    assert re.findall(r"[A-Za-z]{2,} [A-Za-z]{2,} [a-z]{2,}", shown) == []
+
+
+def test_every_text_of_the_page_and_of_its_verdict_is_translated() -> None:
+    folder = Path(html_report.__file__).parent
+    catalogue = folder / "locale/zh_Hans/LC_MESSAGES"
+    plain = html_report.environment(NullTranslations())
+    template = (folder / html_report.TEMPLATE).read_text("utf-8")
+    wanted = set()
+    for _, _, message in plain.extract_translations(template):
+        wanted.add(message if isinstance(message, str) else message[0])
+    for found in ast.walk(ast.parse((folder / "verdict.py").read_text("utf-8"))):
+        if (
+            isinstance(found, ast.Call)
+            and isinstance(found.func, ast.Name)
+            and found.func.id in ("_", "translate")
+            and isinstance(found.args[0], ast.Constant)
+        ):
+            wanted.add(found.args[0].value)
+    texts = {one.msgid: one.msgstr for one in polib.pofile(str(catalogue / "report.po"))}
+    assert wanted - set(texts) == set()
+    assert len(wanted) > 100
+    compiled = polib.mofile(str(catalogue / "report.mo"))
+    assert {one.msgid: one.msgstr for one in compiled} == texts
+    holes = re.compile(r"%\(\w+\)s|%%|\{\w+\}|</?\w+>")
+    for original, translated in texts.items():
+        assert sorted(holes.findall(original)) == sorted(holes.findall(translated)), original
 
 
 def test_page_without_the_optional_parts_has_no_headings_for_them(folder: Path) -> None:
@@ -207,7 +264,7 @@ def test_page_shows_names_as_text_whatever_is_in_them(folder: Path) -> None:
 
 
 def test_page_needs_nothing_from_outside(folder: Path) -> None:
-    text = render(figures(full(folder)), full(folder))
+    text = english(full(folder))
     found = Page(text)
     for _, attributes in found.tags:
         for key in ("src", "href", "xlink:href"):

@@ -45,6 +45,7 @@ def test_run_leaves_these_files_and_nothing_unfinished(finished: SmallRun) -> No
         PTQ_FILE,
         "report.html",
         "report.json",
+        "report.zh-Hans.html",
         "run.json",
         "settings.toml",
         "thresholds.toml",
@@ -149,7 +150,7 @@ def test_page_shows_the_same_figures_and_needs_nothing_else(
     page = (finished.run / "report.html").read_text("utf-8")
     assert f"{100 * report['accuracy']['top1']['share']:.1f} %" in page
     assert report["data"]["fingerprint"] in page
-    assert "方块" in page
+    assert "方块" in (finished.run / "report.zh-Hans.html").read_text("utf-8")
     assert 'src="http' not in page
     assert "<link" not in page
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils.translation import get_language
 
 from edge_classifier.web.lessons.tables import Lesson
 from edge_classifier.web.lessons.teaching import taught_files
@@ -72,8 +73,9 @@ def heard_cameras(request: HttpRequest) -> list[Place]:
 
 
 def report_page(request: HttpRequest, lesson: Lesson, number: int) -> Path:
-    """Where the page of a report is; it may not be there."""
-    return taught_files.report_page(request.services.folders, lesson, number)
+    """Where the page of a report is, in the reader's language; it may not be there."""
+    language = "zh-Hans" if (get_language() or "").startswith("zh") else "en"
+    return taught_files.report_page(request.services.folders, lesson, number, language)
 
 
 def model_path(request: HttpRequest, taught: TaughtModel) -> Path | None:

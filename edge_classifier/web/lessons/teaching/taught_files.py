@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from edge_classifier.errors import OutputError
+from edge_classifier.evaluation.page_files import PAGES
 from edge_classifier.files import make_folder, sync_folder
 from edge_classifier.web.config.folders import Folders
 from edge_classifier.web.lessons.tables import Lesson
@@ -13,8 +14,6 @@ from edge_classifier.web.lessons.teaching.tables import TaughtModel
 
 # Of a lesson, with their files; each takes 4 to 6 MB.
 MOST_KEPT = 5
-# What a report's folder may hold.
-_PAGE = "report.html"
 
 
 def model_file(folders: Folders, lesson: Lesson, number: int) -> Path:
@@ -22,9 +21,12 @@ def model_file(folders: Folders, lesson: Lesson, number: int) -> Path:
     return folders.taught / str(lesson.key) / f"{number}.tflite"
 
 
-def report_page(folders: Folders, lesson: Lesson, number: int) -> Path:
-    """The page of its report; not there without the libraries that make it."""
-    return folders.taught / str(lesson.key) / str(number) / _PAGE
+def report_page(folders: Folders, lesson: Lesson, number: int, language: str = "en") -> Path:
+    """The page of its report, in ``language``; not there without the libraries that make it."""
+    folder = folders.taught / str(lesson.key) / str(number)
+    translated = folder / PAGES.get(language, PAGES["en"])
+    # Reports of earlier versions have one language.
+    return translated if translated.exists() else folder / PAGES["en"]
 
 
 def keep_model(folders: Folders, lesson: Lesson, number: int, made: Path) -> str:

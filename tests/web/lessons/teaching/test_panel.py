@@ -166,6 +166,22 @@ def test_report_may_do_nothing_in_the_browser(
     assert "script-src" not in answer.headers["Content-Security-Policy"]
 
 
+def test_report_is_in_the_language_of_its_reader_where_it_was_written_in_it(
+    reviewer: Client, lesson: Lesson, page: Services
+) -> None:
+    taught(lesson)
+    folder = taught_files.report_page(page.folders, lesson, 1).parent
+    folder.mkdir(parents=True)
+    (folder / "report.html").write_text("Its mistakes")
+    reviewer.cookies["django_language"] = "zh-hans"
+    address = f"/teach/{lesson.key}/1/report"
+    assert reviewer.get(address).content == b"Its mistakes"
+    (folder / "report.zh-Hans.html").write_text("它的错误")
+    assert reviewer.get(address).content.decode() == "它的错误"
+    reviewer.cookies["django_language"] = "en"
+    assert reviewer.get(address).content == b"Its mistakes"
+
+
 class Daemons:
     """Two devices that answer what they are told to."""
 
