@@ -40,9 +40,9 @@ _PLACE_OF = {
 }
 _STAGES = {
     "waiting": gettext_noop("waits for another model"),
-    "fetching": gettext_noop("is fetched"),
-    "trying": gettext_noop("is tried"),
-    "loading": gettext_noop("is loaded"),
+    "fetching": gettext_noop("is being fetched"),
+    "trying": gettext_noop("is being tried"),
+    "loading": gettext_noop("is being loaded"),
 }
 # From left to right on a strip that fills up.
 _STRIP = ("kept", "running", "fetching", "back", "failed", "missed", "away", "waiting")

@@ -32,9 +32,9 @@ def test_model_is_sent_to_the_chosen_devices_that_are_there(
     ("state", "told", "shown"),
     [
         ("waiting", {}, "waits for another model"),
-        ("fetching", {"share": 0.25}, "is fetched: 25.0 %"),
-        ("trying", {}, "is tried"),
-        ("loading", {}, "is loaded"),
+        ("fetching", {"share": 0.25}, "is being fetched: 25.0 %"),
+        ("trying", {}, "is being tried"),
+        ("loading", {}, "is being loaded"),
         ("failed", {"error": "no <b>room"}, "no &lt;b&gt;room"),
         ("another state", {}, "pi"),
     ],
@@ -60,7 +60,7 @@ def test_page_of_a_model_shows_what_devices_make_of_it(
     ("state", "told", "shown"),
     [
         ("fetching", {"share": 0.25}, 'max="1" value="0.250"'),
-        ("trying", {}, "is tried in a process of its own"),
+        ("trying", {}, "is being tried in a process of its own"),
         ("failed", {"error": "no <b>room"}, "garden was not taken: no &lt;b&gt;room"),
     ],
 )
