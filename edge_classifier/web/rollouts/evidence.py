@@ -66,11 +66,12 @@ def unknown_time(camera: Camera, stretch: Stretch, model: str = "") -> UnknownTi
     first = events.filter(at__lte=start).values_list(*columns).last()
     rows = [
         *([first] if first else ()),
-        *events.filter(at__gt=start, at__lt=end).values_list(*columns)[:_MOST_SPELLS],
+        *events.filter(at__gt=start, at__lt=end).values_list(*columns)[: _MOST_SPELLS + 1],
     ]
     found = UnknownTime()
+    # Where there are more, the first that is not counted ends the last that is.
     ends = [at for at, _label, _model in rows[1:]] + [end]
-    for (at, label, by), until in zip(rows, ends, strict=False):
+    for (at, label, by), until in zip(rows[:_MOST_SPELLS], ends, strict=False):
         if model and by != model:
             continue
         seconds = (until - max(at, start)).total_seconds()
