@@ -175,6 +175,10 @@ class ModelFetcher:
 
     def _fetch(self, job: _Job) -> None:
         source, fetched = job.settings.models, self._files.fetched
+        if fetched.find(job.change.sha256):
+            # It was to come for another camera, too.
+            self._hand_over(job)
+            return
         wanted, change = job.change, replace(job.change, state="fetching")
         self._tell(job, change)
 

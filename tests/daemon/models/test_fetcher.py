@@ -284,3 +284,15 @@ def test_model_that_is_asked_for_twice_is_fetched_once_and_both_are_answered(
     assert outcomes(daemon, 1) == outcomes(daemon, 2) == [None, None]
     assert daemon.model_name == NAME
     assert len(source.requests) == 1
+
+
+def test_model_that_two_cameras_are_to_have_is_fetched_once(
+    daemon: InProcessDaemon, source: Source, gate: threading.Event
+) -> None:
+    for transaction, camera in ((1, "door"), (2, "yard")):
+        send(daemon, transaction, model=NAME, sha256=sha256_of(source.body), camera=camera)
+    daemon.turn_until(lambda: outcomes(daemon, 1) and outcomes(daemon, 2))
+    gate.set()
+    daemon.turn_until(lambda: len(outcomes(daemon, 1)) == len(outcomes(daemon, 2)) == 2)
+    assert outcomes(daemon, 1) == outcomes(daemon, 2) == [None, None]
+    assert len(source.requests) == 1
