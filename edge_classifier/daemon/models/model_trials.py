@@ -10,8 +10,8 @@ on trial; each goes back to what it had itself.
 A model that took over from another one while the daemon ran is on trial for a minute of progress,
 and one such end suffices: there is a model to go back to, which the note names, too. One that was
 loaded at the start has passed with its first frame, and is refused after three such ends in a row,
-because the one before it is not known to be better, and machines lose their power. So has one that
-comes back after it has passed: there is nothing better to go back to.
+because the one before it is not known to be better, and machines lose their power. So is one that
+comes back after it has passed, or was loaded at the start: there is nothing better to go back to.
 """
 
 import json
@@ -89,8 +89,9 @@ class ModelTrials:
         self._file = folder / FILE
         self._clock = clock
         self._lock = threading.Lock()
-        # Keys of models that have passed since the start.
-        self._passed: set[str] = set()
+        # Keys of models that were loaded at the start, or have passed since: they take over from
+        # nothing that is better.
+        self._settled: set[str] = set()
         # When each model on trial came into use, and its inferences until then.
         self._since: dict[str, tuple[float, int]] = {}
         self._inferences: Mapping[str, int] = {}
@@ -144,6 +145,8 @@ class ModelTrials:
             with self._lock:
                 if key in self._notes.refused and not once_more:
                     raise FailedTrialError(name, key, self._notes.refused[key])
+                if not takes_over:
+                    self._settled.add(key)
                 is_here = key in (*self._in_use.values(), *self._loading.values())
                 self._loading[camera] = key
                 trial = self._notes.on_trial.get(key)
@@ -162,7 +165,7 @@ class ModelTrials:
                 else:
                     # Behind those that were loaded before.
                     self._notes.on_trial.pop(key, None)
-                    is_new = takes_over and key not in self._passed
+                    is_new = takes_over and key not in self._settled
                     self._notes.on_trial[key] = _Trial(is_new, name, {camera: good})
                 self._write()
 
@@ -225,7 +228,7 @@ class ModelTrials:
                 for key, trial in self._notes.on_trial.items()
                 if trial.is_in_use and self._has_passed(key, trial)
             ]
-            self._passed.update(passed)
+            self._settled.update(passed)
             for key in passed:
                 self._notes.ends.pop(key, None)
                 del self._notes.on_trial[key]

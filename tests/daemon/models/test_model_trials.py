@@ -205,6 +205,20 @@ def test_trial_of_a_model_that_has_passed_and_comes_back_needs_more_than_one_end
     start(tmp_path).guard("garden", takes_over=False)(KEY)
 
 
+def test_trial_of_the_model_of_the_start_that_comes_back_at_once_needs_more_than_one_end(
+    tmp_path: Path,
+) -> None:
+    """There is nothing to go back to but itself."""
+    trials = start(tmp_path)
+    trials.guard("garden", takes_over=False)(KEY)
+    trials.came_into_use([""])
+    trials.guard("street")(OTHER)
+    trials.came_into_use([""])
+    trials.guard("garden")(KEY)
+    trials.came_into_use([""])
+    start(tmp_path).guard("garden", takes_over=False)(KEY)
+
+
 WAY = {"model": "german", "sha256": "", "camera": "yard"}
 TRIAL = {"takes_over": True, "name": "garden", "before": WAY, "camera": "yard", "is_in_use": True}
 
