@@ -9,6 +9,7 @@ import logging
 import re
 import signal
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from edge_classifier.child import answer_stream, limit_memory
@@ -16,6 +17,8 @@ from edge_classifier.child import answer_stream, limit_memory
 _MEMORY = 1_000_000_000
 # To connect, and for each answer; of mail the first is for both.
 _LIMIT_S = 20.0
+# Bytes of an answer: more says nothing to anybody.
+_LONGEST_ANSWER = 1_000_000
 # As services say it, and as mail servers do.
 _STATUS, _MAIL_STATUS = re.compile(r"error\W{1,3}(\d{3})\b"), re.compile(r"\((\d{3}), b['\"]")
 # The request has left, and nobody knows what came of it.
@@ -32,6 +35,7 @@ def send(given: dict[str, Any]) -> dict[str, Any]:
         import apprise
     except ImportError:
         return {"problem": "no_apprise"}
+    _read_no_more_than(_LONGEST_ANSWER)
     said = _Listener()
     logger = logging.getLogger("apprise")
     logger.setLevel(logging.DEBUG)
@@ -56,6 +60,23 @@ def send(given: dict[str, Any]) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001 (a service's own bug; its text may hold the address)
         return {"problem": "refused", "kind": type(error).__name__}
     return {"problem": ""} if is_sent else _what_is_wrong(*said.lines)
+
+
+def _read_no_more_than(most: int) -> None:
+    """Of answers over HTTP, whose status has come before: a service may send gigabytes."""
+    import requests
+
+    read = requests.Response.iter_content
+
+    def read_little(self: Any, *given: Any, **named: Any) -> Iterator[Any]:
+        length = 0
+        for chunk in read(self, *given, **named):
+            yield chunk
+            length += len(chunk)
+            if length > most:
+                return
+
+    requests.Response.iter_content = read_little  # type: ignore[method-assign]
 
 
 def _what_is_wrong(warned: str, reasons: str) -> dict[str, Any]:

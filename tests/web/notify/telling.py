@@ -66,6 +66,8 @@ class HttpReceiver:
         self.got: list[tuple[str, bytes]] = []
         self.status, self.body = 200, b"{}"
         self.delay_s = 0.0
+        # Whether it says no more after ``body``, and does not hang up.
+        self.stays = False
         self._ending = threading.Event()
         receiver = self
 
@@ -79,6 +81,8 @@ class HttpReceiver:
                     self.send_response(receiver.status)
                     self.end_headers()
                     self.wfile.write(receiver.body)
+                    if receiver.stays:
+                        receiver._ending.wait()
 
             def log_message(self, *_: object) -> None:
                 pass

@@ -126,6 +126,20 @@ def test_what_a_service_writes_into_its_answer_is_not_taken_for_a_fault_of_the_w
     assert sent_to(f"json://{HOST}:{http.port}/", tmp_path) == ("answered", 500)
 
 
+@pytest.mark.parametrize(("status", "result"), [(200, ("", 0)), (500, ("answered", 500))])
+def test_answer_without_end_is_not_read_to_its_end(
+    http: HttpReceiver,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    result: tuple[str, int],
+) -> None:
+    """On a small machine the gigabytes of one service would be all of its memory."""
+    http.status, http.body, http.stays = status, b"x" * 2_000_000, True
+    monkeypatch.setattr(sending, "_LIMIT_S", 15.0)
+    assert sent_to(f"json://{HOST}:{http.port}/", tmp_path) == result
+
+
 @pytest.mark.parametrize(
     ("answer", "result"),
     [("", ("no_answer", 0)), ("452 later", ("answered", 452)), ("250 taken", ("", 0))],
