@@ -16,7 +16,7 @@ from edge_classifier.web.http_server.ingress import VISITOR, IngressVisitor
 from edge_classifier.web.models import User
 
 View = Callable[[HttpRequest], HttpResponse]
-_NOBODY = IngressVisitor("", "")
+_NOBODY = IngressVisitor("", "", "")
 
 
 class _PageRequest(WSGIRequest):
@@ -77,7 +77,9 @@ def log_in(get_response: View) -> View:
         if visitor and visitor.id:
             # The account is made at the first visit, where the settings give new ones a role.
             ingress = request.services.settings.server.ingress
-            is_named = not {visitor.id, visitor.name}.isdisjoint(ingress.administrators)
+            # Not as what they are called, which two may be; nor as an empty line of that list.
+            own = {visitor.id, visitor.username} - {""}
+            is_named = not own.isdisjoint(ingress.administrators)
             role = User.Role.ADMINISTRATOR if is_named else ingress.role
             user = User.objects.filter(ingress_id=visitor.id).first()
             if user is None and role != "none":

@@ -23,9 +23,12 @@ Application = Callable[..., Any]
 
 
 class IngressVisitor(NamedTuple):
-    """Whom Home Assistant has logged in; an old one does not say it: both are empty."""
+    """Whom Home Assistant has logged in; an old one does not say it: all are empty."""
 
     id: str
+    # Empty for who logs in there without one.
+    username: str
+    # For people: the user name, or what they are called.
     name: str
 
 
@@ -48,11 +51,11 @@ def believe_ingress(application: Application, proxy: str) -> Application:
         if not said:
             return application(environ, start_response)
         # WSGI has the bytes of a header as Latin-1 (PEP 3333); Home Assistant sends UTF-8.
-        text = said.get(_NAME) or said.get(_DISPLAY_NAME, "")
-        visitor = IngressVisitor(
-            said.get(_ID, ""),
-            text.encode("latin-1").decode("utf-8", "replace").strip()[:_LONGEST_NAME],
+        username, called = (
+            said.get(name, "").encode("latin-1").decode("utf-8", "replace").strip()[:_LONGEST_NAME]
+            for name in (_NAME, _DISPLAY_NAME)
         )
+        visitor = IngressVisitor(said.get(_ID, ""), username, username or called)
         if (
             environ["REMOTE_ADDR"] != proxy
             or not _PATH_FORM.fullmatch(said.get(_PATH, ""))

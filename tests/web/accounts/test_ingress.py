@@ -19,7 +19,7 @@ HOME = "homeassistant.local:8123"
 SETTINGS = (
     "mqtt.enabled=false",
     f"server.ingress.proxy={PROXY}",
-    'server.ingress.administrators=["anna"]',
+    'server.ingress.administrators=["anna", ""]',
 )
 Headers = Mapping[str, str]
 
@@ -67,6 +67,15 @@ def test_unknown_user_becomes_a_viewer(page: Page) -> None:
     assert name_on(page.ask("/history", headers=ben)) == "ben"
     assert page.ask("/review", headers=ben).status == 403
     assert page.ask("/admin/", headers=ben).status == 403
+
+
+def test_who_is_only_called_like_an_administrator_is_none(page: Page) -> None:
+    """Home Assistant's users without a user name have the name of a person."""
+    called = headers("f" * 32, "", **{"X-Remote-User-Display-Name": "anna"})
+    assert page.ask("/history", headers=called).status == 200
+    assert page.ask("/notify", headers=called).status == 403
+    nameless = headers("9" * 32, "")
+    assert page.ask("/notify", headers=nameless).status == 403
 
 
 def test_user_stays_the_same_account_under_another_name(page: Page) -> None:

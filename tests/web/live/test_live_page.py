@@ -369,7 +369,7 @@ def test_stream_through_the_ingress_lasts_as_long_as_the_account(
     visitor: Client, live: LiveClient, what: str
 ) -> None:
     """No session has logged them in."""
-    asked: dict[str, Any] = {VISITOR: IngressVisitor("a" * 32, "anna")}
+    asked: dict[str, Any] = {VISITOR: IngressVisitor("a" * 32, "anna", "anna")}
     answer = visitor.get("/live", **asked)
     assert answer.status_code == 200
     assert may_watch(answer.wsgi_request)
