@@ -3,16 +3,19 @@
 import sys
 
 from django.core.exceptions import TooManyFilesSent
-from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template import loader
 
 from edge_classifier.errors import StorageError
+from edge_classifier.web.database_away import is_away
 
-# What is away for a while is not a bug.
-AWAY = (DatabaseError, InterfaceError, StorageError)
 _SOON_S = 30
+
+
+def passes(error: BaseException | None) -> bool:
+    """Whether a database or storage is away for a while, which is no bug."""
+    return isinstance(error, StorageError) or is_away(error)
 
 
 def csrf_failure(request: HttpRequest, **_: str) -> HttpResponse:
@@ -38,7 +41,7 @@ def server_error(_request: HttpRequest) -> HttpResponse:
     Nothing that could fail as well is asked for: neither the user nor the database.
     """
     error = sys.exc_info()[1]
-    if isinstance(error, AWAY):
+    if passes(error):
         context = {"is_storage": isinstance(error, StorageError)}
         response = HttpResponse(loader.get_template("503.html").render(context), status=503)
         response["Retry-After"] = str(_SOON_S)

@@ -25,7 +25,7 @@ from edge_classifier.web.classify.upload_limits import HEADER_BYTES, request_lim
 from edge_classifier.web.config.folders import Folders, make_folders
 from edge_classifier.web.config.hosts import addresses, bracketed, is_open
 from edge_classifier.web.config.settings import ServerSettings, WebSettings
-from edge_classifier.web.error_views import AWAY
+from edge_classifier.web.error_views import passes
 from edge_classifier.web.http_server.connections import ConnectionLimits, listen
 from edge_classifier.web.http_server.dispatcher import Dispatcher, ThreadPool
 from edge_classifier.web.http_server.ingress import believe_ingress
@@ -110,7 +110,7 @@ def _quiet_loggers() -> None:
             # It is theirs, and no fault of ours.
             record.levelno, record.levelname = logging.WARNING, "WARNING"
         error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, AWAY):
+        if passes(error):
             detail = error.detail if isinstance(error, StorageError) else ""
             record.msg, record.args = f"{record.getMessage()}: {error} {detail}".strip(), ()
             record.exc_info = None

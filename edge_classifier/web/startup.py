@@ -32,7 +32,6 @@ _MAX_PAUSE_S = 30.0
 _ADVISORY_LOCK = 0x65646765
 # With less, SQLite cannot even make the files beside its own.
 _LEAST_BYTES = 100_000
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def configure(settings: WebSettings) -> Folders:
@@ -74,7 +73,8 @@ def migrate(
     SQLite's file is copied before the first one. ``waits``: for a PostgreSQL that does not answer,
     for ever, as whoever runs for weeks also does later. Raises OutputError and UnavailableError.
     """
-    from django.db import InterfaceError, OperationalError  # Works only after ``configure``.
+    # Works only after ``configure``.
+    from edge_classifier.web.database_away import is_away
 
     if waits and _migrate_in_child(found):
         return
@@ -85,8 +85,7 @@ def migrate(
             gc.collect()
             return
         except UnavailableError as error:
-            may_pass = isinstance(error.__cause__, OperationalError | InterfaceError)
-            if not waits or not may_pass or not os.environ.get(DATABASE_VARIABLE):
+            if not waits or not is_away(error.__cause__) or not os.environ.get(DATABASE_VARIABLE):
                 raise
             pause = pause_s(failures, random(), max_s=_MAX_PAUSE_S)
             _log.error("%s; tried again in %.1f s", error, pause)
@@ -170,7 +169,10 @@ def _one_process_at_a_time(found: Folders) -> Iterator[None]:
 
 
 def _database_error(found: Folders, error: Exception) -> EdgeClassifierError:
-    from django.db import connection  # Works only after ``configure``.
+    # These work only after ``configure``.
+    from django.db import connection
+
+    from edge_classifier.web.database_away import is_damaged
 
     name = str(connection.settings_dict["NAME"])
     remedy = ""
@@ -178,7 +180,7 @@ def _database_error(found: Folders, error: Exception) -> EdgeClassifierError:
         if shutil.disk_usage(found.state).free < _LEAST_BYTES:  # SQLite calls it an I/O error.
             return OutputError(name, "the disk is full", "Make room.")
         remedy = f"Copies from before earlier changes of its tables are in {found.backups}."
-    if getattr(error.__cause__, "sqlite_errorcode", None) in _DAMAGED:
+    if connection.vendor == "sqlite" and is_damaged(error):
         remedy = f"The file is damaged: put a copy from {found.backups} in its place, or move it"
         remedy += " away to begin anew. Pictures are not in it."
     return UnavailableError(name, f"the database cannot be used ({error})", remedy)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings as django_settings
-from django.db import DatabaseError, OperationalError
+from django.db import OperationalError, connection
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, override_settings
 from django.urls import include, path
@@ -27,11 +27,21 @@ def raising(error: Exception) -> Callable[[HttpRequest], HttpResponse]:
     return view
 
 
+def asking(statement: str) -> Callable[[HttpRequest], HttpResponse]:
+    def view(request: HttpRequest) -> HttpResponse:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+        raise AssertionError(statement)
+
+    return view
+
+
 # The page's own, and some that fail: this module is ROOT_URLCONF.
 urlpatterns = [
     path("bug", raising(RuntimeError("secret detail"))),
     path("away", raising(OperationalError("could not connect to db.internal"))),
-    path("locked", raising(DatabaseError("database is locked"))),
+    path("no-table", asking("SELECT * FROM nothing")),
+    path("number", asking("SELECT abs(-9223372036854775808)")),
     path("", include(real)),
 ]
 handler400 = "edge_classifier.web.error_views.bad_request"
@@ -107,7 +117,8 @@ def test_static_files_are_those_of_their_folders_only(visitor: Client, address: 
     [
         ("/bug", 500, "Something went wrong"),
         ("/away", 503, "Back soon"),
-        ("/locked", 503, "Back soon"),
+        ("/no-table", 500, "Something went wrong"),
+        ("/number", 500, "Something went wrong"),
         ("/nothing", 404, "Not found"),
     ],
 )

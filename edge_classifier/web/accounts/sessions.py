@@ -9,6 +9,7 @@ from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
+from edge_classifier.web.database_away import is_away
 from edge_classifier.web.http_server.ingress import VISITOR
 from edge_classifier.web.models import User
 
@@ -54,6 +55,8 @@ def note_visits(get_response: View) -> View:
             try:
                 User.objects.filter(pk=user.pk).update(seen_at=now)
             except DatabaseError as error:  # A disk that is full must not stop those who only read.
+                if not is_away(error):
+                    raise
                 _log.warning("the visit of user %s could not be noted: %s", user.pk, error)
         return response
 

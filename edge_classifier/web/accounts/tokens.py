@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from django.db import DatabaseError
 from django.utils import timezone
 
+from edge_classifier.web.database_away import is_away
 from edge_classifier.web.models import Token, User
 
 _log = logging.getLogger(__name__)
@@ -37,6 +38,8 @@ def user_of(secret: str, now: datetime | None = None) -> User | None:
         try:
             Token.objects.filter(pk=found.pk).update(used_at=now)
         except DatabaseError as error:  # A disk that is full must not stop those who only read.
+            if not is_away(error):
+                raise
             _log.warning("the use of token %s could not be noted: %s", found.pk, error)
     return found.user
 

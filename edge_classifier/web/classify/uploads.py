@@ -67,5 +67,5 @@ def _label_seen(name: str, chinese: str, now: datetime) -> Label:
     if missing:
         for field in missing:
             setattr(label, field, defaults[field])
-        label.save(update_fields=missing)
+        Label.objects.filter(pk=label.pk).update(**{field: defaults[field] for field in missing})
     return label

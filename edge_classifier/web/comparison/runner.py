@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from django.core.files.storage import default_storage
-from django.db import DatabaseError, connection
+from django.db import connection
 from django.utils.translation import gettext
 
 from edge_classifier import child
 from edge_classifier.errors import EdgeClassifierError, UnavailableError, UsageError
+from edge_classifier.web.database_away import is_away
 from edge_classifier.web.installed_models.store import InstalledModel
 from edge_classifier.web.installed_models.uploaded_report import report_of
 from edge_classifier.web.models import Comparison, Record
@@ -101,12 +102,13 @@ class ComparisonRunner:
     def _run(self, models: Sequence[InstalledModel], since: date | None) -> None:
         try:
             self._compare(models, since)
-        except (EdgeClassifierError, OSError, DatabaseError) as error:
-            _log.warning("the comparison ended: %s", error)
-            self.problem = explained(error) if isinstance(error, UsageError) else str(error)
         except Exception as error:  # noqa: BLE001 (a thread's end would be seen by nobody)
-            _log.exception("the comparison broke off")
-            self.problem = type(error).__name__
+            if isinstance(error, EdgeClassifierError | OSError) or is_away(error):
+                _log.warning("the comparison ended: %s", error)
+                self.problem = explained(error) if isinstance(error, UsageError) else str(error)
+            else:
+                _log.exception("the comparison broke off")
+                self.problem = type(error).__name__
         finally:
             self.progress = None
             connection.close()

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from edge_classifier.web.accounts.roles import AccessLevel, requires
 from edge_classifier.web.accounts.tokens import FRESH, SECRET_BYTES, digest
+from edge_classifier.web.database_away import is_away
 from edge_classifier.web.models import DeviceToken, User
 
 _log = logging.getLogger(__name__)
@@ -44,6 +45,8 @@ def find(secret: str, now: datetime | None = None) -> DeviceToken | None:
         try:
             DeviceToken.objects.filter(pk=found.pk).update(used_at=now)
         except DatabaseError as error:  # A disk that is full must not stop those who only read.
+            if not is_away(error):
+                raise
             _log.warning("the use of a device's token could not be noted: %s", error)
     return found
 

@@ -20,6 +20,7 @@ from edge_classifier.web.accounts.roles import (
     requires,
 )
 from edge_classifier.web.classify import views as classify
+from edge_classifier.web.database_away import is_away
 from edge_classifier.web.live.camera_list import Selection
 from edge_classifier.web.live.camera_page.control_forms import (
     LOOKS,
@@ -210,6 +211,8 @@ def may_watch(request: HttpRequest, least: AccessLevel = AccessLevel.VIEWER) -> 
     try:
         return access_level_of(user_now(request)) >= least
     except DatabaseError as error:
+        if not is_away(error):
+            raise
         _log.warning("live: a stream is ended, as accounts cannot be read: %s", error)
         return False
     finally:

@@ -19,6 +19,7 @@ from edge_classifier.errors import (
 )
 from edge_classifier.modelfile.catalogue import load_catalogue
 from edge_classifier.web.config.settings import LookalikeSettings
+from edge_classifier.web.database_away import is_away
 from edge_classifier.web.guarded_thread import BackgroundWork
 from edge_classifier.web.lookalikes import codes
 from edge_classifier.web.lookalikes.codes import BASE, Seen
@@ -112,6 +113,8 @@ class PictureEncoder(BackgroundWork):
                 self._stopped.wait()
                 return
             except DatabaseError as error:
+                if not is_away(error):
+                    raise
                 _log.warning("pictures are not compared just now: %s", type(error).__name__)
                 self._stopped.wait(_AWAY_S)
                 continue

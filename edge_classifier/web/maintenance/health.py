@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -20,7 +20,7 @@ def page(request: HttpRequest) -> HttpResponse:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
         database = "ok"
-    except DatabaseError:
+    except Error:
         database = "trouble"
     recorder = _recorder(services.recorder) if services.recorder else None
     live = _live(services.live) if services.live else None

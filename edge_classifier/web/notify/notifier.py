@@ -14,6 +14,7 @@ from django.db import Error, connection
 from django.utils import timezone
 
 from edge_classifier.web.config.settings import WebSettings
+from edge_classifier.web.database_away import is_away
 from edge_classifier.web.guarded_thread import BackgroundWork
 from edge_classifier.web.notify import outbox
 from edge_classifier.web.notify.decide import Decider
@@ -94,6 +95,8 @@ class EventNotifier(BackgroundWork):
                 was_one = self._sender.send_next()
         except Error as error:
             connection.close()
+            if not is_away(error):
+                raise
             if not self._trouble:
                 _log.warning("notifications wait for the database: %s", error)
             self._trouble = "the database cannot be used"

@@ -14,6 +14,7 @@ from edge_classifier.core.backoff import pause_s
 from edge_classifier.errors import StorageError, UnavailableError
 from edge_classifier.mqtt.codec.event_messages import UnknownEventTypeError
 from edge_classifier.mqtt.connection.broker_connection import ReceivedMessage
+from edge_classifier.web.database_away import is_away, is_damaged
 from edge_classifier.web.models import Record
 from edge_classifier.web.recorder import write_records
 from edge_classifier.web.recorder.correct_times import correct_times
@@ -62,7 +63,7 @@ class RecordWriter:
         self._clock = clock
         self._random = random
         self._ending = threading.Event()
-        self._warn_at = clock()
+        self._warn_at = self._trace_at = clock()
         self._kept = kept
         self._wall = wall
         # When we began, by the clock as it is now; and what that is ahead of the other one.
@@ -145,6 +146,12 @@ class RecordWriter:
             self._warn_at = self._clock() + _WARN_S
             _log.warning("%s", text)
 
+    def _trace(self, error: Exception) -> None:
+        """Show where, once in a while: what fails for one message may fail for each."""
+        if self._clock() >= self._trace_at:
+            self._trace_at = self._clock() + _WARN_S
+            _log.error("the recorder failed and goes on", exc_info=error)
+
     def _write_all(self, batch: Sequence[tuple[ReceivedMessage, Content]]) -> None:
         """Write until it is written; what nobody can write does not hold up the rest."""
         for failures in count(1):
@@ -157,19 +164,24 @@ class RecordWriter:
                 if len(batch) > 1 or failures == _ATTEMPTS:
                     return self._write_singly(batch, error)
                 connection.close()
-            except (Error, UnavailableError) as error:
-                connection.close()
-                detail = f" ({error.detail})" if isinstance(error, StorageError) else ""
-                text = " ".join(f"{error}{detail}".split())[:_MAX_TEXT]
-                if not self.trouble:
-                    _log.error("nothing can be recorded, and nothing is acknowledged: %s", text)
-                self.trouble = text
             except Exception as error:  # noqa: BLE001 (the last line of defence against one message)
-                _log.exception("the recorder failed and goes on")
-                return self._write_singly(batch, error)
+                is_everything = is_away(error) or is_damaged(error)
+                if not is_everything and not isinstance(error, UnavailableError):
+                    self._trace(error)
+                    return self._write_singly(batch, error)
+                connection.close()
+                self._wait_for_better(error)
             if self._ending.wait(pause_s(failures, self._random(), max_s=_MAX_PAUSE_S)):
                 return None  # Not acknowledged: all of it comes again.
         return None
+
+    def _wait_for_better(self, error: Exception) -> None:
+        """Say once that no message can be written: it is none of theirs."""
+        detail = f" ({error.detail})" if isinstance(error, StorageError) else ""
+        text = " ".join(f"{error}{detail}".split())[:_MAX_TEXT]
+        if not self.trouble:
+            _log.error("nothing can be recorded, and nothing is acknowledged: %s", text)
+        self.trouble = text
 
     def _write_singly(
         self, batch: Sequence[tuple[ReceivedMessage, Content]], error: Exception
@@ -202,7 +214,10 @@ class RecordWriter:
         try:
             upkeep.fold()
         except Error as error:
-            _log.warning("counts could not be added up, which is tried again later: %s", error)
+            # Of a bug it is to be seen where.
+            trace = None if is_away(error) else error
+            text = "counts could not be added up, which is tried again later: %s"
+            _log.warning(text, error, exc_info=trace)
             connection.close()
 
     def _follow_clock(self) -> None:
@@ -221,8 +236,11 @@ class RecordWriter:
                 count = correct_times(ours, lambda received: received + leap, self._kept)
                 _log.warning("the clock was set by %s; %d records were corrected", leap, count)
         except Error as error:
-            _log.warning("the clock was set, and records could not be corrected: %s", error)
+            trace = None if is_away(error) else error
+            text = "the clock was set, and records could not be corrected: %s"
+            _log.warning(text, error, exc_info=trace)
             connection.close()
-            return  # Tried again at the next turn.
+            if not trace:
+                return  # Tried again at the next turn.
         self._began += leap_s
         self._ahead_s += leap_s

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 
 from edge_classifier.errors import EdgeClassifierError, PictureError
 from edge_classifier.web.accounts.roles import visible
+from edge_classifier.web.database_away import is_away
 from edge_classifier.web.models import Picture, Record
 from edge_classifier.web.records import keyset, picture_storage, timeline
 from edge_classifier.web.records.display import shown, with_relations
@@ -75,7 +76,9 @@ def thumbnail(request: HttpRequest, key: UUID) -> HttpResponse:
     except PictureError:
         return _placeholder(_AN_HOUR)
     # No worker, no room, or a database that does not answer, just now.
-    except (EdgeClassifierError, OSError, DatabaseError):
+    except (EdgeClassifierError, OSError, DatabaseError) as error:
+        if isinstance(error, DatabaseError) and not is_away(error):
+            raise
         return _placeholder(_NOT_NOW)
     return jpeg_response(name, f"{key}-small.jpg", caching)
 

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from edge_classifier.errors import EdgeClassifierError
+from edge_classifier.web.database_away import is_away
 from edge_classifier.web.guarded_thread import BackgroundWork
 from edge_classifier.web.installed_models.store import ModelStore
 from edge_classifier.web.live.live_client import LiveClient
@@ -124,6 +125,8 @@ class RolloutDriver(BackgroundWork):
                 self._offers.tell()
         except Error as error:
             connection.close()
+            if not is_away(error):
+                raise
             if not self._trouble:
                 _log.warning("roll-outs wait for the database: %s", error)
             self._trouble = "the database cannot be used"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import DatabaseError
+from django.db import OperationalError
 
 from edge_classifier.web.models import Record
 from edge_classifier.web.notify import outbox
@@ -94,7 +94,7 @@ def test_database_that_fails_after_a_message_was_sent_does_not_send_it_twice(
     making.event(at=now())
 
     def fail(*_: object) -> None:
-        raise DatabaseError("the disk is full")
+        raise OperationalError("the disk is full")
 
     with monkeypatch.context() as broken:
         broken.setattr(outbox, "finish", fail)

@@ -16,7 +16,7 @@ from edge_classifier.config.mqtt_settings import TlsSettings
 from edge_classifier.mqtt.connection.broker_connection import ReceivedMessage
 from edge_classifier.web.config.settings import WebMqttSettings
 from edge_classifier.web.models import Picture, Record
-from edge_classifier.web.recorder import received
+from edge_classifier.web.recorder import received, write_records
 from edge_classifier.web.recorder.queue import DeliveryQueue
 from edge_classifier.web.recorder.recorder import Recorder
 from edge_classifier.web.recorder.writer import RecordWriter
@@ -190,6 +190,29 @@ def test_recorder_whose_writer_fails_as_nobody_foresaw_goes_on_and_loses_nothing
         eventually(lambda: recorded() == [1, 2, 3])
         assert "unforeseen" in recorder.status.trouble
         eventually(lambda: acknowledged(broker) == 3)
+
+
+def test_statement_that_is_wrong_holds_nothing_up_and_is_logged_with_its_traceback(
+    broker: Broker,
+    sender: Sender,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def ask_for_nothing(_contents: object) -> int:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT * FROM nothing")
+        return 0
+
+    with recording(broker) as recorder:
+        with monkeypatch.context() as patch:
+            patch.setattr(write_records, "write_batch", ask_for_nothing)
+            sender.events(1, 2)
+            eventually(lambda: acknowledged(broker) == 2)
+            assert (recorder.status.ignored, recorder.status.trouble) == (2, "")
+        sender.events(3)
+        eventually(lambda: recorded() == [3])
+    traces = [one for one in caplog.records if one.exc_info]
+    assert [one.message for one in traces] == ["the recorder failed and goes on"]
 
 
 def unforeseen(*_: object) -> None:

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from edge_classifier.errors import EdgeClassifierError, UsageError
 from edge_classifier.web.config.folders import Folders
+from edge_classifier.web.database_away import is_away
 from edge_classifier.web.installed_models.store import InstalledModel, ModelStore
 from edge_classifier.web.lessons.teaching import taught_files
 from edge_classifier.web.lessons.teaching.tables import ModelUse, TaughtModel
@@ -52,7 +53,8 @@ def install(taught: TaughtModel, models: ModelStore, folders: Folders) -> Instal
             ) from error
     if taught.model != there.name:
         taught.model = there.name
-        taught.save(update_fields=["model"])
+        # Not ``save``, which fails where somebody has just deleted it.
+        TaughtModel.objects.filter(pk=taught.pk).update(model=there.name)
     return there
 
 
@@ -132,7 +134,8 @@ class DeviceModels:
                 # It may have gone with its lesson.
                 ModelUse.objects.filter(pk=use.pk).update(status=use.status, message=use.message)
             except DatabaseError as error:
-                _log.warning("what a device answered is not kept: %s", error)
+                trace = None if is_away(error) else error
+                _log.warning("what a device answered is not kept: %s", error, exc_info=trace)
             finally:
                 connection.close()
 

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from edge_classifier.errors import EdgeClassifierError, UnavailableError, UsageError
 from edge_classifier.web.config.folders import Folders
+from edge_classifier.web.database_away import is_away
 from edge_classifier.web.installed_models.store import ModelStore
 from edge_classifier.web.lessons import class_folders
 from edge_classifier.web.lessons.classes import with_counts
@@ -143,11 +144,13 @@ class LessonTeacher:
             with self._turn:
                 if not run.cancelled.is_set():
                     self._teach(run)
-        except (EdgeClassifierError, OSError, DatabaseError, Lesson.DoesNotExist) as error:
-            problem = str(error)
         except Exception as error:  # noqa: BLE001 (a thread's end would be seen by nobody)
-            _log.exception("a lesson's teaching broke off")
-            problem = type(error).__name__
+            foreseen = isinstance(error, EdgeClassifierError | OSError | Lesson.DoesNotExist)
+            if foreseen or is_away(error):
+                problem = str(error)
+            else:
+                _log.exception("a lesson's teaching broke off")
+                problem = type(error).__name__
         finally:
             if problem and not run.cancelled.is_set():
                 _log.warning("a lesson was not taught: %s", problem)

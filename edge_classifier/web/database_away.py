@@ -1,0 +1,56 @@
+"""Whether an error of the database passes by itself, or is a bug's."""
+
+import sqlite3
+
+from django.db import DatabaseError, Error, OperationalError
+
+# SQLite's primary codes for what is no fault of the statement: somebody else has the file, or the
+# disk is full, broken, or read-only for now.
+_SQLITE_AWAY = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+    }
+)
+_SQLITE_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_PRIMARY = 0xFF
+# PostgreSQL's classes (the first two characters) and codes of the same kind:
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_POSTGRES_AWAY = (
+    # Connection lost; no room on disk, in memory or for a connection; errors of its own files.
+    *("08", "53", "58"),
+    # Shut down by somebody, crashed, still starting, idle for too long.
+    *("57P01", "57P02", "57P03", "57P05"),
+    # Locked: not in time, deadlocks, and statements that took too long.
+    *("55P03", "40001", "40P01", "57014"),
+    # Read-only: it stands in for another one.
+    "25006",
+)
+_POSTGRES_DAMAGED = ("XX001", "XX002")
+
+
+def is_away(error: BaseException | None) -> bool:
+    """Whether the database cannot be reached or written just now, whatever it was asked for."""
+    if not isinstance(error, DatabaseError):
+        return False
+    cause = error.__cause__
+    if code := getattr(cause, "sqlite_errorcode", None):
+        return code & _PRIMARY in _SQLITE_AWAY
+    if state := getattr(cause, "sqlstate", None):
+        return str(state).startswith(_POSTGRES_AWAY)
+    # A connection that could not be made, or ended, has no code.
+    return isinstance(error, OperationalError)
+
+
+def is_damaged(error: BaseException | None) -> bool:
+    """Whether the database's own files are: somebody has to mend them, and no message can."""
+    cause = error.__cause__ if isinstance(error, Error) else None
+    if code := getattr(cause, "sqlite_errorcode", None):
+        return code & _PRIMARY in _SQLITE_DAMAGED
+    return getattr(cause, "sqlstate", None) in _POSTGRES_DAMAGED
