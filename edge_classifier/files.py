@@ -1,17 +1,22 @@
 """Files that are there as a whole or not at all, and the time stamps that are written into them."""
 
 import errno
+import fcntl
 import os
+import re
+import secrets
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from glob import escape
 from pathlib import Path
-from threading import get_native_id
 from typing import BinaryIO
 
 from edge_classifier.errors import OutputError
+
+# What tells the unfinished files of writers of the same path apart.
+_WRITER = re.compile("[0-9a-f]+")
 
 
 @contextmanager
@@ -44,20 +49,42 @@ def replacing(
         raise
 
 
-def own_name_beside(path: Path) -> Path:
-    """Where this thread writes ``path`` before it is whole, whoever else writes it meanwhile.
+@contextmanager
+def own_name_beside(path: Path) -> Iterator[Path]:
+    """An empty file in which ``path`` is written before it is whole, whoever else writes it.
 
-    What writers that were killed have left there is deleted.
+    It is locked until the block ends. Those that nobody holds any more are left of writers that
+    were killed, and deleted: unlike the number of a process, a lock is the same for all containers
+    that have the folder. Raises OSError.
     """
     # A name may have 255 bytes, and a character has up to 4.
     start = f".{path.name[:50]}."
     for left in path.parent.glob(f"{escape(start)}*.unfinished"):
-        writer = left.name.removeprefix(start).removesuffix(".unfinished")
-        # Threads have a folder there as processes do.
-        if writer.isdecimal() and not Path("/proc", writer).exists():
-            with suppress(OSError):
-                left.unlink()
-    return path.with_name(f"{start}{get_native_id()}.unfinished")
+        if _WRITER.fullmatch(left.name.removeprefix(start).removesuffix(".unfinished")):
+            _delete_if_left(left)
+    while True:
+        beside = path.with_name(f"{start}{secrets.token_hex(8)}.unfinished")
+        with beside.open("xb") as file:
+            _lock(file, fcntl.LOCK_EX)
+            # Whoever deletes what is left may have come between.
+            if os.fstat(file.fileno()).st_nlink:
+                yield beside
+                return
+
+
+def _delete_if_left(unfinished: Path) -> None:
+    with suppress(OSError), unfinished.open("rb") as file:
+        if _lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            unfinished.unlink()
+
+
+def _lock(file: BinaryIO, how: int) -> bool:
+    """Whether it is ours now; some network file systems know no locks."""
+    try:
+        fcntl.flock(file, how)
+    except OSError:
+        return False
+    return True
 
 
 def open_regular(path: Path) -> BinaryIO:

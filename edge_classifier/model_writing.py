@@ -31,9 +31,8 @@ def pack(model: bytes, path: Path, contract: Contract, card: str) -> None:
     if contract.taxonomy.class_nodes:
         members[TAXONOMY_FILE] = taxonomy_text(contract.taxonomy, contract.labels)
     # Two lessons may be taught into one file: the later one is there in the end.
-    unfinished = own_name_beside(path)
     try:
-        with replacing(path, beside=unfinished) as file:
+        with own_name_beside(path) as unfinished, replacing(path, beside=unfinished) as file:
             file.write(model)
             file.flush()
             append_bundle(unfinished, members)

@@ -3,7 +3,9 @@
 import os
 import stat
 import subprocess
+import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -108,16 +110,45 @@ def test_a_service_without_a_home_keeps_its_files_where_systemd_says(
         default_state_folder("program", {})
 
 
+_WRITER = """
+import sys
+from pathlib import Path
+from subprocess import PIPE
+from edge_classifier.files import own_name_beside
+with own_name_beside(Path(sys.argv[1])) as unfinished:
+    print(unfinished, flush=True)
+    sys.stdin.read()
+"""
+
+
 def test_own_name_beside_deletes_what_killed_writers_have_left_and_nothing_else(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "a [1].tflite"
-    with subprocess.Popen(["true"]) as killed:
-        pass
-    left = tmp_path / f".{path.name}.{killed.pid}.unfinished"
+    # What earlier versions left, and what others have.
+    (tmp_path / f".{path.name}.4711.unfinished").touch()
     others = [tmp_path / name for name in (".a [1].tflite.x.unfinished", ".b.tflite.7.unfinished")]
-    others.append(tmp_path / f".{path.name}.{os.getppid()}.unfinished")
-    for one in (left, *others):
+    for one in others:
         one.touch()
-    assert own_name_beside(path) not in others
-    assert sorted(tmp_path.iterdir()) == sorted(others)
+    with own_name_beside(path) as own:
+        assert sorted(tmp_path.iterdir()) == sorted([*others, own])
+
+
+def test_own_name_beside_leaves_those_of_writers_whose_process_it_cannot_see(
+    tmp_path: Path,
+) -> None:
+    """As in two containers with one folder, where each has the numbers of processes for itself."""
+    path = tmp_path / "a.tflite"
+    command = [sys.executable, "-c", _WRITER, str(path)]
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True) as writer:
+        assert writer.stdout
+        theirs = Path(writer.stdout.readline().strip())
+        assert theirs.exists()
+        # The number of a process that there is not.
+        hidden = theirs.rename(theirs.with_name(f".{path.name}.99999999.unfinished"))
+        with own_name_beside(path) as own:
+            assert hidden.exists()
+            assert own != hidden
+        writer.kill()
+    with own_name_beside(path) as own:
+        assert not hidden.exists()

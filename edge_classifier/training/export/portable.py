@@ -52,9 +52,8 @@ def write_portable(model: LoadedModel, source: Path, target: Path) -> None:
     if contract.taxonomy.class_nodes:
         members[TAXONOMY_FILE] = taxonomy_text(contract.taxonomy, contract.labels)
     graph = with_uint8(source.read_bytes(), metadata(contract, model.name))
-    unfinished = own_name_beside(target)
     try:
-        with replacing(target, beside=unfinished) as file:
+        with own_name_beside(target) as unfinished, replacing(target, beside=unfinished) as file:
             file.write(graph)
             file.flush()
             # Their readers do not inflate.
