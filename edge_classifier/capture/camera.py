@@ -16,13 +16,16 @@ from edge_classifier.capture.frame_slot import (
     FrameTaker,
     Prepare,
 )
-from edge_classifier.capture.reader import CameraReader, MakeSource
+from edge_classifier.capture.reader import GRACE_S, CameraReader, MakeSource
 from edge_classifier.config.settings import CameraSettings
 from edge_classifier.core.network.camera_address import is_stream
 from edge_classifier.protocols import Clock
 
 # Threads that may hang in one camera's driver before no further one is started.
 MAX_HUNG_THREADS = 2
+# Seconds without a check after which this process itself did not run: it was stopped by a signal,
+# or had no processor. What its threads waited for then is no fault of a camera.
+_STOOD_STILL_S = 2.0
 # What hangs, and what helps, with a camera that is plugged in and with one behind an address.
 _DRIVER = (
     "its driver hangs in",
@@ -69,6 +72,8 @@ class CameraCapture:
         self._thread: threading.Thread | None = None
         self._hung: list[threading.Thread] = []
         self._stopped = False
+        # Monotonic seconds of the last check, and of the one that came after a long while.
+        self._checked_at, self._resumed_at = clock(), float("-inf")
         # Whether ``start`` was called.
         self.is_started = False
 
@@ -106,6 +111,7 @@ class CameraCapture:
     def start(self) -> None:
         """Start a thread that opens the camera; where none is available, ``check`` tries again."""
         self.is_started = True
+        self._checked_at = self._clock()
         reader = CameraReader(
             self._name,
             self._make_source,
@@ -113,6 +119,7 @@ class CameraCapture:
             self._slot,
             self._slot.replace_reader(),
             self._dead_pictures,
+            stood_still=self._stood_still,
             clock=self._clock,
             utc=self._utc,
             random=self._random,
@@ -131,11 +138,17 @@ class CameraCapture:
 
     def check(self) -> None:
         """Check the thread. Never waits."""
+        now_s = self._clock()
+        if now_s - self._checked_at > _STOOD_STILL_S:
+            self._resumed_at = now_s
+        self._checked_at = now_s
         self._hung = [thread for thread in self._hung if thread.is_alive()]
         if self._stopped or self._slot.ended:
             return
         if self._reader is not None and self._thread is not None:
-            hung_call = self._reader.hung_call(self._clock())
+            # Whoever stood still himself lets the driver come back first.
+            is_patient = now_s - self._resumed_at <= GRACE_S
+            hung_call = "" if is_patient else self._reader.hung_call(now_s)
             if hung_call:
                 self._hung.append(self._thread)
                 reason = f"{self._name}: {self._one_hangs} {hung_call}. {self._remedy}"
@@ -146,6 +159,13 @@ class CameraCapture:
             self.start()
         elif self._reader is None:
             self.wait_for_driver()
+
+    def _stood_still(self, since_s: float) -> bool:
+        """Whether this process did not run for a while, since that monotonic second. For readers.
+
+        The thread that checks may not have noticed yet.
+        """
+        return self._resumed_at >= since_s or self._clock() - self._checked_at > _STOOD_STILL_S
 
     def wait_for_driver(self) -> None:
         """Say that too many threads hang in this camera's driver for another one to be started."""

@@ -61,12 +61,15 @@ class HttpSource:
     def open(self) -> str:
         """Connect, and look at the first picture."""
         self._deadline.allow(self._open_timeout_s)
-        remedy = f"It did not answer within {self._open_timeout_s:g} s."
         try:
             self._ask()
             if self._film is None:
                 self._first = self._next_picture()
         except TimeoutError as error:
+            within = f"within {self._open_timeout_s:g} s"
+            remedy = f"It did not answer {within}."
+            if self._answer is not None:
+                remedy = f"It answered, and sent {self._what_came()} {within}."
             raise CameraError(self._shown, "cannot be opened", remedy) from error
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise why_refused(self._url) from error
@@ -99,7 +102,7 @@ class HttpSource:
                     raise CameraError(self._shown, "gives something else than it did before")
             self._picture = self._next_picture()
         except TimeoutError as error:
-            problem = f"sent no picture for {self._read_timeout_s:g} s"
+            problem = f"sent {self._what_came()} for {self._read_timeout_s:g} s"
             remedy = "Is the network slow, or the camera stuck?"
             raise CameraError(self._shown, problem, remedy) from error
         except (OSError, ValueError, http.client.HTTPException) as error:
@@ -147,6 +150,10 @@ class HttpSource:
                 clock=self._clock,
             )
 
+    def _what_came(self) -> str:
+        """Instead of a picture."""
+        return "only empty pictures" if self._parts and self._parts.empty else "no picture"
+
     def _next_picture(self) -> bytes:
         """Raises OSError where the server ends it."""
         if self._answer is None:
@@ -184,6 +191,8 @@ class _Parts:
         self._answer, self._received = answer, bytearray()
         # Many servers state the boundary with the dashes that belong before it.
         self._boundary = b"--" + boundary.strip().lstrip("-").encode("latin-1", "replace")
+        # Empty parts since the last picture.
+        self.empty = 0
 
     def next(self) -> bytes:
         """The next part that is not empty. Raises ConnectionError at the end of the stream."""
@@ -191,7 +200,9 @@ class _Parts:
             self._skip_behind(self._boundary)
             head = self._skip_behind(b"\n\r\n", b"\n\n")
             if body := self._body(_stated_length(head)):
+                self.empty = 0
                 return body
+            self.empty += 1
 
     def _skip_behind(self, *marks: bytes) -> bytes:
         """What stands before the first of ``marks``."""

@@ -46,14 +46,19 @@ class CameraReader:
         number: int,
         dead_pictures: DeadPictureDetector,
         *,
+        stood_still: Callable[[float], bool] = lambda _since_s: False,
         clock: Clock,
         utc: Callable[[], float],
         random: Callable[[], float],
     ) -> None:
-        """``number``: this reader's at ``slot``."""
+        """``number``: this reader's at ``slot``.
+
+        ``stood_still``: whether this process did not run for a while since a monotonic second.
+        """
         self._name, self._make_source, self._camera = name, make_source, camera
         self._slot, self._number, self._dead_pictures = slot, number, dead_pictures
         self._clock, self._utc, self._random = clock, utc, random
+        self._stood_still = stood_still
         # What the driver is doing, and the monotonic second by which it should be done.
         self._driver_call: tuple[str, float] | None = None
         self._damaged_since: float | None = None
@@ -155,9 +160,16 @@ class CameraReader:
 
     def _call_driver(self, doing: str, call: Callable[[], Result], limit_s: float) -> Result:
         """``call``, watched by ``hung_call``; raises ReaderReplaced if it was given up since."""
-        self._driver_call = doing, self._clock() + limit_s
+        began = self._clock()
+        self._driver_call = doing, began + limit_s
         try:
             return call()
+        except CameraError as error:
+            if not self._stood_still(began):
+                raise
+            # Its time ran out while nobody looked.
+            problem = "this program stood still, and opens the camera again"
+            raise CameraError(self._name, problem) from error
         finally:
             self._driver_call = None
             self._slot.require_current(self._number)

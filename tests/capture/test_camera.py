@@ -7,7 +7,7 @@ import pytest
 
 from edge_classifier.capture.camera import MAX_HUNG_THREADS, CameraCapture
 from edge_classifier.capture.frame_slot import CapturedFrame
-from edge_classifier.capture.reader import MakeSource
+from edge_classifier.capture.reader import GRACE_S, MakeSource
 from edge_classifier.config.settings import CameraSettings
 from edge_classifier.errors import CameraError, EndOfFrames
 from tests.fake_source import FakeCamera, FakeClock, Step, plain
@@ -70,8 +70,9 @@ class CameraBench:
         """Wait until the driver hangs, let its time run out, and check the thread."""
         eventually(self.hanging.is_set)
         self.hanging.clear()
-        self.clock.add(AN_HOUR)
-        self.capture.check()
+        for turn in range(int(GRACE_S) + 2):
+            self.clock.add(1.0 if turn else AN_HOUR)
+            self.capture.check()
 
 
 @pytest.fixture
@@ -235,6 +236,25 @@ def test_check_of_a_hung_grab_goes_offline_and_tries_anew(bench: CameraBench) ->
     assert "hangs in reading" in bench.capture.status.reason
     bench.camera.shoot(plain(91))
     eventually(bench.is_online)
+
+
+def test_program_that_stood_still_blames_no_camera(bench: CameraBench) -> None:
+    bench.capture.start()
+    bench.camera.shoot(plain(90), bench.hang)
+    eventually(bench.hanging.is_set)
+    bench.clock.add(AN_HOUR)
+    bench.capture.check()
+    assert (bench.is_online(), bench.capture.status.hung) == (True, 0)
+    bench.driver.set()
+    bench.camera.shoot(LOST)
+    eventually(lambda: not bench.is_online())
+    assert "this program stood still, and opens the camera again" in bench.capture.status.reason
+    bench.clock.add(1.0)
+    bench.camera.shoot(plain(91))
+    eventually(bench.is_online)
+    bench.camera.shoot(LOST)
+    eventually(lambda: bench.capture.status.failures == 2)
+    assert "stood still" not in bench.capture.status.reason
 
 
 def test_hung_call_that_returns_late_closes_its_source_and_touches_nothing(
