@@ -23,6 +23,8 @@ The codes from 64 up are those of BSD's ``sysexits.h``. Whatever else escapes is
 from enum import IntEnum
 from typing import ClassVar
 
+from edge_classifier.core.text import shortened
+
 
 class ExitCode(IntEnum):
     """What ``edge-classify`` returns to the shell; listed in ``--help`` and docs/cli.md."""
@@ -57,15 +59,19 @@ _MEANINGS = {
 
 
 class EdgeClassifierError(Exception):
-    """An expected failure: what it is about, what is wrong, and what to do."""
+    """An expected failure: what it is about, what is wrong, and what to do.
+
+    Each part may quote what somebody gave, however long that is: whoever shows it gets it bounded.
+    """
 
     exit_code: ClassVar[ExitCode] = ExitCode.BUG
 
     def __init__(self, subject: str, problem: str, remedy: str = "") -> None:
-        self.subject = subject
-        self.problem = problem
-        self.remedy = remedy
-        super().__init__(subject, problem, remedy)
+        self.subject = shortened(subject)
+        # Some have a line for each thing that is wrong.
+        self.problem = "\n".join(map(shortened, problem.splitlines()))
+        self.remedy = shortened(remedy)
+        super().__init__(self.subject, self.problem, self.remedy)
 
     @property
     def lines(self) -> tuple[str, ...]:

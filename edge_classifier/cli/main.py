@@ -9,10 +9,10 @@ import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from edge_classifier import __version__
-from edge_classifier.core.text import escaped
+from edge_classifier.core.text import escaped, one_line
 from edge_classifier.errors import EdgeClassifierError, ExitCode, UsageError
 from edge_classifier.files import may_be_there
 
@@ -157,13 +157,21 @@ def load_command(name: str) -> Command:
     return module
 
 
+class BoundedParser(ArgumentParser):
+    """Quotes what was given in an error as far as there is room, and fit for a terminal."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and end."""
+        super().error(one_line(message))
+
+
 def build_parser(name: str, command: Command) -> ArgumentParser:
     """The parser of one command; the one without a name lists all others."""
     root = name == CLASSIFY
     commands = [f"  {PROGRAM} {other:<9} {text}" for other, text in COMMANDS.items()]
     codes = [f"  {code.value:>3}  {code.meaning}" for code in ExitCode]
     overview = "\n".join(["other commands:", *commands, "", "exit codes:", *codes])
-    parser = ArgumentParser(
+    parser = BoundedParser(
         prog=PROGRAM if root else f"{PROGRAM} {name}",
         description=command.DESCRIPTION,
         epilog=overview if root else None,
@@ -180,7 +188,7 @@ def build_parser(name: str, command: Command) -> ArgumentParser:
 def _report_bug(error: Exception, arguments: Sequence[str]) -> int:
     hint = "--debug shows where" if "--debug" not in arguments else "please report it"
     text = f"internal error: {type(error).__name__}: {error} ({hint})"
-    return _report((" ".join(text.split()),), ExitCode.BUG, arguments)
+    return _report((one_line(text),), ExitCode.BUG, arguments)
 
 
 def _report(lines: Sequence[str], code: ExitCode, arguments: Sequence[str]) -> int:

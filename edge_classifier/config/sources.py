@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from edge_classifier.config.toml import Key, inline
+from edge_classifier.core.text import shortened
 from edge_classifier.errors import ConfigurationError
 from edge_classifier.files import may_be_there
 
@@ -67,6 +68,11 @@ class SettingProblem:
     value: str = ""
     # ``line 3 of /etc/...``, ``$EDGE_CLASSIFIER__MQTT__HOST`` or ``--set``.
     origin: str = ""
+
+    def __post_init__(self) -> None:
+        # Names of keys and files are as long as somebody writes them.
+        for part in ("text", "key", "origin"):
+            object.__setattr__(self, part, shortened(getattr(self, part)))
 
     def __str__(self) -> str:
         what = f"{self.key} = {self.value}" if self.value else self.key
