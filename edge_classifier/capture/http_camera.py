@@ -69,7 +69,7 @@ class HttpSource:
             within = f"within {self._open_timeout_s:g} s"
             remedy = f"It did not answer {within}."
             if self._answer is not None:
-                remedy = f"It answered, and sent {self._what_came()} {within}."
+                remedy = f"It answered, and {self._what_came()} {within}."
             raise CameraError(self._shown, "cannot be opened", remedy) from error
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise why_refused(self._url) from error
@@ -102,7 +102,7 @@ class HttpSource:
                     raise CameraError(self._shown, "gives something else than it did before")
             self._picture = self._next_picture()
         except TimeoutError as error:
-            problem = f"sent {self._what_came()} for {self._read_timeout_s:g} s"
+            problem = f"{self._what_came()} for {self._read_timeout_s:g} s"
             remedy = "Is the network slow, or the camera stuck?"
             raise CameraError(self._shown, problem, remedy) from error
         except (OSError, ValueError, http.client.HTTPException) as error:
@@ -152,7 +152,9 @@ class HttpSource:
 
     def _what_came(self) -> str:
         """Instead of a picture."""
-        return "only empty pictures" if self._parts and self._parts.empty else "no picture"
+        if self._parts and self._parts.empty:
+            return "sent only empty pictures"
+        return "sent no picture"
 
     def _next_picture(self) -> bytes:
         """Raises OSError where the server ends it."""

@@ -65,7 +65,8 @@ TEACH = f"{PACKAGE}.teach"
 # Module or package to what it may import beside the standard library.
 ALLOWED = {
     PACKAGE: (),
-    ERRORS: (),
+    # They quote what somebody gave in part.
+    ERRORS: (f"{CORE}.text",),
     FILES: (ERRORS,),
     HTTP_CONNECTION: (PROTOCOLS,),
     CHILD_PROCESS: (),
