@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_classifier.web.installed_models.store import InstalledModel
+from edge_classifier.web.live.camera_list import Selection
 from edge_classifier.web.live.live_client import LiveClient
 
 # States of a change that is not over.
 UNDER_WAY = ("waiting", "fetching", "trying", "loading")
 _DIGITS = 8
+# Devices and cameras of one page, each with a choice of all models.
+MOST_SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,68 @@ class DeviceModelRow:
     def is_busy(self) -> bool:
         """Whether it is getting another model."""
         return self.change is not None and self.change["state"] in UNDER_WAY
+
+
+@dataclass(frozen=True, slots=True)
+class ShownDevices:
+    """One page of the list."""
+
+    rows: list[DeviceModelRow]
+    wanted: Selection
+    # The number of the first one, from 1; how many there are on all pages.
+    first: int
+    count: int
+    # The pages before and behind; None: there is none.
+    previous: Selection | None
+    next: Selection | None
+    # All devices that have been heard, whatever is asked for.
+    heard: int
+
+    @property
+    def last(self) -> int:
+        """The number of the last one."""
+        return self.first + len(self.rows) - 1
+
+
+def select_devices(rows: Sequence[DeviceModelRow], wanted: Selection) -> ShownDevices:
+    """The page that is asked for: words may be in a device's name, a camera's, or a model's.
+
+    Where there are several pages, what is being changed and what failed comes first.
+    """
+    words = wanted.words.casefold()
+    found = [row for row in rows if not words or words in _searched(row)]
+    pages = _pages(found)
+    if len(pages) > 1:
+        pages = _pages(sorted(found, key=lambda row: row.change is None))
+    page = min(wanted.page, len(pages))
+    return ShownDevices(
+        rows=pages[page - 1],
+        wanted=wanted,
+        first=1 + sum(map(len, pages[: page - 1])),
+        count=len(found),
+        previous=Selection(wanted.words, page - 1) if page > 1 else None,
+        next=Selection(wanted.words, page + 1) if page < len(pages) else None,
+        heard=len(rows),
+    )
+
+
+def _searched(row: DeviceModelRow) -> str:
+    change = str(row.change["model"]) if row.change else ""
+    texts = (text for place in row.places for text in (place.key, place.title, place.version))
+    return "\n".join((row.name, change, *texts)).casefold()
+
+
+def _pages(rows: Sequence[DeviceModelRow]) -> list[list[DeviceModelRow]]:
+    """At least one, which may be empty; a device is on one page with all its cameras."""
+    pages: list[list[DeviceModelRow]] = [[]]
+    places = 0
+    for row in rows:
+        if pages[-1] and places + len(row.places) > MOST_SHOWN:
+            pages.append([])
+            places = 0
+        pages[-1].append(row)
+        places += len(row.places)
+    return pages
 
 
 def device_rows(live: LiveClient | None, models: Sequence[InstalledModel]) -> list[DeviceModelRow]:

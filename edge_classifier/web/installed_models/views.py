@@ -17,9 +17,14 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from edge_classifier.core.text import escaped, is_printable
 from edge_classifier.errors import EdgeClassifierError, MissingFileError, UsageError
 from edge_classifier.web.accounts.roles import SWITCHES_MODELS, AccessLevel, requires
-from edge_classifier.web.installed_models.device_models import UNDER_WAY, device_rows
+from edge_classifier.web.installed_models.device_models import (
+    UNDER_WAY,
+    device_rows,
+    select_devices,
+)
 from edge_classifier.web.installed_models.store import InstalledModel
 from edge_classifier.web.installed_models.uploaded_report import MOST_BYTES
+from edge_classifier.web.live.camera_list import Selection
 from edge_classifier.web.live.live_client import LiveClient
 from edge_classifier.web.live.live_state import MAX_DEVICES
 from edge_classifier.web.templatetags.words import named
@@ -28,6 +33,8 @@ from edge_classifier.web.wording import explained, quoted, sentences
 _log = logging.getLogger(__name__)
 _LONGEST_NAME = 200
 _SHOWN_LABELS = 1000
+# Devices that are named beside a model.
+_SHOWN_USERS = 10
 # A slow device takes a while to load a model; what has to be fetched first is answered at once.
 _ANSWER_S = 60.0
 
@@ -40,15 +47,17 @@ def page(request: HttpRequest) -> HttpResponse:
     models, settings, live = services.models, services.settings, services.live
     installed = models.installed()
     rows = device_rows(live, installed)
+    shown = select_devices(rows, Selection.of(request.GET))
     # What was asked for just now has not been told yet.
     is_busy = "sent" in request.GET or any(row.is_busy for row in rows)
-    devices = {"devices": rows, "installed": installed, "is_busy": is_busy}
+    devices = {"shown": shown, "installed": installed, "is_busy": is_busy}
     if "part" in request.GET:
         return render(request, "installed_models/device_list.html", devices)
     current = models.current()
     context = {
         **devices,
         "models": [(model, models.devices_with(model)) for model in installed],
+        "most_users": _SHOWN_USERS,
         "current": current,
         "is_elsewhere": current not in {model.name for model in installed},
         "is_as_set": models.chosen() == settings.classify.model,
@@ -209,7 +218,8 @@ def switch(request: HttpRequest) -> HttpResponse:
         body |= {"camera": camera} if camera else {}
         _log.info("%s asks %s for %s", request.user, asked, model or "its settings' model")
         _tell_answer(request, asked, live.request(device, "model", body, _ANSWER_S))
-    return redirect(f"{reverse('models')}?sent")
+    back = Selection.of(request.POST).query
+    return redirect(f"{reverse('models')}{back}{'&' if back else '?'}sent")
 
 
 def _tell_answer(request: HttpRequest, asked: str, answer: Mapping[str, Any]) -> None:
