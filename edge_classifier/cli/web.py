@@ -110,10 +110,11 @@ def prepare(
     ``waits``: for a database that is away.
     """
     settings, folders = _configure(options, assignments)
-    from edge_classifier.web import startup
+    from edge_classifier.web import database_file, startup
 
     startup.use(folders)
     startup.migrate(folders, waits=waits)
+    database_file.watch()
     return settings, folders
 
 

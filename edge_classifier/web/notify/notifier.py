@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from edge_classifier.web.config.settings import WebSettings
 from edge_classifier.web.database_away import is_away
+from edge_classifier.web.database_file import require_same_file
 from edge_classifier.web.guarded_thread import BackgroundWork
 from edge_classifier.web.notify import outbox
 from edge_classifier.web.notify.decide import Decider
@@ -82,6 +83,7 @@ class EventNotifier(BackgroundWork):
         """Make the messages of what has come, send one; whether there was one to send."""
         now = self._now()
         try:
+            require_same_file()
             if not self._has_resumed:
                 outbox.resume()
                 self._has_resumed = True

@@ -15,6 +15,7 @@ from edge_classifier.errors import StorageError, UnavailableError
 from edge_classifier.mqtt.codec.event_messages import UnknownEventTypeError
 from edge_classifier.mqtt.connection.broker_connection import ReceivedMessage
 from edge_classifier.web.database_away import is_away, is_damaged
+from edge_classifier.web.database_file import require_same_file
 from edge_classifier.web.models import Record
 from edge_classifier.web.recorder import write_records
 from edge_classifier.web.recorder.correct_times import correct_times
@@ -196,6 +197,7 @@ class RecordWriter:
         message.acknowledge()
 
     def _write(self, batch: Sequence[tuple[ReceivedMessage, Content]]) -> None:
+        require_same_file()
         contents = [content for _, content in batch if content]
         new = write_records.write_batch(contents) if contents else 0
         self.recorded += new

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from edge_classifier.errors import EdgeClassifierError
 from edge_classifier.web.database_away import is_away
+from edge_classifier.web.database_file import require_same_file
 from edge_classifier.web.guarded_thread import BackgroundWork
 from edge_classifier.web.installed_models.store import ModelStore
 from edge_classifier.web.live.live_client import LiveClient
@@ -116,6 +117,7 @@ class RolloutDriver(BackgroundWork):
     def turn(self) -> None:
         """One turn of all roll-outs."""
         try:
+            require_same_file()
             found = list(Rollout.objects.filter(state__in=Rollout.OPEN))
             # Who is there is not known without a broker: nothing is held against a device then.
             if found and self._knows_devices():

@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
+from django.db.backends.signals import connection_created
 
 from edge_classifier.config.mqtt_settings import TlsSettings
 from edge_classifier.mqtt.connection.broker_connection import ReceivedMessage
+from edge_classifier.web import database_file
 from edge_classifier.web.config.settings import WebMqttSettings
 from edge_classifier.web.models import Picture, Record
 from edge_classifier.web.recorder import received, write_records
@@ -213,6 +215,38 @@ def test_statement_that_is_wrong_holds_nothing_up_and_is_logged_with_its_traceba
         eventually(lambda: recorded() == [3])
     traces = [one for one in caplog.records if one.exc_info]
     assert [one.message for one in traces] == ["the recorder failed and goes on"]
+
+
+@pytest.fixture
+def watched() -> Iterator[None]:
+    database_file.watch()
+    yield
+    connection_created.disconnect(database_file._note_file)
+
+
+def test_recorder_whose_database_is_deleted_waits_until_it_is_there_again(
+    broker: Broker, sender: Sender, watched: None
+) -> None:
+    """What is deleted can still be written, by who has it open; and a new one would be empty."""
+    with recording(broker) as recorder:
+        sender.events(1)
+        eventually(lambda: recorded() == [1])
+        connection.close()
+        files = [Path(f"{DATABASE}{end}") for end in ("", "-wal", "-shm")]
+        parts = [one for one in files if one.exists()]
+        for one in parts:
+            one.rename(f"{one}.away")
+        try:
+            sender.events(2)
+            eventually(lambda: "the file of the database is gone" in recorder.status.trouble)
+            assert (recorder.status.recorded, recorder.status.waiting) == (1, 1)
+            with pytest.raises(OperationalError, match="gone"):
+                Record.objects.exists()
+        finally:
+            for one in parts:
+                Path(f"{one}.away").replace(one)
+        eventually(lambda: recorder.status.recorded == 2)
+        assert recorded() == [1, 2]
 
 
 def unforeseen(*_: object) -> None:
