@@ -84,7 +84,10 @@ def test_pydantic_is_imported_by_validation_only(library: str) -> None:
     ("package", "users"),
     [
         ("paho", (f"{MQTT}.connection.broker_connection",)),
-        ("sqlite3", (*SQLITE, f"{WEB}.backup.make_backup", f"{WEB}.backup.restore")),
+        (
+            "sqlite3",
+            (*SQLITE, f"{WEB}.database_away", f"{WEB}.backup.make_backup", f"{WEB}.backup.restore"),
+        ),
         ("prometheus_client", (PROMETHEUS,)),
         ("matplotlib", (f"{EVALUATION}.charts",)),
         ("jinja2", (f"{EVALUATION}.html_report",)),
