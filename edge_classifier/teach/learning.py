@@ -66,7 +66,7 @@ def learn(material: Material, progress: Progress = lambda _done, _all: None) -> 
     pictures, views, _ = material.pictures.shape
     truth, parts = _rows(material)
     seen = [material.pictures[:, view] for view in range(views)]
-    regression = Regression(np.concatenate([*seen, material.other]), truth, material.classes)
+    regression = Regression([*seen, material.other], truth, material.classes)
     weights = _weights(material)
     # What progress is told in: one fit after the other.
     steps = FOLDS * len(STRENGTHS) + 1
@@ -108,33 +108,29 @@ def _cross_validate(
 
     ``progress`` gets the number of fits that are done.
     """
-    shape = len(parts), material.classes
-    unseen = {strength: np.empty(shape, np.float32) for strength in STRENGTHS}
-    leave_one_out = _leaves_one_out(parts)
-    done = count(1)
-    fits: dict[tuple[float, int], Fit] = {}
-    # Five parts tell well enough which strength is good.
-    for part in range(FOLDS):
-        without, fit = parts % FOLDS != part, None
-        for strength in STRENGTHS:
-            fit = regression.fit(weights * without, strength, fit, rough=True)
-            unseen[strength][~without] = regression.logits(fit)[~without]
-            if leave_one_out:
-                fits[strength, part] = fit
+    pictures, done = len(material.truth), count(1)
+    # Only those of the best strength until now, and of the one that is tried, are kept.
+    least, best, unseen = np.inf, STRENGTHS[0], np.empty((0, material.classes), np.float32)
+    fits: list[Fit | None] = [None] * FOLDS
+    starts = fits
+    for strength in STRENGTHS:
+        logits = np.empty((len(parts), material.classes), np.float32)
+        # Five parts tell well enough which strength is good.
+        for part in range(FOLDS):
+            without = parts % FOLDS != part
+            fits[part] = fit = regression.fit(weights * without, strength, fits[part], rough=True)
+            logits[~without] = regression.logits(fit, ~without)
             progress(next(done))
-    pictures = len(material.truth)
-    losses = {
-        strength: _loss(logits[:pictures], material, weights[:pictures])
-        for strength, logits in unseen.items()
-    }
-    best = min(losses, key=losses.__getitem__)
-    for part in np.unique(parts) if leave_one_out else ():
+        loss = _loss(logits[:pictures], material, weights[:pictures])
+        if loss < least:
+            least, best, unseen, starts = loss, strength, logits, list(fits)
+    for part in np.unique(parts) if _leaves_one_out(parts) else ():
         # It begins with what had not seen the picture either.
-        without, start = parts != part, fits[best, int(part) % FOLDS]
-        fit = regression.fit(weights * without, best, start, rough=True)
-        unseen[best][~without] = regression.logits(fit)[~without]
+        without = parts != part
+        fit = regression.fit(weights * without, best, starts[part % FOLDS], rough=True)
+        unseen[~without] = regression.logits(fit, ~without)
         progress(next(done))
-    return best, unseen[best]
+    return best, unseen
 
 
 def _leaves_one_out(parts: Classes) -> bool:

@@ -7,7 +7,8 @@ A folder a class that has pictures, called as the class where a file system can;
 import os
 import shutil
 import threading
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge_classifier.config.toml import document
@@ -22,7 +23,17 @@ from edge_classifier.web.review.folder_names import NAMES_FILE, folder_names, na
 _one_at_a_time = threading.Lock()
 
 
-def folder(lesson: Lesson, folders: Folders) -> Path:
+@dataclass(frozen=True, slots=True)
+class FilledFolders:
+    """A lesson's class folders on disk."""
+
+    root: Path
+    # The name of a class's folder, which becomes its label, to the class's id: it may be called
+    # something else by now.
+    classes: dict[str, int]
+
+
+def folder(lesson: Lesson, folders: Folders) -> FilledFolders:
     """The lesson's folder, brought up to date: ``FOLDER/lessons/KEY/CLASS/SHA256.jpg``.
 
     Pictures that lie on the same disk take no room twice. A picture that is missing in storage is
@@ -31,7 +42,8 @@ def folder(lesson: Lesson, folders: Folders) -> Path:
     root = folders.lessons / str(lesson.key)
     with _one_at_a_time:
         make_folder(root, 0o700)
-        wanted = _contents(lesson)
+        names_of = _folder_names(lesson)
+        wanted = _contents(lesson, names_of)
         for there in list(root.iterdir()):
             if there.is_dir() and there.name not in wanted:
                 shutil.rmtree(there)
@@ -43,21 +55,25 @@ def folder(lesson: Lesson, folders: Folders) -> Path:
                 file.write(text.encode())
         else:
             names.unlink(missing_ok=True)
-    return root
+    return FilledFolders(root, {name: of for of, name in names_of.items()})
 
 
 def archive(lesson: Lesson) -> Iterator[bytes]:
     """The same as a zip, piece by piece. Raises StorageError."""
-    found = _contents(lesson)
+    found = _contents(lesson, _folder_names(lesson))
     shown = (FiledPicture(name, sha256) for name, hashes in found.items() for sha256 in hashes)
     return zipped(shown, lambda kept: _names(lesson, kept))
 
 
-def _contents(lesson: Lesson) -> dict[str, list[str]]:
-    """Each class's folder, and the hashes of its pictures in the order in which they came."""
+def _folder_names(lesson: Lesson) -> dict[int, str]:
+    """What the folder of each class that has pictures is called, by its id."""
     filled = [one for one in with_counts(lesson) if one.shown]
     names = folder_names(one.name for one in filled)
-    folders = {one.pk: names[one.name] for one in filled}
+    return {one.pk: names[one.name] for one in filled}
+
+
+def _contents(lesson: Lesson, folders: Mapping[int, str]) -> dict[str, list[str]]:
+    """Each folder, and the hashes of its class's pictures in the order in which they came."""
     found: dict[str, list[str]] = {name: [] for name in folders.values()}
     rows = lesson.pictures.filter(removed_at=None, of__in=list(folders)).order_by("pk")
     for of, sha256 in rows.values_list("of", "picture__sha256"):

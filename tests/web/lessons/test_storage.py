@@ -64,7 +64,7 @@ def test_pictures_of_all_ways_lie_as_teach_and_train_read_them(
     for number, of in enumerate((cat, bird, nothing)):
         for picture in (scene(2 * number), scene(2 * number + 1)):
             fill(of).add(encoded(picture, "PNG"), UPLOAD)
-    found = scan(class_folders.folder(lesson, FOLDERS))
+    found = scan(class_folders.folder(lesson, FOLDERS).root)
     assert found.labels == ("a _cat_, 猫 🐈", "bird", UNKNOWN)
     assert found.names["zh"] == ("猫", "鸟", "未知")
     assert found.names["en"][0] == 'a "cat", 猫 🐈'
@@ -78,16 +78,16 @@ def test_folder_follows_what_is_moved_removed_and_renamed(
     first, second = (filling.add(encoded(scene(n)), UPLOAD).picture for n in range(2))
     assert first
     assert second
-    root = class_folders.folder(lesson, FOLDERS)
+    root = class_folders.folder(lesson, FOLDERS).root
     assert files(root) == {"cat": 2}
     before = storage.move(lesson, [first.pk], bird)
-    assert files(class_folders.folder(lesson, FOLDERS)) == {"cat": 1, "bird": 1}
+    assert files(class_folders.folder(lesson, FOLDERS).root) == {"cat": 1, "bird": 1}
     assert storage.remove(lesson, [second.pk]) == [second.pk]
     classes.rename_class(bird, "robin", "")
-    assert files(class_folders.folder(lesson, FOLDERS)) == {"robin": 1}
+    assert files(class_folders.folder(lesson, FOLDERS).root) == {"robin": 1}
     assert storage.restore(lesson, [second.pk], LessonSettings()) == 1
     assert storage.move_back(lesson, before) == 1
-    assert files(class_folders.folder(lesson, FOLDERS)) == {"cat": 2}
+    assert files(class_folders.folder(lesson, FOLDERS).root) == {"cat": 2}
     classes.delete_lesson(lesson, FOLDERS)
     assert not root.exists()
     assert not Picture.objects.exists()
@@ -111,7 +111,7 @@ def test_zip_of_a_lesson_is_what_its_folder_is(
         fill(of).add(encoded(scene(number)), UPLOAD)
     with ZipFile(io.BytesIO(b"".join(class_folders.archive(lesson)))) as file:
         file.extractall(tmp_path)
-    root = class_folders.folder(lesson, FOLDERS)
+    root = class_folders.folder(lesson, FOLDERS).root
     assert files(tmp_path) == files(root) == {"cat": 1, "bird": 1}
     assert scan(tmp_path).labels == ("bird", "cat")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from edge_classifier.web.lessons.display import taught_name
+from edge_classifier.web.lessons.display import class_name, taught_name
 from edge_classifier.web.lessons.tables import LessonClass, LessonPicture
 from edge_classifier.web.lessons.teaching.tables import TaughtModel
 
@@ -13,12 +13,16 @@ from edge_classifier.web.lessons.teaching.tables import TaughtModel
 _MOST_WRONG, _MOST_PAIRS, _MOST_LABELS, _MOST_WEAK = 60, 20, 500, 5
 
 
-def kept(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of the command's JSON that the page shows. Raises KeyError and TypeError."""
+def kept(facts: Mapping[str, Any], classes: Mapping[str, int]) -> dict[str, Any]:
+    """The part of the command's JSON that the page shows. Raises KeyError and TypeError.
+
+    ``classes``: labels to the ids of the classes that they were taught from.
+    """
     taught = facts["teach"]
     return {
         "right": _share(facts["accuracy"]["top1"]),
         "left_one_out": bool(taught["left_one_out"]),
+        "classes": dict(classes),
         "labels": [
             [one["label"], one.get("names", {}).get("zh", ""), *_share(one["recall"])[:2]]
             for one in facts["labels"][:_MOST_LABELS]
@@ -108,14 +112,17 @@ class ShownResult:
 def shown(taught: TaughtModel, classes: Sequence[LessonClass]) -> ShownResult | None:
     """What the page shows of ``taught``; None: nothing is known but that it is there.
 
-    ``classes`` are the lesson's as they are now. Pictures that were moved, removed or said to be
-    right since then are not asked about again.
+    ``classes`` are the lesson's as they are now, by whatever name. Pictures that were moved,
+    removed or said to be right since then are not asked about again.
     """
     result = taught.result
     if not result:
         return None
     hits, count, low, high = result["right"]
+    by_label = _by_label(result, classes)
     names = {label: taught_name(label, chinese) for label, chinese, *_ in result["labels"]}
+    # A class that was renamed goes by its new name.
+    names |= {label: class_name(one) for label, one in by_label.items()}
     found = {label: hits for label, _, hits, _ in result["labels"]}
     return ShownResult(
         taught,
@@ -134,17 +141,24 @@ def shown(taught: TaughtModel, classes: Sequence[LessonClass]) -> ShownResult | 
             Pair(names.get(one, one), names.get(other, other), hits, count)
             for one, other, hits, count in result["alike"]
         ],
-        wrong=_wrongly_filed(taught, classes, names),
+        wrong=_wrongly_filed(taught, by_label, names),
         unknown=result["unknown"],
         unreadable=result["unreadable"],
         base=result["base"],
     )
 
 
+def _by_label(result: Mapping[str, Any], classes: Sequence[LessonClass]) -> dict[str, LessonClass]:
+    """The classes that are still there, by the labels that they were taught as."""
+    by_id = {one.pk: one for one in classes}
+    # Results that were kept before this version have no ids; nor has a model from elsewhere.
+    ids = result.get("classes", {})
+    return {label: by_id[of] for label, of in ids.items() if of in by_id}
+
+
 def _wrongly_filed(
-    taught: TaughtModel, classes: Sequence[LessonClass], names: Mapping[str, str]
+    taught: TaughtModel, by_label: Mapping[str, LessonClass], names: Mapping[str, str]
 ) -> list[PictureToMove]:
-    by_name = {one.name: one for one in classes}
     suspects = {sha256: rest for sha256, *rest in taught.result["wrong"]}
     pictures = (
         LessonPicture.objects.filter(
@@ -158,8 +172,8 @@ def _wrongly_filed(
         label, looks_like, score = suspects[one.picture.sha256]
         said = getattr(one, "right_as_it_is", None)
         is_settled = said is not None and said.of_id == one.of_id
-        if one.of.name == label and looks_like in by_name and not is_settled:
-            to = by_name[looks_like]
+        of, to = by_label.get(label), by_label.get(looks_like)
+        if of and to and one.of_id == of.pk and not is_settled:
             shown_names = names.get(label, label), names.get(looks_like, looks_like)
             found.append(PictureToMove(one, shown_names[0], to, shown_names[1], score))
     return sorted(found, key=lambda one: -one.score)

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from django.db import DatabaseError, connection
 from django.db.models import Max
@@ -172,7 +173,8 @@ class LessonTeacher:
         # What a run that was killed has left.
         for left in self._folders.scratch.glob(f"{_PREFIX}*"):
             shutil.rmtree(left, ignore_errors=True)
-        data = class_folders.folder(lesson, self._folders)
+        filled = class_folders.folder(lesson, self._folders)
+        data = filled.root
         pictures = sum(1 for _path in data.glob("*/*"))
         number = 1 + (lesson.taught.aggregate(last=Max("number"))["last"] or 0)
         with tempfile.TemporaryDirectory(dir=self._folders.scratch, prefix=_PREFIX) as scratch:
@@ -194,7 +196,8 @@ class LessonTeacher:
             def told(step: Step) -> None:
                 # From here on only diagrams are missing.
                 if step.stage == "report" and run.made is None:
-                    self._keep(run, lesson, number, made, process.output(), taught_from)
+                    facts = results.kept(json.loads(process.output()), filled.classes)
+                    self._keep(run, lesson, number, made, facts, taught_from)
                 run.step = step
 
             ended = process.wait(told, _START_S + _PICTURE_S * pictures)
@@ -209,11 +212,10 @@ class LessonTeacher:
         lesson: Lesson,
         number: int,
         made: Path,
-        output: bytes,
+        result: dict[str, Any],
         taught_from: datetime,
     ) -> None:
         """Put the model where it stays, and what is known of it into the database."""
-        facts = json.loads(output)
         sha256 = taught_files.keep_model(self._folders, lesson, number, made)
         try:
             TaughtModel.objects.create(
@@ -221,7 +223,7 @@ class LessonTeacher:
                 number=number,
                 taught_from=taught_from,
                 sha256=sha256,
-                result=results.kept(facts),
+                result=result,
             )
         except DatabaseError:
             # The lesson has been deleted meanwhile, as a rule.

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from edge_classifier.core.labels.labels import UNKNOWN
 from edge_classifier.errors import UnavailableError
+from edge_classifier.web.lessons.classes import rename_class
 from edge_classifier.web.lessons.tables import Lesson, LessonPicture
 from edge_classifier.web.lessons.teaching import taught_files
 from edge_classifier.web.lessons.teaching.runs import Run
@@ -49,6 +50,11 @@ def taught(lesson: Lesson, **changed: Any) -> TaughtModel:
     return TaughtModel.objects.create(
         lesson=lesson, number=1, taught_from=lesson.changed_at, sha256="0" * 64, result=result
     )
+
+
+def ids(lesson: Lesson) -> dict[str, int]:
+    """The lesson's classes, which were taught by the names that they have now."""
+    return {one.name: one.pk for one in lesson.classes.all()}
 
 
 def text(client: Client, lesson: Lesson) -> str:
@@ -102,7 +108,7 @@ def test_result_has_chinese_names_on_a_chinese_page(reviewer: Client, lesson: Le
 
 def test_wrongly_filed_picture_is_moved_with_one_click(reviewer: Client, lesson: Lesson) -> None:
     stray = lesson.pictures.filter(of__name="red").first()
-    taught(lesson, wrong=[[stray.picture.sha256, "red", "green", 0.97]])
+    taught(lesson, wrong=[[stray.picture.sha256, "red", "green", 0.97]], classes=ids(lesson))
     assert f"/teach/{lesson.key}/thumbnails/{stray.pk}.jpg" in text(reviewer, lesson)
     small: Any = reviewer.get(f"/teach/{lesson.key}/thumbnails/{stray.pk}.jpg")
     assert small.getvalue().startswith(b"\xff\xd8")
@@ -115,11 +121,27 @@ def test_wrongly_filed_picture_is_moved_with_one_click(reviewer: Client, lesson:
     assert "The classes have changed since it was taught" in shown
 
 
+@pytest.mark.parametrize("which", ["red", "green"])
+def test_class_that_was_renamed_since_keeps_its_pictures_to_move(
+    which: str, reviewer: Client, lesson: Lesson
+) -> None:
+    stray = lesson.pictures.filter(of__name="red").first()
+    was = ids(lesson)
+    taught(lesson, wrong=[[stray.picture.sha256, "red", "green", 0.97]], classes=was)
+    rename_class(lesson.classes.get(name=which), "a/b, “c” 🌷", "")
+    shown = text(reviewer, lesson)
+    assert "look wrongly filed" in shown
+    assert "a/b, “c” 🌷" in shown.partition("look wrongly filed")[2]
+    form = {"picture": stray.pk, "to": was["green"]}
+    reviewer.post(f"/teach/{lesson.key}/settle", form)
+    assert LessonPicture.objects.get(pk=stray.pk).of_id == was["green"]
+
+
 def test_wrongly_filed_picture_that_is_right_is_remembered(
     reviewer: Client, lesson: Lesson
 ) -> None:
     stray = lesson.pictures.filter(of__name="red").first()
-    taught(lesson, wrong=[[stray.picture.sha256, "red", "green", 0.97]])
+    taught(lesson, wrong=[[stray.picture.sha256, "red", "green", 0.97]], classes=ids(lesson))
     reviewer.post(f"/teach/{lesson.key}/settle", {"picture": stray.pk, "right": "1"})
     assert "look wrongly filed" not in text(reviewer, lesson)
     assert LessonPicture.objects.get(pk=stray.pk).of.name == "red"
@@ -340,7 +362,8 @@ def test_page_of_a_lesson_asks_no_more_with_more_pictures_and_models(
         return len(asked)
 
     few = [one.picture.sha256 for one in lesson.pictures.all()[:1]]
-    made = taught(lesson, wrong=[[sha256, "red", "green", 0.95] for sha256 in few])
+    wrong = [[sha256, "red", "green", 0.95] for sha256 in few]
+    made = taught(lesson, wrong=wrong, classes=ids(lesson))
     reviewer.get(f"/teach/{lesson.key}")
     before = queries()
     many = [one.picture.sha256 for one in lesson.pictures.all()]

@@ -61,6 +61,8 @@ def test_lesson_becomes_a_model_with_what_was_found_out(page: Services) -> None:
     assert made.result["right"][1] == 16
     assert made.result["left_one_out"]
     assert {label for label, *_ in made.result["labels"]} == {"red", "green"}
+    red, green = (lesson.classes.get(name=name).pk for name in ("red", "green"))
+    assert made.result["classes"] == {"red": red, "green": green}
     assert taught_files.model_file(page.folders, lesson, 1).is_file()
     # The page needs the extra [report].
     has_report = find_spec("matplotlib") is not None
