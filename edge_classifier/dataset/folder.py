@@ -70,8 +70,9 @@ def scan(root: Path, *, other: Path | None = None) -> Dataset:
     DatasetError with all that is wrong: pictures in the root, a class without pictures,
     fewer than two classes, names that a model cannot keep, and what ``read_names`` refuses.
     """
-    problems = _root_problems(root)
-    folders = _class_folders(root, problems, other)
+    problems, unnamed = _root_problems(root), list[str]()
+    folders = _class_folders(root, unnamed, other)
+    problems += unnamed
     sources = [
         (label, folders[label])
         for label in sorted(folders, key=lambda label: (label == UNKNOWN, label))
@@ -80,7 +81,9 @@ def scan(root: Path, *, other: Path | None = None) -> Dataset:
         _require_folder(other)
         sources.append((UNKNOWN, other))
     labels = tuple(dict.fromkeys(label for label, _ in sources))
-    problems += _class_problems(root, labels, folders)
+    # Where a class's folder cannot be taken, there seem to be fewer than there are.
+    if not unnamed:
+        problems += _class_problems(root, labels, folders)
     samples = _samples(sources, {label: number for number, label in enumerate(labels)}, problems)
     _refuse(root, problems)
     names = read_names(root / NAMES_FILE, labels)

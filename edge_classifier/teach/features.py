@@ -32,8 +32,9 @@ class EmbeddedPictures:
     """What is known of pictures, by path, and the features of those that could be read."""
 
     facts: dict[Path, PictureFacts]
-    # (views, features), the whole picture first; the same number of views for all.
-    features: dict[Path, NDArray[np.int8]]
+    # (pictures, views, features) in the order of the paths, the whole picture first: of 20,000
+    # pictures they are too much to be held twice.
+    features: NDArray[np.int8]
 
 
 def embed(
@@ -45,7 +46,9 @@ def embed(
     """
     views = 2 if len(paths) <= _FEW else 1
     look = _PictureViews(base)
-    found = EmbeddedPictures({}, {})
+    every: dict[Path, PictureFacts] = {}
+    # What is never written takes no memory.
+    features, readable = np.empty((len(paths), views, base.size), np.int8), 0
 
     def read(path: Path) -> tuple[PictureFacts, NDArray[np.int8] | Frame | None]:
         """Facts, and features if they are known, else the picture; None if it cannot be read."""
@@ -63,22 +66,21 @@ def embed(
             problem = f"cannot be read ({error.strerror})"
         return PictureFacts(0, 0, "", 0, problem), None
 
-    wanted = list(dict.fromkeys(paths))
     # While the network looks at one picture, a thread reads the next ones.
-    reading = zip(wanted, work_ahead(read, wanted, 1), strict=True)
+    reading = zip(paths, work_ahead(read, paths, 1), strict=True)
     for number, (path, (facts, seen)) in enumerate(reading, 1):
-        found.facts[path] = facts
+        every[path] = facts
         if isinstance(seen, Frame):
-            features = np.stack(list(look.at(seen, views)))
-            cache.store(facts, features)
-            found.features[path] = features
+            features[readable] = np.stack(list(look.at(seen, views)))
+            cache.store(facts, features[readable])
         elif seen is not None:
-            found.features[path] = seen[:views]
+            features[readable] = seen[:views]
+        readable += seen is not None
         progress(number)
     cache.forget_oldest()
     # What decoding has freed.
     release_unused_memory()
-    return found
+    return EmbeddedPictures(every, features[:readable])
 
 
 class _PictureViews:

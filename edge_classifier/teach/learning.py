@@ -76,6 +76,8 @@ def learn(material: Material, progress: Progress = lambda _done, _all: None) -> 
         regression, weights, parts, material, lambda done: progress(done, steps)
     )
     logits = unseen[np.r_[:pictures, pictures * views : len(truth)]]
+    # Of many pictures and classes it is large.
+    del unseen
     fit = regression.fit(weights, strength)
     fitting = fit_temperature(logits[:pictures], material.truth)
     temperature = float(np.clip(fitting, _COLDEST, _HOTTEST))
@@ -123,7 +125,9 @@ def _cross_validate(
             progress(next(done))
         loss = _loss(logits[:pictures], material, weights[:pictures])
         if loss < least:
-            least, best, unseen, starts = loss, strength, logits, list(fits)
+            least, best, unseen = loss, strength, logits
+            # Of many classes they are too large to be kept in vain.
+            starts = list(fits) if _leaves_one_out(parts) else []
     for part in np.unique(parts) if _leaves_one_out(parts) else ():
         # It begins with what had not seen the picture either.
         without = parts != part

@@ -10,8 +10,8 @@ from edge_classifier.evaluation.measures import Classes
 from edge_classifier.teach.head import BLOCK_ROWS, Head
 
 # Pairs of steps that L-BFGS remembers, where they are not too large: of 500 classes each pair is
-# 5 MB, and four do.
-_MEMORY, _LEAST_MEMORY, _MEMORY_BYTES = 10, 3, 21_000_000
+# 5 MB, and three do.
+_MEMORY, _LEAST_MEMORY, _MEMORY_BYTES = 10, 3, 16_000_000
 _MOST_STEPS = 500
 # Of the loss; less is lost in float32's rounding.
 _CONVERGED, _ROUGHLY = 1e-7, 3e-4
@@ -75,7 +75,7 @@ class Regression:
             parameters = flat.reshape(shape)
             inner = parameters[:-1]
             slope = np.zeros(shape, np.float32)
-            loss = 0.5 * strength * float(np.square(inner).sum(dtype=np.float64))
+            loss = 0.5 * strength * float(np.einsum("ij,ij->", inner, inner, dtype=np.float64))
             scaled = self._scaled(inner)
             for rows, block in self._blocks():
                 # Changed in place, some rows at a time: of 20,000 pictures and 500 classes each

@@ -146,7 +146,7 @@ def teach(
     contract = _contract(base, dataset, unknown=bool(len(other)))
     labels = contract.labels
     material = Material(
-        pictures=np.stack([found.features[sample.path] for sample in samples]),
+        pictures=found.features,
         truth=truth,
         parts=deal(truth, [groups[sample.path] for sample in samples]),
         classes=len(labels),

@@ -113,6 +113,12 @@ def test_scan_with_other_inside_the_root_makes_no_second_class_of_it(make: Make)
     assert scan(root, other=root / "rest").labels == ("a", "unknown")
 
 
+def test_two_folders_of_one_name_are_not_called_a_single_class(make: Make) -> None:
+    with pytest.raises(DatasetError) as refused:
+        scan(make("Rose/1.jpg", "rose/1.jpg"))
+    assert "only one class" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("files", "said"),
     [

@@ -32,6 +32,8 @@ _PROBLEMS = (
     gettext_noop("cannot be kept just now"),
     gettext_noop("is empty"),
     gettext_noop("is not a picture"),
+    gettext_noop("is HEIC, which needs the extra [heic]"),
+    gettext_noop("is AVIF, which Pillow cannot read here"),
     gettext_noop("needs more memory than there is"),
 )
 

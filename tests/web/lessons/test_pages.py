@@ -11,7 +11,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from edge_classifier.errors import OutputError
+from edge_classifier.errors import OutputError, PictureError
 from edge_classifier.web.lessons import classes
 from edge_classifier.web.lessons.tables import Lesson, LessonPicture
 from edge_classifier.web.records import picture_storage
@@ -106,6 +106,24 @@ def test_pictures_are_sent_by_a_form(reviewer: Client, worker: PictureWorker) ->
     undone = reviewer.post(f"/teach/{lesson.key}/pictures", {"do": "undo"}, follow=True)
     assert "Undone: 2 pictures" in undone.content.decode()
     assert not shown(lesson, "cat")
+
+
+def test_picture_that_cannot_be_read_here_is_told_in_the_language_of_the_page(
+    reviewer: Client, worker: PictureWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a phone sends them, where the extra [heic] is not installed."""
+
+    def refuse(*_: object) -> None:
+        raise PictureError("x", "is HEIC, which needs the extra [heic]")
+
+    monkeypatch.setattr(worker, "remake", refuse)
+    lesson = garden()
+    reviewer.post("/i18n/setlang/", {"language": "zh-hans"})
+    file = SimpleUploadedFile("IMG_0001.HEIC", b"x")
+    form = {"class": str(lesson.classes.get(name="cat").pk), "pictures": file}
+    found = reviewer.post(f"/teach/{lesson.key}/pictures/add", form, headers=JSON).json()
+    assert "是 HEIC 图片" in found["problems"][0]
+    assert "needs the extra" not in found["problems"][0]
 
 
 def test_pictures_are_sent_by_the_script(reviewer: Client, worker: PictureWorker) -> None:
