@@ -109,6 +109,9 @@ def test_service_does_what_it_is_asked_over_mqtt(site: DaemonSite) -> None:
         daemon.until(lambda: remote.state("door")["label"] == "unknown")
         assert remote.ask("clear", what="overrides")["status"] == "ok"
         daemon.until(lambda: remote.state("door")["enabled"] is True)
+        events = remote.events("door")
+        assert seqs(events) == gapless(len(events))
+        # What was on its way may be gone then, and its number with it.
         assert remote.ask("clear", what="outbox")["status"] == "ok"
         assert remote.ask("clear", what="store")["status"] == "ok"
 
@@ -119,7 +122,8 @@ def test_service_does_what_it_is_asked_over_mqtt(site: DaemonSite) -> None:
         assert "no camera 'roof'" in remote.ask("enable", enabled=True, camera="roof")["error"]
         remote.listener.publish(f"{ROOT}/request/clear", b"\xff{")
         eventually(lambda: remote.response(None))
-        assert seqs(remote.events("door")) == gapless(len(remote.events("door")))
+        numbers = seqs(remote.events("door"))
+        assert numbers == sorted(set(numbers))
 
 
 def test_service_exchanges_its_model_between_two_frames_or_keeps_it(site: DaemonSite) -> None:

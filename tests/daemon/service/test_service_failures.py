@@ -218,4 +218,5 @@ def test_service_whose_link_goes_down_and_up_delivers_all(
             daemon.until(lambda: remote.availability() == "online")
             assert daemon.stop() == 0
         eventually(lambda: remote.availability() == "offline")
-    assert seqs(remote.events("door")) == gapless(len(remote.events("door")))
+    events = remote.events("door")
+    assert seqs(events) == gapless(len(events))

@@ -116,7 +116,8 @@ def test_service_whose_camera_comes_back_after_a_restart_counts_on(site: DaemonS
     with daemon.running():
         daemon.until(lambda: len(remote.events("yard")) > before + 3)
         assert daemon.stop() == 0
-    assert seqs(remote.events("yard")) == gapless(len(remote.events("yard")))
+    events = remote.events("yard")
+    assert seqs(events) == gapless(len(events))
 
 
 def _info(site: DaemonSite) -> str:
