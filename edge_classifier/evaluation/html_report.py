@@ -19,8 +19,7 @@ from edge_classifier.core.frame import Frame
 from edge_classifier.errors import MissingFileError, PictureError
 from edge_classifier.evaluation import charts
 from edge_classifier.evaluation.matching import NONE
-from edge_classifier.evaluation.page_files import PAGES
-from edge_classifier.evaluation.report import worst_first
+from edge_classifier.evaluation.report import PAGES, worst_first
 from edge_classifier.evaluation.report_data import ReportData
 from edge_classifier.evaluation.score import ScoredSamples
 from edge_classifier.evaluation.verdict import FEW, Reader, interval, percent, verdict

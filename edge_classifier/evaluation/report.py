@@ -20,7 +20,6 @@ from edge_classifier.evaluation.measures import (
     rounded,
     top_k_hits,
 )
-from edge_classifier.evaluation.page_files import PAGES
 from edge_classifier.evaluation.report_data import ReportData
 from edge_classifier.evaluation.score import ScoredSamples
 from edge_classifier.evaluation.thresholds import (
@@ -39,6 +38,8 @@ FORMAT = 1
 # Where a model has more than twice as many labels, it is also asked for its best five.
 TOP_K = 5
 PAIRS = 20
+# By language the file of the page.
+PAGES = {"en": "report.html", "zh-Hans": "report.zh-Hans.html"}
 # What the page needs; the extra ``report`` brings them.
 PAGE_LIBRARIES = ("jinja2", "matplotlib")
 _NOWHERE = logging.NullHandler()

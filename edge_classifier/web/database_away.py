@@ -1,5 +1,6 @@
 """Whether an error of the database passes by itself, or is a bug's."""
 
+import re
 import sqlite3
 
 from django.db import DatabaseError, Error, OperationalError
@@ -33,6 +34,10 @@ _POSTGRES_AWAY = (
     "25006",
 )
 _POSTGRES_DAMAGED = ("XX001", "XX002")
+# Tables, columns or rights that are lacking, as between two versions of this program.
+_POSTGRES_OTHER_VERSION = ("42P01", "42703", "42501")
+# SQLite has one code for whatever is wrong with a statement.
+_SQLITE_OTHER_VERSION = re.compile("no such (table|column)|has no column named")
 
 
 def is_away(error: BaseException | None) -> bool:
@@ -54,3 +59,12 @@ def is_damaged(error: BaseException | None) -> bool:
     if code := getattr(cause, "sqlite_errorcode", None):
         return code & _PRIMARY in _SQLITE_DAMAGED
     return getattr(cause, "sqlstate", None) in _POSTGRES_DAMAGED
+
+
+def is_of_another_version(error: BaseException | None) -> bool:
+    """Whether its tables or rights are not those that this version needs, for any message."""
+    cause = error.__cause__ if isinstance(error, Error) else None
+    if state := getattr(cause, "sqlstate", None):
+        return state in _POSTGRES_OTHER_VERSION
+    is_sqlite = isinstance(cause, sqlite3.Error)
+    return is_sqlite and bool(_SQLITE_OTHER_VERSION.search(str(cause)))

@@ -150,6 +150,8 @@ ALLOWED = {
         "dj_database_url",
         "botocore",
         "apprise",
+        # What apprise reads answers with; a test of libraries says where.
+        "requests",
         *DJANGO,
         CORE,
         ERRORS,

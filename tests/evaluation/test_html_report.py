@@ -25,8 +25,7 @@ from edge_classifier.evaluation.calibration import reliability
 from edge_classifier.evaluation.html_report import render
 from edge_classifier.evaluation.latency import Latency
 from edge_classifier.evaluation.measures import Share
-from edge_classifier.evaluation.page_files import PAGES
-from edge_classifier.evaluation.report import figures
+from edge_classifier.evaluation.report import PAGES, figures
 from edge_classifier.evaluation.report_data import (
     CurvePoint,
     EdgeTpu,

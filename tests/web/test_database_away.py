@@ -9,7 +9,7 @@ import pytest
 from django import db
 from django.db import connection
 
-from edge_classifier.web.database_away import is_away, is_damaged
+from edge_classifier.web.database_away import is_away, is_damaged, is_of_another_version
 
 
 def locked(file: Path) -> None:
@@ -107,3 +107,29 @@ def test_connection_that_cannot_be_made_is_away_and_what_django_itself_refuses_i
     assert is_away(db.OperationalError("connection refused"))
     for bug in (db.DatabaseError("no row"), db.InterfaceError("cursor closed"), ValueError()):
         assert not is_away(bug)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["SELECT * FROM missing", "SELECT y FROM one", "INSERT INTO one (x, y) VALUES (2, 3)"],
+)
+def test_table_or_column_that_is_lacking_is_another_versions(
+    statement: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "web.db"
+    with closing(sqlite3.connect(file, isolation_level=None)) as made:
+        made.execute("CREATE TABLE one (x)")
+    with pytest.raises(db.Error) as caught, connection.wrap_database_errors:
+        run(statement)(file)
+    assert is_of_another_version(caught.value)
+    with pytest.raises(db.Error) as caught, connection.wrap_database_errors:
+        run("SELECT")(file)
+    assert not is_of_another_version(caught.value)
+
+
+@pytest.mark.parametrize(("code", "is_it"), [("42P01", True), ("42501", True), ("42601", False)])
+def test_error_of_postgres_is_of_another_version_by_its_code(code: str, is_it: bool) -> None:
+    errors = pytest.importorskip("psycopg.errors", reason="the extra [fleet] is not installed")
+    error = db.ProgrammingError("told by the server")
+    error.__cause__ = errors.lookup(code)("told by the server")
+    assert is_of_another_version(error) is is_it

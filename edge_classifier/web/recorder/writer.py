@@ -14,7 +14,7 @@ from edge_classifier.core.backoff import pause_s
 from edge_classifier.errors import StorageError, UnavailableError
 from edge_classifier.mqtt.codec.event_messages import UnknownEventTypeError
 from edge_classifier.mqtt.connection.broker_connection import ReceivedMessage
-from edge_classifier.web.database_away import is_away, is_damaged
+from edge_classifier.web.database_away import is_away, is_damaged, is_of_another_version
 from edge_classifier.web.database_file import require_same_file
 from edge_classifier.web.models import Record
 from edge_classifier.web.recorder import write_records
@@ -166,8 +166,7 @@ class RecordWriter:
                     return self._write_singly(batch, error)
                 connection.close()
             except Exception as error:  # noqa: BLE001 (the last line of defence against one message)
-                is_everything = is_away(error) or is_damaged(error)
-                if not is_everything and not isinstance(error, UnavailableError):
+                if not _is_none_of_a_message(error):
                     self._trace(error)
                     return self._write_singly(batch, error)
                 connection.close()
@@ -246,3 +245,9 @@ class RecordWriter:
                 return  # Tried again at the next turn.
         self._began += leap_s
         self._ahead_s += leap_s
+
+
+def _is_none_of_a_message(error: Exception) -> bool:
+    """Whether no message could be written."""
+    tests = (is_away, is_damaged, is_of_another_version)
+    return isinstance(error, UnavailableError) or any(one(error) for one in tests)

@@ -202,7 +202,7 @@ def test_statement_that_is_wrong_holds_nothing_up_and_is_logged_with_its_traceba
 ) -> None:
     def ask_for_nothing(_contents: object) -> int:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT * FROM nothing")
+            cursor.execute("SELECT")
         return 0
 
     with recording(broker) as recorder:
@@ -215,6 +215,23 @@ def test_statement_that_is_wrong_holds_nothing_up_and_is_logged_with_its_traceba
         eventually(lambda: recorded() == [3])
     traces = [one for one in caplog.records if one.exc_info]
     assert [one.message for one in traces] == ["the recorder failed and goes on"]
+
+
+def test_recorder_of_another_version_than_its_tables_waits_and_loses_nothing(
+    broker: Broker, sender: Sender
+) -> None:
+    table = Record._meta.db_table
+    with recording(broker) as recorder:
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE {table} RENAME COLUMN score TO likelihood")
+        sender.events(1, 2)
+        eventually(lambda: "score" in recorder.status.trouble)
+        assert recorder.status.ignored == 0
+        assert acknowledged(broker) == 0
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE {table} RENAME COLUMN likelihood TO score")
+        eventually(lambda: recorded() == [1, 2])
+        eventually(lambda: acknowledged(broker) == 2)
 
 
 @pytest.fixture

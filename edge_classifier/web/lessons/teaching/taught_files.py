@@ -6,7 +6,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from edge_classifier.errors import OutputError
-from edge_classifier.evaluation.page_files import PAGES
 from edge_classifier.files import make_folder, sync_folder
 from edge_classifier.web.config.folders import Folders
 from edge_classifier.web.lessons.tables import Lesson
@@ -24,9 +23,8 @@ def model_file(folders: Folders, lesson: Lesson, number: int) -> Path:
 def report_page(folders: Folders, lesson: Lesson, number: int, language: str = "en") -> Path:
     """The page of its report, in ``language``; not there without the libraries that make it."""
     folder = folders.taught / str(lesson.key) / str(number)
-    translated = folder / PAGES.get(language, PAGES["en"])
-    # Reports of earlier versions have one language.
-    return translated if translated.exists() else folder / PAGES["en"]
+    translated = folder / f"report.{language}.html"
+    return translated if translated.exists() else folder / "report.html"
 
 
 def keep_model(folders: Folders, lesson: Lesson, number: int, made: Path) -> str:
