@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.db.models.lookups import In
 from django.urls import reverse
@@ -27,6 +27,7 @@ from edge_classifier.web.records.filtering.names import (
 from edge_classifier.web.records.filtering.unindexed import plain, without_index
 from edge_classifier.web.records.keyset import Field, Parts
 from edge_classifier.web.tally.counts import TallyRow, counted_as
+from edge_classifier.web.tally.tables import DayTally
 from edge_classifier.web.templatetags.words import title_of
 
 # More are not counted: it would take its time, and nobody reads that many.
@@ -100,12 +101,18 @@ class Filter:
         found = records.filter(self._rest())
         return found if self.labels is None else found.filter(counted_as(self.labels))
 
-    def find(self, records: QuerySet[Record], field: Field = "at") -> tuple[Parts, int]:
+    def find(
+        self, records: QuerySet[Record], field: Field = "at", sums: QuerySet[DayTally] | None = None
+    ) -> tuple[Parts, int]:
         """Those of ``records`` that are meant, as pages of their list are found; and how many.
 
-        Above ``COUNT_LIMIT`` the number is one more. Fewer are found again by their ids: no index
-        has every condition in it.
+        ``sums``: the tally of ``records``, where there is one. Above ``COUNT_LIMIT`` the number is
+        one more. Fewer are found again by their ids: no index has every condition in it.
         """
+        if sums is not None and self._is_sparse_in_index():
+            total = self.apply_to_tally(sums).aggregate(total=Sum("count"))["total"]
+            if (total or 0) > COUNT_LIMIT:
+                return self.parts(records, field), COUNT_LIMIT + 1
         ids = [pk for (pk,) in self._first_rows(records, "id")]
         if len(ids) <= COUNT_LIMIT:
             return [Record.objects.filter(id__in=ids)], len(ids)
@@ -115,6 +122,12 @@ class Filter:
         """``columns`` of those of ``records`` that are meant; None: more than ``COUNT_LIMIT``."""
         rows = self._first_rows(records, *columns)
         return rows if len(rows) <= COUNT_LIMIT else None
+
+    def _is_sparse_in_index(self) -> bool:
+        """Whether many records of a label would be read for each that is meant; the tally knows."""
+        is_narrow = self.cameras is not None or self.kind == "glimpsed" or bool(self.source)
+        is_of_all_times = self.since is None and self.until is None
+        return self.labels is not None and is_narrow and is_of_all_times and self.is_in_tally
 
     def _first_rows(self, records: QuerySet[Record], *columns: str) -> list[Any]:
         """``columns`` of those that are meant: of all, or of one more than ``COUNT_LIMIT``."""

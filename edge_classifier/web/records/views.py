@@ -104,7 +104,8 @@ def _listed(
 
     ``to``: the filter, as it stands behind the address of each record.
     """
-    records, count = chosen.find(visible(request), field)
+    sums = tally.visible_to(request.user, DayTally.objects.all())
+    records, count = chosen.find(visible(request), field, sums)
     text = ngettext("%(count)s record", "%(count)s records", count)
     if count > filters.COUNT_LIMIT:
         text, count = gettext("more than %(count)s records"), filters.COUNT_LIMIT
@@ -124,7 +125,7 @@ def _listed(
     if chosen.labels is not None:
         found["about"] = Label.objects.filter(pk__in=chosen.labels)
     if chosen.is_in_tally and page.records:
-        rows = chosen.apply_to_tally(tally.visible_to(request.user, DayTally.objects.all()))
+        rows = chosen.apply_to_tally(sums)
         counted = strip.of_each_day(rows, [day.day for day in days if day.day])
         days = [replace(day, count=counted.get(day.day) if day.day else None) for day in days]
         found["is_in_tally"] = True

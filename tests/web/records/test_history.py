@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from edge_classifier.web.models import Label, Record, User
 from edge_classifier.web.records import history_chart
+from edge_classifier.web.records.filters import Filter
 from tests.web import making
 
 
@@ -131,6 +132,24 @@ def test_history_of_many_finds_the_same_as_of_few(
     assert "<h2>10 records</h2>" in few
     monkeypatch.setattr("edge_classifier.web.records.filters.COUNT_LIMIT", 3)
     assert shown().replace("more than 3 records", "10 records") == few
+
+
+@pytest.mark.parametrize("narrow", ["camera=front", "kind=glimpsed", "source=event"])
+def test_many_records_of_a_label_that_other_conditions_sift_are_counted_by_the_tally(
+    viewer: Client, monkeypatch: pytest.MonkeyPatch, narrow: str
+) -> None:
+    source = Record.Source.GLIMPSE if "glimpsed" in narrow else Record.Source.EVENT
+    for camera in ("front", "back"):
+        for _ in range(4):
+            making.event("cat", camera=making.camera(camera), source=source)
+    found = keys(get(viewer, f"/history?label=cat&{narrow}"))
+    assert len(found) == (4 if "front" in narrow else 8)
+    monkeypatch.setattr("edge_classifier.web.records.filters.COUNT_LIMIT", 3)
+    # Not by reading them.
+    monkeypatch.delattr(Filter, "_first_rows")
+    page = get(viewer, f"/history?label=cat&{narrow}")
+    assert "<h2>more than 3 records</h2>" in page
+    assert keys(page) == found
 
 
 def test_history_shows_what_text_from_outside_says_as_text(viewer: Client) -> None:
