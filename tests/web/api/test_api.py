@@ -225,6 +225,13 @@ def test_refusal_has_the_shape_of_all_problems(
     assert int(answer["Content-Length"]) == len(answer.content)
 
 
+def test_value_that_is_wrong_is_told_by_its_place_in_what_was_sent(db: None) -> None:
+    wanted = {"model": "garden", "to": ["pi"], "limits": {"slower": 0}}
+    answer = program("administrator").ask("post", "/rollouts", data=wanted, content_type=JSON)
+    assert [one["where"] for one in problem(answer)["errors"]] == ["body.limits.slower"]
+    assert problem(answer)["detail"].startswith("body.limits.slower: ")
+
+
 def test_refusal_of_a_method_says_which_there_are(ann: Program) -> None:
     assert ann.ask("post", "/records")["Allow"] == "GET"
 
