@@ -20,8 +20,8 @@ from edge_classifier.vision.pictures import SUFFIXES, find_pictures
 
 # A folder of pictures that nobody has sorted yet (``sorting.sort_store``): never a class.
 UNSURE = "unsure"
-# Pictures of phones and cameras that no decoder here reads.
-UNDECODED = frozenset((".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw"))
+# Pictures of cameras that no decoder here reads.
+UNDECODED = frozenset((".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw"))
 # The last three are left by archivers, network disks and file systems.
 _NOT_CLASSES = frozenset((UNSURE, "__macosx", "@eadir", "lost+found"))
 # What classes are called in other languages.
@@ -52,7 +52,7 @@ class Dataset:
     samples: tuple[Sample, ...]
     # Where pictures of ``unknown`` come from, beside ``root``.
     other: Path | None = None
-    # What is not a known picture (``.heic``), or not sorted yet (``in unsure/``), to the number.
+    # What is not a known picture (``.dng``), or not sorted yet (``in unsure/``), to the number.
     left_out: Mapping[str, int] = field(default_factory=dict)
 
     def place(self, path: Path) -> str:

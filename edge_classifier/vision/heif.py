@@ -8,7 +8,6 @@ from PIL import Image, features
 from edge_classifier.errors import PictureError
 from edge_classifier.installation import how_to_add
 
-SUFFIXES = frozenset((".heic", ".heif", ".hif", ".avif"))
 _AVIF = frozenset((b"avif", b"avis"))
 # ISO/IEC 23008-12, annexes B and C: HEVC in a still picture, in a sequence, or any coding at all.
 _HEIC = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1"))

@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import warnings
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -24,7 +24,7 @@ STANDARD_INPUT = "-"
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "WEBP", "TIFF")
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".mpo", ".png", ".webp", ".bmp", ".dib")
-) | frozenset((".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"))
+) | frozenset((".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".heic", ".heif", ".hif", ".avif"))
 # Width times height of the largest picture that is decoded: 300 MB of RGB.
 PIXEL_LIMIT = 100_000_000
 BYTE_LIMIT = 256_000_000
@@ -61,11 +61,11 @@ class LoadedPicture:
     note: str = ""
 
 
-def find_pictures(references: Iterable[str], suffixes: Set[str] = SUFFIXES) -> Iterator[str]:
+def find_pictures(references: Iterable[str]) -> Iterator[str]:
     """Files for each of ``references``: a file, a folder (recursive), a glob, or ``-``.
 
     Files named outright are given as they are, whatever their suffix; folders give files with one
-    of ``suffixes``, sorted. What is there and cannot be read is given, too: ``load_picture``
+    of ``SUFFIXES``, sorted. What is there and cannot be read is given, too: ``load_picture``
     says why. Raises MissingFileError for what is not there, and for a folder or glob without a
     picture.
     """
@@ -76,7 +76,7 @@ def find_pictures(references: Iterable[str], suffixes: Set[str] = SUFFIXES) -> I
         if reference == STANDARD_INPUT or stat.S_ISREG(mode or 0):
             yield reference
         elif stat.S_ISDIR(mode or 0):
-            yield from _or_none(reference, _in_folder(reference, suffixes), "has no picture in it")
+            yield from _or_none(reference, _in_folder(reference), "has no picture in it")
         elif any(sign in reference for sign in "*?["):
             import glob  # Here, because few runs name one.
 
@@ -246,14 +246,14 @@ def _mode(reference: str) -> int | None:
         return None
 
 
-def _in_folder(folder: str, suffixes: Set[str]) -> Iterator[str]:
+def _in_folder(folder: str) -> Iterator[str]:
     """Pictures, links that lead nowhere, and last the folders that cannot be read."""
     unreadable: list[OSError] = []
     for parent, folders, names in os.walk(folder, onerror=unreadable.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(name for name in names if not name.startswith(".")):
             path = str(Path(parent, name))
-            if Path(name).suffix.lower() in suffixes:
+            if Path(name).suffix.lower() in SUFFIXES:
                 mode = _mode(path)
                 if not mode or stat.S_ISREG(mode):  # Opening a pipe could wait for ever.
                     yield path

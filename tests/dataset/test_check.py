@@ -152,14 +152,14 @@ def test_classes_of_a_camera_that_never_moves_contradict_by_single_pictures_alon
 
 
 @pytest.mark.parametrize(
-    ("left_out", "severity"), [({".txt": 2}, "note"), ({".heic": 9, ".txt": 1}, "warning")]
+    ("left_out", "severity"), [({".txt": 2}, "note"), ({".dng": 9, ".txt": 1}, "warning")]
 )
 def test_left_out_files_are_counted(left_out: dict[str, int], severity: str) -> None:
     some = Dataset(ROOT, CATS.labels, {}, CATS.samples, left_out=left_out)
     found = kinds(check_dataset(some, examined(CATS)))["left_out"]
     assert found.severity == severity
     assert found.examples == tuple(f"{count} {kind}" for kind, count in left_out.items())
-    assert (".heic cannot be read here" in found.text) == (severity == "warning")
+    assert (".dng cannot be read here" in found.text) == (severity == "warning")
 
 
 @pytest.mark.parametrize(

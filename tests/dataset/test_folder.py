@@ -1,11 +1,14 @@
 """Class folders become samples: whatever people and their phones leave in them."""
 
+import sys
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from edge_classifier.dataset.facts import examine
 from edge_classifier.dataset.folder import UNSURE, Dataset, Sample, scan, scan_like
 from edge_classifier.errors import DatasetError, MissingFileError
 
@@ -71,10 +74,10 @@ def test_scan_leaves_hidden_and_foreign_files_out(make: Make) -> None:
 
 
 def test_scan_counts_what_no_decoder_reads(make: Make) -> None:
-    root = make("a/1.jpg", "a/1.HEIC", "b/2.heic", "b/1.jpg", "b/film.mov", "b/notes")
+    root = make("a/1.jpg", "a/1.DNG", "b/2.dng", "b/1.jpg", "b/film.mov", "b/notes")
     (root / "a/more").symlink_to(root / "b")
     left_out = scan(root).left_out
-    assert left_out == {".heic": 2, ".mov": 1, "without suffix": 1, "linked folder": 1}
+    assert left_out == {".dng": 2, ".mov": 1, "without suffix": 1, "linked folder": 1}
 
 
 def test_scan_follows_a_linked_class_folder_and_a_linked_picture(make: Make) -> None:
@@ -126,7 +129,7 @@ def test_two_folders_of_one_name_are_not_called_a_single_class(make: Make) -> No
         (["readme.txt"], ["no class folder"]),
         (["1.jpg", "2.HEIC", "a/1.jpg", "b/1.jpg"], ["pictures in no class folder (2,"]),
         (["a/1.jpg", "b/1.txt"], ["b has no picture in it, but 1 .txt"]),
-        (["a/1.jpg", "b/1.heic"], ["convert them to JPEG"]),
+        (["a/1.jpg", "b/1.nef"], ["convert them to JPEG"]),
         (["Rose/1.jpg", "rose/1.jpg"], ["'Rose' and 'rose' are the same name"]),
         (["a/1.jpg", "b\x1b[31m/1.jpg"], ["cannot be printed"]),
         (["train/a/1.jpg", "val/a/1.jpg"], ["train, val are not classes", "--validation"]),
@@ -211,3 +214,20 @@ def test_names_that_are_wrong_are_refused_all_at_once(
     with pytest.raises(DatasetError) as caught:
         named(make, text)
     assert all(part in str(caught.value) for part in (*said, "names.toml"))
+
+
+def test_pictures_of_iphones_are_pictures_and_say_what_reads_them_where_nothing_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif", reason="the extra `heic` is not installed")
+    pillow_heif.register_heif_opener()
+    for label, colour in (("a", "red"), ("b", "blue")):
+        (tmp_path / label).mkdir()
+        Image.new("RGB", (64, 64), colour).save(tmp_path / label / "1.HEIC", "HEIF")
+    paths = [sample.path for sample in scan(tmp_path).samples]
+    assert len(paths) == 2
+    found = examine(paths, workers=1, progress=lambda _: None)
+    assert [found[path].problem for path in paths] == ["", ""]
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    found = examine(paths, workers=1, progress=lambda _: None)
+    assert ["[heic]" in found[path].problem for path in paths] == [True, True]

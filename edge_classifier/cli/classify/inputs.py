@@ -11,9 +11,6 @@ from edge_classifier.classifier import Classifier
 from edge_classifier.errors import EdgeClassifierError
 from edge_classifier.vision.pictures import SUFFIXES, LoadedPicture, find_pictures
 
-# Of phones. Elsewhere, as in a folder to learn from, they are to be converted first.
-_IN_FOLDERS = SUFFIXES | {".heic", ".heif", ".hif", ".avif"}
-
 
 def find_inputs(names: Iterable[str]) -> list[str]:
     """Files and addresses. Raises MissingFileError, and UsageError for an address of no picture."""
@@ -25,7 +22,7 @@ def find_inputs(names: Iterable[str]) -> list[str]:
             require_web_address(name)
             found.append(name)
         else:
-            found += find_pictures([name], _IN_FOLDERS)
+            found += find_pictures([name])
     return found
 
 
@@ -38,7 +35,7 @@ def is_video(reference: str) -> bool:
     """Whether it is a file that is called as a video is."""
     suffix = Path(reference).suffix.lower()
     # A picture's name needs no library to be told.
-    if not suffix or suffix in _IN_FOLDERS or is_address(reference):
+    if not suffix or suffix in SUFFIXES or is_address(reference):
         return False
     from edge_classifier.capture.video_file import SUFFIXES as VIDEO_SUFFIXES
 
