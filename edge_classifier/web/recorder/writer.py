@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-from django.db import DataError, Error, IntegrityError, connection
+from django.db import DataError, Error, IntegrityError, InterfaceError, connection
 
 from edge_classifier.core.backoff import pause_s
 from edge_classifier.errors import StorageError, UnavailableError
@@ -160,8 +160,9 @@ class RecordWriter:
                 return self._write(batch)
             except DataError as error:
                 return self._write_singly(batch, error)
-            except IntegrityError as error:
-                # On PostgreSQL perhaps only a row that somebody deleted in this moment.
+            except (IntegrityError, InterfaceError) as error:
+                # Perhaps only a row that somebody deleted in this moment, or a connection that has
+                # ended.
                 if len(batch) > 1 or failures == _ATTEMPTS:
                     return self._write_singly(batch, error)
                 connection.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection
 from django.db.backends.signals import connection_created
 
 from edge_classifier.config.mqtt_settings import TlsSettings
@@ -149,6 +149,23 @@ def test_message_that_the_database_refuses_holds_nothing_up(
         eventually(lambda: acknowledged(broker) == 5)
     assert sorted(recorded()) == [0, 2, 4]
     assert "poison" in caplog.text
+
+
+def test_event_that_met_a_connection_that_had_ended_is_recorded(
+    broker: Broker, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, failures = write_records.write_batch, iter(range(2))
+
+    def write_after_two(contents: Any) -> int:
+        if next(failures, None) is not None:
+            raise InterfaceError("connection already closed")
+        return write(contents)
+
+    monkeypatch.setattr(write_records, "write_batch", write_after_two)
+    with recording(broker) as recorder:
+        sender.events(1)
+        eventually(lambda: recorded() == [1])
+        assert recorder.status.ignored == 0
 
 
 def test_recorder_waits_for_a_storage_that_is_away_and_goes_on(
