@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from django.apps import apps
+from django.db import connection
 from django.http import HttpRequest, HttpResponse
 
 from edge_classifier.web.accounts.first_run import Invitation
@@ -71,6 +72,14 @@ def start_services(settings: WebSettings, folders: Folders, stack: ExitStack) ->
         live = LiveClient(settings)
         live.start()
         stack.callback(live.stop)
+    notifier = None
+    if settings.notify:
+        # Before the recorder: whatever that records is told.
+        notifier = EventNotifier(settings, folders.scratch)
+        notifier.start()
+        stack.callback(notifier.stop)
+        # This thread needs it no more.
+        connection.close()
     if settings.mqtt.enabled and settings.record.enabled:
         recorder = Recorder(settings)
         recorder.start()
@@ -88,11 +97,6 @@ def start_services(settings: WebSettings, folders: Folders, stack: ExitStack) ->
         backups = BackupSchedule(settings, folders)
         backups.start()
         stack.callback(backups.stop)
-    notifier = None
-    if settings.notify:
-        notifier = EventNotifier(settings, folders.scratch)
-        notifier.start()
-        stack.callback(notifier.stop)
     services = make_services(
         settings,
         folders,

@@ -44,6 +44,17 @@ class Decider:
         self._seen: set[int] = set()
         self._digested: dict[str, datetime] = {}
 
+    def begin(self) -> int:
+        """Go on where it was left, which is returned.
+
+        Nobody is told of what was there before there was a rule.
+        """
+        cursor, _ = NotificationCursor.objects.get_or_create(
+            id=1, defaults={"record_id": _newest()}
+        )
+        self._position = self._saved = cursor.record_id
+        return self._saved
+
     def run(self, now: datetime) -> None:
         """Make the messages of what has come, and the digests that are due."""
         while self._step(now):
@@ -53,27 +64,23 @@ class Decider:
 
     def _step(self, now: datetime) -> bool:
         """Look at some records; whether there may be more."""
-        newest = Record.objects.order_by("-id").values_list("id", flat=True).first() or 0
-        if self._position is None:
-            # Nobody is told of what was there before there was a rule.
-            cursor, _ = NotificationCursor.objects.get_or_create(
-                id=1, defaults={"record_id": newest}
-            )
-            self._position = self._saved = cursor.record_id
-        if newest - self._position > _FAR_BEHIND:
+        position = self.begin() if self._position is None else self._position
+        newest = _newest()
+        if newest - position > _FAR_BEHIND:
             # The id before the first record that is not too old to be told.
             recent = Record.objects.filter(recorded_at__gte=now - LATE).order_by(
                 "recorded_at", "id"
             )
             first = recent.values_list("id", flat=True).first()
-            self._position = newest if first is None else first - 1
+            position = newest if first is None else first - 1
         back = _LOOK_BACK if connection.vendor == "postgresql" else 0
-        ids = Record.objects.filter(id__gt=self._position - back).order_by("id")
+        ids = Record.objects.filter(id__gt=position - back).order_by("id")
         listed = ids.values_list("id", flat=True)[: _STEP + back]
         new = [number for number in listed if number not in self._seen]
         if not new:
+            self._position = position
             return False
-        position = max(self._position, new[-1])
+        position = max(position, new[-1])
         matches = self._matches(new, now)
         if matches or position - self._saved >= _STEP:
             with transaction.atomic():
@@ -122,6 +129,11 @@ class Decider:
             with transaction.atomic():
                 outbox.add_digest(rule, named, more, f"{day:%Y-%m-%d}", now)
         self._digested[rule.name] = until
+
+
+def _newest() -> int:
+    """The id of the newest record; 0: there is none."""
+    return Record.objects.order_by("-id").values_list("id", flat=True).first() or 0
 
 
 def _moment(rule: NotificationRule, day: date) -> datetime:

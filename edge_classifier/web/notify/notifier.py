@@ -49,6 +49,16 @@ class EventNotifier(BackgroundWork):
         # Something is to be done at once.
         self._wake = threading.Event()
 
+    def start(self) -> None:
+        """Start the thread. What is recorded from now on is told, however late it has its turn."""
+        try:
+            self._decider.begin()
+        except Error as error:
+            # The thread tries it again, and says so.
+            if not is_away(error):
+                raise
+        super().start()
+
     @property
     def problem(self) -> str:
         """Why nobody can be told of anything; empty: all is well here."""

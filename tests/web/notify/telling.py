@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from edge_classifier.web.config.settings import NotificationRule, ServerSettings, WebSettings
+from edge_classifier.web.guarded_thread import GuardedThread
 from edge_classifier.web.notify.addresses import Address
 from edge_classifier.web.notify.message_text import MessageContent
 from edge_classifier.web.notify.notifier import EventNotifier
@@ -118,7 +120,9 @@ def notifier(
     settings = WebSettings(notify=rules, server=ServerSettings(public_address=PUBLIC))
     sender = MessageSender(settings, FOLDERS.scratch, send=send, now=now, random=lambda: 0.0)
     made = EventNotifier(settings, FOLDERS.scratch, sender=sender, now=now)
-    made.turn()
+    # No test waits for its thread.
+    with patch.object(GuardedThread, "start"):
+        made.start()
     return made
 
 

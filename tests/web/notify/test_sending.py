@@ -41,6 +41,16 @@ def test_restart_makes_no_message_twice(now: Clock, phone: Receivers, tmp_path: 
     assert len(phone.got) == 5
 
 
+def test_what_comes_between_the_start_and_the_first_turn_is_told(
+    now: Clock, phone: Receivers, tmp_path: Path
+) -> None:
+    making.event("sparrow", at=now())
+    made = notifier(rule(tmp_path, when=()), now=now, send=phone)
+    making.event("robin", at=now())
+    run(made)
+    assert [title.split()[0] for title in phone.titles] == ["robin"]
+
+
 def test_killed_while_it_sends_does_not_send_it_again(
     now: Clock, phone: Receivers, tmp_path: Path
 ) -> None:
