@@ -110,9 +110,13 @@ def strip(
     found = tally.by_day(rows.filter(day__range=(first, last)))
     # What a reader takes for the same label is one.
     labels = history_chart.by_shown_name(found)
-    unknowns = {pk for pk, one in labels.items() if is_apart and one.name == Label.UNKNOWN}
-    known = {place: n for place, n in found.items() if place[1] not in unknowns}
-    sightings = history_chart.merged(known, labels)
+    unknown = 0
+    for label in [pk for pk, one in labels.items() if is_apart and one.name == Label.UNKNOWN]:
+        for number in range(DAYS):
+            day = first + number * _DAY
+            count = found.pop((day, label), 0)
+            unknown += count if begin <= day <= end else 0
+    sightings = history_chart.merged(found, labels)
     totals: Counter[int] = Counter()
     for (day, label), count in sightings.items():
         if begin <= day <= end:
@@ -142,7 +146,7 @@ def strip(
         ],
         len(totals),
         totals.total(),
-        sum(n for (day, label), n in found.items() if label in unknowns and begin <= day <= end),
+        unknown,
         address(first - DAYS * _DAY, first - _DAY),
         address(last + _DAY, last + DAYS * _DAY) if last < timezone.localdate() else "",
     )
