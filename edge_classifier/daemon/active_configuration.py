@@ -1,8 +1,7 @@
 """Settings and models that take over while the daemon runs.
 
 Slow work (reading the configuration, loading a model) is done in a background thread. What comes of
-it is posted to the main loop and takes over between two frames, all of it or nothing. One change is
-made after the other, so that each builds on what is in force.
+it takes over between two frames in the main loop, all of it or nothing, one change after the other.
 """
 
 import logging
@@ -160,8 +159,7 @@ class ActiveConfiguration:
         """Let another model take over: the common one, or that of the camera ``owner``.
 
         One with a SHA-256 is fetched first, if it is not here; what was asked for earlier and still
-        comes is given up. ``reason``: why the model that runs
-        is given up, told as its failure once it is.
+        comes is given up. ``reason``: why the model that runs is, told as its failure then.
         """
         switch = partial(self._switch, owner, wanted)
         running = self.models.by_owner.get(owner) or self.models.by_owner.get(COMMON)

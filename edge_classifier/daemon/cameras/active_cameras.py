@@ -89,10 +89,7 @@ class Cameras:
             self.pipelines[name].reset_label()
             self._restored[name] = self.pipelines[name].state()
         for name in (set(self._captures) - set(lenses)) | set(opened):
-            closed = self._captures.pop(name, None)
-            # Without waiting, because its driver may hang.
-            if closed and not closed.stop(0.0):
-                self._closing.append((self._lenses[name].source, closed))
+            self._close(name)
         self._lenses = lenses
         for name, capture in opened.items():
             self._captures[name] = capture
@@ -101,10 +98,7 @@ class Cameras:
         self._exchange_networks(networks)
         pipelines: dict[str, CameraPipeline] = {}
         for name, camera in cameras.items():
-            frames: FrameSupply = (
-                self._shared[name] if name in self._shared else self._captures[name]
-            )
-            model = models[name]
+            frames, model = self._frames_of(name), models[name]
             network = networks.get(model.classifier.engine)
             # The time of a network in a thread of its own is shared by its own cameras alone.
             fps = sum(
@@ -160,6 +154,9 @@ class Cameras:
         pending = [one.pending for one in self.pipelines.values() if one.pending]
         return any(now_s - one.began_s > _LONGEST_INFERENCE_S for one in pending)
 
+    def _frames_of(self, name: str) -> FrameSupply:
+        return self._shared[name] if name in self._shared else self._captures[name]
+
     def _share(self, cameras: Mapping[str, CameraSettings]) -> None:
         """Have each lens give its frames to the cameras that take them, and to no others."""
         before, self._shared = self._shared, {}
@@ -206,6 +203,12 @@ class Cameras:
         self._exchange_networks({})
         ended = [one.has_ended(max(0.0, deadline - time.monotonic())) for one in self._ending]
         return all(closed + ended)
+
+    def _close(self, name: str) -> None:
+        """Without waiting, because its driver may hang."""
+        capture = self._captures.pop(name, None)
+        if capture and not capture.stop(0.0):
+            self._closing.append((self._lenses[name].source, capture))
 
     def _start_or_wait(self, source: str, capture: CameraCapture) -> None:
         """Without a bound, each reload would add a thread to those that hang in one driver."""
