@@ -1,7 +1,6 @@
 """/metrics and /healthz over HTTP, for those who may reach the port.
 
-The only user of prometheus_client. Loading this costs about 3 MB: it is imported when it is to be
-served, not before.
+Written here, because prometheus_client and the server of the standard library would take 3 MB.
 """
 
 import json
@@ -10,14 +9,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from email.utils import formatdate
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler
-from io import BytesIO
-from socketserver import TCPServer, ThreadingMixIn
+from socketserver import BaseRequestHandler, TCPServer, ThreadingMixIn
 from typing import Any, NamedTuple
-
-from prometheus_client import CollectorRegistry, Metric, generate_latest
-from prometheus_client.registry import Collector
 
 from edge_classifier.config.settings import HttpSettings
 from edge_classifier.core.network.network_address import bare_host, host_and_port
@@ -39,10 +34,29 @@ _TEXT = "text/plain; charset=utf-8"
 
 
 def exposition(metrics: Iterable[DaemonMetric]) -> bytes:
-    """One page of ``metrics`` in the text format that Prometheus reads."""
-    registry = CollectorRegistry()
-    registry.register(_MetricsCollector(tuple(metrics)))
-    return generate_latest(registry)
+    """One page of ``metrics`` in the text format that Prometheus reads.
+
+    See https://prometheus.io/docs/instrumenting/exposition_formats.
+    """
+    return "".join(f"{line}\n" for one in metrics for line in _lines(one)).encode()
+
+
+def _lines(metric: DaemonMetric) -> Iterator[str]:
+    name = METRICS_PREFIX + metric.name + ("_total" if metric.kind == "counter" else "")
+    yield f"# HELP {name} {_escaped(metric.text)}"
+    yield f"# TYPE {name} {metric.kind}"
+    for value, labels, suffix in metric.samples:
+        pairs = ",".join(f"{key}={_quoted(text)}" for key, text in labels.items())
+        yield f"{name}{suffix}{f'{{{pairs}}}' if pairs else ''} {float(value)!r}"
+
+
+def _quoted(text: str) -> str:
+    escaped = _escaped(text).replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\n", "\\n")
 
 
 class HttpServer:
@@ -112,19 +126,6 @@ class _Answer(NamedTuple):
 _Pages = Mapping[str, Callable[[], _Answer]]
 
 
-class _MetricsCollector(Collector):
-    def __init__(self, metrics: tuple[DaemonMetric, ...]) -> None:
-        self._metrics = metrics
-
-    def collect(self) -> Iterator[Metric]:
-        for one in self._metrics:
-            metric = Metric(METRICS_PREFIX + one.name, one.text, one.kind)
-            total = "_total" if one.kind == "counter" else ""
-            for value, labels, suffix in one.samples:
-                metric.add_sample(metric.name + total + suffix, dict(labels), value)
-            yield metric
-
-
 class _Server(ThreadingMixIn, TCPServer):
     allow_reuse_address = True
     request_queue_size = 16
@@ -161,54 +162,61 @@ class _Server(ThreadingMixIn, TCPServer):
         _log.debug("http: %s was not answered", client_address, exc_info=True)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    """The standard library reads the request; the time that takes is bounded here."""
+class _Handler(BaseRequestHandler):
+    """Reads one request and answers it; the time that either takes is bounded."""
 
     server: _Server
-    error_message_format = "%(code)d %(message)s\n"
-    error_content_type = _TEXT
+    request: socket.socket
 
-    def setup(self) -> None:
-        super().setup()
-        # All that the client sends. A limit for each piece alone could be drawn out for ever.
+    def handle(self) -> None:
+        head = self._head()
+        if not head:
+            return
+        method, path, problem = _request_line(head)
+        answer = problem or self._answer(method, path)
+        lines = [
+            f"HTTP/1.0 {answer.status.value} {answer.status.phrase}",
+            "Server: edge-classifier",
+            f"Date: {formatdate(usegmt=True)}",
+            f"Content-Type: {answer.content_type}",
+            f"Content-Length: {len(answer.body)}",
+            "Connection: close",
+        ]
+        if answer.status is HTTPStatus.METHOD_NOT_ALLOWED:
+            lines.append("Allow: GET, HEAD")
+        body = b"" if method == "HEAD" else answer.body
+        self.request.settimeout(self.server.timeout_s)
+        self.request.sendall("\r\n".join([*lines, "\r\n"]).encode("ascii") + body)
+
+    def _head(self) -> bytes:
+        """All that the client sends up to the empty line, or to the end, or to a limit."""
+        # A limit for each piece alone could be drawn out for ever.
         deadline, head = time.monotonic() + self.server.timeout_s, b""
         while b"\r\n\r\n" not in head and len(head) < _HEAD_BYTES:
-            self.connection.settimeout(max(deadline - time.monotonic(), 1e-3))
-            piece = self.connection.recv(4096)
+            self.request.settimeout(max(deadline - time.monotonic(), 1e-3))
+            piece = self.request.recv(4096)
             if not piece:
                 break
             head += piece
-        self.rfile = BytesIO(head)
-        self.connection.settimeout(self.server.timeout_s)
+        return head
 
-    def handle(self) -> None:
-        self.raw_requestline = self.rfile.readline(_HEAD_BYTES)
-        if self.raw_requestline and self.parse_request():
-            answer = self._answer()
-            self.send_response(answer.status)
-            self.send_header("Content-Type", answer.content_type)
-            self.send_header("Content-Length", str(len(answer.body)))
-            self.send_header("Connection", "close")
-            if answer.status is HTTPStatus.METHOD_NOT_ALLOWED:
-                self.send_header("Allow", "GET, HEAD")
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(answer.body)
-
-    def version_string(self) -> str:
-        return "edge-classifier"
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class's name)
-        _log.debug("http: %s", format % args)
-
-    def _answer(self) -> _Answer:
-        page = self.server.pages.get(self.path.partition("?")[0])
+    def _answer(self, method: str, path: str) -> _Answer:
+        page = self.server.pages.get(path)
         if page is None:
             return _Answer(HTTPStatus.NOT_FOUND, _TEXT, b"There are /metrics and /healthz.\n")
-        if self.command not in {"GET", "HEAD"}:
+        if method not in {"GET", "HEAD"}:
             return _Answer(HTTPStatus.METHOD_NOT_ALLOWED, _TEXT, b"GET or HEAD.\n")
         try:
             return page()
         except Exception:  # noqa: BLE001 (must be answered, most of all when there is a bug)
-            _log.exception("http: %s", self.path)
+            _log.exception("http: %s", path)
             return _Answer(HTTPStatus.INTERNAL_SERVER_ERROR, _TEXT, b"A bug: see the log.\n")
+
+
+def _request_line(head: bytes) -> tuple[str, str, _Answer | None]:
+    """Method and path without its query; and what to answer to a request that is none."""
+    line, ended, _ = head.partition(b"\r\n")
+    words = line.decode("latin-1").split(" ")
+    if not ended or len(words) != 3 or not words[2].startswith("HTTP/1."):
+        return "", "", _Answer(HTTPStatus.BAD_REQUEST, _TEXT, b"Not HTTP/1.\n")
+    return words[0], words[1].partition("?")[0], None

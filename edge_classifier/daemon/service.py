@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from edge_classifier.config.settings import DeviceSettings, Settings
 from edge_classifier.daemon.active_configuration import (
@@ -27,6 +27,7 @@ from edge_classifier.daemon.cameras.camera_pipeline import (
 )
 from edge_classifier.daemon.commands import CommandHandler
 from edge_classifier.daemon.host import Host
+from edge_classifier.daemon.http import HttpServer
 from edge_classifier.daemon.loop import MainLoop
 from edge_classifier.daemon.meters import Meters
 from edge_classifier.daemon.models.active_model import ModelFiles
@@ -41,10 +42,6 @@ from edge_classifier.files import default_state_folder
 from edge_classifier.mqtt.connection.broker_connection import broker_password
 from edge_classifier.mqtt.publisher import Publisher
 from edge_classifier.vision.jpeg import smaller_jpeg
-
-if TYPE_CHECKING:
-    # Loaded only where it is to serve: it costs 3 MB.
-    from edge_classifier.daemon.http import HttpServer
 
 _log = logging.getLogger(__name__)
 
@@ -220,7 +217,6 @@ class Service:
         http = self._started_with.http
         if not http.enabled:
             return
-        from edge_classifier.daemon.http import HttpServer
 
         def health() -> HealthReport:
             return self._status.health(time.monotonic() - self._progressed_at)

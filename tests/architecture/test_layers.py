@@ -127,7 +127,6 @@ ALLOWED = {
     DAEMON: (
         "annotated_types",
         "numpy",
-        "prometheus_client",
         CORE,
         ERRORS,
         PROTOCOLS,

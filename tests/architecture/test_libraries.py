@@ -7,7 +7,6 @@ import pytest
 
 from tests.architecture.package_imports import (
     CONFIG,
-    DAEMON,
     DJANGO,
     EVALUATION,
     MQTT,
@@ -34,9 +33,6 @@ RUNTIME_MODULE, PULL_MODULE = f"{PACKAGE}.engine.runtime", f"{PACKAGE}.modelfile
 
 
 VALIDATION = (f"{CONFIG}.schema", f"{CONFIG}.validate")
-
-
-PROMETHEUS = f"{DAEMON}.http"
 
 
 SQLITE = (f"{MQTT}.outbox.outbox_database", f"{MQTT}.outbox.outbox", f"{WEB}.startup")
@@ -88,7 +84,6 @@ def test_pydantic_is_imported_by_validation_only(library: str) -> None:
             "sqlite3",
             (*SQLITE, f"{WEB}.database_away", f"{WEB}.backup.make_backup", f"{WEB}.backup.restore"),
         ),
-        ("prometheus_client", (PROMETHEUS,)),
         ("matplotlib", (f"{EVALUATION}.charts",)),
         ("jinja2", (f"{EVALUATION}.html_report",)),
         ("apprise", (f"{WEB}.notify.send_child",)),
