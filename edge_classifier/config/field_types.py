@@ -6,8 +6,7 @@ from inspect import cleandoc
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from annotated_types import Interval, Len, Predicate
-
+from edge_classifier.config.constraints import Interval, Len, Predicate
 from edge_classifier.core.contract import range_from_text
 from edge_classifier.core.network.network_address import is_host, is_loopback
 from edge_classifier.core.quiet_hours import quiet_minutes

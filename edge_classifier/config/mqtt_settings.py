@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from annotated_types import Interval
-
+from edge_classifier.config.constraints import Interval
 from edge_classifier.config.field_types import LIVE, RESTART, STRICT, Host, Topic
 
 

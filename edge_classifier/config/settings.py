@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from annotated_types import Interval, Len
-
+from edge_classifier.config.constraints import Interval, Len
 from edge_classifier.config.field_types import (
     LIVE,
     REOPEN,

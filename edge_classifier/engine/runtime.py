@@ -40,10 +40,8 @@ class Runtime:
 
     @property
     def version(self) -> str:
-        """Of the installed distribution."""
-        import importlib.metadata  # Here, because it takes as long as a picture to classify.
-
-        return importlib.metadata.version(self.name)
+        """Of the installed distribution, as its package says: to look it up takes 0.7 MB."""
+        return str(sys.modules[self.module.__name__.partition(".")[0]].__version__)
 
 
 def load_runtime() -> Runtime:

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from annotated_types import Interval
-
+from edge_classifier.config.constraints import Interval
 from edge_classifier.config.field_types import STRICT
 
 Fraction = Annotated[float, Interval(ge=0, le=1)]

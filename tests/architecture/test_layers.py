@@ -50,7 +50,7 @@ ENGINE, MODELFILE = f"{PACKAGE}.engine", f"{PACKAGE}.modelfile"
 FIELD_TYPES, QUIET_HOURS = f"{CONFIG}.field_types", f"{CORE}.quiet_hours"
 
 
-MQTT_SETTINGS = f"{CONFIG}.mqtt_settings"
+MQTT_SETTINGS, CONSTRAINTS = f"{CONFIG}.mqtt_settings", f"{CONFIG}.constraints"
 
 
 NETWORK_ADDRESS = f"{CORE}.network.network_address"
@@ -76,9 +76,9 @@ ALLOWED = {
     PROTOCOLS: (CORE,),
     VISION: ("numpy", "cv2", "PIL", CORE, ERRORS, INSTALLATION, PROTOCOLS, SETTINGS, VISION),
     CONFIG: ("annotated_types", "pydantic", "pydantic_core", CORE, ERRORS, CONFIG),
-    SETTINGS: ("annotated_types", FIELD_TYPES, MQTT_SETTINGS),
-    MQTT_SETTINGS: ("annotated_types", FIELD_TYPES),
-    FIELD_TYPES: ("annotated_types", QUIET_HOURS, NETWORK_ADDRESS, f"{CORE}.contract"),
+    SETTINGS: (CONSTRAINTS, FIELD_TYPES, MQTT_SETTINGS),
+    MQTT_SETTINGS: (CONSTRAINTS, FIELD_TYPES),
+    FIELD_TYPES: (CONSTRAINTS, QUIET_HOURS, NETWORK_ADDRESS, f"{CORE}.contract"),
     CAPTURE: (
         *("numpy", "cv2", CORE, ERRORS, PROTOCOLS, SETTINGS, VISION, HTTP_CONNECTION, CAPTURE),
     ),
@@ -125,7 +125,6 @@ ALLOWED = {
         *(f"{MODELFILE}.catalogue", SCHEMA_MODULE),
     ),
     DAEMON: (
-        "annotated_types",
         "numpy",
         CORE,
         ERRORS,
@@ -145,7 +144,6 @@ ALLOWED = {
         DAEMON,
     ),
     WEB: (
-        "annotated_types",
         "dj_database_url",
         "botocore",
         "apprise",
@@ -176,7 +174,10 @@ ALLOWED = {
 
 
 # What has no effects; all others may write files and start children in the one way there is.
-PURE = (PACKAGE, ERRORS, CORE, PROTOCOLS, SETTINGS, MQTT_SETTINGS, FIELD_TYPES, DECISION)
+PURE = (
+    *(PACKAGE, ERRORS, CORE, PROTOCOLS, SETTINGS, MQTT_SETTINGS, FIELD_TYPES, CONSTRAINTS),
+    DECISION,
+)
 
 
 ALLOWED_TO_THE_CHILD = (

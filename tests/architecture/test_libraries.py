@@ -84,6 +84,7 @@ def test_pydantic_is_imported_by_validation_only(library: str) -> None:
             "sqlite3",
             (*SQLITE, f"{WEB}.database_away", f"{WEB}.backup.make_backup", f"{WEB}.backup.restore"),
         ),
+        ("annotated_types", (f"{CONFIG}.constraints",)),
         ("matplotlib", (f"{EVALUATION}.charts",)),
         ("jinja2", (f"{EVALUATION}.html_report",)),
         ("apprise", (f"{WEB}.notify.send_child",)),

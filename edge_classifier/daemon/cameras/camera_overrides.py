@@ -11,8 +11,7 @@ from dataclasses import dataclass, is_dataclass, replace
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from annotated_types import Interval, Predicate
-
+from edge_classifier.config.constraints import Interval, Predicate
 from edge_classifier.config.settings import CameraSettings, DecisionSettings
 from edge_classifier.config.sources import SettingProblem, allowed_words
 from edge_classifier.config.toml import Key, as_tree, dotted, inline
@@ -164,7 +163,7 @@ def _read(hint: Any, value: object, key: Key, problems: list[SettingProblem]) ->
     try:
         for predicate in about:
             if isinstance(predicate, Predicate):
-                predicate.func(value)
+                predicate.is_allowed(value)
     except ValueError as error:
         problems.append(_problem(key, value, str(error)))
     return float(value) if kind is float and isinstance(value, int) else value

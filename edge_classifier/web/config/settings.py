@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from annotated_types import Interval, Len, Predicate
-
+from edge_classifier.config.constraints import Interval, Len, Predicate
 from edge_classifier.config.field_types import STRICT, Fraction, Host, Hours, Topic
 from edge_classifier.config.mqtt_settings import TlsSettings
 

@@ -26,7 +26,7 @@ _MEMORY_MB = 1024
 # It takes 8 s where nothing else runs.
 _BOOT_LIMIT_S = 120.0
 _PACKAGES = ("linux-image-amd64", "python3", "v4l-utils", "busybox-static", "kmod", "libstdc++6")
-_WHEELS = ("numpy", "opencv-python-headless>=5", "annotated-types", "pillow")
+_WHEELS = ("numpy", "opencv-python-headless>=5", "pillow")
 _WHEEL_OPTIONS = (
     "--only-binary=:all:",
     "--python-version=3.13",
@@ -35,9 +35,7 @@ _WHEEL_OPTIONS = (
     "--platform=manylinux_2_27_x86_64",
     "--platform=manylinux2014_x86_64",
 )
-_COMPILED = (
-    "cv2, annotated_types, pathlib, subprocess, logging, random, urllib.request, http.server"
-)
+_COMPILED = "cv2, pathlib, subprocess, logging, random, urllib.request, http.server"
 _DRIVERS = {
     "9p": "",
     "9pnet_virtio": "",
