@@ -28,13 +28,13 @@ def decode_jpeg(name: str, data: bytes) -> Frame:
     """
     if not is_whole_jpeg(data):
         raise PictureError(name, "is cut short")
-    if simplejpeg := _simplejpeg():
+    if library := simplejpeg():
         with suppress(ValueError):
-            height, width, *_ = simplejpeg.decode_jpeg_header(data, strict=False)
+            height, width, *_ = library.decode_jpeg_header(data, strict=False)
             # A header may promise more than there is memory.
             if height * width <= MOST_PIXELS:
                 # Not strict: a warning is not a reason to lose a frame.
-                pixels = simplejpeg.decode_jpeg(data, "RGB", strict=False)
+                pixels = library.decode_jpeg(data, "RGB", strict=False)
                 return Frame(pixels, ColourOrder.RGB)
     # Late: cameras that send no JPEG do not pay for Pillow.
     from edge_classifier.vision.pictures import load_picture
@@ -43,7 +43,7 @@ def decode_jpeg(name: str, data: bytes) -> Frame:
 
 
 @cache
-def _simplejpeg() -> Any:
+def simplejpeg() -> Any:
     """The module; None where it is not installed, or was compiled for another numpy."""
     try:
         return importlib.import_module("simplejpeg")

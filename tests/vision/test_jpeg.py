@@ -31,8 +31,17 @@ def decoded(encoded: bytes) -> NDArray[np.uint8]:
     return np.asarray(found, np.uint8)
 
 
+@pytest.mark.parametrize("encoder", ["simplejpeg", "OpenCV"])
 @pytest.mark.parametrize("order", ColourOrder)
-def test_jpeg_of_either_colour_order_shows_the_same_colours(order: ColourOrder) -> None:
+def test_jpeg_of_either_colour_order_shows_the_same_colours(
+    order: ColourOrder, encoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if encoder == "OpenCV":
+        # As where there is no wheel.
+        monkeypatch.setattr(module, "simplejpeg", lambda: None)
+    else:
+        # What it takes into memory stays there.
+        monkeypatch.setattr(cv2, "imencode", None)
     red = (255, 0, 0) if order is ColourOrder.RGB else (0, 0, 255)
     pixels = np.full((16, 16, 3), red, np.uint8)
     blue, green, red_seen = decoded(jpeg(Frame(pixels, order)))[8, 8]
