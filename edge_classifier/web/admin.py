@@ -1,5 +1,7 @@
 """What the administration shows of each table, and what may be changed there."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +10,9 @@ from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
+from django.db import transaction
 from django.db.models import Model, QuerySet, Sum
 from django.http import HttpRequest
 from django.urls import reverse
@@ -17,6 +21,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from edge_classifier.web.accounts.passwords import AdminNewUserForm, AdminPasswordForm
+from edge_classifier.web.accounts.roles import is_still_administrator
 from edge_classifier.web.models import (
     Camera,
     Comparison,
@@ -172,6 +177,15 @@ class RecordAdmin(ReadOnlyAdmin):
         deletion.delete(queryset)
 
 
+@contextmanager
+def _by_administrator(request: HttpRequest) -> Iterator[None]:
+    """A transaction for who still is an administrator. Raises PermissionDenied for others."""
+    with transaction.atomic():
+        if not is_still_administrator(request.user):
+            raise PermissionDenied
+        yield
+
+
 @admin.register(User)
 class PersonAdmin(UserAdmin):
     """Users and their roles."""
@@ -198,6 +212,21 @@ class PersonAdmin(UserAdmin):
         """One's own role is not changed by oneself."""
         own = ("role", "is_active") if obj and obj == request.user else ()
         return (*self.readonly_fields, *own)
+
+    def save_model(self, request: HttpRequest, obj: User, *given: Any) -> None:
+        """Keep what was changed, unless somebody has ended the rights of who asks meanwhile."""
+        with _by_administrator(request):
+            super().save_model(request, obj, *given)
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        """Delete one account, likewise."""
+        with _by_administrator(request):
+            super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """Delete several accounts, likewise."""
+        with _by_administrator(request):
+            super().delete_queryset(request, queryset)
 
 
 @admin.register(Token)

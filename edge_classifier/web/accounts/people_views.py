@@ -17,7 +17,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from edge_classifier.web.accounts.passwords import ChosenPasswordForm, password_link
-from edge_classifier.web.accounts.roles import AccessLevel, requires
+from edge_classifier.web.accounts.roles import AccessLevel, is_still_administrator, requires
 from edge_classifier.web.models import User
 
 MOST_SHOWN = 500
@@ -135,14 +135,10 @@ def remove(request: HttpRequest, number: int) -> HttpResponse:
 
 
 def _somebody_else(request: HttpRequest, number: int) -> User | None:
-    """The user ``number``; None, and a message, for whoever asks: so one administrator stays.
-
-    Within a transaction: of two administrators who remove each other, one comes first.
-    """
-    administrators = User.objects.filter(role=User.Role.ADMINISTRATOR, is_active=True)
-    locked = list(administrators.select_for_update().values_list("pk", flat=True))
+    """The user ``number``; None, and a message, for whoever asks: so one administrator stays."""
+    is_administrator = is_still_administrator(request.user)
     user = get_object_or_404(User, pk=number)
-    if user == request.user or request.user.pk not in locked:
+    if user == request.user or not is_administrator:
         messages.error(request, gettext("Another administrator can do that with your account."))
         return None
     return user

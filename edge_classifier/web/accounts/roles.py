@@ -45,6 +45,15 @@ def access_level_of(user: User | AnonymousUser) -> AccessLevel:
     return _LEVELS[user.role] if user.is_authenticated else AccessLevel.VISITOR
 
 
+def is_still_administrator(user: User | AnonymousUser) -> bool:
+    """Whether ``user`` is one now, and will be until the transaction ends in which this is asked.
+
+    Of two administrators who remove each other, one comes first, and the other one is none then.
+    """
+    administrators = User.objects.filter(role=User.Role.ADMINISTRATOR, is_active=True)
+    return user.pk in administrators.select_for_update().values_list("pk", flat=True)
+
+
 def requires(least: AccessLevel) -> Callable[[View], View]:
     """Decorator: a view for ``least`` and above. Visitors are asked to log in, others get 403."""
 

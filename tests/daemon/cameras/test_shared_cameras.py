@@ -55,7 +55,7 @@ def test_two_questions_are_answered_from_one_lens(daemon: OneLens) -> None:
     assert len(daemon.cameras._captures) == 1
 
 
-def test_camera_that_is_switched_off_closes_its_lens_for_all(daemon: OneLens) -> None:
+def test_camera_that_is_switched_off_shuts_its_lens_for_all_others(daemon: OneLens) -> None:
     daemon.goes_on()
     daemon.done("enable", camera="door", enabled=False)
     assert daemon.status("gate") == (False, OFF)

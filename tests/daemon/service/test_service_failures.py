@@ -53,7 +53,7 @@ def test_service_on_a_full_disk_publishes_says_so_once_and_recovers(
 
 
 def test_service_shows_no_secret_anywhere(site: DaemonSite, tmp_path: Path, cli: Cli) -> None:
-    secrets = ("broker-pa55", "yard-pa55", "pond-pa55", "roof-pa55")
+    secrets = ("broker-pa55", "yard-pa55", "pond-pa55", "roof-pa55", "path-pa55", "query-pa55")
     lines = ("allow_anonymous false", f"password_file {password_file(tmp_path, camera=secrets[0])}")
     password = tmp_path / "password"
     password.write_text(f"{secrets[0]}\n")
@@ -68,11 +68,15 @@ def test_service_shows_no_secret_anywhere(site: DaemonSite, tmp_path: Path, cli:
         MjpegCamera(login=f"user:{secrets[2]}") as pond,
     ):
         remote = Remote(listener)
+
+        def address(word: str) -> str:
+            return pond.url.replace("//", f"//user:{word}@")
+
         cameras = {
             "yard": stream(yard, credentials_file=login),
-            "pond": stream(pond, source=pond.url.replace("//", f"//user:{secrets[2]}@")),
+            "pond": stream(pond, source=f"{address(secrets[2])}?pwd={secrets[5]}"),
             # A wrong one, which is complained about.
-            "roof": stream(pond, source=pond.url.replace("//", f"//user:{secrets[3]}@")),
+            "roof": stream(pond, source=f"{address(secrets[3])}/user=me&password={secrets[4]}"),
         }
         mqtt = {"port": broker.port, "username": "camera", "password_file": password}
         with site.daemon(cameras, mqtt=mqtt, log={"level": "debug"}).running() as daemon:

@@ -1,5 +1,6 @@
 """After a connection has ended, what was under way goes one by one: soon, and nothing starves."""
 
+import json
 from pathlib import Path
 
 from edge_classifier.mqtt.connection.broker_limits import BrokerLimits, SentPacket
@@ -33,9 +34,12 @@ def test_state_that_was_under_way_does_not_wait_for_all_events_of_an_outage(
         Listener(broker.port, f"{ROOT}/{CAMERA}/#") as listener,
     ):
         eventually(lambda: len(listener.of("/event")) >= BACKLOG - 1, within_s=60)
-        kinds = [one.topic.rpartition("/")[2] for one in list(listener.messages)]
+        came = list(listener.messages)
+        kinds = [one.topic.rpartition("/")[2] for one in came]
         assert made.stop(10)
-    assert kinds.index("state") < kinds.index("event") + BACKLOG // 2
+    first_state = kinds.index("state")
+    assert first_state < kinds.index("event") + BACKLOG // 2
+    assert json.loads(came[first_state].payload)["seq"] == BACKLOG - 1
 
 
 def test_what_is_not_sent_again_is_not_waited_for() -> None:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -136,16 +137,16 @@ def test_account_is_removed_after_a_question_and_its_records_stay(administrator:
     assert record.owner is None
 
 
-@pytest.mark.parametrize(
-    ("path", "form"),
-    [
-        ("/accounts/{}/remove", {}),
-        ("/accounts/{}/role", {"role": "viewer"}),
-        ("/admin/web/user/{}/delete/", {"post": "yes"}),
-        ("/admin/web/user/{}/change/", {"username": "administrator", "role": "viewer"}),
-        ("/admin/web/user/", {"action": "delete_selected", "_selected_action": "{}", "post": "y"}),
-    ],
-)
+WAYS_TO_END: list[tuple[str, dict[str, str]]] = [
+    ("/accounts/{}/remove", {}),
+    ("/accounts/{}/role", {"role": "viewer"}),
+    ("/admin/web/user/{}/delete/", {"post": "yes"}),
+    ("/admin/web/user/{}/change/", {"username": "administrator", "role": "viewer"}),
+    ("/admin/web/user/", {"action": "delete_selected", "_selected_action": "{}", "post": "y"}),
+]
+
+
+@pytest.mark.parametrize(("path", "form"), WAYS_TO_END)
 def test_nobody_ends_their_own_rights_so_that_one_administrator_stays(
     administrator: Client, path: str, form: dict[str, str]
 ) -> None:
@@ -157,14 +158,24 @@ def test_nobody_ends_their_own_rights_so_that_one_administrator_stays(
     assert administrator.get("/accounts").status_code == 200
 
 
-def test_of_two_administrators_who_remove_each_other_one_stays(administrator: Client) -> None:
-    first = User.objects.get()
+@pytest.mark.parametrize(("path", "form"), WAYS_TO_END)
+@pytest.mark.parametrize("change", [{"role": "viewer"}, {"is_active": False}])
+def test_of_two_administrators_who_end_each_others_rights_at_once_one_stays(
+    db: None,
+    path: str,
+    form: dict[str, str],
+    change: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = User.objects.create_user("administrator", role="administrator")
     second = User.objects.create_user("second", role="administrator")
-    other = Client()
-    other.force_login(second)
-    administrator.post(f"/accounts/{second.pk}/remove")
-    other.post(f"/accounts/{first.pk}/remove")
-    assert list(User.objects.all()) == [first]
+    # The request of the second one was let in before the first one was quicker.
+    monkeypatch.setattr("django.contrib.auth.get_user", lambda _request: second)
+    User.objects.filter(pk=second.pk).update(**change)
+    filled = {name: value.format(first.pk) for name, value in form.items()}
+    assert Client().post(path.format(first.pk), filled).status_code in {302, 403}
+    first.refresh_from_db()
+    assert (first.role, first.is_active) == ("administrator", True)
 
 
 def test_last_visit_is_shown_and_written_once_an_hour(

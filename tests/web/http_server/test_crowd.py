@@ -1,5 +1,6 @@
 """The real server under those who want all of it: others are served meanwhile."""
 
+import resource
 import select
 import socket
 import sqlite3
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -23,6 +25,8 @@ THUMBNAILS = 60
 STREAMS, STREAMS_EACH, DOWNLOADS = 16, 4, 4
 # server.connections
 CONNECTIONS = 250
+# Of the process, once nobody asks for much.
+MOST_MB = 90
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +114,14 @@ def test_downloads_that_nobody_reads_leave_the_page_to_others(
         return page.ask("/review/dataset.zip", headers=headers).status == 200
 
     eventually(has_room)
+    # What was streamed is not kept; what is free goes back to the system twice a minute.
+    eventually(lambda: resident_mb(page) < MOST_MB, within_s=70)
+
+
+def resident_mb(page: Page) -> float:
+    assert page.process
+    pages = int(Path(f"/proc/{page.process.pid}/statm").read_text("ascii").split()[1])
+    return pages * resource.getpagesize() / 1e6
 
 
 def test_connections_that_only_are_there_leave_the_page_to_others(

@@ -86,6 +86,7 @@ def test_episode_is_one_complete_record_in_whatever_order_its_parts_come(
     assert record.top == [["cat", 0.96], ["lynx", 0.03]]
     assert record.detail["path"] == ["animal", "cat"]
     assert (record.source, record.delay_ms, record.device_at) == ("event", 7.4, None)
+    assert bool(record.picture) == any(PICTURE in batch for batch in batches)
     assert EventPicture.objects.count() == 0
 
 

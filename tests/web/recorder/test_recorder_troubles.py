@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -258,6 +258,24 @@ def watched() -> Iterator[None]:
     connection_created.disconnect(database_file._note_file)
 
 
+@contextmanager
+def away() -> Iterator[None]:
+    """The files of the database have other names."""
+    connection.close()
+    files = [Path(f"{DATABASE}{end}") for end in ("", "-wal", "-shm")]
+    parts = [one for one in files if one.exists()]
+    for one in parts:
+        one.rename(f"{one}.away")
+    try:
+        yield
+    finally:
+        connection.close()
+        for one in files:
+            one.unlink(missing_ok=True)
+        for one in parts:
+            Path(f"{one}.away").replace(one)
+
+
 def test_recorder_whose_database_is_deleted_waits_until_it_is_there_again(
     broker: Broker, sender: Sender, watched: None
 ) -> None:
@@ -265,22 +283,33 @@ def test_recorder_whose_database_is_deleted_waits_until_it_is_there_again(
     with recording(broker) as recorder:
         sender.events(1)
         eventually(lambda: recorded() == [1])
-        connection.close()
-        files = [Path(f"{DATABASE}{end}") for end in ("", "-wal", "-shm")]
-        parts = [one for one in files if one.exists()]
-        for one in parts:
-            one.rename(f"{one}.away")
-        try:
+        with away():
             sender.events(2)
             eventually(lambda: "the file of the database is gone" in recorder.status.trouble)
             assert (recorder.status.recorded, recorder.status.waiting) == (1, 1)
+            assert acknowledged(broker) == 1
             with pytest.raises(OperationalError, match="gone"):
                 Record.objects.exists()
-        finally:
-            for one in parts:
-                Path(f"{one}.away").replace(one)
         eventually(lambda: recorder.status.recorded == 2)
         assert recorded() == [1, 2]
+
+
+def test_recorder_whose_database_is_exchanged_writes_into_the_one_that_is_there(
+    broker: Broker, sender: Sender, watched: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    with recording(broker) as recorder:
+        sender.events(1)
+        eventually(lambda: recorded() == [1])
+        copy = DATABASE.with_name("copy")
+        with closing(sqlite3.connect(DATABASE)) as one, closing(sqlite3.connect(copy)) as other:
+            one.backup(other)
+        with away():
+            copy.rename(DATABASE)
+            sender.events(2)
+            eventually(lambda: recorder.status.recorded == 2)
+            assert recorded() == [1, 2]
+            assert "the file of the database is gone, or another one" in caplog.text
+        assert recorded() == [1]
 
 
 def unforeseen(*_: object) -> None:

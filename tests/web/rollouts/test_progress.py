@@ -149,6 +149,17 @@ def test_network_that_takes_much_longer_halts_it() -> None:
     assert (why.detail["what"], why.detail["before"], why.detail["after"]) == ("times", 10.0, 16.0)
 
 
+def test_later_device_that_does_worse_sends_back_those_that_kept_it() -> None:
+    fleet = Fleet("a", "b", "c")
+    fleet["b"].ms = {OLD_VERSION: 10.0, NEW_VERSION: 16.0}
+    rolling = Rolling(fleet, Plan(batch=1, **QUICK)).turns(2.5)
+    assert rolling.states["a"] == "kept"
+    rolling.turns(3)
+    assert rolling.rollout.state == Rollout.State.HALTED
+    assert rolling.states == {"a": "back", "b": "back", "c": "missed"}
+    assert {device.model for device in fleet.all.values()} == {OLD_VERSION}
+
+
 def test_rising_share_of_unknown_halts_it_and_a_steady_one_does_not() -> None:
     fleet = Fleet("a", "b")
     changes("a", fleet, -4, 4, "cat", "dog")
@@ -221,10 +232,17 @@ def test_page_that_is_started_again_in_the_middle_goes_on_where_it_was() -> None
 def test_nothing_is_held_against_devices_while_the_broker_is_away() -> None:
     fleet = Fleet("a", "b")
     rolling = Rolling(fleet, Plan(**QUICK)).turns(1)
+    before = rolling.record
     fleet.broker["connected"] = False
     fleet["a"].online = fleet["b"].online = False
     rolling.turns(30, 60)
     assert rolling.row("a").away_since is None
+    assert rolling.record == before
+    fleet.broker["connected"] = True
+    fleet["a"].online = fleet["b"].online = True
+    rolling.turns(8)
+    assert rolling.rollout.state == Rollout.State.DONE
+    assert set(rolling.states.values()) == {"kept"}
 
 
 def test_device_is_in_one_roll_out_at_a_time_and_the_second_one_is_told_so() -> None:
