@@ -5,7 +5,6 @@ import http.client
 import io
 import socket
 import ssl
-import urllib.request
 from collections.abc import Mapping
 from typing import Any, Protocol
 from urllib.parse import unquote, urljoin, urlsplit
@@ -176,6 +175,8 @@ def _authorization(url: str, user: str | None, password: str | None, challenges:
     """The answer to one of ``challenges``; empty: there is none."""
     if user is None:
         return ""
+    import urllib.request  # Here, because most cameras ask for no login.
+
     user, password = unquote(user), unquote(password or "")
     request = urllib.request.Request(url)  # noqa: S310 (it only carries the address)
     for challenge in challenges:

@@ -1,5 +1,6 @@
 """``edge-classify run``: the daemon."""
 
+import gc
 import logging
 import time
 from argparse import ArgumentParser, Namespace
@@ -34,6 +35,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> ExitCode:
     """Run until SIGTERM or Ctrl-C."""
+    # A class with slots is made twice, and the first of each was frozen with all that stays.
+    gc.unfreeze()
+    gc.collect()
     sources = settings_sources(options)
     start_log()
 
