@@ -25,10 +25,10 @@ from edge_classifier.web.accounts.roles import is_still_administrator
 from edge_classifier.web.models import (
     Camera,
     Comparison,
-    DayTally,
     DeviceToken,
     EventPicture,
     Label,
+    LabelDayTally,
     Picture,
     Preference,
     Record,
@@ -90,7 +90,7 @@ class TalliedPaginator(Paginator):
         """A query that leaves none out need not read the table."""
         if self.object_list.query.where:
             return int(super().count)
-        return int(DayTally.objects.aggregate(all=Sum("count"))["all"] or 0)
+        return int(LabelDayTally.objects.aggregate(all=Sum("count"))["all"] or 0)
 
 
 class ReviewForm(forms.ModelForm):

@@ -17,13 +17,14 @@ from edge_classifier.web.lessons.teaching.tables import ModelUse, RightAsItIs, T
 from edge_classifier.web.lookalikes.tables import PictureCode, ProposedPicture
 from edge_classifier.web.notify.tables import Notification, NotificationCursor, NotifiedRecord
 from edge_classifier.web.rollouts.tables import Rollout, RolloutDevice, RolloutEntry
-from edge_classifier.web.tally.tables import DayTally, HourTally
+from edge_classifier.web.tally.tables import DayTally, HourTally, LabelDayTally
 
 # Tables of other rooms, which Django finds here.
 __all__ = (
     "DayTally",
     "DeviceToken",
     "HourTally",
+    "LabelDayTally",
     "Lesson",
     "LessonClass",
     "LessonPicture",
@@ -261,9 +262,17 @@ class Record(models.Model):
                 fields=["camera", "margin"], condition=Q(verdict=""), name="record_camera_uncertain"
             ),
             models.Index(fields=["recorded_at"], name="record_received"),
+            models.Index(
+                fields=["source", "margin"],
+                condition=Q(verdict="") & ~Q(source="event"),
+                name="record_upload_uncertain",
+            ),
             # What stands behind the order of an index is asked for beside it: so a row is read
             # only where it fits.
-            models.Index(fields=["-score", "-id", "camera", "label"], name="record_score"),
+            models.Index(
+                fields=["-score", "-id", "camera", "label", "truth", "source", "verdict", "owner"],
+                name="record_score",
+            ),
             # Few of many: without these PostgreSQL reads the table to count them. An event that
             # nobody has reviewed is in none, and takes no time to write them.
             models.Index(fields=["owner"], condition=Q(owner__isnull=False), name="record_owner"),

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from edge_classifier.web.accounts.roles import visible_to
-from edge_classifier.web.models import DayTally, HourTally, Record, User
+from edge_classifier.web.models import DayTally, HourTally, LabelDayTally, Record, User
 from edge_classifier.web.records import history_chart, keyset, picture_storage
 from edge_classifier.web.records.filters import Filter
 from edge_classifier.web.review import verdicts
@@ -32,8 +32,8 @@ PAGES = {
     "/history?order=score&kind=all": 13,
     "/history?kind=glimpsed": 13,
     "/history?new=yes": 13,
-    "/labels/{label}": 8,
-    "/history/days": 5,
+    "/labels/{label}": 9,
+    "/history/days": 6,
     "/review": 13,
     "/review?view=piles": 13,
     "/review?view=grid": 12,
@@ -260,6 +260,8 @@ def test_chart_reads_an_index_and_no_rows(db: None, role: str) -> None:
     ("rows", "index"),
     [
         (DayTally.objects.filter(day__gte="2026-11-22").values_list("day", "label"), "day_tally"),
+        (LabelDayTally.objects.filter(day__gte="2026-11-22").values_list("day"), "label_day_tally"),
+        (LabelDayTally.objects.filter(label=1).values_list("day"), "label_day_tally_label"),
         (HourTally.objects.filter(label=1).values_list("hour"), "hour_tally"),
     ],
 )

@@ -26,8 +26,6 @@ from edge_classifier.web.api.schemas import (
 from edge_classifier.web.records import deletion, keyset, picture_storage
 from edge_classifier.web.records.filters import Filter
 from edge_classifier.web.review import verdicts
-from edge_classifier.web.tally import counts as tally
-from edge_classifier.web.tally.tables import DayTally
 
 router = Router(tags=["Records"])
 # What an answer tells of a record.
@@ -89,8 +87,7 @@ def history(request: HttpRequest, filters: Query[Filters], paging: Query[Paging]
     chosen = Filter.parse(filters.model_dump(exclude_none=True))
     field: keyset.Field = "score" if filters.order == "score" else "at"
     before = keyset.Position.parse(paging.before, field) if paging.before else None
-    sums = tally.visible_to(request.user, DayTally.objects.all())
-    records = chosen.find(roles.visible(request), field, sums)[0]
+    records = chosen.find(roles.visible(request), field, chosen.sums(request.user))[0]
     page = keyset.page(records, paging.limit, _with_names, before=before, field=field)
     addresses = RecordLinks(request)
     found = [RecordSchema.of(one, addresses) for one in page.records]

@@ -13,8 +13,8 @@ MOST = 48
 # Records of the queue that are looked at in one step, and steps for one page.
 _STEP, _MOST_STEPS = 200, 10
 _MOST_MEMBERS = 20_000
-# Piles of pictures that are looked at for those of which most wait.
-_LARGEST = 200
+# Piles of pictures that are looked at in one step for those of which most wait.
+_PILES = 50
 
 
 class Pile(NamedTuple):
@@ -57,18 +57,26 @@ def next_piles(
 
 
 def largest_piles(wait: QuerySet[Record], after: Record | None, count: int) -> list[Pile]:
-    """The ``count`` piles of ``wait``, a queue by id, with most records, none of one alone.
+    """The ``count`` largest piles of ``wait``, a queue by id, none of one alone.
 
-    Those behind the one that ``after`` is on, if that waits.
+    Those behind the one that ``after`` is on, if that waits. Of ``_PILES`` at a time, by how many
+    pictures lie on them, those come first of which most wait.
     """
     # As many codes are kept as the settings say, however many records there are.
     sizes = PictureCode.objects.values("pile").annotate(size=Count("pk")).filter(size__gt=1)
-    known = [one["pile"] for one in sizes.order_by("-size", "-pile")[:_LARGEST]]
-    found = [members for members in _by_first(wait, set(known)).values() if len(members) > 1]
-    # Where several have as many, the newest.
-    found.sort(key=lambda members: (len(members), max(members)), reverse=True)
-    before = [number for number, members in enumerate(found, 1) if after and after.pk in members]
-    begin = before[0] if before else 0
+    order = sizes.order_by("-size", "-pile").values_list("pile", flat=True)
+    known = list(order[: _PILES * _MOST_STEPS])
+    found: list[list[int]] = []
+    begin = 0
+    for step in range(0, len(known), _PILES):
+        members = _by_first(wait, set(known[step : step + _PILES]))
+        several = [pile for pile in members.values() if len(pile) > 1]
+        # Where several have as many, the newest.
+        found += sorted(several, key=lambda pile: (len(pile), max(pile)), reverse=True)
+        before = [place for place, pile in enumerate(found, 1) if after and after.pk in pile]
+        begin = before[0] if before else 0
+        if len(found) - begin >= count and (before or not after):
+            break
     return _piles(wait, found[begin : begin + count])
 
 

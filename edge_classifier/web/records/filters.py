@@ -16,7 +16,7 @@ from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 
 from edge_classifier.errors import UsageError
-from edge_classifier.web.models import Camera, Label, Record
+from edge_classifier.web.models import Camera, DayTally, Label, LabelDayTally, Record, User
 from edge_classifier.web.records.filtering.choices import PlainSelect, choice
 from edge_classifier.web.records.filtering.moments import DateTimeField
 from edge_classifier.web.records.filtering.names import (
@@ -26,8 +26,7 @@ from edge_classifier.web.records.filtering.names import (
 )
 from edge_classifier.web.records.filtering.unindexed import plain, without_index
 from edge_classifier.web.records.keyset import Field, Parts
-from edge_classifier.web.tally.counts import TallyRow, counted_as
-from edge_classifier.web.tally.tables import DayTally
+from edge_classifier.web.tally.counts import Days, counted_as, visible_to
 from edge_classifier.web.templatetags.words import title_of
 
 # More are not counted: it would take its time, and nobody reads that many.
@@ -102,26 +101,29 @@ class Filter:
         return found if self.labels is None else found.filter(counted_as(self.labels))
 
     def find(
-        self, records: QuerySet[Record], field: Field = "at", sums: QuerySet[DayTally] | None = None
+        self, records: QuerySet[Record], field: Field = "at", sums: Days | None = None
     ) -> tuple[Parts, int]:
         """Those of ``records`` that are meant, as pages of their list are found; and how many.
 
-        ``sums``: the tally of ``records``, where there is one. Above ``COUNT_LIMIT`` the number is
+        ``sums``: of the same records, where they are known. Above ``COUNT_LIMIT`` the number is
         one more. Fewer are found again by their ids: no index has every condition in it.
         """
         if sums is not None and self._is_sparse_in_index():
-            total = self.apply_to_tally(sums).aggregate(total=Sum("count"))["total"]
+            total = sums.aggregate(total=Sum("count"))["total"]
             if (total or 0) > COUNT_LIMIT:
                 return self.parts(records, field), COUNT_LIMIT + 1
-        ids = [pk for (pk,) in self._first_rows(records, "id")]
+        ids = self._first_ids(records)
         if len(ids) <= COUNT_LIMIT:
             return [Record.objects.filter(id__in=ids)], len(ids)
         return self.parts(records, field), len(ids)
 
     def rows_if_few(self, records: QuerySet[Record], *columns: str) -> list[Any] | None:
         """``columns`` of those of ``records`` that are meant; None: more than ``COUNT_LIMIT``."""
-        rows = self._first_rows(records, *columns)
-        return rows if len(rows) <= COUNT_LIMIT else None
+        # Of many that there are too many is known from an index alone.
+        ids = self._first_ids(records)
+        if len(ids) > COUNT_LIMIT:
+            return None
+        return list(Record.objects.filter(id__in=ids).order_by().values_list(*columns))
 
     def _is_sparse_in_index(self) -> bool:
         """Whether many records of a label would be read for each that is meant; the tally knows."""
@@ -129,8 +131,8 @@ class Filter:
         is_of_all_times = self.since is None and self.until is None
         return self.labels is not None and is_narrow and is_of_all_times and self.is_in_tally
 
-    def _first_rows(self, records: QuerySet[Record], *columns: str) -> list[Any]:
-        """``columns`` of those that are meant: of all, or of one more than ``COUNT_LIMIT``."""
+    def _first_ids(self, records: QuerySet[Record]) -> list[int]:
+        """Of those that are meant: of all, or of one more than ``COUNT_LIMIT``."""
         best = self._best_index()
         if self.labels is not None and len(self.labels) > _MOST_PARTS:
             parts: Parts = [self.apply(records)]
@@ -139,11 +141,11 @@ class Filter:
         else:
             rest = without_index(self._rest(), but=best) if best else self._rest()
             parts = [plain(records).filter(rest)]
-        rows: list[Any] = []
+        ids: list[int] = []
         for part in parts:
-            found = part.order_by().values_list(*columns)
-            rows += found[: COUNT_LIMIT + 1 - len(rows)]
-        return rows
+            found = part.order_by().values_list("id", flat=True)
+            ids += found[: COUNT_LIMIT + 1 - len(ids)]
+        return ids
 
     def _best_index(self) -> str:
         """The column whose index has the fewest of these records; empty: it is not known."""
@@ -234,9 +236,10 @@ class Filter:
         """Whether the tally tells these records from others, but for their time."""
         return not self.new and self.score_min is None and self.score_max is None
 
-    def apply_to_tally(self, rows: QuerySet[TallyRow]) -> QuerySet[TallyRow]:
-        """Those sums that are meant, of all times, where ``is_in_tally``."""
-        found = rows.filter(self._of_sums())
+    def sums(self, user: User) -> Days:
+        """Sums of what is meant, of all times, where ``is_in_tally``; of what ``user`` may see."""
+        table = LabelDayTally if self.cameras is None else DayTally
+        found = visible_to(user, table.objects.filter(self._of_sums()))
         return found if self.labels is None else found.filter(label__in=self.labels)
 
 

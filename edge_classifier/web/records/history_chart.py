@@ -1,16 +1,16 @@
 """Counts per day and label, as bars: where each part of the chart is, in percent of its size."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext
 
 from edge_classifier.web.accounts.roles import visible_to
-from edge_classifier.web.models import DayTally, Label, Record, User
+from edge_classifier.web.models import Label, LabelDayTally, Record, User
 from edge_classifier.web.records.filters import Filter
 from edge_classifier.web.tally import counts as tally
 from edge_classifier.web.templatetags.words import label_name
@@ -19,6 +19,8 @@ from edge_classifier.web.templatetags.words import label_name
 Counts = Mapping[tuple[date, int], int]
 _DAYS = 30
 MOST_SERIES = 6
+# In place of a label: all that have no series of their own.
+_OTHERS = 0
 # Of the room of a day, what stays free beside its bar.
 _GAP = 0.2
 _STEPS = (1, 2, 5)
@@ -93,9 +95,12 @@ def of_last_days(chosen: Filter, user: User) -> Chart | None:
     first = begin = last - timedelta(days=_DAYS - 1)
     if chosen.since:
         first = begin = max(first, timezone.localdate(chosen.since))
-    records = chosen.apply(visible_to(user))
+    records, rows = chosen.apply(visible_to(user)), None
     if chosen.is_in_tally:
-        found = _tallied(chosen, records, user, first, last)
+        # Of days of which only a part is meant the tally knows nothing.
+        parts = _partial_days(chosen, first, last)
+        found = Counter({key: n for day in parts for key, n in counts(records, day, day).items()})
+        rows = chosen.sums(user).filter(day__range=(first, last)).exclude(day__in=parts)
     elif (few := chosen.rows_if_few(visible_to(user), "day", "label_id", "truth_id")) is not None:
         # One by one: a database that groups them reads all records of these days.
         places = ((day, truth or label) for day, label, truth in few if first <= day <= last)
@@ -103,24 +108,32 @@ def of_last_days(chosen: Filter, user: User) -> Chart | None:
     else:
         begin = _first_of_readable(first, last)
         found = counts(records, begin, last)
-    labels = by_shown_name(found)
-    found = merged(found, labels)
-    if not found:
+    totals = tally.by_label(rows) if rows is not None else Counter[int]()
+    for (_, label), count in found.items():
+        totals[label] += count
+    if not totals:
         return None
-    shown = [labels[label] for label in ranked(found)[:MOST_SERIES] if label in labels]
+    labels = by_shown_name(totals)
+    shown, found = most_seen(totals, labels), merged(found, labels)
+    if rows is not None:
+        found.update(tallied(rows, shown, labels))
     return chart(found, shown, gettext("others"), begin, last, is_cut=begin > first)
 
 
-def _tallied(
-    chosen: Filter, records: QuerySet[Record], user: User, first: date, last: date
-) -> Counts:
-    """Counts of whole days by the tally; of days of which only a part is meant by ``records``."""
-    rows = tally.visible_to(user, chosen.apply_to_tally(DayTally.objects.all()))
-    found = tally.by_day(rows.filter(day__range=(first, last)))
-    for day in _partial_days(chosen, first, last):
-        for place in [place for place in found if place[0] == day]:
-            del found[place]
-        found.update(counts(records, day, day))
+def tallied(
+    rows: tally.Days, shown: Sequence[Label], labels: Mapping[int, Label]
+) -> Counter[tuple[date, int]]:
+    """The counts of what is ``shown``, and of each day how many others there are. Two queries.
+
+    ``labels``: of all labels of ``rows``, as ``by_shown_name`` has them.
+    """
+    first = {label.pk for label in shown}
+    members = [pk for pk, label in labels.items() if label.pk in first]
+    found = merged(tally.by_day(rows.filter(label__in=members)), labels)
+    rest = tally.of_each_day(rows)
+    for (day, _), count in found.items():
+        rest[day] -= count
+    found.update({(day, _OTHERS): count for day, count in rest.items() if count > 0})
     return found
 
 
@@ -134,16 +147,16 @@ def _partial_days(chosen: Filter, first: date, last: date) -> set[date]:
 
 def _first_of_readable(first: date, last: date) -> date:
     """The first of the last whole days that have ``_READABLE`` records together, or of one."""
-    rows = DayTally.objects.filter(day__range=(first, last)).order_by("-day")
+    days = tally.of_each_day(LabelDayTally.objects.filter(day__range=(first, last)))
     total = 0
-    for day, count in rows.values_list("day").annotate(total=Sum("count")):
-        total += count
+    for day in sorted(days, reverse=True):
+        total += days[day]
         if total > _READABLE and day < last:
             return day + timedelta(days=1)
     return first
 
 
-def counts(records: QuerySet[Record], first: date, last: date) -> Counts:
+def counts(records: QuerySet[Record], first: date, last: date) -> Counter[tuple[date, int]]:
     """How often each label was seen on each day, as corrected where it was. One query.
 
     Grouped by the columns of the index ``record_day`` in their order, so that nothing is sorted.
@@ -157,14 +170,14 @@ def counts(records: QuerySet[Record], first: date, last: date) -> Counts:
     return found
 
 
-def by_shown_name(found: Counts) -> dict[int, Label]:
+def by_shown_name(found: Collection[int]) -> dict[int, Label]:
     """Each label's first one of those that a reader takes for the same. One query.
 
     Two may have the same Chinese name, or differ in capitals only, and the filter by a name finds
     both.
     """
     first: dict[str, Label] = {}
-    labels = Label.objects.filter(pk__in={label for _, label in found}).order_by("pk")
+    labels = Label.objects.filter(pk__in=found).order_by("pk")
     labels = labels.only("name", "chinese")
     return {one.pk: first.setdefault(label_name(one).lower(), one) for one in labels}
 
@@ -179,12 +192,19 @@ def merged(found: Counts, labels: Mapping[int, Label]) -> Counter[tuple[date, in
     return sums
 
 
-def ranked(found: Counts) -> list[int]:
-    """The labels, the most frequent first."""
-    totals: Counter[int] = Counter()
-    for (_, label), count in found.items():
-        totals[label] += count
-    return sorted(totals, key=lambda label: (-totals[label], label))
+def by_first(totals: Mapping[int, int], labels: Mapping[int, Label]) -> Counter[int]:
+    """How often each label was seen, with what ``labels`` has the same label for as one."""
+    found: Counter[int] = Counter()
+    for label, count in totals.items():
+        found[labels[label].pk if label in labels else label] += count
+    return found
+
+
+def most_seen(totals: Mapping[int, int], labels: Mapping[int, Label]) -> list[Label]:
+    """The labels that have a series of their own, the most frequent first."""
+    sums = by_first(totals, labels)
+    ranked = sorted(sums, key=lambda label: (-sums[label], label))[:MOST_SERIES]
+    return [labels[label] for label in ranked if label in labels]
 
 
 def chart(

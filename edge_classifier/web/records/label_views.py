@@ -14,13 +14,23 @@ from django.utils.translation import pgettext
 from django.views.decorators.http import require_safe
 
 from edge_classifier.web.accounts.roles import AccessLevel, requires, visible
-from edge_classifier.web.models import Camera, DayTally, HourTally, Label, Record, User
+from edge_classifier.web.models import (
+    Camera,
+    DayTally,
+    HourTally,
+    Label,
+    LabelDayTally,
+    Record,
+    User,
+)
 from edge_classifier.web.records import bars, keyset
 from edge_classifier.web.records.display import Addresses, as_visits
 from edge_classifier.web.records.timeline import VisitRun, day_title
 from edge_classifier.web.tally import counts as tally
 
 _DAYS = 60
+# What is told of the hours of the day: of all times it would take longer each year.
+_YEAR, _HOUR_S = timedelta(days=365), 3600
 _MOST_CAMERAS, _BEST = 12, 12
 # Days at a camera among which the best pictures are, the newest ones: what was judged there is one
 # of them, and what was not is another.
@@ -32,33 +42,32 @@ _MOST_PLACES = 400
 def label_page(request: HttpRequest, number: int) -> HttpResponse:
     """When and where it was seen, of what one may see, at what hour, and how it looked."""
     label = get_object_or_404(Label, pk=number)
-    rows = tally.visible_to(request.user, DayTally.objects.filter(tally.SEEN, label=label))
-    sums = rows.values_list("day", "camera").order_by("-day", "camera")
-    places = [row for row in sums.annotate(total=Sum("count")) if row[2] > 0]
-    days: Counter[date] = Counter()
-    cameras: Counter[int] = Counter()
-    for day, camera, count in places:
-        days[day] += count
-        if camera:
-            cameras[camera] += count
+    rows = LabelDayTally.objects.filter(tally.SEEN, label=label)
+    days = tally.of_each_day(tally.visible_to(request.user, rows))
     context: dict[str, Any] = {"label": label, "count": days.total(), "days": len(days)}
     if days:
         first, last = tally.first_of(label.pk), tally.last_of(label.pk)
         context |= {
             "first": (first, day_title(timezone.localdate(first.at))) if first else None,
             "last": (last, day_title(timezone.localdate(last.at))) if last else None,
-            "cameras": _named(cameras),
+            "cameras": _cameras(request.user, label),
             "by_day": _by_day(days),
             "by_hour": _by_hour(request.user, label),
+            "is_older": min(days) < timezone.localdate() - _YEAR,
             "best": _best(request, label),
         }
     return render(request, "records/label.html", context)
 
 
-def _named(counts: Counter[int]) -> list[tuple[Camera, int]]:
-    cameras = Camera.objects.in_bulk(counts)
-    most = counts.most_common(_MOST_CAMERAS)
-    return [(cameras[pk], count) for pk, count in most if pk in cameras]
+def _cameras(user: User, label: Label) -> list[tuple[Camera, int]]:
+    """Those that saw it most, and how often."""
+    seen = DayTally.objects.filter(tally.SEEN, label=label, camera__isnull=False)
+    sums = (
+        tally.visible_to(user, seen).order_by().values_list("camera").annotate(total=Sum("count"))
+    )
+    most = Counter(dict(sums)).most_common(_MOST_CAMERAS)
+    cameras = Camera.objects.in_bulk([pk for pk, _ in most])
+    return [(cameras[pk], count) for pk, count in most if pk in cameras and count > 0]
 
 
 def _by_day(days: Counter[date]) -> bars.Bars:
@@ -73,8 +82,9 @@ def _by_day(days: Counter[date]) -> bars.Bars:
 
 
 def _by_hour(user: User, label: Label) -> bars.Bars:
-    rows = tally.visible_to(user, HourTally.objects.filter(tally.SEEN, label=label))
-    hours = tally.by_hour_of_day(rows)
+    since = int((timezone.now() - _YEAR).timestamp()) // _HOUR_S
+    rows = HourTally.objects.filter(tally.SEEN, label=label, hour__gte=since)
+    hours = tally.by_hour_of_day(tally.visible_to(user, rows))
     return bars.of(hours, [f"{hour:02}:00" for hour in range(len(hours))])
 
 

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from django.db.models import QuerySet, Sum
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext, pgettext
 
-from edge_classifier.web.models import DayTally, Label
+from edge_classifier.web.models import Label
 from edge_classifier.web.records import history_chart
 from edge_classifier.web.records.history_chart import Chart, ChartBar
 from edge_classifier.web.records.timeline import day_title
 from edge_classifier.web.tally import counts as tally
+from edge_classifier.web.tally.counts import Days
 from edge_classifier.web.templatetags.words import label_name
 
 DAYS = 35
@@ -77,10 +77,9 @@ def window(since: datetime | None, until: datetime | None) -> tuple[date, date]:
     return last - (DAYS - 1) * _DAY, last
 
 
-def of_each_day(rows: QuerySet[DayTally], days: Sequence[date]) -> Counter[date]:
+def of_each_day(rows: Days, days: Sequence[date]) -> Counter[date]:
     """How much of what is known was seen on each of ``days``. One query."""
-    rows = rows.filter(day__in=days).exclude(label__name=Label.UNKNOWN).order_by()
-    return Counter(dict(rows.values_list("day").annotate(total=Sum("count"))))
+    return tally.of_each_day(rows.filter(day__in=days).exclude(label__name=Label.UNKNOWN))
 
 
 def _span(first: date, last: date) -> str:
@@ -93,13 +92,13 @@ def _span(first: date, last: date) -> str:
 
 
 def strip(
-    rows: QuerySet[DayTally],
+    rows: Days,
     chosen: tuple[datetime | None, datetime | None],
     address: Callable[[date, date], str],
     *,
     is_apart: bool,
 ) -> Strip:
-    """The strip of ``rows``, with the days between the two of ``chosen`` as chosen. Two queries.
+    """The strip of ``rows``, with the days between the two of ``chosen`` as chosen.
 
     ``address``: of what was seen from one day to another. ``is_apart``: "unknown" is no bar.
     """
@@ -107,22 +106,20 @@ def strip(
     since, until = chosen
     begin = max(first, timezone.localdate(since)) if since else first
     end = min(last, timezone.localdate(until - _INSTANT)) if until else last
-    found = tally.by_day(rows.filter(day__range=(first, last)))
+    rows = rows.filter(day__range=(first, last))
+    found = tally.by_label(rows)
     # What a reader takes for the same label is one.
     labels = history_chart.by_shown_name(found)
-    unknown = 0
-    for label in [pk for pk, one in labels.items() if is_apart and one.name == Label.UNKNOWN]:
-        for number in range(DAYS):
-            day = first + number * _DAY
-            count = found.pop((day, label), 0)
-            unknown += count if begin <= day <= end else 0
-    sightings = history_chart.merged(found, labels)
-    totals: Counter[int] = Counter()
-    for (day, label), count in sightings.items():
-        if begin <= day <= end:
-            totals[label] += count
-    ranked = history_chart.ranked(sightings)[: history_chart.MOST_SERIES]
-    series = [labels[label] for label in ranked if label in labels]
+    apart = [pk for pk, one in labels.items() if is_apart and one.name == Label.UNKNOWN]
+    of_chosen = found
+    if (begin, end) != (first, last):
+        of_chosen = tally.by_label(rows.filter(day__range=(begin, end)))
+    unknown = sum(of_chosen.pop(label, 0) for label in apart)
+    for label in apart:
+        found.pop(label, None)
+    totals = history_chart.by_first(of_chosen, labels)
+    series = history_chart.most_seen(found, labels)
+    sightings = history_chart.tallied(rows.exclude(label__in=apart), series, labels)
     place = {label.pk: number for number, label in enumerate(series)}
     chart = history_chart.chart(sightings, series, gettext("others"), first, last)
     days = [

@@ -22,7 +22,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from edge_classifier.errors import StorageError, UsageError
 from edge_classifier.web.accounts.roles import AccessLevel, access_level_of, requires, visible
-from edge_classifier.web.models import DayTally, Label, Record
+from edge_classifier.web.models import Label, Record
 from edge_classifier.web.records import (
     deletion,
     exports,
@@ -104,7 +104,7 @@ def _listed(
 
     ``to``: the filter, as it stands behind the address of each record.
     """
-    sums = tally.visible_to(request.user, DayTally.objects.all())
+    sums = chosen.sums(request.user)
     records, count = chosen.find(visible(request), field, sums)
     text = ngettext("%(count)s record", "%(count)s records", count)
     if count > filters.COUNT_LIMIT:
@@ -125,8 +125,7 @@ def _listed(
     if chosen.labels is not None:
         found["about"] = Label.objects.filter(pk__in=chosen.labels)
     if chosen.is_in_tally and page.records:
-        rows = chosen.apply_to_tally(sums)
-        counted = strip.of_each_day(rows, [day.day for day in days if day.day])
+        counted = strip.of_each_day(sums, [day.day for day in days if day.day])
         days = [replace(day, count=counted.get(day.day) if day.day else None) for day in days]
         found["is_in_tally"] = True
     return found | {"days": days}
@@ -142,14 +141,14 @@ def calendar(request: HttpRequest) -> HttpResponse:
     form = FilterForm(request.GET)
     if not form.is_valid() or not (chosen := form.filter()).is_in_tally:
         return redirect(f"{reverse('history-chart')}?{request.GET.urlencode()}")
-    rows = chosen.apply_to_tally(tally.visible_to(request.user, DayTally.objects.all()))
     # Who looks for what is unknown wants to see how often it was.
     is_apart = chosen.labels is None
 
     def address(since: date, until: date) -> str:
         return _changed(request, since=since.isoformat(), until=until.isoformat())
 
-    made = strip.strip(rows, (chosen.since, chosen.until), address, is_apart=is_apart)
+    sums = chosen.sums(request.user)
+    made = strip.strip(sums, (chosen.since, chosen.until), address, is_apart=is_apart)
     context = {
         "strip": made,
         "totals": [(total, _changed(request, label=total.name)) for total in made.totals],

@@ -133,8 +133,11 @@ def queue(
         # By its number: of one that a query is to find, PostgreSQL cannot tell how many wait.
         known = Label.objects.filter(name=label).values_list("id", flat=True).first()
         asked &= Q(label_id=known or 0)
+    asked &= Q(source=source) if source else ~Q(source=Record.Source.GLIMPSE)
+    if source and source != str(Record.Source.EVENT):
+        # SQLite uses the index of what are no events only where a query says that they are none.
+        asked &= ~Q(source=Record.Source.EVENT)
     wait = wait.filter(without_index(asked) if is_by_id else asked)
-    wait = wait.filter(source=source) if source else wait.exclude(source=Record.Source.GLIMPSE)
     order = ("-margin", "-id") if surest_first else ("margin", "id")
     return wait.select_related("label", "camera", "picture").order_by(*order)
 

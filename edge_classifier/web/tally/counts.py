@@ -6,8 +6,8 @@ was rejected, or glimpsed only, counts nowhere unless rows are asked for it.
 
 from collections import Counter
 from collections.abc import Collection
-from datetime import UTC, date, datetime, timedelta
-from typing import TypeVar
+from datetime import date, datetime, timedelta
+from typing import TypeAlias, TypeVar
 
 from django.conf import settings
 from django.db.models import CharField, ExpressionWrapper, F, Q, QuerySet, Sum
@@ -15,12 +15,14 @@ from django.utils import timezone
 
 from edge_classifier.web.accounts.roles import AccessLevel, access_level_of
 from edge_classifier.web.models import Record, User
-from edge_classifier.web.tally.tables import DayTally, HourTally
+from edge_classifier.web.tally.tables import DayTally, HourTally, LabelDayTally
 from edge_classifier.web.tally.triggers import shift_s
 
 # Of records and of the tally.
 SEEN = ~Q(source=Record.Source.GLIMPSE) & ~Q(verdict=Record.Verdict.REJECTED)
-TallyRow = TypeVar("TallyRow", DayTally, HourTally)
+TallyRow = TypeVar("TallyRow", DayTally, LabelDayTally, HourTally)
+# Sums of days: of each camera, or of all together.
+Days: TypeAlias = QuerySet[DayTally] | QuerySet[LabelDayTally]
 _HOURS, _HOUR_S = 24, 3600
 _DAY = timedelta(days=1)
 
@@ -39,28 +41,34 @@ def counted_as(labels: Collection[int]) -> Q:
 
 def first_of(label_id: int, camera_id: int | None = None) -> Record | None:
     """The first event ever that counts as this label, of one camera or of all."""
-    return _outermost(_events(camera_id), label_id, "day", ("at", "id"))
+    return _outermost(label_id, "day", ("at", "id"), str(Record.Source.EVENT), camera_id)
 
 
 def last_of(label_id: int, camera_id: int | None = None) -> Record | None:
     """The last one, likewise."""
-    return _outermost(_events(camera_id), label_id, "-day", ("-at", "-id"))
+    return _outermost(label_id, "-day", ("-at", "-id"), str(Record.Source.EVENT), camera_id)
 
 
 def first_seen(label_id: int) -> datetime | None:
     """When this label was first seen, by whomever; None: never, as far as records go back."""
-    found = _outermost(SEEN, label_id, "day", ("at", "id"))
+    found = _outermost(label_id, "day", ("at", "id"))
     return found.at if found else None
 
 
-def _events(camera_id: int | None) -> Q:
-    of_camera = Q() if camera_id is None else Q(camera=camera_id)
-    return Q(SEEN, of_camera, source=Record.Source.EVENT)
-
-
-def _outermost(meant: Q, label_id: int, by_day: str, order: tuple[str, str]) -> Record | None:
+def _outermost(
+    label_id: int,
+    by_day: str,
+    order: tuple[str, str],
+    source: str = "",
+    camera_id: int | None = None,
+) -> Record | None:
     """The tally has its day, so that what does not count is not read for ever."""
-    sums = DayTally.objects.filter(meant, label=label_id).order_by(by_day).values("day")
+    meant = SEEN & Q(source=source) if source else SEEN
+    rows = LabelDayTally.objects.filter(meant, label=label_id)
+    if camera_id is not None:
+        meant &= Q(camera=camera_id)
+        rows = DayTally.objects.filter(meant, label=label_id)
+    sums = rows.order_by(by_day).values("day")
     if not (found := sums.annotate(total=Sum("count")).filter(total__gt=0).first()):
         return None
     # A day wider than it was: the server may have had another time zone.
@@ -75,7 +83,19 @@ def _outermost(meant: Q, label_id: int, by_day: str, order: tuple[str, str]) -> 
     return pick(outermost, key=lambda one: (one.at, one.pk), default=None)
 
 
-def by_day(rows: QuerySet[DayTally]) -> Counter[tuple[date, int]]:
+def by_label(rows: Days) -> Counter[int]:
+    """How often each label was seen. One query."""
+    sums = rows.order_by().values_list("label").annotate(total=Sum("count"))
+    return Counter({label: total for label, total in sums if total > 0})
+
+
+def of_each_day(rows: Days) -> Counter[date]:
+    """How much was seen on each day. One query."""
+    sums = rows.order_by().values_list("day").annotate(total=Sum("count"))
+    return Counter({day: total for day, total in sums if total > 0})
+
+
+def by_day(rows: Days) -> Counter[tuple[date, int]]:
     """How often each label was seen on each day. One query."""
     # There are thousands of rows of few days: each day is made a date once, and not in every row.
     written = ExpressionWrapper(F("day"), CharField())
@@ -89,12 +109,6 @@ def by_day(rows: QuerySet[DayTally]) -> Counter[tuple[date, int]]:
     return Counter({(days[day], label): total for day, label, total in found})
 
 
-def by_hour(rows: QuerySet[HourTally]) -> dict[tuple[datetime, int], int]:
-    """How often each label was seen in each hour, which is told by its beginning. One query."""
-    sums = rows.order_by().values_list("hour", "label").annotate(total=Sum("count"))
-    return {(begin_of(hour), label): total for hour, label, total in sums if total}
-
-
 def by_hour_of_day(rows: QuerySet[HourTally]) -> list[int]:
     """How many were in each of the 24 hours of the clock, midnight first. One query."""
     found: Counter[int] = Counter()
@@ -103,13 +117,3 @@ def by_hour_of_day(rows: QuerySet[HourTally]) -> list[int]:
     for hour, total in sums:
         found[datetime.fromtimestamp(hour * _HOUR_S - shift, zone).hour] += total
     return [found[hour] for hour in range(_HOURS)]
-
-
-def begin_of(hour: int) -> datetime:
-    """When an hour of ``HourTally`` began."""
-    return datetime.fromtimestamp(hour * _HOUR_S - shift_s(settings.TIME_ZONE), UTC)
-
-
-def hour_of(moment: datetime) -> int:
-    """The hour of ``HourTally`` in which ``moment`` is."""
-    return int(moment.timestamp() + shift_s(settings.TIME_ZONE)) // _HOUR_S

@@ -18,16 +18,8 @@ class Tally(models.Model):
     label = models.ForeignKey(
         "web.Label", models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
     )
-    # Null, like the owner of a record that has none.
-    camera = models.ForeignKey(
-        "web.Camera",
-        models.DO_NOTHING,
-        null=True,
-        related_name="+",
-        db_constraint=False,
-        db_index=False,
-    )
     source = models.CharField(max_length=8)
+    # Null where the record has none.
     owner = models.ForeignKey(
         "web.User",
         models.DO_NOTHING,
@@ -45,7 +37,17 @@ class Tally(models.Model):
 
 
 class DayTally(Tally):
-    """Of one day."""
+    """Of one day at one camera."""
+
+    # Null, too, where the record has none.
+    camera = models.ForeignKey(
+        "web.Camera",
+        models.DO_NOTHING,
+        null=True,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+    )
 
     class Meta:
         indexes: ClassVar = [
@@ -58,8 +60,24 @@ class DayTally(Tally):
         ]
 
 
+class LabelDayTally(Tally):
+    """Of one day, wherever it was: what is asked for without a camera has far fewer sums here."""
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(
+                fields=["day", "label", "source", "owner", "verdict", "count"],
+                name="label_day_tally",
+            ),
+            models.Index(
+                fields=["label", "day", "source", "owner", "verdict", "count"],
+                name="label_day_tally_label",
+            ),
+        ]
+
+
 class HourTally(Tally):
-    """Of one hour of a day."""
+    """Of one hour of a day, wherever it was."""
 
     # Hours since 1970 that had begun at ``at``; in a time zone that is half an hour off, those
     # that begin with its own (``triggers.shift_s``).
@@ -68,7 +86,7 @@ class HourTally(Tally):
     class Meta:
         indexes: ClassVar = [
             models.Index(
-                fields=["label", "hour", "camera", "source", "owner", "verdict", "day", "count"],
+                fields=["label", "hour", "source", "owner", "verdict", "day", "count"],
                 name="hour_tally",
             ),
             models.Index(fields=["day", "hour"], name="hour_tally_day"),

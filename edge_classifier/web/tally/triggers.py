@@ -13,11 +13,15 @@ its own: recorders that added to the same rows would wait for each other, and de
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-# What a row of both tables is the sum of; the table of hours has ``hour``, too.
-KEY = ("day", "label_id", "camera_id", "source", "owner_id", "verdict")
-TABLES = {"web_daytally": KEY, "web_hourtally": (*KEY, "hour")}
+# What a row of each table is the sum of.
+_KEY = ("day", "label_id", "source", "owner_id", "verdict")
+TABLES = {
+    "web_daytally": (*_KEY, "camera_id"),
+    "web_labeldaytally": _KEY,
+    "web_hourtally": (*_KEY, "hour"),
+}
 # Columns of a record whose change moves it from one sum to another.
-_READ = (*KEY, "truth_id", "at")
+_READ = (*_KEY, "camera_id", "truth_id", "at")
 _FUNCTION = "web_tally"
 
 
@@ -36,7 +40,7 @@ def values(row: str, shift: int, vendor: str) -> dict[str, str]:
     if vendor == "postgresql":
         seconds = f"floor(extract(epoch FROM {row}.at))::bigint"
     return {
-        **{column: f"{row}.{column}" for column in KEY},
+        **{column: f"{row}.{column}" for column in (*_KEY, "camera_id")},
         "label_id": f"COALESCE({row}.truth_id, {row}.label_id)",
         "hour": f"({seconds} + {shift}) / 3600",
     }

@@ -173,3 +173,22 @@ def test_largest_piles_go_on_behind_the_one_that_was_shown_last(
     assert f"view=piles&amp;after={begins[0]}" in page
     rest = reviewer.get(f"/review?view=piles&part=items&after={begins[1]}").content.decode()
     assert re.findall(r'data-key="([^"]+)"', rest) == begins[2:]
+
+
+def test_smaller_piles_come_when_the_largest_have_been_judged(
+    reviewer: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(piles, "_PILES", 2)
+    for size in (6, 5):
+        for number in range(size):
+            event(size, 10 * size + number, verdict="rejected")
+    # One of four of which two wait, and one of three.
+    few = [event(4, n, verdict="rejected" if n < 2 else "") for n in range(4)][2:]
+    three = [event(3, 40 + n) for n in range(3)]
+    page = reviewer.get("/review?view=piles").content.decode()
+    assert keys_shown(page) == [keys(*three), keys(*few)]
+    monkeypatch.setattr("edge_classifier.web.review.views._AT_ONCE", 1)
+    page = reviewer.get("/review?view=piles").content.decode()
+    assert keys_shown(page) == [keys(*three)]
+    page = reviewer.get(f"/review?view=piles&after={three[0].key}").content.decode()
+    assert keys_shown(page) == [keys(*few)]

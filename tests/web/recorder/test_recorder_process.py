@@ -42,7 +42,7 @@ def test_process_that_is_killed_again_and_again_loses_nothing(
             process.start()
         process.until(lambda: process.has(2000))
         assert process.rows() == list(range(2000))
-        for tally in ("web_daytally", "web_hourtally"):
+        for tally in ("web_daytally", "web_labeldaytally", "web_hourtally"):
             assert process.rows(f"SELECT SUM(count) FROM {tally}") == [2000]  # noqa: S608
 
 

@@ -1,6 +1,7 @@
 """The page of everything that was seen."""
 
 import re
+from collections import Counter
 from datetime import date, timedelta
 
 import pytest
@@ -146,7 +147,7 @@ def test_many_records_of_a_label_that_other_conditions_sift_are_counted_by_the_t
     assert len(found) == (4 if "front" in narrow else 8)
     monkeypatch.setattr("edge_classifier.web.records.filters.COUNT_LIMIT", 3)
     # Not by reading them.
-    monkeypatch.delattr(Filter, "_first_rows")
+    monkeypatch.delattr(Filter, "_first_ids")
     page = get(viewer, f"/history?label=cat&{narrow}")
     assert "<h2>more than 3 records</h2>" in page
     assert keys(page) == found
@@ -212,9 +213,11 @@ def test_chart_counts_each_day_by_the_true_label(db: None) -> None:
 
 def _chart(counts: dict[tuple[date, int], int], days: int = 30) -> history_chart.Chart:
     last = date(2026, 11, 22)
-    shown = [
-        Label(id=number, name=f"label {number}") for number in history_chart.ranked(counts)[:6]
-    ]
+    labels = {number: Label(id=number, name=f"label {number}") for _, number in counts}
+    totals = Counter[int]()
+    for (_, number), count in counts.items():
+        totals[number] += count
+    shown = history_chart.most_seen(totals, labels)
     return history_chart.chart(counts, shown, "others", last - timedelta(days=days - 1), last)
 
 

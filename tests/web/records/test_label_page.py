@@ -48,6 +48,18 @@ def test_page_tells_how_often_when_and_where_as_corrected(viewer: Client) -> Non
     assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?! src)", page)
 
 
+def test_hours_of_the_day_are_those_of_the_last_year_and_the_page_says_so(viewer: Client) -> None:
+    label = making.event("fox", at=NOON).label_id
+    page = get(viewer, f"/labels/{label}")
+    assert "At what hour of the day<" in page
+    making.event("fox", at=NOON - 367 * DAY - timedelta(hours=5))
+    page = get(viewer, f"/labels/{label}")
+    assert "At what hour of the day, in the last year<" in page
+    assert table(page, "by-hour") == {"12:00": "1"}
+    assert facts(page)["Sightings"] == "2"
+    assert facts(page)["Days seen"] == "2"
+
+
 def test_best_pictures_are_the_surest_of_each_day_and_camera(viewer: Client) -> None:
     made = [
         making.event("fox", at=NOON - days * DAY, score=score, picture=making.jpeg((number, 0, 0)))
