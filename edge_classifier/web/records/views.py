@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
-from django.db.models import Exists, Max, OuterRef, QuerySet
+from django.db.models import Max, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -22,7 +22,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from edge_classifier.errors import StorageError, UsageError
 from edge_classifier.web.accounts.roles import AccessLevel, access_level_of, requires, visible
-from edge_classifier.web.models import Label, Record
+from edge_classifier.web.models import Label, LabelDayTally, Record
 from edge_classifier.web.records import (
     deletion,
     exports,
@@ -46,6 +46,8 @@ _CARDS, _LISTED = 24, 96
 _SHOWN_BEFORE_DELETION = 12
 # Labels that are named as new, and characters that names are looked for with.
 _MOST_NEW, _LONGEST_TEXT = 30, 200
+# Labels of a day that are looked at for those.
+_MOST_ASKED = 500
 
 
 @require_safe
@@ -222,12 +224,11 @@ def _labels_first_seen_today(request: HttpRequest) -> list[Label]:
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     named = Label.objects.filter(first_seen__gte=midnight).exclude(name=Label.UNKNOWN)
     # On most days, nothing more is to be asked.
-    if not named.exists():
+    if not (new := list(named[:_MOST_ASKED])):
         return []
-    seen = visible(request).filter(tally.SEEN, at__gte=midnight).order_by()
-    as_predicted = Exists(seen.filter(label=OuterRef("pk"), truth=None))
-    as_reviewed = Exists(seen.filter(truth=OuterRef("pk")))
-    return list(named.filter(as_predicted | as_reviewed)[: _MOST_NEW + 1])
+    rows = LabelDayTally.objects.filter(tally.SEEN, day__gte=midnight.date(), label__in=new)
+    seen = tally.by_label(tally.visible_to(request.user, rows))
+    return [label for label in new if label.pk in seen][: _MOST_NEW + 1]
 
 
 @require_safe
