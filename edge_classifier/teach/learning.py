@@ -18,10 +18,14 @@ STRENGTHS = (300.0, 100.0, 30.0, 10.0)
 # What pictures of other things that came with the base count together, in classes. With more of it
 # more pictures are lost to ``unknown`` than are saved from it: at 1, of 100 pictures of flowers 5.
 _SHIPPED_SHARE = 0.15
-# Share of the pictures that may be lost to ``unknown``, of those that it had not seen.
-_LOST_SHARE = 0.006
-# By which ``unknown`` is held back at most for that, in logits.
-_MOST_HELD_BACK = 1.0
+# Share of the pictures of the classes that may be expected to be lost to ``unknown``, and of what
+# is to be ``unknown`` that may be lost to the classes.
+_LOST_SHARE = 0.005
+# The same of other things that came with the base. They are many, and so the better measure.
+_ACCEPTED_SHARE = 0.2
+# By how many logits a picture may miss being lost and still count in part: where none of fifty is
+# lost, some of a thousand will be.
+_NEARLY_LOST = 1.0
 # Beyond these there was too little to learn a temperature from: nothing, or hardly anything, wrong.
 _COLDEST, _HOTTEST = 0.25, 4.0
 
@@ -84,7 +88,7 @@ def learn(material: Material, progress: Progress = lambda _done, _all: None) -> 
     head = regression.head(fit).divided(temperature)
     logits /= temperature
     if material.unknown is not None:
-        held_back = _held_back(logits[:pictures], material.truth, material.unknown)
+        held_back = _held_back(logits, material.truth, material.unknown)
         head.bias[material.unknown] -= held_back
         logits[:, material.unknown] -= held_back
     progress(steps, steps)
@@ -178,11 +182,28 @@ def _loss(logits: NDArray[np.float32], material: Material, weights: NDArray[np.f
 
 
 def _held_back(logits: NDArray[np.float32], truth: Classes, unknown: int) -> float:
-    """By how much ``unknown`` must be less likely so that hardly a picture is lost to it."""
+    """By how much ``unknown`` is to be less likely than it was learned; below 0: more likely.
+
+    So that hardly a picture is lost to it, nor too many other things are taken for a class.
+    ``logits`` of the pictures, and behind them of other things that came with the base.
+    """
     known = np.delete(logits, unknown, axis=1)
-    right = known.argmax(axis=1) == truth
-    ahead = np.sort((known.max(axis=1) - logits[:, unknown])[right])
-    allowed = int(_LOST_SHARE * len(logits))
-    if len(ahead) <= allowed:
+    ahead = known.max(axis=1) - logits[:, unknown]
+    shipped = ahead[len(truth) :]
+    right = known[: len(truth)].argmax(axis=1) == truth
+    wanted = max(0.0, -_least(ahead[: len(truth)][right]))
+    own = ahead[: len(truth)][truth == unknown]
+    allowed = max(0.0, _least(-own)) if len(own) else np.inf
+    return float(min(wanted, allowed, -np.quantile(shipped, 1 - _ACCEPTED_SHARE)))
+
+
+def _least(ahead: NDArray[np.float32]) -> float:
+    """What all but ``_LOST_SHARE`` of such pictures are ahead by, to judge by these few."""
+    if not len(ahead):
         return 0.0
-    return float(np.clip(-ahead[allowed], 0, _MOST_HELD_BACK))
+    low, high = float(ahead.min()) - 20 * _NEARLY_LOST, float(ahead.max())
+    for _ in range(40):
+        middle = (low + high) / 2
+        lost = (0.5 + 0.5 * np.tanh((middle - ahead) / (2 * _NEARLY_LOST))).mean()
+        low, high = (low, middle) if lost > _LOST_SHARE else (middle, high)
+    return low
