@@ -14,6 +14,7 @@ from edge_classifier.daemon.cameras.frame_result import FrameResult
 from edge_classifier.daemon.service import Service
 from edge_classifier.decision.explain import explain
 from edge_classifier.errors import ExitCode
+from edge_classifier.malloc import M_ARENA_MAX, mallopt
 
 DESCRIPTION = "Classifies cameras and publishes their labels over MQTT until it is told to stop."
 
@@ -38,6 +39,8 @@ def run(options: Namespace) -> ExitCode:
     # A class with slots is made twice, and the first of each was frozen with all that stays.
     gc.unfreeze()
     gc.collect()
+    # Each thread would have a memory pool of its own: 1 MB more for every camera.
+    mallopt(M_ARENA_MAX, 2)
     sources = settings_sources(options)
     start_log()
 

@@ -9,7 +9,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from types import FrameType
 from typing import Any
 
@@ -19,6 +19,7 @@ from django.urls import reverse
 from waitress.adjustments import Adjustments
 
 from edge_classifier.errors import StorageError, UnavailableError
+from edge_classifier.malloc import M_ARENA_MAX, M_MMAP_THRESHOLD, mallopt
 from edge_classifier.modelfile.catalogue import load_catalogue
 from edge_classifier.web.accounts.ingress import PageHandler
 from edge_classifier.web.classify.upload_limits import HEADER_BYTES, request_limit
@@ -32,10 +33,10 @@ from edge_classifier.web.http_server.ingress import believe_ingress
 from edge_classifier.web.services import start_services
 
 _log = logging.getLogger(__name__)
-# Of mallopt(3): two memory pools, where glibc would have one for each thread, which is 6 MB more
+# Two memory pools, where glibc would have one for each thread, which is 6 MB more
 # after a while; and large blocks are the system's own, which go back to it when they are freed:
 # glibc would take larger and larger ones out of its pools, which then stay as large as they were.
-_MALLOC_OPTIONS = {"M_ARENA_MAX": (-8, 2), "M_MMAP_THRESHOLD": (-3, 131_072)}
+_MALLOC_OPTIONS = {M_ARENA_MAX: 2, M_MMAP_THRESHOLD: 131_072}
 # What freed blocks leave free between others goes back to the system so often, if glibc is asked: 3
 # to 6 MB after the start and after many pages. It takes some milliseconds.
 _TRIM_S = 30.0
@@ -58,9 +59,8 @@ def serve(settings: WebSettings, folders: Folders, ready: Callable[[], object]) 
     # Pages and the child process read it whenever they need it: said now, not to the first visitor.
     load_catalogue()
     _quiet_loggers()
-    with suppress(AttributeError):  # Another C library, which has no such call.
-        for option, value in _MALLOC_OPTIONS.values():
-            ctypes.CDLL(None).mallopt(option, value)
+    for option, value in _MALLOC_OPTIONS.items():
+        mallopt(option, value)
     # Large requests wait on the disk, not in a /tmp of memory; those of a killed server go.
     shutil.rmtree(folders.scratch, ignore_errors=True)
     make_folders(folders)

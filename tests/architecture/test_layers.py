@@ -32,7 +32,7 @@ from tests.architecture.package_imports import (
 CORE, ERRORS = f"{PACKAGE}.core", f"{PACKAGE}.errors"
 
 
-FILES, CHILD_PROCESS = f"{PACKAGE}.files", f"{PACKAGE}.child"
+FILES, CHILD_PROCESS, MALLOC = (f"{PACKAGE}.{name}" for name in ("files", "child", "malloc"))
 
 
 HTTP_CONNECTION = f"{PACKAGE}.http_connection"
@@ -70,6 +70,7 @@ ALLOWED = {
     FILES: (ERRORS,),
     HTTP_CONNECTION: (PROTOCOLS,),
     CHILD_PROCESS: (),
+    MALLOC: (),
     INSTALLATION: (),
     PROGRESS: ("rich",),
     CORE: ("numpy", CORE),
@@ -202,7 +203,7 @@ def test_imports_of_a_layer_stay_below_it(part: str) -> None:
     # The package itself is its __init__ alone: its parts have rules of their own.
     own = [part] if part == PACKAGE else [name for name in modules() if is_within(name, part)]
     own = [name for name in own if not name.startswith(CHILD)]
-    tools = () if part in PURE else (FILES, CHILD_PROCESS)
+    tools = () if part in PURE else (FILES, CHILD_PROCESS, MALLOC)
     assert wrong_imports(own, (*ALLOWED[part], *tools)) == []
 
 

@@ -152,7 +152,7 @@ def _memory(jpeg: bytes, script_mb: float) -> Iterator[BenchRow]:
                 time.sleep(_SETTLED_S)
                 peaks.append(trial.read().peak_mb)
     one, more = peaks
-    yield BenchRow("peak memory, one camera / script's", one / script_mb, 1.4)
+    yield BenchRow("peak memory, one camera / script's", one / script_mb, 1.35)
     yield BenchRow("each further camera", (more - one) / _MORE_CAMERAS, 15, "MB")
 
 

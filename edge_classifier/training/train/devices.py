@@ -1,17 +1,15 @@
 """The processor that trains, its memory, and the processes that share the work."""
 
 import atexit
-import ctypes
 import os
-import platform
 from dataclasses import dataclass
 
 import torch
 from torch import distributed
 
 from edge_classifier.errors import ConfigurationError
+from edge_classifier.malloc import M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, mallopt
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc; mallopt(3)
 _KEPT_BYTES = 1 << 30
 
 
@@ -104,8 +102,5 @@ def keep_freed_memory() -> None:
     glibc hands each large block back, and the kernel fills it with zeros when it comes again,
     page by page: that costs up to half of the speed.
     """
-    if platform.libc_ver()[0] != "glibc":
-        return
-    libc = ctypes.CDLL(None)
-    for setting in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
-        libc.mallopt(setting, _KEPT_BYTES)
+    for option in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
+        mallopt(option, _KEPT_BYTES)
