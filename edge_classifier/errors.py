@@ -68,8 +68,9 @@ class EdgeClassifierError(Exception):
 
     def __init__(self, subject: str, problem: str, remedy: str = "") -> None:
         self.subject = shortened(subject)
-        # Some have a line for each thing that is wrong.
-        self.problem = "\n".join(map(shortened, problem.splitlines()))
+        # Some have a line for each thing that is wrong; a sentence that is short stays one.
+        lines = "\n".join(map(shortened, problem.splitlines()))
+        self.problem = problem if problem == lines else lines
         self.remedy = shortened(remedy)
         super().__init__(self.subject, self.problem, self.remedy)
 

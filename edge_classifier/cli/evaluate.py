@@ -14,6 +14,7 @@ from edge_classifier.cli.common import (
     print_notes,
     progress,
 )
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.core.text import escaped
 from edge_classifier.dataset.folder import scan
 from edge_classifier.errors import ExitCode
@@ -70,7 +71,7 @@ def run(options: Namespace) -> ExitCode:
     print_notes(_left_out(scored))
     reference = load_model(ModelChoice(delegate="cpu"))
     data = ReportData(
-        title=f"{model.name} on {options.data.resolve().name}",
+        title=Sentence("{model} on {folder}", model=model.name, folder=options.data.resolve().name),
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         scored=scored,
         wanted_precision=options.precision,

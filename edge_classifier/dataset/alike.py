@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.dataset.facts import PictureFacts, readable
 from edge_classifier.dataset.folder import Dataset, Sample
 
@@ -164,7 +165,7 @@ class ComparedPictures:
         ordered = sorted(paths, key=lambda path: (self.is_measured(path), self.place(path)))
         shown = " = ".join(map(self.place, ordered[:_SHOWN_OF_GROUP]))
         more = len(paths) - _SHOWN_OF_GROUP
-        return f"{shown} and {more} more" if more > 0 else shown
+        return Sentence("{shown} and {more} more", shown=shown, more=more) if more > 0 else shown
 
 
 def compare_pictures(

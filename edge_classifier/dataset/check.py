@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from edge_classifier.core.sentence import LabelText, Sentence
 from edge_classifier.dataset.alike import ComparedPictures, Group, compare_pictures
 from edge_classifier.dataset.facts import PictureFacts, readable
 from edge_classifier.dataset.folder import UNDECODED, Dataset
@@ -21,6 +22,13 @@ class Severity(StrEnum):
     FATAL = "error"
     WARNING = "warning"
     NOTE = "note"
+
+
+_SAID = {
+    Severity.FATAL: Sentence("error"),
+    Severity.WARNING: Sentence("warning"),
+    Severity.NOTE: Sentence("note"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +76,10 @@ class CheckResult:
         """For people: each finding with some examples."""
         for finding in self.findings:
             shown = _SHOWN_OF_NOTE if finding.severity is Severity.NOTE else _SHOWN
-            yield f"{finding.severity}: {finding.text}"
-            yield from (f"    {example}" for example in finding.examples[:shown])
+            yield _of(_SAID[finding.severity], finding.text)
+            yield from (Sentence("    {example}", example=one) for one in finding.examples[:shown])
             if len(finding.examples) > shown:
-                yield f"    and {len(finding.examples) - shown} more"
+                yield Sentence("    and {count} more", count=len(finding.examples) - shown)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -140,18 +148,28 @@ def _missing(compared: ComparedPictures) -> Iterator[Finding]:
         contents[sample.label].add(compared.facts[sample.path].sha256)
     for number, label in enumerate(compared.dataset.labels):
         if not contents[number]:
-            yield Finding("no_readable", Severity.FATAL, f"{label} has no picture that can be read")
+            text = Sentence("{label} has no picture that can be read", label=LabelText(label))
+            yield Finding("no_readable", Severity.FATAL, text)
         elif len(contents[number]) < 2 and not compared.validation:
-            text = f"{label} has no two pictures that differ: one is needed to measure on"
+            text = Sentence(
+                "{label} has no two pictures that differ: one is needed to measure on",
+                label=LabelText(label),
+            )
             yield Finding("too_few", Severity.FATAL, text)
     if not compared.validation:
         return
     seen = {sample.label for sample in readable(compared.validation.samples, compared.facts)}
-    none = tuple(label for n, label in enumerate(compared.validation.labels) if n not in seen)
+    none = tuple(
+        LabelText(label) for n, label in enumerate(compared.validation.labels) if n not in seen
+    )
     if none:
         severity = Severity.WARNING if seen else Severity.FATAL
-        where, classes = compared.validation.root, _are(len(none), "class", "has have")
-        text = f"{classes} no picture to measure on in {where}"
+        text = Sentence(
+            "{count} class has no picture to measure on in {folder}",
+            "{count} classes have no picture to measure on in {folder}",
+            count=len(none),
+            folder=compared.validation.root,
+        )
         yield Finding("not_measured", severity, text, none)
 
 
@@ -160,18 +178,31 @@ def _about_pictures(compared: ComparedPictures) -> Iterator[Finding]:
     facts = {path: compared.facts[path] for path in compared.labels}
     bad = [path for path in facts if facts[path].problem]
     if bad:
-        said = (f"{compared.place(path)}: {facts[path].problem}" for path in bad)
-        text = f"{_are(len(bad), 'picture')} left out, as unreadable"
+        said = (_of(compared.place(path), facts[path].problem) for path in bad)
+        text = Sentence(
+            "{count} picture is left out, as unreadable",
+            "{count} pictures are left out, as unreadable",
+            count=len(bad),
+        )
         yield Finding("unreadable", Severity.WARNING, text, tuple(sorted(said)))
     small = _small_ones(compared)
     if small:
-        text = f"{_are(len(small), 'picture')} less than {SMALL_PX} px wide or high"
-        said = (f"{compared.place(p)}: {facts[p].width} x {facts[p].height}" for p in small)
+        text = Sentence(
+            "{count} picture is less than {least} px wide or high",
+            "{count} pictures are less than {least} px wide or high",
+            count=len(small),
+            least=SMALL_PX,
+        )
+        said = (_of(compared.place(p), f"{facts[p].width} x {facts[p].height}") for p in small)
         yield Finding("small", Severity.WARNING, text, tuple(sorted(said)))
     noted = [path for path in facts if facts[path].note]
     if noted:
-        text = f"{_are(len(noted), 'picture')} used in part only"
-        said = (f"{compared.place(path)}: {facts[path].note}" for path in noted)
+        text = Sentence(
+            "{count} picture is used in part only",
+            "{count} pictures are used in part only",
+            count=len(noted),
+        )
+        said = (_of(compared.place(path), facts[path].note) for path in noted)
         yield Finding("partly", Severity.NOTE, text, tuple(sorted(said)))
 
 
@@ -181,14 +212,19 @@ def _across_folders(compared: ComparedPictures) -> Iterator[Finding]:
     every = (*compared.alike, *(group for group in compared.copies if not near.issuperset(group)))
     both = [group for group in every if len(compared.sides(group)) > 1]
     if both:
-        text = (
-            f"the same picture, or nearly, to learn from and to measure on ({len(both)} times): "
-            "what is measured will flatter. Remove one of each"
+        text = Sentence(
+            "the same picture, or nearly, to learn from and to measure on ({count} times): "
+            "what is measured will flatter. Remove one of each",
+            count=len(both),
         )
         yield Finding("leak", Severity.WARNING, text, _groups(compared, both))
     same = [group for group in compared.copies if len(compared.classes(group)) > 1]
     if same:
-        text = f"{_are(len(same), 'picture')} in several classes: remove each from the wrong ones"
+        text = Sentence(
+            "{count} picture is in several classes: remove each from the wrong ones",
+            "{count} pictures are in several classes: remove each from the wrong ones",
+            count=len(same),
+        )
         yield Finding("contradiction", Severity.WARNING, text, _groups(compared, same))
     covered = {path for group in same for path in group}
     mixed = [
@@ -199,7 +235,9 @@ def _across_folders(compared: ComparedPictures) -> Iterator[Finding]:
         and not _is_most_of_each_class(compared, group)
     ]
     if mixed:
-        text = f"pictures that look alike in different classes ({len(mixed)} times)"
+        text = Sentence(
+            "pictures that look alike in different classes ({count} times)", count=len(mixed)
+        )
         yield Finding("alike_across", Severity.WARNING, text, _groups(compared, mixed))
 
 
@@ -214,17 +252,27 @@ def _within_classes(compared: ComparedPictures) -> Iterator[Finding]:
     """Pictures that are there more than once, in one class of one folder."""
     copies = [group for group in compared.copies if _in_one_class(compared, group)]
     if copies:
-        text = f"{_are(len(copies), 'picture')} there more than once: copies add nothing"
+        text = Sentence(
+            "{count} picture is there more than once: copies add nothing",
+            "{count} pictures are there more than once: copies add nothing",
+            count=len(copies),
+        )
         yield Finding("copies", Severity.NOTE, text, _groups(compared, copies))
     near = [group for group in compared.alike if _in_one_class(compared, group)]
     if near:
-        text = f"pictures that look alike ({len(near)} times): a split keeps them together"
+        text = Sentence(
+            "pictures that look alike ({count} times): a split keeps them together",
+            count=len(near),
+        )
         yield Finding("alike", Severity.NOTE, text, _groups(compared, near))
-    labels = tuple(compared.dataset.labels[number] for number in sorted(compared.dominated_classes))
+    labels = tuple(
+        LabelText(compared.dataset.labels[number]) for number in sorted(compared.dominated_classes)
+    )
     if labels:
-        text = (
-            f"in {len(labels)} of the classes most pictures look alike, as before a camera that "
-            "never moves: what is measured may flatter. Measure on another day's pictures, too"
+        text = Sentence(
+            "in {count} of the classes most pictures look alike, as before a camera that "
+            "never moves: what is measured may flatter. Measure on another day's pictures, too",
+            count=len(labels),
         )
         yield Finding("crowded", Severity.WARNING, text, labels)
 
@@ -241,18 +289,24 @@ def _small_ones(compared: ComparedPictures) -> list[Path]:
 def _sizes(compared: ComparedPictures) -> Iterator[Finding]:
     """Classes with few pictures, all in all or beside others."""
     counts = Counter(sample.label for sample in readable(compared.dataset.samples, compared.facts))
-    labels = compared.dataset.labels
-    few = tuple(f"{labels[n]}: {counts[n]}" for n in sorted(counts) if counts[n] < FEW)
+    labels = tuple(map(LabelText, compared.dataset.labels))
+    few = tuple(_of(labels[n], counts[n]) for n in sorted(counts) if counts[n] < FEW)
     if few:
-        text = (
-            f"{_are(len(few), 'class', 'has have')} fewer than {FEW} pictures: measures are rough"
+        text = Sentence(
+            "{count} class has fewer than {few} pictures: measures are rough",
+            "{count} classes have fewer than {few} pictures: measures are rough",
+            count=len(few),
+            few=FEW,
         )
         yield Finding("few", Severity.WARNING, text, few)
     if counts and max(counts.values()) > IMBALANCE * min(counts.values()):
         most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
-        text = (
-            f"{labels[most]} has {counts[most]} pictures, {labels[least]} {counts[least]}: "
-            f"more pictures of {labels[least]} help most"
+        text = Sentence(
+            "{most} has {pictures} pictures, {least} {fewest}: more pictures of {least} help most",
+            most=labels[most],
+            pictures=counts[most],
+            least=labels[least],
+            fewest=counts[least],
         )
         yield Finding("imbalance", Severity.WARNING, text)
 
@@ -263,19 +317,25 @@ def _left_out(compared: ComparedPictures) -> Iterator[Finding]:
         counts.update(compared.validation.left_out)
     if counts:
         kinds = ", ".join(sorted(counts.keys() & UNDECODED))
-        remedy = f": {kinds} cannot be read here, convert them to JPEG" if kinds else ""
         severity = Severity.WARNING if kinds else Severity.NOTE
-        said = tuple(f"{count} {kind}" for kind, count in counts.most_common())
-        yield Finding(
-            "left_out", severity, f"{_are(counts.total(), 'file')} left out{remedy}", said
+        text = Sentence(
+            "{count} file is left out", "{count} files are left out", count=counts.total()
         )
+        if kinds:
+            text = Sentence(
+                "{files}: {kinds} cannot be read here, convert them to JPEG",
+                files=text,
+                kinds=kinds,
+            )
+        said = tuple(
+            Sentence("{count} {kind}", count=count, kind=kind)
+            for kind, count in counts.most_common()
+        )
+        yield Finding("left_out", severity, text, said)
 
 
-def _are(count: int, thing: str, verb: str = "is are") -> str:
-    """``1 picture is`` or ``2 pictures are``."""
-    one, many = verb.split()
-    ending = "es" if thing.endswith("s") else "s"
-    return f"1 {thing} {one}" if count == 1 else f"{count} {thing}{ending} {many}"
+def _of(what: object, said: object) -> Sentence:
+    return Sentence("{what}: {said}", what=what, said=said)
 
 
 def _groups(compared: ComparedPictures, groups: Iterable[Group]) -> tuple[str, ...]:

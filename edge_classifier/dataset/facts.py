@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.dataset.folder import Dataset, Sample
 from edge_classifier.errors import EdgeClassifierError
 from edge_classifier.vision.pictures import LoadedPicture, load_picture
@@ -77,7 +78,8 @@ def _examined(path: Path) -> PictureFacts:
     except EdgeClassifierError as error:
         return PictureFacts(0, 0, "", 0, error.problem)
     except OSError as error:
-        return PictureFacts(0, 0, "", 0, f"cannot be read ({error.strerror})")
+        problem = Sentence("cannot be read ({cause})", cause=error.strerror)
+        return PictureFacts(0, 0, "", 0, problem)
     return facts_of(picture, sha256)
 
 

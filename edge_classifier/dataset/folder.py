@@ -13,6 +13,7 @@ from pathlib import Path
 
 from edge_classifier.core.contract import Contract
 from edge_classifier.core.labels.labels import UNKNOWN, parse_labels, unknown_name
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.core.text import folded, is_printable
 from edge_classifier.errors import DatasetError, MissingFileError
 from edge_classifier.files import is_folder, open_regular, why_missing
@@ -202,13 +203,13 @@ def _left_out(folders: Iterable[Path], unsure: Path | None = None) -> Mapping[st
     counts: Counter[str] = Counter()
     for parent, below, names in (walked for folder in folders for walked in os.walk(folder)):
         below[:] = [name for name in below if not _is_hidden(name)]
-        counts["linked folder"] += sum(Path(parent, name).is_symlink() for name in below)
+        counts[Sentence("linked folder")] += sum(Path(parent, name).is_symlink() for name in below)
         for name in names:
             suffix = Path(name).suffix.lower()
             if suffix not in SUFFIXES and not _is_hidden(name):
-                counts[suffix or "without suffix"] += 1
+                counts[suffix or Sentence("without suffix")] += 1
     if unsure and (unsorted := len(_pictures(unsure))):
-        counts[f"in {UNSURE}/"] = unsorted
+        counts[Sentence("in {folder}", folder=f"{UNSURE}/")] = unsorted
     return {kind: count for kind, count in counts.most_common() if count}
 
 

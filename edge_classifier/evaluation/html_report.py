@@ -1,12 +1,10 @@
 """The report as an HTML file a language that needs nothing else: no network, script or font."""
 
 import base64
-import gettext
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +17,11 @@ from edge_classifier.core.frame import Frame
 from edge_classifier.errors import MissingFileError, PictureError
 from edge_classifier.evaluation import charts
 from edge_classifier.evaluation.matching import NONE
+from edge_classifier.evaluation.reader import Reader, translation_to
 from edge_classifier.evaluation.report import PAGES, worst_first
 from edge_classifier.evaluation.report_data import ReportData
 from edge_classifier.evaluation.score import ScoredSamples
-from edge_classifier.evaluation.verdict import FEW, Reader, interval, percent, verdict
+from edge_classifier.evaluation.verdict import FEW, interval, percent
 from edge_classifier.vision.draw import thumbnail
 from edge_classifier.vision.jpeg import jpeg
 from edge_classifier.vision.pictures import load_picture
@@ -71,24 +70,22 @@ def render(facts: Mapping[str, Any], data: ReportData) -> dict[str, str]:
     }
     pages = {}
     for language in PAGES:
-        translation = _translation(language)
-        reader = Reader(translation.gettext, _names(data.scored, language))
+        reader = Reader(translation_to(language), _names(data.scored, language))
         pages[language] = (
-            environment(translation)
+            environment(reader)
             .get_template(TEMPLATE)
             .render(
                 **shown,
                 language=language,
                 name=reader.name,
-                verdict=verdict(facts, reader),
                 charts={key: _in_words(svg, reader) for key, svg in drawn.items()},
             )
         )
     return pages
 
 
-def environment(translation: gettext.NullTranslations) -> jinja2.Environment:
-    """What makes a page of the template, in the language of ``translation``."""
+def environment(reader: Reader) -> jinja2.Environment:
+    """What makes a page of the template, in the language of ``reader``."""
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
         autoescape=True,
@@ -97,24 +94,21 @@ def environment(translation: gettext.NullTranslations) -> jinja2.Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )
-    made.install_gettext_translations(translation, newstyle=True)
-    made.filters |= {
+    made.install_gettext_translations(reader.translation, newstyle=True)
+    filters: dict[str, Callable[..., str]] = {
         "percent": percent,
-        "interval": partial(interval, translate=translation.gettext),
+        "interval": lambda share: reader.told(interval(share)),
         "moment": _moment,
+        "told": reader.told,
     }
+    made.filters |= filters
     return made
-
-
-def _translation(language: str) -> gettext.NullTranslations:
-    if language == "en":
-        return gettext.NullTranslations()
-    return gettext.translation("report", _HERE / "locale", [language.replace("-", "_")])
 
 
 def _in_words(svg: str, reader: Reader) -> Markup:
     """A chart in the language of ``reader``."""
-    said = _CHART_WORD.sub(lambda found: f"{found[1]}{reader.translate(found[2])}{found[3]}", svg)
+    translate = reader.translation.gettext
+    said = _CHART_WORD.sub(lambda found: f"{found[1]}{translate(found[2])}{found[3]}", svg)
     return Markup(said)  # noqa: S704 (no text of users is in it)
 
 

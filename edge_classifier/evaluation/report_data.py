@@ -59,7 +59,10 @@ class EdgeTpu:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportData:
-    """All that a report shows. What is None or empty has no section."""
+    """All that a report shows. What is None or empty has no section.
+
+    Texts that are a ``Sentence`` are told in the language of each page.
+    """
 
     title: str
     # When, ISO 8601.
@@ -82,7 +85,7 @@ class ReportData:
     learning_curve: tuple[CurvePoint, ...] = ()
     # A JPEG file that shows how training pictures are varied.
     augmentation: Path | None = None
-    # What the data check says, a line each.
+    # What teaching and the data check say, a line each.
     findings: tuple[str, ...] = ()
     # TOML.
     settings: str = ""

@@ -15,6 +15,7 @@ from edge_classifier.batch import classify_all
 from edge_classifier.classifier import AnswerOptions
 from edge_classifier.core.contract import Contract
 from edge_classifier.core.geometry import least_size
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.dataset.folder import Dataset
 from edge_classifier.engine.tflite import TfliteEngine
 from edge_classifier.errors import ContractError, ModelError, PictureError
@@ -213,7 +214,12 @@ def subject_of_engine(
         file=file,
         bytes=file.stat().st_size,
         sha256=sha256,
-        input=f"{spec.shape[2]} x {spec.shape[1]} pixels, {spec.dtype.name}",
+        input=Sentence(
+            "{width} x {height} pixels, {dtype}",
+            width=spec.shape[2],
+            height=spec.shape[1],
+            dtype=spec.dtype.name,
+        ),
         operators=dict(Counter(one.name for one in operators).most_common()),
         dtypes=dict(Counter(d for one in operators for d in set(one.dtypes)).most_common()),
         notes=notes,

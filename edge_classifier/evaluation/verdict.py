@@ -1,9 +1,10 @@
 """The answer to "is it good enough?" in plain words, from a report's figures."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 from typing import Any
 
+from edge_classifier.core.sentence import LabelText, Sentence
 from edge_classifier.evaluation.matching import says_nothing
 
 Facts = Mapping[str, Any]
@@ -20,37 +21,21 @@ CONFUSED = 0.05
 UNTRUE = 0.05
 
 _HEADLINES = {
-    "good": "Good enough for most uses",
-    "fair": "May do where a mistake costs little",
-    "poor": "Not good enough yet",
-    "unsure": "Too few pictures to tell",
+    "good": Sentence("Good enough for most uses"),
+    "fair": Sentence("May do where a mistake costs little"),
+    "poor": Sentence("Not good enough yet"),
+    "unsure": Sentence("Too few pictures to tell"),
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """Who reads: texts and the names of labels are given in their language."""
-
-    translate: Callable[[str], str] = str
-    # By label; one without a name is shown as it is.
-    names: Mapping[str, str] = field(default_factory=dict)
-
-    def name(self, label: str) -> str:
-        """What the reader calls ``label``."""
-        return self.names.get(label, label)
-
-
-ENGLISH = Reader()
-
-
-def verdict(facts: Facts, reader: Reader = ENGLISH) -> dict[str, Any]:
+def verdict(facts: Facts) -> dict[str, Any]:
     """Grade, headline, what was found, and what to do next; ``facts`` as in report.json."""
     grade = _grade(facts["accuracy"]["top1"])
     return {
         "grade": grade,
-        "headline": reader.translate(_HEADLINES[grade]),
-        "found": list(_found(facts, reader)),
-        "next": list(_next(facts, reader)),
+        "headline": _HEADLINES[grade],
+        "found": list(_found(facts)),
+        "next": list(_next(facts)),
     }
 
 
@@ -59,10 +44,10 @@ def percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f} %"
 
 
-def interval(share: Facts, translate: Callable[[str], str] = str) -> str:
+def interval(share: Facts) -> Sentence:
     """``91.2 to 94.8 %``."""
     low, high = (f"{100 * share[end]:.1f}" for end in ("low", "high"))
-    return translate("{low} to {high} %").format(low=low, high=high)
+    return Sentence("{low} to {high} %", low=low, high=high)
 
 
 def _grade(top1: Facts) -> str:
@@ -73,29 +58,30 @@ def _grade(top1: Facts) -> str:
     return "unsure" if top1["high"] - top1["low"] > WIDE else "fair"
 
 
-def _found(facts: Facts, reader: Reader) -> Iterator[str]:
-    _, top1 = reader.translate, facts["accuracy"]["top1"]
-    yield _("{share} of {count} pictures are named rightly (likely {range} of many more).").format(
-        share=percent(top1["share"]), count=top1["count"], range=interval(top1, _)
+def _found(facts: Facts) -> Iterator[Sentence]:
+    top1 = facts["accuracy"]["top1"]
+    yield Sentence(
+        "{share} of {count} pictures are named rightly (likely {range} of many more).",
+        share=percent(top1["share"]),
+        count=top1["count"],
+        range=interval(top1),
     )
     worst = weakest(facts)
     # Of labels that are all found always, none is weak.
     if worst and worst["recall"]["share"] < 1:
         recall = worst["recall"]
-        yield _(
-            "Weakest label: {label}, found in {share} of its {count} pictures ({range})."
-        ).format(
-            label=reader.name(worst["label"]),
+        yield Sentence(
+            "Weakest label: {label}, found in {share} of its {count} pictures ({range}).",
+            label=LabelText(worst["label"]),
             share=percent(recall["share"]),
             count=recall["count"],
-            range=interval(recall, _),
+            range=interval(recall),
         )
     if pair := _confused(facts):
-        yield _(
-            "Most often confused: {truth} taken for {predicted}, {hits} of {count} pictures."
-        ).format(
-            truth=reader.name(pair["truth"]),
-            predicted=reader.name(pair["predicted"]),
+        yield Sentence(
+            "Most often confused: {truth} taken for {predicted}, {hits} of {count} pictures.",
+            truth=LabelText(pair["truth"]),
+            predicted=LabelText(pair["predicted"]),
             hits=pair["hits"],
             count=pair["count"],
         )
@@ -121,65 +107,90 @@ def _confused(facts: Facts) -> Facts | None:
     return None
 
 
-def _next(facts: Facts, reader: Reader) -> Iterator[str]:
+def _next(facts: Facts) -> Iterator[Sentence]:
     """What to do, most urgent first; when there is nothing, to go on to the device."""
-    _, name = reader.translate, reader.name
     for one in facts["data"]["left_out"][:3]:
-        text = _("The folder {folder} is not a label of this model: rename it or move it.")
         if one["similar"]:
-            text = _(
+            yield Sentence(
                 "The folder {folder} is not a label of this model (similar: {similar}): "
-                "rename it or move it."
+                "rename it or move it.",
+                folder=one["label"],
+                similar=_listed(one["similar"]),
             )
-        yield text.format(folder=one["label"], similar=", ".join(one["similar"]))
-    few = [name(one["label"]) for one in facts["labels"] if one["pictures"] < FEW]
-    if few:
-        text = _("Measure on more pictures; fewer than {few} show {labels}.")
-        if len(few) > 5:
-            text = _("Measure on more pictures; fewer than {few} show {labels} and {others} more.")
-        yield text.format(few=FEW, labels=", ".join(few[:5]), others=len(few) - 5)
+        else:
+            yield Sentence(
+                "The folder {folder} is not a label of this model: rename it or move it.",
+                folder=one["label"],
+            )
+    few = [LabelText(one["label"]) for one in facts["labels"] if one["pictures"] < FEW]
+    if len(few) > 5:
+        yield Sentence(
+            "Measure on more pictures; fewer than {few} show {labels} and {others} more.",
+            few=FEW,
+            labels=_listed(few[:5]),
+            others=len(few) - 5,
+        )
+    elif few:
+        yield Sentence(
+            "Measure on more pictures; fewer than {few} show {labels}.",
+            few=FEW,
+            labels=_listed(few),
+        )
     worst = weakest(facts)
     if worst and worst["recall"]["share"] < WEAK:
-        yield _("Look at the worst mistakes, then train with more pictures of {label}.").format(
-            label=name(worst["label"])
+        yield Sentence(
+            "Look at the worst mistakes, then train with more pictures of {label}.",
+            label=LabelText(worst["label"]),
         )
     pair = _confused(facts)
     if pair and pair["share"] >= CONFUSED and pair["hits"] > 2:
-        yield _(
+        yield Sentence(
             "Train with pictures of {truth} and {predicted} that look alike, "
-            "or let the daemon publish both under one name (decision.groups)."
-        ).format(truth=name(pair["truth"]), predicted=name(pair["predicted"]))
-    yield from _about_scores(facts, _)
+            "or let the daemon publish both under one name (decision.groups).",
+            truth=LabelText(pair["truth"]),
+            predicted=LabelText(pair["predicted"]),
+        )
+    yield from _about_scores(facts)
     if _grade(facts["accuracy"]["top1"]) in ("good", "fair"):
         command = f"edge-classify --model {facts['model']['file']} --image FOLDER"
-        yield _("Try it on pictures that it has never seen: {command}").format(command=command)
+        yield Sentence("Try it on pictures that it has never seen: {command}", command=command)
 
 
-def _about_scores(facts: Facts, _: Callable[[str], str]) -> Iterator[str]:
+def _listed(names: Sequence[str]) -> str:
+    """``cat, dog, owl``: in other languages with their names, and a comma of their own."""
+    return reduce(lambda all_, one: Sentence("{all}, {one}", all=all_, one=one), names)
+
+
+def _about_scores(facts: Facts) -> Iterator[Sentence]:
     error = facts["calibration"]["expected_error"]
     if error > UNTRUE:
-        yield _(
-            "Do not read a score as a probability: the two are {points} points apart on average."
-        ).format(points=f"{100 * error:.1f}")
+        yield Sentence(
+            "Do not read a score as a probability: the two are {points} points apart on average.",
+            points=f"{100 * error:.1f}",
+        )
     other = facts["other_pictures"]
     if other is None:
-        yield _("Measure what it says of things that it does not know: --other FOLDER.")
+        yield Sentence("Measure what it says of things that it does not know: --other FOLDER.")
         return
-    yield from _about_thresholds(other, _)
-    if (other["suggested"]["false_accepts"]["share"] or 0) > CONFUSED:
-        text = _(
+    yield from _about_thresholds(other)
+    claimed = other["suggested"]["false_accepts"]["share"] or 0
+    if claimed <= CONFUSED:
+        return
+    if other["has_reject_class"]:
+        yield Sentence(
             "It claims to know {share} of the pictures of other things: "
-            "train with such pictures (--other)."
+            "train with more such pictures.",
+            share=percent(claimed),
         )
-        if other["has_reject_class"]:
-            text = _(
-                "It claims to know {share} of the pictures of other things: "
-                "train with more such pictures."
-            )
-        yield text.format(share=percent(other["suggested"]["false_accepts"]["share"]))
+    else:
+        yield Sentence(
+            "It claims to know {share} of the pictures of other things: "
+            "train with such pictures (--other).",
+            share=percent(claimed),
+        )
 
 
-def _about_thresholds(other: Facts, _: Callable[[str], str]) -> Iterator[str]:
+def _about_thresholds(other: Facts) -> Iterator[Sentence]:
     """The suggested thresholds where they name less wrongly, with what that costs."""
     wrong, missed = (
         [other[key][what]["share"] or 0.0 for key in ("default", "suggested")]
@@ -187,19 +198,20 @@ def _about_thresholds(other: Facts, _: Callable[[str], str]) -> Iterator[str]:
     )
     if wrong[1] >= wrong[0]:
         return
-    text = _(
-        "Use the suggested thresholds (thresholds.toml): they name {wrong} instead of {before} of "
-        "other things, and miss no more."
-    )
     if missed[1] > missed[0]:
-        text = _(
+        yield Sentence(
             "The suggested thresholds (thresholds.toml) name {wrong} instead of {before} of other "
             "things, but miss {missed} instead of {missed_before} of what it knows: use them where "
-            "a wrong name costs more than a missed one."
+            "a wrong name costs more than a missed one.",
+            wrong=percent(wrong[1]),
+            before=percent(wrong[0]),
+            missed=percent(missed[1]),
+            missed_before=percent(missed[0]),
         )
-    yield text.format(
-        wrong=percent(wrong[1]),
-        before=percent(wrong[0]),
-        missed=percent(missed[1]),
-        missed_before=percent(missed[0]),
-    )
+    else:
+        yield Sentence(
+            "Use the suggested thresholds (thresholds.toml): they name {wrong} instead of {before} "
+            "of other things, and miss no more.",
+            wrong=percent(wrong[1]),
+            before=percent(wrong[0]),
+        )

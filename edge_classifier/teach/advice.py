@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_classifier.core.intervals import wilson
+from edge_classifier.core.sentence import LabelText, Sentence
 from edge_classifier.evaluation.matching import says_nothing
 from edge_classifier.evaluation.measures import Classes, Share, confusion
 
@@ -125,28 +126,54 @@ def _alike(labels: Sequence[str], matrix: NDArray[np.int64]) -> list[tuple[str, 
     return sorted(pairs, key=lambda pair: -(pair[2].value or 0))
 
 
-def sentences(advice: Advice, right: Share, *, left_one_out: bool) -> list[str]:
+def sentences(advice: Advice, right: Share, *, left_one_out: bool) -> list[Sentence]:
     """For people, the most important first; ``right``: pictures named rightly, unseen."""
     low, high = wilson(right.hits, right.count)
-    interval = f"{100 * low:.0f} to {100 * high:.0f} %, 95 % interval"
-    found = [f"right on {right.hits} of {right.count} pictures that it had not seen ({interval})"]
+    found = [
+        Sentence(
+            "right on {hits} of {count} pictures that it had not seen "
+            "({low} to {high} %, 95 % interval)",
+            hits=right.hits,
+            count=right.count,
+            low=f"{100 * low:.0f}",
+            high=f"{100 * high:.0f}",
+        )
+    ]
     if left_one_out:
-        found.append(
-            f"so few pictures tell little: each of the {right.count} was left out in turn, and "
-            f"each is worth {100 / max(1, right.count):.0f} points"
+        text = Sentence(
+            "so few pictures tell little: each of the {count} was left out in turn, and "
+            "each is worth {points} points",
+            count=right.count,
+            points=f"{100 / max(1, right.count):.0f}",
         )
-    for one, other, share in advice.alike:
-        found.append(
-            f"{one} and {other} cannot be told apart: taken for each other in {share.hits} of "
-            f"{share.count} pictures. Are the same things in both? If so, make one class of them"
-        )
+        found.append(text)
     found += [
-        f"{one.label} wants more pictures: it has {one.pictures}, of which {one.found} "
-        f"{'was' if one.found == 1 else 'were'} recognized"
+        Sentence(
+            "{one} and {other} cannot be told apart: taken for each other in {hits} of "
+            "{count} pictures. Are the same things in both? If so, make one class of them",
+            one=LabelText(one),
+            other=LabelText(other),
+            hits=share.hits,
+            count=share.count,
+        )
+        for one, other, share in advice.alike
+    ]
+    found += [
+        Sentence(
+            "{label} wants more pictures: it has {pictures}, of which {count} was recognized",
+            "{label} wants more pictures: it has {pictures}, of which {count} were recognized",
+            label=LabelText(one.label),
+            pictures=one.pictures,
+            count=one.found,
+        )
         for one in advice.want_more[:_SHOWN]
     ]
     rest = len(advice.want_more) - _SHOWN
     if rest > 0:
-        classes = "class wants" if rest == 1 else "classes want"
-        found.append(f"{rest} other {classes} more pictures as well")
+        text = Sentence(
+            "{count} other class wants more pictures as well",
+            "{count} other classes want more pictures as well",
+            count=rest,
+        )
+        found.append(text)
     return found

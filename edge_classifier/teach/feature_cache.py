@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.dataset.facts import PictureFacts
 from edge_classifier.files import replacing
 from edge_classifier.teach.base import Base
@@ -40,9 +41,14 @@ class FeatureCache:
             head, _, body = content[4:].partition(b"\n")
             if zlib.crc32(content[4:]).to_bytes(4, "big") != content[:4]:
                 return None
-            facts = PictureFacts(**json.loads(head))
+            known = json.loads(head)
+            if known["note"]:
+                # The bare text of an earlier version, for one, would stay English in any language.
+                template, values = known["note"]
+                known["note"] = Sentence(template, **values)
+            facts = PictureFacts(**known)
             features = np.frombuffer(body, np.int8).reshape(-1, self._size)
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, KeyError):
             # Not there, or damaged.
             return None
         with suppress(OSError):
@@ -52,7 +58,10 @@ class FeatureCache:
 
     def store(self, facts: PictureFacts, features: NDArray[np.int8]) -> None:
         """Keep them, if the disk allows it."""
-        head = json.dumps(asdict(facts)).encode()
+        known = asdict(facts)
+        if isinstance(facts.note, Sentence):
+            known["note"] = [facts.note.template, facts.note.values]
+        head = json.dumps(known).encode()
         content = head + b"\n" + np.ascontiguousarray(features).tobytes()
         path = self._path(facts.sha256)
         beside = path.with_name(f".{facts.sha256[:16]}.{os.getpid()}")

@@ -12,6 +12,7 @@ from edge_classifier.core.ahead import work_ahead
 from edge_classifier.core.contract import Crop
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.geometry import least_size
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.dataset.facts import ENOUGH_PX, PictureFacts, facts_of
 from edge_classifier.engine.model_copy import release_unused_memory
 from edge_classifier.errors import EdgeClassifierError
@@ -63,7 +64,7 @@ def embed(
         except EdgeClassifierError as error:
             problem = error.problem
         except OSError as error:
-            problem = f"cannot be read ({error.strerror})"
+            problem = Sentence("cannot be read ({cause})", cause=error.strerror)
         return PictureFacts(0, 0, "", 0, problem), None
 
     # While the network looks at one picture, a thread reads the next ones.

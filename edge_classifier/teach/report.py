@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.engine.runtime import load_runtime
 from edge_classifier.engine.tflite import TfliteEngine
 from edge_classifier.evaluation.report_data import ReportData
@@ -19,12 +20,15 @@ def report_data(taught: Taught, model: Path, made: str) -> ReportData:
     """
     dataset, paths = taught.dataset, tuple(sample.path for sample in taught.samples)
     content = model.read_bytes()
+    note = Sentence(
+        "scores are those of cross-validation: of each picture by what the others taught"
+    )
     subject = subject_of_engine(
         TfliteEngine(model, load_runtime()),
         model.stem,
         model,
         hashlib.sha256(content).hexdigest(),
-        ("scores are those of cross-validation: of each picture by what the others taught",),
+        (note,),
     )
     unreadable = tuple(
         (dataset.place(path), facts.problem)
@@ -44,7 +48,7 @@ def report_data(taught: Taught, model: Path, made: str) -> ReportData:
         not_pictures=dataset.left_out,
     )
     return ReportData(
-        title=f"{taught.title}, taught on {taught.base.name}",
+        title=Sentence("{title}, taught on {base}", title=taught.title, base=taught.base.name),
         made=made,
         scored=scored,
         chosen_on=True,

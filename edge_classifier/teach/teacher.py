@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edge_classifier.core.contract import Contract
 from edge_classifier.core.intervals import wilson
 from edge_classifier.core.labels.labels import UNKNOWN
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.dataset.alike import duplicate_groups
 from edge_classifier.dataset.check import CheckResult, Severity, check_dataset
 from edge_classifier.dataset.facts import PictureFacts, fingerprint, readable
@@ -69,7 +70,7 @@ class Taught:
         return len(self.samples) < FEW_PICTURES
 
     @property
-    def sentences(self) -> list[str]:
+    def sentences(self) -> list[Sentence]:
         """What came of it, for people."""
         return sentences(self.advice, self.right, left_one_out=self.left_one_out)
 

@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from edge_classifier.core.frame import Frame
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.dataset.folder import Dataset
 from edge_classifier.evaluation.latency import interleaved
 from edge_classifier.evaluation.measures import Share
@@ -49,7 +50,11 @@ def collect_report_data(
     picture = folder / AUGMENTATION_FILE
     save(augmentation_picture(job.train_augmented), picture)
     return ReportData(
-        title=f"{settings.network.name} on {data.learn.root.resolve().name}",
+        title=Sentence(
+            "{model} on {folder}",
+            model=settings.network.name,
+            folder=data.learn.root.resolve().name,
+        ),
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         scored=scored,
         wanted_precision=settings.scores.precision,
@@ -84,9 +89,11 @@ def _forms(
     )
     if predictions.rounded is None:
         return as_float, file
-    rounded = NetworkForm("QAT", predictions.rounded.share, "in torch, rounded as int8 rounds")
+    note = Sentence("in torch, rounded as int8 rounds")
+    rounded = NetworkForm("QAT", predictions.rounded.share, note)
     after = score_samples(_load(files.ptq), held)
-    ptq = NetworkForm("PTQ", _share(after), "the float network, quantized after training")
+    note = Sentence("the float network, quantized after training")
+    ptq = NetworkForm("PTQ", _share(after), note)
     return as_float, rounded, file, ptq
 
 

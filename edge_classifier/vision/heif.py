@@ -5,6 +5,7 @@ from typing import BinaryIO
 
 from PIL import Image, features
 
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.errors import PictureError
 from edge_classifier.installation import how_to_add
 
@@ -34,15 +35,13 @@ def open_heif(reference: str, data: BinaryIO, found: frozenset[bytes]) -> Image.
     if found & _AVIF:
         # From 11.3 on Pillow has it, where it was built with libavif.
         if "avif" not in features.modules or not features.check("avif"):
-            raise PictureError(
-                reference, "is AVIF, which Pillow cannot read here", how_to_add("heic")
-            )
+            problem = Sentence("is AVIF, which Pillow cannot read here")
+            raise PictureError(reference, problem, how_to_add("heic"))
         import_module("PIL.AvifImagePlugin")
         return Image.open(data, formats=("AVIF",))
     try:
         import_module("pillow_heif").register_heif_opener(thumbnails=False)
     except ImportError as error:
-        raise PictureError(
-            reference, "is HEIC, which needs the extra [heic]", how_to_add("heic")
-        ) from error
+        problem = Sentence("is HEIC, which needs the extra [heic]")
+        raise PictureError(reference, problem, how_to_add("heic")) from error
     return Image.open(data, formats=("HEIF",))

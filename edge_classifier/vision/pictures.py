@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from edge_classifier.core.frame import Frame
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.errors import MissingFileError, PictureError, TooManyPixelsError, UsageError
 from edge_classifier.vision.eight_bits import eight_bits
 
@@ -45,6 +46,7 @@ _JPEG = b"\xff\xd8\xff"
 _START_BYTES = 64
 _SCALABLE = ("JPEG", "MPO")
 _PILLOW = r"PIL\."
+_TOO_LARGE = Sentence("needs more memory than there is")
 _NOWHERE = logging.NullHandler()
 _SILENCE = ("ignore", None, Warning, re.compile(_PILLOW), 0)
 _MANY_PICTURES = ("MPO", "TIFF", "HEIF")  # Their further frames are other pictures, not a motion.
@@ -114,7 +116,7 @@ def load_picture(
         try:
             image = _identified(reference, data)
         except MemoryError as error:
-            raise PictureError(reference, "needs more memory than there is") from error
+            raise PictureError(reference, _TOO_LARGE) from error
         except PictureError:
             raise
         except Exception as error:  # Decoders raise whatever damaged bytes lead them to.
@@ -123,15 +125,21 @@ def load_picture(
         if width * height > pixel_limit:
             raise TooManyPixelsError(
                 reference,
-                f"has {width} x {height} pixels; {pixel_limit / 1e6:g} million are allowed",
+                Sentence(
+                    "has {width} x {height} pixels; {limit} million are allowed",
+                    width=width,
+                    height=height,
+                    limit=f"{pixel_limit / 1e6:g}",
+                ),
                 "Shrink it, or raise --max-megapixels if you trust it.",
             )
         try:
             return _decode(image, at_least)
         except MemoryError as error:
-            raise PictureError(reference, "needs more memory than there is") from error
+            raise PictureError(reference, _TOO_LARGE) from error
         except Exception as error:
-            raise PictureError(reference, f"cannot be decoded ({_cause(error)})", _COPY) from error
+            problem = Sentence("cannot be decoded ({cause})", cause=_cause(error))
+            raise PictureError(reference, problem, _COPY) from error
 
 
 def _identified(reference: str, data: BinaryIO) -> Image.Image:
@@ -156,7 +164,7 @@ def _identified(reference: str, data: BinaryIO) -> Image.Image:
 
 def _decode(image: Image.Image, at_least: tuple[int, int] | None) -> LoadedPicture:
     frames = getattr(image, "n_frames", 1) if image.format not in _MANY_PICTURES else 1
-    note = f"animated: the first of {frames} frames" if frames > 1 else ""
+    note = Sentence("animated: the first of {frames} frames", frames=frames) if frames > 1 else ""
     if at_least and image.format in _SCALABLE:
         image.draft("RGB", at_least if _orientation(image) < 5 else at_least[::-1])
     image.load()
@@ -167,7 +175,11 @@ def _decode(image: Image.Image, at_least: tuple[int, int] | None) -> LoadedPictu
     if image.mode in _SIXTEEN_BIT or image.mode == "I":
         grey, stretched = eight_bits(np.asarray(image))
         if stretched:
-            note = f"more than 8 bits: {stretched[0]} to {stretched[1]} were made black to white"
+            note = Sentence(
+                "more than 8 bits: {low} to {high} were made black to white",
+                low=stretched[0],
+                high=stretched[1],
+            )
         return LoadedPicture(Frame(np.repeat(grey[:, :, np.newaxis], 3, axis=2)), note)
     pixels = np.asarray(_to_rgb(image), dtype=np.uint8)
     return LoadedPicture(Frame(pixels), note)
@@ -201,9 +213,10 @@ def _open(reference: str) -> BinaryIO:
         _require_bytes(reference, path.stat().st_size)
         return path.open("rb")
     except FileNotFoundError as error:
-        raise MissingFileError(reference, "no such file") from error
+        raise MissingFileError(reference, Sentence("no such file")) from error
     except OSError as error:
-        raise PictureError(reference, f"cannot be read ({error.strerror})") from error
+        problem = Sentence("cannot be read ({cause})", cause=error.strerror)
+        raise PictureError(reference, problem) from error
 
 
 def _rewindable(reference: str, data: BinaryIO) -> BinaryIO:
@@ -218,18 +231,19 @@ def _rewindable(reference: str, data: BinaryIO) -> BinaryIO:
 
 def _require_bytes(reference: str, size: int) -> None:
     if size > BYTE_LIMIT:
-        raise PictureError(reference, f"is larger than {BYTE_LIMIT // 1_000_000} MB")
+        problem = Sentence("is larger than {limit} MB", limit=BYTE_LIMIT // 1_000_000)
+        raise PictureError(reference, problem)
 
 
 def _unreadable(reference: str, data: BinaryIO, error: Exception) -> PictureError:
     data.seek(0)
     if not data.read(1):
-        return PictureError(reference, "is empty", _COPY)
+        return PictureError(reference, Sentence("is empty"), _COPY)
     if isinstance(error, UnidentifiedImageError):
-        return PictureError(
-            reference, "is not a picture", f"Known formats are {', '.join(FORMATS)}, HEIC, AVIF."
-        )
-    return PictureError(reference, f"cannot be read as a picture ({_cause(error)})", _COPY)
+        remedy = f"Known formats are {', '.join(FORMATS)}, HEIC, AVIF."
+        return PictureError(reference, Sentence("is not a picture"), remedy)
+    problem = Sentence("cannot be read as a picture ({cause})", cause=_cause(error))
+    return PictureError(reference, problem, _COPY)
 
 
 def _cause(error: Exception) -> str:

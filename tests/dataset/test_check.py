@@ -2,37 +2,13 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from edge_classifier.dataset.check import CheckResult, Finding, Severity, check_dataset
 from edge_classifier.dataset.facts import PictureFacts
 from edge_classifier.dataset.folder import Dataset, Sample
-
-ROOT, THERE = Path("/data"), Path("/val")
-HASH = 0xF0F0_A5A5_C3C3_9696
-
-
-def facts_of(number: int) -> PictureFacts:
-    """A picture like no other."""
-    return PictureFacts(200, 100, f"{number:064}", HASH * (2 * number + 1) % 2**64)
-
-
-def dataset(root: Path = ROOT, **sizes: int) -> Dataset:
-    """Classes of so many pictures each."""
-    labels = tuple(sizes)
-    samples = tuple(
-        Sample(root / label / f"{number}.jpg", labels.index(label))
-        for label, size in sizes.items()
-        for number in range(size)
-    )
-    return Dataset(root, labels, {}, samples)
-
-
-def examined(*datasets: Dataset) -> dict[Path, PictureFacts]:
-    paths = [sample.path for each in datasets for sample in each.samples]
-    return {path: facts_of(number) for number, path in enumerate(paths)}
+from tests.dataset.made_datasets import HASH, ROOT, THERE, dataset, examined, facts_of
 
 
 def kinds(found: CheckResult) -> dict[str, Finding]:

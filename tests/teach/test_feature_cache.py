@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.dataset.facts import PictureFacts
 from edge_classifier.teach.base import open_base
 from edge_classifier.teach.feature_cache import FeatureCache
@@ -37,3 +38,16 @@ def test_features_of_another_base_are_not_taken(tmp_path: Path) -> None:
     # It was looked at once, and is to be looked at twice.
     assert cache.load(sha256, 2) is None
     assert FeatureCache(tmp_path, open_base("flowers")).load(sha256, 1) is None
+
+
+def test_note_on_a_picture_can_still_be_told_in_other_languages(tmp_path: Path) -> None:
+    cache, features = FeatureCache(tmp_path, tiny_base(tmp_path)), np.zeros((1, 3), np.int8)
+    note = Sentence("animated: the first of {frames} frames", frames=3)
+    cache.store(PictureFacts(64, 64, "ab" * 32, 1, "", note), features)
+    facts, _ = cache.load("ab" * 32, 1) or (None, None)
+    assert facts is not None
+    assert isinstance(facts.note, Sentence)
+    assert (facts.note, facts.note.values) == (note, {"frames": 3})
+    # What an earlier version has written is a bare text: the picture is read again.
+    cache.store(PictureFacts(64, 64, "cd" * 32, 1, "", str(note)), features)
+    assert cache.load("cd" * 32, 1) is None

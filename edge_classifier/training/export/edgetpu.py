@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.engine.model_copy import require_tflite
 from edge_classifier.errors import ModelError, OutputError, UnavailableError
 from edge_classifier.evaluation.report_data import EdgeTpu
@@ -171,31 +172,31 @@ def _scales(tensor: Any) -> int:
 
 LIMITS: Mapping[str, Mapping[str, Check]] = {
     "AVERAGE_POOL_2D": {
-        "no fused activation": lambda node: node.options.fusedActivationFunction == 0
+        Sentence("no fused activation"): lambda node: node.options.fusedActivationFunction == 0
     },
     "CONV_2D": {
-        "the same dilation in x and y": lambda node: (
+        Sentence("the same dilation in x and y"): lambda node: (
             node.options.dilationWFactor == node.options.dilationHFactor
         )
     },
     "FULLY_CONNECTED": {
-        "default weights format": lambda node: node.options.weightsFormat == 0,
-        "one-dimensional output": lambda node: _is_vector(node.outputs[0]),
+        Sentence("default weights format"): lambda node: node.options.weightsFormat == 0,
+        Sentence("one-dimensional output"): lambda node: _is_vector(node.outputs[0]),
         # Per-axis weights came to TFLite years after the last compiler.
-        "one scale for all weights": lambda node: _scales(node.inputs[1]) == 1,
+        Sentence("one scale for all weights"): lambda node: _scales(node.inputs[1]) == 1,
     },
     "MEAN": {
-        "no reduction over the batch": _keeps_batch,
-        "over depth only if that is a multiple of 4": _reduces_depth_in_fours,
+        Sentence("no reduction over the batch"): _keeps_batch,
+        Sentence("over depth only if that is a multiple of 4"): _reduces_depth_in_fours,
     },
     "PAD": {
-        "no padding of the batch": lambda node: (
+        Sentence("no padding of the batch"): lambda node: (
             node.constants[1] is not None and not node.constants[1].reshape(-1, 2)[0].any()
         )
     },
     "SOFTMAX": {
-        "one-dimensional input": lambda node: _is_vector(node.inputs[0]),
-        f"at most {_SOFTMAX_LIMIT} elements": lambda node: (
+        Sentence("one-dimensional input"): lambda node: _is_vector(node.inputs[0]),
+        Sentence("at most {limit} elements", limit=_SOFTMAX_LIMIT): lambda node: (
             max(node.inputs[0].shape) <= _SOFTMAX_LIMIT
         ),
     },
@@ -226,7 +227,7 @@ UNCHECKED = frozenset(
 )
 
 
-def qualifies(path: Path) -> list[str]:
+def qualifies(path: Path) -> list[Sentence]:
     """What would keep operators of the model at ``path`` from the Edge TPU; empty: nothing.
 
     Raises ModelError for a file that is not a TFLite model.
@@ -250,33 +251,39 @@ def qualifies(path: Path) -> list[str]:
             constants=tuple(constants),
         )
         wrong = dict.fromkeys(_broken_limits(name, node))
-        found += [f"operator {place}, {name}: {problem}" for problem in wrong]
+        found += [
+            Sentence("operator {place}, {name}: {problem}", place=place, name=name, problem=problem)
+            for problem in wrong
+        ]
     return found
 
 
-def _broken_limits(name: str, node: _Node) -> Iterator[str]:
+def _broken_limits(name: str, node: _Node) -> Iterator[Sentence]:
     """Of the operator ``name`` itself, then of each of its tensors."""
     if name in UNCHECKED:
-        yield "has limits that are not checked here"
+        yield Sentence("has limits that are not checked here")
     elif name not in UNLIMITED and name not in LIMITS:
-        yield "is not supported"
+        yield Sentence("is not supported")
     for limit, holds in LIMITS.get(name, {}).items():
         if not holds(node):
-            yield f"needs {limit}"
+            yield Sentence("needs {limit}", limit=limit)
     computed = [t for t, held in zip(node.inputs, node.constants, strict=True) if held is None]
     for tensor in (*computed, *node.outputs):
         shape, signature = list(tensor.shape), tensor.shapeSignature
         if signature is not None and -1 in list(signature):
-            yield f"a tensor's size is not fixed ({list(signature)})"
+            yield Sentence("a tensor's size is not fixed ({shape})", shape=list(signature))
         if any(size > 1 for size in shape[:-3]):
-            yield f"a tensor is larger than 1 in more than its last three dimensions ({shape})"
+            yield Sentence(
+                "a tensor is larger than 1 in more than its last three dimensions ({shape})",
+                shape=shape,
+            )
         yield from _type_problems(tensor, _DATA_TYPES)
     for tensor, held in zip(node.inputs, node.constants, strict=True):
         if held is not None:
             yield from _type_problems(tensor, _CONSTANT_TYPES)
 
 
-def _type_problems(tensor: Any, allowed: set[str]) -> Iterator[str]:
+def _type_problems(tensor: Any, allowed: set[str]) -> Iterator[Sentence]:
     kind = _TYPE_NAMES[tensor.type]
     if kind not in allowed:
-        yield f"a tensor is {kind}; 8-bit integers are needed"
+        yield Sentence("a tensor is {kind}; 8-bit integers are needed", kind=kind)
