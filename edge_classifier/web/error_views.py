@@ -1,21 +1,22 @@
 """What is shown when there is nothing else to show."""
 
 import sys
+from http import HTTPStatus
 
 from django.core.exceptions import TooManyFilesSent
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template import loader
 
-from edge_classifier.errors import StorageError
+from edge_classifier.errors import OutputError, StorageError
 from edge_classifier.web.database_away import is_away
 
 _SOON_S = 30
 
 
 def passes(error: BaseException | None) -> bool:
-    """Whether a database or storage is away for a while, which is no bug."""
-    return isinstance(error, StorageError) or is_away(error)
+    """Whether a database or storage is away for a while, or a disk full, which is no bug."""
+    return isinstance(error, StorageError | OutputError) or is_away(error)
 
 
 def csrf_failure(request: HttpRequest, **_: str) -> HttpResponse:
@@ -36,14 +37,16 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # no
 
 
 def server_error(_request: HttpRequest) -> HttpResponse:
-    """A bug, or a database or storage that is away. The log has the details, the page has none.
+    """A bug, a full disk, or a database or storage that is away. The log alone has the details.
 
     Nothing that could fail as well is asked for: neither the user nor the database.
     """
     error = sys.exc_info()[1]
     if passes(error):
-        context = {"is_storage": isinstance(error, StorageError)}
-        response = HttpResponse(loader.get_template("503.html").render(context), status=503)
+        is_full = isinstance(error, OutputError)
+        context = {"is_storage": isinstance(error, StorageError), "is_full": is_full}
+        status = HTTPStatus.INSUFFICIENT_STORAGE if is_full else HTTPStatus.SERVICE_UNAVAILABLE
+        response = HttpResponse(loader.get_template("503.html").render(context), status=status)
         response["Retry-After"] = str(_SOON_S)
         return response
     return HttpResponse(loader.get_template("500.html").render(), status=500)

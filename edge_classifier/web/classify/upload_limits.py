@@ -1,11 +1,14 @@
 """Limits on the size of requests and of the files in them, enforced while they arrive."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import SkipFile, TemporaryFileUploadHandler
 
+from edge_classifier.errors import OutputError
 from edge_classifier.web.config.settings import UploadSettings
 
 _MEGA = 1_000_000
@@ -40,12 +43,14 @@ class UploadLimitHandler(TemporaryFileUploadHandler):
     """Writes each file to ``scratch`` under a name of our own, up to its limit.
 
     A file that is too large is left out, and its name put into the list ``request.too_large``,
-    which is missing where no file is; the rest of the form is kept.
+    which is missing where no file is; the rest of the form is kept. Raises OutputError on a full
+    disk.
     """
 
     def new_file(self, field_name: str, file_name: str, *args: Any, **kwargs: Any) -> None:
         """One more file begins. Django would name the one on disk with the end of its name."""
-        super().new_file(field_name, "upload", *args, **kwargs)
+        with self._writing():
+            super().new_file(field_name, "upload", *args, **kwargs)
         self._given_name = file_name
         self._limit = file_limit(self.request.services.settings.uploads, self.request.path_info)
 
@@ -54,10 +59,24 @@ class UploadLimitHandler(TemporaryFileUploadHandler):
         if start + len(raw_data) > self._limit:
             self.request.too_large = [*getattr(self.request, "too_large", []), self._given_name]
             raise SkipFile
-        super().receive_data_chunk(raw_data, start)
+        with self._writing():
+            super().receive_data_chunk(raw_data, start)
 
     def file_complete(self, file_size: int) -> UploadedFile:
         """The file, by the name that its sender gave: for messages only."""
-        file = super().file_complete(file_size)
+        with self._writing():
+            file = super().file_complete(file_size)
         file.name = self._given_name
         return file
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Raises OutputError, and leaves no file, where the disk is full."""
+        try:
+            yield
+        except OSError as error:
+            if file := getattr(self, "file", None):
+                with suppress(OSError):
+                    file.close()
+            problem = f"cannot be kept ({error.strerror})"
+            raise OutputError("uploads", problem, "Make room on the disk.") from error

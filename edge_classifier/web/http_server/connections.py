@@ -14,6 +14,7 @@ from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.server import MultiSocketServer, TcpWSGIServer
 
+from edge_classifier.web.http_server.buffers import keep_answers_on_a_full_disk
 from edge_classifier.web.http_server.clients import client_of
 from edge_classifier.web.http_server.requests import BoundedRequest
 
@@ -222,6 +223,7 @@ def listen(
 
     ``adjustments`` are waitress's own. Raises OSError, and ValueError for a host that is nowhere.
     """
+    keep_answers_on_a_full_disk()
     adjusted = Adjustments(asyncore_use_poll=True, **adjustments)
     shared: dict[int, Any] = {}
     servers: list[BoundedServer] = []

@@ -19,6 +19,7 @@ _TRANSFER_ENCODING = re.compile(rb"(?im)^transfer-encoding:[ \t]*(.*?)[ \t\r]*$"
 # under these names, but only as it spells them itself (supervisor/api/ingress.py): of what comes
 # twice, one may be a browser's.
 _SAID_ONCE = re.compile(rb"(?im)^(x-remote-user-[a-z-]+|x-ingress-path)[ \t]*:")
+_DISK_FULL = "There is no room on the disk of the server."
 # No file is that large: who says so wants a number to overflow somewhere.
 _NO_SIZE = 1 << 63
 
@@ -27,6 +28,12 @@ class _NoRoomError(Error):
     """The server's answer to an upload while others take all the room."""
 
     code, reason = 503, "Service Unavailable"
+
+
+class _DiskFullError(Error):
+    """The server's answer to an upload that it has no room for."""
+
+    code, reason = 507, "Insufficient Storage"
 
 
 class BoundedRequest(HTTPRequestParser):
@@ -82,7 +89,11 @@ class BoundedRequest(HTTPRequestParser):
 
     def received(self, data: bytes) -> int:
         """Take what has come; refuse a chunk at once that says how much too large it is."""
-        consumed: int = super().received(data)
+        try:
+            consumed: int = super().received(data)
+        except OSError:
+            self.error, self.completed = _DiskFullError(_DISK_FULL), True
+            return len(data)
         announced = self.body_rcv.chunk_remainder if self.chunked else 0
         if not self.error and announced >= self.adj.max_request_body_size:
             is_size = announced < _NO_SIZE

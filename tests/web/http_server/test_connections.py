@@ -55,10 +55,12 @@ class Application:
 
 
 @contextmanager
-def serving(application: Any, limits: ConnectionLimits, streams: int = 4) -> Iterator[int]:
+def serving(
+    application: Any, limits: ConnectionLimits, streams: int = 4, **options: int
+) -> Iterator[int]:
     """The server with two threads; its port."""
     dispatcher = Dispatcher(ThreadPool("test", 2, 1), {}, streams)
-    adjustments = {"host": HOST, "port": 0, "outbuf_high_watermark": 100_000}
+    adjustments = {"host": HOST, "port": 0, "outbuf_high_watermark": 100_000, **options}
     server = listen(dispatcher.apart_if_streaming(application), dispatcher, limits, adjustments)
     thread = threading.Thread(target=server.run)
     thread.start()

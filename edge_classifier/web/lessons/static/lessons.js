@@ -36,6 +36,7 @@
     const headers = { "X-CSRFToken": token, Accept: "application/json" };
     const answer = await fetch(address, { method: "POST", body, headers, redirect: "manual" });
     if (answer.type === "opaqueredirect" || answer.status === 403) location.reload(); // Logged out.
+    if (answer.status === 507) throw new Error(texts.full);
     if (!(answer.headers.get("Content-Type") || "").startsWith("application/json")) throw new Error(texts.broken);
     const facts = await answer.json();
     if (!answer.ok) throw new Error(facts.problem || texts.broken);

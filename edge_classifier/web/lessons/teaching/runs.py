@@ -236,5 +236,8 @@ class LessonTeacher:
 def _without(words: str, *folders: object) -> str:
     """``words`` without what says nothing to a reader of the page: where our files lie."""
     for folder in folders:
-        words = words.replace(f"{folder}/", "").replace(str(folder), "")
-    return words.strip(" :")
+        # Each line of the command may begin with it.
+        for named in (f"{folder}/", f"{folder}: ", str(folder)):
+            words = words.replace(named, "")
+    # In one line, which is what an error is told in.
+    return ". ".join(line.strip(" :").removesuffix(".") for line in words.splitlines())

@@ -128,11 +128,13 @@ def test_lesson_without_two_filled_classes_is_refused_at_once(
     assert page.teacher.run_of(lesson) is None
 
 
-def test_one_picture_a_class_is_taught_or_told_why_not(page: Services) -> None:
-    lesson = colours(page, 1)
+def test_one_picture_a_class_is_told_of_each_class_and_without_our_folders(page: Services) -> None:
+    lesson = colours(page, 1, ("red", "green"))
     run = page.teacher.start(lesson)
     assert run.ended.wait(120)
-    assert (run.made is None) == bool(page.teacher.problem_of(lesson))
+    assert run.made is None
+    why = "has no two pictures that differ: one is needed to measure on"
+    assert page.teacher.problem_of(lesson) == f"the lesson: green {why}. red {why}"
 
 
 def test_two_classes_with_the_same_things_cannot_be_told_apart(page: Services) -> None:
