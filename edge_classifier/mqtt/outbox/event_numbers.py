@@ -32,6 +32,8 @@ _HEAD = struct.Struct("<8sQII")
 # Of one copy: some 170 cameras. A multiple of every page of flash or memory.
 _COPY_BYTES = 16_384
 _BLOCK = 100
+# What SQLite can count, and JSON's readers tell apart: 2^53.
+_MOST = 1 << 53
 # Where numbers go on from a clock that is not set: 2026, in milliseconds since 1970. Far above what
 # is reached by counting.
 _EARLIEST_MS = 1_767_225_600_000
@@ -233,16 +235,16 @@ class _NumbersFile:
 
     def _read(self, whole: bytes) -> None:
         """Merge the newer one of the two copies that is right into what memory has."""
-        for generation, facts in sorted(_copies(whole), key=lambda copy: copy[0], reverse=True):
+        for generation, read in sorted(_copies(whole), key=lambda copy: copy[0], reverse=True):
             self._generation = max(self._generation, generation)
             content = self._content
-            for camera, (used, reserved) in facts["cameras"].items():
+            for camera, used in read.used.items():
                 content.used[camera] = max(used, content.used.get(camera, 0))
-                content.reserved[camera] = max(used, reserved, content.reserved.get(camera, 0))
-            content.others = max(content.others, facts["others"])
+                reserved = max(used, read.reserved[camera])
+                content.reserved[camera] = max(reserved, content.reserved.get(camera, 0))
+            content.others = max(content.others, read.others)
             if not self.was_found:
-                content.is_behind = facts["is_behind"]
-                content.left = {name: tuple(one) for name, one in facts["left"].items()}
+                content.is_behind, content.left = read.is_behind, read.left
             self.was_found = True
             return
 
@@ -384,8 +386,8 @@ def _has_traces(outbox: Path) -> bool:
     return any(name.startswith(outbox.stem) or name in _TRACES for name in names)
 
 
-def _copies(whole: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Generation and content of each copy whose checksum is right."""
+def _copies(whole: bytes) -> Iterator[tuple[int, _Content]]:
+    """Generation and content of each copy that a daemon has written to its end."""
     for place in (0, _COPY_BYTES):
         copy = whole[place : place + _COPY_BYTES]
         if len(copy) < _HEAD.size:
@@ -393,4 +395,29 @@ def _copies(whole: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
         magic, generation, length, checksum = _HEAD.unpack_from(copy)
         text = copy[_HEAD.size : _HEAD.size + length]
         if magic == _MAGIC and len(text) == length and zlib.crc32(text) == checksum:
-            yield generation, json.loads(text)
+            # Of another release, it may be something else.
+            with contextlib.suppress(ValueError, TypeError, LookupError, RecursionError):
+                yield generation, _read_content(json.loads(text))
+
+
+def _read_content(facts: Any) -> _Content:
+    """Raises ValueError, TypeError or LookupError for what we do not write."""
+    if not isinstance(facts, dict) or not isinstance(facts["is_behind"], bool):
+        raise TypeError
+    cameras = {name: tuple(map(_number, both)) for name, both in dict(facts["cameras"]).items()}
+    return _Content(
+        {name: used for name, (used, _) in cameras.items()},
+        {name: reserved for name, (_, reserved) in cameras.items()},
+        _number(facts["others"]),
+        facts["is_behind"],
+        {
+            name: (_number(count), _number(first), _number(last))
+            for name, (count, first, last) in dict(facts["left"]).items()
+        },
+    )
+
+
+def _number(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= _MOST:
+        raise ValueError
+    return value

@@ -3,6 +3,8 @@
 import os
 import shutil
 import sqlite3
+import struct
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -230,6 +232,36 @@ def test_numbers_survive_a_write_that_was_cut_off(path: Path, torn: int) -> None
         file.write(b"\xff" * 400)
     _, last = opened(path)
     assert 130 <= last.of("front") <= 230
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "null",
+        "[1]",
+        "[" * 9_000,
+        '{"cameras":{"front":1},"others":0,"is_behind":false,"left":{}}',
+        '{"cameras":{"front":["1",2]},"others":0,"is_behind":false,"left":{}}',
+        '{"cameras":{"front":[1e99,1e99]},"others":0,"is_behind":false,"left":{}}',
+        '{"cameras":{"front":[-1,9999999999999999999999]},"others":0,"is_behind":false,"left":{}}',
+        '{"cameras":[1],"others":0,"is_behind":false,"left":{}}',
+        '{"cameras":{},"others":"","is_behind":false,"left":{}}',
+        '{"cameras":{},"others":0,"is_behind":0,"left":{}}',
+        '{"cameras":{},"others":0,"is_behind":false,"left":{"front":[1]}}',
+    ],
+)
+def test_numbers_are_not_read_from_a_whole_file_that_says_something_else(
+    path: Path, text: str
+) -> None:
+    lived(path, 130).close()
+    numbers = path.with_suffix(".numbers")
+    raw = text.encode()
+    copy = struct.pack("<8sQII", b"EVNUMB01", 1000, len(raw), zlib.crc32(raw)) + raw
+    numbers.write_bytes(2 * copy.ljust(16_384, b"\0"))
+    outbox, last = opened(path)
+    assert last.of("front") >= 130
+    outbox.close()
 
 
 @pytest.mark.parametrize("numbers", ["missing", "damaged"])
