@@ -95,12 +95,11 @@ def _add_rows(found: Sequence[Path], before: datetime) -> None:
         Picture.objects.bulk_create(rows, ignore_conflicts=True)
 
 
-def delete_expired_sessions() -> int:
-    """Delete sessions that have expired, and say how many they were."""
-    store = import_module(settings.SESSION_ENGINE).SessionStore
-    before = store.get_model_class().objects.count()
-    store.clear_expired()
-    return before - store.get_model_class().objects.count()
+def delete_expired_sessions(now: datetime) -> int:
+    """Delete sessions that have expired at ``now``, and say how many they were."""
+    sessions = import_module(settings.SESSION_ENGINE).SessionStore.get_model_class()
+    deleted: int = sessions.objects.filter(expire_date__lt=now).delete()[0]
+    return deleted
 
 
 def delete_unused_names() -> int:

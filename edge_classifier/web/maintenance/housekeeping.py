@@ -81,7 +81,7 @@ class Housekeeping(BackgroundWork):
                 "deleted events": lambda: cleanup.forget_deleted_events(now),
                 "files": lambda: self._delete_files(now),
                 "names": cleanup.delete_unused_names,
-                "sessions": cleanup.delete_expired_sessions,
+                "sessions": lambda: cleanup.delete_expired_sessions(now),
                 "logins": lambda: cleanup.delete_old_logins(now),
             }
         done: dict[str, int] = {}

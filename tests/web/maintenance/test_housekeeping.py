@@ -280,7 +280,7 @@ def test_cleanup_forget_expired_sessions_and_old_logins(viewer: Client) -> None:
         for age in (29, 31):
             made = table.objects.create(username=f"u{age}", **facts)
             table.objects.filter(pk=made.pk).update(attempt_time=days_ago(age))
-    assert cleanup.delete_expired_sessions() == 1
+    assert cleanup.delete_expired_sessions(timezone.now()) == 1
     assert cleanup.delete_old_logins(NOW) == 2
     assert viewer.get("/history").status_code == 200
     assert AccessAttempt.objects.get().username == "u29"
