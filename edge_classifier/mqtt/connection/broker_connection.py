@@ -13,7 +13,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
+
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion, LogLevel
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 from edge_classifier.config.mqtt_settings import TlsSettings
 from edge_classifier.config.secrets import read_secret
@@ -24,11 +30,6 @@ from edge_classifier.mqtt.connection.diagnosis import EndCause, end_cause
 from edge_classifier.mqtt.connection.reconnect import explained
 from edge_classifier.mqtt.connection.tls import tls_context
 from edge_classifier.mqtt.topics import OFFLINE
-
-if TYPE_CHECKING:
-    # Loaded with the first connection: a daemon that publishes nothing does without its 1 MB.
-    from paho.mqtt import client as paho
-    from paho.mqtt.reasoncodes import ReasonCode
 
 # Messages of ours that may be unacknowledged; what mosquitto takes by default.
 _WINDOW = 20
@@ -170,9 +171,6 @@ class BrokerConnection:
         on_event: Callable[[ConnectionEvent], None],
         on_message: Callable[[ReceivedMessage], None],
     ) -> None:
-        from paho.mqtt import client as paho
-        from paho.mqtt.enums import CallbackAPIVersion
-
         self.number = number
         self._broker = broker
         self._options = options
@@ -262,9 +260,6 @@ class BrokerConnection:
     def _mqtt_5_options(self) -> dict[str, Any]:
         if self._broker.protocol != "5":
             return {}
-        from paho.mqtt.packettypes import PacketTypes
-        from paho.mqtt.properties import Properties
-
         options, wanted = self._options, Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         if options.session_expiry_s is not None:
             wanted.SessionExpiryInterval = options.session_expiry_s
@@ -308,7 +303,7 @@ class _Callbacks:
         has_ended = self._loop is not None and not self._loop.is_alive()
         return has_ended and not self.is_closed.is_set()
 
-    def listen_to(self, client: "paho.Client") -> None:
+    def listen_to(self, client: paho.Client) -> None:
         """Be called by ``client``."""
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
@@ -329,7 +324,7 @@ class _Callbacks:
         self._tell(ConnectionLost(self._number, problem, limits, cause))
 
     def _on_connect(
-        self, _client: Any, _data: Any, flags: "paho.ConnectFlags", reason: "ReasonCode", found: Any
+        self, _client: Any, _data: Any, flags: paho.ConnectFlags, reason: ReasonCode, found: Any
     ) -> None:
         if reason.is_failure:
             qos = 0 if reason.value == _QOS_NOT_SUPPORTED else 1
@@ -346,7 +341,7 @@ class _Callbacks:
         self._tell(Connected(self._number, window, flags.session_present, limits))
 
     def _on_disconnect(
-        self, _client: Any, _data: Any, _flags: Any, reason: "ReasonCode", _found: Any
+        self, _client: Any, _data: Any, _flags: Any, reason: ReasonCode, _found: Any
     ) -> None:
         why = self._error or f"the connection ended ({reason})"
         if self._loop is None:
@@ -358,7 +353,7 @@ class _Callbacks:
         self.tell_lost(f"{self._where}: {why}", cause=cause)
 
     def _on_publish(
-        self, _client: Any, _data: Any, mid: int, reason: "ReasonCode", _found: Any
+        self, _client: Any, _data: Any, mid: int, reason: ReasonCode, _found: Any
     ) -> None:
         # MQTT 5 acknowledges what it throws away, too, and says so here only.
         problem = str(reason) if reason.is_failure else ""
@@ -366,13 +361,13 @@ class _Callbacks:
         self._tell(Acknowledged(self._number, mid, problem, too_large))
 
     def _on_subscribe(
-        self, _client: Any, _data: Any, mid: int, reasons: "list[ReasonCode]", _found: Any
+        self, _client: Any, _data: Any, mid: int, reasons: list[ReasonCode], _found: Any
     ) -> None:
         for reason in reasons:
             if reason.is_failure:
                 self._tell(SubscriptionRefused(self._number, str(reason), mid))
 
-    def _on_message(self, client: "paho.Client", _data: Any, message: "paho.MQTTMessage") -> None:
+    def _on_message(self, client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         try:
             topic = message.topic
         except UnicodeDecodeError:
@@ -382,14 +377,12 @@ class _Callbacks:
         acknowledge = partial(self._acknowledge, client, message.mid, message.qos)
         self._receive(ReceivedMessage(topic, payload, acknowledge, message.retain, self._number))
 
-    def _acknowledge(self, client: "paho.Client", mid: int, qos: int) -> None:
+    def _acknowledge(self, client: paho.Client, mid: int, qos: int) -> None:
         if qos and self._options.manual_acknowledgement and not self.is_over.is_set():
             client.ack(mid, qos)
 
     def _on_log(self, _client: Any, _data: Any, level: int, text: str) -> None:
         """What paho knows of a failed socket it only logs."""
-        from paho.mqtt.enums import LogLevel
-
         if level == LogLevel.MQTT_LOG_ERR:
             self._error = text
 
