@@ -100,5 +100,5 @@ def test_import_of_the_teach_command_loads_nothing_that_it_may_not_need() -> Non
 
 def test_import_of_the_classify_command_loads_nothing_that_it_may_not_need() -> None:
     loaded = loaded_by(f"{PACKAGE}.cli.classify")
-    assert {"cv2", "paho"} <= loaded
+    assert "cv2" in loaded
     assert loaded & {"rich", "pooch", "requests", "torch", *RUNTIMES} == set()

@@ -228,7 +228,7 @@ class Filter:
         if self.source == str(Record.Source.EVENT):
             found &= Q(source__in=Record.CAMERA_SOURCES)
         elif self.source:
-            found &= Q(source=self.source)
+            found &= Q(source=self.source) & _NO_EVENT
         return found
 
     @property
