@@ -34,7 +34,7 @@ from edge_classifier.mqtt.message_writer import (
     restored_numbers,
     restored_states,
 )
-from edge_classifier.mqtt.outbox.event_numbers import LastNumbers
+from edge_classifier.mqtt.outbox.numbers_file import LastNumbers
 from edge_classifier.mqtt.outbox.outbox import Outbox
 from edge_classifier.mqtt.outbox.waiting_snapshots import WaitingSnapshots
 from edge_classifier.mqtt.publisher_thread import (

@@ -20,7 +20,7 @@ from edge_classifier.daemon.cameras.camera_pipeline import CameraPipeline, Daemo
 from edge_classifier.daemon.cameras.network_thread import NetworkThread
 from edge_classifier.daemon.models.active_model import ActiveModel
 from edge_classifier.errors import UnavailableError
-from edge_classifier.mqtt.outbox.event_numbers import LastNumbers
+from edge_classifier.mqtt.outbox.numbers_file import LastNumbers
 from edge_classifier.protocols import Engine
 
 # Seconds that a frame may take: a network that takes longer hangs, or counts as if it did.

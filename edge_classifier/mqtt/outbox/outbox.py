@@ -10,8 +10,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
-from edge_classifier.mqtt.outbox.event_numbers import EventNumbers, LastNumbers, LostEvents
+from edge_classifier.mqtt.outbox.event_numbers import EventNumbers, LostEvents
 from edge_classifier.mqtt.outbox.incidents import Incidents
+from edge_classifier.mqtt.outbox.numbers_file import LastNumbers
 from edge_classifier.mqtt.outbox.outbox_database import (
     DamagedError,
     OutboxDatabase,

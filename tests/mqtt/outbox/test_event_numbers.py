@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge_classifier.core.events import Moment
-from edge_classifier.mqtt.outbox.event_numbers import LastNumbers
+from edge_classifier.mqtt.outbox.numbers_file import LastNumbers
 from edge_classifier.mqtt.outbox.outbox import Outbox
 from edge_classifier.mqtt.outbox.outbox_database import QueuedEvent
 from tests.mqtt.outbox.queued import Clock, cut, event, ids, put
