@@ -30,6 +30,8 @@ class StripDay:
     """One day of it: a link to what was seen then."""
 
     bar: ChartBar
+    # How much was seen, as a day has room for: 12k. All of it is in ``text``.
+    count: str
     # Its number, and of the first day of a month that month.
     name: str
     # With what was seen, in words.
@@ -125,6 +127,7 @@ def strip(
     days = [
         StripDay(
             bar,
+            str(bar.total or "") if bar.total < 10_000 else f"{bar.total // 1000}k",
             date_format(bar.day, pgettext("date", "M") if bar.day.day == 1 else "j"),
             f"{day_title(bar.day)}: {bar.text.partition(': ')[2] or gettext('nothing')}",
             address(bar.day, bar.day),

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from edge_classifier.web.models import User
+from edge_classifier.web.models import LabelDayTally, User
 from edge_classifier.web.records import strip
 from tests.web import making
 from tests.web.records.test_history import get
@@ -44,6 +44,18 @@ def test_each_day_tells_what_was_seen_and_leads_there(viewer: Client) -> None:
     assert totals(page)[0] == "cat 1"
     assert page.count('aria-current="date"') == 1
     assert linked(page).keys() == days.keys()
+
+
+@pytest.mark.parametrize(("count", "shown"), [(0, ""), (9_999, "9999"), (12_144, "12k")])
+def test_count_of_a_day_is_no_wider_than_its_day(viewer: Client, count: int, shown: str) -> None:
+    making.event("cat")
+    LabelDayTally.objects.update(count=count)
+    page = get(viewer, "/history/days")
+    numbers = re.findall(r'<span class="number" aria-hidden="true">([^<]*)</span>', page)
+    assert numbers[-1] == shown
+    assert linked(page)[timezone.localdate().isoformat()] == (
+        f"cat {count}" if count else "nothing"
+    )
 
 
 def test_first_of_a_month_is_short_in_both_languages(viewer: Client) -> None:
