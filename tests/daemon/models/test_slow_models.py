@@ -65,8 +65,10 @@ def test_camera_whose_network_takes_long_keeps_no_other_waiting(daemon: SlowMode
     before = daemon.frames("door")
     daemon.turn_until(lambda: daemon.frames("door") >= before + 20)
     assert daemon.frames("yard") == daemon.frames("pond") == 0
-    # ... and its cameras share its time evenly.
+    # ... and its cameras, while each has a frame for it, share its time evenly.
+    pipelines = daemon.cameras.pipelines
     for looks in range(1, 9):
+        daemon.turn_until(lambda: pipelines["yard"].pending and pipelines["pond"].pending)
         daemon.gate.release()
         daemon.turn_until(lambda: daemon.frames("yard") + daemon.frames("pond") == looks)  # noqa: B023
         assert abs(daemon.frames("yard") - daemon.frames("pond")) <= 1
