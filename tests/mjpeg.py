@@ -2,9 +2,10 @@
 
 import base64
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -113,6 +114,10 @@ class _Server(ThreadingHTTPServer):
         self.ending = threading.Event()
         super().__init__(address, _Handler)
 
+    def close_request(self, request: Any) -> None:
+        super().close_request(request)
+        self.camera.left(request)
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
@@ -124,13 +129,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("WWW-Authenticate", 'Basic realm="camera"')
             self.end_headers()
             return
-        camera.joined(self)
-        try:
+        camera.joined(self.connection)
+        # The watcher may go.
+        with suppress(OSError):
             self._stream(camera)
-        except OSError:
-            pass  # The watcher has gone.
-        finally:
-            camera.left(self)
 
     def _stream(self, camera: MjpegCamera) -> None:
         self.send_response(200)

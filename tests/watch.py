@@ -1,6 +1,7 @@
 """Looking after one camera, as the pipeline does, and what can be seen of it."""
 
 import threading
+import time
 from collections import deque
 from typing import Self
 
@@ -82,6 +83,17 @@ class Watch:
     def number(self) -> int:
         """Of the latest frame."""
         return self.latest.number if self.latest else 0
+
+    @property
+    def captured(self) -> int:
+        """The number of the newest frame that came, whether it was taken yet or not."""
+        return self.capture._slot._number
+
+    @property
+    def silent_s(self) -> float:
+        """For how long no frame has come."""
+        assert self.latest
+        return time.monotonic() - self.latest.at.monotonic
 
     def is_beyond(self, number: int) -> bool:
         return self.number > number

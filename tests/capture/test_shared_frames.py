@@ -160,12 +160,15 @@ def test_nobody_looks_through_the_lens_of_a_camera_that_is_switched_off(bench: S
 
 def test_frames_of_a_video_go_to_both_and_wait_for_their_owner() -> None:
     bench = SharedBench(live=False)
-    bench.camera.shoot(plain(90), plain(91), plain(92))
-    for level in (90, 91, 92):
-        assert bench.taken().frame.pixels[0, 0, 0] == level
-        eventually(lambda: bench.given)
-        bench.given = 0
+    bench.camera.shoot(*map(plain, range(90, 94)))
+    for number, level in enumerate((90, 91, 92), 1):
+        # The next one is there, and goes to nobody before its owner has taken this one.
+        eventually(lambda: bench.camera.retrieved == number + 1)  # noqa: B023 (called here)
+        assert bench.given == number
         assert bench.second_takes().frame.pixels[0, 0, 0] == level
+        assert bench.second.take_frame() is None
+        assert bench.taken().frame.pixels[0, 0, 0] == level
+    bench.taken()
     bench.camera.shoot(EndOfFrames("fake", "everything was shown"))
     eventually(lambda: bench.second.status.ended)
     assert bench.capture.stop(20)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import threading
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +55,12 @@ def test_daemon_killed_while_a_model_comes_goes_on_where_it_was_and_back_when_it
     with serving(body) as source:
         daemon = fetching_daemon(site, source)
         with daemon.running():
-            gate = threading.Event()
+            gate, pieces = threading.Event(), count()
             source.piece = 100_000
-            source.before_piece = lambda: len(source.requests) > 1 or gate.wait(0.4)
+            # Two come, and the next one only to the daemon that is started again.
+            source.before_piece = lambda: (
+                len(source.requests) > 1 or (next(pieces) < 2 or gate.wait(60))
+            )
             await_connected(site, daemon, 1)
             site.remote.send("model", model=NAME, sha256=sha256)
             part = daemon.state / "fetched" / f".part-{sha256}"

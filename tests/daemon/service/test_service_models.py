@@ -16,7 +16,8 @@ def one_lens(site: DaemonSite, camera: MjpegCamera) -> Tree:
     """``front`` says a colour, ``gate`` from the same frames whether it is shut or open."""
     gate = model(site.folder / "gate/gate.tflite", SHUT_OPEN, size=24)
     return {
-        "front": stream(camera),
+        # One opening only, however long a busy machine lets a picture wait.
+        "front": stream(camera, read_timeout_s=60),
         "gate": {"source": "camera:front", "model": str(gate), "rate_fps": 5},
     }
 

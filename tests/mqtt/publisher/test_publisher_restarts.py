@@ -259,5 +259,9 @@ def test_publisher_follows_cameras_that_come_and_go(broker: Broker, path: Path) 
         assert listener.of(f"{CAMERA}/state")[-1].payload == b""
         made.put_state(state(2))
         made.follow_cameras({CAMERA: "Front", "new": "New"})
-        eventually(lambda: listener.of(f"{CAMERA}/availability")[-1].payload == b"offline")
+        eventually(
+            lambda: (
+                [one.payload for one in listener.of(f"{CAMERA}/availability")][-1:] == [b"offline"]
+            )
+        )
         assert listener.of(f"{CAMERA}/state")[-1].payload == b""

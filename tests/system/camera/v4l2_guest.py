@@ -7,7 +7,6 @@ fail.
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -130,10 +129,9 @@ def _is_lost_and_comes_back(after: str) -> None:
 def stalled_camera_is_lost_in_time_and_is_back_with_a_frame_only() -> None:
     with Watch(DEVICE) as watch:
         eventually(watch.is_online)
-        stalled = time.monotonic()
         control("percentage_of_dropped_buffers", 100)
         eventually(watch.is_offline)
-        assert time.monotonic() - stalled > READ_S - 0.2
+        assert watch.silent_s > READ_S - 0.2
         assert "gives no frames any more" in watch.capture.status.reason
         # It can be opened all the time.
         opened = watch.capture.status.opened
