@@ -159,9 +159,10 @@ class Visit(NamedTuple):
         return str(Record.Verdict(self.verdict).label)
 
     @property
-    def box(self) -> BoxOverlay | None:
-        """Where in its picture it was looked at."""
-        return box_overlay(self.detail.get("box"), self.picture__width, self.picture__height)
+    def box_svg(self) -> SafeString:
+        """Where in its picture it was looked at; empty: everywhere, or not known."""
+        box = box_overlay(self.detail.get("box"), self.picture__width, self.picture__height)
+        return box.svg_to_fill if box else SafeString()
 
     @property
     def why_not(self) -> str:
@@ -185,16 +186,18 @@ class Addresses:
 
     def __init__(self, query: str = "") -> None:
         """``query``: what stands behind the address of every page."""
-        self._page = reverse("record", args=[_ANY_KEY]) + query
-        self._thumbnail = reverse("thumbnail", args=[_ANY_KEY])
+        self._page = reverse("record", args=[_ANY_KEY]).partition(str(_ANY_KEY))[0]
+        before, _, after = reverse("thumbnail", args=[_ANY_KEY]).partition(str(_ANY_KEY))
+        self._query, self._thumbnail = query, (before, after)
 
     def page(self, key: UUID) -> str:
         """All about one record."""
-        return self._page.replace(str(_ANY_KEY), str(key))
+        return f"{self._page}{key}{self._query}"
 
     def thumbnail(self, key: UUID) -> str:
         """Its picture, small."""
-        return self._thumbnail.replace(str(_ANY_KEY), str(key))
+        before, after = self._thumbnail
+        return f"{before}{key}{after}"
 
 
 def with_relations(records: QuerySet[Record]) -> QuerySet[Record]:

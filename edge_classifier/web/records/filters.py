@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,19 +12,20 @@ from django.db.models import Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.db.models.lookups import In
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 
 from edge_classifier.errors import UsageError
 from edge_classifier.web.models import Camera, DayTally, Label, LabelDayTally, Record, User
-from edge_classifier.web.records.filtering.choices import PlainSelect, choice
+from edge_classifier.web.records.filtering.choices import PlainInput, PlainSelect, choice
 from edge_classifier.web.records.filtering.moments import DateTimeField
 from edge_classifier.web.records.filtering.names import (
     MOST_OFFERED,
     cameras_called,
     names_like,
 )
-from edge_classifier.web.records.filtering.unindexed import plain, without_index
+from edge_classifier.web.records.filtering.unindexed import sifted, without_index
 from edge_classifier.web.records.keyset import Field, Parts
 from edge_classifier.web.tally.counts import Days, counted_as, visible_to
 from edge_classifier.web.templatetags.words import title_of
@@ -35,6 +36,8 @@ COUNT_LIMIT = 2_000
 _MOST_PARTS = 8
 # Records of some scores that are looked at for other conditions.
 _MOST_READ = 8_000
+# Days of the tally that are added up for all labels.
+_MOST_DAYS, _DAY = 14, timedelta(days=1)
 # The error of a label that there is not.
 NO_SUCH_LABEL = "no_such_label"
 # Sources that a filter names; what cameras glimpse is theirs, too, and of another kind.
@@ -108,8 +111,8 @@ class Filter:
         ``sums``: of the same records, where they are known. Above ``COUNT_LIMIT`` the number is
         one more. Fewer are found again by their ids: no index has every condition in it.
         """
-        if sums is not None and self._is_sparse_in_index():
-            total = sums.aggregate(total=Sum("count"))["total"]
+        if sums is not None and self.is_in_tally:
+            total = self._few_of(sums).aggregate(total=Sum("count"))["total"]
             if (total or 0) > COUNT_LIMIT:
                 return self.parts(records, field), COUNT_LIMIT + 1
         ids = self._first_ids(records)
@@ -125,11 +128,14 @@ class Filter:
             return None
         return list(Record.objects.filter(id__in=ids).order_by().values_list(*columns))
 
-    def _is_sparse_in_index(self) -> bool:
-        """Whether many records of a label would be read for each that is meant; the tally knows."""
-        is_narrow = self.cameras is not None or self.kind == "glimpsed" or bool(self.source)
-        is_of_all_times = self.since is None and self.until is None
-        return self.labels is not None and is_narrow and is_of_all_times and self.is_in_tally
+    def _few_of(self, sums: Days) -> Days:
+        """Those of whole days that are meant; of all labels, which have many, of the last ones."""
+        begin = timezone.localtime(self.since) if self.since else None
+        end = timezone.localdate(self.until) if self.until else None
+        first = begin.date() + _DAY * (begin.time() != time.min) if begin else date.min
+        if self.labels is None:
+            first = max(first, (end or timezone.localdate()) - _MOST_DAYS * _DAY)
+        return sums.filter(**_given(day__gte=first, day__lt=end))
 
     def _first_ids(self, records: QuerySet[Record]) -> list[int]:
         """Of those that are meant: of all, or of one more than ``COUNT_LIMIT``."""
@@ -140,7 +146,7 @@ class Filter:
             parts = self._of_labels(records, self.labels, best)
         else:
             rest = without_index(self._rest(), but=best) if best else self._rest()
-            parts = [plain(records).filter(rest)]
+            parts = [sifted(records, rest)]
         ids: list[int] = []
         for part in parts:
             found = part.order_by().values_list("id", flat=True)
@@ -170,18 +176,17 @@ class Filter:
         if self.labels is not None and (field == "score" or len(self.labels) > _MOST_PARTS):
             # There is no index of an expression: the order of the list is followed.
             counted = In(Coalesce("truth_id", "label_id"), self.labels)
-            rest = without_index(self._rest(), but=field)
-            return [plain(records).filter(rest).filter(counted)]
+            return [sifted(records, without_index(self._rest(), but=field)).filter(counted)]
         if field == "score":
-            return [plain(records).filter(without_index(self._rest(), but="score"))]
+            return [sifted(records, without_index(self._rest(), but="score"))]
         if self.labels is not None:
             return self._of_labels(records, self.labels)
         rest = without_index(self._rest(with_cameras=False), of="score")
         if self.cameras is not None and len(self.cameras) <= _MOST_PARTS:
-            return [plain(records).filter(rest, camera=camera) for camera in self.cameras]
+            return [sifted(records, rest, Q(camera=camera)) for camera in self.cameras]
         if self.cameras is not None:
             rest &= Q(camera__in=self.cameras)
-        return [plain(records).filter(rest)]
+        return [sifted(records, rest)]
 
     def _of_labels(
         self, records: QuerySet[Record], labels: Collection[int], best: str = ""
@@ -199,14 +204,14 @@ class Filter:
             predicted = Q(truth=None, label_id=label)
             if best:
                 predicted = without_index(predicted, of="label_id")
-            parts.append(plain(records).filter(rest, predicted))
+            parts.append(sifted(records, rest, predicted))
         if has_truth:
             told = without_index(self._rest(), but="new_here" if self.new else "at")
             for label in labels:
                 corrected = Q(truth_id=label)
                 if self.new:
                     corrected = without_index(corrected, of="truth_id")
-                parts.append(plain(records).filter(told, corrected))
+                parts.append(sifted(records, told, corrected))
         return parts
 
     def _rest(self, *, with_cameras: bool = True) -> Q:
@@ -244,14 +249,16 @@ class Filter:
 
 
 def _score(text: Any) -> forms.FloatField:
-    widget = forms.NumberInput(attrs={"step": "any", "min": 0, "max": 1, "inputmode": "decimal"})
+    widget = PlainInput(
+        {"type": "number", "step": "any", "min": 0, "max": 1, "inputmode": "decimal"}
+    )
     return forms.FloatField(label=text, required=False, min_value=0, max_value=1, widget=widget)
 
 
-def _typed(field: str, **attributes: str) -> forms.TextInput:
+def _typed(field: str, **attributes: str) -> PlainInput:
     """Where a name is typed; a script offers those that fit."""
     search = f"{reverse('history-names')}?field={field}&text="
-    return forms.TextInput({"autocomplete": "off", "data-search": search, **attributes})
+    return PlainInput({"autocomplete": "off", "data-search": search, **attributes})
 
 
 class FilterForm(forms.Form):
@@ -261,11 +268,7 @@ class FilterForm(forms.Form):
     kind = forms.ChoiceField(required=False, choices=KINDS, widget=forms.HiddenInput)
     device = forms.CharField(label=_("Device"), required=False, max_length=64)
     camera = forms.CharField(label=_("Camera"), required=False, max_length=64)
-    label = forms.CharField(
-        label=_("Label"),
-        required=False,
-        max_length=200,
-    )
+    label = forms.CharField(label=_("Label"), required=False, max_length=200)
     source = choice(_("Source"), [("", _("all")), *SOURCES])
     review = choice(
         _("Review"),

@@ -108,6 +108,6 @@ def _best(request: HttpRequest, label: Label) -> list[VisitRun]:
     pictured = visible(request).filter(id__in=ids, picture__isnull=False)
     addresses = Addresses(f"?label={quote(label.name, safe='')}&order=score")
     return [
-        VisitRun([one], one, is_there=False, addresses=addresses, has_day=False)
+        VisitRun([one], one, timezone.localtime(one.at), False, addresses, has_day=False)
         for one in keyset.fetch([pictured], ("-score", "-id"), _BEST, as_visits)
     ]

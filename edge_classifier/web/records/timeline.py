@@ -3,11 +3,12 @@
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
-from typing import NamedTuple
+from datetime import date, datetime, timedelta, tzinfo
 
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext, pgettext
 
 from edge_classifier.web.models import Label, Record
@@ -18,16 +19,13 @@ from edge_classifier.web.templatetags.words import duration
 _GAP = timedelta(hours=1)
 # Of a span that is no longer, hours are headings; a day has 25 of them where clocks go back.
 _SHORT = timedelta(hours=25)
-
-
-class SingleVisit(NamedTuple):
-    """One of several visits on a card, as its line shows it."""
-
-    address: str
-    # Empty: it has no picture.
-    thumbnail: str
-    clock: str
-    score: str
+# One of several visits on a card, and its picture.
+_SINGLE = '<li><a href="{}">{}<span class="number">{} <span class="soft">{}</span></span></a></li>'
+_SMALL = (
+    '<img class="thumbnail" src="{}" alt="" width="112" height="84" loading="lazy"'
+    ' decoding="async">'
+)
+_NO_PICTURE = SafeString('<span class="thumbnail"></span>')
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +35,17 @@ class VisitRun:
     visits: list[Visit]
     # The one whose picture is shown: the surest of those that have one.
     cover: Visit
-    # Whether the latest visit has not ended.
+    # When the latest visit began, in the server's time zone.
+    last: datetime
+    # Whether that has not ended.
     is_there: bool
     addresses: Addresses
     # Whether it stands below its day.
     has_day: bool = True
 
     @property
-    def last(self) -> datetime:
-        """When the latest visit began, in the server's time zone."""
-        return timezone.localtime(self.visits[0].at)
-
-    @property
     def moment(self) -> str:
-        """The same to the second."""
+        """When the latest visit began, to the second."""
         return f"{self.last:%Y-%m-%d %H:%M:%S}"
 
     @property
@@ -63,8 +58,8 @@ class VisitRun:
         """The time; with its day unless that is in the heading. Of several, from when to when."""
         if not self.is_several:
             return f"{self.last:%H:%M}" if self.has_day else f"{self.last:%Y-%m-%d %H:%M}"
-        first = f"{timezone.localtime(self.visits[-1].at):%H:%M}"
-        facts = {"count": len(self.visits), "from": first, "to": f"{self.last:%H:%M}"}
+        first, last = self._clock(self.visits[-1]), self._clock(self.visits[0])
+        facts = {"count": len(self.visits), "from": first, "to": last}
         if facts["from"] == facts["to"]:
             return gettext("%(count)s visits, %(to)s") % facts
         return gettext("%(count)s visits, %(from)s to %(to)s") % facts
@@ -104,17 +99,26 @@ class VisitRun:
         return self.addresses.thumbnail(self.cover.key) if self.cover.picture_id else ""
 
     @property
-    def singles(self) -> list[SingleVisit]:
-        """All visits, each by itself."""
-        return [
-            SingleVisit(
-                self.addresses.page(one.key),
-                self.addresses.thumbnail(one.key) if one.picture_id else "",
-                f"{timezone.localtime(one.at):%H:%M}",
-                one.score_text,
-            )
-            for one in self.visits
-        ]
+    def singles(self) -> SafeString:
+        """All visits, each by itself, as HTML: a template took a fifth of the time of a list."""
+        return format_html_join(
+            "",
+            _SINGLE,
+            (
+                (
+                    self.addresses.page(one.key),
+                    format_html(_SMALL, self.addresses.thumbnail(one.key))
+                    if one.picture_id
+                    else _NO_PICTURE,
+                    self._clock(one),
+                    one.score_text,
+                )
+                for one in self.visits
+            ),
+        )
+
+    def _clock(self, visit: Visit) -> str:
+        return f"{visit.at.astimezone(self.last.tzinfo):%H:%M}"
 
     @property
     def keys(self) -> str:
@@ -170,6 +174,8 @@ class Headings:
     by_hour: bool
     # What is "unknown" makes no cards.
     is_quiet: bool
+    # Looked for once: a list asks for hundreds of times.
+    zone: tzinfo = field(default_factory=timezone.get_current_timezone)
 
     def fitting(self, records: Iterable[Visit], most: int) -> int:
         """How many of ``records``, from their beginning, make no more than ``most`` cards."""
@@ -189,7 +195,7 @@ class Headings:
         there = still_there(visits[0].id for visits in runs.values() if visits[0].has_no_end)
         found: list[Day] = []
         for visits in runs.values():
-            local = timezone.localtime(visits[0].at)
+            local = visits[0].at.astimezone(self.zone)
             if not found or found[-1].day != local.date():
                 found.append(Day(local.date(), day_title(local.date()), []))
             hours, title = found[-1].hours, f"{local:%H}:00" if self.by_hour else ""
@@ -197,7 +203,7 @@ class Headings:
                 hours.append(Hour(title))
             kind = hours[-1].quiet if self._is_quiet(visits[0]) else hours[-1].runs
             cover = max(visits, key=lambda visit: (visit.picture_id is not None, visit.score))
-            kind.append(VisitRun(visits, cover, visits[0].id in there, addresses))
+            kind.append(VisitRun(visits, cover, local, visits[0].id in there, addresses))
         return found
 
     def _in_runs(self, records: Iterable[Visit]) -> Iterator[tuple[int, Visit, bool]]:
@@ -206,7 +212,7 @@ class Headings:
         going: dict[Hashable, tuple[int, datetime]] = {}
         count = 0
         for record in records:
-            local = timezone.localtime(record.at)
+            local = record.at.astimezone(self.zone)
             key = (
                 (local.date(), local.hour if self.by_hour else 0),
                 (record.camera_id, record.source, record.verdict == str(Record.Verdict.REJECTED)),
@@ -242,5 +248,8 @@ def day_title(day: date) -> str:
 def without_headings(records: Sequence[Visit], addresses: Addresses) -> list[Day]:
     """A list in another order than that of time: a card a record."""
     there = still_there(one.id for one in records if one.has_no_end)
-    runs = [VisitRun([one], one, one.id in there, addresses, has_day=False) for one in records]
+    runs = [
+        VisitRun([one], one, timezone.localtime(one.at), one.id in there, addresses, has_day=False)
+        for one in records
+    ]
     return [Day(None, "", [Hour("", runs)])]

@@ -12,7 +12,7 @@ from edge_classifier.core.labels.labels import UNKNOWN_NAMES
 from edge_classifier.core.text import is_printable
 from edge_classifier.errors import UsageError
 from edge_classifier.web.models import Label, Record, User
-from edge_classifier.web.records.filtering.unindexed import plain, without_index
+from edge_classifier.web.records.filtering.unindexed import sifted, without_index
 from edge_classifier.web.tally import counts
 
 CONFIRMED, CORRECTED, NOTHING = (
@@ -125,7 +125,7 @@ def queue(
     any, but for glimpses. ``is_by_id``: few are looked for whose ids or pictures are known, and
     not in the order of an index.
     """
-    wait = plain(records.filter(verdict=Record.Verdict.NONE, picture__isnull=False))
+    wait = records.filter(verdict=Record.Verdict.NONE, picture__isnull=False)
     if camera and not camera.isdecimal():
         return wait.none()
     asked = Q(camera_id=camera) if camera else Q()
@@ -137,7 +137,7 @@ def queue(
     if source and source != str(Record.Source.EVENT):
         # SQLite uses the index of what are no events only where a query says that they are none.
         asked &= ~Q(source=Record.Source.EVENT)
-    wait = wait.filter(without_index(asked) if is_by_id else asked)
+    wait = sifted(wait, without_index(asked) if is_by_id else asked)
     order = ("-margin", "-id") if surest_first else ("margin", "id")
     return wait.select_related("label", "camera", "picture").order_by(*order)
 

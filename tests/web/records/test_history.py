@@ -135,22 +135,54 @@ def test_history_of_many_finds_the_same_as_of_few(
     assert shown().replace("more than 3 records", "10 records") == few
 
 
-@pytest.mark.parametrize("narrow", ["camera=front", "kind=glimpsed", "source=event"])
-def test_many_records_of_a_label_that_other_conditions_sift_are_counted_by_the_tally(
-    viewer: Client, monkeypatch: pytest.MonkeyPatch, narrow: str
-) -> None:
-    source = Record.Source.GLIMPSE if "glimpsed" in narrow else Record.Source.EVENT
+def some_events(source: str = "event") -> date:
+    """Four cats at each of two cameras, a minute apart, the last one at noon of today: that day."""
+    noon = timezone.localtime().replace(hour=12, minute=0, second=0, microsecond=0)
     for camera in ("front", "back"):
-        for _ in range(4):
-            making.event("cat", camera=making.camera(camera), source=source)
-    found = keys(get(viewer, f"/history?label=cat&{narrow}"))
-    assert len(found) == (4 if "front" in narrow else 8)
+        for minute in range(4):
+            at = noon - timedelta(minutes=minute)
+            making.event("cat", camera=making.camera(camera), source=source, at=at)
+    return noon.date()
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ("", 8),
+        ("camera=front", 4),
+        ("label=cat", 8),
+        ("label=cat&camera=front", 4),
+        ("label=cat&kind=glimpsed", 8),
+        ("label=cat&source=event", 8),
+        ("since={today}", 8),
+        ("label=cat&since={today}&until={today}", 8),
+        ("since={yesterday}T01:00&until={today}&camera=front", 4),
+    ],
+)
+def test_many_records_are_counted_by_the_tally(
+    viewer: Client, monkeypatch: pytest.MonkeyPatch, query: str, count: int
+) -> None:
+    today = some_events("glimpse" if "glimpsed" in query else "event")
+    address = f"/history?{query.format(today=today, yesterday=today - timedelta(days=1))}"
+    found = keys(get(viewer, address))
+    assert len(found) == count
     monkeypatch.setattr("edge_classifier.web.records.filters.COUNT_LIMIT", 3)
     # Not by reading them.
     monkeypatch.delattr(Filter, "_first_ids")
-    page = get(viewer, f"/history?label=cat&{narrow}")
+    page = get(viewer, address)
     assert "<h2>more than 3 records</h2>" in page
     assert keys(page) == found
+
+
+def test_records_of_a_part_of_a_day_are_not_counted_by_the_tally(
+    viewer: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_classifier.web.records.filters.COUNT_LIMIT", 3)
+    day = some_events()
+    for span in (f"since={day}T11:59", f"since={day}&until={day}T11:59"):
+        page = get(viewer, f"/history?{span}&label=cat&camera=front")
+        assert len(keys(page)) == 2
+        assert "<h2>2 records</h2>" in page
 
 
 def test_history_shows_what_text_from_outside_says_as_text(viewer: Client) -> None:

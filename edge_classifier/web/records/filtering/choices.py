@@ -1,4 +1,4 @@
-"""A choice of one of several."""
+"""Parts of the filter's form as HTML: Django's own render templates for each."""
 
 from typing import Any
 
@@ -8,8 +8,19 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 
+class PlainInput(forms.TextInput):
+    """Where something is typed, of any type that ``attrs`` name."""
+
+    def render(
+        self, name: str, value: Any, attrs: dict[str, Any] | None = None, **_: Any
+    ) -> SafeString:
+        """As HTML; no ``renderer`` is asked."""
+        given = {"type": self.input_type, "name": name, "value": self.format_value(value)}
+        return format_html("<input{}>", flatatt({**given, **self.attrs, **(attrs or {})}))
+
+
 class PlainSelect(forms.Select):
-    """A choice without groups. Django's own renders two templates for each option."""
+    """A choice without groups."""
 
     def render(
         self, name: str, value: Any, attrs: dict[str, Any] | None = None, **_: Any

@@ -8,6 +8,8 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from edge_classifier.web.records.filtering.choices import PlainInput
+
 # A moment of another year is a slip; some have no day before or after.
 YEARS = range(1971, 3000)
 
@@ -17,7 +19,7 @@ class DateTimeField(forms.CharField):
 
     def __init__(self, *, ends: bool, **options: Any) -> None:
         """``ends``: a day is meant to its end."""
-        widget = forms.TextInput(attrs={"type": "datetime-local"})
+        widget = PlainInput(attrs={"type": "datetime-local"})
         super().__init__(required=False, max_length=40, widget=widget, **options)
         self._ends = ends
 

@@ -5,6 +5,7 @@ one that has the order of a list: then it reads and sorts all rows of that value
 thirty. PostgreSQL counts, and chooses well by itself.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.db.models import F, Func, Q, QuerySet
@@ -25,9 +26,19 @@ class _Unindexed(Func):
         return self.as_sql(compiler, connection, template="+%(expressions)s", **more)
 
 
-def plain(records: QuerySet[Record]) -> QuerySet[Record]:
-    """``records``, of which a condition of ``without_index`` may be asked."""
-    return records.alias(**{f"{_PREFIX}{name}": _Unindexed(F(name)) for name in _COLUMNS})
+def sifted(records: QuerySet[Record], *conditions: Q) -> QuerySet[Record]:
+    """Those of ``records`` for which all ``conditions`` hold, some of them of ``without_index``."""
+    hidden = {name for condition in conditions for name in _hidden(condition)}
+    columns = {name: _Unindexed(F(name.removeprefix(_PREFIX))) for name in hidden}
+    return records.alias(**columns).filter(*conditions)
+
+
+def _hidden(condition: Q) -> Iterator[str]:
+    for child in condition.children:
+        if isinstance(child, Q):
+            yield from _hidden(child)
+        elif child[0].startswith(_PREFIX):
+            yield child[0].split("__")[0]
 
 
 def without_index(condition: Q, *, of: str = "", but: str = "") -> Q:
