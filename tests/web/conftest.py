@@ -14,7 +14,7 @@ from django.apps import apps
 from django.conf import settings as django_settings
 from django.db import connection
 from django.test import Client
-from django.utils import translation
+from django.utils import timezone, translation
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from edge_classifier.web import startup
@@ -117,6 +117,14 @@ def change(page: "Services") -> "Callable[..., Services]":
         return web.services
 
     return put
+
+
+@pytest.fixture
+def noon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page's clock goes on from noon: no day begins between two steps of a test."""
+    now = timezone.now
+    ahead = timezone.localtime().replace(hour=12, minute=0) - now()
+    monkeypatch.setattr(timezone, "now", lambda: now() + ahead)
 
 
 @pytest.fixture

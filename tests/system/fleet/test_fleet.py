@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 pytest.importorskip("dj_database_url", reason="the extra [fleet] is not installed")
 
 from tests.mosquitto import Broker
-from tests.postgres import postgres
+from tests.postgres import Postgres, postgres
 from tests.system.fleet.fleet import BROKER, Fleet
 from tests.waiting import eventually
 from tests.web.recording import Sender
+from tests.web.serving import web
 
 pytestmark = pytest.mark.system
 
@@ -20,9 +22,20 @@ TOTAL = DEVICES * EVENTS
 PICTURES = TOTAL // 5
 
 
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A database with all tables, and nothing in them: to make them takes a while."""
+    with postgres() as made:
+        state = tmp_path_factory.mktemp("tables")
+        done = web(state, "manage", "check", environment={"DATABASE_URL": made.url})
+        assert done.returncode == 0, done.stderr
+        yield made
+
+
 @pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    with postgres() as database, Broker(tmp_path / "broker", BROKER) as broker:
+def fleet(tables: Postgres, tmp_path: Path) -> Iterator[Fleet]:
+    database = tables.create(uuid4().hex, like=tables.name)
+    with Broker(tmp_path / "broker", BROKER) as broker:
         yield Fleet(tmp_path, database, broker)
 
 

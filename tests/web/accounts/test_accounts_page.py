@@ -178,6 +178,7 @@ def test_of_two_administrators_who_end_each_others_rights_at_once_one_stays(
     assert (first.role, first.is_active) == ("administrator", True)
 
 
+@pytest.mark.usefixtures("noon")
 def test_last_visit_is_shown_and_written_once_an_hour(
     administrator: Client, viewer: Client
 ) -> None:

@@ -19,6 +19,8 @@ from tests.web import making
 from tests.web.conftest import SETTINGS
 from tests.web.notify.telling import Clock, Receivers, addresses, notifier, rule, run
 
+pytestmark = pytest.mark.usefixtures("noon")
+
 TOKEN = "tk-not-to-be-shown"  # noqa: S105 (of no receiver)
 FORM = {
     "name": "birds",
@@ -34,7 +36,7 @@ def yesterday(hour: int) -> datetime:
 
 
 @pytest.fixture
-def filled(db: None) -> None:
+def filled(noon: None, db: None) -> None:
     """A day with 30 sparrows, a goldfinch that was rejected, and one that was not."""
     for minute in range(30):
         at = yesterday(8) + timedelta(minutes=minute)

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import time
 from collections.abc import Iterator
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -193,11 +192,10 @@ def test_address_that_leads_nowhere_is_told_from_one_that_is_none(
 def test_receiver_that_takes_too_long_is_left(
     http: HttpReceiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    http.delay_s = 8
+    # It would answer within the time of a test, and be taken for one that has it.
+    http.delay_s = 60
     monkeypatch.setattr(sending, "_LIMIT_S", 4.0)
-    began = time.monotonic()
     assert sent_to(f"json://{HOST}:{http.port}/", tmp_path) == ("no_answer", 0)
-    assert time.monotonic() - began < 8
 
 
 @pytest.mark.django_db

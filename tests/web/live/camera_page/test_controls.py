@@ -268,6 +268,7 @@ def test_effect_of_a_threshold_is_counted_from_recorded_scores(
     assert reviewer.get(f"{EFFECT}?value=x").json() == {"text": ""}
 
 
+@pytest.mark.usefixtures("noon")
 def test_page_of_a_camera_asks_the_database_a_few_times_however_much_was_recorded(
     reviewer: Client, live: AnsweringClient, django_assert_max_num_queries: Any
 ) -> None:
