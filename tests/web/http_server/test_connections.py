@@ -2,23 +2,23 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 pytest.importorskip("waitress", reason="the extra [web] is not installed")
 
+from edge_classifier.web.http_server import connections
 from edge_classifier.web.http_server.connections import ConnectionLimits, listen
 from edge_classifier.web.http_server.dispatcher import Dispatcher, ThreadPool
 from tests.waiting import eventually
 
 HOST = "127.0.0.1"
 PATIENT = ConnectionLimits(check_s=0.02)
-HASTY = ConnectionLimits(
-    check_s=0.02, head_s=0.3, idle_s=0.3, span_s=0.3, span_bytes=10_000, response_s=600.0
-)
 BODY = b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n"
 # What is sent first; then a byte at each look at whether the connection is still there.
 SLOW = {"nothing": b"", "headers": b"GET / HTTP/1.1\r\nX-Slow: ", "body": BODY}
@@ -93,21 +93,47 @@ def is_answered(port: int, source: str = "127.0.0.2") -> bool:
         return client.recv(15) == b"HTTP/1.0 200 OK"
 
 
+@pytest.fixture
+def minutes_pass(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Lets two minutes pass for the server; those who are not slow lose nothing in between."""
+    ahead_s = [0.0]
+
+    def forward() -> None:
+        ahead_s[0] += 121
+
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + ahead_s[0])
+    monkeypatch.setattr(connections, "time", clock)
+    return forward
+
+
 @pytest.mark.parametrize("what", SLOW)
-def test_client_that_sends_too_slowly_is_closed(what: str) -> None:
+def test_client_that_sends_too_slowly_is_closed(
+    what: str, minutes_pass: Callable[[], None]
+) -> None:
     more = b"x" if SLOW[what] else b""
-    with serving(Application(), HASTY) as port, connected(port, SLOW[what]) as client:
-        eventually(lambda: not is_open(client, more))
+    with serving(Application(), PATIENT) as port, connected(port, SLOW[what]) as client:
+
+        def is_closed() -> bool:
+            minutes_pass()
+            return not is_open(client, more)
+
+        eventually(is_closed)
         assert is_answered(port)
 
 
-def test_client_that_is_idle_after_its_answer_is_closed() -> None:
+def test_client_that_is_idle_after_its_answer_is_closed(minutes_pass: Callable[[], None]) -> None:
     request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-    with serving(Application(), HASTY) as port, connected(port, request) as client:
+    with serving(Application(), PATIENT) as port, connected(port, request) as client:
         received = b""
         while not received.endswith(b"here"):
             received += client.recv(1000)
-        eventually(lambda: not is_open(client))
+        assert is_open(client)
+
+        def is_closed() -> bool:
+            minutes_pass()
+            return not is_open(client)
+
+        eventually(is_closed)
 
 
 @pytest.mark.parametrize("what", ["headers", "body"])
@@ -118,15 +144,21 @@ def test_client_that_is_within_its_time_is_not_closed(what: str) -> None:
             assert is_open(client, b"x")
 
 
-def test_responses_that_nobody_reads_hold_no_thread_and_end() -> None:
+def test_responses_that_nobody_reads_hold_no_thread_and_end(
+    minutes_pass: Callable[[], None],
+) -> None:
     application = Application()
-    with serving(application, HASTY) as port, ExitStack() as stack:
+
+    def have_ended() -> bool:
+        minutes_pass()
+        return all(body.is_closed.is_set() for body in application.endless)
+
+    with serving(application, PATIENT) as port, ExitStack() as stack:
         for _ in range(4):
             stack.enter_context(connected(port, b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n"))
         eventually(lambda: len(application.endless) == 4)
         assert is_answered(port)
-        for body in application.endless:
-            eventually(body.is_closed.is_set)
+        eventually(have_ended)
 
 
 def test_response_that_is_read_slowly_for_too_long_ends() -> None:
