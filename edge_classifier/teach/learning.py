@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from edge_classifier.evaluation.calibration import fit_temperature, tempered
 from edge_classifier.evaluation.measures import Classes
+from edge_classifier.evaluation.unknown import lead_of_most
 from edge_classifier.teach.folds import FOLDS
 from edge_classifier.teach.head import Head
 from edge_classifier.teach.regression import Fit, Regression
@@ -23,9 +24,6 @@ _SHIPPED_SHARE = 0.15
 _LOST_SHARE = 0.005
 # The same of other things that came with the base. They are many, and so the better measure.
 _ACCEPTED_SHARE = 0.2
-# By how many logits a picture may miss being lost and still count in part: where none of fifty is
-# lost, some of a thousand will be.
-_NEARLY_LOST = 1.0
 # Beyond these there was too little to learn a temperature from: nothing, or hardly anything, wrong.
 _COLDEST, _HOTTEST = 0.25, 4.0
 
@@ -191,19 +189,7 @@ def _held_back(logits: NDArray[np.float32], truth: Classes, unknown: int) -> flo
     ahead = known.max(axis=1) - logits[:, unknown]
     shipped = ahead[len(truth) :]
     right = known[: len(truth)].argmax(axis=1) == truth
-    wanted = max(0.0, -_least(ahead[: len(truth)][right]))
+    wanted = max(0.0, -lead_of_most(ahead[: len(truth)][right], _LOST_SHARE))
     own = ahead[: len(truth)][truth == unknown]
-    allowed = max(0.0, _least(-own)) if len(own) else np.inf
+    allowed = max(0.0, lead_of_most(-own, _LOST_SHARE)) if len(own) else np.inf
     return float(min(wanted, allowed, -np.quantile(shipped, 1 - _ACCEPTED_SHARE)))
-
-
-def _least(ahead: NDArray[np.float32]) -> float:
-    """What all but ``_LOST_SHARE`` of such pictures are ahead by, to judge by these few."""
-    if not len(ahead):
-        return 0.0
-    low, high = float(ahead.min()) - 20 * _NEARLY_LOST, float(ahead.max())
-    for _ in range(40):
-        middle = (low + high) / 2
-        lost = (0.5 + 0.5 * np.tanh((middle - ahead) / (2 * _NEARLY_LOST))).mean()
-        low, high = (low, middle) if lost > _LOST_SHARE else (middle, high)
-    return low

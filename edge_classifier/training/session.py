@@ -12,6 +12,7 @@ from edge_classifier.progress import show_progress
 from edge_classifier.training import run_folder
 from edge_classifier.training.data.training_data import TrainingData, check_and_split, scan_folders
 from edge_classifier.training.export.model_files import predict_held_out, write_model_files
+from edge_classifier.training.export.unknown import hold_back_unknown
 from edge_classifier.training.run_report import collect_report_data
 from edge_classifier.training.settings import TrainingSettings
 from edge_classifier.training.train.devices import World, choose_hardware, join_world
@@ -49,6 +50,7 @@ def train_and_export(
     if not export:
         return None
     log("export: int8 as trained, and quantized after training to compare with")
+    hold_back_unknown(job, trained)
     predictions = predict_held_out(job, trained)
     curve = learning_curve(job) if settings.learning_curve else ()
     if world.rank:

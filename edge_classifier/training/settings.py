@@ -155,6 +155,8 @@ class Scores:
 
     calibrate: bool = True
     """Fit a temperature, so that a score of 0.8 is right in about 80 of 100 cases."""
+    unknown_cost: Annotated[float, Interval(gt=0, le=1)] = 0.01
+    """Share of the labels' pictures that `unknown` may take, to judge by those that choose."""
     precision: Annotated[float, Interval(gt=0, lt=1)] = 0.95
     """Of 100 pictures above a label's suggested threshold, so many are to be right."""
 

@@ -121,7 +121,7 @@ ALLOWED = {
     ),
     TEACH: (
         *("numpy", CORE, ERRORS, VISION, DATASET, ENGINE, TEACH, f"{PACKAGE}.model_loading"),
-        *(f"{EVALUATION}.{name}" for name in ("calibration", "matching", "measures")),
+        *(f"{EVALUATION}.{name}" for name in ("calibration", "matching", "measures", "unknown")),
         *(f"{EVALUATION}.{name}" for name in ("report_data", "score", "thresholds")),
         *(f"{MODELFILE}.catalogue", SCHEMA_MODULE),
     ),

@@ -71,13 +71,27 @@ def apply_temperature(network: nn.Module, temperature: float) -> nn.Module:
     2017, section 4.2.
     """
     scaled = copy.deepcopy(network)
-    last = [module for module in scaled.modules() if isinstance(module, nn.Linear)][-1]
     quantizers = activation_quantizers(scaled)[-1:]
     limits = (limit for quantizer in quantizers for limit in (quantizer.low, quantizer.high))
     with torch.no_grad():
-        for values in (*last.parameters(), *limits):
+        for values in (*_logits_layer(scaled).parameters(), *limits):
             values.div_(temperature)
     return scaled
+
+
+def lower_logit(network: nn.Module, number: int, by: float) -> None:
+    """Make the class ``number`` less likely: its logit is ``by`` lower from now on.
+
+    ``network`` may have learned ranges; that of the logits has room for it then.
+    """
+    with torch.no_grad():
+        _logits_layer(network).bias[number] -= by
+        for quantizer in activation_quantizers(network)[-1:]:
+            quantizer.low -= by
+
+
+def _logits_layer(network: nn.Module) -> nn.Linear:
+    return [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
 
 
 def real_inputs(frames: Iterable[Frame], contract: Contract) -> Iterator[Reals]:

@@ -29,9 +29,9 @@ from edge_classifier.training.train.loop import compute
 from edge_classifier.training.train.stages import Job, Trained
 
 _BATCH = 32
-# Choosing pictures from which on a temperature is fitted: of ten, two errors more or less would
-# halve it or double it.
-_ENOUGH = 50
+# Choosing pictures from which on scores are adjusted: of ten, two errors more or less would halve a
+# temperature or double it.
+ENOUGH = 50
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,16 +87,21 @@ class ExportedFiles:
 
 def predict_held_out(job: Job, trained: Trained) -> HeldOutPredictions:
     """What the networks say of pictures not learned from; all processes together."""
-
-    def predict(network: nn.Module, pictures: PictureExamples) -> Predictions:
-        return Predictions(*compute(network, pictures, _BATCH, job.options))
-
-    as_float = predict(trained.network, job.held_out)
-    rounded = predict(trained.prepared, job.held_out) if trained.prepared else None
+    as_float = _predict(job, trained.network, job.held_out)
+    rounded = _predict(job, trained.prepared, job.held_out) if trained.prepared else None
     last = rounded or as_float
     if not job.data.chosen_on:
-        last = predict(trained.prepared or trained.network, job.choosing)
+        last = predict_choosing(job, trained)
     return HeldOutPredictions(as_float, rounded, last)
+
+
+def predict_choosing(job: Job, trained: Trained) -> Predictions:
+    """What the network that the model is made from says of the pictures that choose; likewise."""
+    return _predict(job, trained.prepared or trained.network, job.choosing)
+
+
+def _predict(job: Job, network: nn.Module, pictures: PictureExamples) -> Predictions:
+    return Predictions(*compute(network, pictures, _BATCH, job.options))
 
 
 def write_model_files(
@@ -107,7 +112,7 @@ def write_model_files(
     Raises ModelError, OutputError, PictureError.
     """
     choosing, temperature = predictions.choosing, 1.0
-    if job.settings.scores.calibrate and len(choosing.truth) >= _ENOUGH:
+    if job.settings.scores.calibrate and len(choosing.truth) >= ENOUGH:
         temperature = fit_temperature(choosing.logits, choosing.truth)
     elif job.settings.scores.calibrate:
         few = len(choosing.truth)

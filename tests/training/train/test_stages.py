@@ -14,6 +14,7 @@ from edge_classifier.evaluation.report_data import Epoch
 from edge_classifier.training import networks
 from edge_classifier.training.data.examples import PictureExamples, network_input
 from edge_classifier.training.data.training_data import TrainingData, check_and_split, scan_folders
+from edge_classifier.training.export import unknown
 from edge_classifier.training.export.model_files import (
     HeldOutPredictions,
     Predictions,
@@ -237,6 +238,43 @@ def test_pictures_that_are_measured_on_choose_neither_epoch_nor_temperature(
     assert predictions.choosing.truth.tolist() == [sample.label for sample in apart]
     assert predictions.last.truth.tolist() == [sample.label for sample in measured]
     assert f"They chose nothing: {len(apart)} others" in card(job, predictions.last.share, 1.0)
+
+
+def logit_bias(network: nn.Module) -> Tensor:
+    return [one for one in network.modules() if isinstance(one, nn.Linear)][-1].bias.detach()
+
+
+def test_networks_that_files_are_made_from_are_held_back_alike(
+    some: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = some.job(
+        head=HeadStage(epochs=1),
+        finetune=Finetune(epochs=0),
+        quantize=Quantize(epochs=1),
+    )
+    trained = stages.train(job)
+    assert trained.prepared
+    both = (trained.network, trained.prepared)
+    monkeypatch.setattr(unknown, "ENOUGH", 1)
+    monkeypatch.setattr(unknown, "excess", lambda *_: 1.5)
+    before = [logit_bias(network).clone() for network in both]
+    unknown.hold_back_unknown(job, trained)
+    for network, bias in zip(both, before, strict=True):
+        change = (logit_bias(network) - bias).tolist()
+        assert change == pytest.approx([0, 0, -1.5])
+    told = [line for line in some.told if line.startswith("unknown:")]
+    assert len(told) == 1
+
+
+def test_labels_without_unknown_are_left_alone(some: Stages) -> None:
+    job = some.job(
+        head=HeadStage(epochs=1), finetune=Finetune(epochs=0), quantize=Quantize(epochs=0)
+    )
+    learn = replace(job.data.learn, labels=("disc", "square", "stripes"))
+    trained = stages.train(job)
+    before = logit_bias(trained.network).clone()
+    unknown.hold_back_unknown(replace(job, data=replace(job.data, learn=learn)), trained)
+    assert torch.equal(logit_bias(trained.network), before)
 
 
 def test_same_seed_trains_the_same_network_and_another_one_does_not(

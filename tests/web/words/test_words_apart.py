@@ -71,7 +71,7 @@ def live(change: Callable[..., Services]) -> Iterator[LiveClient]:
         "pi/availability": "online",
         "pi/info": {
             "version": "1.0",
-            "model": "flowers@be86ec33",
+            "model": "flowers@7887654c",
             "resting_rules": ["cameras.front.decision.ignore: this model has no label 'cat'"],
             "model_change": model_change,
         },
