@@ -11,10 +11,10 @@ from edge_classifier.web.review.verdicts import queue_after
 # Pictures of one pile: what a page can show. Of more the rest is a pile of its own.
 MOST = 48
 # Records of the queue that are looked at in one step, and steps for one page.
-_STEP, _MOST_STEPS = 200, 10
+_STEP, _MOST_STEPS = 80, 25
 _MOST_MEMBERS = 20_000
 # Piles of pictures that are looked at in one step for those of which most wait.
-_PILES = 50
+_PILES = 20
 
 
 class Pile(NamedTuple):

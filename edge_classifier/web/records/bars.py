@@ -16,7 +16,8 @@ class Bar:
     """One of them; numbers are text already, as attributes of SVG take them."""
 
     name: str
-    count: int
+    # Empty: nothing.
+    count: str
     left: str
     # The part of the axis that is its own.
     room: str
@@ -43,7 +44,8 @@ def of(counts: Sequence[int], names: Sequence[str]) -> Bars:
     for number, (count, name) in enumerate(zip(counts, names, strict=True)):
         left, width, height = number * room, room * (1 - _GAP), 100 * count / top
         middle = f"{left + room / 2:.2f}"
-        bars.append(Bar(name, count, f"{left:.2f}", f"{room:.2f}", middle, number % every == 0))
+        shown, is_named = str(count or ""), number % every == 0
+        bars.append(Bar(name, shown, f"{left:.2f}", f"{room:.2f}", middle, is_named))
         if count:
             corner = f"M{left + room * _GAP / 2:.2f} {100 - height:.2f}"
             parts.append(f"{corner}h{width:.2f}v{height:.2f}h-{width:.2f}z")

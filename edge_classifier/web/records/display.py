@@ -1,6 +1,6 @@
 """Records as templates show them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -181,23 +181,20 @@ def as_visits(records: QuerySet[Record]) -> list[Visit]:
     return [Visit._make(row) for row in records.values_list(*Visit._fields)]
 
 
+def address_of(name: str, query: str = "") -> Callable[[UUID], str]:
+    """The address called ``name`` of any record, by its key; looked for once for all."""
+    before, _, after = reverse(name, args=[_ANY_KEY]).partition(str(_ANY_KEY))
+    return lambda key: f"{before}{key}{after}{query}"
+
+
 class Addresses:
-    """Where each record of a list has its page and its thumbnail; looked for once for all."""
+    """Where each record of a list has its page and its thumbnail."""
 
     def __init__(self, query: str = "") -> None:
         """``query``: what stands behind the address of every page."""
-        self._page = reverse("record", args=[_ANY_KEY]).partition(str(_ANY_KEY))[0]
-        before, _, after = reverse("thumbnail", args=[_ANY_KEY]).partition(str(_ANY_KEY))
-        self._query, self._thumbnail = query, (before, after)
-
-    def page(self, key: UUID) -> str:
-        """All about one record."""
-        return f"{self._page}{key}{self._query}"
-
-    def thumbnail(self, key: UUID) -> str:
-        """Its picture, small."""
-        before, after = self._thumbnail
-        return f"{before}{key}{after}"
+        self.page = address_of("record", query)
+        # Its picture, small.
+        self.thumbnail = address_of("thumbnail")
 
 
 def with_relations(records: QuerySet[Record]) -> QuerySet[Record]:

@@ -23,7 +23,7 @@ from edge_classifier.web.models import (
     Record,
     User,
 )
-from edge_classifier.web.records import bars, keyset
+from edge_classifier.web.records import bars
 from edge_classifier.web.records.display import Addresses, as_visits
 from edge_classifier.web.records.timeline import VisitRun, day_title
 from edge_classifier.web.tally import counts as tally
@@ -34,7 +34,7 @@ _YEAR, _HOUR_S = timedelta(days=365), 3600
 _MOST_CAMERAS, _BEST = 12, 12
 # Days at a camera among which the best pictures are, the newest ones: what was judged there is one
 # of them, and what was not is another.
-_MOST_PLACES = 400
+_MOST_PLACES = 200
 
 
 @require_safe
@@ -109,5 +109,5 @@ def _best(request: HttpRequest, label: Label) -> list[VisitRun]:
     addresses = Addresses(f"?label={quote(label.name, safe='')}&order=score")
     return [
         VisitRun([one], one, timezone.localtime(one.at), False, addresses, has_day=False)
-        for one in keyset.fetch([pictured], ("-score", "-id"), _BEST, as_visits)
+        for one in as_visits(pictured.order_by("-score", "-id")[:_BEST])
     ]

@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 
 from edge_classifier.web.models import Record
-from edge_classifier.web.records.display import Addresses
+from edge_classifier.web.records.display import address_of
 from edge_classifier.web.templatetags.words import label_name, score
 
 
@@ -22,22 +22,23 @@ class Thumbnail(NamedTuple):
     score: str
 
 
-def thumbnails(records: Iterable[Record]) -> list[Thumbnail]:
-    """Those of ``records``, of which ``key``, ``at``, ``score`` and the label are read.
+def thumbnails(records: Iterable[Record]) -> dict[UUID, Thumbnail]:
+    """Those of ``records``, of which ``key``, ``at``, ``score`` and the label are read, by key.
 
     Text, of which a page has hundreds: templates take their time with each address and sentence.
     """
-    addresses, text = Addresses(), gettext("%(label)s, %(time)s")
-    return [
-        Thumbnail(
+    address, text = address_of("thumbnail"), gettext("%(label)s, %(time)s")
+    zone = timezone.get_current_timezone()
+    return {
+        one.key: Thumbnail(
             one.key,
-            addresses.thumbnail(one.key),
+            address(one.key),
             text
             % {
                 "label": label_name(one.label),
-                "time": f"{timezone.localtime(one.at):%Y-%m-%d %H:%M}",
+                "time": f"{one.at.astimezone(zone):%Y-%m-%d %H:%M}",
             },
             score(one.score),
         )
         for one in records
-    ]
+    }

@@ -19,7 +19,7 @@ from edge_classifier.errors import EdgeClassifierError, UsageError
 from edge_classifier.web.accounts.roles import AccessLevel, requires, visible
 from edge_classifier.web.lookalikes import piles
 from edge_classifier.web.models import Camera, Label, Record
-from edge_classifier.web.records.display import displayed
+from edge_classifier.web.records.display import address_of, displayed
 from edge_classifier.web.records.downloads import download
 from edge_classifier.web.review import datasets, verdicts
 from edge_classifier.web.review.choices import choices
@@ -32,10 +32,12 @@ from edge_classifier.web.wording import explained
 _AT_ONCE = 8
 _IN_GRID = 100
 # Labels to switch between, and pictures of the queue that are looked at for them.
-_OFFERED, _LOOKED_AT = 24, 1000
-_COUNTED = 1000
+_OFFERED, _LOOKED_AT = 24, 500
+_COUNTED = 500
 _MOST_CAMERAS = 300
 _FILTERS = ("camera", "label", "source")
+# The addresses of each record that is shown.
+_ADDRESSES = {name: name for name in ("record", "picture", "thumbnail")} | {"judge": "review-judge"}
 # In a reviewer's session: the records that they judged last without JavaScript.
 _LAST = "reviewed_last"
 # There, too: by the key of a record, what its camera ignores since then; the newest ones.
@@ -72,10 +74,13 @@ def _one_by_one(request: HttpRequest, view: str) -> HttpResponse:
         behind, by_id = (one.exclude(pk__in=[it.pk for it in new]) for one in (wait, by_id))
         found += piles.next_piles(behind, after, _AT_ONCE, by_id)
     records = [pile.first for pile in found]
+    small = thumbnails(one for pile in found for one in pile.others)
+    addresses = {name: address_of(path) for name, path in _ADDRESSES.items()}
     items = [
         {
             "record": pile.first,
-            "others": thumbnails(pile.others),
+            "address": {name: address(pile.first.key) for name, address in addresses.items()},
+            "others": [small[one.key] for one in pile.others],
             "choices": offered,
             "shown": shown,
             "is_new_label": pile.first in new,
@@ -108,10 +113,13 @@ def _grid(request: HttpRequest) -> HttpResponse:
     shown = piles.without_details(wait).annotate(pile=F("picture__code__pile"))
     # What one tick does for several stands first.
     found = sorted(piles.together(shown[:_IN_GRID]), key=lambda pile: not pile.others)
+    small = thumbnails(one for pile in found for one in (pile.first, *pile.others))
     context = {
         **_common(request, wait),
         "view": "grid",
-        "piles": [(*thumbnails([pile.first]), thumbnails(pile.others)) for pile in found],
+        "piles": [
+            (small[pile.first.key], [small[one.key] for one in pile.others]) for pile in found
+        ],
         "waiting": [(known[pk], count) for pk, count in waiting if pk in known],
         # Of more than are looked at, the numbers would be wrong.
         "knows_all": len(ahead) < _LOOKED_AT,

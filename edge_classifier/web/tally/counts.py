@@ -77,7 +77,8 @@ def _outermost(
     outermost = []
     # Each by an index that has it at its end.
     for counted in (Q(label=label_id, truth=None), Q(truth=label_id)):
-        one = Record.objects.filter(counted, near, meant).order_by(*order).first()
+        records = Record.objects.filter(counted, near, meant).only("key", "at")
+        one = records.order_by(*order).first()
         outermost += [one] if one else []
     pick = min if by_day == "day" else max
     return pick(outermost, key=lambda one: (one.at, one.pk), default=None)
