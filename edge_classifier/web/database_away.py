@@ -1,9 +1,11 @@
 """Whether an error of the database passes by itself, or is a bug's."""
 
 import re
+import shutil
 import sqlite3
+from pathlib import Path
 
-from django.db import DatabaseError, Error, OperationalError
+from django.db import DatabaseError, Error, OperationalError, connection
 
 # SQLite's primary codes for what is no fault of the statement: somebody else has the file, or the
 # disk is full, broken, or read-only for now.
@@ -20,6 +22,10 @@ _SQLITE_AWAY = frozenset(
     }
 )
 _SQLITE_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+# SQLite says these, too, where it finds no room for the files beside its own.
+_SQLITE_PERHAPS_FULL = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
+# Bytes: so much these need.
+_LEAST_ROOM = 100_000
 _PRIMARY = 0xFF
 # PostgreSQL's classes (the first two characters) and codes of the same kind:
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -33,6 +39,7 @@ _POSTGRES_AWAY = (
     # Read-only: it stands in for another one.
     "25006",
 )
+_POSTGRES_FULL = "53100"
 _POSTGRES_DAMAGED = ("XX001", "XX002")
 # Tables, columns or rights that are lacking, as between two versions of this program.
 _POSTGRES_OTHER_VERSION = ("42P01", "42703", "42501")
@@ -51,6 +58,25 @@ def is_away(error: BaseException | None) -> bool:
         return str(state).startswith(_POSTGRES_AWAY)
     # A connection that could not be made, or ended, has no code.
     return isinstance(error, OperationalError)
+
+
+def lacks_room(error: BaseException | None) -> bool:
+    """Whether the database's disk is full."""
+    cause = error.__cause__ if isinstance(error, Error) else None
+    if code := getattr(cause, "sqlite_errorcode", None):
+        primary = code & _PRIMARY
+        is_perhaps = primary in _SQLITE_PERHAPS_FULL and not _has_room()
+        return primary == sqlite3.SQLITE_FULL or is_perhaps
+    return getattr(cause, "sqlstate", None) == _POSTGRES_FULL
+
+
+def _has_room() -> bool:
+    """Whether the disk of SQLite's file has."""
+    folder = Path(connection.settings_dict["NAME"]).parent
+    try:
+        return shutil.disk_usage(folder).free >= _LEAST_ROOM
+    except OSError:
+        return True
 
 
 def is_damaged(error: BaseException | None) -> bool:

@@ -10,13 +10,14 @@ from django.template import loader
 
 from edge_classifier.errors import OutputError, StorageError
 from edge_classifier.web.database_away import is_away
+from edge_classifier.web.full_disk import NO_ROOM, is_full
 
 _SOON_S = 30
 
 
 def passes(error: BaseException | None) -> bool:
     """Whether a database or storage is away for a while, or a disk full, which is no bug."""
-    return isinstance(error, StorageError | OutputError) or is_away(error)
+    return isinstance(error, StorageError | OutputError) or is_away(error) or is_full(error)
 
 
 def csrf_failure(request: HttpRequest, **_: str) -> HttpResponse:
@@ -43,9 +44,13 @@ def server_error(_request: HttpRequest) -> HttpResponse:
     """
     error = sys.exc_info()[1]
     if passes(error):
-        is_full = isinstance(error, OutputError)
-        context = {"is_storage": isinstance(error, StorageError), "is_full": is_full}
-        status = HTTPStatus.INSUFFICIENT_STORAGE if is_full else HTTPStatus.SERVICE_UNAVAILABLE
+        has_no_room = is_full(error)
+        context = {
+            "no_room": NO_ROOM if has_no_room else "",
+            "is_unwritable": isinstance(error, OutputError),
+            "is_storage": isinstance(error, StorageError),
+        }
+        status = HTTPStatus.INSUFFICIENT_STORAGE if has_no_room else HTTPStatus.SERVICE_UNAVAILABLE
         response = HttpResponse(loader.get_template("503.html").render(context), status=status)
         response["Retry-After"] = str(_SOON_S)
         return response

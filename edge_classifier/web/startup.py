@@ -5,7 +5,6 @@ import gc
 import logging
 import os
 import random as random_module
-import shutil
 import sqlite3
 import sys
 import time
@@ -30,8 +29,6 @@ _KEPT_BACKUPS = 3
 _MAX_PAUSE_S = 30.0
 # Any number that is the same for all of us: "edge".
 _ADVISORY_LOCK = 0x65646765
-# With less, SQLite cannot even make the files beside its own.
-_LEAST_BYTES = 100_000
 
 
 def configure(settings: WebSettings) -> Folders:
@@ -173,12 +170,13 @@ def _database_error(found: Folders, error: Exception) -> EdgeClassifierError:
     from django.db import connection
 
     from edge_classifier.web.database_away import is_damaged
+    from edge_classifier.web.full_disk import is_full
 
     name = str(connection.settings_dict["NAME"])
     remedy = ""
+    if is_full(error):
+        return OutputError(name, "the disk is full", "Make room.")
     if connection.vendor == "sqlite":
-        if shutil.disk_usage(found.state).free < _LEAST_BYTES:  # SQLite calls it an I/O error.
-            return OutputError(name, "the disk is full", "Make room.")
         remedy = f"Copies from before earlier changes of its tables are in {found.backups}."
     if connection.vendor == "sqlite" and is_damaged(error):
         remedy = f"The file is damaged: put a copy from {found.backups} in its place, or move it"

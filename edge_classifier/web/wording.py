@@ -2,6 +2,7 @@
 
 from edge_classifier.core.text import escaped
 from edge_classifier.errors import EdgeClassifierError
+from edge_classifier.web.full_disk import NO_ROOM, is_full
 
 # What a sentence, or the line before a list, may end with.
 _ENDS = (".", "!", "?", ":", "…", "。", "\uff01", "\uff1f", "\uff1a")
@@ -32,7 +33,7 @@ def _sentence(text: str) -> str:
 
 def explained(error: EdgeClassifierError) -> str:
     """What is wrong and what to do; without the subject, which may be a path."""
-    return sentences(error.problem, error.remedy)
+    return str(NO_ROOM) if is_full(error) else sentences(error.problem, error.remedy)
 
 
 def quoted(answer: object) -> str:

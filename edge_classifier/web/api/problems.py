@@ -8,10 +8,12 @@ from django.http import HttpRequest, HttpResponse, RawPostDataException
 from ninja import Field, NinjaAPI, Schema
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
-from edge_classifier.errors import EdgeClassifierError, OutputError, PictureError, UsageError
+from edge_classifier.errors import EdgeClassifierError, PictureError, UsageError
+from edge_classifier.web.full_disk import NO_ROOM, is_full
 
 PROBLEM = "application/problem+json"
 _ROOT = "/api/"
+_DETAILS = {HTTPStatus.INSUFFICIENT_STORAGE: NO_ROOM}
 _HOW_TO_COME_IN = "Send a token: Authorization: Bearer TOKEN. The page makes one, at /tokens."
 
 
@@ -49,7 +51,7 @@ def status_of(error: EdgeClassifierError) -> HTTPStatus:
     """The status for ``error``: 422 for a wrong request, 507 for a full disk, else 503."""
     if isinstance(error, PictureError | UsageError):
         return HTTPStatus.UNPROCESSABLE_ENTITY
-    if isinstance(error, OutputError):
+    if is_full(error):
         return HTTPStatus.INSUFFICIENT_STORAGE
     return HTTPStatus.SERVICE_UNAVAILABLE
 
@@ -88,7 +90,8 @@ def problem_details_middleware(
         is_ours = request.path_info.startswith(_ROOT) and response.status_code >= 400
         if is_ours and response["Content-Type"] != PROBLEM:
             status = HTTPStatus(response.status_code)
-            response.content = _json(describe(status, status.description or status.phrase))
+            detail = _DETAILS.get(status) or status.description or status.phrase
+            response.content = _json(describe(status, str(detail)))
             response["Content-Type"] = PROBLEM
             response["Content-Length"] = str(len(response.content))
         return response

@@ -19,6 +19,7 @@ from django.views.decorators.http import require_http_methods
 from edge_classifier.errors import EdgeClassifierError, PictureError, StorageError
 from edge_classifier.web.accounts.roles import AccessLevel, access_level_of, remember_own, visible
 from edge_classifier.web.classify import uploads
+from edge_classifier.web.full_disk import NO_ROOM, is_full
 from edge_classifier.web.models import Record, User
 from edge_classifier.web.records.display import shown, with_relations
 
@@ -138,6 +139,8 @@ def _classify_and_save(request: HttpRequest, file: UploadedFile) -> Record | Fai
     except EdgeClassifierError as error:
         detail = error.detail if isinstance(error, StorageError) else ""
         _log.warning("an upload was not classified: %s %s", error, detail)
+        if is_full(error):
+            return Failure(file.name or "", str(NO_ROOM), HTTPStatus.INSUFFICIENT_STORAGE)
         # Without its subject, which may be a path of this machine.
         what = {"problem": gettext(error.problem)}
         text = gettext("Just now it does not work (%(problem)s).") % what

@@ -21,6 +21,7 @@ from django.utils.translation import gettext
 from edge_classifier import child
 from edge_classifier.errors import EdgeClassifierError, UnavailableError, UsageError
 from edge_classifier.web.database_away import is_away
+from edge_classifier.web.full_disk import NO_ROOM, is_full
 from edge_classifier.web.installed_models.store import InstalledModel
 from edge_classifier.web.installed_models.uploaded_report import report_of
 from edge_classifier.web.models import Comparison, Record
@@ -105,7 +106,8 @@ class ComparisonRunner:
         except Exception as error:  # noqa: BLE001 (a thread's end would be seen by nobody)
             if isinstance(error, EdgeClassifierError | OSError) or is_away(error):
                 _log.warning("the comparison ended: %s", error)
-                self.problem = explained(error) if isinstance(error, UsageError) else str(error)
+                told = explained(error) if isinstance(error, UsageError) else str(error)
+                self.problem = NO_ROOM if is_full(error) else told
             else:
                 _log.exception("the comparison broke off")
                 self.problem = type(error).__name__

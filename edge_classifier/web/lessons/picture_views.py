@@ -22,6 +22,7 @@ from edge_classifier.errors import (
     UsageError,
 )
 from edge_classifier.web.accounts.roles import AccessLevel, requires
+from edge_classifier.web.full_disk import NO_ROOM, is_full
 from edge_classifier.web.lessons import storage, undo
 from edge_classifier.web.lessons.class_views import class_or_404
 from edge_classifier.web.lessons.display import cards, class_name, told
@@ -202,6 +203,8 @@ def in_words(error: EdgeClassifierError) -> str:
     if isinstance(error, PictureError):
         return gettext("This picture cannot be taken: it %(problem)s.") % what
     _log.warning("a picture of a lesson: %s %s", error, getattr(error, "detail", ""))
+    if is_full(error):
+        return str(NO_ROOM)
     return gettext("Just now it does not work (%(problem)s).") % what
 
 

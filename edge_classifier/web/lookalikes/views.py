@@ -10,6 +10,7 @@ from django.views.decorators.http import require_http_methods
 
 from edge_classifier.errors import EdgeClassifierError, UsageError
 from edge_classifier.web.accounts.roles import AccessLevel, requires, visible
+from edge_classifier.web.full_disk import NO_ROOM, is_full
 from edge_classifier.web.lessons.class_views import class_or_404
 from edge_classifier.web.lessons.display import class_name
 from edge_classifier.web.lessons.storage import Filling
@@ -36,6 +37,7 @@ def more(request: HttpRequest, key: UUID, number: int) -> HttpResponse:
             problem = explained(error)
         except EdgeClassifierError as error:
             problem = gettext("This picture cannot be taken just now: %(why)s") % {"why": error}
+            problem = str(NO_ROOM) if is_full(error) else problem
         if request.headers.get("Accept") == "application/json":
             return JsonResponse({"problem": problem}, status=400 if problem else 200)
         if problem:

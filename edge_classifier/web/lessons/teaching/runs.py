@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from edge_classifier.errors import EdgeClassifierError, UnavailableError, UsageError
 from edge_classifier.web.config.folders import Folders
 from edge_classifier.web.database_away import is_away
+from edge_classifier.web.full_disk import NO_ROOM, is_full
 from edge_classifier.web.installed_models.store import ModelStore
 from edge_classifier.web.lessons import class_folders
 from edge_classifier.web.lessons.classes import with_counts
@@ -148,7 +149,7 @@ class LessonTeacher:
         except Exception as error:  # noqa: BLE001 (a thread's end would be seen by nobody)
             foreseen = isinstance(error, EdgeClassifierError | OSError | Lesson.DoesNotExist)
             if foreseen or is_away(error):
-                problem = str(error)
+                problem = NO_ROOM if is_full(error) else str(error)
             else:
                 _log.exception("a lesson's teaching broke off")
                 problem = type(error).__name__
