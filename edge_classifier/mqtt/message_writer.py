@@ -143,7 +143,8 @@ class MessageWriter:
             return  # It has been removed a moment ago.
         if is_worth_keeping(state, self._kept.get(state.camera)):
             self._kept[state.camera] = state
-            self._outbox.remember(_STATE + state.camera, json.dumps(kept_state(state)))
+            text = json.dumps(kept_state(state))
+            self._outbox.remember(_STATE + state.camera, text, camera=state.camera)
         self._states[state.camera] = state
         self._publish_state(state.camera)
 

@@ -2,12 +2,15 @@
 
 Database and file (``numbers_file``) both know them. After a loss of the database the count goes on
 behind the block that the file has reserved: numbers are skipped, and never given twice.
+
+While the disk is full the file also has the states that the database cannot take.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
+from edge_classifier.mqtt.codec.json_fields import decoded_or_empty
 from edge_classifier.mqtt.outbox.incidents import Incidents
 from edge_classifier.mqtt.outbox.numbers_file import LastNumbers, NumbersFile
 from edge_classifier.mqtt.outbox.outbox_database import QueuedEvent
@@ -54,6 +57,8 @@ class EventNumbers:
         self._file = NumbersFile(outbox.with_suffix(".numbers"))
         # Whether no daemon has worked in this folder before.
         self._is_new = False
+        # What is remembered of a camera, by its key.
+        self.camera_of: dict[str, str] = {}
         # Why numbers may be given twice after a kill; empty while all is well.
         self.trouble = ""
 
@@ -124,6 +129,27 @@ class EventNumbers:
         """Numbers up to these have been used, and the database may not know it."""
         self._attempt(lambda: self._file.record(used))
 
+    def keep_states(self, unsaved: Mapping[str, str | None], waiting: Collection[str]) -> None:
+        """What the database does not take, by key; None: it is to be forgotten.
+
+        Not yet that of the cameras ``waiting``, of which the broker lacks events: after a kill it
+        is to be known what was told.
+        """
+        states = {
+            key: text
+            for key, text in unsaved.items()
+            if key in self.camera_of and self.camera_of[key] not in waiting
+        }
+        self._attempt(lambda: self._file.keep_states(states))
+
+    def newer_states(self, known: Mapping[str, str]) -> dict[str, str]:
+        """States behind events that the database knows nothing of; ``known``: what it remembers."""
+        return {
+            key: text
+            for key, text in self._file.states.items()
+            if _number_of(text) > _number_of(known.get(key, ""))
+        }
+
     def set_behind(self) -> None:
         """The database has been written; what was left before has been told."""
         self._attempt(self._file.set_behind)
@@ -147,6 +173,12 @@ class EventNumbers:
 def _in_words(lost: Mapping[str, tuple[int, int, int]]) -> Iterator[str]:
     for camera, (count, first, last) in lost.items():
         yield f"{count} events of {camera} (numbers {first} to {last})"
+
+
+def _number_of(state: str) -> int:
+    """The number of the last event before ``state``."""
+    number = decoded_or_empty(state).get("seq")
+    return number if isinstance(number, int) else -1
 
 
 def _has_traces(outbox: Path) -> bool:

@@ -1,5 +1,7 @@
 """A small file of fixed size that a full disk can take: which numbers of events may have been used.
 
+And, while the disk is full, what the broker knows of each camera: some ten states have room.
+
 It is allocated once, beside the database, and then overwritten in place. It holds two copies, each
 with a checksum, which are written in turn: a write that is cut off costs the newer one only.
 
@@ -55,6 +57,8 @@ class _Content:
     is_behind: bool = False
     # Of each camera: how many events an ending daemon had to leave, their first and last number.
     left: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    # What the database has not been able to take: key to JSON. The newest is last.
+    states: dict[str, str] = field(default_factory=dict)
 
 
 class NumbersFile:
@@ -67,6 +71,8 @@ class NumbersFile:
         self._content = _Content()
         # Numbers in use by this process.
         self._newest: dict[str, int] = {}
+        # States that this process was given.
+        self._given: dict[str, str | None] = {}
         self._is_due = False
         # Whether there was a file that could be read.
         self.was_found = False
@@ -85,6 +91,11 @@ class NumbersFile:
     def left(self) -> Mapping[str, tuple[int, int, int]]:
         """What the last daemon had to leave: camera to count, first and last number."""
         return self._content.left
+
+    @property
+    def states(self) -> Mapping[str, str]:
+        """What ``keep_states`` was given since the database was written last."""
+        return self._content.states
 
     def open(self) -> None:
         """Open or make the file. Raises OSError, BlockingIOError where another daemon has it."""
@@ -147,10 +158,24 @@ class NumbersFile:
                 self._is_due = True
         self.reserve(used)
 
+    def keep_states(self, states: Mapping[str, str | None]) -> None:
+        """What the database does not take, by key; None: it is to be forgotten."""
+        for key, text in states.items():
+            # Not compared with the content, in which there may have been no room for it.
+            if text != self._given.get(key):
+                self._given[key] = text
+                self._content.states.pop(key, None)
+                if text is not None:
+                    self._content.states[key] = text
+                self._is_due = True
+        self.write()
+
     def set_behind(self) -> None:
         """The database has been written; what was left before has been told."""
-        if not self._content.is_behind or self._content.left:
-            self._content.is_behind, self._content.left = True, {}
+        content = self._content
+        self._given.clear()
+        if not content.is_behind or content.left or content.states:
+            content.is_behind, content.left, content.states = True, {}, {}
             self._is_due = True
             self.write()
 
@@ -199,7 +224,10 @@ class NumbersFile:
         self._generation, self._is_due = generation, False
 
     def _fitting_json(self) -> bytes:
-        """The content; of too many cameras, those that were written long ago become ``others``."""
+        """The content; of too many cameras, those that were written long ago become ``others``.
+
+        States give way first.
+        """
         content = self._content
         while True:
             cameras = dict.fromkeys((*content.used, *content.reserved))
@@ -212,10 +240,14 @@ class NumbersFile:
                 "others": content.others,
                 "is_behind": content.is_behind,
                 "left": content.left,
+                "states": content.states,
             }
             text = json.dumps(facts, separators=(",", ":")).encode()
             if len(text) <= _COPY_BYTES - _HEAD.size:
                 return text
+            if content.states:
+                content.states.pop(next(iter(content.states)))
+                continue
             oldest = next(iter(cameras))
             number = max(content.used.pop(oldest, 0), content.reserved.pop(oldest, 0))
             content.others = max(content.others, number)
@@ -233,6 +265,7 @@ class NumbersFile:
             content.others = max(content.others, read.others)
             if not self.was_found:
                 content.is_behind, content.left = read.is_behind, read.left
+                content.states = read.states
             self.was_found = True
             return
 
@@ -265,7 +298,15 @@ def _read_content(facts: Any) -> _Content:
             name: (_number(count), _number(first), _number(last))
             for name, (count, first, last) in dict(facts["left"]).items()
         },
+        # Older releases wrote none.
+        {key: _text(text) for key, text in dict(facts.get("states", {})).items()},
     )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
 
 
 def _number(value: Any) -> int:

@@ -20,6 +20,7 @@ from edge_classifier.mqtt.outbox.outbox_database import (
     is_damage,
     salvage,
 )
+from edge_classifier.mqtt.outbox.waiting_rows import copy_waiting, waiting_rows
 from edge_classifier.protocols import Clock
 
 _log = logging.getLogger(__name__)
@@ -33,8 +34,6 @@ _MAX_IN_MEMORY = 5_000
 _MAX_ACKED, _ACKED_S = 100, 5.0
 # What is written to a disk that refused, to see whether it takes anything.
 _PROBE = "outbox.probe"
-# Events that are moved at once.
-_CHUNK = 500
 
 
 class Outbox:
@@ -89,6 +88,8 @@ class Outbox:
         """What is remembered: key to JSON. Nothing where the disk does not let us."""
         self.numbers.open()
         self._attempt(self._ensure_open)
+        for key, text in self.numbers.newer_states(self._remembered).items():
+            self.remember(key, text)
         if self._unsaved and not self.trouble:
             # What was rescued of a damaged file.
             self._attempt(self._write)
@@ -123,8 +124,14 @@ class Outbox:
             self._unsaved[event.event_id] = event
             self._newest[event.camera] = max(event.seq, self._newest.get(event.camera, 0))
 
-    def remember(self, key: str, value: str | None) -> None:
-        """None forgets. ``save`` makes it last."""
+    def remember(self, key: str, value: str | None, camera: str = "") -> None:
+        """None forgets. ``save`` makes it last.
+
+        ``camera``: whose events led to it. Where the disk is full, it lasts once the broker has
+        these: what is known after a kill is then what was told.
+        """
+        if camera:
+            self.numbers.camera_of[key] = camera
         if value is None:
             self._remembered.pop(key, None)
         else:
@@ -142,6 +149,9 @@ class Outbox:
             self.dropped += 1
         if self._unsaved:
             self.numbers.record(self._newest)
+        if self.trouble:
+            unsaved = {key: self._remembered.get(key) for key in self._unsaved_keys}
+            self.numbers.keep_states(unsaved, {event.camera for event in self._unsaved.values()})
 
     def next(self, limit: int, held: Collection[str] = ()) -> list[QueuedEvent]:
         """Up to ``limit`` events, oldest first, but for those of the cameras ``held``."""
@@ -207,12 +217,9 @@ class Outbox:
         return not self.trouble
 
     def _count_deleted(self, left: LostEvents) -> None:
-        row = 0
-        while events := self._database.after(row, _CHUNK):
-            for event in events:
-                if event.row not in self._acked:
-                    left.count(event)
-                row = event.row or 0
+        for event in waiting_rows(self._database):
+            if event.row not in self._acked:
+                left.count(event)
 
     def _is_due(self, *, all_now: bool) -> bool:
         if self.trouble:
@@ -345,21 +352,8 @@ class Outbox:
         except DamagedError:
             fresh.set_aside()
             fresh.open()
-        rows: dict[int, int] = {}
         try:
-            with fresh.transaction():
-                # Those of a copy, perhaps.
-                there, row = fresh.rows(), 0
-                while events := self._database.after(row, _CHUNK):
-                    for event in events:
-                        row = event.row or 0
-                        known = there.get(event.event_id)
-                        if row in self._acked:
-                            fresh.delete([] if known is None else [known])
-                        else:
-                            rows[row] = known or fresh.insert(event)
-                for key, value in self._remembered.items():
-                    fresh.remember(key, value)
+            rows = copy_waiting(self._database, fresh, self._acked, self._remembered)
         except BaseException:
             fresh.close()
             raise

@@ -1,5 +1,6 @@
 """No number of an event is given twice, whatever becomes of the files that know it."""
 
+import json
 import os
 import shutil
 import sqlite3
@@ -359,3 +360,42 @@ def test_numbers_used_on_a_full_disk_are_not_used_again(tmp_path: Path, end: str
         third, last = opened(path)
         assert last.of("front") == 801
         assert third.incidents.texts == ()
+
+
+def test_states_that_a_full_disk_does_not_take_are_known_after_a_kill(tmp_path: Path) -> None:
+    cameras = [f"camera {number}" for number in range(40)]
+    with tmpfs(tmp_path / "small", "1m") as small:
+        path = small / "outbox.db"
+        outbox = lived(path, 20)
+        fill(small)
+        put(outbox, *range(21, 801))
+        for camera in cameras:
+            outbox.remember(camera, kept(7), camera=camera)
+            outbox.save()
+        outbox.remember("state", kept(8), camera="front")
+        outbox.save()
+        kill(outbox)
+        (small / "filler").unlink()
+        again = Outbox(path, 1000, clock=Clock(), utc=lambda: NOW_S)
+        OPEN.append(again)
+        known = again.open()
+        # The newest, as far as there is room; but none behind events that were not told.
+        left = [camera for camera in cameras if camera in known]
+        assert left == cameras[-len(left) :]
+        assert 10 < len(left) < 20
+        assert "state" not in known
+        assert again.last_numbers({"front": 20}).of("front") == 800
+        again.save()
+        assert not again.trouble
+        # What the database knows by then is as new.
+        again.remember(cameras[-1], kept(6))
+        again.save()
+        assert again.numbers.newer_states({}) == {}
+        again.close()
+        third, _ = opened(path, {})
+        assert third.open()[cameras[-1]] == kept(6)
+
+
+def kept(seq: int) -> str:
+    """As large as states are."""
+    return json.dumps({"seq": seq, "label": "l" * 1000})

@@ -1,16 +1,25 @@
 """What of the publisher survives its end: events, states, and which cameras there were."""
 
 import json
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import pytest
+
+from edge_classifier.core.events import OpenEpisode, Peak
 from edge_classifier.mqtt.codec.event_payloads import EVENT_TYPES
 from edge_classifier.mqtt.message_writer import CameraLabels
+from edge_classifier.mqtt.outbox.outbox_database import OutboxDatabase
+from edge_classifier.mqtt.publisher import Publisher
 from tests.conftest import REPOSITORY
 from tests.emitter import CAMERA, ROOT, change, publisher, state
 from tests.mosquitto import Broker, Listener
@@ -265,3 +274,51 @@ def test_publisher_follows_cameras_that_come_and_go(broker: Broker, path: Path) 
             )
         )
         assert listener.of(f"{CAMERA}/state")[-1].payload == b""
+
+
+def test_publisher_killed_on_a_full_disk_knows_the_label_that_it_told_last(
+    broker: Broker, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: OutboxDatabase) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    made = publisher(broker.port, path)
+    with running(made):
+        show(made, 1)
+        eventually(partial(has_told, made, 1))
+        monkeypatch.setattr(OutboxDatabase, "transaction", refuse)
+        show(made, 2)
+        show(made, 3)
+        eventually(partial(has_told, made, 3))
+        assert not made.status.durable
+        assert after_a_kill(path, tmp_path) == ("episode-3", 3)
+        broker.kill()
+        eventually(lambda: not made.status.connected)
+        show(made, 4)
+        show(made, 5)
+        eventually(lambda: made.status.waiting == 2)
+        # Its end is still to be told.
+        assert after_a_kill(path, tmp_path) == ("episode-3", 5)
+
+
+def show(made: Publisher, seq: int) -> None:
+    """A label comes, as event ``seq``."""
+    episode = OpenEpisode(f"episode-{seq}", 1.7e9 + seq, Peak("cat", (), 0.9, 1.7e9 + seq))
+    made.put_events([change(seq)], replace(state(seq), episode=episode))
+
+
+def has_told(made: Publisher, count: int) -> bool:
+    return made.status.published == count and made.status.waiting == 0
+
+
+def after_a_kill(path: Path, elsewhere: Path) -> tuple[str, int]:
+    """The open episode, and the last number, that are known when what is on disk is all."""
+    copy = tempfile.mkdtemp(dir=elsewhere)
+    shutil.copytree(path.parent, copy, dirs_exist_ok=True)
+    made = publisher(1, Path(copy, path.name))
+    try:
+        episode = made.states()[CAMERA].episode
+        assert episode
+        return episode.id, made.last_numbers().of(CAMERA)
+    finally:
+        made.stop(0)
