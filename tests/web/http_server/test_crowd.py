@@ -6,6 +6,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +14,7 @@ from uuid import UUID
 
 import pytest
 
+from edge_classifier.web.http_server.dispatcher import LONGEST_WAIT_S
 from tests.ports import free_port
 from tests.waiting import eventually
 from tests.web.making import jpeg
@@ -206,7 +208,7 @@ def test_logins_at_once_keep_neither_health_nor_others_waiting(
 ) -> None:
     form = page.ask("/login", source=CROWD)
     token, cookie = hidden_token(form.body), form.cookies["csrftoken"].partition(";")[0]
-    count = 30
+    count, began = 30, time.monotonic()
     for number in range(count):
         body = f"csrfmiddlewaretoken={token}&username=nobody{number}&password=wrong"
         crowd.send(
@@ -221,7 +223,11 @@ def test_logins_at_once_keep_neither_health_nor_others_waiting(
     assert reply == 302
     assert is_served(page, cookies["bert"])
     assert len(crowd.answered()) < count
-    assert crowd.statuses() == [200] * count
+    statuses = crowd.statuses()
+    # Whoever has waited for so long is told to come again: on a slow machine that are the last.
+    is_slow = time.monotonic() - began > LONGEST_WAIT_S
+    assert set(statuses) <= ({200, 503} if is_slow else {200})
+    assert statuses[0] == 200
 
 
 def http_log_in(page: Page, name: str, source: str) -> int:
