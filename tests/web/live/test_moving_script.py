@@ -148,6 +148,12 @@ class OlderDaemon(Listener):
         self.publish("edge-classifier/old/availability", "online", retain=True)
         self.publish("edge-classifier/old/door/availability", "online", retain=True)
 
+    def __exit__(self, *_: object) -> None:
+        """The page of the other tests knows nothing of it."""
+        for topic in ("door/snapshot", "door/availability", "availability"):
+            self.publish(f"edge-classifier/old/{topic}", "", retain=True)
+        super().__exit__()
+
     def _on_message(self, client: paho.Client, data: object, message: paho.MQTTMessage) -> None:
         super()._on_message(client, data, message)
         asked = json.loads(message.payload or b"{}")

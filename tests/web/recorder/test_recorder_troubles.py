@@ -272,7 +272,8 @@ def away() -> Iterator[None]:
         connection.close()
         for one in files:
             one.unlink(missing_ok=True)
-        for one in parts:
+        # The database itself comes last: opened without its log, it would lack what that has.
+        for one in reversed(parts):
             Path(f"{one}.away").replace(one)
 
 
