@@ -10,9 +10,15 @@ pytest.importorskip("apprise", reason="the extra [notify] is not installed")
 
 from tests.mosquitto import Broker
 from tests.postgres import Postgres, postgres
-from tests.waiting import eventually
 from tests.web.notify.telling import HttpReceiver
-from tests.web.notify.test_notify_server import TOPIC, events, rest, served_by, told
+from tests.web.notify.test_notify_server import (
+    TOPIC,
+    await_recording,
+    events,
+    rest,
+    served_by,
+    told,
+)
 from tests.web.recording import Sender
 
 
@@ -42,8 +48,8 @@ def test_two_pages_that_record_tell_of_each_thing_once_and_one_takes_over(
                 f"storage.folder={tmp_path / 'pictures'}",
             )
         with one, other:
-            text = "the broker has a new session"
-            eventually(lambda: text in one.said and text in other.said, within_s=30)
+            for name in names:
+                await_recording(broker, name)
             sender.send(f"{TOPIC}/event", *events(*["sparrow"] * 100, "goldfinch"))
             rest(phone, 2)
             assert sorted(told(phone)) == ["goldfinch · rare here", "sparrow · rare here"]
