@@ -66,9 +66,11 @@ def test_page_says_that_the_disk_is_full_in_the_readers_language(
     path: str, form: dict[str, str], administrator: Client, full_database: None
 ) -> None:
     administrator.raise_request_exception = False
-    for language, words in (("en", ENGLISH), ("zh-hans", CHINESE)):
+    told = (("en", "The disk is full", ENGLISH), ("zh-hans", "磁盘已满", CHINESE))
+    for language, title, words in told:
         answer = administrator.post(path, form, headers={"accept-language": language})
         assert answer.status_code == HTTPStatus.INSUFFICIENT_STORAGE
+        assert f"<h1>{title}</h1>" in answer.content.decode()
         assert words in answer.content.decode()
 
 
