@@ -26,7 +26,7 @@ from playwright.sync_api import (
 DESKTOP = (1280, 800)
 _CANCELLED = "net::ERR_ABORTED"
 # By leaving the page, or, where a document turns out to be a file to be kept; other: its icon.
-_MAY_BE_CANCELLED = ("document", "eventsource", "fetch", "image", "other")
+_MAY_BE_CANCELLED = ("document", "eventsource", "fetch", "image", "other", "script", "stylesheet")
 # What Playwright says when a page asks for a service worker, which only tests of it have.
 _BLOCKED = "Service Worker registration blocked"
 _WITHIN_MS = 20_000

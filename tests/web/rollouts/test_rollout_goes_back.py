@@ -5,6 +5,7 @@ The first device gets it, says why it is worse, and runs the one before again; n
 
 import html
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -135,6 +136,16 @@ def assert_back(world: World, told: Any, why: str, camera: str = "") -> None:
     eventually(lambda: why in html.unescape(world.ann.read("/models?part")), 30)
 
 
+def nearly_always_unknown(said: str, camera: str) -> str:
+    """Why the first device goes back, which is that."""
+    why = re.search(rf"camera {camera}: unknown (\d+) % of the time, 0 % before", said)
+    assert why, said
+    assert f"{FIRST}: Halted, and goes back: {why[0]}" in said
+    # Until the new model has looked, the label of the one before stays.
+    assert int(why[1]) > 50
+    return why[0]
+
+
 def test_model_that_is_unknown_nearly_always_is_taken_back_from_the_first_device(
     world: World, tmp_path: Path
 ) -> None:
@@ -145,8 +156,7 @@ def test_model_that_is_unknown_nearly_always_is_taken_back_from_the_first_device
     code, told, said = finished(rolled_out(world, file, *NO_TIMES), 300)
     assert code == ExitCode.BAD_DATA
     assert "blind.tflite has been uploaded and tried: blind-" in said
-    assert f"{FIRST}: Halted, and goes back: camera front: unknown 100 % of the time" in said
-    assert_back(world, told, "unknown 100 % of the time, 0 % before")
+    assert_back(world, told, nearly_always_unknown(said, "front"))
     code, _plan, said = finished(rolled_out(world, file, "--dry-run"))
     assert code == ExitCode.OK
     assert "blind.tflite is on the page already: blind-" in said
@@ -183,7 +193,7 @@ def test_model_of_one_camera_alone_is_taken_back_and_the_other_camera_goes_on(
     file = build(tmp_path / "blind-gate.tflite", Tiny(size=(40, 40), folded=0.05))
     code, told, said = finished(rolled_out(world, file, "--camera", "gate", *NO_TIMES), 300)
     assert code == ExitCode.BAD_DATA
-    assert f"{FIRST}: Halted, and goes back: camera gate: unknown 100 % of the time" in said
+    why = nearly_always_unknown(said, "gate")
     assert told["camera"] == "gate"
     fronts = {
         json.loads(one.payload)["model"] for one in world.listener.of(f"/{FIRST}/front/event")
@@ -191,7 +201,7 @@ def test_model_of_one_camera_alone_is_taken_back_and_the_other_camera_goes_on(
     assert not any(one.startswith("blind-gate-") for one in fronts)
     gates = {json.loads(one.payload)["model"] for one in world.listener.of(f"/{FIRST}/gate/event")}
     assert any(one.startswith("blind-gate-") for one in gates)
-    assert_back(world, told, "camera gate: unknown 100 % of the time", "gate")
+    assert_back(world, told, why, "gate")
     # It follows the common one again.
     last = world.listener.of(f"/{FIRST}/request/model")[-1]
     assert json.loads(last.payload)["model"] == ""
