@@ -270,8 +270,8 @@ def test_file_at_another_temperature_stores_the_same(tints: Exported, tmp_path: 
     assert (before[:, :, None] >= before[:, None, :])[more].all()
 
 
-@pytest.mark.parametrize("prepare", [False, True])
-def test_apply_temperature_divides_logits_and_leaves_the_network_itself(prepare: bool) -> None:
+def folded(*, prepare: bool) -> tuple[nn.Module, Tensor]:
+    """A network of three classes, with ranges that do not round yet if wanted; what it is shown."""
     network = MobileNetV2(0.35).eval()
     network.classifier = base.dense_head(network.outputs, 3)
     shown = photographs(3, seed=0)[0]
@@ -280,6 +280,12 @@ def test_apply_temperature_divides_logits_and_leaves_the_network_itself(prepare:
         plain = qat.prepare(plain)
         qat.observe_only(plain, True)
         plain(shown)
+    return plain, shown
+
+
+@pytest.mark.parametrize("prepare", [False, True])
+def test_apply_temperature_divides_logits_and_leaves_the_network_itself(prepare: bool) -> None:
+    plain, shown = folded(prepare=prepare)
     before = plain(shown)
     assert torch.allclose(convert.apply_temperature(plain, 2.0)(shown), before / 2, atol=1e-5)
     assert torch.equal(plain(shown), before)

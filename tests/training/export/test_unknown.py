@@ -4,14 +4,11 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from edge_classifier.evaluation.measures import Classes
 from edge_classifier.training import qat
 from edge_classifier.training.export import convert, unknown
-from edge_classifier.training.networks import base
-from edge_classifier.training.networks.mobilenet_v2 import MobileNetV2
-from tests.training.export.test_convert import photographs
+from tests.training.export.test_convert import folded
 
 UNKNOWN = 2
 
@@ -67,14 +64,7 @@ def test_how_sure_a_network_is_by_itself_does_not_matter() -> None:
 
 @pytest.mark.parametrize("prepare", [False, True])
 def test_lowered_logit_is_of_its_class_alone(prepare: bool) -> None:
-    network = MobileNetV2(0.35).eval()
-    network.classifier = base.dense_head(network.outputs, 3)
-    shown = photographs(3, seed=0)[0]
-    plain: nn.Module = qat.fold(network)
-    if prepare:
-        plain = qat.prepare(plain)
-        qat.observe_only(plain, True)
-        plain(shown)
+    plain, shown = folded(prepare=prepare)
     before = plain(shown)
     convert.lower_logit(plain, UNKNOWN, 1.5)
     wanted = before - 1.5 * torch.eye(3)[UNKNOWN]
