@@ -81,7 +81,25 @@ class ProgressPlace:
 
 def displayed_devices(rollout: Rollout, live: LiveClient | None) -> list[DisplayedDevice]:
     """All of them, in their order."""
-    return [_displayed(row, rollout, live) for row in rollout.devices.all()]
+    title = live.title if live else None
+    found = []
+    for row in rollout.devices.all():
+        place, note = _PLACE_OF[State(row.state)], ""
+        if row.state in RolloutDevice.UNSETTLED and rollout.is_open and row.away_since:
+            place = "away"
+        elif row.state == State.ASKED:
+            seen = Observed.of(live.device(row.device) if live else None, rollout.camera)
+            change = seen.change_to(rollout.sha256)
+            if (stage := str(change.get("state", ""))) in _STAGES:
+                share = change.get("share")
+                note = _(_STAGES[stage]) + (f": {100 * share:.0f} %" if share is not None else "")
+        elif row.state == State.WATCHED and rollout.is_open:
+            note = _time_left(row, rollout)
+        elif row.state == State.FAILED:
+            note = row.message
+        texts = [(finding_text(one, row.device, title), one["verdict"]) for one in row.findings]
+        found.append(DisplayedDevice(row, place, note, texts, _overall(row.findings)))
+    return found
 
 
 def places(devices: Sequence[DisplayedDevice]) -> list[ProgressPlace]:
@@ -113,22 +131,6 @@ def on_strip(devices: Sequence[DisplayedDevice]) -> list[ProgressPlace]:
     return sorted(found, key=lambda one: one.start)
 
 
-def _displayed(row: RolloutDevice, rollout: Rollout, live: LiveClient | None) -> DisplayedDevice:
-    place, note = _PLACE_OF[State(row.state)], ""
-    if row.state in RolloutDevice.UNSETTLED and rollout.is_open and row.away_since:
-        place = "away"
-    elif row.state == State.ASKED:
-        seen = Observed.of(live.device(row.device) if live else None, rollout.camera)
-        note = _stage(seen.change_to(rollout.sha256))
-    elif row.state == State.WATCHED and rollout.is_open:
-        note = _time_left(row, rollout)
-    elif row.state == State.FAILED:
-        note = row.message
-    title = live.title if live else None
-    texts = [(finding_text(one, row.device, title), one["verdict"]) for one in row.findings]
-    return DisplayedDevice(row, place, note, texts, _overall(row.findings))
-
-
 def _time_left(row: RolloutDevice, rollout: Rollout) -> str:
     """Until it is judged."""
     over_s = (timezone.now() - row.runs_at).total_seconds() if row.runs_at else 0.0
@@ -144,10 +146,3 @@ def _overall(findings: Sequence[Mapping[str, Any]]) -> str:
     if not verdicts or WORSE in verdicts:
         return WORSE if verdicts else ""
     return FINE if FINE in of_labels else UNCLEAR
-
-
-def _stage(change: Mapping[str, Any]) -> str:
-    stage, share = str(change.get("state", "")), change.get("share")
-    if stage not in _STAGES:
-        return ""
-    return _(_STAGES[stage]) + (f": {100 * share:.0f} %" if share is not None else "")

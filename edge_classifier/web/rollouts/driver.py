@@ -159,11 +159,9 @@ class RolloutDriver(BackgroundWork):
                 RolloutTurn(rollout, around, self._now()).run()
         # Only now: whoever may have the new model has to be on record, whenever the page is killed.
         for device, body in asked:
-            self._ask(device, body)
-
-    def _ask(self, device: str, body: dict[str, str]) -> None:
-        _log.info("%s is asked to run %s", device, body["model"] or "the model of its settings")
-        self._live.tell(device, "model", body)
+            named = body["model"] or "the model of its settings"
+            _log.info("%s is asked to run %s", device, named)
+            self._live.tell(device, "model", body)
 
     def _sha256_of(self, version: str) -> str:
         found = (one.sha256 for one in self._models.installed() if one.version == version)

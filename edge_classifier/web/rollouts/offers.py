@@ -34,7 +34,10 @@ class ModelOffers:
         """Tell those devices that do not tell it on."""
         self._due_s = self._clock() + _PERIOD_S
         here = {one.sha256: one.name for one in self._models.installed()}
-        for name, sha256 in _latest().items():
+        # Of each device the last one that was done; a camera's own is none for its device.
+        done = RolloutDevice.objects.filter(rollout__state=Rollout.State.DONE, rollout__camera="")
+        rows = done.order_by("rollout_id").values_list("device", "rollout__sha256")
+        for name, sha256 in dict(rows).items():
             device = self._live.device(name)
             offered = device.get("model_offered") if device else None
             # What the page does not have any more cannot be fetched from it.
@@ -48,14 +51,3 @@ class ModelOffers:
             body = {"model": here[wanted], "sha256": wanted} if wanted else {"model": ""}
             if self._live.tell(name, "offer", body):
                 self._told[name] = wanted, self._clock()
-
-
-def _latest() -> dict[str, str]:
-    """The SHA-256 of the model of each device's last roll-out that was done.
-
-    A camera's own is none for its device.
-    """
-    rows = RolloutDevice.objects.filter(
-        rollout__state=Rollout.State.DONE, rollout__camera=""
-    ).order_by("rollout_id")
-    return dict(rows.values_list("device", "rollout__sha256"))

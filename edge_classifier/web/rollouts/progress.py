@@ -4,7 +4,7 @@ All that is known between two turns is in the database, so that a page that is s
 where it was.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -95,16 +95,6 @@ class RolloutTurn:
             finish(self._rollout, Rollout.State.DONE, self._now)
 
     def _follow(self, row: RolloutDevice, seen: Observed) -> None:
-        self._note_presence(row, seen)
-        if row.state == State.ASKED:
-            self._follow_change(row, seen)
-        if row.state == State.WATCHED:
-            self._watch(row, seen)
-        is_over = self._now >= self._rollout.until
-        if is_over and row.state in RolloutDevice.UNSETTLED:
-            self._settle(row, State.MISSED, "missed")
-
-    def _note_presence(self, row: RolloutDevice, seen: Observed) -> None:
         if not seen.is_online:
             row.away_since = row.away_since or self._now
             away_s = (self._now - row.away_since).total_seconds()
@@ -115,6 +105,13 @@ class RolloutTurn:
             if row.is_lost:
                 self._note("returned", row)
             row.away_since, row.is_lost = None, False
+        if row.state == State.ASKED:
+            self._follow_change(row, seen)
+        if row.state == State.WATCHED:
+            self._watch(row, seen)
+        is_over = self._now >= self._rollout.until
+        if is_over and row.state in RolloutDevice.UNSETTLED:
+            self._settle(row, State.MISSED, "missed")
 
     def _follow_change(self, row: RolloutDevice, seen: Observed) -> None:
         sha256 = self._rollout.sha256
@@ -197,23 +194,19 @@ class RolloutTurn:
         for step in sorted({row.step for row in self._rows}):
             rows = [row for row in self._rows if row.step == step]
             if step == 0 and not any(row.state == State.KEPT or row.asked_at for row in rows):
-                self._promote(rows)
-                rows = [row for row in self._rows if row.step == step]
+                # Where all of them are away for too long, another device is the first one.
+                others = (
+                    one for one in self._rows if one.step and self._seen[one.device].is_online
+                )
+                if all(row.is_lost for row in rows) and (other := next(others, None)):
+                    other.step = 0
+                    self._note("takes its place", other)
+                    rows = [row for row in self._rows if row.step == step]
             for row in rows:
                 seen = self._seen[row.device]
                 if row.state == State.WAITING and seen.is_online:
                     self._begin(row, seen)
             if any(row.state in RolloutDevice.UNSETTLED and not row.is_lost for row in rows):
-                return
-
-    def _promote(self, first: Sequence[RolloutDevice]) -> None:
-        """Where all of the first step are away for too long, another device is the first one."""
-        if not all(row.is_lost for row in first):
-            return
-        for row in self._rows:
-            if row.step and self._seen[row.device].is_online:
-                row.step = 0
-                self._note("takes its place", row)
                 return
 
     def _begin(self, row: RolloutDevice, seen: Observed) -> None:

@@ -29,13 +29,22 @@ class DeviceSelection:
 
     def devices(self, live: LiveClient, models: ModelStore) -> list[dict[str, Any]]:
         """All that are meant, by name, as ``LiveClient.device`` has them."""
-        told = filter(None, (live.device(name) for name in live.devices()))
-        found = [
+        found = []
+        for one in filter(None, (live.device(name) for name in live.devices())):
+            running = (*one["models"], *(model.partition("@")[0] for model in one["models"]))
+            runs_it = not self.model or self.model in running
+            has_camera = not self.camera or self.camera in one["cameras"]
+            if self._has_name(one, live) and runs_it and has_camera:
+                found.append(one)
+        if not found or not self.label:
+            return found
+        shown, hashes = _with_label(self.label, models)
+        return [
             one
-            for one in told
-            if self._has_name(one, live) and self._has_model(one) and self._has_camera(one)
+            for one in found
+            if one["name"] in shown
+            or any(model.rpartition("@")[2] in hashes for model in one["models"])
         ]
-        return [one for one in found if self._has_label(one, _with_label(self.label, models))]
 
     def _has_name(self, device: dict[str, Any], live: LiveClient) -> bool:
         own = (device["name"], *device["cameras"])
@@ -47,24 +56,9 @@ class DeviceSelection:
         words = titles.casefold().split()
         return any(fnmatchcase(one, name.casefold()) for name in self.names for one in words)
 
-    def _has_model(self, device: dict[str, Any]) -> bool:
-        return not self.model or any(
-            self.model in (one, one.partition("@")[0]) for one in device["models"]
-        )
-
-    def _has_camera(self, device: dict[str, Any]) -> bool:
-        return not self.camera or self.camera in device["cameras"]
-
-    def _has_label(self, device: dict[str, Any], having: tuple[set[str], set[str]]) -> bool:
-        shown, hashes = having
-        digits = {one.rpartition("@")[2] for one in device["models"]}
-        return not self.label or device["name"] in shown or bool(digits & hashes)
-
 
 def _with_label(label: str, models: ModelStore) -> tuple[set[str], set[str]]:
     """Devices that have shown ``label``, and first digits of the models here that know it."""
-    if not label:
-        return set(), set()
     named = Label.objects.filter(Q(name=label) | Q(chinese=label))
     cameras = Camera.objects.filter(
         pk__in=Record.objects.filter(label__in=named, source=Record.Source.EVENT).values("camera")

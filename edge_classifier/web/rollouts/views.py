@@ -45,23 +45,16 @@ Why = list[tuple[RolloutEntry, str]]
 @requires(AccessLevel.VIEWER)
 def page(request: HttpRequest) -> HttpResponse:
     """The newest roll-outs."""
-    found = Rollout.objects.all()[:_LISTED]
     live = request.services.live
-    context = {
-        "rollouts": [_outline(one, live) for one in found],
-        "has_broker": live is not None,
-    }
+    # Each with its camera, where its devices are, how many there are, and why it went back.
+    found: list[tuple[Rollout, str, list[ProgressPlace], int, Why]] = []
+    for one in Rollout.objects.all()[:_LISTED]:
+        devices = displayed_devices(one, live)
+        why = _why(one.entries.filter(kind__in=HALTS).order_by("-pk")[:1], live)
+        camera = _camera(one, devices, live)
+        found.append((one, camera, on_strip(devices), len(devices), why))
+    context = {"rollouts": found, "has_broker": live is not None}
     return render(request, "rollouts/rollouts.html", context)
-
-
-def _outline(
-    rollout: Rollout, live: LiveClient | None
-) -> tuple[Rollout, str, list[ProgressPlace], int, Why]:
-    """A roll-out, its camera, where its devices are, how many there are, why it went back."""
-    devices = displayed_devices(rollout, live)
-    entries = rollout.entries.filter(kind__in=HALTS)
-    why = _why(entries.order_by("-pk")[:1], live)
-    return rollout, _camera(rollout, devices, live), on_strip(devices), len(devices), why
 
 
 def _camera(rollout: Rollout, devices: Iterable[DisplayedDevice], live: LiveClient | None) -> str:
@@ -144,10 +137,15 @@ def create(request: HttpRequest) -> HttpResponse:
             request.services.rollouts.wake()
             return redirect("rollout", number=made.pk)
     known = [one for one in (live.device(name) for name in live.devices()) if one] if live else []
+    # Each with what people call its cameras.
+    titled = [
+        one | {"titles": [live.title(one["name"], camera) for camera in one["cameras"]]}
+        for one in (selection.selection.devices(live, models) if live else ())
+    ]
     context: dict[str, Any] = {
         "plan": plan,
         "selection": selection,
-        "devices": _titled(selection.selection.devices(live, models), live) if live else [],
+        "devices": titled,
         "known": len(known),
         "running": models_that_run(known),
         "models": models.installed(),
@@ -159,14 +157,6 @@ def create(request: HttpRequest) -> HttpResponse:
         "has_broker": live is not None,
     }
     return render(request, "rollouts/new.html", context)
-
-
-def _titled(devices: Iterable[dict[str, Any]], live: LiveClient) -> list[dict[str, Any]]:
-    """``devices``, each with what people call its cameras."""
-    return [
-        one | {"titles": [live.title(one["name"], camera) for camera in one["cameras"]]}
-        for one in devices
-    ]
 
 
 def _cameras(devices: Sequence[dict[str, Any]], live: LiveClient | None) -> list[tuple[str, str]]:

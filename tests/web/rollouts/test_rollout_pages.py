@@ -8,7 +8,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone, translation
 
 from edge_classifier.web.models import Rollout, RolloutDevice, RolloutEntry
@@ -104,6 +106,19 @@ def test_devices_are_found_by_name_camera_model_and_label(
     page = administrator.get(f"/rollouts/new?{query}").content.decode()
     boxes = {name for name in around.fleet.all if f'id="to-{name}"' in page}
     assert boxes == shown
+
+
+def test_label_is_looked_for_once_whatever_number_of_devices_there_is(
+    administrator: Client, around: Around
+) -> None:
+    making.event("fox", camera=making.camera("front", "gate"))
+    administrator.get("/rollouts/new?label=fox")
+    asked = []
+    for query in ("label=fox&names=gate", "label=fox"):
+        with CaptureQueriesContext(connection) as queries:
+            administrator.get(f"/rollouts/new?{query}")
+        asked.append(len(queries))
+    assert asked[0] == asked[1]
 
 
 def test_cameras_have_their_titles_and_are_found_by_words_of_these(
