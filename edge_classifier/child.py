@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.files import nameless_file
 
 # Bytes from the end of standard error: more than the last line of any library.
@@ -62,9 +63,10 @@ def run(
                 check=False,
             ).returncode
         except subprocess.TimeoutExpired:
-            return Ended(f"took longer than {time_limit_s:g} s", messages=tail(messages))
+            late = Sentence("took longer than {seconds} s", seconds=f"{time_limit_s:g}")
+            return Ended(late, messages=tail(messages))
         except OSError as error:
-            return Ended(f"cannot be started ({error.strerror})")
+            return Ended(Sentence("cannot be started ({cause})", cause=error.strerror))
         output.seek(0)
         words = tail(messages)
         return Ended(ending(code, words) if code else "", code, output.read(), words)
@@ -90,9 +92,10 @@ def tail(messages: BinaryIO) -> str:
 def ending(code: int, messages: str) -> str:
     """A child's end in words, with the last of its own."""
     if code < 0:
-        return f"crashed ({signal.Signals(-code).name})"
-    last = messages.splitlines()[-1:] or ["no message"]
-    return f"failed (exit code {code}: {last[0][:_LINE_LIMIT]})"
+        return Sentence("crashed ({signal})", signal=signal.Signals(-code).name)
+    last = messages.splitlines()[-1:]
+    said = last[0][:_LINE_LIMIT] if last else Sentence("no message")
+    return Sentence("failed (exit code {code}: {said})", code=code, said=said)
 
 
 def answer_stream() -> BinaryIO:

@@ -68,10 +68,11 @@ class EdgeClassifierError(Exception):
 
     def __init__(self, subject: str, problem: str, remedy: str = "") -> None:
         self.subject = shortened(subject)
-        # Some have a line for each thing that is wrong; a sentence that is short stays one.
+        # Some have a line for each thing that is wrong; sentences that are short stay so.
         lines = "\n".join(map(shortened, problem.splitlines()))
         self.problem = problem if problem == lines else lines
-        self.remedy = shortened(remedy)
+        bounded = shortened(remedy)
+        self.remedy = remedy if remedy == bounded else bounded
         super().__init__(self.subject, self.problem, self.remedy)
 
     @property

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_classifier.classifier import AnswerOptions, Classifier
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.engine.delegates import AUTO, DelegateChoice, choose_delegate
 from edge_classifier.engine.memory import require_memory
 from edge_classifier.engine.model_copy import ModelCopy
@@ -121,7 +122,7 @@ def load_model(
     with ModelCopy(path) as copy:
         sha256 = copy.sha256
         if choice.sha256 not in ("", sha256):
-            problem = "is another file than the one that is meant (SHA-256 differs)"
+            problem = Sentence("is another file than the one that is meant (SHA-256 differs)")
             raise ModelError(str(path), problem)
         entry = catalogue.by_hash(sha256)
         delegate_choice = choose_delegate(choice.delegate, path)
@@ -157,7 +158,11 @@ def _other_than_promised(catalogue: Catalogue, reference: str, path: Path, sha25
     if not promised or not promised.offered or promised.sha256 == sha256:
         return ""
     remedy = catalogue.how_to_get(promised)
-    return f"{path} is not the file that the catalogue promises (SHA-256 differs). {remedy}"
+    return Sentence(
+        "{path} is not the file that the catalogue promises (SHA-256 differs). {remedy}",
+        path=str(path),
+        remedy=remedy,
+    )
 
 
 def _has_size_of_one(path: Path, running: Iterable[LoadedModel]) -> bool:

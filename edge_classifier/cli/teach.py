@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_classifier.cli.common import default_threads, print_notes, whole_number
+from edge_classifier.core.sentence import to_json
 from edge_classifier.core.text import escaped
-from edge_classifier.errors import ExitCode, OutputError, UsageError
+from edge_classifier.errors import EdgeClassifierError, ExitCode, OutputError, UsageError
 from edge_classifier.files import default_state_folder, is_folder, why_missing
 from edge_classifier.installation import how_to_add
 from edge_classifier.progress import ProgressDisplay, Unit, show_bar
@@ -69,7 +70,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--progress-json",
         action="store_true",
-        help="tell the progress on standard error, an object of JSON a line",
+        help="tell the progress, and an error, on standard error, an object of JSON a line",
     )
     parser.add_argument(
         "--features",
@@ -88,6 +89,25 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> ExitCode:
     """Teach, write, and say what came of it."""
+    try:
+        return _teach(options)
+    except (EdgeClassifierError, OSError) as error:
+        if options.progress_json:
+            print(json.dumps(_as_json(error)), file=sys.stderr, flush=True)
+        raise
+
+
+def _as_json(error: BaseException) -> dict[str, Any]:
+    """For a program: what is wrong and what to do, to be told in any language; and the cause."""
+    parts = (error.problem, error.remedy) if isinstance(error, EdgeClassifierError) else (error, "")
+    causes: list[BaseException] = [error]
+    while causes[-1].__cause__:
+        causes.append(causes[-1].__cause__)
+    number = next((one.errno for one in causes if isinstance(one, OSError)), None)
+    return {"error": [to_json(part) for part in parts], "errno": number}
+
+
+def _teach(options: Namespace) -> ExitCode:
     # Before numpy is loaded: these matrices are small, and OpenBLAS' other threads would only
     # keep the processor from whoever needs it, such as the daemon.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.engine.probe import check_delegate
 from edge_classifier.engine.tflite import compiled_for_edgetpu
 from edge_classifier.errors import DelegateError, MissingFileError, ModelError, UsageError
@@ -77,7 +78,9 @@ def _automatic(model: Path, check: Check, find: Find) -> DelegateChoice:
 def _on_cpu(model: Path, why: str, *, compiled: bool) -> DelegateChoice:
     if compiled:
         raise ModelError(
-            str(model), "is compiled for the Edge TPU", "Name the model it was compiled from."
+            str(model),
+            Sentence("is compiled for the Edge TPU"),
+            Sentence("Name the model it was compiled from."),
         )
     return DelegateChoice(model, None, f"CPU ({why})")
 

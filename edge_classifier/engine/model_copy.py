@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.errors import ModelError
 from edge_classifier.files import nameless_file
 
@@ -46,7 +47,8 @@ class ModelCopy:
             self._file.flush()
         except OSError as error:
             self.close()
-            raise ModelError(str(path), f"cannot be read ({error.strerror})") from error
+            problem = Sentence("cannot be read ({cause})", cause=error.strerror)
+            raise ModelError(str(path), problem) from error
         except ModelError:
             self.close()
             raise
@@ -103,23 +105,26 @@ def require_tflite(path: Path) -> None:
         with path.open("rb") as file:
             _require_tflite(path, file.read(_START_BYTES))
     except OSError as error:
-        raise ModelError(str(path), f"cannot be read ({error.strerror})") from error
+        problem = Sentence("cannot be read ({cause})", cause=error.strerror)
+        raise ModelError(str(path), problem) from error
 
 
 def _require_tflite(path: Path, start: bytes) -> None:
     """Raise ModelError unless a file starts like a TFLite flatbuffer (identifier TFL3)."""
     if start[4:8] == b"TFL3":
         return
-    remedy = "Name a .tflite file, or see: edge-classify models list"
+    remedy = Sentence("Name a .tflite file, or see: edge-classify models list")
     if start.startswith(b"version https://git-lfs"):
-        what = "is a Git LFS pointer, not the model itself"
-        remedy = "Fetch the file itself: git lfs pull"
+        what = Sentence("is a Git LFS pointer, not the model itself")
+        remedy = Sentence("Fetch the file itself: git lfs pull")
     elif start.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
-        what = "is a web page, not a model"
-        remedy = "Download the file itself, not the page that shows it."
+        what = Sentence("is a web page, not a model")
+        remedy = Sentence("Download the file itself, not the page that shows it.")
     elif start.startswith(b"PK"):
-        what = "is a zip file, not a TFLite model"
-        remedy = "Unpack it, and name the .tflite file."
+        what = Sentence("is a zip file, not a TFLite model")
+        remedy = Sentence("Unpack it, and name the .tflite file.")
+    elif start:
+        what = Sentence("is not a TFLite model (no TFL3 identifier)")
     else:
-        what = "is empty" if not start else "is not a TFLite model (no TFL3 identifier)"
+        what = Sentence("is empty")
     raise ModelError(str(path), what, remedy)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from edge_classifier.core.sentence import Sentence, from_json, to_json, with_replaced
 from edge_classifier.engine.model_copy import ModelCopy
 from edge_classifier.engine.runtime import load_runtime
 from edge_classifier.engine.tflite import TfliteEngine
@@ -21,7 +22,7 @@ TIME_LIMIT_S = 30.0
 # Address space: a damaged shape must not take the machine's memory.
 _MEMORY_LIMIT_BYTES = 2 << 30
 _SAID_LIMIT = 300
-_REMEDY = "Copy or export the model again."
+_REMEDY = Sentence("Copy or export the model again.")
 
 
 class TrialError(NamedTuple):
@@ -36,7 +37,7 @@ def check_model(copy: ModelCopy, *, time_limit_s: float = TIME_LIMIT_S) -> None:
     name = copy.name
     if trial := _try(name, None, time_limit_s, passed=(copy.descriptor,)):
         # The child knows the copy only.
-        problem = trial.problem.replace(name, str(copy.path))
+        problem = with_replaced(trial.problem, name, str(copy.path))
         raise ModelError(str(copy.path), problem, trial.remedy or _REMEDY)
 
 
@@ -55,8 +56,9 @@ def _try(
     done = child.run(__name__, model, str(delegate or ""), time_limit_s=time_limit_s, passed=passed)
     # A library may end the process with exit code 0.
     if done.problem or not done.output:
-        return TrialError(f"{done.problem or child.ending(0, done.messages)} when tried")
-    error = TrialError(*json.loads(done.output))
+        ending = done.problem or child.ending(0, done.messages)
+        return TrialError(Sentence("{ending} when tried", ending=ending))
+    error = TrialError(*map(from_json, json.loads(done.output)))
     return error if error.problem else None
 
 
@@ -71,7 +73,7 @@ def _answer(model: Path, delegate: Path | None) -> TrialError:
     except EdgeClassifierError as error:
         return TrialError(error.problem, error.remedy)
     except Exception as error:  # noqa: BLE001 (a damaged model leads to any)
-        return TrialError(f"cannot be run ({str(error)[:_SAID_LIMIT]})")
+        return TrialError(Sentence("cannot be run ({cause})", cause=str(error)[:_SAID_LIMIT]))
     return TrialError("")
 
 
@@ -82,5 +84,5 @@ if __name__ == "__main__":
     child.limit_memory(_MEMORY_LIMIT_BYTES)
     with child.answer_stream() as answers:
         found = _answer(Path(tried), Path(under) if under else None)
-        answers.write(json.dumps(found).encode())
+        answers.write(json.dumps([to_json(part) for part in found]).encode())
     os._exit(0)  # A library's own exit handlers may crash, too; the trial is over.

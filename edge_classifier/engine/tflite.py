@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from edge_classifier.core.quantization import Array, Quantization, TensorSpec
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.engine.model_copy import ModelCopy
 from edge_classifier.engine.runtime import Runtime, first_load
 from edge_classifier.errors import DelegateError, ModelError
@@ -22,7 +23,7 @@ _DTYPES = (np.uint8, np.int8, np.float32)
 _SAID_LIMIT = 300
 # What a processor's cache holds.
 _PIECE_BYTES = 1 << 18
-_REMEDY = "Use an image classifier: one picture in, one score a class out."
+_REMEDY = Sentence("Use an image classifier: one picture in, one score a class out.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +143,8 @@ def _interpreter(copy: ModelCopy, runtime: Runtime, threads: int, delegate: Path
             detail = f"{detail[:_SAID_LIMIT]} ..."
         raise ModelError(
             str(copy.path),
-            f"the runtime cannot load it ({detail})",
-            "Copy or export the model again.",
+            Sentence("the runtime cannot load it ({cause})", cause=detail),
+            Sentence("Copy or export the model again."),
         ) from error
     return interpreter
 
@@ -187,25 +188,33 @@ def _require_classifier(
 ) -> None:
     """Raise ModelError unless it is (1, height, width, 3) in and one vector of scores out."""
     if len(inputs) != 1 or len(outputs) != 1:
-        what = f"has {len(inputs)} inputs and {len(outputs)} outputs; one of each is needed"
+        what = Sentence(
+            "has {inputs} inputs and {outputs} outputs; one of each is needed",
+            inputs=len(inputs),
+            outputs=len(outputs),
+        )
         raise ModelError(str(path), what, _REMEDY)
     given, made = inputs[0], outputs[0]
     shape = [int(size) for size in given["shape"]]
     if any(int(size) < 0 for size in given["shape_signature"][1:]):
         raise ModelError(
             str(path),
-            f"its input size is dynamic ({_shape(given['shape_signature'])})",
-            "Export it with a fixed size, for example 1 x 224 x 224 x 3.",
+            Sentence("its input size is dynamic ({size})", size=_shape(given["shape_signature"])),
+            Sentence("Export it with a fixed size, for example 1 x 224 x 224 x 3."),
         )
     if len(shape) != 4 or shape[0] != 1 or shape[3] != 3 or min(shape) < 1:
-        what = f"its input is {_shape(shape)}; 1 x height x width x 3 is needed"
-        raise ModelError(str(path), what, "Channels come last, and are colours.")
+        what = Sentence("its input is {size}; 1 x height x width x 3 is needed", size=_shape(shape))
+        raise ModelError(str(path), what, Sentence("Channels come last, and are colours."))
     if max(shape) > LARGEST_SIDE_PX:
-        what = f"its input is {_shape(shape)}; sides of up to {LARGEST_SIDE_PX} pixels are allowed"
+        what = Sentence(
+            "its input is {size}; sides of up to {most} pixels are allowed",
+            size=_shape(shape),
+            most=LARGEST_SIDE_PX,
+        )
         raise ModelError(str(path), what, _REMEDY)
     scores = [int(size) for size in made["shape"]]
     if math.prod(scores) != max(scores, default=0) or max(scores, default=0) < 2:
-        what = f"its output is {_shape(scores)}; 1 x classes is needed"
+        what = Sentence("its output is {size}; 1 x classes is needed", size=_shape(scores))
         raise ModelError(str(path), what, _REMEDY)
     for detail in (given, made):
         _require_storage(path, detail)
@@ -213,17 +222,27 @@ def _require_classifier(
 
 def _require_storage(path: Path, detail: dict[str, Any]) -> None:
     """Raise ModelError unless the values of a tensor can be read as real numbers."""
-    tensor, dtype = f"the tensor {detail['name']}", np.dtype(detail["dtype"])
+    tensor, dtype = detail["name"], np.dtype(detail["dtype"])
     if dtype not in _DTYPES:
-        raise ModelError(str(path), f"{tensor} is {dtype}; uint8, int8 or float32 is needed")
+        what = Sentence(
+            "the tensor {tensor} is {dtype}; uint8, int8 or float32 is needed",
+            tensor=tensor,
+            dtype=dtype.name,
+        )
+        raise ModelError(str(path), what)
     if dtype == np.float32:
         return
     quantization = _spec(detail).quantization
     if math.isinf(quantization.scale):
-        raise ModelError(str(path), f"{tensor} has an infinite scale", _REMEDY)
+        what = Sentence("the tensor {tensor} has an infinite scale", tensor=tensor)
+        raise ModelError(str(path), what, _REMEDY)
     if not quantization:
-        what = f"{tensor} is {dtype} without scale and zero point"
-        raise ModelError(str(path), what, "Export the model again with quantization.")
+        what = Sentence(
+            "the tensor {tensor} is {dtype} without scale and zero point",
+            tensor=tensor,
+            dtype=dtype.name,
+        )
+        raise ModelError(str(path), what, Sentence("Export the model again with quantization."))
 
 
 def _shape(sizes: Any) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.errors import ModelError
 
 CONTRACT_FILE = "contract.json"
@@ -37,14 +38,14 @@ def read_bundle(path: Path) -> dict[str, bytes]:
         with open_zip(path) as archive:
             members = archive.infolist()
             if sum(member.file_size for member in members) > MEMBER_LIMIT_BYTES:
-                raise ModelError(str(path), "the zip inside it is too large to be labels")
+                problem = Sentence("the zip inside it is too large to be labels")
+                raise ModelError(str(path), problem)
             return {member.filename: _read(archive, member) for member in members}
     except ModelError:
         raise
     except Exception as error:  # BadZipFile, zlib.error, struct.error ...: a damaged zip
-        raise ModelError(
-            str(path), f"the zip with its labels is damaged ({error})", "Copy the model again."
-        ) from error
+        problem = Sentence("the zip with its labels is damaged ({cause})", cause=str(error))
+        raise ModelError(str(path), problem, Sentence("Copy the model again.")) from error
 
 
 @contextmanager

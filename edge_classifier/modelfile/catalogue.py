@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.errors import ContractError, MissingFileError, ModelError
 from edge_classifier.files import open_regular
 
@@ -77,8 +78,12 @@ class Catalogue:
 
         names = [entry.name for entry in self.entries]
         near = difflib.get_close_matches(name, names, n=1)
-        hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(names)}."
-        raise MissingFileError(name, "no such model in the catalogue", hint)
+        hint = (
+            Sentence("Did you mean {name}?", name=near[0])
+            if near
+            else Sentence("There are {names}.", names=", ".join(names))
+        )
+        raise MissingFileError(name, Sentence("no such model in the catalogue"), hint)
 
     def locate(self, reference: str) -> Path:
         """The model file for a catalogue name or a path; empty: the default model's.
@@ -89,9 +94,8 @@ class Catalogue:
         path = Path(reference)
         if entry := self.entry(reference):
             if not self.has(entry):
-                raise MissingFileError(
-                    reference, "is not on this machine yet", self.how_to_get(entry)
-                )
+                problem = Sentence("is not on this machine yet")
+                raise MissingFileError(reference, problem, self.how_to_get(entry))
             return self.file(entry)
         try:
             if path.is_file():
@@ -99,9 +103,8 @@ class Catalogue:
         except OSError as error:
             raise MissingFileError(reference, f"cannot be looked at ({error.strerror})") from error
         if path.suffix or "/" in reference:
-            raise MissingFileError(
-                reference, "no such model file", "See: edge-classify models list"
-            )
+            remedy = Sentence("See: edge-classify models list")
+            raise MissingFileError(reference, Sentence("no such model file"), remedy)
         self.require(reference)
         raise AssertionError(reference)
 
@@ -124,10 +127,13 @@ class Catalogue:
     def how_to_get(self, entry: Entry) -> str:
         """What a person does to have the model here."""
         if entry.embedded:
-            return "The installation is incomplete: install edge-classifier again."
+            return Sentence("The installation is incomplete: install edge-classifier again.")
         if not entry.offered:
-            return f"Its checksum is unknown, so it is not fetched: get it from {entry.source}"
-        return f"Fetch it with: edge-classify models pull {entry.name}"
+            return Sentence(
+                "Its checksum is unknown, so it is not fetched: get it from {source}",
+                source=entry.source,
+            )
+        return Sentence("Fetch it with: edge-classify models pull {name}", name=entry.name)
 
 
 def load_catalogue(file: Path | None = None) -> Catalogue:
@@ -185,7 +191,8 @@ def sha256_of(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise ModelError(str(path), f"cannot be read ({error.strerror})") from error
+        problem = Sentence("cannot be read ({cause})", cause=error.strerror)
+        raise ModelError(str(path), problem) from error
 
 
 def _entry_of(item: dict[str, Any]) -> Entry:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.modelfile.flatbuffer import FlatbufferError, Table, root_table
 
 Numbers = NDArray[np.float64]
@@ -133,7 +134,10 @@ def _follow(graph: _Graph) -> ExpectedInput | None:
     if found is None:
         return None
     numbers = f"x * {_shown(scale)} + {_shown(offset)}"
-    return ExpectedInput(*found, f"its first operators are {', '.join(seen)}: {numbers}")
+    why = Sentence(
+        "its first operators are {operators}: {numbers}", operators=", ".join(seen), numbers=numbers
+    )
+    return ExpectedInput(*found, why)
 
 
 def _shown(values: Numbers) -> str:
@@ -193,7 +197,11 @@ def _of_quantization(graph: _Graph, tensor: int) -> ExpectedInput | None:
         return None
     limits = np.iinfo(dtype)
     low, high = (float(scale[0] * (limit - zero_point[0])) for limit in (limits.min, limits.max))
-    why = f"it is quantized first, to numbers from {low:.3g} to {high:.3g}"
+    why = Sentence(
+        "it is quantized first, to numbers from {low} to {high}",
+        low=f"{low:.3g}",
+        high=f"{high:.3g}",
+    )
     # 16 bits are symmetric: half of them is never used where numbers begin at 0.
     if high > 100:
         return ExpectedInput(0.0, 255.0, why)
@@ -213,8 +221,9 @@ def _of_weights(code: int, weights: Numbers | None) -> ExpectedInput | None:
     largest = float(sums.max())
     if not 0 < largest < _SMALL_WEIGHTS:
         return None
-    why = (
-        f"the weights of its first layer, {_LAYERS[code]}, are made for it: "
-        f"their sums are {largest:.2g} at most"
+    why = Sentence(
+        "the weights of its first layer, {layer}, are made for it: their sums are {most} at most",
+        layer=_LAYERS[code],
+        most=f"{largest:.2g}",
     )
     return ExpectedInput(0.0, 255.0, why)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edge_classifier.core.labels.label_files import LabelFile, LabelFormatError, read_label_file
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.errors import ContractError, MissingFileError
 from edge_classifier.files import open_regular
 from edge_classifier.modelfile.bundle import LABELS_FILE, MEMBER_LIMIT_BYTES
@@ -28,7 +29,7 @@ COMMON_NAMES = (
 )
 # What the name of a file inside a model ends with, where it is told.
 IN_MODEL = " in the model"
-_REMEDY = "Mend it, or name another file with --labels (setting model.labels)."
+_REMEDY = Sentence("Mend it, or name another file with --labels (setting model.labels).")
 
 
 def labels_in_model(
@@ -42,7 +43,8 @@ def labels_in_model(
     texts = [name for name in bundle if name.endswith(SUFFIXES)]
     for member in [LABELS_FILE, *named, *(texts if len(texts) == 1 else [])]:
         if member in bundle:
-            return _read(bundle[member], member, f"{model} ({member})"), f"{member}{IN_MODEL}"
+            place = Sentence("{name} in the model", name=member)
+            return _read(bundle[member], member, f"{model} ({member})"), place
     return None
 
 
@@ -72,11 +74,12 @@ def read_labels(path: Path) -> LabelFile:
         with open_regular(path) as file:
             data = file.read(MEMBER_LIMIT_BYTES + 1)
     except FileNotFoundError as error:
-        raise MissingFileError(str(path), "no such label file") from error
+        raise MissingFileError(str(path), Sentence("no such label file")) from error
     except OSError as error:
-        raise ContractError(str(path), f"cannot be read as labels ({error.strerror})") from error
+        problem = Sentence("cannot be read as labels ({cause})", cause=error.strerror)
+        raise ContractError(str(path), problem) from error
     if len(data) > MEMBER_LIMIT_BYTES:
-        raise ContractError(str(path), "is too large to be labels")
+        raise ContractError(str(path), Sentence("is too large to be labels"))
     return _read(data, path.name, str(path))
 
 
@@ -84,7 +87,8 @@ def _read(data: bytes, name: str, subject: str) -> LabelFile:
     try:
         return read_label_file(data, name)
     except LabelFormatError as error:
-        raise ContractError(subject, f"cannot be read as labels: {error}", _REMEDY) from error
+        problem = Sentence("cannot be read as labels: {cause}", cause=error.args[0])
+        raise ContractError(subject, problem, _REMEDY) from error
 
 
 def remarks(labels: tuple[str, ...]) -> list[str]:
@@ -94,5 +98,14 @@ def remarks(labels: tuple[str, ...]) -> list[str]:
     if not twice:
         return []
     numbers = ", ".join(str(index) for index, label in enumerate(labels) if label == twice[0])
-    more = f", and {len(twice) - 1} more labels" if len(twice) > 1 else ""
-    return [f"outputs {numbers} have the same label, {twice[0]}{more}: nothing tells them apart"]
+    same = Sentence(
+        "outputs {numbers} have the same label, {label}: nothing tells them apart",
+        numbers=numbers,
+        label=twice[0],
+    )
+    more = Sentence(
+        "{count} more label is there twice",
+        "{count} more labels are there twice",
+        count=len(twice) - 1,
+    )
+    return [same] if len(twice) == 1 else [same, more]

@@ -9,6 +9,7 @@ import zipfile
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.errors import ModelError, OutputError
 from edge_classifier.modelfile.bundle import (
     LABELS_FILE,
@@ -32,7 +33,7 @@ _ENCRYPTED = 1
 _BLOCK_BYTES = 1 << 20
 # Unpacked models that are kept; one takes as much room as its zip.
 _KEPT = 3
-_REMEDY = "Unpack it yourself, and name the .tflite in it."
+_REMEDY = Sentence("Unpack it yourself, and name the .tflite in it.")
 
 
 def is_zip(path: Path) -> bool:
@@ -72,7 +73,11 @@ def model_file(path: Path) -> Path:
                 _forget_old(root / "unpacked", made.parent)
             return made
         except OSError as error:
-            problem = f"cannot be unpacked to {made.parent} ({error.strerror})"
+            problem = Sentence(
+                "cannot be unpacked to {folder} ({cause})",
+                folder=str(made.parent),
+                cause=error.strerror,
+            )
     raise OutputError(str(path), problem, _REMEDY)
 
 
@@ -100,9 +105,12 @@ def unpack_model(archive: Path, target: Path) -> None:
             label_file = _label_file(archive, members, model)
             limit = min(LARGEST_MODEL_BYTES, _MOST_TIMES * archive.stat().st_size)
             if model.file_size > limit:
-                raise ModelError(
-                    str(archive), f"{model.filename} in it would have {model.file_size} bytes"
+                problem = Sentence(
+                    "{name} in it would have {size} bytes",
+                    name=model.filename,
+                    size=model.file_size,
                 )
+                raise ModelError(str(archive), problem)
             with opened.open(model) as source, target.open("wb") as file:
                 left = model.file_size
                 while left > 0 and (block := source.read(min(left, _BLOCK_BYTES))):
@@ -112,7 +120,8 @@ def unpack_model(archive: Path, target: Path) -> None:
             taxonomy = _read_text(archive, opened, _taxonomy_file(archive, members))
         with target.open("rb") as file:
             if file.read(8)[4:] != b"TFL3":
-                raise ModelError(str(archive), "the .tflite in it is not a TFLite model", _REMEDY)
+                problem = Sentence("the .tflite in it is not a TFLite model")
+                raise ModelError(str(archive), problem, _REMEDY)
         inside = read_bundle(target)
         if taxonomy and TAXONOMY_FILE not in inside:
             append_bundle(target, {TAXONOMY_FILE: taxonomy})
@@ -123,19 +132,21 @@ def unpack_model(archive: Path, target: Path) -> None:
     except OSError as error:
         if error.errno == errno.EINVAL:
             # An offset in the zip points before its beginning.
-            raise ModelError(str(archive), "the zip is damaged", _REMEDY) from error
+            raise ModelError(str(archive), Sentence("the zip is damaged"), _REMEDY) from error
         raise
     except Exception as error:  # BadZipFile, zlib.error, struct.error, an encrypted member ...
-        raise ModelError(str(archive), f"the zip is damaged ({error})", _REMEDY) from error
+        problem = Sentence("the zip is damaged ({cause})", cause=str(error))
+        raise ModelError(str(archive), problem, _REMEDY) from error
 
 
 def _members(archive: Path, opened: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     """What is in the zip but folders and what file managers add."""
     members = opened.infolist()
     if len(members) > _MOST_MEMBERS:
-        raise ModelError(str(archive), f"holds {len(members)} files, and not one model")
+        problem = Sentence("holds {count} files, and not one model", count=len(members))
+        raise ModelError(str(archive), problem)
     if any(member.flag_bits & _ENCRYPTED for member in members):
-        raise ModelError(str(archive), "is protected by a password", _REMEDY)
+        raise ModelError(str(archive), Sentence("is protected by a password"), _REMEDY)
     return [
         member
         for member in members
@@ -148,8 +159,13 @@ def _members(archive: Path, opened: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
 def _only(archive: Path, members: list[zipfile.ZipInfo], suffix: str) -> zipfile.ZipInfo:
     found = [member for member in members if member.filename.lower().endswith(suffix)]
     if len(found) != 1:
-        names = ", ".join(member.filename for member in found[:5]) or "no .tflite"
-        raise ModelError(str(archive), f"holds {names}; one .tflite is needed", _REMEDY)
+        names = ", ".join(member.filename for member in found[:5])
+        problem = (
+            Sentence("holds {names}; one .tflite is needed", names=names)
+            if found
+            else Sentence("holds no .tflite; one .tflite is needed")
+        )
+        raise ModelError(str(archive), problem, _REMEDY)
     return found[0]
 
 
@@ -164,13 +180,16 @@ def _label_file(
         if member.filename.lower().endswith(SUFFIXES)
     }
     if contract := next((m for m, name in texts.items() if name.endswith("contract.json")), None):
-        problem = f"holds a contract, {contract.filename}, which is not read from a zip"
+        problem = Sentence(
+            "holds a contract, {name}, which is not read from a zip", name=contract.filename
+        )
         raise ModelError(str(archive), problem, _REMEDY)
     known = [m for m, name in texts.items() if name in COMMON_NAMES or name.startswith(stem)]
     found = known or list(texts)
     if len(found) > 1:
         names = ", ".join(member.filename for member in found[:5])
-        raise ModelError(str(archive), f"holds several label files: {names}", _REMEDY)
+        problem = Sentence("holds several label files: {names}", names=names)
+        raise ModelError(str(archive), problem, _REMEDY)
     return found[0] if found else None
 
 
@@ -179,7 +198,8 @@ def _taxonomy_file(archive: Path, members: list[zipfile.ZipInfo]) -> zipfile.Zip
     found = [member for member in members if member.filename.lower().endswith(TAXONOMY_ENDINGS)]
     if len(found) > 1:
         names = ", ".join(member.filename for member in found[:5])
-        raise ModelError(str(archive), f"holds several taxonomies: {names}", _REMEDY)
+        problem = Sentence("holds several taxonomies: {names}", names=names)
+        raise ModelError(str(archive), problem, _REMEDY)
     return found[0] if found else None
 
 
@@ -188,8 +208,9 @@ def _read_text(archive: Path, opened: zipfile.ZipFile, member: zipfile.ZipInfo |
     if member is None:
         return b""
     if member.file_size > MEMBER_LIMIT_BYTES:
-        raise ModelError(
-            str(archive), f"{member.filename} in it is too large to be labels or a taxonomy"
+        problem = Sentence(
+            "{name} in it is too large to be labels or a taxonomy", name=member.filename
         )
+        raise ModelError(str(archive), problem)
     with opened.open(member) as file:
         return file.read(MEMBER_LIMIT_BYTES)

@@ -18,6 +18,7 @@ from edge_classifier.core.contract import (
 from edge_classifier.core.labels.label_files import LabelFile
 from edge_classifier.core.labels.labels import LabelCountError, fit_labels, parse_labels
 from edge_classifier.core.quantization import TensorSpec, distinct_inputs, pixel_table
+from edge_classifier.core.sentence import Sentence, joined
 from edge_classifier.errors import ContractError, ModelError
 from edge_classifier.modelfile.bundle import CARD_FILE, CONTRACT_FILE, LABELS_FILE, read_bundle
 from edge_classifier.modelfile.flatbuffer import FlatbufferError
@@ -30,9 +31,9 @@ from edge_classifier.modelfile.label_sources import (
     remarks,
 )
 from edge_classifier.modelfile.normalization import (
-    HOW_TO_CHANGE,
     Normalization,
     assumed_normalization,
+    how_to_change,
     stated_normalization,
 )
 from edge_classifier.modelfile.taxonomy_sources import find_taxonomy
@@ -100,8 +101,9 @@ def resolve(facts: ModelFacts, overrides: ContractOverrides = ContractOverrides(
         return _resolve(facts, overrides)
     except OSError as error:
         # It was there when the runtime loaded it.
-        what = f"cannot be read any more ({error.strerror})"
-        raise ModelError(str(facts.path), what, "Was it replaced just now? Try again.") from error
+        what = Sentence("cannot be read any more ({cause})", cause=error.strerror)
+        remedy = Sentence("Was it replaced just now? Try again.")
+        raise ModelError(str(facts.path), what, remedy) from error
 
 
 def _resolve(facts: ModelFacts, overrides: ContractOverrides) -> Resolved:
@@ -121,7 +123,8 @@ def _resolve(facts: ModelFacts, overrides: ContractOverrides) -> Resolved:
         contract = replace(contract, crop=overrides.crop)
     if overrides.input_range:
         mean, std = normalization_of_range(*overrides.input_range)
-        contract, reason = replace(contract, mean=mean, std=std), "the input range is asked for"
+        contract = replace(contract, mean=mean, std=std)
+        reason = Sentence("the input range is asked for")
     contract = _fitted(facts, contract, found, labels_from, notes)
     taxonomy, taxonomy_from, note = find_taxonomy(
         facts.beside, overrides.taxonomy, bundle, contract.labels, labels_from
@@ -130,11 +133,13 @@ def _resolve(facts: ModelFacts, overrides: ContractOverrides) -> Resolved:
     notes += [note] if note else []
     _, height, width, _ = facts.input.shape
     if (contract.height, contract.width) != (height, width):
-        raise ContractError(
-            str(facts.beside),
-            f"its contract ({source}) says {contract.width} x {contract.height} pixels, "
-            f"its input is {width} x {height}",
+        problem = Sentence(
+            "its contract ({source}) says {said} pixels, its input is {size}",
+            source=source,
+            said=f"{contract.width} x {contract.height}",
+            size=f"{width} x {height}",
         )
+        raise ContractError(str(facts.beside), problem)
     notes += _lost_inputs(facts, contract)
     card = bundle.get(CARD_FILE, b"").decode("utf-8", "replace")
     return Resolved(contract, source, labels_from, taxonomy_from, tuple(notes), card, reason)
@@ -148,22 +153,25 @@ def _fitted(
     try:
         fitted = fit_labels(contract, outputs, has_background=found.background_is_implied)
     except LabelCountError as error:
-        where = "; ".join([labels_from, *found.doubts])
-        remedy = "Name the right file with --labels (setting model.labels)."
+        where = joined("; ", [labels_from, *found.doubts])
+        problem = Sentence("{what} ({where})", what=error.args[0], where=where)
+        remedy = Sentence("Name the right file with --labels (setting model.labels).")
         if len(found.labels) + 1 == outputs:
-            remedy = (
+            remedy = Sentence(
                 "One label is missing, and nothing says which: put it in its place, or a line "
-                f"`background` first if output 0 is that. {remedy}"
+                "`background` first if output 0 is that. {remedy}",
+                remedy=remedy,
             )
-        raise ContractError(str(facts.beside), f"{error} ({where})", remedy) from error
+        raise ContractError(str(facts.beside), problem, remedy) from error
     if fitted.note:
         notes.append(fitted.note)
     elif found.first == 1:
-        notes.append(f"{labels_from}: its numbers begin at 1, so 1 is output 0")
-    notes += [f"{labels_from}: {doubt}" for doubt in found.doubts]
+        said = Sentence("its numbers begin at 1, so 1 is output 0")
+        notes.append(joined(": ", (labels_from, said)))
+    notes += [joined(": ", (labels_from, doubt)) for doubt in found.doubts]
     # Those of ImageNet inside known models, with two kinds of cranes, need no word each time.
     if not labels_from.endswith(IN_MODEL):
-        notes += [f"{labels_from}: {remark}" for remark in remarks(found.labels)]
+        notes += [joined(": ", (labels_from, remark)) for remark in remarks(found.labels)]
     return fitted.contract
 
 
@@ -175,10 +183,15 @@ def _lost_inputs(facts: ModelFacts, contract: Contract) -> list[str]:
     if kept >= _FEWEST_INPUTS:
         return []
     quantization = facts.input.quantization
-    note = (
-        f"mean {contract.mean[0]:g} and std {contract.std[0]:g} do not fit the input's scale "
-        f"{quantization.scale:.4g} and zero point {quantization.zero_point}: of 256 pixel values "
-        f"{kept} are told apart, and the picture is lost. {HOW_TO_CHANGE.format(facts.beside.stem)}"
+    note = Sentence(
+        "mean {mean} and std {std} do not fit the input's scale {scale} and zero point {zero}: of "
+        "256 pixel values {kept} are told apart, and the picture is lost. {change}",
+        mean=f"{contract.mean[0]:g}",
+        std=f"{contract.std[0]:g}",
+        scale=f"{quantization.scale:.4g}",
+        zero=quantization.zero_point,
+        kept=kept,
+        change=how_to_change(facts.beside.stem),
     )
     return [note]
 
@@ -205,19 +218,24 @@ def _preprocessing(
         notes += found.notes
         geometry = _geometry(facts, found, notes)
         stated = replace(geometry, output=_output(facts, notes))
-        return stated, "TFLite metadata in the model", found.why
+        return stated, Sentence("TFLite metadata in the model"), found.why
     if facts.catalogue_contract:
         given = {"output": str(_output(facts, notes)), **facts.catalogue_contract}
-        return *_parsed("catalogue", lambda: contract_from_mapping(given)), ""
+        return *_parsed(Sentence("catalogue"), lambda: contract_from_mapping(given)), ""
     found = assumed_normalization(facts.path, facts.input)
     contract = _assumed(facts, found)
-    notes.append(
-        f"{facts.beside.name} does not say how pictures enter it: assuming {found.what} "
-        f"({found.why}), {contract.crop} crop of {contract.crop_fraction:g}, "
-        f"{contract.colour_order.upper()}"
+    note = Sentence(
+        "{model} does not say how pictures enter it: assuming {what} ({why}), {crop} crop of "
+        "{share}, {colours}",
+        model=facts.beside.name,
+        what=found.what,
+        why=found.why,
+        crop=str(contract.crop),
+        share=f"{contract.crop_fraction:g}",
+        colours=contract.colour_order.upper(),
     )
-    notes += found.notes
-    return replace(contract, output=_output(facts, notes)), "assumed", found.why
+    notes += [note, *found.notes]
+    return replace(contract, output=_output(facts, notes)), Sentence("assumed"), found.why
 
 
 def _side_car(facts: ModelFacts) -> Path:
@@ -227,13 +245,18 @@ def _side_car(facts: ModelFacts) -> Path:
 def _geometry(facts: ModelFacts, found: Normalization, notes: list[str]) -> Contract:
     """The rest of a contract for a model whose metadata states mean and std only."""
     if facts.catalogue_contract:
-        contract, _ = _parsed("catalogue", lambda: contract_from_mapping(facts.catalogue_contract))
+        contract, _ = _parsed(
+            Sentence("catalogue"), lambda: contract_from_mapping(facts.catalogue_contract)
+        )
         return replace(contract, mean=found.mean, std=found.std)
     contract = _assumed(facts, found)
-    notes.append(
-        f"{facts.beside.name} does not say how pictures are cropped: "
-        f"assuming the {contract.crop} times {contract.crop_fraction:g}"
+    note = Sentence(
+        "{model} does not say how pictures are cropped: assuming the {crop} times {share}",
+        model=facts.beside.name,
+        crop=str(contract.crop),
+        share=f"{contract.crop_fraction:g}",
     )
+    notes.append(note)
     return contract
 
 
@@ -241,7 +264,8 @@ def _parsed(source: str, parse: Callable[[], Contract]) -> tuple[Contract, str]:
     try:
         return parse(), source
     except ContractFormatError as error:
-        raise ContractError(source, f"is not a valid contract: {error}") from error
+        problem = Sentence("is not a valid contract: {cause}", cause=str(error))
+        raise ContractError(source, problem) from error
 
 
 def _assumed(facts: ModelFacts, found: Normalization) -> Contract:
@@ -256,10 +280,12 @@ def _output(facts: ModelFacts, notes: list[str]) -> Output:
     quantization = facts.output.quantization
     if quantization and quantization.scale == 1 / 256:
         return Output.PROBABILITIES
-    notes.append(
-        f"{facts.path.name} ends in {facts.last_operator or 'an unknown operator'}: "
-        "its outputs are taken as logits, and softmax is applied"
+    note = Sentence(
+        "{model} ends in {operator}: its outputs are taken as logits, and softmax is applied",
+        model=facts.path.name,
+        operator=facts.last_operator or Sentence("an unknown operator"),
     )
+    notes.append(note)
     return Output.LOGITS
 
 
@@ -275,9 +301,9 @@ def _labels(
     own = label_file_of(facts.beside) if _side_car(facts).is_file() else None
     if own is None and CONTRACT_FILE in bundle and LABELS_FILE in bundle:
         labels = parse_labels(bundle[LABELS_FILE].decode("utf-8", "replace"))
-        return LabelFile(labels), f"{LABELS_FILE}{IN_MODEL}"
+        return LabelFile(labels), Sentence("{name} in the model", name=LABELS_FILE)
     if own is None and (inside := labels_in_model(facts.path, bundle, metadata)):
         return inside
     if found := own or label_file_beside(facts.beside):
         return read_labels(found), str(found)
-    return LabelFile(()), "none"
+    return LabelFile(()), Sentence("none")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from edge_classifier.core.labels.taxonomy import NO_TAXONOMY, Taxonomy
 from edge_classifier.core.labels.taxonomy_file import TaxonomyFormatError, parse_taxonomy
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.errors import ContractError, MissingFileError
 from edge_classifier.files import open_regular
 from edge_classifier.modelfile.bundle import TAXONOMY_FILE
@@ -14,7 +15,7 @@ from edge_classifier.modelfile.label_sources import IN_MODEL
 LIMIT_BYTES = 1_000_000
 # What the name of a file ends with that holds one: NAME.taxonomy.tsv beside NAME.tflite.
 TAXONOMY_ENDINGS = ("taxonomy.tsv", "taxonomy.csv")
-_REMEDY = "Mend it (docs/contract.md shows one), or name another with --taxonomy."
+_REMEDY = Sentence("Mend it (docs/contract.md shows one), or name another with --taxonomy.")
 
 
 def find_taxonomy(
@@ -42,9 +43,13 @@ def find_taxonomy(
     except ContractError:
         if labels_from.endswith(IN_MODEL):
             raise
-        note = f"the taxonomy in {model.name} does not fit the labels of {labels_from}: left out"
+        note = Sentence(
+            "the taxonomy in {model} does not fit the labels of {place}: left out",
+            model=model.name,
+            place=labels_from,
+        )
         return NO_TAXONOMY, "none", note
-    return taxonomy, f"{TAXONOMY_FILE}{IN_MODEL}", ""
+    return taxonomy, Sentence("{name} in the model", name=TAXONOMY_FILE), ""
 
 
 def _read(path: Path) -> bytes:
@@ -52,19 +57,20 @@ def _read(path: Path) -> bytes:
         with open_regular(path) as file:
             return file.read(LIMIT_BYTES + 1)
     except FileNotFoundError as error:
-        raise MissingFileError(str(path), "no such taxonomy file") from error
+        raise MissingFileError(str(path), Sentence("no such taxonomy file")) from error
     except OSError as error:
-        raise ContractError(
-            str(path), f"cannot be read as a taxonomy ({error.strerror})"
-        ) from error
+        problem = Sentence("cannot be read as a taxonomy ({cause})", cause=error.strerror)
+        raise ContractError(str(path), problem) from error
 
 
 def _parsed(data: bytes, labels: tuple[str, ...], subject: str) -> Taxonomy:
     if len(data) > LIMIT_BYTES:
-        raise ContractError(subject, "is too large to be a taxonomy")
+        raise ContractError(subject, Sentence("is too large to be a taxonomy"))
     try:
         return parse_taxonomy(data.decode("utf-8-sig"), labels)
     except UnicodeDecodeError as error:
-        raise ContractError(subject, "is not UTF-8", "Save it as UTF-8.") from error
+        remedy = Sentence("Save it as UTF-8.")
+        raise ContractError(subject, Sentence("is not UTF-8"), remedy) from error
     except TaxonomyFormatError as error:
-        raise ContractError(subject, f"is not a valid taxonomy: {error}", _REMEDY) from error
+        problem = Sentence("is not a valid taxonomy: {cause}", cause=str(error))
+        raise ContractError(subject, problem, _REMEDY) from error

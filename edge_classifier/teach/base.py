@@ -8,6 +8,7 @@ from typing import Any
 
 from edge_classifier.core.contract import Contract
 from edge_classifier.core.quantization import Quantization
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.engine.model_copy import release_unused_memory
 from edge_classifier.engine.tflite import TfliteEngine
 from edge_classifier.errors import ModelError
@@ -21,7 +22,7 @@ DEFAULT_BASE = "efficientnet-lite0"
 _POOLS = ("MEAN", "AVERAGE_POOL_2D")
 _HEADS = ("CONV_2D", "FULLY_CONNECTED")
 _SHAPES = ("RESHAPE", "SQUEEZE")
-_REMEDY = (
+_REMEDY = Sentence(
     "Name an int8 classifier that ends in pooling, a 1 x 1 convolution or fully connected layer, "
     "and softmax, such as efficientnet-lite0 or mobilenet-v2-int8."
 )
@@ -70,7 +71,8 @@ def open_base(reference: str = DEFAULT_BASE, *, threads: int = 1) -> Base:
             digest.update(b"" if buffer.data is None else bytes(buffer.data))
         weights = digest.hexdigest()
     except OSError as error:
-        raise ModelError(str(path), f"cannot be read ({error.strerror})") from error
+        problem = Sentence("cannot be read ({cause})", cause=error.strerror)
+        raise ModelError(str(path), problem) from error
     name, runtime, contract = loaded.name, loaded.runtime, loaded.resolved.contract
     # What is only needed once is 20 MB.
     del loaded, model
@@ -98,16 +100,24 @@ def _cut_head(name: str, model: Any) -> None:
         }
     )
     if len(model.subgraphs) != 1 or wrong:
-        what = f"is not all int8 ({', '.join(wrong)})" if wrong else "has several graphs"
-        raise ModelError(name, f"cannot be taught: {what}", _REMEDY)
+        what = (
+            Sentence("cannot be taught: is not all int8 ({operators})", operators=", ".join(wrong))
+            if wrong
+            else Sentence("cannot be taught: has several graphs")
+        )
+        raise ModelError(name, what, _REMEDY)
     made_by = {int(operator.outputs[0]): operator for operator in graph.operators}
     tail: list[Any] = []
     at = int(graph.outputs[0])
     for wanted in (("SOFTMAX",), _HEADS, _POOLS):
         operator = _maker(model, made_by, at, tail)
-        kind = object_api.operator_name(model, operator) if operator else "nothing"
+        kind = object_api.operator_name(model, operator) if operator else Sentence("nothing")
         if operator is None or kind not in wanted:
-            what = f"cannot be taught: {kind} stands where {' or '.join(wanted)} is needed"
+            what = Sentence(
+                "cannot be taught: {operator} stands where {wanted} is needed",
+                operator=kind,
+                wanted=" / ".join(wanted),
+            )
             raise ModelError(name, what, _REMEDY)
         tail.append(operator)
         at = int(operator.inputs[0])
@@ -117,7 +127,10 @@ def _cut_head(name: str, model: Any) -> None:
     size = math.prod(features.shape)
     # A kernel of more than one pixel, or features that still lie in several places.
     if size != features.shape[-1] or math.prod(weights.shape) != weights.shape[0] * size:
-        what = f"cannot be taught: its last layer sees {list(features.shape)}, not one vector"
+        what = Sentence(
+            "cannot be taught: its last layer sees {shape}, not one vector",
+            shape=str(list(features.shape)),
+        )
         raise ModelError(name, what, _REMEDY)
     if object_api.operator_name(model, pool) == "MEAN":
         pool.builtinOptions.keepDims = True

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_classifier.core.sentence import Sentence
+from edge_classifier.core.sentence import Sentence, from_json, to_json
 from edge_classifier.dataset.facts import PictureFacts
 from edge_classifier.files import replacing
 from edge_classifier.teach.base import Base
@@ -42,10 +42,10 @@ class FeatureCache:
             if zlib.crc32(content[4:]).to_bytes(4, "big") != content[:4]:
                 return None
             known = json.loads(head)
-            if known["note"]:
-                # The bare text of an earlier version, for one, would stay English in any language.
-                template, values = known["note"]
-                known["note"] = Sentence(template, **values)
+            known["note"] = from_json(known["note"])
+            if known["note"] and not isinstance(known["note"], Sentence):
+                # The bare text of an earlier version would stay English in any language.
+                return None
             facts = PictureFacts(**known)
             features = np.frombuffer(body, np.int8).reshape(-1, self._size)
         except (OSError, ValueError, TypeError, KeyError):
@@ -58,9 +58,7 @@ class FeatureCache:
 
     def store(self, facts: PictureFacts, features: NDArray[np.int8]) -> None:
         """Keep them, if the disk allows it."""
-        known = asdict(facts)
-        if isinstance(facts.note, Sentence):
-            known["note"] = [facts.note.template, facts.note.values]
+        known = asdict(facts) | {"note": to_json(facts.note)}
         head = json.dumps(known).encode()
         content = head + b"\n" + np.ascontiguousarray(features).tobytes()
         path = self._path(facts.sha256)

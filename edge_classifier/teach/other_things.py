@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.errors import ModelError
 from edge_classifier.modelfile.catalogue import embedded_folder
 from edge_classifier.teach.base import Base
@@ -22,8 +23,9 @@ def other_things(base: Base) -> NDArray[np.int8]:
         with np.load(path, allow_pickle=False) as content:
             return np.asarray(content["features"], np.int8).reshape(-1, base.size)
     except Exception as error:  # A damaged zip leads numpy to whatever error there is.
-        remedy = "Install edge-classifier again."
-        raise ModelError(str(path), f"cannot be read ({error})", remedy) from error
+        problem = Sentence("cannot be read ({cause})", cause=str(error))
+        remedy = Sentence("Install edge-classifier again.")
+        raise ModelError(str(path), problem, remedy) from error
 
 
 def write_other_things(base: Base, features: NDArray[np.int8], folder: Path) -> Path:

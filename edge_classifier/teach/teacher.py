@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edge_classifier.core.contract import Contract
 from edge_classifier.core.intervals import wilson
 from edge_classifier.core.labels.labels import UNKNOWN
-from edge_classifier.core.sentence import Sentence
+from edge_classifier.core.sentence import Sentence, joined
 from edge_classifier.dataset.alike import duplicate_groups
 from edge_classifier.dataset.check import CheckResult, Severity, check_dataset
 from edge_classifier.dataset.facts import PictureFacts, fingerprint, readable
@@ -137,7 +137,7 @@ def teach(
     check = check_dataset(dataset, found.facts)
     if check.fatal:
         wrong = [one.text for one in check.findings if one.severity is Severity.FATAL]
-        raise DatasetError(str(dataset.root), "\n".join(wrong))
+        raise DatasetError(str(dataset.root), joined("\n", wrong))
     # How few pictures a class has is said beside how many of them were recognized.
     check = replace(check, findings=tuple(one for one in check.findings if one.kind != "few"))
     samples = readable(dataset.samples, found.facts)

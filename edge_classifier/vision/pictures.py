@@ -29,7 +29,7 @@ SUFFIXES = frozenset(
 # Width times height of the largest picture that is decoded: 300 MB of RGB.
 PIXEL_LIMIT = 100_000_000
 BYTE_LIMIT = 256_000_000
-_COPY = "Copy it again, or leave it out."
+_COPY = Sentence("Copy it again, or leave it out.")
 _ORIENTATION = 0x0112  # Exif 2.3, tag 274
 # What puts a picture of each orientation upright; from 5 on, width and height change places.
 _TURNS = {
@@ -131,7 +131,7 @@ def load_picture(
                     height=height,
                     limit=f"{pixel_limit / 1e6:g}",
                 ),
-                "Shrink it, or raise --max-megapixels if you trust it.",
+                Sentence("Shrink it, or raise --max-megapixels if you trust it."),
             )
         try:
             return _decode(image, at_least)
@@ -240,7 +240,7 @@ def _unreadable(reference: str, data: BinaryIO, error: Exception) -> PictureErro
     if not data.read(1):
         return PictureError(reference, Sentence("is empty"), _COPY)
     if isinstance(error, UnidentifiedImageError):
-        remedy = f"Known formats are {', '.join(FORMATS)}, HEIC, AVIF."
+        remedy = Sentence("Known formats are {formats}, HEIC, AVIF.", formats=", ".join(FORMATS))
         return PictureError(reference, Sentence("is not a picture"), remedy)
     problem = Sentence("cannot be read as a picture ({cause})", cause=_cause(error))
     return PictureError(reference, problem, _COPY)

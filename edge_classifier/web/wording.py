@@ -1,7 +1,13 @@
 """Sentences for people, made of what errors and daemons say."""
 
+from collections.abc import Iterable
+from functools import lru_cache
+
+from django.utils.translation import get_language
+
 from edge_classifier.core.text import escaped
 from edge_classifier.errors import EdgeClassifierError
+from edge_classifier.evaluation.reader import Reader, translation_to
 from edge_classifier.web.full_disk import NO_ROOM, is_full
 
 # What a sentence, or the line before a list, may end with.
@@ -23,17 +29,40 @@ def sentences(*parts: str) -> str:
 
 def _sentence(text: str) -> str:
     first = text.partition(" ")[0]
-    # Names of files, models and settings stay as they are written.
-    if first.rstrip(",").isalpha():
+    # Names of files, models and settings stay as they are written; Chinese has no capitals.
+    if first.rstrip(",").isalpha() and max(text) < _CHINESE:
         text = text[:1].upper() + text[1:]
     if text.endswith(_ENDS):
         return text
     return text + ("。" if text[-1] >= _CHINESE else ".")
 
 
+def translated(text: object) -> str:
+    """A sentence of the package, or of this page, in the reader's language; others as they are."""
+    language = "zh-Hans" if (get_language() or "").startswith("zh") else "en"
+    return Reader(_translation_to(language), {}).told(text)
+
+
+_translation_to = lru_cache(translation_to)
+
+
 def explained(error: EdgeClassifierError) -> str:
     """What is wrong and what to do; without the subject, which may be a path."""
-    return str(NO_ROOM) if is_full(error) else sentences(error.problem, error.remedy)
+    return in_sentences(parts_of(error))
+
+
+def parts_of(error: BaseException) -> tuple[object, ...]:
+    """What ``in_sentences`` makes words of, later and for a reader of any language."""
+    if is_full(error):
+        return (NO_ROOM,)
+    if isinstance(error, EdgeClassifierError):
+        return (error.problem, error.remedy)
+    return (str(error),)
+
+
+def in_sentences(parts: Iterable[object]) -> str:
+    """``parts`` in the reader's language, each line of them a sentence."""
+    return sentences(*(line for part in parts for line in translated(part).splitlines()))
 
 
 def quoted(answer: object) -> str:

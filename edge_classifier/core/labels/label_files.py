@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.core.text import is_printable
 
 # The longest that a record of the web page keeps.
@@ -36,7 +37,11 @@ _BYTE_ORDER_MARKS = (
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
-_LITERALLY = "Labels that begin with a number of their own belong into a JSON list"
+_LITERALLY = Sentence("Labels that begin with a number of their own belong into a JSON list")
+
+_NO_LIST = Sentence("is not a JSON list or object of labels")
+# Where a label of a number is.
+_LINE, _ENTRY = Sentence("line"), Sentence("entry")
 
 
 class LabelFormatError(ValueError):
@@ -72,8 +77,14 @@ def read_label_file(data: bytes, name: str = "labels.txt") -> LabelFile:
     for index, label in enumerate(found.labels):
         if len(label) > LONGEST_LABEL:
             raise LabelFormatError(
-                f"the label of output {index} has {len(label)} characters ({label[:30]}...); "
-                f"up to {LONGEST_LABEL} are allowed"
+                Sentence(
+                    "the label of output {output} has {length} characters ({start}...); up to "
+                    "{most} are allowed",
+                    output=index,
+                    length=len(label),
+                    start=label[:30],
+                    most=LONGEST_LABEL,
+                )
             )
     return found
 
@@ -86,8 +97,11 @@ def _decoded(data: bytes) -> str:
     except UnicodeDecodeError as error:
         line = len(_LINE_END.findall(data[: error.start].decode("latin-1"))) + 1
         raise LabelFormatError(
-            f"line {line} is not UTF-8: save the file as UTF-8, for example with "
-            "`iconv -f latin1 -t utf-8`"
+            Sentence(
+                "line {line} is not UTF-8: save the file as UTF-8, for example with "
+                "`iconv -f latin1 -t utf-8`",
+                line=line,
+            )
         ) from error
 
 
@@ -101,14 +115,23 @@ def _of_lines(text: str) -> LabelFile:
     lines = [line.strip() for line in _LINE_END.split(text)]
     filled = [(at, line) for at, line in enumerate(lines, 1) if _clean(line)]
     if long := next((at for at, line in filled if len(line) > _LONGEST_LINE), 0):
-        raise LabelFormatError(f"line {long} is longer than {_LONGEST_LINE} characters: no labels")
+        raise LabelFormatError(
+            Sentence(
+                "line {line} is longer than {most} characters: no labels",
+                line=long,
+                most=_LONGEST_LINE,
+            )
+        )
     if numbered := _numbered(filled):
         return numbered
     last = filled[-1][0] if filled else 0
     blank = next((at for at, line in enumerate(lines[:last], 1) if not _clean(line)), 0)
     comment = next((at for at, line in filled if line.startswith("#")), 0)
-    doubts = [f"line {blank} is empty, and passed over"] if blank else []
-    doubts += [f"line {comment} begins with #, and is read as a label"] if comment else []
+    doubts = []
+    if blank:
+        doubts.append(Sentence("line {line} is empty, and passed over", line=blank))
+    if comment:
+        doubts.append(Sentence("line {line} begins with #, and is read as a label", line=comment))
     return LabelFile(tuple(_clean(line) for _, line in filled), doubts=tuple(doubts))
 
 
@@ -119,17 +142,23 @@ def _numbered(lines: list[tuple[int, str]]) -> LabelFile | None:
     last = [(at, _NUMBERED_LAST.fullmatch(line)) for at, line in lines]
     turned = [(at, int(m[2]), m[1]) for at, m in last if m]
     if len(turned) == len(lines) > len(named) and _is_numbering(turned):
-        return _by_number(turned, "line")
+        return _by_number(turned, _LINE)
     # Labels may begin with a number, too: `7 up`, `1 euro` and `2 euro`.
     is_few = not named or len(named) * 2 < len(lines)
     if is_few or min(n for _, n, _ in named) > 1 or len({name for *_, name in named}) == 1:
         return None
     for at, match in found:
         if match is None:
-            raise LabelFormatError(f"line {at} has no number, and others have. {_LITERALLY}")
+            raise LabelFormatError(
+                Sentence(
+                    "line {line} has no number, and others have. {remedy}",
+                    line=at,
+                    remedy=_LITERALLY,
+                )
+            )
         if not match[2]:
-            raise LabelFormatError(f"line {at} has the number {match[1]} and no label")
-    return _by_number([(at, number, _unquoted(label)) for at, number, label in named], "line")
+            raise LabelFormatError(_without_label(_LINE, at, int(match[1])))
+    return _by_number([(at, number, _unquoted(label)) for at, number, label in named], _LINE)
 
 
 def _is_numbering(entries: list[tuple[int, int, str]]) -> bool:
@@ -145,32 +174,57 @@ def _unquoted(label: str) -> str:
     return label
 
 
-def _by_number(pairs: Iterable[tuple[int, int, str]], place: str) -> LabelFile:
+def _without_label(place: Sentence, at: int, number: int) -> Sentence:
+    return Sentence(
+        "{place} {at} has the number {number} and no label", place=place, at=at, number=number
+    )
+
+
+def _by_number(pairs: Iterable[tuple[int, int, str]], place: Sentence) -> LabelFile:
     """Labels in the order of their numbers, which must be 0 to N-1, or in order from 1 to N."""
     given: dict[int, tuple[int, str]] = {}
     for at, number, label in pairs:
         if number in given:
             raise LabelFormatError(
-                f"{place} {at} has the number {number} again, as {place} {given[number][0]}. "
-                f"{_LITERALLY}"
+                Sentence(
+                    "{place} {at} has the number {number} again, as {place} {before}. {remedy}",
+                    place=place,
+                    at=at,
+                    number=number,
+                    before=given[number][0],
+                    remedy=_LITERALLY,
+                )
             )
         if number > _MOST_NUMBER:
-            raise LabelFormatError(f"{place} {at} has the number {number}")
+            raise LabelFormatError(
+                Sentence("{place} {at} has the number {number}", place=place, at=at, number=number)
+            )
         if not _clean(label):
-            raise LabelFormatError(f"{place} {at} has the number {number} and no label")
+            raise LabelFormatError(_without_label(place, at, number))
         given[number] = at, _clean(label)
     start = min(given)
     for expected, number in enumerate(sorted(given), start):
         if number != expected:
             raise LabelFormatError(
-                f"there is no number {expected}: {place} {given[number][0]} has {number} after "
-                f"{expected - 1}. {_LITERALLY}"
+                Sentence(
+                    "there is no number {expected}: {place} {at} has {number} after {before}. "
+                    "{remedy}",
+                    expected=expected,
+                    place=place,
+                    at=given[number][0],
+                    number=number,
+                    before=expected - 1,
+                    remedy=_LITERALLY,
+                )
             )
     if start > 1:
-        raise LabelFormatError(f"its numbers begin at {start}, not at 0")
+        raise LabelFormatError(Sentence("its numbers begin at {start}, not at 0", start=start))
     if start and list(given) != sorted(given):
         raise LabelFormatError(
-            f"its numbers begin at 1 and are not in order: number the outputs from 0. {_LITERALLY}"
+            Sentence(
+                "its numbers begin at 1 and are not in order: number the outputs from 0. {remedy}",
+                remedy=_LITERALLY,
+            )
         )
     return LabelFile(tuple(given[number][1] for number in sorted(given)), first=start)
 
@@ -191,21 +245,23 @@ def _of_json(text: str) -> LabelFile:
     try:
         data = json.loads(text, object_pairs_hook=_Pairs)
     except RecursionError as error:
-        raise LabelFormatError("is not a JSON list or object of labels") from error
+        raise LabelFormatError(_NO_LIST) from error
     except ValueError as error:
-        raise LabelFormatError(f"is not JSON ({error})") from error
+        raise LabelFormatError(Sentence("is not JSON ({cause})", cause=str(error))) from error
     if isinstance(data, _Pairs):
         # As configurations of other tools have them: Hugging Face's, Teachable Machine's.
         inside = [value for key, value in data if key in ("id2label", "labels", "classes")]
         if len(inside) == 1 and isinstance(inside[0], list):
             data = inside[0]
     if not isinstance(data, list) or not data:
-        raise LabelFormatError("is not a JSON list or object of labels")
+        raise LabelFormatError(_NO_LIST)
     if isinstance(data, _Pairs):
         return _of_object(data)
     for place, label in enumerate(data, 1):
         if not isinstance(label, str) or not _clean(label):
-            raise LabelFormatError(f"element {place} of its list is not a text")
+            raise LabelFormatError(
+                Sentence("element {place} of its list is not a text", place=place)
+            )
     return LabelFile(tuple(_clean(label) for label in data))
 
 
@@ -213,16 +269,20 @@ def _of_object(data: _Pairs) -> LabelFile:
     """Of {"cat": 0}, or {"0": "cat"}, or Keras's {"0": ["n01440764", "tench"]}."""
     if all(type(value) is int and value >= 0 for _, value in data):
         if all(_number_of(key) is not None for key, _ in data):
-            raise LabelFormatError("has numbers on both sides: which are the labels?")
-        return _by_number([(at, value, key) for at, (key, value) in enumerate(data, 1)], "entry")
+            raise LabelFormatError(Sentence("has numbers on both sides: which are the labels?"))
+        return _by_number([(at, value, key) for at, (key, value) in enumerate(data, 1)], _ENTRY)
     pairs = []
     for place, (key, value) in enumerate(data, 1):
         number = _number_of(key)
         label = value[-1] if isinstance(value, list) and len(value) == 2 else value
         if number is None or not isinstance(label, str):
-            raise LabelFormatError(f"entry {place}, {key[:30]}, is not a number with a label")
+            raise LabelFormatError(
+                Sentence(
+                    "entry {place}, {key}, is not a number with a label", place=place, key=key[:30]
+                )
+            )
         pairs.append((place, number, label))
-    return _by_number(pairs, "entry")
+    return _by_number(pairs, _ENTRY)
 
 
 def _number_of(key: str) -> int | None:
@@ -239,14 +299,18 @@ def _of_pbtxt(text: str) -> LabelFile:
         fields = _fields(match[1], at)
         label = fields.get("display_name", fields.get("name", ""))
         if not fields.get("id", "").isdigit() or not _clean(label):
-            raise LabelFormatError(f"the item that ends on line {at} has no id, or no name")
+            raise LabelFormatError(
+                Sentence("the item that ends on line {line} has no id, or no name", line=at)
+            )
         pairs.append((at, int(fields["id"]), label))
         position = match.end()
     if text[position:].strip() or not pairs:
         at = text.count("\n", 0, position) + 1
-        raise LabelFormatError(f"line {at} is not an item {{ id: 1 name: 'cat' }}")
+        raise LabelFormatError(
+            Sentence("line {line} is not an item {{ id: 1 name: 'cat' }}", line=at)
+        )
     # The order of the items means nothing.
-    found = _by_number(sorted(pairs, key=lambda pair: pair[1]), "line")
+    found = _by_number(sorted(pairs, key=lambda pair: pair[1]), _LINE)
     return replace(found, background_is_implied=found.first == 1)
 
 
@@ -256,7 +320,9 @@ def _fields(text: str, at: int) -> dict[str, str]:
     while position < len(text):
         match = _FIELD.match(text, position)
         if match is None:
-            raise LabelFormatError(f"the item that ends on line {at} cannot be read")
+            raise LabelFormatError(
+                Sentence("the item that ends on line {line} cannot be read", line=at)
+            )
         value = match[2]
         fields[match[1]] = re.sub(r"\\(.)", r"\1", value[1:-1]) if value[0] in "\"'" else value
         position = match.end()

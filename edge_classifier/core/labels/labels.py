@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from edge_classifier.core.contract import Contract
 from edge_classifier.core.labels.taxonomy import Taxonomy
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.core.text import is_printable
 
 BACKGROUND = "background"
@@ -61,7 +62,8 @@ def fit_labels(contract: Contract, outputs: int, *, has_background: bool = False
     labels = contract.labels
     if not labels:
         numbered = tuple(f"class {index}" for index in range(outputs))
-        return FittedLabels(contract.with_labels(numbered), "no label names: classes are numbered")
+        note = Sentence("no label names: classes are numbered")
+        return FittedLabels(contract.with_labels(numbered), note)
     if len(labels) == outputs:
         return FittedLabels(contract)
     is_known = has_background or (outputs == _IMAGENET_OUTPUTS and "tench" in labels[0].lower())
@@ -72,15 +74,17 @@ def fit_labels(contract: Contract, outputs: int, *, has_background: bool = False
         }
         return FittedLabels(
             contract.with_labels((BACKGROUND, *contract.labels), names),
-            "output 0 is taken as background",
+            Sentence("output 0 is taken as background"),
         )
     if len(labels) == outputs + 1 and labels[0].lower() == BACKGROUND:
         names = {language: known[1:] for language, known in contract.names.items()}
         return FittedLabels(
             contract.with_labels(contract.labels[1:], names),
-            "the label background has no output: dropped",
+            Sentence("the label background has no output: dropped"),
         )
-    raise LabelCountError(f"{len(labels)} labels for {outputs} outputs")
+    raise LabelCountError(
+        Sentence("{labels} labels for {outputs} outputs", labels=len(labels), outputs=outputs)
+    )
 
 
 def display_names(contract: Contract, language: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
-from django.utils.translation import gettext, gettext_noop, ngettext
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_http_methods
 
 from edge_classifier.errors import EdgeClassifierError, PictureError, StorageError
@@ -22,21 +22,13 @@ from edge_classifier.web.classify import uploads
 from edge_classifier.web.full_disk import NO_ROOM, is_full
 from edge_classifier.web.models import Record, User
 from edge_classifier.web.records.display import shown, with_relations
+from edge_classifier.web.wording import translated
 
 _log = logging.getLogger(__name__)
 _FIELD = "pictures"
 _SOURCE = Record.Source("upload")
 # In requests of our script, which puts results into the page that is there; and in answers.
 _FRAGMENT = "X-Fragment"
-# What is most often wrong with a picture or its storage; all else is told in English.
-_PROBLEMS = (
-    gettext_noop("cannot be kept just now"),
-    gettext_noop("is empty"),
-    gettext_noop("is not a picture"),
-    gettext_noop("is HEIC, which needs the extra [heic]"),
-    gettext_noop("is AVIF, which Pillow cannot read here"),
-    gettext_noop("needs more memory than there is"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +125,7 @@ def _classify_and_save(request: HttpRequest, file: UploadedFile) -> Record | Fai
         found = uploads.classify_upload(file, request.services)
         saved = uploads.save(found, source=_SOURCE, owner=_owner(request))
     except PictureError as error:
-        what = {"problem": gettext(error.problem)}
+        what = {"problem": translated(error.problem)}
         text = gettext("This picture cannot be taken: it %(problem)s.") % what
         return Failure(file.name or "", text, HTTPStatus.UNPROCESSABLE_ENTITY)
     except EdgeClassifierError as error:
@@ -142,7 +134,7 @@ def _classify_and_save(request: HttpRequest, file: UploadedFile) -> Record | Fai
         if is_full(error):
             return Failure(file.name or "", str(NO_ROOM), HTTPStatus.INSUFFICIENT_STORAGE)
         # Without its subject, which may be a path of this machine.
-        what = {"problem": gettext(error.problem)}
+        what = {"problem": translated(error.problem)}
         text = gettext("Just now it does not work (%(problem)s).") % what
         return Failure(file.name or "", text, HTTPStatus.SERVICE_UNAVAILABLE)
     remember_own(request, saved.key)

@@ -19,6 +19,7 @@ from django.db import connection
 from django.utils.translation import gettext
 
 from edge_classifier import child
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.errors import EdgeClassifierError, UnavailableError, UsageError
 from edge_classifier.web.database_away import is_away
 from edge_classifier.web.full_disk import NO_ROOM, is_full
@@ -90,8 +91,9 @@ class ComparisonRunner:
             thread.start()
         except RuntimeError as error:
             self.progress = None
-            problem = f"cannot be begun ({error})"
-            raise UnavailableError("the comparison", problem, "Try again later.") from error
+            problem = Sentence("cannot be begun ({cause})", cause=str(error))
+            remedy = Sentence("Try again later.")
+            raise UnavailableError("the comparison", problem, remedy) from error
         self._thread = thread
         return True
 

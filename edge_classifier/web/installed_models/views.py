@@ -28,7 +28,7 @@ from edge_classifier.web.live.camera_list import Selection
 from edge_classifier.web.live.live_client import LiveClient
 from edge_classifier.web.live.live_state import MAX_DEVICES
 from edge_classifier.web.templatetags.words import named
-from edge_classifier.web.wording import explained, quoted, sentences
+from edge_classifier.web.wording import explained, quoted, sentences, translated
 
 _log = logging.getLogger(__name__)
 _LONGEST_NAME = 200
@@ -90,6 +90,7 @@ def report(request: HttpRequest, name: str) -> HttpResponse:
     context = {
         "model": model,
         "facts": facts,
+        "notes": [translated(note) for note in facts.notes] if facts else [],
         "labels": labels[:_SHOWN_LABELS],
         "report": model.report,
         "devices": models.devices_with(model),

@@ -31,7 +31,7 @@ from edge_classifier.web.lessons.tables import Lesson, LessonClass, LessonPictur
 from edge_classifier.web.lessons.views import lesson_or_404
 from edge_classifier.web.records import picture_storage
 from edge_classifier.web.records.record_views import FOR_EVER, jpeg_response
-from edge_classifier.web.wording import explained
+from edge_classifier.web.wording import explained, translated
 
 _log = logging.getLogger(__name__)
 _UPLOAD = str(LessonPicture.Source.UPLOAD)
@@ -199,7 +199,7 @@ def in_words(error: EdgeClassifierError) -> str:
     """``error`` for people of a web page: without its subject, which may be a path."""
     if isinstance(error, UsageError):
         return explained(error)
-    what = {"problem": gettext(error.problem)}
+    what = {"problem": translated(error.problem)}
     if isinstance(error, PictureError):
         return gettext("This picture cannot be taken: it %(problem)s.") % what
     _log.warning("a picture of a lesson: %s %s", error, getattr(error, "detail", ""))

@@ -15,6 +15,7 @@ from django.db.models import QuerySet, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.errors import PictureError, UsageError
 from edge_classifier.web.config.settings import LessonSettings
 from edge_classifier.web.lessons.classes import remove_unused, touch
@@ -84,11 +85,11 @@ class Filling:
         Raises PictureError where it has none.
         """
         if record.picture is None:
-            raise PictureError(str(record.key), "has no picture")
+            raise PictureError(str(record.key), Sentence("has no picture"))
         try:
             jpeg = picture_storage.read(picture_storage.picture_name(record.picture.sha256))
         except FileNotFoundError as error:
-            raise PictureError(str(record.key), "has lost its picture") from error
+            raise PictureError(str(record.key), Sentence("has lost its picture")) from error
         box = record.detail.get("box")
         remade = self._worker.remake(jpeg, KEEP_PX, CropBox(*box) if box else None)
         # Where nothing is cut off, the very picture: what is known of it need not be found again.

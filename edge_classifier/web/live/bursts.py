@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Protocol
 
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.errors import UnavailableError
 from edge_classifier.mqtt.codec.burst_frames import (
     MAX_RATE_FPS,
@@ -290,8 +291,8 @@ class Bursts:
             if is_full or (
                 viewer.owner is not None and owners.count(viewer.owner) >= self._most_each
             ):
-                problem = "too many moving pictures are open"
-                raise UnavailableError("/".join(key), problem, "Close one of them.")
+                problem = Sentence("too many moving pictures are open")
+                raise UnavailableError("/".join(key), problem, Sentence("Close one of them."))
             if key not in self._bursts:
                 now_s = self._clock()
                 self._bursts[key] = _Burst(frame_at_s=now_s, answer_at_s=now_s)

@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from edge_classifier.core.network.network_address import host_and_port
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.errors import UnavailableError
 from edge_classifier.mqtt.codec.camera_settings import CameraSettingsMessage
 from edge_classifier.mqtt.codec.device_payloads import request_payload
@@ -207,16 +208,23 @@ class LiveClient:
         if not is_connected:
             raise self._unreachable()
         if device not in online:
-            remedy = "Is its daemon running, and connected to the same broker?"
-            raise UnavailableError(device, "the device is not online", remedy)
+            remedy = Sentence("Is its daemon running, and connected to the same broker?")
+            raise UnavailableError(device, Sentence("the device is not online"), remedy)
         with self._requests.opened(device, command) as request:
             if not self._publish(device, command, payload, request.transaction):
                 raise self._unreachable()
             try:
                 answer = request.answer.get(timeout=within_s)
             except Empty:
-                remedy = f"May this page publish to {self._base}/+/request/+? Has it been too much?"
-                problem = f"no answer to {command} within {within_s:g} s"
+                remedy = Sentence(
+                    "May this page publish to {topic}? Has it been too much?",
+                    topic=f"{self._base}/+/request/+",
+                )
+                problem = Sentence(
+                    "no answer to {command} within {seconds} s",
+                    command=command,
+                    seconds=f"{within_s:g}",
+                )
                 raise UnavailableError(device, problem, remedy) from None
         if answer is None:
             raise self._unreachable()
@@ -255,9 +263,10 @@ class LiveClient:
         return is_there and self._publish(device, command, body, secrets.token_hex(8))
 
     def _unreachable(self) -> UnavailableError:
-        reason = self.broker["reason"] or "not connected yet"
-        problem = f"no connection to the broker ({reason})"
-        return UnavailableError(self._where, problem, "The page connects again by itself.")
+        reason = self.broker["reason"] or Sentence("not connected yet")
+        problem = Sentence("no connection to the broker ({cause})", cause=reason)
+        remedy = Sentence("The page connects again by itself.")
+        return UnavailableError(self._where, problem, remedy)
 
     def _publish(
         self, device: str, command: str, body: Mapping[str, Any], transaction: str = ""

@@ -11,9 +11,12 @@ from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, default_storage
 from django.db import connection, transaction
 
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.errors import OutputError, StorageError
 from edge_classifier.files import make_folder, replacing
 from edge_classifier.web.models import Picture
+
+_UNREADABLE = Sentence("cannot be read just now")
 
 
 class AtomicFileStorage(FileSystemStorage):
@@ -100,7 +103,7 @@ def put_file(name: str, content: bytes) -> None:
     Raises OutputError for a disk that does not take it, and StorageError.
     """
     try:
-        with _errors_named("cannot be kept just now"):
+        with _errors_named(Sentence("cannot be kept just now")):
             if not default_storage.exists(name) or default_storage.size(name) != len(content):
                 default_storage.save(name, ContentFile(content))
     except (FileNotFoundError, StorageError) as error:
@@ -108,19 +111,19 @@ def put_file(name: str, content: bytes) -> None:
         # Some of boto's are OSErrors, too, without a number: no disk has said that.
         if not isinstance(cause, OSError) or cause.errno is None:
             raise
-        problem = f"cannot be kept ({cause.strerror or cause})"
-        raise OutputError("pictures", problem, "Make room on the disk.") from error
+        problem = Sentence("cannot be kept ({cause})", cause=str(cause.strerror or cause))
+        raise OutputError("pictures", problem, Sentence("Make room on the disk.")) from error
 
 
 def exists(name: str) -> bool:
     """Whether there is something under ``name``. Raises StorageError."""
-    with _errors_named("cannot be read just now"):
+    with _errors_named(_UNREADABLE):
         return bool(default_storage.exists(name))
 
 
 def read(name: str) -> bytes:
     """The content under ``name``. Raises FileNotFoundError and StorageError."""
-    with _errors_named("cannot be read just now"), default_storage.open(name, "rb") as file:
+    with _errors_named(_UNREADABLE), default_storage.open(name, "rb") as file:
         content: bytes = file.read()
     return content
 
@@ -130,7 +133,7 @@ def open_file(name: str) -> File:
 
     Raises FileNotFoundError and StorageError.
     """
-    with _errors_named("cannot be read just now"):
+    with _errors_named(_UNREADABLE):
         file = default_storage.open(name, "rb")
         try:
             file.read(1)
@@ -143,7 +146,7 @@ def open_file(name: str) -> File:
 
 def remove(sha256: str) -> None:
     """Delete a picture and its thumbnail, if they are there. Raises StorageError."""
-    with _errors_named("cannot be deleted just now"):
+    with _errors_named(Sentence("cannot be deleted just now")):
         for name in (picture_name(sha256), thumbnail_name(sha256)):
             default_storage.delete(name)
 

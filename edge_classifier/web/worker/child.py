@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_classifier import child
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.errors import (
     EdgeClassifierError,
     ModelError,
@@ -80,7 +81,8 @@ class TaskRunner:
         except EdgeClassifierError as error:
             return error_to_message(error)
         except MemoryError:
-            return error_to_message(PictureError("the picture", "needs more memory than there is"))
+            problem = Sentence("needs more memory than there is")
+            return error_to_message(PictureError("the picture", problem))
 
     def _run(self, task: Task, parts: tuple[bytes, ...]) -> Message:
         if isinstance(task, ClassifyTask):

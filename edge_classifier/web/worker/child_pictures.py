@@ -4,6 +4,7 @@ import io
 
 from PIL import Image
 
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.errors import PictureError
 from edge_classifier.web.worker.messages import THUMBNAIL_PX
 
@@ -19,15 +20,18 @@ def thumbnail_of(jpeg: bytes, pixel_limit: int) -> bytes:
         image = Image.open(io.BytesIO(jpeg), formats=("JPEG",))
         if image.width * image.height > pixel_limit:
             size, limit = f"{image.width} x {image.height}", f"{pixel_limit / 1e6:g} million"
-            raise PictureError(_SUBJECT, f"has {size} pixels; {limit} are allowed")
+            problem = Sentence("has {size} pixels; {limit} are allowed", size=size, limit=limit)
+            raise PictureError(_SUBJECT, problem)
         image.draft("RGB", (THUMBNAIL_PX, THUMBNAIL_PX))
         return thumbnail(image.convert("RGB"))
     except PictureError:
         raise
     except MemoryError as error:
-        raise PictureError(_SUBJECT, "needs more memory than there is") from error
+        problem = Sentence("needs more memory than there is")
+        raise PictureError(_SUBJECT, problem) from error
     except Exception as error:  # Decoders raise whatever damaged bytes lead them to.
-        raise PictureError(_SUBJECT, f"cannot be decoded ({error})") from error
+        problem = Sentence("cannot be decoded ({cause})", cause=str(error))
+        raise PictureError(_SUBJECT, problem) from error
 
 
 def thumbnail(image: Image.Image) -> bytes:

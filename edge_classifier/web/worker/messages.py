@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any, BinaryIO, NamedTuple
 
+from edge_classifier.core.sentence import from_json, to_json
 from edge_classifier.errors import (
     ContractError,
     EdgeClassifierError,
@@ -278,15 +279,16 @@ def scores_from_message(message: Message) -> tuple[LabelScore, ...]:
 
 def model_to_message(result: ModelDescription) -> Message:
     """``result`` as it goes over the pipe."""
-    return Message({"facts": asdict(result)})
+    notes = [to_json(note) for note in result.notes]
+    return Message({"facts": asdict(result) | {"notes": notes}})
 
 
 def model_from_message(message: Message) -> ModelDescription:
     """The result in ``message``; JSON has made lists of its tuples."""
     facts: dict[str, Any] = dict(message.header["facts"])
-    for name in ("labels", "chinese", "notes"):
+    for name in ("labels", "chinese"):
         facts[name] = tuple(facts[name])
-    return ModelDescription(**facts)
+    return ModelDescription(**facts | {"notes": tuple(map(from_json, facts["notes"]))})
 
 
 _ERRORS: dict[str, type[EdgeClassifierError]] = {
@@ -298,7 +300,7 @@ def error_to_message(error: EdgeClassifierError) -> Message:
     """``error`` as it goes over the pipe; a kind of one that is known, as that one."""
     kinds = (kind.__name__ for kind in type(error).__mro__)
     kind = next((kind for kind in kinds if kind in _ERRORS), type(error).__name__)
-    return Message({"error": [kind, error.subject, error.problem, error.remedy]})
+    return Message({"error": [kind, error.subject, to_json(error.problem), to_json(error.remedy)]})
 
 
 def error_from_message(message: Message) -> EdgeClassifierError | None:
@@ -306,4 +308,4 @@ def error_from_message(message: Message) -> EdgeClassifierError | None:
     if "error" not in message.header:
         return None
     kind, *texts = message.header["error"]
-    return _ERRORS.get(kind, UnavailableError)(*texts)
+    return _ERRORS.get(kind, UnavailableError)(*map(from_json, texts))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.errors import UnavailableError
 from edge_classifier.web.config.settings import ClassifySettings, UploadSettings
 from edge_classifier.web.worker.messages import (
@@ -40,7 +41,8 @@ _TRIAL_S = 60.0
 _MEGA = 1_000_000
 # After work that somebody waits for, more of it may come: until nothing else is begun.
 _QUIET_S = 1.0
-_BUSY = "Try again in a minute."
+_BUSY = Sentence("is busy with other pictures")
+_IN_A_MINUTE = Sentence("Try again in a minute.")
 
 
 class PictureWorker:
@@ -89,7 +91,7 @@ class PictureWorker:
     def thumbnail(self, jpeg: bytes) -> bytes:
         """A JPEG of at most 320 pixels, made without loading a model."""
         if not self._thumbnail_slots.acquire(timeout=self._classify.timeout_s):
-            raise UnavailableError("the page", "is busy with other pictures", _BUSY)
+            raise UnavailableError("the page", _BUSY, _IN_A_MINUTE)
         try:
             return self._ask(ThumbnailTask(self._pixel_limit), jpeg).parts[0]
         finally:
@@ -152,7 +154,7 @@ class PictureWorker:
         """The same; for whose turn it is."""
         self._stop_idling()
         if self._closed:
-            raise UnavailableError("the page", "is being shut down")
+            raise UnavailableError("the page", Sentence("is being shut down"))
         self._child = self._child or WorkerProcess(self._classify.memory_mb)
         try:
             timeout_s = max(least_s, self._classify.timeout_s)
@@ -174,10 +176,11 @@ class PictureWorker:
     @contextmanager
     def _my_turn(self) -> Iterator[None]:
         if not self._queue_slots.acquire(blocking=False):
-            raise UnavailableError("the page", "has too many pictures to read at once", _BUSY)
+            problem = Sentence("has too many pictures to read at once")
+            raise UnavailableError("the page", problem, _IN_A_MINUTE)
         try:
             if not self._turn.acquire(timeout=self._classify.timeout_s):
-                raise UnavailableError("the page", "is busy with other pictures", _BUSY)
+                raise UnavailableError("the page", _BUSY, _IN_A_MINUTE)
             try:
                 yield
             finally:

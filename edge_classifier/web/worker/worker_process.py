@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from edge_classifier.child import command, ending, environment, tail
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.errors import UnavailableError
 from edge_classifier.files import nameless_file
 from edge_classifier.web.worker.messages import Message, receive, send
@@ -37,7 +38,8 @@ class WorkerProcess:
                 start_new_session=True,  # Ctrl-C is the page's business; and a group to end.
             )
         except OSError as error:
-            raise UnavailableError(_NAME, f"cannot be started ({error.strerror})") from error
+            problem = Sentence("cannot be started ({cause})", cause=error.strerror)
+            raise UnavailableError(_NAME, problem) from error
 
     @property
     def pid(self) -> int:
@@ -52,15 +54,18 @@ class WorkerProcess:
             timer.start()
         except RuntimeError as error:
             # A child that nobody watches could take for ever.
-            raise UnavailableError(_NAME, f"cannot be watched ({error})", "Try again.") from error
+            problem = Sentence("cannot be watched ({cause})", cause=str(error))
+            raise UnavailableError(_NAME, problem, Sentence("Try again.")) from error
         try:
             send(_pipe(self._process.stdin), question)
             return receive(_pipe(self._process.stdout))
         except (OSError, EOFError, ValueError) as error:
             self._wait()
-            problem = f"took longer than {timeout_s:g} s" if self._late else self._ending()
+            late = Sentence("took longer than {seconds} s", seconds=f"{timeout_s:g}")
+            how = late if self._late else self._ending()
             self.end()
-            raise UnavailableError(_NAME, problem, "Try again, or another picture.") from error
+            remedy = Sentence("Try again, or another picture.")
+            raise UnavailableError(_NAME, how, remedy) from error
         finally:
             timer.cancel()
 
@@ -90,7 +95,7 @@ class WorkerProcess:
         """How it ended, in words."""
         code = self._process.returncode
         if code is None:
-            return "sent something that is not an answer"
+            return Sentence("sent something that is not an answer")
         return ending(code, tail(self._messages))
 
 

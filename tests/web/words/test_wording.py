@@ -16,6 +16,7 @@ from edge_classifier.web.wording import explained, quoted, sentences
         (("garden-2 is in use",), "garden-2 is in use."),
         (("没有这个模型", "请重新上传"), "没有这个模型。请重新上传。"),
         (("没有这个模型。", "请重新上传。"), "没有这个模型。请重新上传。"),
+        (("red 没有图片",), "red 没有图片。"),
         ((), ""),
     ],
 )

@@ -15,17 +15,18 @@ from django.db import DatabaseError, connection
 from django.db.models import Max
 from django.utils.translation import gettext as _
 
+from edge_classifier.core.sentence import Sentence, with_replaced
 from edge_classifier.errors import EdgeClassifierError, UnavailableError, UsageError
 from edge_classifier.web.config.folders import Folders
 from edge_classifier.web.database_away import is_away
-from edge_classifier.web.full_disk import NO_ROOM, is_full
 from edge_classifier.web.installed_models.store import ModelStore
 from edge_classifier.web.lessons import class_folders
 from edge_classifier.web.lessons.classes import with_counts
 from edge_classifier.web.lessons.tables import Lesson
 from edge_classifier.web.lessons.teaching import results, taught_files
 from edge_classifier.web.lessons.teaching.tables import TaughtModel
-from edge_classifier.web.lessons.teaching.teach_process import Step, TeachProcess, own_words
+from edge_classifier.web.lessons.teaching.teach_process import Step, TeachProcess, failure
+from edge_classifier.web.wording import in_sentences, parts_of
 
 _log = logging.getLogger(__name__)
 _PREFIX = "teach-"
@@ -68,7 +69,8 @@ class LessonTeacher:
         self._lock = threading.Lock()
         self._turn = threading.Lock()
         self._runs: dict[int, Run] = {}
-        self._problems: dict[int, str] = {}
+        # Each as ``parts_of`` has it.
+        self._problems: dict[int, tuple[object, ...]] = {}
 
     def run_of(self, lesson: Lesson) -> Run | None:
         """The run of ``lesson`` that has not ended."""
@@ -76,9 +78,10 @@ class LessonTeacher:
             return self._runs.get(lesson.pk)
 
     def problem_of(self, lesson: Lesson) -> str:
-        """Why its last run made no model; empty: it did, or there was none."""
+        """Why its last run made no model, for the reader; empty: it did, or there was none."""
         with self._lock:
-            return self._problems.get(lesson.pk, "")
+            parts = self._problems.get(lesson.pk, ())
+        return in_sentences(parts)
 
     def start(self, lesson: Lesson) -> Run:
         """Begin to teach ``lesson``.
@@ -104,9 +107,9 @@ class LessonTeacher:
         try:
             thread.start()
         except RuntimeError as error:
-            self._end(run, "")
-            problem = f"cannot be begun ({error})"
-            raise UnavailableError("the lesson", problem, "Try again later.") from error
+            self._end(run, ())
+            problem = Sentence("cannot be begun ({cause})", cause=str(error))
+            raise UnavailableError("the lesson", problem, Sentence("Try again later.")) from error
         return run
 
     def cancel(self, lesson: Lesson) -> bool:
@@ -141,7 +144,7 @@ class LessonTeacher:
 
     def _work(self, run: Run) -> None:
         """In the run's thread."""
-        problem = ""
+        problem: tuple[object, ...] = ()
         try:
             with self._turn:
                 if not run.cancelled.is_set():
@@ -149,17 +152,17 @@ class LessonTeacher:
         except Exception as error:  # noqa: BLE001 (a thread's end would be seen by nobody)
             foreseen = isinstance(error, EdgeClassifierError | OSError | Lesson.DoesNotExist)
             if foreseen or is_away(error):
-                problem = NO_ROOM if is_full(error) else str(error)
+                problem = parts_of(error)
+                if not run.cancelled.is_set():
+                    _log.warning("a lesson was not taught: %s", error)
             else:
                 _log.exception("a lesson's teaching broke off")
-                problem = type(error).__name__
+                problem = (type(error).__name__,)
         finally:
-            if problem and not run.cancelled.is_set():
-                _log.warning("a lesson was not taught: %s", problem)
-            self._end(run, "" if run.cancelled.is_set() else problem)
+            self._end(run, () if run.cancelled.is_set() else problem)
             connection.close()
 
-    def _end(self, run: Run, problem: str) -> None:
+    def _end(self, run: Run, problem: tuple[object, ...]) -> None:
         with self._lock:
             self._runs.pop(run.lesson, None)
             if problem:
@@ -203,7 +206,7 @@ class LessonTeacher:
 
             ended = process.wait(told, _START_S + _PICTURE_S * pictures)
             if run.made is None:
-                raise UnavailableError("the lesson", _without(own_words(ended), scratch, data))
+                raise _without_folders(failure(ended), scratch, str(data))
             if not ended.problem:
                 taught_files.keep_report(self._folders, lesson, number, report)
 
@@ -234,11 +237,11 @@ class LessonTeacher:
         taught_files.forget_oldest(self._folders, lesson)
 
 
-def _without(words: str, *folders: object) -> str:
-    """``words`` without what says nothing to a reader of the page: where our files lie."""
+def _without_folders(error: UnavailableError, *folders: str) -> UnavailableError:
+    """``error`` without what says nothing to a reader of the page: where our files lie."""
+    problem, remedy = error.problem, error.remedy
     for folder in folders:
-        # Each line of the command may begin with it.
-        for named in (f"{folder}/", f"{folder}: ", str(folder)):
-            words = words.replace(named, "")
-    # In one line, which is what an error is told in.
-    return ". ".join(line.strip(" :").removesuffix(".") for line in words.splitlines())
+        problem = with_replaced(with_replaced(problem, f"{folder}/", ""), folder, "")
+    found = UnavailableError(error.subject, problem, remedy)
+    found.__cause__ = error.__cause__
+    return found

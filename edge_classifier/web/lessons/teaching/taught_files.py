@@ -5,6 +5,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.errors import OutputError
 from edge_classifier.files import make_folder, sync_folder
 from edge_classifier.web.config.folders import Folders
@@ -37,8 +38,8 @@ def keep_model(folders: Folders, lesson: Lesson, number: int, made: Path) -> str
         made.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        problem = f"cannot be kept ({error.strerror})"
-        raise OutputError("the model", problem, "Is the disk full?") from error
+        problem = Sentence("cannot be kept ({cause})", cause=error.strerror)
+        raise OutputError("the model", problem, Sentence("Is the disk full?")) from error
     return sha256
 
 

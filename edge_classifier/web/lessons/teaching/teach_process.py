@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from edge_classifier.child import Ended, command, ending, environment
+from edge_classifier.core.sentence import Sentence, from_json
 from edge_classifier.errors import UnavailableError
 from edge_classifier.files import nameless_file
 
@@ -56,7 +57,8 @@ class TeachProcess:
             )
         except OSError as error:
             self._output.close()
-            raise UnavailableError(_NAME, f"cannot be started ({error.strerror})") from error
+            problem = Sentence("cannot be started ({cause})", cause=error.strerror)
+            raise UnavailableError(_NAME, problem) from error
         # From here, as the command knows of no limits; it has hardly begun to start.
         pid = self._process.pid
         with suppress(OSError):  # It has ended already.
@@ -76,7 +78,7 @@ class TeachProcess:
 
     def _follow(self, told: Callable[[Step], None], time_limit_s: float) -> deque[str]:
         """Wait for its end; what it said that is no progress."""
-        problem = f"took longer than {time_limit_s / 60:.0f} minutes"
+        problem = Sentence("took longer than {minutes} minutes", minutes=round(time_limit_s / 60))
         late = threading.Timer(time_limit_s, self.kill, [problem])
         late.daemon = True
         lines: deque[str] = deque(maxlen=_KEPT_LINES)
@@ -89,7 +91,7 @@ class TeachProcess:
                     lines.append(line)
             self._process.wait()
         except RuntimeError as error:  # A child that nobody watches could take for ever.
-            self.kill(f"cannot be watched ({error})")
+            self.kill(Sentence("cannot be watched ({cause})", cause=str(error)))
         finally:
             late.cancel()
             # Whatever broke off above.
@@ -132,8 +134,14 @@ def _step(line: str) -> Step | None:
         return None
 
 
-def own_words(ended: Ended) -> str:
-    """Why it ended without a model: as the command said it, without its own name before it."""
-    lines = [line.removeprefix("edge-classify: ") for line in ended.messages.splitlines()]
-    told = [one for one in lines if not one.startswith(("note:", "warning:"))]
-    return "\n".join(told) if ended.code and ended.code > 0 and told else ended.problem
+def failure(ended: Ended) -> UnavailableError:
+    """Why it ended without a model: as the command said it, or else how it ended."""
+    for line in ended.messages.splitlines():
+        # Not an object, or another one.
+        with suppress(ValueError, KeyError, TypeError):
+            told = json.loads(line)
+            found = UnavailableError(_NAME, *map(from_json, told["error"]))
+            if number := told["errno"]:
+                found.__cause__ = OSError(number, os.strerror(number))
+            return found
+    return UnavailableError(_NAME, ended.problem)

@@ -43,6 +43,7 @@ from edge_classifier.web.lessons.views import lesson_or_404
 from edge_classifier.web.live.views import may_watch
 from edge_classifier.web.models import Label
 from edge_classifier.web.templatetags.words import label_name
+from edge_classifier.web.wording import translated
 
 # Of what a report may do: it is a page of ours, with texts that come from pictures' names.
 _REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
@@ -155,7 +156,7 @@ def try_stream(request: HttpRequest, key: UUID, number: int) -> HttpResponseBase
             )
         )
     except EdgeClassifierError as error:
-        return _unavailable(error.problem)
+        return _unavailable(translated(error.problem))
 
     def name(label: str, chinese: str) -> str:
         with override(language):

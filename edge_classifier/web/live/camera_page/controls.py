@@ -36,6 +36,7 @@ from edge_classifier.web.live.camera_page.control_forms import (
 )
 from edge_classifier.web.live.camera_page.threshold_effect import effect_text, recorded_scores
 from edge_classifier.web.live.live_client import LiveClient
+from edge_classifier.web.wording import translated
 
 _log = logging.getLogger(__name__)
 # For a setting; and for a model, which may have to be fetched, and is tried first.
@@ -64,7 +65,8 @@ def change(request: HttpRequest, device: str, camera: str) -> HttpResponse:
     except (NotUnderstoodError, _RefusedError) as error:
         answer = ControlAnswer(str(error), is_refused=True)
     except UnavailableError as error:
-        text = gettext("Nothing has changed, as the daemon did not answer: %s") % error.problem
+        text = gettext("Nothing has changed, as the daemon did not answer: %s")
+        text %= translated(error.problem)
         answer = ControlAnswer(text, is_refused=True)
     _log.info("%s asks for %s of %s/%s: %s", request.user, name, device, camera, answer.text)
     if not request.headers.get(views.FRAGMENT):
