@@ -293,7 +293,7 @@ class Record(models.Model):
             ),
             models.Index(fields=["-at", "-id"], condition=Q(new_here=True), name="record_new"),
             models.Index(
-                fields=["truth", "-at", "-id", "verdict", "score"],
+                fields=["truth", "-at", "-id", "verdict", "score", "source", "camera"],
                 condition=Q(truth__isnull=False),
                 name="record_truth",
             ),
