@@ -1,6 +1,8 @@
 """Whether all is well, for machines."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from edge_classifier.web.guarded_thread import GuardedThread
 from edge_classifier.web.live.live_client import LiveClient
 from edge_classifier.web.recorder.recorder import Recorder
 from edge_classifier.web.services import Services
+from tests import smalldisk
 from tests.web.live.test_live_page import StandingRecorder, receive, state
 
 
@@ -21,6 +24,7 @@ def test_health_without_cameras_is_the_database(visitor: Client) -> None:
     assert answer.json() == {
         "status": "ok",
         "database": "ok",
+        "disk": "ok",
         "recorder": None,
         "live": None,
         "housekeeping": None,
@@ -31,6 +35,18 @@ def test_health_without_cameras_is_the_database(visitor: Client) -> None:
     }
     assert "no-store" in answer.headers["Cache-Control"]
     assert not answer.cookies
+
+
+def test_health_of_a_full_disk_is_trouble_though_nothing_is_recorded(
+    visitor: Client, page: Services, change: Callable[..., Services], tmp_path: Path
+) -> None:
+    with smalldisk.tmpfs(tmp_path / "disk", "8m") as disk:
+        change(folders=replace(page.folders, state=disk))
+        assert visitor.get("/healthz").json()["disk"] == "ok"
+        smalldisk.fill(disk)
+        answer = visitor.get("/healthz")
+    assert answer.status_code == 503
+    assert (answer.json()["status"], answer.json()["disk"]) == ("trouble", "trouble")
 
 
 @pytest.mark.parametrize(
