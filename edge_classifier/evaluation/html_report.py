@@ -17,11 +17,11 @@ from edge_classifier.core.frame import Frame
 from edge_classifier.errors import MissingFileError, PictureError
 from edge_classifier.evaluation import charts
 from edge_classifier.evaluation.matching import NONE
-from edge_classifier.evaluation.reader import Reader, translation_to
 from edge_classifier.evaluation.report import PAGES, worst_first
 from edge_classifier.evaluation.report_data import ReportData
 from edge_classifier.evaluation.score import ScoredSamples
 from edge_classifier.evaluation.verdict import FEW, interval, percent
+from edge_classifier.translation import Reader, translation_to
 from edge_classifier.vision.draw import thumbnail
 from edge_classifier.vision.jpeg import jpeg
 from edge_classifier.vision.pictures import load_picture

@@ -7,7 +7,7 @@ from django.utils.translation import get_language
 
 from edge_classifier.core.text import escaped
 from edge_classifier.errors import EdgeClassifierError
-from edge_classifier.evaluation.reader import Reader, translation_to
+from edge_classifier.translation import Reader, translation_to
 from edge_classifier.web.full_disk import NO_ROOM, is_full
 
 # What a sentence, or the line before a list, may end with.

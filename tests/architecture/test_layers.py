@@ -62,6 +62,9 @@ CAPTURE, DECISION = f"{PACKAGE}.capture", f"{PACKAGE}.decision"
 TEACH = f"{PACKAGE}.teach"
 
 
+TRANSLATION, SENTENCE = f"{PACKAGE}.translation", f"{CORE}.sentence"
+
+
 # Module or package to what it may import beside the standard library.
 ALLOWED = {
     PACKAGE: (),
@@ -69,7 +72,9 @@ ALLOWED = {
     ERRORS: (f"{CORE}.text",),
     FILES: (ERRORS,),
     HTTP_CONNECTION: (PROTOCOLS,),
-    CHILD_PROCESS: (),
+    # How it ended is told in any language.
+    CHILD_PROCESS: (SENTENCE,),
+    TRANSLATION: (SENTENCE,),
     MALLOC: (),
     INSTALLATION: (),
     PROGRESS: ("rich",),
@@ -117,6 +122,7 @@ ALLOWED = {
         f"{PACKAGE}.model_loading",
         f"{PACKAGE}.batch",
         f"{PACKAGE}.classifier",
+        TRANSLATION,
         EVALUATION,
     ),
     TEACH: (
@@ -160,10 +166,13 @@ ALLOWED = {
         f"{MODELFILE}.catalogue",
         f"{MODELFILE}.model_zip",
         INSTALLATION,
+        TRANSLATION,
         PACKAGE,
         WEB,
     ),
-    f"{PACKAGE}.model_loading": (ERRORS, VISION, ENGINE, MODELFILE, f"{PACKAGE}.classifier"),
+    f"{PACKAGE}.model_loading": (
+        *(SENTENCE, ERRORS, VISION, ENGINE, MODELFILE, f"{PACKAGE}.classifier"),
+    ),
     f"{PACKAGE}.picture_trial": (
         *("numpy", ERRORS, VISION, ENGINE, f"{PACKAGE}.classifier", f"{PACKAGE}.model_loading"),
         f"{PACKAGE}.samples",

@@ -24,7 +24,6 @@ from edge_classifier.evaluation.calibration import reliability
 from edge_classifier.evaluation.html_report import render
 from edge_classifier.evaluation.latency import Latency
 from edge_classifier.evaluation.measures import Share
-from edge_classifier.evaluation.reader import Reader, translation_to
 from edge_classifier.evaluation.report import PAGES, figures
 from edge_classifier.evaluation.report_data import (
     CurvePoint,
@@ -34,6 +33,7 @@ from edge_classifier.evaluation.report_data import (
     ReportData,
 )
 from edge_classifier.evaluation.score import LeftOut
+from edge_classifier.translation import Reader, translation_to
 from tests.dataset.made_datasets import checked_with_every_finding
 from tests.evaluation.reports import SUBJECT, report, scored
 
@@ -239,7 +239,9 @@ def test_every_text_of_the_page_is_translated() -> None:
         message if isinstance(message, str) else message[0]
         for _, _, message in plain.extract_translations(template)
     }
-    catalogue = polib.pofile(str(folder / "locale/zh_Hans/LC_MESSAGES/report.po"))
+    catalogue = polib.pofile(
+        str(folder.parent / "translation/locale/zh_Hans/LC_MESSAGES/sentences.po")
+    )
     assert wanted - {one.msgid for one in catalogue} == set()
     assert len(wanted) > 100
 

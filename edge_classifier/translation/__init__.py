@@ -1,4 +1,4 @@
-"""Who reads a report: sentences are told, and labels are named, in their language."""
+"""Sentences of the package, and texts of reports, in the language of who reads them."""
 
 import gettext
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ _CATALOGUES = Path(__file__).parent / "locale"
 
 
 def translation_to(language: str) -> gettext.NullTranslations:
-    """The texts of reports in ``language``, a tag; those in English are in the code."""
+    """The texts in ``language``, a tag; those in English are in the code."""
     if language == "en":
         return gettext.NullTranslations()
-    return gettext.translation("report", _CATALOGUES, [language.replace("-", "_")])
+    return gettext.translation("sentences", _CATALOGUES, [language.replace("-", "_")])
 
 
 @dataclass(frozen=True, slots=True)

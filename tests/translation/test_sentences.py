@@ -11,17 +11,17 @@ import pytest
 from PIL import Image
 
 import edge_classifier
+from edge_classifier import translation
 from edge_classifier.core.sentence import LabelText, Sentence
 from edge_classifier.dataset import check
 from edge_classifier.dataset.facts import examine
 from edge_classifier.dataset.folder import scan
-from edge_classifier.evaluation import reader
 from edge_classifier.evaluation.measures import Share
-from edge_classifier.evaluation.reader import Reader, translation_to
 from edge_classifier.teach.advice import Advice, WeakClass, sentences
+from edge_classifier.translation import Reader, translation_to
 from tests.dataset.made_datasets import checked_with_every_finding
 
-CATALOGUE = Path(reader.__file__).parent / "locale/zh_Hans/LC_MESSAGES/report.po"
+CATALOGUE = Path(translation.__file__).parent / "locale/zh_Hans/LC_MESSAGES/sentences.po"
 NAMES = {"cat": "猫", "dog": "狗", "owl": "猫头鹰", "yak": "牦牛"}
 CHINESE = Reader(translation_to("zh-Hans"), NAMES)
 ADVICE = Advice(
