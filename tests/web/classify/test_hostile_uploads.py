@@ -9,6 +9,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -287,6 +288,8 @@ def test_child_that_stands_still_costs_one_upload(
         response = send(viewer, encoded(image()))
         assert response.status_code == 503
         assert b"took longer than 1.5 s" in response.content
+        # A busy machine may take as long to start the next one.
+        worker._classify = replace(worker._classify, timeout_s=60)
         assert send(viewer, encoded(image())).status_code == 302
 
 
