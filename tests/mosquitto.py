@@ -12,6 +12,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import pytest
 from paho.mqtt import client as paho
@@ -141,7 +142,7 @@ class Listener:
         prepare(self.client)
         self.client.connect(HOST, port)
 
-    def __enter__(self) -> "Listener":
+    def __enter__(self) -> Self:
         self.client.loop_start()
         self.await_subscribed()
         return self
@@ -174,7 +175,10 @@ class Listener:
 
     def publish(self, topic: str, payload: bytes | str, *, retain: bool = False) -> None:
         """Returns when the broker has it."""
-        self.client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(30)
+        sent = self.client.publish(topic, payload, qos=1, retain=retain)
+        sent.wait_for_publish(30)
+        # It returns at that time, too, as where nothing sends yet.
+        assert sent.is_published(), f"the broker did not take {topic}"
 
     def _on_connect(
         self,

@@ -30,12 +30,13 @@ class Watch:
         credentials: str | None = None,
         black_s: float = 0,
         read_timeout_s: float = READ_S,
+        open_timeout_s: float = OPEN_S,
         frozen_s: float = 0,
         picture_s: float = 3,
     ) -> None:
         settings = CameraSettings(
             source=source,
-            open_timeout_s=OPEN_S,
+            open_timeout_s=open_timeout_s,
             read_timeout_s=read_timeout_s,
             black_s=black_s,
             frozen_s=frozen_s,

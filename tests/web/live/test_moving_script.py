@@ -3,6 +3,7 @@
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Self
 
 import pytest
 from paho.mqtt import client as paho
@@ -145,8 +146,12 @@ class OlderDaemon(Listener):
 
     def __init__(self, port: int) -> None:
         super().__init__(port, "edge-classifier/old/request/+", name="older")
+
+    def __enter__(self) -> Self:
+        super().__enter__()
         self.publish("edge-classifier/old/availability", "online", retain=True)
         self.publish("edge-classifier/old/door/availability", "online", retain=True)
+        return self
 
     def __exit__(self, *_: object) -> None:
         """The page of the other tests knows nothing of it."""
