@@ -19,7 +19,7 @@ pytest.importorskip("django", reason="the extra [web] is not installed")
 pytest.importorskip("playwright", reason="playwright is not installed: no browser can be driven")
 pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is not installed")
 
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page as Tab
 
 from edge_classifier import samples
@@ -96,7 +96,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, str]]:
             state,
             *settings,
         ]
-        filled = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        filled = subprocess.run(command, capture_output=True, text=True, timeout=250, check=True)
         cameras = {
             name: {"source": f"pictures:{samples.FOLDER}", "picture_s": 60}
             for name in ("gate", "meadow")
@@ -190,6 +190,7 @@ def faults_of(tab: Tab, path: str, size: tuple[int, int]) -> Iterator[str]:
     """All that is wrong with one page: axe looks at it in ``size``, in which it is loaded."""
     _resize(tab, size)
     tab.goto(path, wait_until="load")
+    tab.evaluate(AXE_SCRIPT)
     yield from _faults_of_axe(tab, "light", RULES)
     # Nothing but colours depends on the theme.
     tab.evaluate("document.documentElement.dataset.theme = 'dark'")
@@ -203,7 +204,8 @@ def faults_of(tab: Tab, path: str, size: tuple[int, int]) -> Iterator[str]:
 
 
 def _faults_of_axe(tab: Tab, theme: str, rules: dict[str, Any]) -> Iterator[str]:
-    for found in Axe().run(tab, options=rules).response["violations"]:
+    run = "async (rules) => (await axe.run(rules)).violations"
+    for found in tab.evaluate(run, rules):
         if found["impact"] in ("serious", "critical"):
             for node in found["nodes"]:
                 yield f"axe {found['id']}, {theme}: {node['html'][:150]}"

@@ -342,12 +342,18 @@ def test_page_works_without_javascript(site: Site, people: People, program: Prog
         assert site.reviews() == {**before, key: ("corrected", "rocket")}
 
 
+@pytest.fixture(scope="module")
+def key(program: Program) -> str:
+    """A record that is looked at, and stays as it is."""
+    (one,) = program.upload(["uniform"], seed=4)
+    return one
+
+
 @pytest.mark.parametrize("language", ["en", "zh-hans"])
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_page_fits_on_a_narrow_phone(
-    site: Site, people: People, program: Program, address: str, language: str
+    site: Site, people: People, key: str, address: str, language: str
 ) -> None:
-    (key,) = program.upload(["uniform"], seed=4)
     size = {"width": 360, "height": 780}
     with site.visit(people["administrator"], viewport=size, is_mobile=True) as tab:
         tab.context.add_cookies(

@@ -1,6 +1,5 @@
 """The administration: every table can be looked at, quickly, and deletion leaves nothing behind."""
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -229,25 +228,13 @@ def test_administration_speaks_chinese(administrator: Client) -> None:
     assert "搜索" in page
 
 
-@pytest.fixture
-def browser() -> Iterator[Callable[[str], Any]]:
-    """Opens pages in the system's Chromium, and collects what it complains of."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    chromium = Path("/usr/bin/chromium")
-    if not chromium.exists():
-        pytest.skip("chromium is not installed (apt install chromium)")
-    with playwright.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield opened.new_page
-        opened.close()
-
-
 def test_administration_works_in_a_browser_under_the_content_security_policy(
-    tmp_path: Path, browser: Callable[[], Any]
+    tmp_path: Path, browser: Any
 ) -> None:
     prepare(tmp_path, "anna")
-    with Page(tmp_path) as running:
-        tab, complaints = browser(), []
+    complaints: list[str] = []
+    with Page(tmp_path) as running, browser.new_context() as context:
+        tab = context.new_page()
         tab.on("console", lambda said: complaints.append(f"{said.type}: {said.text}"))
         tab.on("pageerror", lambda error: complaints.append(str(error)))
         tab.goto(f"{running.address}/admin/")

@@ -1,7 +1,6 @@
 """The API against its own description: whatever is sent, answers are what OpenAPI says."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,13 @@ from django.core.wsgi import get_wsgi_application
 from django.test import Client
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from playwright.sync_api import sync_playwright
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from edge_classifier.web.api import api
 from edge_classifier.web.models import Record
 from edge_classifier.web.services import Services
 from edge_classifier.web.worker.picture_worker import PictureWorker
+from tests import browsing
 from tests.web import making
 from tests.web.api.client import PROBLEM, ROOT, Program, program
 from tests.web.conftest import FOLDERS
@@ -99,11 +98,9 @@ def test_every_operation_describes_its_refusals_as_problems() -> None:
 
 def test_page_of_the_api_works_in_a_browser(tmp_path: Path) -> None:
     """Under the content security policy of all pages, and without asking anybody else."""
-    browser_path = shutil.which("chromium") or pytest.skip("chromium is not installed")
     prepare(tmp_path, "ann")
     said: list[str] = []
-    with Page(tmp_path) as page, sync_playwright() as engines:
-        browser = engines.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
+    with browsing.browser() as browser, Page(tmp_path) as page:
         tab = browser.new_page()
         tab.on("console", lambda message: said.append(message.text))
         tab.on("pageerror", lambda error: said.append(str(error)))
@@ -118,7 +115,6 @@ def test_page_of_the_api_works_in_a_browser(tmp_path: Path) -> None:
         tab.click("#operations-Records-delete .execute")
         # Not 403: the page sends the CSRF token along.
         tab.wait_for_selector("#operations-Records-delete .live-responses-table >> text=404")
-        browser.close()
     assert [line for line in said if "404" not in line] == []
 
 
