@@ -1,10 +1,8 @@
 """Uploading pictures, and the results."""
 
 import logging
-from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
@@ -22,6 +20,7 @@ from edge_classifier.web.classify import uploads
 from edge_classifier.web.full_disk import NO_ROOM, is_full
 from edge_classifier.web.models import Record, User
 from edge_classifier.web.records.display import shown, with_relations
+from edge_classifier.web.records.keys import keys_in
 from edge_classifier.web.wording import translated
 
 _log = logging.getLogger(__name__)
@@ -49,11 +48,8 @@ def page(request: HttpRequest) -> HttpResponse:
     """
     if request.method == "POST":
         return _upload(request)
-    wanted = []
-    for text in request.GET.get("records", "").split(","):
-        with suppress(ValueError):
-            wanted.append(UUID(text))
-    wanted = list(dict.fromkeys(wanted))[: request.services.settings.uploads.at_once]
+    named = dict.fromkeys(keys_in(request.GET.get("records", "").split(",")))
+    wanted = list(named)[: request.services.settings.uploads.at_once]
     found = with_relations(visible(request)).in_bulk(wanted, field_name="key") if wanted else {}
     return _page(request, [found[key] for key in wanted if key in found], [])
 

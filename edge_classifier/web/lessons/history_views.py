@@ -21,6 +21,7 @@ from edge_classifier.web.lessons.tables import Lesson, LessonClass
 from edge_classifier.web.records import keyset
 from edge_classifier.web.records.display import with_relations
 from edge_classifier.web.records.filters import COUNT_LIMIT, FilterForm
+from edge_classifier.web.records.keys import keys_in
 
 # Records that are offered, and added, at once.
 _AT_ONCE = 60
@@ -33,16 +34,18 @@ def choose_class(request: HttpRequest) -> HttpResponse:
     """Which class shall get the pictures of a search? The address has the search."""
     lessons = Lesson.objects.prefetch_related("classes").order_by("-changed_at")[:_MOST_LESSONS]
     form = FilterForm(request.GET)
-    shown = [(lesson, _named_classes(lesson)) for lesson in lessons]
-    return render(request, "lessons/choose_class.html", {"lessons": shown, "query": form.query()})
-
-
-def _named_classes(lesson: Lesson) -> list[tuple[LessonClass, str]]:
-    return [
-        (one, class_name(one))
-        for one in lesson.classes.all()
-        if lesson.has_unknown or not one.is_other
+    shown = [
+        (
+            lesson,
+            [
+                (one, class_name(one))
+                for one in lesson.classes.all()
+                if lesson.has_unknown or not one.is_other
+            ],
+        )
+        for lesson in lessons
     ]
+    return render(request, "lessons/choose_class.html", {"lessons": shown, "query": form.query()})
 
 
 @require_http_methods(["GET", "POST"])
@@ -51,12 +54,8 @@ def from_history(request: HttpRequest, key: UUID, number: int) -> HttpResponse:
     """The pictures of a search, and those of them that are ticked into the class."""
     of = class_or_404(key, number)
     if request.method == "POST":
-        ticked = [_uuid(text) for text in request.POST.getlist("key")[:_AT_ONCE]]
-        records = (
-            visible(request)
-            .filter(key__in=[one for one in ticked if one])
-            .select_related("picture")
-        )
+        ticked = keys_in(request.POST.getlist("key")[:_AT_ONCE])
+        records = visible(request).filter(key__in=ticked).select_related("picture")
         add_ticked(request, of, list(records.order_by("at", "id")), Filling.add_record)
         return redirect(_address(of, request.POST, before=request.POST.get("before", "")))
     form = FilterForm(request.GET)
@@ -89,13 +88,6 @@ def from_history(request: HttpRequest, key: UUID, number: int) -> HttpResponse:
         "back": _address(of, request.GET),
     }
     return render(request, "lessons/from_history.html", context)
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def _address(of: LessonClass, params: Mapping[str, str], **more: str) -> str:

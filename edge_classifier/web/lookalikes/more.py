@@ -57,7 +57,12 @@ def propose(of: LessonClass, records: QuerySet[Record], base: str) -> Proposals:
     ranked: list[tuple[float, int, int, int]] = []
     for picture, pk, pile, code in rows.iterator(2000):
         left += 1
-        rank = -_unlikeness(as_number(bytes(code)), wanted, unwanted), picture, pk, pile
+        number = as_number(bytes(code))
+        # The smaller, the more it looks like what is wanted, and the less like what is not.
+        unlikeness = _mean_of_nearest(number, wanted)
+        if unwanted:
+            unlikeness -= _AGAINST * _mean_of_nearest(number, unwanted)
+        rank = -unlikeness, picture, pk, pile
         if len(ranked) < _CANDIDATES:
             heapq.heappush(ranked, rank)
         elif rank > ranked[0]:
@@ -77,12 +82,6 @@ def _codes(pictures: QuerySet[LessonPicture] | QuerySet[ProposedPicture], base: 
         picture__in=list(pictures.order_by("-pk").values_list("picture", flat=True)[:_EXAMPLES]),
     )
     return [as_number(bytes(code)) for code in found.values_list("code", flat=True)]
-
-
-def _unlikeness(code: int, wanted: Sequence[int], unwanted: Sequence[int]) -> float:
-    """The smaller, the more it looks like what is wanted, and the less like what is not."""
-    found = _mean_of_nearest(code, wanted)
-    return found - _AGAINST * _mean_of_nearest(code, unwanted) if unwanted else found
 
 
 def _mean_of_nearest(code: int, others: Sequence[int]) -> float:

@@ -17,6 +17,7 @@ from edge_classifier.web.lessons.storage import Filling
 from edge_classifier.web.lookalikes import more as proposals
 from edge_classifier.web.lookalikes.encoder import base_key
 from edge_classifier.web.models import Record
+from edge_classifier.web.records.keys import keys_in
 from edge_classifier.web.wording import explained
 
 
@@ -54,11 +55,6 @@ def more(request: HttpRequest, key: UUID, number: int) -> HttpResponse:
 
 
 def _records(request: HttpRequest, name: str) -> list[Record]:
-    keys = []
-    for text in request.POST.getlist(name)[: proposals.AT_ONCE]:
-        try:
-            keys.append(UUID(text))
-        except ValueError:
-            continue
+    keys = keys_in(request.POST.getlist(name)[: proposals.AT_ONCE])
     found = visible(request).select_related("picture").filter(key__in=keys, picture__isnull=False)
     return list(found) if keys else []

@@ -112,9 +112,13 @@ def read(
         raise ValueError("is on no topic of ours")
     if about.kind == "event":
         event, received = read_event(payload), now()
-        return RecordedEvent(
-            about.device, about.camera, event, _times(event, received, kept), received
-        )
+        if isinstance(event, EventMessage):
+            times = event_times(event.at, received, event.delay_ms, kept)
+        else:
+            # It was told when it was over.
+            waited_ms = (event.delay_ms or 0) + 1000 * event.duration_s
+            times = event_times(event.started, received, waited_ms, kept)
+        return RecordedEvent(about.device, about.camera, event, times, received)
     if about.kind != "snapshot":
         raise ValueError("is on no topic of ours")
     if not payload:
@@ -124,11 +128,3 @@ def read(
         return None
     frame = frame_of(payload)
     return RecordedSnapshot(snapshot.event, about.device, about.camera, payload, frame, now())
-
-
-def _times(event: CameraEventMessage, received: datetime, kept: timedelta) -> EventTimes:
-    if isinstance(event, EventMessage):
-        return event_times(event.at, received, event.delay_ms, kept)
-    # It was told when it was over.
-    waited_ms = (event.delay_ms or 0) + 1000 * event.duration_s
-    return event_times(event.started, received, waited_ms, kept)

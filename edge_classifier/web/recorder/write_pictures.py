@@ -43,7 +43,12 @@ def store(snapshots: Collection[RecordedSnapshot]) -> set[int]:
             else:
                 replaced.add(row.picture_id)
     named = {key: hashlib.sha256(one.jpeg).hexdigest() for key, one in sorted(wanted.items())}
-    rows = {named[key]: _picture(named[key], one.jpeg) for key, one in wanted.items()}
+    rows = {}
+    for key, one in wanted.items():
+        width, height = jpeg_size(one.jpeg) or (None, None)
+        rows[named[key]] = Picture(
+            sha256=named[key], size=len(one.jpeg), width=width, height=height
+        )
     pictures = picture_storage.reserve(rows.values())
     waiting = [
         EventPicture(
@@ -67,11 +72,6 @@ def store(snapshots: Collection[RecordedSnapshot]) -> set[int]:
     except OutputError as error:
         raise UnavailableError(error.subject, error.problem, error.remedy) from error
     return replaced
-
-
-def _picture(sha256: str, jpeg: bytes) -> Picture:
-    width, height = jpeg_size(jpeg) or (None, None)
-    return Picture(sha256=sha256, size=len(jpeg), width=width, height=height)
 
 
 def _of_use(snapshots: Collection[RecordedSnapshot]) -> Iterator[RecordedSnapshot]:

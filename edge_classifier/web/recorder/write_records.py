@@ -108,7 +108,12 @@ def _labels(events: Collection[RecordedEvent]) -> dict[str, int]:
     Not within the transaction: two recorders that made the same ones in another order would wait
     for each other.
     """
-    chinese = _chinese_names(events)
+    # Of all labels that are told, as far as their devices know any.
+    chinese: dict[str, str] = {}
+    for event in (recorded.event for recorded in events):
+        for name in (event.label, *(event.path or ()), *(label for label, _ in event.top)):
+            if name in event.chinese:
+                chinese.setdefault(name, event.chinese[name])
     wanted = {one.event.label for one in events}
     found = {one.name: one for one in Label.objects.filter(name__in=wanted | chinese.keys())}
     for name in sorted(wanted - found.keys()):
@@ -135,16 +140,6 @@ def _note_first(events: Iterable[RecordedEvent], labels: dict[str, int]) -> None
         if seen is None or seen > at:
             later = Q(**{how: None}) | Q(**{f"{how}__gt": at})
             Label.objects.filter(later, id=label).update(**{how: at})
-
-
-def _chinese_names(events: Collection[RecordedEvent]) -> dict[str, str]:
-    """Of the labels that ``events`` tell, as far as their devices know any."""
-    found: dict[str, str] = {}
-    for event in (recorded.event for recorded in events):
-        for name in (event.label, *(event.path or ()), *(label for label, _ in event.top)):
-            if name in event.chinese:
-                found.setdefault(name, event.chinese[name])
-    return found
 
 
 def _cameras(events: Collection[RecordedEvent]) -> dict[tuple[str, str], int]:

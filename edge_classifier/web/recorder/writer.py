@@ -147,12 +147,6 @@ class RecordWriter:
             self._warn_at = self._clock() + _WARN_S
             _log.warning("%s", text)
 
-    def _trace(self, error: Exception) -> None:
-        """Show where, once in a while: what fails for one message may fail for each."""
-        if self._clock() >= self._trace_at:
-            self._trace_at = self._clock() + _WARN_S
-            _log.error("the recorder failed and goes on", exc_info=error)
-
     def _write_all(self, batch: Sequence[tuple[ReceivedMessage, Content]]) -> None:
         """Write until it is written; what nobody can write does not hold up the rest."""
         for failures in count(1):
@@ -168,7 +162,10 @@ class RecordWriter:
                 connection.close()
             except Exception as error:  # noqa: BLE001 (the last line of defence against one message)
                 if not _is_none_of_a_message(error):
-                    self._trace(error)
+                    # Where, once in a while: what fails for one message may fail for each.
+                    if self._clock() >= self._trace_at:
+                        self._trace_at = self._clock() + _WARN_S
+                        _log.error("the recorder failed and goes on", exc_info=error)
                     return self._write_singly(batch, error)
                 connection.close()
                 self._wait_for_better(error)

@@ -54,24 +54,19 @@ def delete(records: QuerySet[Record], *, rest: Callable[[float], None] = time.sl
             return deleted
         with transaction.atomic():
             chosen = records.filter(id__in=list(step)).order_by()
-            _note_deleted(chosen)
+            # Those of which more may come are noted, so that it does not bring them back.
+            lasting = chosen.filter(
+                source=Record.Source.EVENT,
+                duration_s=None,
+                detail__has_key="path",
+                recorded_at__gt=timezone.now() - _MORE_MAY_COME,
+            ).exclude(label__name=Label.UNKNOWN)
+            noted = [DeletedEvent(key=key) for key in lasting.values_list("key", flat=True)]
+            DeletedEvent.objects.bulk_create(noted, ignore_conflicts=True)
             deleted += chosen.delete()[0]
         remove_unused({picture for picture in step.values() if picture})
         last = max(step)
         rest(time.monotonic() - begun)
-
-
-def _note_deleted(records: QuerySet[Record]) -> None:
-    """Remember those of which more may come, which is not to bring them back."""
-    since = timezone.now() - _MORE_MAY_COME
-    lasting = records.filter(
-        source=Record.Source.EVENT,
-        duration_s=None,
-        detail__has_key="path",
-        recorded_at__gt=since,
-    ).exclude(label__name=Label.UNKNOWN)
-    noted = [DeletedEvent(key=key) for key in lasting.values_list("key", flat=True)]
-    DeletedEvent.objects.bulk_create(noted, ignore_conflicts=True)
 
 
 def unused() -> QuerySet[Picture]:

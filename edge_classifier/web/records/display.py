@@ -215,32 +215,35 @@ def displayed(records: Sequence[Record]) -> list[DisplayedRecord]:
         if _has_no_end(one.source, one.detail, one.duration_s, one.label.name)
     )
     chinese = _chinese(records)
-    return [_displayed(record, record.pk in there, chinese) for record in records]
-
-
-def _displayed(record: Record, is_there: bool, chinese: dict[str, str]) -> DisplayedRecord:
-    own = record.detail.get("chinese", {})
-    bars = [
-        ScoreBar(named(name, own.get(name) or chinese.get(name, "")), f"{score:.2f}")
-        for name, score in record.top
-    ]
-    crop, box, picture = record.detail.get("crop"), record.detail.get("box"), record.picture
-    timings = record.detail.get("timings_ms", {})
-    stay = "" if record.duration_s is None else duration(record.duration_s)
-    return DisplayedRecord(
-        record,
-        # Events of older devices have their label only.
-        bars or [ScoreBar(label_name(record.label), f"{record.score:.2f}")],
-        CropOverlay(*(f"{100 * side:.3f}" for side in crop)) if crop else None,
-        box_overlay(box, picture.width, picture.height) if picture else None,
-        [(gettext(step), ms) for step, ms in timings.items() if step in _STEPS],
-        _above_named(record, chinese),
-        named(record.before, chinese.get(record.before, "")),
-        pgettext("a label", "still there") if is_there else stay,
-        _why_not(record.detail, record.duration_s)
-        if record.source == Record.Source.GLIMPSE
-        else "",
-    )
+    found = []
+    for record in records:
+        own = record.detail.get("chinese", {})
+        bars = [
+            ScoreBar(named(name, own.get(name) or chinese.get(name, "")), f"{score:.2f}")
+            for name, score in record.top
+        ]
+        crop, box, picture = record.detail.get("crop"), record.detail.get("box"), record.picture
+        timings = record.detail.get("timings_ms", {})
+        above = _above(record)
+        # In the device's language, where we do not know a Chinese name.
+        told = record.detail.get("path_names", above)
+        stay = "" if record.duration_s is None else duration(record.duration_s)
+        is_glimpse = record.source == Record.Source.GLIMPSE
+        found.append(
+            DisplayedRecord(
+                record,
+                # Events of older devices have their label only.
+                bars or [ScoreBar(label_name(record.label), f"{record.score:.2f}")],
+                CropOverlay(*(f"{100 * side:.3f}" for side in crop)) if crop else None,
+                box_overlay(box, picture.width, picture.height) if picture else None,
+                [(gettext(step), ms) for step, ms in timings.items() if step in _STEPS],
+                [named(a, chinese.get(a) or b) for a, b in zip(above, told, strict=False)],
+                named(record.before, chinese.get(record.before, "")),
+                pgettext("a label", "still there") if record.pk in there else stay,
+                _why_not(record.detail, record.duration_s) if is_glimpse else "",
+            )
+        )
+    return found
 
 
 def _has_no_end(
@@ -270,13 +273,6 @@ def _chinese(records: Iterable[Record]) -> dict[str, str]:
     }
     known = Label.objects.filter(name__in=names).exclude(chinese="")
     return dict(known.values_list("name", "chinese")) if names else {}
-
-
-def _above_named(record: Record, chinese: dict[str, str]) -> list[str]:
-    """In the page's language; where we do not know a Chinese name, in that of the device."""
-    above = _above(record)
-    told = record.detail.get("path_names", above)
-    return [named(a, chinese.get(a) or b) for a, b in zip(above, told, strict=False)]
 
 
 def _above(record: Record) -> list[str]:

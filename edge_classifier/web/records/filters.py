@@ -112,8 +112,14 @@ class Filter:
         one more. Fewer are found again by their ids: no index has every condition in it.
         """
         if sums is not None and self.is_in_tally:
-            total = self._few_of(sums).aggregate(total=Sum("count"))["total"]
-            if (total or 0) > COUNT_LIMIT:
+            # Of whole days that are meant; of all labels, which have many, of the last ones.
+            begin = timezone.localtime(self.since) if self.since else None
+            end = timezone.localdate(self.until) if self.until else None
+            first = begin.date() + _DAY * (begin.time() != time.min) if begin else date.min
+            if self.labels is None:
+                first = max(first, (end or timezone.localdate()) - _MOST_DAYS * _DAY)
+            few = sums.filter(**_given(day__gte=first, day__lt=end))
+            if (few.aggregate(total=Sum("count"))["total"] or 0) > COUNT_LIMIT:
                 return self.parts(records, field), COUNT_LIMIT + 1
         ids = self._first_ids(records)
         if len(ids) <= COUNT_LIMIT:
@@ -127,15 +133,6 @@ class Filter:
         if len(ids) > COUNT_LIMIT:
             return None
         return list(Record.objects.filter(id__in=ids).order_by().values_list(*columns))
-
-    def _few_of(self, sums: Days) -> Days:
-        """Those of whole days that are meant; of all labels, which have many, of the last ones."""
-        begin = timezone.localtime(self.since) if self.since else None
-        end = timezone.localdate(self.until) if self.until else None
-        first = begin.date() + _DAY * (begin.time() != time.min) if begin else date.min
-        if self.labels is None:
-            first = max(first, (end or timezone.localdate()) - _MOST_DAYS * _DAY)
-        return sums.filter(**_given(day__gte=first, day__lt=end))
 
     def _first_ids(self, records: QuerySet[Record]) -> list[int]:
         """Of those that are meant: of all, or of one more than ``COUNT_LIMIT``."""
@@ -308,16 +305,12 @@ class FilterForm(forms.Form):
             devices = [(name, name) for name in {place.split("/")[0]: 0 for place, _ in cameras}]
         for field, names in (("device", devices), ("camera", cameras)):
             self._offered[field] = dict(names)
-            choices = [("", _("all")), *self._with_given(field, names)]
+            choices = [("", _("all")), *names]
+            # What is asked for may be written in another way.
+            if (given := self.data.get(field, "")) and given not in self._offered[field]:
+                choices.append((given, given))
             is_short = len(names) <= MOST_OFFERED
             self.fields[field].widget = PlainSelect(choices=choices) if is_short else _typed(field)
-
-    def _with_given(self, field: str, names: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        """``names``, and the one that is asked for, if it is written in another way."""
-        given = self.data.get(field, "")
-        if not given or given in dict(names):
-            return names
-        return [*names, (given, given)]
 
     def clean_device(self) -> str:
         """A device that there is, or none."""

@@ -97,8 +97,11 @@ def of_last_days(chosen: Filter, user: User) -> Chart | None:
         first = begin = max(first, timezone.localdate(chosen.since))
     records, rows = chosen.apply(visible_to(user)), None
     if chosen.is_in_tally:
-        # Of days of which only a part is meant the tally knows nothing.
-        parts = _partial_days(chosen, first, last)
+        # Of days that begin or end between midnights, as only a part is meant, the tally knows
+        # nothing.
+        edges = {timezone.localtime(edge) for edge in (chosen.since, chosen.until) if edge}
+        cut = {edge.date() for edge in edges if edge.time() != time.min}
+        parts = {day for day in cut if first <= day <= last}
         found = Counter({key: n for day in parts for key, n in counts(records, day, day).items()})
         rows = chosen.sums(user).filter(day__range=(first, last)).exclude(day__in=parts)
     elif (few := chosen.rows_if_few(visible_to(user), "day", "label_id", "truth_id")) is not None:
@@ -135,14 +138,6 @@ def tallied(
         rest[day] -= count
     found.update({(day, _OTHERS): count for day, count in rest.items() if count > 0})
     return found
-
-
-def _partial_days(chosen: Filter, first: date, last: date) -> set[date]:
-    """Days that begin or end between midnights."""
-    edges = {timezone.localtime(edge) for edge in (chosen.since, chosen.until) if edge}
-    return {
-        edge.date() for edge in edges if edge.time() != time.min and first <= edge.date() <= last
-    }
 
 
 def _first_of_readable(first: date, last: date) -> date:

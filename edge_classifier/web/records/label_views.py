@@ -1,7 +1,7 @@
 """The page of one label: how often it was seen, when and where, and its best pictures."""
 
 from collections import Counter
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -47,13 +47,23 @@ def label_page(request: HttpRequest, number: int) -> HttpResponse:
     context: dict[str, Any] = {"label": label, "count": days.total(), "days": len(days)}
     if days:
         first, last = tally.first_of(label.pk), tally.last_of(label.pk)
+        today = timezone.localdate()
+        # The last weeks; from its first day if that is within them, but not so few that each is a
+        # wall.
+        size = min(_DAYS, max(14, (today - min(days)).days + 1))
+        shown = [today - timedelta(days=ago) for ago in reversed(range(size))]
+        # Translators: Django's letters for a date: 23 Nov.
+        names = [date_format(day, pgettext("date", "j M")) for day in shown]
+        since = int((timezone.now() - _YEAR).timestamp()) // _HOUR_S
+        recent = HourTally.objects.filter(tally.SEEN, label=label, hour__gte=since)
+        hours = tally.by_hour_of_day(tally.visible_to(request.user, recent))
         context |= {
             "first": (first, day_title(timezone.localdate(first.at))) if first else None,
             "last": (last, day_title(timezone.localdate(last.at))) if last else None,
             "cameras": _cameras(request.user, label),
-            "by_day": _by_day(days),
-            "by_hour": _by_hour(request.user, label),
-            "is_older": min(days) < timezone.localdate() - _YEAR,
+            "by_day": bars.of([days[day] for day in shown], names),
+            "by_hour": bars.of(hours, [f"{hour:02}:00" for hour in range(len(hours))]),
+            "is_older": min(days) < today - _YEAR,
             "best": _best(request, label),
         }
     return render(request, "records/label.html", context)
@@ -68,24 +78,6 @@ def _cameras(user: User, label: Label) -> list[tuple[Camera, int]]:
     most = Counter(dict(sums)).most_common(_MOST_CAMERAS)
     cameras = Camera.objects.in_bulk([pk for pk, _ in most])
     return [(cameras[pk], count) for pk, count in most if pk in cameras and count > 0]
-
-
-def _by_day(days: Counter[date]) -> bars.Bars:
-    """Of the last weeks; from its first day if that is within them."""
-    last = timezone.localdate()
-    # Not so few that each is a wall.
-    size = min(_DAYS, max(14, (last - min(days)).days + 1))
-    shown = [last - timedelta(days=ago) for ago in reversed(range(size))]
-    # Translators: Django's letters for a date: 23 Nov.
-    names = [date_format(day, pgettext("date", "j M")) for day in shown]
-    return bars.of([days[day] for day in shown], names)
-
-
-def _by_hour(user: User, label: Label) -> bars.Bars:
-    since = int((timezone.now() - _YEAR).timestamp()) // _HOUR_S
-    rows = HourTally.objects.filter(tally.SEEN, label=label, hour__gte=since)
-    hours = tally.by_hour_of_day(tally.visible_to(user, rows))
-    return bars.of(hours, [f"{hour:02}:00" for hour in range(len(hours))])
 
 
 def _best(request: HttpRequest, label: Label) -> list[VisitRun]:

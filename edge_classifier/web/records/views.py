@@ -68,7 +68,9 @@ def history(request: HttpRequest) -> HttpResponse:
         context["surplus"], context["spared"] = housekeeping.surplus, housekeeping.spared
         context["retention"] = request.services.settings.retention
     kind = request.GET.get("kind", "")
-    context |= {"kind": kind, "kinds": _kinds(request), "spans": _spans(request)}
+    # Each with its name, and this page's address with it.
+    kinds = [(value, text, _changed(request, kind=value)) for value, text in filters.KINDS]
+    context |= {"kind": kind, "kinds": kinds, "spans": _spans(request)}
     context |= {
         "given": _given(request, form),
         "to": f"?{query}" if (query := form.query()) else "",
@@ -166,11 +168,6 @@ def _changed(request: HttpRequest, **changes: str) -> str:
     kept = [(name, values) for name, values in request.GET.lists() if name not in changes]
     params = [*kept, *((name, value) for name, value in changes.items() if value)]
     return f"{reverse('history')}?{urlencode(params, doseq=True)}" if params else reverse("history")
-
-
-def _kinds(request: HttpRequest) -> list[tuple[str, object, str]]:
-    """Each kind of records with its name, and the same page's address with it."""
-    return [(value, text, _changed(request, kind=value)) for value, text in filters.KINDS]
 
 
 def _spans(request: HttpRequest) -> list[tuple[str, str, bool]]:

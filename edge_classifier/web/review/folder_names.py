@@ -28,8 +28,23 @@ def folder_names(labels: Iterable[str]) -> dict[str, str]:
     # Who can keep its name goes first.
     for label in sorted(set(labels), key=lambda label: (_safe(label) != label, label)):
         name = _safe(label)
-        found[label] = UNKNOWN if name.casefold() in _UNKNOWNS else _free(name, taken)
-    return _not_misread(found)
+        if name.casefold() in _UNKNOWNS:
+            found[label] = UNKNOWN
+            continue
+        number, free = 1, name
+        while folded(free) in taken:
+            number += 1
+            free = f"{name}-{number}"
+        taken.add(folded(free))
+        found[label] = free
+    names = tuple(sorted(set(found.values()) - {UNKNOWN}))
+    if UNKNOWN in found.values():
+        names = (*names, UNKNOWN)
+    # All together they may be taken for numbered lines, or parts of a dataset.
+    is_misread = parse_labels("\n".join(names)) != names or all(n.lower() in _PARTS for n in names)
+    if not is_misread:
+        return found
+    return {k: folder if folder == UNKNOWN else f"_{folder}" for k, folder in found.items()}
 
 
 def names_table(
@@ -60,24 +75,3 @@ def _safe(label: str) -> str:
     # Archives with a folder and a file of one name cannot be extracted.
     reserved = lower in (*_NOT_CLASSES, NAMES_FILE) or lower.split(".")[0].strip() in _DEVICES
     return f"_{name}" if reserved else name
-
-
-def _free(name: str, taken: set[str]) -> str:
-    """``name``, or with a number behind it if it is taken; it is taken then."""
-    number, free = 1, name
-    while folded(free) in taken:
-        number += 1
-        free = f"{name}-{number}"
-    taken.add(folded(free))
-    return free
-
-
-def _not_misread(found: dict[str, str]) -> dict[str, str]:
-    """Other names where all together would be taken for numbered lines, or parts of a dataset."""
-    names = tuple(sorted(set(found.values()) - {UNKNOWN}))
-    if UNKNOWN in found.values():
-        names = (*names, UNKNOWN)
-    is_misread = parse_labels("\n".join(names)) != names or all(n.lower() in _PARTS for n in names)
-    if not is_misread:
-        return found
-    return {k: folder if folder == UNKNOWN else f"_{folder}" for k, folder in found.items()}

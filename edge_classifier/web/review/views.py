@@ -1,7 +1,7 @@
 """Reviewing pictures one by one or many at once, and downloading the dataset."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -21,6 +21,7 @@ from edge_classifier.web.lookalikes import piles
 from edge_classifier.web.models import Camera, Label, Record
 from edge_classifier.web.records.display import address_of, displayed
 from edge_classifier.web.records.downloads import download
+from edge_classifier.web.records.keys import keys_in
 from edge_classifier.web.review import datasets, verdicts
 from edge_classifier.web.review.choices import choices
 from edge_classifier.web.review.never_again import ignore_label, take_back
@@ -150,7 +151,7 @@ def judge(request: HttpRequest, key: UUID) -> HttpResponse:
 
     Answers with JSON if that is accepted, else with the next one.
     """
-    keys = [key, *_keys(request.POST.getlist("key")[: piles.MOST])]
+    keys = [key, *keys_in(request.POST.getlist("key")[: piles.MOST])]
     records = list(visible(request).select_related("label", "truth").filter(key__in=keys))
     record = next((one for one in records if one.key == key), None)
     if record is None:
@@ -221,7 +222,7 @@ def _judge_many(request: HttpRequest) -> HttpResponse:
     is_undone = "undo" in request.POST
     given = request.session.get(_LAST, []) if is_undone else request.POST.getlist("key")
     # They are kept in the session, so no more and nothing else than the grid has.
-    keys = [str(key) for key in _keys(given)[:_IN_GRID]]
+    keys = [str(key) for key in keys_in(given)[:_IN_GRID]]
     records = visible(request).filter(key__in=keys).select_related("label", "camera")
     verdict, truth = ("", None) if is_undone else _judgement(request.POST)
     try:
@@ -274,10 +275,15 @@ def _filters(given: Mapping[str, str]) -> dict[str, str]:
 
 def _common(request: HttpRequest, wait: Any) -> dict[str, Any]:
     """What both ways of reviewing show around the pictures. ``wait``: the queue."""
+    # The first ones by name, and the one that is chosen.
+    cameras, chosen = list(Camera.objects.all()[:_MOST_CAMERAS]), request.GET.get("camera", "")
+    if chosen.isascii() and chosen.isdecimal() and len(chosen) < 19:
+        known = [one.pk for one in cameras]
+        cameras += Camera.objects.filter(pk=int(chosen)).exclude(pk__in=known)
     return {
         **_filters(request.GET),
         **_counts(request, wait),
-        "cameras": _cameras(request.GET.get("camera", "")),
+        "cameras": cameras,
         "sources": Record.Source.choices,
         "can_undo": bool(request.session.get(_LAST)),
     }
@@ -289,31 +295,11 @@ def _counts(request: HttpRequest, wait: Any) -> dict[str, Any]:
     return {"to_go": min(to_go, _COUNTED), "many": to_go > _COUNTED, "reviewed": reviewed}
 
 
-def _cameras(chosen: str) -> list[Camera]:
-    """Those to choose from: the first ones by name, and the one that is chosen."""
-    found = list(Camera.objects.all()[:_MOST_CAMERAS])
-    if chosen.isascii() and chosen.isdecimal() and len(chosen) < 19:
-        missing = Camera.objects.filter(pk=int(chosen)).exclude(pk__in=[one.pk for one in found])
-        found += missing
-    return found
-
-
 def _record(request: HttpRequest, parameter: str) -> Record | None:
-    keys = _keys([request.GET.get(parameter, "")])
+    keys = keys_in([request.GET.get(parameter, "")])
     found = visible(request).filter(key__in=keys)
     found = found.select_related("label", "camera", "truth", "picture")
     return found.first() if keys else None
-
-
-def _keys(texts: Sequence[str]) -> list[UUID]:
-    """Those of ``texts`` that are UUIDs."""
-    found = []
-    for text in texts:
-        try:
-            found.append(UUID(text))
-        except ValueError:
-            continue
-    return found
 
 
 def _address(form: Mapping[str, str], **more: object) -> str:

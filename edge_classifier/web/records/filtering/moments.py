@@ -26,19 +26,18 @@ class DateTimeField(forms.CharField):
     def to_python(self, value: object) -> datetime | None:
         """Raises ValidationError for what is not a time."""
         text = super().to_python(value)
+        if not text:
+            return None
         try:
-            return self._moment(text) if text else None
+            found = datetime.fromisoformat(text)
+            if found.year not in YEARS:
+                raise ValueError(text)
+            if self._ends and "T" not in text and " " not in text:
+                found += timedelta(days=1)
+            return found if found.tzinfo else timezone.make_aware(found)
         except ValueError as error:
             message = _("Write a day such as 2026-11-22, or a time such as 2026-11-22T14:30.")
             raise ValidationError(message, "invalid") from error
-
-    def _moment(self, text: str) -> datetime:
-        found = datetime.fromisoformat(text)
-        if found.year not in YEARS:
-            raise ValueError(text)
-        if self._ends and "T" not in text and " " not in text:
-            found += timedelta(days=1)
-        return found if found.tzinfo else timezone.make_aware(found)
 
     def run_validators(self, value: Any) -> None:
         """Those of a text; a moment needs none."""

@@ -1,6 +1,5 @@
 """Names that the fields of the filter offer, or take for others."""
 
-from collections.abc import Iterator
 from difflib import get_close_matches
 from itertools import islice
 
@@ -31,19 +30,15 @@ def names_like(field: str, text: str, most: int) -> list[tuple[str, str]]:
             for shown in (named(name, chinese),)
         ]
     if field == "camera":
-        return list(islice(_cameras_like(text.casefold()), most))
+        # Titles are no column: devices tell them. There are as many cameras as retention leaves.
+        places = Camera.objects.order_by("device", "name").values_list("device", "name")
+        known = ((f"{device}/{name}", title_of(device, name)) for device, name in places.iterator())
+        wanted = text.casefold()
+        fitting = (one for one in known if any(wanted in name.casefold() for name in one))
+        return list(islice(fitting, most))
     like = Q(device__icontains=text) if text else Q()
     devices = Camera.objects.filter(like).order_by("device").values_list("device", flat=True)
     return [(name, name) for name in devices.distinct()[:most]]
-
-
-def _cameras_like(text: str) -> Iterator[tuple[str, str]]:
-    # Titles are no column: devices tell them. There are as many cameras as retention leaves.
-    places = Camera.objects.order_by("device", "name").values_list("device", "name")
-    for device, name in places.iterator():
-        place, title = f"{device}/{name}", title_of(device, name)
-        if text in place.casefold() or text in title.casefold():
-            yield place, title
 
 
 def cameras_called(name: str) -> QuerySet[Camera]:
