@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from edge_classifier.core.labels.labels import UNKNOWN
+from edge_classifier.web.comparison.tables import Comparison
 from edge_classifier.web.installed_models.tables import DeviceToken
 from edge_classifier.web.lessons.tables import Lesson, LessonClass, LessonPicture
 from edge_classifier.web.lessons.teaching.tables import ModelUse, RightAsItIs, TaughtModel
@@ -21,6 +22,7 @@ from edge_classifier.web.tally.tables import DayTally, HourTally, LabelDayTally
 
 # Tables of other rooms, which Django finds here.
 __all__ = (
+    "Comparison",
     "DayTally",
     "DeviceToken",
     "HourTally",
@@ -374,25 +376,6 @@ class DeletedEvent(models.Model):
     # The event's id.
     key = models.UUIDField(unique=True, editable=False)
     deleted_at = models.DateTimeField(auto_now_add=True, db_index=True)
-
-
-class Comparison(models.Model):
-    """How well one model did on the reviewed pictures of one moment."""
-
-    created_at = models.DateTimeField(_("made"), auto_now_add=True)
-    model = models.CharField(_("model"), max_length=200)
-    pictures = models.PositiveIntegerField(_("pictures"))
-    hits = models.PositiveIntegerField(_("right"))
-    # What `edge-classify evaluate --json` said.
-    result = models.JSONField(default=dict, editable=False)
-
-    class Meta:
-        verbose_name = _("comparison")
-        verbose_name_plural = _("comparisons")
-        ordering: ClassVar = ["-created_at"]
-
-    def __str__(self) -> str:
-        return self.model
 
 
 class Preference(models.Model):

@@ -23,18 +23,12 @@ def sentences(*parts: str) -> str:
     text = ""
     for part in filter(None, (" ".join(part.split()) for part in parts)):
         text += "" if not text or text.endswith(_WIDE_ENDS) else " "
-        text += _sentence(part)
+        # Names of files, models and settings stay as they are written; Chinese has no capitals.
+        is_word = part.partition(" ")[0].rstrip(",").isalpha() and max(part) < _CHINESE
+        sentence = part[:1].upper() + part[1:] if is_word else part
+        end = "。" if sentence[-1] >= _CHINESE else "."
+        text += sentence if sentence.endswith(_ENDS) else sentence + end
     return text
-
-
-def _sentence(text: str) -> str:
-    first = text.partition(" ")[0]
-    # Names of files, models and settings stay as they are written; Chinese has no capitals.
-    if first.rstrip(",").isalpha() and max(text) < _CHINESE:
-        text = text[:1].upper() + text[1:]
-    if text.endswith(_ENDS):
-        return text
-    return text + ("。" if text[-1] >= _CHINESE else ".")
 
 
 def translated(text: object) -> str:

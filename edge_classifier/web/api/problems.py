@@ -1,6 +1,6 @@
 """Errors of the API: problem details for HTTP (RFC 9457)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from http import HTTPStatus
 
 from django.core.exceptions import RequestDataTooBig, TooManyFilesSent
@@ -100,15 +100,14 @@ def problem_details_middleware(
 
 
 def _invalid(_: HttpRequest, error: ValidationError) -> HttpResponse:
-    wrong = [InvalidField(where=_place(found["loc"]), what=found["msg"]) for found in error.errors]
+    wrong = []
+    for found in error.errors:
+        # ``body.limits.slower``: of a body ninja also names our function's parameter.
+        kind, *rest = found["loc"]
+        place = (kind, *(rest[1:] if kind == "body" else rest))
+        wrong.append(InvalidField(where=".".join(map(str, place)), what=found["msg"]))
     detail = "; ".join(f"{one.where}: {one.what}" for one in wrong)
     return _response(describe(HTTPStatus.UNPROCESSABLE_ENTITY, detail, wrong))
-
-
-def _place(location: Sequence[str | int]) -> str:
-    """``body.limits.slower``: of a body ninja also names our function's parameter."""
-    kind, *rest = location
-    return ".".join(str(part) for part in (kind, *(rest[1:] if kind == "body" else rest)))
 
 
 def _failed(_: HttpRequest, error: EdgeClassifierError) -> HttpResponse:
@@ -120,13 +119,8 @@ def _too_many_files(request: HttpRequest, _error: TooManyFilesSent) -> HttpRespo
     return _response(describe(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"At most {most} at once."))
 
 
-def _too_big(_: HttpRequest, _error: RequestDataTooBig) -> HttpResponse:
-    return _response(describe(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "This is too much to read."))
-
-
-def _is_a_form(_: HttpRequest, _error: RawPostDataException) -> HttpResponse:
-    """A form with files, which has been read while its token was looked for."""
-    return _response(describe(HTTPStatus.BAD_REQUEST, "Send JSON, and not a form."))
+def _always(status: HTTPStatus, detail: str) -> Callable[..., HttpResponse]:
+    return lambda _request, _error: _response(describe(status, detail))
 
 
 _HANDLERS: dict[type[Exception], Callable[..., HttpResponse]] = {
@@ -134,8 +128,9 @@ _HANDLERS: dict[type[Exception], Callable[..., HttpResponse]] = {
     ValidationError: _invalid,
     EdgeClassifierError: _failed,
     TooManyFilesSent: _too_many_files,
-    RequestDataTooBig: _too_big,
-    RawPostDataException: _is_a_form,
+    RequestDataTooBig: _always(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "This is too much to read."),
+    # A form with files, which has been read while its token was looked for.
+    RawPostDataException: _always(HTTPStatus.BAD_REQUEST, "Send JSON, and not a form."),
 }
 
 

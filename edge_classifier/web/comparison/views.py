@@ -1,8 +1,7 @@
 """Models side by side on reviewed pictures."""
 
-from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.contrib import messages
 from django.db.models.fields.json import KT
@@ -75,6 +74,13 @@ def compare(request: HttpRequest) -> HttpResponse:
     ticked = [key for key in request.GET.getlist("show") if key.isdecimal() and len(key) < 12]
     keys = ticked[:_AT_ONCE] or [one.pk for one in listed if one.run == listed[0].run]
     shown = [_shown(one) for one in Comparison.objects.filter(pk__in=keys).order_by("pk")]
+    # Labels whose pictures were left out: how many these were, and which models lack them.
+    left_out: dict[str, tuple[int, str]] = {}
+    for one in shown:
+        own = one.comparison.model.partition("@")[0]
+        # Older results name no models.
+        for label, pictures, *lacking in one.comparison.result.get("left_out", ()):
+            left_out[label] = (pictures, ", ".join(*lacking or [[]]) or own)
     context = {
         "view": "compare",
         "progress": services.comparisons.progress,
@@ -85,7 +91,7 @@ def compare(request: HttpRequest) -> HttpResponse:
         "shown": shown,
         # What was measured together was measured on the same pictures.
         "is_one_run": len({one.comparison.result.get("run") for one in shown}) < 2,
-        "left_out": _left_out(shown),
+        "left_out": [(label, *facts) for label, facts in left_out.items()],
     }
     return render(request, "comparison/compare.html", context)
 
@@ -124,6 +130,16 @@ def _shown(comparison: Comparison) -> DisplayedComparison:
         return named(label, chinese.get(label, ""))
 
     confusion = result["confusion"]
+    rows = []
+    for number, label in enumerate(confusion["labels"]):
+        counts = [*confusion["counts"][number], confusion["elsewhere"][number]]
+        total = sum(counts)
+        cells = []
+        for at, count in enumerate(counts if any(confusion["elsewhere"]) else counts[:-1]):
+            # The darker, the larger a share of the row.
+            shade = -(-_SHADES * count // total) if total else 0
+            cells.append(Cell(count, f"{'right' if at == number else 'off'} shade-{shade}"))
+        rows.append(ComparisonRow(name(label), cells))
     # Records that were deleted since are left out.
     keys = [one["key"] for one in result["mistakes"]]
     known = {str(key) for key in Record.objects.filter(key__in=keys).values_list("key", flat=True)}
@@ -132,7 +148,7 @@ def _shown(comparison: Comparison) -> DisplayedComparison:
         "",
         report,
         [name(label) for label in confusion["labels"]],
-        [ComparisonRow(name(label), cells) for label, cells in _rows(confusion)],
+        rows,
         [
             Mistake(one["key"], name(one["truth"]), name(one["predicted"]), one["score"])
             for one in result["mistakes"]
@@ -140,29 +156,3 @@ def _shown(comparison: Comparison) -> DisplayedComparison:
         ],
         [(name(one.truth), name(one.predicted), one.share.hits) for one in report.pairs],
     )
-
-
-def _left_out(shown: Sequence[DisplayedComparison]) -> list[tuple[str, int, str]]:
-    """Labels whose pictures were left out, how many these were, and which models lack them."""
-    found = {}
-    for one in shown:
-        own = one.comparison.model.partition("@")[0]
-        # Older results name no models.
-        for label, pictures, *lacking in one.comparison.result.get("left_out", ()):
-            found[label] = (pictures, ", ".join(*lacking or [[]]) or own)
-    return [(label, *facts) for label, facts in found.items()]
-
-
-def _rows(confusion: Mapping[str, Any]) -> Iterator[tuple[str, list[Cell]]]:
-    has_elsewhere = any(confusion["elsewhere"])
-    for number, label in enumerate(confusion["labels"]):
-        counts = [*confusion["counts"][number], confusion["elsewhere"][number]]
-        total = sum(counts)
-        shown = counts if has_elsewhere else counts[:-1]
-        yield label, [Cell(n, _style(n, total, at == number)) for at, n in enumerate(shown)]
-
-
-def _style(count: int, total: int, is_right: bool) -> str:
-    """The darker, the larger a share of the row."""
-    shade = -(-_SHADES * count // total) if total else 0
-    return f"{'right' if is_right else 'off'} shade-{shade}"

@@ -89,7 +89,12 @@ def select_devices(rows: Sequence[DeviceModelRow], wanted: Selection) -> ShownDe
     Where there are several pages, what is being changed and what failed comes first.
     """
     words = wanted.words.casefold()
-    found = [row for row in rows if not words or words in _searched(row)]
+    found = []
+    for row in rows:
+        change = str(row.change["model"]) if row.change else ""
+        texts = (text for place in row.places for text in (place.key, place.title, place.version))
+        if words in "\n".join((row.name, change, *texts)).casefold():
+            found.append(row)
     pages = _pages(found)
     if len(pages) > 1:
         pages = _pages(sorted(found, key=lambda row: row.change is None))
@@ -103,12 +108,6 @@ def select_devices(rows: Sequence[DeviceModelRow], wanted: Selection) -> ShownDe
         next=Selection(wanted.words, page + 1) if page < len(pages) else None,
         heard=len(rows),
     )
-
-
-def _searched(row: DeviceModelRow) -> str:
-    change = str(row.change["model"]) if row.change else ""
-    texts = (text for place in row.places for text in (place.key, place.title, place.version))
-    return "\n".join((row.name, change, *texts)).casefold()
 
 
 def _pages(rows: Sequence[DeviceModelRow]) -> list[list[DeviceModelRow]]:
@@ -126,38 +125,39 @@ def _pages(rows: Sequence[DeviceModelRow]) -> list[list[DeviceModelRow]]:
 
 def device_rows(live: LiveClient | None, models: Sequence[InstalledModel]) -> list[DeviceModelRow]:
     """All devices that have been heard of, by their names."""
-    told = [live.device(name) for name in live.devices()] if live else []
-    return [_row(live, device, models) for device in told if live and device]
-
-
-def _row(
-    live: LiveClient, device: Mapping[str, Any], models: Sequence[InstalledModel]
-) -> DeviceModelRow:
+    if not live:
+        return []
     by_digits = {model.sha256[:_DIGITS]: model for model in models}
-    name, common = device["name"], device["model"]
-
-    def place(key: str, title: str, version: str) -> RunningPlace:
-        here = by_digits.get(version.rpartition("@")[2])
-        return RunningPlace(key, title, version, here, version != common)
-
-    cameras = []
-    for camera in device["cameras"]:
-        own = device["settings"].get(camera, {}).get("title", {}).get("value") or camera
-        running = (live.camera(name, camera) or {}).get("model") or common
-        cameras.append(place(f"{name}/{camera}", str(own), running))
-    if len(cameras) == 1:
-        places = [place(name, cameras[0].title, cameras[0].version)]
-    else:
-        places = [place(name, "", common), *cameras]
-    change = device["model_change"]
-    is_shown = change and (change["state"] == "failed" or change["state"] in UNDER_WAY)
-    # A device that went away in the middle of it does nothing more.
-    is_told = is_shown and (device["online"] or change["state"] == "failed")
-    return DeviceModelRow(
-        name,
-        device["online"],
-        device["version"],
-        places,
-        change if is_told else None,
-        device["resting_rules"],
-    )
+    rows = []
+    for device in filter(None, [live.device(name) for name in live.devices()]):
+        name, common = device["name"], device["model"]
+        running = []
+        for camera in device["cameras"]:
+            own = device["settings"].get(camera, {}).get("title", {}).get("value") or camera
+            version = (live.camera(name, camera) or {}).get("model") or common
+            running.append((f"{name}/{camera}", str(own), version))
+        if len(running) == 1:
+            running = [(name, *running[0][1:])]
+        else:
+            running.insert(0, (name, "", common))
+        places = [
+            RunningPlace(
+                key, title, version, by_digits.get(version.rpartition("@")[2]), version != common
+            )
+            for key, title, version in running
+        ]
+        change = device["model_change"]
+        is_shown = change and (change["state"] == "failed" or change["state"] in UNDER_WAY)
+        # A device that went away in the middle of it does nothing more.
+        is_told = is_shown and (device["online"] or change["state"] == "failed")
+        rows.append(
+            DeviceModelRow(
+                name,
+                device["online"],
+                device["version"],
+                places,
+                change if is_told else None,
+                device["resting_rules"],
+            )
+        )
+    return rows

@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 
 from edge_classifier.errors import MissingFileError, OutputError, UsageError
 from edge_classifier.files import replacing
-from edge_classifier.modelfile.catalogue import Catalogue, load_catalogue, sha256_of
+from edge_classifier.modelfile.catalogue import load_catalogue, sha256_of
 from edge_classifier.modelfile.model_zip import is_zip, unpack_model
 from edge_classifier.web.config.settings import ClassifySettings
 from edge_classifier.web.installed_models.uploaded_report import UploadedReport
@@ -126,30 +126,20 @@ class ModelStore:
         catalogue = load_catalogue()
         # Where a file has a name of the catalogue, the catalogue's model is meant.
         names = {entry.name for entry in catalogue.entries}
-        uploads = [model for model in self._uploaded() if model.name not in names]
-        return [*self._catalogued(catalogue), *uploads]
-
-    def _catalogued(self, catalogue: Catalogue) -> Iterator[InstalledModel]:
-        for entry in catalogue.entries:
-            path = catalogue.file(entry)
-            with suppress(OSError):  # It is not pulled, or not for us to read.
+        files = [(one.name, catalogue.file(one), one.title, False) for one in catalogue.entries]
+        uploads = sorted(self._folder.glob("*" + SUFFIX))
+        files += [(path.stem, path, "", True) for path in uploads if path.stem not in names]
+        models = []
+        for name, path, title, is_uploaded in files:
+            with suppress(OSError):  # Not pulled, not for us to read, or it goes while we look.
                 found = path.stat()
                 sha256 = self._sha256(path, found.st_size, found.st_mtime_ns)
                 facts_file = self._facts_file(sha256)
-                yield InstalledModel(
-                    entry.name, path, found.st_size, sha256, facts_file, entry.title
+                at = datetime.fromtimestamp(found.st_mtime, UTC) if is_uploaded else None
+                models.append(
+                    InstalledModel(name, path, found.st_size, sha256, facts_file, title, at)
                 )
-
-    def _uploaded(self) -> Iterator[InstalledModel]:
-        for path in sorted(self._folder.glob("*" + SUFFIX)):
-            with suppress(OSError):  # It goes while we look.
-                found = path.stat()
-                sha256 = self._sha256(path, found.st_size, found.st_mtime_ns)
-                at = datetime.fromtimestamp(found.st_mtime, UTC)
-                facts_file = self._facts_file(sha256)
-                yield InstalledModel(
-                    path.stem, path, found.st_size, sha256, facts_file, changed_at=at
-                )
+        return models
 
     def find(self, name: str) -> InstalledModel:
         """The model called ``name``. Raises MissingFileError."""

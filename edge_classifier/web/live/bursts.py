@@ -327,7 +327,13 @@ class Bursts:
                     self._broker.ask_snapshot(device, camera)
             elif burst.refusal:
                 pause_s = _REFUSED_RENEW_S
-            if now_s - burst.asked_at_s < pause_s and not _is_more(wanted, burst.asked):
+            # Whether what was asked for is not enough for who has come since.
+            is_more = (asked := burst.asked) is None or (
+                wanted.rate_fps > asked.rate_fps
+                or wanted.longest_px > asked.longest_px
+                or wanted.max_bytes > asked.max_bytes
+            )
+            if now_s - burst.asked_at_s < pause_s and not is_more:
                 continue
             burst.asked_at_s, burst.asked = now_s, wanted
             body = {
@@ -338,12 +344,3 @@ class Bursts:
                 "max_bytes": wanted.max_bytes,
             }
             self._broker.ask_burst(device, body, burst.transaction)
-
-
-def _is_more(wanted: BurstRequest, asked: BurstRequest | None) -> bool:
-    """Whether what was asked for is not enough for who has come since."""
-    return asked is None or (
-        wanted.rate_fps > asked.rate_fps
-        or wanted.longest_px > asked.longest_px
-        or wanted.max_bytes > asked.max_bytes
-    )

@@ -5,8 +5,7 @@ a connection, and whoever closes the page, or looks elsewhere, asks no more.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext
@@ -38,19 +37,6 @@ _REFUSALS: Mapping[str, Callable[[], str]] = {
 }
 
 
-class _Wanted(NamedTuple):
-    """One camera that is in sight, and the number of the frame that is shown."""
-
-    device: str
-    camera: str
-    size: str
-    number: int
-
-    @property
-    def name(self) -> str:
-        return f"{self.device}/{self.camera}"
-
-
 @requires(AccessLevel.VIEWER)
 @require_GET
 def moving(request: HttpRequest) -> HttpResponse:
@@ -65,38 +51,34 @@ def moving(request: HttpRequest) -> HttpResponse:
         raise Http404
     frames, problems, has_more = [], {}, False
     jpegs: list[bytes] = []
-    for wanted in _read(request):
-        if not live.gives_pictures(wanted.device, wanted.camera):
+    for text in request.GET.getlist("camera")[:_MOST]:
+        match text.split("/"):
+            case [device, camera, size, shown] if size in _SIZES and shown.isdecimal():
+                name = f"{device}/{camera}"
+            case _:
+                continue
+        if not live.gives_pictures(device, camera):
             continue
         try:
-            number, frame = bursts.newest_frame(
-                wanted.device, wanted.camera, _SIZES[wanted.size], owner=request.user.pk
-            )
+            number, frame = bursts.newest_frame(device, camera, _SIZES[size], owner=request.user.pk)
         except UnavailableError:
-            problems[wanted.name] = gettext("Too many moving pictures are open.")
+            problems[name] = gettext("Too many moving pictures are open.")
             continue
-        if problem := bursts.problem(wanted.device, wanted.camera):
-            problems[wanted.name] = problem_in_words(problem)
-        elif frame and number != wanted.number:
-            size = len(frame.jpeg)
-            if jpegs and sum(map(len, jpegs)) + size > MOST_BYTES:
+        if problem := bursts.problem(device, camera):
+            problems[name] = problem_in_words(problem)
+        elif frame and number != int(shown[:18]):
+            length = len(frame.jpeg)
+            if jpegs and sum(map(len, jpegs)) + length > MOST_BYTES:
                 has_more = True
                 continue
             jpegs.append(frame.jpeg)
             box = _box_html(frame)
-            frames.append({"camera": wanted.name, "number": number, "bytes": size, "box": box})
+            frames.append({"camera": name, "number": number, "bytes": length, "box": box})
     found = {"frames": frames, "problems": problems, "has_more": has_more}
     head = json.dumps(found).encode()
     answer = HttpResponse(b"\n".join((head, b"".join(jpegs))), "application/octet-stream")
     answer.headers["Cache-Control"] = "no-store"
     return answer
-
-
-def _read(request: HttpRequest) -> Iterator[_Wanted]:
-    for text in request.GET.getlist("camera")[:_MOST]:
-        match text.split("/"):
-            case [device, camera, size, number] if size in _SIZES and number.isdecimal():
-                yield _Wanted(device, camera, size, int(number[:18]))
 
 
 def _box_html(frame: BurstFrame) -> str:

@@ -34,7 +34,7 @@ from edge_classifier.web.live.camera_page.threshold_effect import (
     score_bars,
 )
 from edge_classifier.web.live.fragments import Audience, PageNews
-from edge_classifier.web.live.stream import Draw, Stream, last_version
+from edge_classifier.web.live.stream import Stream, last_version
 
 _log = logging.getLogger(__name__)
 # Seconds until a page may try again for which there was no room.
@@ -161,12 +161,20 @@ def stream(request: HttpRequest) -> HttpResponse:
         raise Http404
     if "free" in request.GET:
         return HttpResponse(status=204) if live.slots.is_free(request.user.pk) else _full()
+    news = PageNews(found.live_html, Selection.of(request.GET), _may_control(request))
+    language = get_language() or "en"
+
+    def draw(since: int) -> tuple[int, Mapping[str, Any]]:
+        # In the page's language, in whatever thread.
+        try:
+            with override(language):
+                return news(since)
+        finally:
+            close_old_connections()  # A stream lasts; it is to hold none.
+
     opened = Stream(
         live,
-        _drawing(
-            PageNews(found.live_html, Selection.of(request.GET), _may_control(request)),
-            get_language() or "en",
-        ),
+        draw,
         live.slots,
         may_watch=lambda: may_watch(request),
         is_gone=request.META.get("waitress.client_disconnected", lambda: False),
@@ -191,19 +199,6 @@ def frame(request: HttpRequest, device: str, camera: str) -> HttpResponse:
     answer = HttpResponse(jpeg, content_type="image/jpeg")
     answer.headers["Cache-Control"] = "private, max-age=300"
     return answer
-
-
-def _drawing(news: PageNews, language: str) -> Draw:
-    """Draws in the page's language, in whatever thread."""
-
-    def draw(since: int) -> tuple[int, Mapping[str, Any]]:
-        try:
-            with override(language):
-                return news(since)
-        finally:
-            close_old_connections()  # A stream lasts; it is to hold none.
-
-    return draw
 
 
 def may_watch(request: HttpRequest, least: AccessLevel = AccessLevel.VIEWER) -> bool:

@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from importlib import import_module
 from pathlib import Path
@@ -57,18 +56,20 @@ def delete_unfinished_files(folders: Folders, now: datetime) -> int:
     for folder, _, names in os.walk(folders.pictures):
         found = [Path(folder, name) for name in names]
         count += sum(_delete_old(file, before) for file in found if file.name.startswith("."))
-        _add_rows([file for file in found if _PICTURE.fullmatch(file.name)], before)
-    return count + _delete_lost_lessons(folders.lessons, before)
-
-
-def _delete_lost_lessons(root: Path, before: datetime) -> int:
-    """Delete class folders of lessons that are no more: one may be made while it is deleted."""
+        pictures = [file for file in found if _PICTURE.fullmatch(file.name)]
+        for begin in range(0, len(pictures), STEP):
+            step = {file.stem: file for file in pictures[begin : begin + STEP]}
+            known = Picture.objects.filter(sha256__in=list(step)).values_list("sha256", flat=True)
+            lost = [step[name] for name in sorted(step.keys() - set(known))]
+            rows = [Picture(sha256=file.stem, size=0) for file in lost if _is_old(file, before)]
+            Picture.objects.bulk_create(rows, ignore_conflicts=True)
+    # Class folders of lessons that are no more: one may be made while it is deleted.
     there = {str(key) for key in Lesson.objects.values_list("key", flat=True)}
-    found = root.iterdir() if root.is_dir() else ()
-    lost = [one for one in found if one.name not in there and _is_old(one, before)]
-    for one in lost:
+    made = folders.lessons.iterdir() if folders.lessons.is_dir() else ()
+    gone = [one for one in made if one.name not in there and _is_old(one, before)]
+    for one in gone:
         shutil.rmtree(one, ignore_errors=True)
-    return len(lost)
+    return count + len(gone)
 
 
 def _is_old(file: Path, before: datetime) -> bool:
@@ -83,16 +84,6 @@ def _delete_old(file: Path, before: datetime) -> bool:
         return False
     file.unlink(missing_ok=True)
     return True
-
-
-def _add_rows(found: Sequence[Path], before: datetime) -> None:
-    """Make rows for those files in one folder that have none."""
-    for begin in range(0, len(found), STEP):
-        step = {file.stem: file for file in found[begin : begin + STEP]}
-        known = Picture.objects.filter(sha256__in=list(step)).values_list("sha256", flat=True)
-        lost = [step[name] for name in sorted(step.keys() - set(known))]
-        rows = [Picture(sha256=file.stem, size=0) for file in lost if _is_old(file, before)]
-        Picture.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 def delete_expired_sessions(now: datetime) -> int:

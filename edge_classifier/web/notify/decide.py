@@ -60,7 +60,19 @@ class Decider:
         while self._step(now):
             pass
         for rule in self._digests:
-            self._digest(rule, now)
+            # What is told an hour late is not what was asked for: then there is none that day.
+            today = timezone.localdate(now)
+            day = today if _moment(rule, today) <= now else today - _DAY
+            until = _moment(rule, day)
+            if now - until > outbox.OLDEST or self._digested.get(rule.name) == until:
+                continue
+            matches = replay_all(rule, _moment(rule, day - _DAY), until)
+            named = list(islice(matches, outbox.MOST_NAMED))
+            if named:
+                more = sum(1 for _ in matches)
+                with transaction.atomic():
+                    outbox.add_digest(rule, named, more, f"{day:%Y-%m-%d}", now)
+            self._digested[rule.name] = until
 
     def _step(self, now: datetime) -> bool:
         """Look at some records; whether there may be more."""
@@ -114,21 +126,6 @@ class Decider:
                     if why is not None:
                         found.append((rule, Match(sighting, why)))
         return found
-
-    def _digest(self, rule: NotificationRule, now: datetime) -> None:
-        """What is told an hour late is not what was asked for: then there is none that day."""
-        today = timezone.localdate(now)
-        day = today if _moment(rule, today) <= now else today - _DAY
-        until = _moment(rule, day)
-        if now - until > outbox.OLDEST or self._digested.get(rule.name) == until:
-            return
-        matches = replay_all(rule, _moment(rule, day - _DAY), until)
-        named = list(islice(matches, outbox.MOST_NAMED))
-        if named:
-            more = sum(1 for _ in matches)
-            with transaction.atomic():
-                outbox.add_digest(rule, named, more, f"{day:%Y-%m-%d}", now)
-        self._digested[rule.name] = until
 
 
 def _newest() -> int:

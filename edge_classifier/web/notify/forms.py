@@ -1,7 +1,6 @@
 """A rule as people fill it in to try it, and as it stands in web.toml."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import MISSING, fields
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -82,7 +81,11 @@ class RuleForm(forms.Form):
 
     def __init__(self, data: MultiValueDict[str, str] | None = None) -> None:
         super().__init__(data, label_suffix="", initial={"day": yesterday()})
-        self.fields["cameras"].choices = _cameras(data.getlist("cameras") if data else [])
+        named = data.getlist("cameras")[:_MOST_CAMERAS] if data else []
+        known = {str(one): camera_title(one) for one in Camera.objects.all()[:_MOST_CAMERAS]}
+        # All by their titles; then those that a rule names otherwise, as they stand there.
+        others = {one: one for one in named if one not in known}
+        self.fields["cameras"].choices = list({**known, **others}.items())
 
     def clean_hours(self) -> str:
         """Spans of time, as in the settings."""
@@ -133,14 +136,6 @@ def as_toml(rule: NotificationRule) -> str:
         if field.default is MISSING or value != field.default:
             lines.append(f"{field.name} = {inline(value)}")
     return "\n".join(lines)
-
-
-def _cameras(named: Sequence[str]) -> list[tuple[str, str]]:
-    """All cameras by their titles; then those that a rule names otherwise, as they stand there."""
-    known = {str(one): camera_title(one) for one in Camera.objects.all()[:_MOST_CAMERAS]}
-    return list(
-        {**known, **{one: one for one in named[:_MOST_CAMERAS] if one not in known}}.items()
-    )
 
 
 def _parts(text: str) -> tuple[str, ...]:

@@ -1,7 +1,6 @@
 """Messages in words, with their picture: made when they are sent, of what is on record then."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
@@ -83,7 +82,12 @@ def compose(
         if (more := len(told) - len(lines) + notification.more) > 0:
             lines.append(gettext("and %(count)s more") % {"count": more})
         if public_address:
-            lines.append(f"{public_address}{reverse('history')}?{_span(told)}")
+            first, last = timezone.localtime(told[0].at), timezone.localtime(told[-1].at)
+            since, until = (
+                f"{at:%Y-%m-%dT%H:%M:%S}" for at in (first, last + timedelta(seconds=1))
+            )
+            span = urlencode({"since": since, "until": until})
+            lines.append(f"{public_address}{reverse('history')}?{span}")
         count = len(told) + notification.more
         text = ngettext("%(count)s sighting", "%(count)s sightings", count) % {"count": count}
         labels = list(dict.fromkeys(label_name(one.label) for one in told))
@@ -115,12 +119,6 @@ def _glimpsed(record: Record) -> str:
 def _line(*parts: str) -> str:
     """On one line, whatever names of labels have in them."""
     return " ".join(" · ".join(filter(None, parts)).split())
-
-
-def _span(told: Sequence[Record]) -> str:
-    first, last = timezone.localtime(told[0].at), timezone.localtime(told[-1].at)
-    until = last + timedelta(seconds=1)
-    return urlencode({"since": f"{first:%Y-%m-%dT%H:%M:%S}", "until": f"{until:%Y-%m-%dT%H:%M:%S}"})
 
 
 def _picture(record: Record) -> bytes | None:

@@ -41,8 +41,19 @@ def add(rule: NotificationRule, match: Match, now: datetime) -> bool:
         return False
     messages = Notification.objects.filter(rule=rule.name, kind=_Kind.SIGHTINGS)
     last = messages.order_by("-id").first()
-    due = next_due(rule, now, _came(last) if last else None)
-    if last and rule.at_most_every_minutes and _has_failed(last):
+    # When the last one came, or is to come.
+    came = last.due_at if last else None
+    if last and last.state == _State.SENT and last.finished_at:
+        came = max(last.due_at, last.finished_at)
+    due = next_due(rule, now, came)
+    # Whether it was tried, and is still to be sent to all who can be reached at all.
+    has_failed = (
+        last is not None
+        and last.state == _State.WAITING
+        and last.claimed_until is not None
+        and set(last.addresses.values()) <= {AddressState.WRONG}
+    )
+    if last and rule.at_most_every_minutes and has_failed:
         # The network is away, perhaps: when it is back, they come in one message.
         last.due_at = max(last.due_at, now)
         last.save(update_fields=["due_at"])
@@ -54,18 +65,6 @@ def add(rule: NotificationRule, match: Match, now: datetime) -> bool:
         last.more += 1
         last.save(update_fields=["more"])
     return True
-
-
-def _came(message: Notification) -> datetime:
-    """When it came, or is to come."""
-    is_sent = message.state == _State.SENT and message.finished_at
-    return max(message.due_at, message.finished_at) if is_sent else message.due_at
-
-
-def _has_failed(message: Notification) -> bool:
-    """Whether it was tried, and is still to be sent to all who can be reached at all."""
-    is_tried = message.state == _State.WAITING and message.claimed_until is not None
-    return is_tried and set(message.addresses.values()) <= {AddressState.WRONG}
 
 
 def add_digest(

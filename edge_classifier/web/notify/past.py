@@ -36,7 +36,34 @@ def sightings(records: QuerySet[Record]) -> list[RecordedSighting]:
     rows = records.select_related("camera", "label", "truth").only(
         *columns, *of_others, *of_truth, "delay_ms", "detail"
     )
-    return [_sighting(row) for row in rows if row.camera]
+    found = []
+    for record in rows:
+        if not record.camera:
+            continue
+        local, label = timezone.localtime(record.at), record.truth or record.label
+        # Of what a reviewer has corrected, the path is that of something else.
+        paths = ("path", "path_names") if label == record.label else ()
+        above = [name for one in paths for name in record.detail.get(one, ())]
+        waited = timedelta(milliseconds=record.delay_ms or 0)
+        found.append(
+            RecordedSighting(
+                id=record.id,
+                key=record.key,
+                source=record.source,
+                camera=str(record.camera),
+                label_id=label.pk,
+                names=names_of(label.name, label.chinese, *above),
+                is_unknown=label.name == Label.UNKNOWN,
+                score=record.score if record.entry_score is None else record.entry_score,
+                at=record.at,
+                day=local.date(),
+                minute=60 * local.hour + local.minute,
+                # Where the device's clock was wrong, it still knows how long the event has waited
+                # there.
+                late=max(record.recorded_at - record.at, waited),
+            )
+        )
+    return found
 
 
 def counting(records: QuerySet[Record]) -> QuerySet[Record]:
@@ -44,39 +71,27 @@ def counting(records: QuerySet[Record]) -> QuerySet[Record]:
     return records.filter(~_REJECTED, source__in=Record.CAMERA_SOURCES)
 
 
-def _sighting(record: Record) -> RecordedSighting:
-    local, label = timezone.localtime(record.at), record.truth or record.label
-    # Of what a reviewer has corrected, the path is that of something else.
-    paths = ("path", "path_names") if label == record.label else ()
-    above = [name for one in paths for name in record.detail.get(one, ())]
-    return RecordedSighting(
-        id=record.id,
-        key=record.key,
-        source=record.source,
-        camera=str(record.camera),
-        label_id=label.pk,
-        names=names_of(label.name, label.chinese, *above),
-        is_unknown=label.name == Label.UNKNOWN,
-        score=record.score if record.entry_score is None else record.entry_score,
-        at=record.at,
-        day=local.date(),
-        minute=60 * local.hour + local.minute,
-        # Where the device's clock was wrong, it still knows how long the event has waited there.
-        late=max(record.recorded_at - record.at, timedelta(milliseconds=record.delay_ms or 0)),
-    )
-
-
 class RecordedPast:
     """What was recorded before a sighting: a record that came later does not count."""
 
     def was_on_that_day(self, rule: NotificationRule, sighting: RecordedSighting) -> bool:
         """Whether one that fits ``rule`` has come before."""
-        found = Record.objects.filter(_on(sighting.day, rule), id__lt=sighting.id)
+        # All that is asked of them is in the index ``record_day``.
+        wanted = ~_REJECTED & Q(day=sighting.day, source__in=sources(rule))
+        cameras = camera_ids(rule)
+        if cameras is not None:
+            wanted &= Q(camera_id__in=cameras)
+        found = Record.objects.filter(wanted, id__lt=sighting.id)
         if rule.least_score:
             found = found.annotate(entered=Coalesce("entry_score", "score"))
             found = found.filter(entered__gte=rule.least_score)
         if rule.hours:
-            found = found.filter(_within_hours(rule, sighting.day))
+            within = Q()
+            for first, last in spans(rule):
+                begin, end = _moment(sighting.day, first), _moment(sighting.day, last)
+                after, before = Q(at__gte=begin), Q(at__lt=end)
+                within |= after & before if first <= last else after | before
+            found = found.filter(within)
         # Each by an index of its own: of both at once, the day of every label would be read.
         as_predicted = Q(label_id=sighting.label_id, truth=None)
         # A day wider than it was: the server may have had another time zone.
@@ -93,20 +108,16 @@ class RecordedPast:
         found = counting(Record.objects.filter(self.before(sighting), oldest))
         if found.filter(source__in=sources(rule)).order_by().values("id")[:1]:
             return False
-        return not self._was_deleted(rule, sighting)
-
-    def _was_deleted(self, rule: NotificationRule, sighting: RecordedSighting) -> bool:
-        """Whether its label was there before, and the record of that is not."""
         fields = [_FIRST[source] for source in sources(rule)]
-        known = Label.objects.filter(id=sighting.label_id).values_list(*fields).get()
-        label = sighting.label_id
+        known = Label.objects.filter(id=label).values_list(*fields).get()
         for first in known:
             if first and first < sighting.at:
+                # It was there before. Is the record of that still there?
                 at_that_time = Record.objects.filter(at=first).order_by()
                 kept = (at_that_time.filter(label=label), at_that_time.filter(truth=label))
                 if not any(one.values("id")[:1] for one in kept):
-                    return True
-        return False
+                    return False
+        return True
 
     def before(self, sighting: RecordedSighting) -> Q:
         """What was known by then."""
@@ -135,23 +146,6 @@ def camera_ids(rule: NotificationRule) -> list[int] | None:
     for device, _, name in (one.partition("/") for one in rule.cameras if "/" in one):
         named |= Q(device=device, name=name)
     return list(Camera.objects.filter(named).values_list("id", flat=True))
-
-
-def _on(day: date, rule: NotificationRule) -> Q:
-    """Records that count; all that is asked of them is in the index ``record_day``."""
-    wanted = ~_REJECTED & Q(day=day, source__in=sources(rule))
-    cameras = camera_ids(rule)
-    if cameras is not None:
-        wanted &= Q(camera_id__in=cameras)
-    return wanted
-
-
-def _within_hours(rule: NotificationRule, day: date) -> Q:
-    found = Q()
-    for first, last in spans(rule):
-        begin, end = _moment(day, first), _moment(day, last)
-        found |= Q(at__gte=begin, at__lt=end) if first <= last else Q(at__gte=begin) | Q(at__lt=end)
-    return found
 
 
 def _moment(day: date, minute: int) -> datetime:

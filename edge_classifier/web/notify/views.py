@@ -60,9 +60,17 @@ def page(request: HttpRequest) -> HttpResponse:
     """The page; with ``day`` in its address, a rule is tried on that day."""
     services = request.services
     form = RuleForm(request.GET if "day" in request.GET else None)
+    rules = []
+    for rule in services.settings.notify:
+        try:
+            found, problem = read_addresses(rule), ""
+        except ConfigurationError as error:
+            found, problem = [], str(error)
+        kinds = [one.service or gettext("not an address") for one in found]
+        rules.append(DisplayedRule(rule, kinds, problem, as_query(rule)))
     context: dict[str, Any] = {
         "form": form,
-        "rules": [_displayed(rule) for rule in services.settings.notify],
+        "rules": rules,
         "notifier": services.notifier,
         "failures": services.notifier.failures if services.notifier else [],
         "how_to_add_apprise": "" if find_spec("apprise") else how_to_add("notify"),
@@ -74,15 +82,6 @@ def page(request: HttpRequest) -> HttpResponse:
     if form.is_bound and form.is_valid():
         context["trial"] = _trial(form)
     return render(request, "notify/notify.html", context)
-
-
-def _displayed(rule: NotificationRule) -> DisplayedRule:
-    try:
-        found, problem = read_addresses(rule), ""
-    except ConfigurationError as error:
-        found, problem = [], str(error)
-    kinds = [one.service or gettext("not an address") for one in found]
-    return DisplayedRule(rule, kinds, problem, as_query(rule))
 
 
 def _trial(form: RuleForm) -> Trial:

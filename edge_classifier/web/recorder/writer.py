@@ -168,18 +168,15 @@ class RecordWriter:
                         _log.error("the recorder failed and goes on", exc_info=error)
                     return self._write_singly(batch, error)
                 connection.close()
-                self._wait_for_better(error)
+                # It is none of theirs: no message can be written. Said once.
+                detail = f" ({error.detail})" if isinstance(error, StorageError) else ""
+                text = " ".join(f"{error}{detail}".split())[:_MAX_TEXT]
+                if not self.trouble:
+                    _log.error("nothing can be recorded, and nothing is acknowledged: %s", text)
+                self.trouble = text
             if self._ending.wait(pause_s(failures, self._random(), max_s=_MAX_PAUSE_S)):
                 return None  # Not acknowledged: all of it comes again.
         return None
-
-    def _wait_for_better(self, error: Exception) -> None:
-        """Say once that no message can be written: it is none of theirs."""
-        detail = f" ({error.detail})" if isinstance(error, StorageError) else ""
-        text = " ".join(f"{error}{detail}".split())[:_MAX_TEXT]
-        if not self.trouble:
-            _log.error("nothing can be recorded, and nothing is acknowledged: %s", text)
-        self.trouble = text
 
     def _write_singly(
         self, batch: Sequence[tuple[ReceivedMessage, Content]], error: Exception

@@ -16,8 +16,6 @@ _LATELY = 300
 _UNSURE = 0.3
 # From the top of a tree down to a label: with fewer names, the one above says next to nothing.
 _DEEP = 3
-# A camera's id, and the label that a reviewer gave to one of its pictures.
-_Given = tuple[int | None, str]
 
 
 class Choice(NamedTuple):
@@ -43,26 +41,24 @@ def choices(records: Sequence[Record], reviewer: User) -> list[list[Choice]]:
     labels = list(Label.objects.filter(meant).values_list("pk", "name", "chinese"))
     names, chinese = {pk: name for pk, name, _ in labels}, {name: own for _, name, own in labels}
     lately = [(camera, names[truth]) for camera, truth in given if truth in names]
-    offered = [_offered(record, lately) for record in records]
-    return [
-        [Choice(name, chinese.get(name) or own.get(name, ""), score) for name, score in one.items()]
-        for one, own in zip(
-            offered, (record.detail.get("chinese", {}) for record in records), strict=True
-        )
-    ]
-
-
-def _offered(record: Record, lately: Sequence[_Given]) -> dict[str, float | None]:
-    """Names with their scores, in their order."""
-    own, path = record.label.name, record.detail.get("path", ())
-    scores: dict[str, float | None] = {name: score for name, score in record.top if score > 0}
-    is_deep = len(path) >= _DEEP and path[-1] == own and record.margin < _UNSURE
-    above = path[-2:-1] if is_deep else ()
-    here = Counter(name for camera, name in lately if camera == record.camera_id)
     anywhere = Counter(name for _, name in lately)
-    used = [name for counted in (here, anywhere) for name, _ in counted.most_common()]
-    # Other names above its own say less than it does, however often they were said of others.
-    # Nor is "unknown" worth a key: that there is nothing is a verdict.
-    useless = {own, Label.UNKNOWN} | set(path[:-1]).difference(scores, above)
-    order = [name for name in dict.fromkeys([*scores, *above, *used]) if name not in useless]
-    return {name: scores.get(name) for name in order[:MOST_CHOICES]}
+    found = []
+    for record in records:
+        own, path = record.label.name, record.detail.get("path", ())
+        scores: dict[str, float | None] = {name: score for name, score in record.top if score > 0}
+        is_deep = len(path) >= _DEEP and path[-1] == own and record.margin < _UNSURE
+        above = path[-2:-1] if is_deep else ()
+        here = Counter(name for camera, name in lately if camera == record.camera_id)
+        used = [name for counted in (here, anywhere) for name, _ in counted.most_common()]
+        # Other names above its own say less than it does, however often they were said of others.
+        # Nor is "unknown" worth a key: that there is nothing is a verdict.
+        useless = {own, Label.UNKNOWN} | set(path[:-1]).difference(scores, above)
+        order = [name for name in dict.fromkeys([*scores, *above, *used]) if name not in useless]
+        of_device = record.detail.get("chinese", {})
+        found.append(
+            [
+                Choice(name, chinese.get(name) or of_device.get(name, ""), scores.get(name))
+                for name in order[:MOST_CHOICES]
+            ]
+        )
+    return found

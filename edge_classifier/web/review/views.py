@@ -55,7 +55,16 @@ def page(request: HttpRequest) -> HttpResponse:
     if view == "grid":
         return _grid(request)
     if view == "dataset":
-        return _dataset_page(request)
+        # How many pictures each true label has.
+        found = datasets.classes(datasets.reviewed())
+        context = {
+            "view": "dataset",
+            "classes": found,
+            "total": sum(one.pictures for one in found),
+            "least": datasets.ENOUGH,
+            "has_too_few": not all(one.has_enough for one in found),
+        }
+        return render(request, "review/dataset.html", context)
     return _one_by_one(request, "piles" if view == "piles" else "")
 
 
@@ -129,19 +138,6 @@ def _grid(request: HttpRequest) -> HttpResponse:
         "order": "sure" if surest_first else "",
     }
     return render(request, "review/grid.html", context)
-
-
-def _dataset_page(request: HttpRequest) -> HttpResponse:
-    """How many pictures each true label has."""
-    found = datasets.classes(datasets.reviewed())
-    context = {
-        "view": "dataset",
-        "classes": found,
-        "total": sum(one.pictures for one in found),
-        "least": datasets.ENOUGH,
-        "has_too_few": not all(one.has_enough for one in found),
-    }
-    return render(request, "review/dataset.html", context)
 
 
 @require_POST

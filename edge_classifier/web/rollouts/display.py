@@ -94,7 +94,12 @@ def displayed_devices(rollout: Rollout, live: LiveClient | None) -> list[Display
                 share = change.get("share")
                 note = _(_STAGES[stage]) + (f": {100 * share:.0f} %" if share is not None else "")
         elif row.state == State.WATCHED and rollout.is_open:
-            note = _time_left(row, rollout)
+            over_s = (timezone.now() - row.runs_at).total_seconds() if row.runs_at else 0.0
+            if over_s >= rollout.watch_s:
+                note = _("waits for more events")
+            else:
+                minutes = math.ceil((rollout.watch_s - over_s) / 60)
+                note = _("judged in %(minutes)s min") % {"minutes": minutes}
         elif row.state == State.FAILED:
             note = row.message
         texts = [(finding_text(one, row.device, title), one["verdict"]) for one in row.findings]
@@ -129,14 +134,6 @@ def on_strip(devices: Sequence[DisplayedDevice]) -> list[ProgressPlace]:
     """Places where somebody is, in the order of a strip that fills up."""
     found = [one for one in places(devices) if one.count]
     return sorted(found, key=lambda one: one.start)
-
-
-def _time_left(row: RolloutDevice, rollout: Rollout) -> str:
-    """Until it is judged."""
-    over_s = (timezone.now() - row.runs_at).total_seconds() if row.runs_at else 0.0
-    if over_s >= rollout.watch_s:
-        return _("waits for more events")
-    return _("judged in %(minutes)s min") % {"minutes": math.ceil((rollout.watch_s - over_s) / 60)}
 
 
 def _overall(findings: Sequence[Mapping[str, Any]]) -> str:

@@ -38,7 +38,16 @@ class DeviceSelection:
                 found.append(one)
         if not found or not self.label:
             return found
-        shown, hashes = _with_label(self.label, models)
+        # Devices that have shown it, and first digits of the models here that know it.
+        named = Label.objects.filter(Q(name=self.label) | Q(chinese=self.label))
+        seen = Record.objects.filter(label__in=named, source=Record.Source.EVENT)
+        cameras = Camera.objects.filter(pk__in=seen.values("camera"))
+        shown = set(cameras.values_list("device", flat=True))
+        hashes = {
+            model.sha256[:8]
+            for model in models.installed()
+            if (facts := model.facts) and self.label in (*facts.labels, *facts.chinese)
+        }
         return [
             one
             for one in found
@@ -55,21 +64,6 @@ class DeviceSelection:
         titles = " ".join(live.title(device["name"], camera) for camera in device["cameras"])
         words = titles.casefold().split()
         return any(fnmatchcase(one, name.casefold()) for name in self.names for one in words)
-
-
-def _with_label(label: str, models: ModelStore) -> tuple[set[str], set[str]]:
-    """Devices that have shown ``label``, and first digits of the models here that know it."""
-    named = Label.objects.filter(Q(name=label) | Q(chinese=label))
-    cameras = Camera.objects.filter(
-        pk__in=Record.objects.filter(label__in=named, source=Record.Source.EVENT).values("camera")
-    )
-    shown = set(cameras.values_list("device", flat=True))
-    hashes = {
-        one.sha256[:8]
-        for one in models.installed()
-        if (facts := one.facts) and label in (*facts.labels, *facts.chinese)
-    }
-    return shown, hashes
 
 
 def models_that_run(devices: Iterable[dict[str, Any]]) -> list[str]:

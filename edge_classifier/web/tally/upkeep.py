@@ -5,7 +5,6 @@
 import logging
 from collections.abc import Collection
 from datetime import date
-from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -146,7 +145,15 @@ def fold(days: Collection[date] | None = None) -> int:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
         if not cursor.fetchone()[0]:
             return 0
-        chosen = _scattered(cursor) if days is None else sorted(days)
+        if days is None:
+            # Those with at least half again as many rows as keys.
+            cursor.execute(
+                f"SELECT day FROM web_daytally GROUP BY day HAVING COUNT(*) > {_FEW} + 1.5 * "
+                "COUNT(DISTINCT (label_id, camera_id, source, owner_id, verdict))"
+            )
+            chosen = [day for (day,) in cursor.fetchall()]
+        else:
+            chosen = sorted(days)
         for table, key in triggers.TABLES.items():
             columns = ", ".join(key)
             cursor.execute(
@@ -156,12 +163,3 @@ def fold(days: Collection[date] | None = None) -> int:
                 [chosen],
             )
     return len(chosen)
-
-
-def _scattered(cursor: Any) -> list[date]:
-    """Days with at least half again as many rows as keys."""
-    cursor.execute(
-        f"SELECT day FROM web_daytally GROUP BY day HAVING COUNT(*) > {_FEW} + 1.5 * "
-        "COUNT(DISTINCT (label_id, camera_id, source, owner_id, verdict))"
-    )
-    return [day for (day,) in cursor.fetchall()]

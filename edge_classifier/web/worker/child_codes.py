@@ -19,7 +19,7 @@ from edge_classifier.core.geometry import least_size
 from edge_classifier.teach.base import open_base
 from edge_classifier.teach.other_things import other_things
 from edge_classifier.vision.pictures import load_picture
-from edge_classifier.vision.preprocess import Pixels, Preprocessor
+from edge_classifier.vision.preprocess import Preprocessor
 from edge_classifier.web.worker.messages import CODE_BITS, CropBox, EncodeTask
 
 _SUBJECT = "the picture"
@@ -57,21 +57,17 @@ class PictureCoder:
             _SUBJECT, stream=io.BytesIO(jpeg), at_least=least, pixel_limit=task.pixel_limit
         ).frame
         if box:
-            self._box.write(Frame(_part(frame.pixels, box), frame.order))
+            # At least one pixel of it.
+            left, top = (
+                min(max(round(share * side), 0), side - 1)
+                for share, side in ((box.left, frame.width), (box.top, frame.height))
+            )
+            wide, high = max(1, round(width * frame.width)), max(1, round(height * frame.height))
+            part = np.ascontiguousarray(frame.pixels[top : top + high, left : left + wide])
+            self._box.write(Frame(part, frame.order))
         else:
             self._whole.write(frame)
         self._base.engine.invoke()
         # Whole numbers below 2^24, which are exact in float32, and quick.
         centred = self._base.engine.scores.astype(np.float32) - self._mean
         return np.packbits(centred @ self._signs.astype(np.float32) > 0).tobytes()
-
-
-def _part(pixels: Pixels, box: CropBox) -> Pixels:
-    """What of ``pixels`` (height, width, 3) is in ``box``; at least one pixel."""
-    height, width = pixels.shape[:2]
-    left, top = (
-        min(max(round(share * side), 0), side - 1)
-        for share, side in ((box[0], width), (box[1], height))
-    )
-    wide, high = max(1, round(box[2] * width)), max(1, round(box[3] * height))
-    return np.ascontiguousarray(pixels[top : top + high, left : left + wide])

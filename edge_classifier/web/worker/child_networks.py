@@ -10,7 +10,6 @@ from PIL import Image
 
 from edge_classifier.classifier import AnswerOptions, Classifier
 from edge_classifier.core.contract import Contract
-from edge_classifier.core.frame import Frame
 from edge_classifier.core.geometry import least_size, place
 from edge_classifier.core.labels.labels import UNKNOWN, display_names, node_names
 from edge_classifier.engine.delegates import CPU
@@ -69,6 +68,7 @@ class LoadedNetworks:
         sure = network.classifier.most_specific(task.threshold)
         if sure and sure.index is None:
             scoring.insert(0, sure)
+        seen = place(frame.width, frame.height, contract).source
         return Classified(
             jpeg=jpeg,
             thumbnail=small,
@@ -79,7 +79,12 @@ class LoadedNetworks:
                 LabelScore(found.label, network.chinese.get(found.label, ""), found.score)
                 for found in scoring
             ),
-            crop=_crop(frame, contract),
+            crop=CropBox(
+                seen.x / frame.width,
+                seen.y / frame.height,
+                seen.width / frame.width,
+                seen.height / frame.height,
+            ),
             timings_ms={
                 "decode": 1e3 * (decoded - began),
                 "preprocess": answer.preprocess_ms,
@@ -141,12 +146,6 @@ def _chinese(contract: Contract) -> tuple[str, ...]:
     """The Chinese names, one a label; empty if the model has none."""
     names = display_names(contract, "zh")
     return () if names is contract.labels else names
-
-
-def _crop(frame: Frame, contract: Contract) -> CropBox:
-    box = place(frame.width, frame.height, contract).source
-    width, height = frame.width, frame.height
-    return CropBox(box.x / width, box.y / height, box.width / width, box.height / height)
 
 
 def describe(path: Path) -> ModelDescription:

@@ -61,8 +61,13 @@ class WorkerProcess:
             return receive(_pipe(self._process.stdout))
         except (OSError, EOFError, ValueError) as error:
             self._wait()
-            late = Sentence("took longer than {seconds} s", seconds=f"{timeout_s:g}")
-            how = late if self._late else self._ending()
+            code = self._process.returncode
+            if self._late:
+                how: str = Sentence("took longer than {seconds} s", seconds=f"{timeout_s:g}")
+            elif code is None:
+                how = Sentence("sent something that is not an answer")
+            else:
+                how = ending(code, tail(self._messages))
             self.end()
             remedy = Sentence("Try again, or another picture.")
             raise UnavailableError(_NAME, how, remedy) from error
@@ -90,13 +95,6 @@ class WorkerProcess:
     def _wait(self) -> None:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_ENDING_S)
-
-    def _ending(self) -> str:
-        """How it ended, in words."""
-        code = self._process.returncode
-        if code is None:
-            return Sentence("sent something that is not an answer")
-        return ending(code, tail(self._messages))
 
 
 def _pipe(stream: Any) -> Any:

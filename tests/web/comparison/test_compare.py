@@ -1,5 +1,6 @@
 """Models compared on reviewed pictures, by the real command in a child process."""
 
+import re
 import threading
 from collections.abc import Iterator
 from datetime import date
@@ -9,7 +10,6 @@ from django.test import Client
 
 from edge_classifier.modelfile.bundle import LABELS_FILE, append_bundle
 from edge_classifier.web.comparison.runner import ComparisonRunner
-from edge_classifier.web.comparison.views import _style
 from edge_classifier.web.models import Comparison, Record, User
 from edge_classifier.web.review import verdicts
 from edge_classifier.web.services import Services
@@ -222,6 +222,15 @@ def test_comparison_that_cannot_be_is_refused(
     ],
 )
 def test_cell_is_the_darker_the_larger_its_share(
-    count: int, total: int, is_right: bool, style: str
+    reviewer: Client, count: int, total: int, is_right: bool, style: str
 ) -> None:
-    assert _style(count, total, is_right) == style
+    place = 0 if is_right else 1
+    row = [total - count, total - count]
+    row[place] = count
+    report = {"title": "", "made": "", "accuracy": [0, 0, 0.0, 1.0], "labels": [], "pairs": []}
+    confusion = {"labels": ["red", "blue"], "counts": [row, [0, 0]], "elsewhere": [0, 0]}
+    result = {"report": report, "confusion": confusion, "mistakes": []}
+    made = Comparison.objects.create(model="tiny@1", pictures=total, hits=0, result=result)
+    page = reviewer.get(f"/review/compare?show={made.pk}").content.decode()
+    cells = re.findall(r'<td class="([^"]+)">(\d+)</td>', page)
+    assert cells[place] == (style, str(count))

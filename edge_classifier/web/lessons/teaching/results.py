@@ -19,6 +19,14 @@ def kept(facts: Mapping[str, Any], classes: Mapping[str, int]) -> dict[str, Any]
     ``classes``: labels to the ids of the classes that they were taught from.
     """
     taught = facts["teach"]
+    unknown: dict[str, Any] | None = None
+    # Other things, own and shipped: taken for a label at the default threshold, and of all.
+    if (others := taught["unknown"]) is not None:
+        unknown = {"missed": _share(others["missed"])[:2]}
+        for key in ("came_with_the_base", "own"):
+            claimed = others[key]["default"]
+            unknown[key] = [claimed["hits"], claimed["count"]]
+            unknown["enter"] = others[key]["default_enter"]
     return {
         "right": _share(facts["accuracy"]["top1"]),
         "left_one_out": bool(taught["left_one_out"]),
@@ -36,7 +44,7 @@ def kept(facts: Mapping[str, Any], classes: Mapping[str, int]) -> dict[str, Any]
             [*one["labels"], one["hits"], one["count"]]
             for one in taught["cannot_be_told_apart"][:_MOST_PAIRS]
         ],
-        "unknown": _unknown(taught["unknown"]),
+        "unknown": unknown,
         "unreadable": len(facts["data"]["unreadable"]),
         "base": taught["base"],
     }
@@ -45,18 +53,6 @@ def kept(facts: Mapping[str, Any], classes: Mapping[str, int]) -> dict[str, Any]
 def _share(one: Mapping[str, Any]) -> list[float]:
     """Hits, count, and the bounds of the 95 % interval."""
     return [one["hits"], one["count"], one["low"], one["high"]]
-
-
-def _unknown(facts: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Of other things, own and shipped: taken for a label at the default threshold, and of all."""
-    if facts is None:
-        return None
-    found: dict[str, Any] = {"missed": _share(facts["missed"])[:2]}
-    for key in ("came_with_the_base", "own"):
-        claimed = facts[key]["default"]
-        found[key] = [claimed["hits"], claimed["count"]]
-        found["enter"] = facts[key]["default_enter"]
-    return found
 
 
 class Pair(NamedTuple):
@@ -119,7 +115,11 @@ def shown(taught: TaughtModel, classes: Sequence[LessonClass]) -> ShownResult | 
     if not result:
         return None
     hits, count, low, high = result["right"]
-    by_label = _by_label(result, classes)
+    by_id = {one.pk: one for one in classes}
+    # The classes that are still there, by the labels that they were taught as. Results that were
+    # kept before this version have no ids; nor has a model from elsewhere.
+    ids = result.get("classes", {})
+    by_label = {label: by_id[of] for label, of in ids.items() if of in by_id}
     names = {label: taught_name(label, chinese) for label, chinese, *_ in result["labels"]}
     # A class that was renamed goes by its new name.
     names |= {label: class_name(one) for label, one in by_label.items()}
@@ -146,14 +146,6 @@ def shown(taught: TaughtModel, classes: Sequence[LessonClass]) -> ShownResult | 
         unreadable=result["unreadable"],
         base=result["base"],
     )
-
-
-def _by_label(result: Mapping[str, Any], classes: Sequence[LessonClass]) -> dict[str, LessonClass]:
-    """The classes that are still there, by the labels that they were taught as."""
-    by_id = {one.pk: one for one in classes}
-    # Results that were kept before this version have no ids; nor has a model from elsewhere.
-    ids = result.get("classes", {})
-    return {label: by_id[of] for label, of in ids.items() if of in by_id}
 
 
 def _wrongly_filed(

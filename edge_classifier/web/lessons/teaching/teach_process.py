@@ -7,7 +7,7 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -84,7 +84,9 @@ class TeachProcess:
         lines: deque[str] = deque(maxlen=_KEPT_LINES)
         try:
             late.start()
-            for line in self._lines():
+            errors = self._process.stderr
+            while errors and (said := errors.readline(_LONGEST_LINE)):
+                line = said.decode("utf-8", "replace").rstrip()
                 if step := _step(line):
                     told(step)
                 else:
@@ -115,12 +117,6 @@ class TeachProcess:
                 self._problem = self._problem or problem
                 with suppress(ProcessLookupError):
                     os.killpg(self._process.pid, signal.SIGKILL)
-
-    def _lines(self) -> Iterator[str]:
-        """What it says on standard error."""
-        if self._process.stderr:
-            while line := self._process.stderr.readline(_LONGEST_LINE):
-                yield line.decode("utf-8", "replace").rstrip()
 
 
 def _step(line: str) -> Step | None:

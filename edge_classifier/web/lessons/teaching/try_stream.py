@@ -55,7 +55,12 @@ class TryStream:
 
     def __next__(self) -> bytes:
         """The next frame, or why there is none."""
-        if self._is_over():
+        now = self.clock()
+        is_over = self.is_gone() or self._bytes > _MOST_BYTES or now - self._began > _LONGEST_S
+        if not is_over and now - self._checked >= _CHECK_S:
+            self._checked = now
+            is_over = not self.may_watch()
+        if is_over:
             self.close()
             raise StopIteration
         chunk = self._chunk()
@@ -66,15 +71,6 @@ class TryStream:
         """Free its place, and let the camera rest."""
         self.slots.leave(self)
         self.stack.close()
-
-    def _is_over(self) -> bool:
-        now = self.clock()
-        if self.is_gone() or self._bytes > _MOST_BYTES or now - self._began > _LONGEST_S:
-            return True
-        if now - self._checked >= _CHECK_S:
-            self._checked = now
-            return not self.may_watch()
-        return False
 
     def _chunk(self) -> bytes:
         frame = self.view.next_frame(_FRAME_S)

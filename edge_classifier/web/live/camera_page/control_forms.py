@@ -1,7 +1,7 @@
 """The controls of a camera's page: what each is now, and what a form says of it."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
@@ -137,20 +137,15 @@ def read_value(name: str, form: QueryDict) -> Any:
             shares["height"] = min(shares["height"], 1 - shares["top"])
             return {edge: round(share, 4) for edge, share in shares.items()}
         case "quiet_hours":
-            return list(_spans(form.getlist("from"), form.getlist("to")))
+            spans = list(zip(form.getlist("from"), form.getlist("to"), strict=False))
+            if any(bool(begin) != bool(end) for begin, end in spans):
+                raise NotUnderstoodError(gettext("Quiet hours need a time from and a time to."))
+            return [f"{begin}-{end}" for begin, end in spans if begin]
         case "ignore":
             return [one for line in form.get("value", "").splitlines() if (one := line.strip())]
         case _ if name in _NUMBERS:
             return _number(form.get("value", ""))
     return form.get("value", "").strip()
-
-
-def _spans(begins: Sequence[str], ends: Sequence[str]) -> Iterator[str]:
-    for begin, end in zip(begins, ends, strict=False):
-        if bool(begin) != bool(end):
-            raise NotUnderstoodError(gettext("Quiet hours need a time from and a time to."))
-        if begin:
-            yield f"{begin}-{end}"
 
 
 def _number(text: str) -> float:
