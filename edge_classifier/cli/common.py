@@ -19,6 +19,7 @@ from edge_classifier.errors import ExitCode
 if TYPE_CHECKING:
     from edge_classifier.config.sources import SettingsSources
     from edge_classifier.core.geometry import RelativeBox
+    from edge_classifier.evaluation.report import Written
     from edge_classifier.model_loading import ModelChoice
     from edge_classifier.progress import ProgressDisplay
 
@@ -208,6 +209,16 @@ def print_notes(notes: Iterable[str]) -> None:
     """Print notes for people to standard error, where they spoil no output."""
     for note in notes:
         print(f"edge-classify: note: {escaped(note)}", file=sys.stderr)
+
+
+def tell_written(report: "Written") -> None:
+    """Say on standard error which files of a report there are now."""
+    from edge_classifier.installation import how_to_add
+
+    for path in filter(None, (report.page, report.json, report.thresholds)):
+        print(f"wrote {escaped(str(path))}", file=sys.stderr)
+    if not report.page:
+        print_notes([f"report.html needs more libraries: {how_to_add('report')}"])
 
 
 def progress(count: int, title: str = "classifying") -> AbstractContextManager["ProgressDisplay"]:

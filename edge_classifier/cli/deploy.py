@@ -105,7 +105,20 @@ def deploy(options: Namespace, *_: object, sleep: Callable[[float], None] = time
     """Begin a roll-out, tell how it goes, and return how it ended."""
     page = PageApi(options.page, _token(options), options.ca_file)
     model = _on_page(page, options)
-    begun = page.ask("/rollouts", {"model": model, **_request(options)})
+    body: dict[str, Any] = {
+        "model": model,
+        "to": options.to,
+        "camera": options.camera,
+        "running": options.running,
+        "label": options.label,
+        "dry_run": options.dry_run,
+        "limits": {"needs_evidence": options.needs_evidence},
+    }
+    for _option, key, _kind, _help in _NUMBERS:
+        value, name = getattr(options, key), key.removeprefix("limits.")
+        if value is not None:
+            (body["limits"] if name != key else body)[name] = value
+    begun = page.ask("/rollouts", body)
     told = begun
     if not (options.dry_run or options.no_wait):
         told = _follow(page, begun, sleep)
@@ -166,22 +179,6 @@ def _token(options: Namespace) -> str:
         remedy = f"Make one on the page, at /tokens; name its file, or set ${TOKEN_VARIABLE}."
         raise UsageError("--token-file", "there is no token", remedy)
     return token
-
-
-def _request(options: Namespace) -> dict[str, Any]:
-    body: dict[str, Any] = {
-        "to": options.to,
-        "camera": options.camera,
-        "running": options.running,
-        "label": options.label,
-        "dry_run": options.dry_run,
-        "limits": {"needs_evidence": options.needs_evidence},
-    }
-    for _option, key, _kind, _help in _NUMBERS:
-        value, name = getattr(options, key), key.removeprefix("limits.")
-        if value is not None:
-            (body["limits"] if name != key else body)[name] = value
-    return body
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from edge_classifier.cli.common import (
     model_choice,
     print_notes,
     progress,
+    tell_written,
 )
 from edge_classifier.core.sentence import Sentence
-from edge_classifier.core.text import escaped
 from edge_classifier.dataset.folder import scan
 from edge_classifier.errors import ExitCode
 from edge_classifier.evaluation.latency import interleaved
@@ -23,7 +23,6 @@ from edge_classifier.evaluation.report import as_json, figures, write_report
 from edge_classifier.evaluation.report_data import ReportData
 from edge_classifier.evaluation.score import ScoredSamples, score_samples
 from edge_classifier.evaluation.verdict import interval, percent
-from edge_classifier.installation import how_to_add
 from edge_classifier.model_loading import ModelChoice, load_model
 
 DESCRIPTION = "Measures a model on labelled pictures: a folder with one sub-folder a label."
@@ -84,11 +83,7 @@ def run(options: Namespace) -> ExitCode:
     else:
         _print(facts)
     if options.out:
-        written = write_report(options.out, data)
-        for path in filter(None, (written.page, written.json, written.thresholds)):
-            print(f"wrote {escaped(str(path))}", file=sys.stderr)
-        if not written.page:
-            print_notes([f"report.html needs more libraries: {how_to_add('report')}"])
+        tell_written(write_report(options.out, data))
     return ExitCode.OK
 
 

@@ -11,12 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_classifier.cli.common import default_threads, print_notes, whole_number
+from edge_classifier.cli.common import default_threads, tell_written, whole_number
 from edge_classifier.core.sentence import to_json
 from edge_classifier.core.text import escaped
 from edge_classifier.errors import EdgeClassifierError, ExitCode, OutputError, UsageError
 from edge_classifier.files import default_state_folder, is_folder, why_missing
-from edge_classifier.installation import how_to_add
 from edge_classifier.progress import ProgressDisplay, Unit, show_bar
 
 if TYPE_CHECKING:
@@ -196,11 +195,7 @@ def _report(taught: "Taught", options: Namespace, progress: "Progress") -> None:
     if options.report:
         # Its diagrams take longer than all before: who waits for the figures has them.
         progress("report", 0, 1)
-        written = write_report(options.report, data)
-        for path in filter(None, (written.page, written.json, written.thresholds)):
-            print(f"wrote {escaped(str(path))}", file=sys.stderr)
-        if not written.page:
-            print_notes([f"report.html needs more libraries: {how_to_add('report')}"])
+        tell_written(write_report(options.report, data))
 
 
 def _print(taught: "Taught", out: Path) -> None:

@@ -58,15 +58,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--list-models", action="store_true", help="compare the networks that can be trained"
     )
-    _add_settings(parser.add_argument_group("settings (all of them: docs/training-settings.md)"))
-
-
-def _add_settings(group: Any) -> None:
-    helps = {
+    group = parser.add_argument_group("settings (all of them: docs/training-settings.md)")
+    for name, text in {
         "other": "pictures of anything else: they become the class `unknown`",
         "validation": "own class folders to measure on",
-    }
-    for name, text in helps.items():
+    }.items():
         group.add_argument(f"--{name}", type=Path, metavar="FOLDER", help=text)
     group.add_argument("--network", metavar="NAME", help="mobilenet-v2 or efficientnet-lite0")
     group.add_argument("--width", type=float, metavar="SHARE", help="MobileNetV2's, 0.35 to 1.4")

@@ -109,6 +109,12 @@ class DeviceAnnouncement:
         loaded = self._models.first.loaded
         configuration = as_tree(in_force(self._started_with, self._settings))
         self._incidents = self._incidents_now()
+        offered = None
+        if self._offered:
+            # The very file may have another name here.
+            version = f"{self._offered.name}@{self._offered.sha256[:8]}"
+            running = self._models.first.id if self._runs_offered() else version
+            offered = {**self._offered.as_json(), "version": running}
         self._publisher.put_info(
             info_payload(
                 version=__version__,
@@ -134,7 +140,7 @@ class DeviceAnnouncement:
                     )
                 ),
                 model_change=self._fetcher.change,
-                model_offered=self._offered_payload(),
+                model_offered=offered,
                 settings={name: self.settings_of(name) for name in self._settings.cameras},
                 configuration=presentable((), configuration),
             )
@@ -177,17 +183,6 @@ class DeviceAnnouncement:
         """Whether there is nothing to install."""
         running = (model.loaded.sha256 for model in self._models.models)
         return not self._offered or self._offered.sha256 in running
-
-    def _offered_payload(self) -> dict[str, str] | None:
-        offered = self._offered
-        if not offered:
-            return None
-        # The very file may have another name here.
-        version = f"{offered.name}@{offered.sha256[:8]}"
-        return {
-            **offered.as_json(),
-            "version": self._models.first.id if self._runs_offered() else version,
-        }
 
     def _names_for_requests(self) -> tuple[str, ...]:
         """Models that may be asked for, and those that run."""

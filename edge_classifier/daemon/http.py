@@ -8,7 +8,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from email.utils import formatdate
 from http import HTTPStatus
 from socketserver import BaseRequestHandler, TCPServer, ThreadingMixIn
@@ -38,21 +38,15 @@ def exposition(metrics: Iterable[DaemonMetric]) -> bytes:
 
     See https://prometheus.io/docs/instrumenting/exposition_formats.
     """
-    return "".join(f"{line}\n" for one in metrics for line in _lines(one)).encode()
-
-
-def _lines(metric: DaemonMetric) -> Iterator[str]:
-    name = METRICS_PREFIX + metric.name + ("_total" if metric.kind == "counter" else "")
-    yield f"# HELP {name} {_escaped(metric.text)}"
-    yield f"# TYPE {name} {metric.kind}"
-    for value, labels, suffix in metric.samples:
-        pairs = ",".join(f"{key}={_quoted(text)}" for key, text in labels.items())
-        yield f"{name}{suffix}{f'{{{pairs}}}' if pairs else ''} {float(value)!r}"
-
-
-def _quoted(text: str) -> str:
-    escaped = _escaped(text).replace('"', '\\"')
-    return f'"{escaped}"'
+    lines = []
+    for metric in metrics:
+        name = METRICS_PREFIX + metric.name + ("_total" if metric.kind == "counter" else "")
+        lines += [f"# HELP {name} {_escaped(metric.text)}", f"# TYPE {name} {metric.kind}"]
+        for value, labels, suffix in metric.samples:
+            escaped = {key: _escaped(text).replace('"', '\\"') for key, text in labels.items()}
+            pairs = ",".join(f'{key}="{text}"' for key, text in escaped.items())
+            lines.append(f"{name}{suffix}{f'{{{pairs}}}' if pairs else ''} {float(value)!r}")
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def _escaped(text: str) -> str:
@@ -172,8 +166,12 @@ class _Handler(BaseRequestHandler):
         head = self._head()
         if not head:
             return
-        method, path, problem = _request_line(head)
-        answer = problem or self._answer(method, path)
+        line, ended, _ = head.partition(b"\r\n")
+        method, *others = line.decode("latin-1").split(" ")
+        if ended and len(others) == 2 and others[1].startswith("HTTP/1."):
+            answer = self._answer(method, others[0].partition("?")[0])
+        else:
+            method, answer = "", _Answer(HTTPStatus.BAD_REQUEST, _TEXT, b"Not HTTP/1.\n")
         lines = [
             f"HTTP/1.0 {answer.status.value} {answer.status.phrase}",
             "Server: edge-classifier",
@@ -211,12 +209,3 @@ class _Handler(BaseRequestHandler):
         except Exception:  # noqa: BLE001 (must be answered, most of all when there is a bug)
             _log.exception("http: %s", path)
             return _Answer(HTTPStatus.INTERNAL_SERVER_ERROR, _TEXT, b"A bug: see the log.\n")
-
-
-def _request_line(head: bytes) -> tuple[str, str, _Answer | None]:
-    """Method and path without its query; and what to answer to a request that is none."""
-    line, ended, _ = head.partition(b"\r\n")
-    words = line.decode("latin-1").split(" ")
-    if not ended or len(words) != 3 or not words[2].startswith("HTTP/1."):
-        return "", "", _Answer(HTTPStatus.BAD_REQUEST, _TEXT, b"Not HTTP/1.\n")
-    return words[0], words[1].partition("?")[0], None

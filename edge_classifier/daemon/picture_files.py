@@ -133,9 +133,13 @@ class PictureFiles:
         known = _NameSet()
         for line in self._old_lines():
             facts = _parse_line(line)
-            name = facts["file"] if facts else ""
-            size = _size(self._folder, name) if _PICTURE.fullmatch(name) else None
-            if facts and size is not None and facts.get("bytes") == size and known.add(name):
+            if not facts or not _PICTURE.fullmatch(facts["file"]):
+                continue
+            name = facts["file"]
+            size = None
+            with suppress(FileNotFoundError, NotADirectoryError):
+                size = os.stat(f"{self._folder}/{name}").st_size  # noqa: PTH116 (as in ``clear``)
+            if size is not None and facts.get("bytes") == size and known.add(name):
                 self.bytes += size
                 yield line
         for name in self._without_line(known):
@@ -253,14 +257,6 @@ def _sort_key(name: str) -> tuple[str, str]:
     """What pictures are to be sorted by, the oldest first."""
     camera, _, file = name.partition("/")
     return file, camera
-
-
-def _size(folder: Path, name: str) -> int | None:
-    """None: it is not there."""
-    try:
-        return os.stat(f"{folder}/{name}").st_size  # noqa: PTH116 (as in ``clear``)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
 
 
 def _line(picture: str, facts: Mapping[str, object], size: int) -> bytes:

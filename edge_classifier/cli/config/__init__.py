@@ -77,14 +77,19 @@ def run(options: Namespace) -> ExitCode:
 
 
 def _init(options: Namespace) -> ExitCode:
+    from edge_classifier.capture.find_camera import first_camera, source_for_settings
     from edge_classifier.cli.config.preset import home_settings
 
     if options.camera and "://" in options.camera and "@" in options.camera:
         remedy = "Put USER:PASSWORD into a file, and its name into credentials_file."
         raise UsageError("--camera", "a password does not belong on a command line", remedy)
-    text = home_settings(
-        source=_source(options.camera), broker=options.broker, recorded=options.recorded
-    )
+    if options.camera:
+        source = source_for_settings(options.camera)
+    else:
+        source = "0"
+        with suppress(CameraError):
+            source = first_camera()
+    text = home_settings(source=source, broker=options.broker, recorded=options.recorded)
     if options.output == "-":
         print(text, end="")
         return ExitCode.OK
@@ -101,17 +106,6 @@ def _init(options: Namespace) -> ExitCode:
         file=sys.stderr,
     )
     return ExitCode.OK
-
-
-def _source(camera: str | None) -> str:
-    """What is asked for, as settings name it, or else the first camera."""
-    from edge_classifier.capture.find_camera import first_camera, source_for_settings
-
-    if camera:
-        return source_for_settings(camera)
-    with suppress(CameraError):
-        return first_camera()
-    return "0"
 
 
 def _place() -> Path:

@@ -40,7 +40,11 @@ _SECRET_BYTES = 8192
 _SHORTEST_SECRET = 4
 # The name of an account that is as long as this may be a token, as some brokers want it.
 _TOKEN_LENGTH = 12
-_UNIT_FACTS = "ActiveState,SubState,Result,ExecMainStatus,NRestarts,ActiveEnterTimestamp"
+_UNIT_FACTS = (
+    "--property=Id,ActiveState,SubState,Result,ExecMainStatus,NRestarts,ActiveEnterTimestamp"
+)
+# Variables that are told of.
+_OURS = re.compile("EDGE_CLASSIFIER|QEMU")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
 # Of variables, and of the settings that are sources of cameras or logins.
 _SECRET_NAME = re.compile(r"pass|secret|token|key|credential|auth|login|url|dsn", re.IGNORECASE)
@@ -75,13 +79,14 @@ def write_bundle(
     sources: Mapping[str, Callable[[], str]] = {
         "doctor.json": lambda: _json(findings),
         "system.txt": _system,
-        "environment.txt": _environment,
+        # Names alone: any value may be a secret.
+        "environment.txt": lambda: "\n".join([*sorted(filter(_OURS.match, os.environ)), ""]),
         "settings.toml": lambda: wrong_settings or _settings_text(report),
-        "web-settings.toml": _web_settings,
+        "web-settings.toml": lambda: _without_users(document(presentable((), _web_tree()))),
         "model.json": lambda: _model(settings),
         "health.json": lambda: _answer(settings, "/healthz"),
         "metrics.txt": lambda: _answer(settings, "/metrics"),
-        "services.txt": _services,
+        "services.txt": lambda: _said("systemctl", "show", _UNIT_FACTS, *SERVICES),
         "log.txt": lambda: _log(options.log),
     }
     for name, make in sources.items():
@@ -95,11 +100,6 @@ def write_bundle(
     contents = {name: _without(secrets, text).encode() for name, text in texts.items()}
     if options.pictures:
         contents |= _newest_pictures(settings)
-    _write(path, contents)
-    return [(name, len(content)) for name, content in contents.items()]
-
-
-def _write(path: Path, contents: Mapping[str, bytes]) -> None:
     try:
         with (
             replacing(path, mode=0o600) as file,
@@ -109,6 +109,7 @@ def _write(path: Path, contents: Mapping[str, bytes]) -> None:
                 bundle.writestr(name, content)
     except OSError as error:
         raise cannot_write(path, error) from error
+    return [(name, len(content)) for name, content in contents.items()]
 
 
 def _json(facts: object) -> str:
@@ -131,12 +132,11 @@ def _settings_text(report: SettingsReport[Settings] | None) -> str:
 
     if report is None:
         return ""
-    return _USERNAME.sub(rf'\1"{HIDDEN}"', merged(report, origins=True))
+    return _without_users(merged(report, origins=True))
 
 
-def _web_settings() -> str:
-    tree = presentable((), _web_tree())
-    return _USERNAME.sub(rf'\1"{HIDDEN}"', document(tree))
+def _without_users(text: str) -> str:
+    return _USERNAME.sub(rf'\1"{HIDDEN}"', text)
 
 
 def _web_tree() -> dict[str, Any]:
@@ -152,12 +152,6 @@ def _system() -> str:
             facts += [f"--- {place}", Path(place).read_text("utf-8", "replace").strip("\0\n")]
     disk = os.statvfs("/var" if Path("/var").is_dir() else "/")
     return "\n".join([*facts, f"--- free: {disk.f_bavail * disk.f_frsize} bytes", ""])
-
-
-def _environment() -> str:
-    """Names alone: any value may be a secret."""
-    ours = sorted(name for name in os.environ if name.startswith(("EDGE_CLASSIFIER", "QEMU")))
-    return "\n".join([*ours, ""])
 
 
 def _model(settings: Settings | None) -> str:
@@ -186,10 +180,6 @@ def _answer(settings: Settings | None, page: str) -> str:
         raise UnavailableError(page, f"the daemon does not answer ({error})") from error
     finally:
         connection.close()
-
-
-def _services() -> str:
-    return _said("systemctl", "show", f"--property=Id,{_UNIT_FACTS}", *SERVICES)
 
 
 def _log(file: Path | None) -> str:
@@ -237,8 +227,10 @@ def _known_secrets(options: Namespace, settings: Settings | None) -> list[str]:
 
 
 def _secrets_of(options: Namespace, settings: Settings | None) -> Iterator[str]:
-    files = [file for folder in ("secrets", "web-secrets") for file in _files(folder)]
-    files += [state / "secret-key" for state in _STATES]
+    files = [state / "secret-key" for state in _STATES]
+    for folder in ("secrets", "web-secrets"):
+        with suppress(OSError):
+            files += [file for file in (SETTINGS_FOLDER / folder).iterdir() if file.is_file()]
     for name, value in _assigned(options, settings):
         if name.lower().endswith(_FILES):
             files.append(Path(value))
@@ -272,12 +264,6 @@ def _assigned(options: Namespace, settings: Settings | None) -> Iterator[tuple[s
             texts.append(file.read_text("utf-8", "replace") if file else "")
     for text in texts:
         yield from ((name, value.strip("\"'")) for name, value in _ASSIGNMENT.findall(text))
-
-
-def _files(folder: str) -> list[Path]:
-    with suppress(OSError):
-        return [path for path in (SETTINGS_FOLDER / folder).iterdir() if path.is_file()]
-    return []
 
 
 def _newest_pictures(settings: Settings | None) -> dict[str, bytes]:

@@ -3,7 +3,6 @@
 import os
 import shutil
 import tempfile
-from pathlib import Path
 
 from edge_classifier.cli.doctor.finding import DoctorFinding
 from edge_classifier.config.settings import Settings
@@ -28,13 +27,10 @@ def look_at_disk(settings: Settings) -> list[DoctorFinding]:
     if free < wanted:
         room += f", less than the {wanted / 1e9:.1f} GB that store.max_bytes allows to be kept"
     is_made = "" if there == folder else "; the daemon makes it"
-    return [DoctorFinding("disk", f"{folder}: {_writable(there)}{room}{is_made}", ok=True)]
-
-
-def _writable(folder: Path) -> str:
-    """Only the service's user need be able to write there."""
+    # Only the service's user need be able to write there.
+    writable = "writable"
     try:
-        tempfile.TemporaryFile(dir=folder).close()
+        tempfile.TemporaryFile(dir=there).close()
     except OSError as error:
-        return f"not writable for this user ({error.strerror}), "
-    return "writable, "
+        writable = f"not writable for this user ({error.strerror})"
+    return [DoctorFinding("disk", f"{folder}: {writable}, {room}{is_made}", ok=True)]

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 
 from edge_classifier.capture.frame_slot import CameraStatus
 from edge_classifier.config.settings import Settings
@@ -91,7 +90,7 @@ class Watcher:
         self._is_enough = is_enough
         if seconds is not None:
             self._ends_s = time.monotonic() + seconds
-        before = {number: signal.signal(number, self._stop) for number in _ENDING}
+        before = {number: signal.signal(number, lambda *_: self._loop.stop()) for number in _ENDING}
         try:
             self._loop.run()
         finally:
@@ -102,9 +101,6 @@ class Watcher:
 
     def _pipelines(self) -> Iterable[CameraPipeline]:
         return self._cameras.pipelines.values()
-
-    def _stop(self, _number: int, _frame: FrameType | None) -> None:
-        self._loop.stop()
 
     def _count(self, pipeline: CameraPipeline, result: FrameResult) -> None:
         self.frames += 1

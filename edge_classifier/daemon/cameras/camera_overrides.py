@@ -61,7 +61,9 @@ def override(
     values: dict[str, Any] = {}
     for key, value in overrides.items():
         found: list[SettingProblem] = []
-        read = _read(_hint(SETTABLE[key]), value, (*above, *SETTABLE[key]), found)
+        *outer, last = map(str, SETTABLE[key])
+        hints = get_type_hints(DecisionSettings if outer else CameraSettings, include_extras=True)
+        read = _read(hints[last], value, (*above, *SETTABLE[key]), found)
         problems += found
         if not found:
             values[key] = read
@@ -83,14 +85,13 @@ def override(
 
 def kept_overrides(remembered: Mapping[str, Any]) -> dict[str, Overrides]:
     """By camera, what the daemon kept before its restart; ``still_valid`` judges it."""
-    found = inner(inner(remembered, "overrides"), "cameras")
-    return {name: _kept(table) for name, table in found.items() if isinstance(table, dict)}
-
-
-def _kept(table: Mapping[str, Any]) -> Overrides:
-    # So versions before December 2026 kept it.
-    values = {"enter" if key == "threshold" else key: one for key, one in table.items()}
-    return {key: value for key, value in values.items() if value is not None}
+    kept: dict[str, Overrides] = {}
+    for name, table in inner(inner(remembered, "overrides"), "cameras").items():
+        if isinstance(table, dict):
+            # So versions before December 2026 kept it.
+            values = {"enter" if key == "threshold" else key: one for key, one in table.items()}
+            kept[name] = {key: value for key, value in values.items() if value is not None}
+    return kept
 
 
 def still_valid(
@@ -132,13 +133,6 @@ def values_in_force(camera: CameraSettings) -> dict[str, Any]:
         value = list(value) if isinstance(value, tuple) else value
         told[name] = value if len(json.dumps(value)) <= _MAX_TOLD_BYTES else None
     return told
-
-
-def _hint(key: Key) -> Any:
-    """The annotated type of one of a camera's settings."""
-    *above, last = map(str, key)
-    kind = DecisionSettings if above else CameraSettings
-    return get_type_hints(kind, include_extras=True)[last]
 
 
 def _read(hint: Any, value: object, key: Key, problems: list[SettingProblem]) -> Any:

@@ -159,7 +159,11 @@ class ModelDownload:
         answer, deadline = self._ask(until)
         with answer:
             begin, total = self._check(answer)
-            self._require_room(total - begin)
+            folder = next(one for one in self._part.parents if one.is_dir())
+            free = shutil.disk_usage(folder).free
+            if total - begin + _RESERVE_BYTES > free:
+                problem = f"a model of {total - begin} more bytes does not fit: {free} are free"
+                raise OutputError(str(folder), problem, "Delete something there.")
             self._part.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._part.open("ab" if begin else "wb") as file:
                 while begin < total:
@@ -177,8 +181,14 @@ class ModelDownload:
         if have := self._size():
             headers |= {"Range": f"bytes={have}-", "If-Range": f'"{self._sha256}"'}
         url = f"{self._source.source.rstrip('/')}/api/v1/models/{self._sha256}"
-        # A small machine takes a while to read all authorities, and the server is not to blame.
-        context = self._context() if url.startswith("https:") else None
+        context = None
+        if url.startswith("https:"):
+            # A small machine takes a while to read all authorities, and the server is not to blame.
+            try:
+                context = ssl.create_default_context(cafile=self._source.ca_file)
+            except OSError as error:
+                problem = f"cannot be used ({error.strerror or error})"
+                raise ConfigurationError("models.ca_file", problem) from error
         deadline = Deadline(self._clock)
         self._allow(deadline, until)
         try:
@@ -241,20 +251,6 @@ class ModelDownload:
         if not self._is_wanted():
             raise self._failed("is asked for nothing more: this model is not wanted now")
         deadline.allow(max(0.0, min(self._limits.stall_s, until - self._clock())))
-
-    def _context(self) -> ssl.SSLContext:
-        try:
-            return ssl.create_default_context(cafile=self._source.ca_file)
-        except OSError as error:
-            problem = f"cannot be used ({error.strerror or error})"
-            raise ConfigurationError("models.ca_file", problem) from error
-
-    def _require_room(self, size: int) -> None:
-        folder = next(one for one in self._part.parents if one.is_dir())
-        free = shutil.disk_usage(folder).free
-        if size + _RESERVE_BYTES > free:
-            problem = f"a model of {size} more bytes does not fit: {free} are free"
-            raise OutputError(str(folder), problem, "Delete something there.")
 
     def _size(self) -> int:
         try:

@@ -163,7 +163,11 @@ class ModelFetcher:
         if self._files.has(change.model, change.sha256):
             self._hand_over(job)
             return
-        _require_source(change, job.settings)
+        # What keeps it from being fetched at all.
+        if not job.settings.models.source:
+            remedy = "models.source can name the web page that it is to be fetched from."
+            raise MissingFileError(repr(change.model), "is not on this machine", remedy)
+        require_file_name(change.model)
         with self._lock:
             if job.is_given_up.is_set():
                 return
@@ -242,11 +246,3 @@ class ModelFetcher:
         with self._lock:
             self._change, self._told_at = change, self._clock()
         self._on_news()
-
-
-def _require_source(wanted: ModelChange, settings: Settings) -> None:
-    """Raise what keeps it from being fetched at all."""
-    if not settings.models.source:
-        remedy = "models.source can name the web page that it is to be fetched from."
-        raise MissingFileError(repr(wanted.model), "is not on this machine", remedy)
-    require_file_name(wanted.model)

@@ -254,7 +254,9 @@ class ModelLoader:
                     delegate=settings.model.delegate,
                 )
             except MissingFileError:
-                use = _configured_name(settings, request.name)
+                # Whoever sees that a camera runs ``gate`` may ask for it, wherever its file lies.
+                named = (one for one in configured_uses(settings) if Path(one).stem == request.name)
+                use = next(named, "")
                 if not use:
                     raise
             chosen = _another(settings.model, use)
@@ -278,14 +280,6 @@ class ModelLoader:
                 return replace(known, requested=request)
         model = load_active_model(chosen, guard, sha256=request.sha256, running=running.models)
         return ModelInForce(model, chosen, request)
-
-
-def _configured_name(settings: Settings, name: str) -> str:
-    """What the settings call the model that they name by a path; empty: they name none so.
-
-    Whoever sees that a camera runs ``gate`` may ask for it, wherever its file lies.
-    """
-    return next((use for use in configured_uses(settings) if Path(use).stem == name), "")
 
 
 def configured_uses(settings: Settings) -> tuple[str, ...]:
