@@ -61,7 +61,9 @@ def own_name_beside(path: Path) -> Iterator[Path]:
     start = f".{path.name[:50]}."
     for left in path.parent.glob(f"{escape(start)}*.unfinished"):
         if _WRITER.fullmatch(left.name.removeprefix(start).removesuffix(".unfinished")):
-            _delete_if_left(left)
+            with suppress(OSError), left.open("rb") as file:
+                if _lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                    left.unlink()
     while True:
         beside = path.with_name(f"{start}{secrets.token_hex(8)}.unfinished")
         with beside.open("xb") as file:
@@ -70,12 +72,6 @@ def own_name_beside(path: Path) -> Iterator[Path]:
             if os.fstat(file.fileno()).st_nlink:
                 yield beside
                 return
-
-
-def _delete_if_left(unfinished: Path) -> None:
-    with suppress(OSError), unfinished.open("rb") as file:
-        if _lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
-            unfinished.unlink()
 
 
 def _lock(file: BinaryIO, how: int) -> bool:
@@ -184,6 +180,15 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:
         return False
+
+
+def device_and_inode(path: Path) -> tuple[int, int] | None:
+    """What tells the file at ``path`` from all others; None: there is nothing."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def why_missing(path: Path, kind: str) -> str:

@@ -249,7 +249,18 @@ _UPDATE_TEMPLATE = (
 
 def discovery_payload(device: DiscoveredDevice) -> dict[str, Any]:
     """One message for the whole device: ``dev`` (who), ``o`` (from what), ``cmps`` (entities)."""
-    components = {name: _device_component(device, name) for name in _OF_DEVICE}
+    components = {
+        name: {
+            **_identity(device, "sensor", name, name),
+            "state_topic": device.topics.stats,
+            # What a machine cannot measure is not in the message; None is shown as unknown.
+            "value_template": f"{{{{ value_json.{place} | default('None') }}}}",
+            "expire_after": max(60, round(_MISSED_STATS * device.stats_s)),
+            **_DIAGNOSTIC,
+            **fields,
+        }
+        for name, (place, fields) in _OF_DEVICE.items()
+    }
     components["model"] = _update_component(device)
     for camera in device.cameras:
         for name in _OF_CAMERA:
@@ -303,19 +314,6 @@ def _as_state(name: str) -> str:
     """What ``_NAME_TEMPLATE`` makes of a name."""
     name = name.strip()
     return _NONE if name == "None" else name[:_MAX_STATE].strip()
-
-
-def _device_component(device: DiscoveredDevice, name: str) -> Component:
-    place, fields = _OF_DEVICE[name]
-    return {
-        **_identity(device, "sensor", name, name),
-        "state_topic": device.topics.stats,
-        # What a machine cannot measure is not in the message; None is shown as unknown.
-        "value_template": f"{{{{ value_json.{place} | default('None') }}}}",
-        "expire_after": max(60, round(_MISSED_STATS * device.stats_s)),
-        **_DIAGNOSTIC,
-        **fields,
-    }
 
 
 def _update_component(device: DiscoveredDevice) -> Component:

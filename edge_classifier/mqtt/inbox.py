@@ -93,7 +93,15 @@ class PublisherInbox:
             self._batch.updates |= updates
             for kind, name in updates:
                 if kind == UpdateKind.SNAPSHOT:
-                    self._drop_old_snapshots(name.partition(" ")[0])
+                    camera = name.partition(" ")[0]
+                    waiting = [
+                        key
+                        for key in self._batch.updates
+                        if key[0] == UpdateKind.SNAPSHOT and key[1].partition(" ")[0] == camera
+                    ]
+                    for key in waiting[:-_MAX_SNAPSHOTS]:
+                        del self._batch.updates[key]
+                        self.dropped_snapshots += 1
             self._filled.notify()
 
     def put_task(self, name: str, action: Action) -> None:
@@ -134,13 +142,3 @@ class PublisherInbox:
                 self._filled.wait(timeout_s)
             batch, self._batch = self._batch, Batch()
         return batch
-
-    def _drop_old_snapshots(self, camera: str) -> None:
-        waiting = [
-            key
-            for key in self._batch.updates
-            if key[0] == UpdateKind.SNAPSHOT and key[1].partition(" ")[0] == camera
-        ]
-        for key in waiting[:-_MAX_SNAPSHOTS]:
-            del self._batch.updates[key]
-            self.dropped_snapshots += 1

@@ -11,7 +11,7 @@ from edge_classifier.cli.common import print_notes
 from edge_classifier.core.contract import Contract
 from edge_classifier.core.geometry import place
 from edge_classifier.errors import OutputError, UsageError
-from edge_classifier.files import is_folder
+from edge_classifier.files import device_and_inode, is_folder
 from edge_classifier.vision import draw
 from edge_classifier.vision.pictures import STANDARD_INPUT, load_picture
 
@@ -86,12 +86,12 @@ def _targets(annotate: Path | None, references: Sequence[str]) -> list[Path]:
 
 def _require_safe(targets: Sequence[Path], references: Sequence[str]) -> None:
     """No target is a picture that is read, or another target, and each can be written."""
-    read = {_identity(Path(reference)) for reference in references} - {None}
+    read = {device_and_inode(Path(reference)) for reference in references} - {None}
     for target in targets:
         if target.suffix.lower() not in SUFFIXES:
             known = ", ".join(SUFFIXES)
             raise UsageError(str(target), "has no known picture suffix", f"Use one of {known}.")
-        if _identity(target) in read:
+        if device_and_inode(target) in read:
             raise UsageError(
                 str(target), "would overwrite a picture that is classified", "Name another place."
             )
@@ -102,12 +102,3 @@ def _require_safe(targets: Sequence[Path], references: Sequence[str]) -> None:
             tempfile.TemporaryFile(dir=folder).close()
         except OSError as error:
             raise OutputError(str(folder), f"cannot be written ({error.strerror})") from error
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Device and inode; None for what is not there."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino

@@ -170,25 +170,18 @@ def read_snapshot(payload: bytes, max_bytes: int) -> SnapshotMessage:
 
 def kept_state(state: CameraState) -> dict[str, Any]:
     """A state as it is remembered; ``restored_state`` reads it."""
-    return {
-        **asdict(state),
-        "top": [list(ranked) for ranked in state.top],
-        "box": state.box and state.box._asdict(),
-        "path": list(state.path),
-        "episode": state.episode and _kept_episode(state.episode),
-    }
+    kept = {**asdict(state), **_kept_label(state)}
+    if state.episode:
+        kept["episode"]["peak"] |= _kept_label(state.episode.peak)
+    return kept
 
 
-def _kept_episode(episode: OpenEpisode) -> dict[str, Any]:
-    peak = episode.peak
+def _kept_label(of: CameraState | Peak) -> dict[str, Any]:
+    """Of what ``asdict`` makes no JSON of, what both have."""
     return {
-        **asdict(episode),
-        "peak": {
-            **asdict(peak),
-            "path": list(peak.path),
-            "top": [list(ranked) for ranked in peak.top],
-            "box": peak.box and peak.box._asdict(),
-        },
+        "top": [list(ranked) for ranked in of.top],
+        "box": of.box and of.box._asdict(),
+        "path": list(of.path),
     }
 
 
@@ -198,12 +191,17 @@ def restored_state(found: Mapping[str, Any]) -> CameraState | None:
     Another version may have kept it in another shape, or a failing card have changed it.
     """
     try:
+        episode = None
+        if (given := found.get("episode")) is not None:
+            peak = given["peak"]
+            told = {"path": tuple(peak["path"]), "top": _restored_top(peak), "box": read_box(peak)}
+            episode = OpenEpisode(given["id"], given["started"], Peak(**{**peak, **told}))
         read = {
             "top": _restored_top(found),
             "box": read_box(found),
             # States of older versions have none.
             "path": tuple(found.get("path", ())),
-            "episode": _restored_episode(found),
+            "episode": episode,
         }
         state = CameraState(**{**found, **read})
         encoded(state_payload(state, str))
@@ -214,15 +212,6 @@ def restored_state(found: Mapping[str, Any]) -> CameraState | None:
 
 def _restored_top(found: Mapping[str, Any]) -> tuple[Ranked, ...]:
     return tuple(Ranked(*ranked) for ranked in found["top"])
-
-
-def _restored_episode(found: Mapping[str, Any]) -> OpenEpisode | None:
-    given = found.get("episode")
-    if given is None:
-        return None
-    peak = given["peak"]
-    read = {"path": tuple(peak["path"]), "top": _restored_top(peak), "box": read_box(peak)}
-    return OpenEpisode(given["id"], given["started"], Peak(**{**peak, **read}))
 
 
 def is_worth_keeping(state: CameraState, kept: CameraState | None) -> bool:

@@ -134,7 +134,22 @@ def read_event(payload: bytes) -> CameraEventMessage:
     found = decoded(payload, MAX_EVENT_BYTES)
     kind = found.get("event_type", LABEL_CHANGED)
     if kind == LABEL_CHANGED:
-        return _change(found)
+        # No table has room for longer ones, but for an event there is always room.
+        given = {
+            "label": text(found, "to", MAX_EVENT_BYTES, shortest=1),
+            "before": text(found, "from", MAX_EVENT_BYTES),
+            "model": text(found, "model", MAX_EVENT_BYTES),
+        }
+        names: dict[str, Any] = {field: shortened(name) for field, name in given.items()}
+        return EventMessage(
+            **names,
+            at=utc_datetime(found, "ts"),
+            score=number(found, "score", 0, 1),
+            margin=number(found, "margin", -1, 1),
+            is_shortened=names != given,
+            path=_names(found, "path") if isinstance(found.get("path"), list) else None,
+            **_common(found),
+        )
     if kind == LABEL_ENDED:
         return EndMessage(episode=_id(found, "episode"), **_span(found))
     if kind == LABEL_GLIMPSED:
@@ -147,25 +162,6 @@ def read_event(payload: bytes) -> CameraEventMessage:
     if isinstance(kind, str):
         raise UnknownEventTypeError(f"is an event of another kind, {one_line(kind[:_MAX_WORD])!r}")
     raise ValueError("has no event_type")
-
-
-def _change(found: Mapping[str, Any]) -> EventMessage:
-    # No table has room for longer ones, but for an event there is always room.
-    given = {
-        "label": text(found, "to", MAX_EVENT_BYTES, shortest=1),
-        "before": text(found, "from", MAX_EVENT_BYTES),
-        "model": text(found, "model", MAX_EVENT_BYTES),
-    }
-    names: dict[str, Any] = {field: shortened(name) for field, name in given.items()}
-    return EventMessage(
-        **names,
-        at=utc_datetime(found, "ts"),
-        score=number(found, "score", 0, 1),
-        margin=number(found, "margin", -1, 1),
-        is_shortened=names != given,
-        path=_names(found, "path") if isinstance(found.get("path"), list) else None,
-        **_common(found),
-    )
 
 
 def _span(found: Mapping[str, Any]) -> dict[str, Any]:

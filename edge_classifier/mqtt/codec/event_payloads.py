@@ -38,8 +38,33 @@ def event_payload(
 
     ``name``: in the device's language.
     """
-    kind, own = _own_fields(event, name)
-    said: str = own.get("to") or own["label"]
+    # The event's type, and what only events of this type have.
+    own: dict[str, Any]
+    match event:
+        case LabelChange():
+            kind, said = LABEL_CHANGED, event.after
+            own = {
+                "from": event.before,
+                "to": event.after,
+                "from_name": name(event.before),
+                "to_name": name(event.after),
+                "score": rounded(event.score),
+                "margin": rounded(event.margin),
+                "ts": utc_stamp(event.captured.utc),
+            }
+        case LabelEnd():
+            kind, said = LABEL_ENDED, event.label
+            own = {"episode": event.episode, **_span_fields(event, name)}
+        case LabelGlimpse():
+            kind, said = LABEL_GLIMPSED, event.label
+            own = {
+                **_span_fields(event, name),
+                "frames": event.frames,
+                "reason": event.reason,
+                "needs_s": round(event.needs_s, 3),
+            }
+        case _:
+            raise TypeError(f"{type(event).__name__} is no event that can be sent")
     told = (said, *event.path, *(label for label, _ in event.top))
     names = translations_payload(told, translations)
     return {
@@ -54,31 +79,6 @@ def event_payload(
         "model": event.model,
         "box": box_payload(event.box),
     }
-
-
-def _own_fields(event: CameraEvent, name: Names) -> tuple[str, dict[str, Any]]:
-    """The event's type, and what only events of this type have."""
-    match event:
-        case LabelChange():
-            return LABEL_CHANGED, {
-                "from": event.before,
-                "to": event.after,
-                "from_name": name(event.before),
-                "to_name": name(event.after),
-                "score": rounded(event.score),
-                "margin": rounded(event.margin),
-                "ts": utc_stamp(event.captured.utc),
-            }
-        case LabelEnd():
-            return LABEL_ENDED, {"episode": event.episode, **_span_fields(event, name)}
-        case LabelGlimpse():
-            return LABEL_GLIMPSED, {
-                **_span_fields(event, name),
-                "frames": event.frames,
-                "reason": event.reason,
-                "needs_s": round(event.needs_s, 3),
-            }
-    raise TypeError(f"{type(event).__name__} is no event that can be sent")
 
 
 def _span_fields(event: LabelEnd | LabelGlimpse, name: Names) -> dict[str, Any]:

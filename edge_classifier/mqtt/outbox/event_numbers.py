@@ -8,6 +8,7 @@ While the disk is full the file also has the states that the database cannot tak
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from edge_classifier.mqtt.codec.json_fields import decoded_or_empty
@@ -74,7 +75,13 @@ class EventNumbers:
 
     def open(self) -> None:
         """Read what there is."""
-        self._is_new = not _has_traces(self._outbox)
+        names: list[str] = []
+        with suppress(OSError):
+            names = [path.name for path in self._outbox.parent.iterdir()]
+        # Whether no daemon has worked in this folder.
+        self._is_new = not any(
+            name.startswith(self._outbox.stem) or name in _TRACES for name in names
+        )
         self._attempt(self._file.open)
 
     def begin(self, remembered: Mapping[str, int], *, database_is_whole: bool) -> LastNumbers:
@@ -179,12 +186,3 @@ def _number_of(state: str) -> int:
     """The number of the last event before ``state``."""
     number = decoded_or_empty(state).get("seq")
     return number if isinstance(number, int) else -1
-
-
-def _has_traces(outbox: Path) -> bool:
-    """Whether a daemon has worked in the folder of ``outbox``."""
-    try:
-        names = [path.name for path in outbox.parent.iterdir()]
-    except OSError:
-        return False
-    return any(name.startswith(outbox.stem) or name in _TRACES for name in names)

@@ -14,7 +14,7 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -255,33 +255,32 @@ class NumbersFile:
 
     def _read(self, whole: bytes) -> None:
         """Merge the newer one of the two copies that is right into what memory has."""
-        for generation, read in sorted(_copies(whole), key=lambda copy: copy[0], reverse=True):
-            self._generation = max(self._generation, generation)
-            content = self._content
-            for camera, used in read.used.items():
-                content.used[camera] = max(used, content.used.get(camera, 0))
-                reserved = max(used, read.reserved[camera])
-                content.reserved[camera] = max(reserved, content.reserved.get(camera, 0))
-            content.others = max(content.others, read.others)
-            if not self.was_found:
-                content.is_behind, content.left = read.is_behind, read.left
-                content.states = read.states
-            self.was_found = True
+        # Those that a daemon has written to their end.
+        copies: list[tuple[int, _Content]] = []
+        for place in (0, _COPY_BYTES):
+            copy = whole[place : place + _COPY_BYTES]
+            if len(copy) < _HEAD.size:
+                continue
+            magic, generation, length, checksum = _HEAD.unpack_from(copy)
+            text = copy[_HEAD.size : _HEAD.size + length]
+            if magic == _MAGIC and len(text) == length and zlib.crc32(text) == checksum:
+                # Of another release, it may be something else.
+                with contextlib.suppress(ValueError, TypeError, LookupError, RecursionError):
+                    copies.append((generation, _read_content(json.loads(text))))
+        if not copies:
             return
-
-
-def _copies(whole: bytes) -> Iterator[tuple[int, _Content]]:
-    """Generation and content of each copy that a daemon has written to its end."""
-    for place in (0, _COPY_BYTES):
-        copy = whole[place : place + _COPY_BYTES]
-        if len(copy) < _HEAD.size:
-            continue
-        magic, generation, length, checksum = _HEAD.unpack_from(copy)
-        text = copy[_HEAD.size : _HEAD.size + length]
-        if magic == _MAGIC and len(text) == length and zlib.crc32(text) == checksum:
-            # Of another release, it may be something else.
-            with contextlib.suppress(ValueError, TypeError, LookupError, RecursionError):
-                yield generation, _read_content(json.loads(text))
+        newest, read = max(copies, key=lambda one: one[0])
+        self._generation = max(self._generation, newest)
+        content = self._content
+        for camera, used in read.used.items():
+            content.used[camera] = max(used, content.used.get(camera, 0))
+            reserved = max(used, read.reserved[camera])
+            content.reserved[camera] = max(reserved, content.reserved.get(camera, 0))
+        content.others = max(content.others, read.others)
+        if not self.was_found:
+            content.is_behind, content.left = read.is_behind, read.left
+            content.states = read.states
+        self.was_found = True
 
 
 def _read_content(facts: Any) -> _Content:

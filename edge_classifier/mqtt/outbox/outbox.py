@@ -312,29 +312,26 @@ class Outbox:
         } | self._remembered
 
     def _attempt(self, work: Callable[[], None]) -> None:
+        """Do ``work``; of what it raises, say once what is wrong, and when to try again.
+
+        A damaged file makes room for a new one.
+        """
         try:
             work()
         except (sqlite3.Error, OSError) as error:
-            self._note_failure(error)
-
-    def _note_failure(self, error: sqlite3.Error | OSError) -> None:
-        """Say once what is wrong, and when to try again; a damaged file makes room for a new one.
-
-        Raises nothing.
-        """
-        self._retry_at = self._clock() + _RETRY_S
-        trouble = f"{self._database.path}: {error}"
-        if "locked" in str(error):
-            trouble += ": another edge-classify uses this folder; stop it, or set state_folder"
-        if not self.trouble:
-            _log.error("%s. Events are kept in memory until they can be written", trouble)
-        self.trouble = trouble
-        if is_damage(error):
-            try:
-                self._set_aside(error)
-            except OSError as stuck:
-                self.trouble = f"{trouble}; and cannot be set aside: {stuck}"
-            self._retry_at = self._clock()
+            self._retry_at = self._clock() + _RETRY_S
+            trouble = f"{self._database.path}: {error}"
+            if "locked" in str(error):
+                trouble += ": another edge-classify uses this folder; stop it, or set state_folder"
+            if not self.trouble:
+                _log.error("%s. Events are kept in memory until they can be written", trouble)
+            self.trouble = trouble
+            if is_damage(error):
+                try:
+                    self._set_aside(error)
+                except OSError as stuck:
+                    self.trouble = f"{trouble}; and cannot be set aside: {stuck}"
+                self._retry_at = self._clock()
 
     def _move(self) -> None:
         """Write the deleted or exchanged file anew, from what is still open of it."""

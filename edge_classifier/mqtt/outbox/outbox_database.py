@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_classifier.core.events import Moment
-from edge_classifier.files import make_folder
+from edge_classifier.files import device_and_inode, make_folder
 
 # What makes each version of the schema out of the one before.
 _MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -137,7 +137,7 @@ class OutboxDatabase:
         return self._present_identity()[0] == self._identity[0]
 
     def _present_identity(self) -> tuple[tuple[int, int] | None, ...]:
-        return tuple(_device_and_inode(Path(f"{self.path}{ending}")) for ending in ("", "-wal"))
+        return tuple(device_and_inode(Path(f"{self.path}{ending}")) for ending in ("", "-wal"))
 
     def _require_usable(self) -> None:
         """Raises DamagedError for what is not a file, or another user's in a folder of ours."""
@@ -348,15 +348,6 @@ def _versions(*paths: Path) -> list[tuple[int, int] | None]:
 def _queued_event(columns: tuple[Any, ...]) -> QueuedEvent:
     event_id, camera, payload, utc, monotonic, boot, row = columns
     return QueuedEvent(event_id, camera, payload, Moment(utc, monotonic), boot, row)
-
-
-def _device_and_inode(path: Path) -> tuple[int, int] | None:
-    """None: there is nothing."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _has_log(connection: sqlite3.Connection) -> bool:
