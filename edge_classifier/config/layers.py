@@ -162,22 +162,17 @@ def _add_text(
         text.encode("utf-8")
     except UnicodeEncodeError:
         return [SettingProblem("is not UTF-8 text", dotted(key), origin=origin)]
-    draft.set_value(key, _value(text, root.at(key)), origin)
-    return []
-
-
-def _value(text: str, node: SchemaNode | None) -> Any:
-    """What ``text`` means as TOML; text need not stand in quotes.
-
-    ``5`` is text where text is wanted: a camera's source may be 0, MQTT's version 5.
-    """
+    node = root.at(key)
+    # What it means as TOML; text need not stand in quotes.
     try:
         parsed = tomllib.loads(f"value = {text}")
+        value = parsed.pop("value")
     except (ValueError, RecursionError):
-        return text
-    value = parsed.pop("value")
-    as_it_is = parsed or (node and node.is_text and not isinstance(value, str))
-    return text if as_it_is else value
+        parsed, value = {}, text
+    # ``5`` is text where text is wanted: a camera's source may be 0, MQTT's version 5.
+    is_text = node and node.is_text and not isinstance(value, str)
+    draft.set_value(key, text if parsed or is_text else value, origin)
+    return []
 
 
 def _key_of(variable: str, draft: Draft, root: SchemaNode) -> Key:

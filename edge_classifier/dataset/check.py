@@ -118,23 +118,20 @@ def check_dataset(
         *_left_out(compared),
     ]
     found.sort(key=lambda finding: list(Severity).index(finding.severity))
-    return CheckResult(str(dataset.root), _counts(compared), tuple(found))
-
-
-def _counts(compared: ComparedPictures) -> tuple[ClassCount, ...]:
-    """What the table shows; of the validation folder the number of pictures only."""
+    # What the table shows; of the validation folder the number of pictures only.
     copied = {path for group in compared.copies for path in group}
     near = {path for group in compared.alike for path in group} - copied
-    bad = {path for path in compared.labels if compared.facts[path].problem}
-    pictures, validation = _per_class(compared.dataset), _per_class(compared.validation)
+    bad = {path for path in compared.labels if facts[path].problem}
+    pictures, validated = _per_class(dataset), _per_class(validation)
     unreadable, small, copies, alike = (
-        Counter(s.label for s in compared.dataset.samples if s.path in marked)
+        Counter(s.label for s in dataset.samples if s.path in marked)
         for marked in (bad, set(_small_ones(compared)), copied, near)
     )
-    return tuple(
-        ClassCount(label, pictures[n], validation[n], unreadable[n], small[n], copies[n], alike[n])
-        for n, label in enumerate(compared.dataset.labels)
+    counts = tuple(
+        ClassCount(label, pictures[n], validated[n], unreadable[n], small[n], copies[n], alike[n])
+        for n, label in enumerate(dataset.labels)
     )
+    return CheckResult(str(dataset.root), counts, tuple(found))
 
 
 def _per_class(dataset: Dataset | None) -> Counter[int]:

@@ -251,23 +251,19 @@ def read_names(path: Path, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
             for language, name in value.items()
             if not isinstance(name, str) or not name.strip()
         ]
-    names = {} if problems else _names_by_language(table, labels)
+    names = {}
+    if not problems:
+        languages = sorted({language for given in table.values() for language in given})
+        names = {
+            language: tuple(
+                table.get(label, {}).get(
+                    language, unknown_name(language) if label == UNKNOWN else label
+                )
+                for label in labels
+            )
+            for language in languages
+        }
     problems += Contract(1, 1, labels=tuple(labels), names=names).problems()
     if problems:
         raise DatasetError(str(path), "\n".join(problems))
     return names
-
-
-def _names_by_language(
-    table: Mapping[str, Mapping[str, str]], labels: Sequence[str]
-) -> dict[str, tuple[str, ...]]:
-    languages = sorted({language for names in table.values() for language in names})
-    return {
-        language: tuple(
-            table.get(label, {}).get(
-                language, unknown_name(language) if label == UNKNOWN else label
-            )
-            for label in labels
-        )
-        for language in languages
-    }

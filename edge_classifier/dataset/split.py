@@ -22,25 +22,13 @@ def split(
     and ``seed`` alone, by the order of hashes: it hardly changes when pictures are added. Raises
     DatasetError for classes with fewer than two groups.
     """
-    sizes = Counter(sample.label for sample in samples)
-    wanted = {label: max(1, round(held_out * size)) for label, size in sizes.items()}
     parts: dict[str, Counter[int]] = {}
     for sample in samples:
         parts.setdefault(groups[sample.path], Counter())[sample.label] += 1
-    order = sorted(parts, key=lambda key: hashlib.sha256(f"{seed} {key}".encode()).digest())
-    held = _chosen(order, parts, wanted)
-    _require_both_sides(samples, groups, held)
-    return (
-        tuple(sample for sample in samples if groups[sample.path] not in held),
-        tuple(sample for sample in samples if groups[sample.path] in held),
-    )
-
-
-def _chosen(
-    order: Sequence[str], parts: Mapping[str, Counter[int]], wanted: Mapping[int, int]
-) -> set[str]:
-    """Groups to hold out: in ``order`` while they fit, then the smallest for who has none."""
     sizes = sum(parts.values(), Counter[int]())
+    wanted = {label: max(1, round(held_out * size)) for label, size in sizes.items()}
+    order = sorted(parts, key=lambda key: hashlib.sha256(f"{seed} {key}".encode()).digest())
+    # Groups to hold out: in this order while they fit, then the smallest for who has none.
     all_but_one = {label: size - 1 for label, size in sizes.items()}
     most = {label: min(wanted[label], all_but_one[label]) for label in sizes}
     taken: Counter[int] = Counter()
@@ -49,7 +37,11 @@ def _chosen(
         if not taken[label]:
             own = sorted((key for key in order if parts[key][label]), key=lambda k: parts[k][label])
             held |= _fitting(own, parts, taken, all_but_one, only_one=True)
-    return held
+    _require_both_sides(samples, groups, held)
+    return (
+        tuple(sample for sample in samples if groups[sample.path] not in held),
+        tuple(sample for sample in samples if groups[sample.path] in held),
+    )
 
 
 def _fitting(

@@ -125,10 +125,19 @@ def follow(
     if verdict.change and verdict.change.is_event:
         state, outcome = _change(rules, state, seen, verdict, episode_id)
     else:
-        if state.episode:
-            state = state._replace(episode=_raised_episode(state.episode, seen, verdict.label))
-        if state.last_before_gap and _is_seen(rules, verdict):
-            state = state._replace(last_before_gap=None)
+        if episode := state.episode:
+            peak, path = episode.peak, seen.scores.path(verdict.label)
+            # Another level, or another branch below one that is still the label of the last event.
+            if verdict.label not in {UNKNOWN, peak.label} and len(path) >= len(peak.path):
+                peak = Peak(verdict.label, path, 0.0, seen.at.utc)
+            peak = _raised(peak, seen)
+            if peak is not episode.peak:
+                state = state._replace(episode=replace(episode, peak=peak))
+        if state.last_before_gap:
+            position = rules.label_map.position.get(verdict.label)
+            # The current label has not been lost.
+            if position is not None and verdict.score >= rules.leave[position]:
+                state = state._replace(last_before_gap=None)
         state, glimpse = _sight(rules, state, seen, verdict)
         outcome = Outcome(glimpse)
     return state._replace(last=seen.at), outcome
@@ -189,14 +198,10 @@ def _sight(
         else:
             sighting = replace(sighting, reason=_nearer(sighting.reason, reason))
     if is_sighted and sighting is None:
-        sighting = _new_sighting(seen, _reason(verdict, label, seen))
+        peak = Peak(label, seen.scores.path(label), 0.0, seen.at.utc)
+        reason = _reason(verdict, label, seen)
+        sighting = Sighting(_raised(peak, seen), seen.at, seen.at, 1, reason)
     return _told(rules, state._replace(sighting=sighting), over)
-
-
-def _new_sighting(seen: SeenFrame, reason: Reason) -> Sighting:
-    label = seen.scores.sighted
-    peak = Peak(label, seen.scores.path(label), 0.0, seen.at.utc)
-    return Sighting(_raised(peak, seen), seen.at, seen.at, 1, reason)
 
 
 def _sighted_again(sighting: Sighting, seen: SeenFrame, label: str, reason: Reason) -> Sighting:
@@ -211,15 +216,6 @@ def _sighted_again(sighting: Sighting, seen: SeenFrame, label: str, reason: Reas
         sighting.frames + 1,
         _nearer(sighting.reason, reason),
     )
-
-
-def _raised_episode(episode: OpenEpisode, seen: SeenFrame, label: str) -> OpenEpisode:
-    peak, path = episode.peak, seen.scores.path(label)
-    # Another level, or another branch below one that is still the label of the last event.
-    if label not in {UNKNOWN, peak.label} and len(path) >= len(peak.path):
-        peak = Peak(label, path, 0.0, seen.at.utc)
-    peak = _raised(peak, seen)
-    return episode if peak is episode.peak else replace(episode, peak=peak)
 
 
 def _raised(peak: Peak, seen: SeenFrame) -> Peak:
@@ -253,12 +249,6 @@ def _told(
     if allowed < 1:
         return state._replace(left_out=state.left_out + 1), None
     return state._replace(allowed=allowed - 1), sighting
-
-
-def _is_seen(rules: Rules, verdict: FrameVerdict) -> bool:
-    """Whether the current label has not been lost."""
-    position = rules.label_map.position.get(verdict.label)
-    return position is not None and verdict.score >= rules.leave[position]
 
 
 def _reason(verdict: FrameVerdict, label: str, seen: SeenFrame) -> Reason:

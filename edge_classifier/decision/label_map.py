@@ -99,6 +99,11 @@ def label_map(
         position[owner] if owner is not None else rest if line else ignored
         for owner, line in zip(owners, lines, strict=True)
     ]
+    # Most models need no sums: the leaves are a run of classes, and all others are ignored.
+    first = class_positions.index(0)
+    run = slice(first, first + len(leaves))
+    is_run = class_positions[run] == list(range(len(leaves)))
+    others = len(class_positions) - len(leaves)
     return LabelMap(
         names,
         len(leaves),
@@ -106,7 +111,7 @@ def label_map(
         tuple(_path(name, parents, above) for name in names),
         tree,
         np.array(class_positions, np.intp),
-        _run(class_positions, len(leaves), ignored),
+        run if is_run and class_positions.count(ignored) == others else None,
     )
 
 
@@ -165,15 +170,3 @@ def _path(name: str, parents: Mapping[str, str | None], above: Mapping[str, Name
     if parent is None:
         return (*between, name)
     return (*_path(parent, parents, above), *between[between.index(parent) + 1 :], name)
-
-
-def _run(class_positions: list[int], leaves: int, ignored: int) -> slice | None:
-    """The classes that are the leaves, in order, if all others are ignored.
-
-    Most models need no sums.
-    """
-    first = class_positions.index(0)
-    run = slice(first, first + leaves)
-    is_run = class_positions[run] == list(range(leaves))
-    rest = len(class_positions) - leaves
-    return run if is_run and class_positions.count(ignored) == rest else None

@@ -66,7 +66,18 @@ def read_label_file(data: bytes, name: str = "labels.txt") -> LabelFile:
 
     Raises LabelFormatError with the line, or the number, that cannot be right.
     """
-    text = _decoded(data)
+    marked = (encoding for mark, encoding in _BYTE_ORDER_MARKS if data.startswith(mark))
+    try:
+        text = data.decode(next(marked, "utf-8"))
+    except UnicodeDecodeError as error:
+        line = len(_LINE_END.findall(data[: error.start].decode("latin-1"))) + 1
+        raise LabelFormatError(
+            Sentence(
+                "line {line} is not UTF-8: save the file as UTF-8, for example with "
+                "`iconv -f latin1 -t utf-8`",
+                line=line,
+            )
+        ) from error
     suffix = name.lower().rpartition(".")[2]
     if suffix == "json" or (text.lstrip()[:1] in ("[", "{") and _is_json(text)):
         found = _of_json(text)
@@ -87,22 +98,6 @@ def read_label_file(data: bytes, name: str = "labels.txt") -> LabelFile:
                 )
             )
     return found
-
-
-def _decoded(data: bytes) -> str:
-    marked = (encoding for mark, encoding in _BYTE_ORDER_MARKS if data.startswith(mark))
-    encoding = next(marked, "utf-8")
-    try:
-        return data.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = len(_LINE_END.findall(data[: error.start].decode("latin-1"))) + 1
-        raise LabelFormatError(
-            Sentence(
-                "line {line} is not UTF-8: save the file as UTF-8, for example with "
-                "`iconv -f latin1 -t utf-8`",
-                line=line,
-            )
-        ) from error
 
 
 def _clean(label: str) -> str:
@@ -141,8 +136,12 @@ def _numbered(lines: list[tuple[int, str]]) -> LabelFile | None:
     named = [(at, int(m[1]), m[2]) for at, m in found if m and m[2]]
     last = [(at, _NUMBERED_LAST.fullmatch(line)) for at, line in lines]
     turned = [(at, int(m[2]), m[1]) for at, m in last if m]
-    if len(turned) == len(lines) > len(named) and _is_numbering(turned):
-        return _by_number(turned, _LINE)
+    if len(turned) == len(lines) > len(named):
+        # Different labels with the numbers 0 to N-1.
+        numbers = sorted(number for _, number, _ in turned)
+        is_each_once = len({label for *_, label in turned}) == len(turned)
+        if numbers == list(range(len(turned))) and is_each_once:
+            return _by_number(turned, _LINE)
     # Labels may begin with a number, too: `7 up`, `1 euro` and `2 euro`.
     is_few = not named or len(named) * 2 < len(lines)
     if is_few or min(n for _, n, _ in named) > 1 or len({name for *_, name in named}) == 1:
@@ -159,12 +158,6 @@ def _numbered(lines: list[tuple[int, str]]) -> LabelFile | None:
         if not match[2]:
             raise LabelFormatError(_without_label(_LINE, at, int(match[1])))
     return _by_number([(at, number, _unquoted(label)) for at, number, label in named], _LINE)
-
-
-def _is_numbering(entries: list[tuple[int, int, str]]) -> bool:
-    """Whether these are different labels with the numbers 0 to N-1."""
-    numbers = sorted(number for _, number, _ in entries)
-    return numbers == list(range(len(entries))) and len({e[2] for e in entries}) == len(entries)
 
 
 def _unquoted(label: str) -> str:

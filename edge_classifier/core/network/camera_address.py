@@ -61,16 +61,12 @@ def mask(url: str) -> str:
     if not _HOST.fullmatch(host):
         return shown + HIDDEN
     path, mark, query = re.split(r"([?#;\\]|$)", rest, maxsplit=1)
-    return shown + host + _masked_path(path) + (mark and _masked_query(mark, query))
-
-
-def _masked_path(path: str) -> str:
     segments, is_known = [], False
     for segment in path.split("/"):
         # A number alone is harmless behind a word, as in ``Channels/101``.
         is_known = _is_harmless(segment, behind_word=is_known)
         segments.append(segment if is_known or not segment else HIDDEN)
-    return "/".join(segments)
+    return shown + host + "/".join(segments) + (mark and _masked_query(mark, query))
 
 
 def _is_harmless(text: str, *, behind_word: bool = False) -> bool:
