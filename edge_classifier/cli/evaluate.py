@@ -21,7 +21,7 @@ from edge_classifier.errors import ExitCode
 from edge_classifier.evaluation.latency import interleaved
 from edge_classifier.evaluation.report import as_json, figures, write_report
 from edge_classifier.evaluation.report_data import ReportData
-from edge_classifier.evaluation.score import ScoredSamples, score_samples
+from edge_classifier.evaluation.score import score_samples
 from edge_classifier.evaluation.verdict import interval, percent
 from edge_classifier.model_loading import ModelChoice, load_model
 
@@ -67,7 +67,19 @@ def run(options: Namespace) -> ExitCode:
     dataset = scan(options.data, other=options.other)
     with progress(len(dataset.samples)) as shown:
         scored = score_samples(model, dataset, threads=options.threads, progress=shown.advance)
-    print_notes(_left_out(scored))
+    # What is not in the figures.
+    notes = []
+    for one in scored.left_out:
+        near = f"; similar labels: {', '.join(one.similar)}" if one.similar else ""
+        what = f"the folder {one.label} is not a label of {model.name}"
+        notes.append(f"{what}, pictures left out: {one.pictures}{near}")
+    if scored.unreadable:
+        place, why = scored.unreadable[0]
+        count = len(scored.unreadable)
+        notes.append(f"pictures left out that cannot be read: {count}, e.g. {place}: {why}")
+    for suffix, count in scored.not_pictures.items():
+        notes.append(f"files left out that are not pictures: {suffix} ({count})")
+    print_notes(notes)
     reference = load_model(ModelChoice(delegate="cpu"))
     data = ReportData(
         title=Sentence("{model} on {folder}", model=model.name, folder=options.data.resolve().name),
@@ -85,22 +97,6 @@ def run(options: Namespace) -> ExitCode:
     if options.out:
         tell_written(write_report(options.out, data))
     return ExitCode.OK
-
-
-def _left_out(scored: ScoredSamples) -> list[str]:
-    """What is not in the figures."""
-    notes = []
-    for one in scored.left_out:
-        near = f"; similar labels: {', '.join(one.similar)}" if one.similar else ""
-        what = f"the folder {one.label} is not a label of {scored.model.name}"
-        notes.append(f"{what}, pictures left out: {one.pictures}{near}")
-    if scored.unreadable:
-        place, why = scored.unreadable[0]
-        count = len(scored.unreadable)
-        notes.append(f"pictures left out that cannot be read: {count}, e.g. {place}: {why}")
-    for suffix, count in scored.not_pictures.items():
-        notes.append(f"files left out that are not pictures: {suffix} ({count})")
-    return notes
 
 
 def _print(facts: Mapping[str, Any]) -> None:

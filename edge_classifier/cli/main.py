@@ -60,7 +60,13 @@ class Command(Protocol):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    _open_streams()
+    # Usable, whatever the caller closed or cannot encode.
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         return _run(given, is_program=arguments is None)
     except EdgeClassifierError as error:
@@ -134,16 +140,6 @@ def _command_name(given: list[str]) -> str:
     near = difflib.get_close_matches(first, COMMANDS, n=1)
     hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(COMMANDS)}."
     raise UsageError(first, "no such command, and no such file", hint)
-
-
-def _open_streams() -> None:
-    """Make standard output and error usable, whatever the caller closed or cannot encode."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
-        stream = getattr(sys, name)
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 def _discard_output() -> None:

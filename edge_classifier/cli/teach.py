@@ -145,7 +145,13 @@ def _teach(options: Namespace) -> ExitCode:
         if options.report or options.json:
             _report(taught, options, progress)
     if not options.json:
-        _print(taught, options.out)
+        lines = [*taught.sentences, *_about_unknown(taught.unknown_facts())]
+        wrong = taught.advice.wrongly_filed
+        if wrong:
+            lines.append(f"look wrongly filed ({len(wrong)}):")
+        lines += [f"  {one.picture}: {one.looks_like} {one.score:.2f}" for one in wrong[:_SHOWN]]
+        lines.append(f"wrote {out}; try it: edge-classify --model {out} --image PICTURE")
+        print(*map(escaped, lines), sep="\n")
     return ExitCode.OK
 
 
@@ -196,17 +202,6 @@ def _report(taught: "Taught", options: Namespace, progress: "Progress") -> None:
         # Its diagrams take longer than all before: who waits for the figures has them.
         progress("report", 0, 1)
         tell_written(write_report(options.report, data))
-
-
-def _print(taught: "Taught", out: Path) -> None:
-    lines = [*taught.sentences, *_about_unknown(taught.unknown_facts())]
-    wrong = taught.advice.wrongly_filed
-    if wrong:
-        lines.append(f"look wrongly filed ({len(wrong)}):")
-        lines += [f"  {one.picture}: {one.looks_like} {one.score:.2f}" for one in wrong[:_SHOWN]]
-    for line in lines:
-        print(escaped(line))
-    print(escaped(f"wrote {out}; try it: edge-classify --model {out} --image PICTURE"))
 
 
 def _about_unknown(facts: dict[str, Any] | None) -> Iterator[str]:

@@ -4,7 +4,6 @@ import importlib.util
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any
 
 from edge_classifier.cli.common import add_set_option, whole_number
 from edge_classifier.core.text import escaped
@@ -94,24 +93,7 @@ def run(options: Namespace) -> ExitCode:
         return ExitCode.OK
     if not options.out:
         raise UsageError("--out", "is missing", "Name the folder of this run: --out RUN")
-    from edge_classifier.training import session
-
-    written = session.train_and_export(
-        _settings(options),
-        options.out,
-        resume=options.resume,
-        export=not options.no_export,
-        log=print_line,
-    )
-    if written:
-        announce(options.out, written.page or written.json)
-    elif options.no_export:
-        print_line(f"trained; the model file and its report: edge-classify export {options.out}")
-    return ExitCode.OK
-
-
-def _settings(options: Namespace) -> Any:
-    from edge_classifier.training import load_settings, run_folder
+    from edge_classifier.training import load_settings, run_folder, session
 
     given = {
         key: str(value) if isinstance(value, Path) else value
@@ -123,7 +105,18 @@ def _settings(options: Namespace) -> Any:
     settings = load_settings.load(file, options.assignments, given)
     if settings.data.folder is None:
         raise ConfigurationError("DATA", "no folder of pictures is named", "train DATA --out RUN")
-    return settings
+    written = session.train_and_export(
+        settings,
+        options.out,
+        resume=options.resume,
+        export=not options.no_export,
+        log=print_line,
+    )
+    if written:
+        announce(options.out, written.page or written.json)
+    elif options.no_export:
+        print_line(f"trained; the model file and its report: edge-classify export {options.out}")
+    return ExitCode.OK
 
 
 def print_line(line: str) -> None:

@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
@@ -79,7 +79,14 @@ class PictureFiles:
         while self.pictures and (
             self.pictures >= max_pictures or self.bytes + len(jpeg) > max_bytes
         ):
-            self._drop_oldest()
+            with self._index.open("rb") as index:
+                index.seek(self._oldest)
+                line = index.readline()
+            oldest = json.loads(line)
+            (self._folder / oldest["file"]).unlink(missing_ok=True)
+            self._oldest += len(line)
+            self.pictures -= 1
+            self.bytes -= oldest["bytes"]
         if self._oldest > self._end / 2:
             # Only now and then: the index is written anew.
             with self._index.open("rb") as index, _replacing(self._index) as compact:
@@ -104,16 +111,6 @@ class PictureFiles:
                 found = _facts_in_name(json.loads(line)["file"])
                 yield found["camera"], int(found["hash"], 16)
 
-    def _drop_oldest(self) -> None:
-        with self._index.open("rb") as index:
-            index.seek(self._oldest)
-            line = index.readline()
-        facts = json.loads(line)
-        (self._folder / facts["file"]).unlink(missing_ok=True)
-        self._oldest += len(line)
-        self.pictures -= 1
-        self.bytes -= facts["bytes"]
-
     def _write(self, path: Path, jpeg: bytes, line: bytes) -> None:
         make_folder(path.parent)
         with _replacing(path) as file:
@@ -132,10 +129,14 @@ class PictureFiles:
         """Lines that are right; pictures without one get one, or go if they are damaged."""
         known = _NameSet()
         for line in self._old_lines():
-            facts = _parse_line(line)
-            if not facts or not _PICTURE.fullmatch(facts["file"]):
+            try:
+                facts = json.loads(line)
+            except ValueError:
                 continue
-            name = facts["file"]
+            # It was not written to its end, or by another program.
+            name = facts.get("file") if isinstance(facts, dict) and line.endswith(b"\n") else None
+            if not isinstance(name, str) or not _PICTURE.fullmatch(name):
+                continue
             size = None
             with suppress(FileNotFoundError, NotADirectoryError):
                 size = os.stat(f"{self._folder}/{name}").st_size  # noqa: PTH116 (as in ``clear``)
@@ -262,16 +263,6 @@ def _sort_key(name: str) -> tuple[str, str]:
 def _line(picture: str, facts: Mapping[str, object], size: int) -> bytes:
     line = {"file": picture, **facts, "bytes": size}
     return json.dumps(line, ensure_ascii=False).encode() + b"\n"
-
-
-def _parse_line(line: bytes) -> dict[str, Any] | None:
-    """None for a line that was not written to its end, or by another program."""
-    try:
-        facts = json.loads(line)
-    except ValueError:
-        return None
-    whole = line.endswith(b"\n") and isinstance(facts, dict)
-    return facts if whole and isinstance(facts.get("file"), str) else None
 
 
 def _full(path: Path) -> OSError:

@@ -62,6 +62,7 @@ retry_max_s = 1
 _CUT_S = 15.0
 _MORE_CAMERAS = 3
 _OUTAGE_EVENTS = 3600
+_MODEL = "mobilenet-v2-int8@ac8b0d0a"
 _TURN_S = 2.0
 _SETTLED_S = 6.0
 
@@ -192,26 +193,20 @@ def _outage(folder: Path) -> BenchRow:
     )
     publisher.start()
     for seq in range(_OUTAGE_EVENTS):
-        event, shown = _event(seq)
+        now = Moment(time.time(), time.monotonic())
+        before, after = ("tabby", "espresso") if seq % 2 else ("espresso", "tabby")
+        event = LabelChange(
+            id=f"{seq:032x}", seq=seq + 1, camera="camera", before=before, after=after,
+            score=0.87654, margin=0.54321, captured=now, model=_MODEL, path=(after,),
+            top=(Ranked(after, 0.87654), Ranked(before, 0.1), Ranked("cup", 0.01)),
+        )  # fmt: skip
+        shown = CameraState(
+            camera="camera", label=after, score=0.87654, margin=0.54321, top=(), since=now.utc,
+            at=now.utc, seq=seq + 1, model=_MODEL, enabled=True, threshold=0.6,
+        )  # fmt: skip
         publisher.put_events([event], shown)
         if seq % 100 == 99:
             time.sleep(0.05)  # As many as its queue may hold would be dropped at once.
     publisher.stop(10)
     size = sum(file.stat().st_size for file in state.iterdir())
     return BenchRow(f"outbox with {publisher.status.waiting} events", size / 1e6, 5, "MB")
-
-
-def _event(seq: int) -> tuple[LabelChange, CameraState]:
-    now = Moment(time.time(), time.monotonic())
-    before, after = ("tabby", "espresso") if seq % 2 else ("espresso", "tabby")
-    model = "mobilenet-v2-int8@ac8b0d0a"
-    event = LabelChange(
-        id=f"{seq:032x}", seq=seq + 1, camera="camera", before=before, after=after,
-        score=0.87654, margin=0.54321, captured=now, model=model,
-        path=(after,), top=(Ranked(after, 0.87654), Ranked(before, 0.1), Ranked("cup", 0.01)),
-    )  # fmt: skip
-    state = CameraState(
-        camera="camera", label=after, score=0.87654, margin=0.54321, top=(), since=now.utc,
-        at=now.utc, seq=seq + 1, model=model, enabled=True, threshold=0.6,
-    )  # fmt: skip
-    return event, state

@@ -70,6 +70,8 @@ def write_bundle(
     What cannot be had is said in ``missing.txt``. Raises OutputError, also for a ``path`` that is
     there already.
     """
+    from edge_classifier.config.reference import merged
+
     if os.path.lexists(path):
         raise OutputError(str(path), "is there already", "Name a file that is not.")
     report, wrong_settings = _read_settings(options)
@@ -81,7 +83,9 @@ def write_bundle(
         "system.txt": _system,
         # Names alone: any value may be a secret.
         "environment.txt": lambda: "\n".join([*sorted(filter(_OURS.match, os.environ)), ""]),
-        "settings.toml": lambda: wrong_settings or _settings_text(report),
+        "settings.toml": lambda: (
+            wrong_settings or (_without_users(merged(report, origins=True)) if report else "")
+        ),
         "web-settings.toml": lambda: _without_users(document(presentable((), _web_tree()))),
         "model.json": lambda: _model(settings),
         "health.json": lambda: _answer(settings, "/healthz"),
@@ -125,14 +129,6 @@ def _read_settings(options: Namespace) -> tuple[SettingsReport[Settings] | None,
     except EdgeClassifierError as error:
         return None, f"# {error}\n"
     return report, "".join(f"# {problem}\n" for problem in report.problems)
-
-
-def _settings_text(report: SettingsReport[Settings] | None) -> str:
-    from edge_classifier.config.reference import merged
-
-    if report is None:
-        return ""
-    return _without_users(merged(report, origins=True))
 
 
 def _without_users(text: str) -> str:

@@ -101,27 +101,22 @@ class FrameScorer:
             chosen = self._run(frame.crop.picture, frame.crop)
             spent_ms = chosen.took_ms
         else:
-            chosen, spent_ms = self._look_at_both(frame.picture, frame.crop)
+            # By turns where time is too short for both.
+            has_time = 2 * self._usual_ms * self.fps <= 1e3 * _MOST_OF_THE_TIME
+            whole, moving, spent_ms = self._whole, self._moving, 0.0
+            at_crop = has_time or moving is None or not self._crop_is_newer
+            if moving is None or at_crop:
+                moving = self._run(frame.crop.picture, frame.crop)
+                spent_ms += moving.took_ms
+            if whole is None or has_time or not at_crop:
+                whole = self._run(frame.picture)
+                spent_ms += whole.took_ms
+            self._whole, self._moving, self._crop_is_newer = whole, moving, at_crop
+            still = self._still.scores if self._still else None
+            is_crop = is_surer(self._label_map, moving.scores, frame.crop, whole.scores, still)
+            chosen = moving if is_crop else whole
         box = chosen.crop.box if chosen.crop else None
         return ScoredFrame(chosen.scores, frame.preprocess_ms, spent_ms, box)
-
-    def _look_at_both(
-        self, picture: NDArray[Any], crop: PreprocessedCrop
-    ) -> tuple[_ScoredCrop, float]:
-        """The surer one, and the milliseconds spent; by turns where time is too short for both."""
-        has_time = 2 * self._usual_ms * self.fps <= 1e3 * _MOST_OF_THE_TIME
-        whole, moving, spent_ms = self._whole, self._moving, 0.0
-        at_crop = has_time or moving is None or not self._crop_is_newer
-        if moving is None or at_crop:
-            moving = self._run(crop.picture, crop)
-            spent_ms += moving.took_ms
-        if whole is None or has_time or not at_crop:
-            whole = self._run(picture)
-            spent_ms += whole.took_ms
-        self._whole, self._moving, self._crop_is_newer = whole, moving, at_crop
-        still = self._still.scores if self._still else None
-        is_crop = is_surer(self._label_map, moving.scores, crop, whole.scores, still)
-        return moving if is_crop else whole, spent_ms
 
     def _run(self, picture: NDArray[Any], crop: PreprocessedCrop | None = None) -> _ScoredCrop:
         scored = self._classifier.score_preprocessed(picture, 0.0)

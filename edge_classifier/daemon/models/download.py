@@ -138,21 +138,18 @@ class ModelDownload:
             except _InterruptedError as error:
                 if self._size() > before:
                     pause_s = self._limits.pause_s
-                self._wait(error, max(pause_s, min(error.wait_s, 60.0)), until)
+                wait_s = max(pause_s, min(error.wait_s, 60.0))
+                if self._clock() + wait_s >= min(until, self._fed_at + self._limits.patience_s):
+                    kept = f"; {self._size()} bytes are kept" if self._size() else ""
+                    remedy = "Ask for the model again to go on."
+                    raise self._failed(f"{error}{kept}", remedy) from error
+                _log.info("model %s: %s; again in %.0f s", self._sha256[:8], error, wait_s)
+                self._sleep(wait_s)
                 pause_s = min(2 * pause_s, self._limits.most_pause_s)
             except OSError as error:
                 raise cannot_write(self._part, error, "Is the disk full?") from error
             else:
                 return
-
-    def _wait(self, error: _InterruptedError, pause_s: float, until: float) -> None:
-        """Before another attempt. Raises DownloadError when it was long enough."""
-        now = self._clock()
-        if now + pause_s >= min(until, self._fed_at + self._limits.patience_s):
-            kept = f"; {self._size()} bytes are kept" if self._size() else ""
-            raise self._failed(f"{error}{kept}", "Ask for the model again to go on.") from error
-        _log.info("model %s: %s; again in %.0f s", self._sha256[:8], error, pause_s)
-        self._sleep(pause_s)
 
     def _receive(self, until: float) -> None:
         """One attempt. Raises OSError for the disk alone."""
@@ -167,7 +164,13 @@ class ModelDownload:
             self._part.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._part.open("ab" if begin else "wb") as file:
                 while begin < total:
-                    chunk = self._next(answer, deadline, until)
+                    self._allow(deadline, until)
+                    try:
+                        chunk = answer.read1(_CHUNK)
+                    except (OSError, http.client.HTTPException) as error:
+                        raise _InterruptedError(why_unreachable(error, self._host)) from error
+                    if not chunk:
+                        raise _InterruptedError(f"the connection to {self._host} ended too early")
                     file.write(chunk)
                     begin += len(chunk)
                     self._fed_at = self._clock()
@@ -236,16 +239,6 @@ class ModelDownload:
         if 300 <= status < 400:
             return self._failed(f"sends on to another place {said}, which is not followed")
         return self._failed(f"gives no model {said}")
-
-    def _next(self, answer: http.client.HTTPResponse, deadline: Deadline, until: float) -> bytes:
-        self._allow(deadline, until)
-        try:
-            chunk = answer.read1(_CHUNK)
-        except (OSError, http.client.HTTPException) as error:
-            raise _InterruptedError(why_unreachable(error, self._host)) from error
-        if not chunk:
-            raise _InterruptedError(f"the connection to {self._host} ended too early")
-        return chunk
 
     def _allow(self, deadline: Deadline, until: float) -> None:
         if not self._is_wanted():

@@ -140,7 +140,13 @@ class ModelLoader:
                 found[owner] = self._load(settings, owner, request, ModelsInForce(found))
             except EdgeClassifierError as error:
                 if request:
-                    self._give_way(owner, error, wanted, went_back)
+                    # Something else is wanted than the model that was asked for.
+                    if isinstance(error, FailedTrialError):
+                        went_back[owner] = _go_back(owner, error, wanted)
+                    else:
+                        _log.error("back to the configured model: %s", error)
+                    if wanted[owner] == request:
+                        del wanted[owner]
                 elif isinstance(error, FailedTrialError | MissingFileError):
                     went_back.pop(owner, None)
                     found[owner] = self._stand_in(settings, owner, error, ModelsInForce(found))
@@ -151,22 +157,6 @@ class ModelLoader:
                     _log.info("model %s, as asked for over MQTT", request.name)
         owners = model_owners(settings, wanted)
         return ModelsInForce({owner: found[owner] for owner in owners}, went_back)
-
-    def _give_way(
-        self,
-        owner: str,
-        error: EdgeClassifierError,
-        wanted: dict[str, RequestedModel],
-        went_back: dict[str, str],
-    ) -> None:
-        """Want something else than the model of ``owner`` that was asked for."""
-        before = wanted[owner]
-        if isinstance(error, FailedTrialError):
-            went_back[owner] = _go_back(owner, error, wanted)
-        else:
-            _log.error("back to the configured model: %s", error)
-        if wanted[owner] == before:
-            del wanted[owner]
 
     def _stand_in(
         self, settings: Settings, owner: str, failed: EdgeClassifierError, running: ModelsInForce
