@@ -114,7 +114,11 @@ def get(
     for _ in range(_MOST_REDIRECTS):
         headers = {"Authorization": authorization} if authorization else {}
         # It takes a while to make, and is for encrypted connections only.
-        context = _context(check_certificates) if urlsplit(url).scheme == "https" else None
+        context = None
+        if urlsplit(url).scheme == "https":
+            context = ssl.create_default_context()
+            if not check_certificates:
+                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         answer = ask(url, deadline, headers, context)
         if answer.status in _REDIRECTS and (place := answer.headers["Location"]):
             url, authorization = urljoin(url, place), ""
@@ -131,13 +135,6 @@ def get(
             return answer
         answer.close()
     raise RedirectionError("sends on again and again")
-
-
-def _context(check_certificates: bool) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if not check_certificates:
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context
 
 
 def ask(

@@ -61,8 +61,14 @@ class DeadPictureDetector:
             return ""
         self.next_check_s = at_s + self.CHECK_S
         black = is_black(pixels)
+        before, self._checksum = self._checksum, zlib.crc32(pixels[::_STEP].tobytes())
+        if before != self._checksum:
+            self._changes += 1
+        elif self._changes < _NOISY_LOOKS:
+            # What is not noisy begins to count anew.
+            self._changes = 0
         # A black picture has no noise to speak of, and a limit of its own.
-        same = self._is_same(pixels) and not black
+        same = before == self._checksum and not black
         self._black_since = _since(self._black_since, at_s) if black else None
         self._same_since = _since(self._same_since, at_s) if same else None
         if _is_over(self._black_since, self._black_s, at_s):
@@ -74,15 +80,6 @@ class DeadPictureDetector:
         if not same and not (black and self._black_s):
             self.lost = False
         return ""
-
-    def _is_same(self, pixels: NDArray[np.uint8]) -> bool:
-        before, self._checksum = self._checksum, zlib.crc32(pixels[::_STEP].tobytes())
-        if before == self._checksum:
-            # What is not noisy begins to count anew.
-            self._changes = self._changes if self._changes >= _NOISY_LOOKS else 0
-            return True
-        self._changes += 1
-        return False
 
 
 def _since(begun_s: float | None, at_s: float) -> float:

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from edge_classifier.core.frame import Frame
@@ -70,8 +71,20 @@ class PictureFolderSource:
             self._sleep(1 / FPS)
             if self._clock() - self._shown_since < self._picture_s:
                 return
-        self._frame = self._next_decodable()
-        self._shown_since = self._clock()
+        frame = None
+        while frame is None:
+            if self._next >= len(self._names):
+                if not self._shown:
+                    raise CameraError(self._reference, "none of its pictures can be decoded")
+                if not self._loop:
+                    raise EndOfFrames(self._reference, "every picture was shown")
+                # Pictures may have come since, or gone.
+                self._look_for_pictures()
+                self._next = self._shown = 0
+            self._next += 1
+            frame = self._decodable(self._names[self._next - 1])
+        self._shown += 1
+        self._frame, self._shown_since = frame, self._clock()
 
     def retrieve(self) -> Frame:
         """The picture, in RGB."""
@@ -84,25 +97,12 @@ class PictureFolderSource:
         self._cache.clear()
         self._frame = None
 
-    def _next_decodable(self) -> Frame:
-        """The next picture that can be decoded."""
-        while True:
-            if self._next >= len(self._names):
-                if not self._shown:
-                    raise CameraError(self._reference, "none of its pictures can be decoded")
-                if not self._loop:
-                    raise EndOfFrames(self._reference, "every picture was shown")
-                # Pictures may have come since, or gone.
-                self._look_for_pictures()
-                self._next = self._shown = 0
-            self._next += 1
-            if frame := self._decodable(self._names[self._next - 1]):
-                self._shown += 1
-                return frame
-
     def _decodable(self, name: str) -> Frame | None:
         """The picture; None if it cannot be decoded, which is told once for each file."""
-        version = _version_of(name)
+        version: FileVersion = 0, 0
+        with suppress(OSError):
+            found = Path(name).stat()
+            version = found.st_size, found.st_mtime_ns
         cached_version, cached = self._cache.get(name, (None, None))
         if cached is not None and cached_version == version:
             return cached
@@ -133,11 +133,3 @@ class PictureFolderSource:
             self._undecodable.pop(name, None)
             if cached := self._cache.pop(name, None):
                 self._cached_bytes -= cached[1].pixels.nbytes
-
-
-def _version_of(name: str) -> FileVersion:
-    try:
-        found = Path(name).stat()
-    except OSError:
-        return 0, 0
-    return found.st_size, found.st_mtime_ns

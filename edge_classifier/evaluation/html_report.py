@@ -51,7 +51,18 @@ def render(facts: Mapping[str, Any], data: ReportData) -> dict[str, str]:
 
     Thumbnails are read from the pictures' files.
     """
-    drawn = _charts(facts)
+    # SVG by name, of what there are figures for; its words are English.
+    drawn = {"reliability": charts.reliability("after", facts["calibration"]["bins"])}
+    if (before := facts["calibration"]["before"]) and _is_scaled(facts):
+        drawn["before"] = charts.reliability("before", before["bins"])
+    if history := facts["history"]:
+        drawn |= {"losses": charts.losses(history), "accuracies": charts.accuracies(history)}
+    if points := facts["learning_curve"]:
+        drawn["learning"] = charts.learning_curve(points)
+    size = None
+    if data.augmentation:
+        height, width = load_picture(str(data.augmentation)).frame.pixels.shape[:2]
+        size = width, height
     shown = {
         "facts": dict(facts),
         "style": Markup((_HERE / "page.css").read_text("utf-8")),  # noqa: S704 (our own file)
@@ -60,7 +71,7 @@ def render(facts: Mapping[str, Any], data: ReportData) -> dict[str, str]:
         "first_examples": _FIRST,
         "side": _SIDE_PX,
         "augmentation": data_uri(data.augmentation.read_bytes()) if data.augmentation else "",
-        "augmentation_size": _size(data.augmentation) if data.augmentation else None,
+        "augmentation_size": size,
         "is_scaled": _is_scaled(facts),
         "weakest_first": sorted(facts["labels"], key=lambda one: (one["f1"] or 0.0, one["label"])),
         "few": FEW,
@@ -117,18 +128,6 @@ def _moment(stamp: str) -> str:
     return f"{datetime.fromisoformat(stamp).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _charts(facts: Mapping[str, Any]) -> dict[str, str]:
-    """SVG by name, of what there are figures for; its words are English."""
-    found = {"reliability": charts.reliability("after", facts["calibration"]["bins"])}
-    if (before := facts["calibration"]["before"]) and _is_scaled(facts):
-        found["before"] = charts.reliability("before", before["bins"])
-    if history := facts["history"]:
-        found |= {"losses": charts.losses(history), "accuracies": charts.accuracies(history)}
-    if points := facts["learning_curve"]:
-        found["learning"] = charts.learning_curve(points)
-    return found
-
-
 def _is_scaled(facts: Mapping[str, Any]) -> bool:
     """Whether the file's temperature changes its scores."""
     temperature: float = facts["calibration"]["temperature"] or 1.0
@@ -142,12 +141,6 @@ def _names(scored: ScoredSamples, language: str) -> dict[str, str]:
         if tag.partition("-")[0] == wanted:
             return dict(zip(scored.labels, names, strict=True))
     return {}
-
-
-def _size(picture: Path) -> tuple[int, int]:
-    """Width and height of the picture of varied pictures."""
-    height, width = load_picture(str(picture)).frame.pixels.shape[:2]
-    return width, height
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,12 +104,19 @@ def score_samples(
     """
     merged = _with_each_label_once(model.resolved.contract)
     place = match(dataset.labels, dataset.names, merged.labels, merged.names)
-    _require_some(place, dataset, merged, model.name)
+    if all(number in (None, NONE) for number in place):
+        labels, names = merged.labels, merged.names
+        near = [label for one in dataset.labels for label in similar(one, labels, names)]
+        shown = ", ".join(labels[:5]) + (", ..." if len(labels) > 5 else "")
+        hint = f"Similar labels: {', '.join(near[:6])}." if near else f"Its labels are {shown}."
+        what = f"none of its {len(dataset.labels)} class folders is a label of {model.name}"
+        raise ContractError(str(dataset.root), what, f"{hint} Rename the folders.")
     samples = [
         (one.path, known) for one in dataset.samples if (known := place[one.label]) is not None
     ]
     paths = [path for path, _ in samples]
     scores, rows, unreadable = _scores(model, merged, paths, threads, progress)
+    counts = Counter(sample.label for sample in dataset.samples)
     return ScoredSamples(
         labels=merged.labels,
         names=merged.names,
@@ -120,7 +127,11 @@ def score_samples(
         probabilities=scores[rows],
         model=subject(model),
         unreadable=tuple((dataset.place(Path(name)), why) for name, why in unreadable),
-        left_out=_left_out(place, dataset, merged),
+        left_out=tuple(
+            LeftOut(label, counts[number], similar(label, merged.labels, merged.names))
+            for number, label in enumerate(dataset.labels)
+            if place[number] is None
+        ),
         not_pictures=dataset.left_out,
     )
 
@@ -172,29 +183,6 @@ def _with_each_label_once(contract: Contract) -> Contract:
         for language, known in contract.names.items()
     }
     return contract.with_labels(tuple(contract.labels[n] for n in numbers), names)
-
-
-def _require_some(
-    place: Sequence[int | None], dataset: Dataset, merged: Contract, name: str
-) -> None:
-    if any(number not in (None, NONE) for number in place):
-        return
-    near = [label for one in dataset.labels for label in similar(one, merged.labels, merged.names)]
-    shown = ", ".join(merged.labels[:5]) + (", ..." if len(merged.labels) > 5 else "")
-    hint = f"Similar labels: {', '.join(near[:6])}." if near else f"Its labels are {shown}."
-    what = f"none of its {len(dataset.labels)} class folders is a label of {name}"
-    raise ContractError(str(dataset.root), what, f"{hint} Rename the folders.")
-
-
-def _left_out(
-    place: Sequence[int | None], dataset: Dataset, merged: Contract
-) -> tuple[LeftOut, ...]:
-    counts = Counter(sample.label for sample in dataset.samples)
-    return tuple(
-        LeftOut(label, counts[number], similar(label, merged.labels, merged.names))
-        for number, label in enumerate(dataset.labels)
-        if place[number] is None
-    )
 
 
 def subject(model: LoadedModel) -> Subject:

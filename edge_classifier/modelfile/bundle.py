@@ -40,7 +40,14 @@ def read_bundle(path: Path) -> dict[str, bytes]:
             if sum(member.file_size for member in members) > MEMBER_LIMIT_BYTES:
                 problem = Sentence("the zip inside it is too large to be labels")
                 raise ModelError(str(path), problem)
-            return {member.filename: _read(archive, member) for member in members}
+            contents = {}
+            for member in members:
+                if member.compress_type not in _METHODS:
+                    raise NotImplementedError(f"compression method {member.compress_type}")
+                with archive.open(member) as file:
+                    # Its promised bytes and no more: a few kilobytes can inflate to gigabytes.
+                    contents[member.filename] = file.read(member.file_size)
+            return contents
     except ModelError:
         raise
     except Exception as error:  # BadZipFile, zlib.error, struct.error ...: a damaged zip
@@ -80,14 +87,6 @@ def _has_zip(path: Path) -> bool:
             return _END in file.read()
     except OSError:
         return False
-
-
-def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """A member's promised bytes and no more: a few kilobytes can inflate to gigabytes."""
-    if member.compress_type not in _METHODS:
-        raise NotImplementedError(f"compression method {member.compress_type}")
-    with archive.open(member) as file:
-        return file.read(member.file_size)
 
 
 def append_bundle(path: Path, members: Mapping[str, str | bytes], *, deflate: bool = True) -> None:

@@ -146,8 +146,12 @@ def load_catalogue(file: Path | None = None) -> Catalogue:
     try:
         with open_regular(file) as opened:
             data = tomllib.loads(opened.read().decode("utf-8-sig"))
-        entries = tuple(_entry_of(item) for item in data["model"])
-        return Catalogue(data["default"], entries, embedded_folder(), pulled_folder())
+        entries = []
+        for item in data["model"]:
+            width, height = item.pop("input")
+            contract = MappingProxyType(item.pop("contract", {}))
+            entries.append(Entry(input=(width, height), contract=contract, **item))
+        return Catalogue(data["default"], tuple(entries), embedded_folder(), pulled_folder())
     except FileNotFoundError as error:
         raise MissingFileError(str(file), "no such catalogue") from error
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
@@ -193,9 +197,3 @@ def sha256_of(path: Path) -> str:
     except OSError as error:
         problem = Sentence("cannot be read ({cause})", cause=error.strerror)
         raise ModelError(str(path), problem) from error
-
-
-def _entry_of(item: dict[str, Any]) -> Entry:
-    width, height = item.pop("input")
-    contract = MappingProxyType(item.pop("contract", {}))
-    return Entry(input=(width, height), contract=contract, **item)

@@ -33,21 +33,18 @@ def read_tflite_metadata(path: Path) -> TfliteMetadata | None:
     """
     data = path.read_bytes()
     model = root_table(data)
-    for entry in model.tables(6):  # Model.metadata
-        if entry.text(0) == _METADATA_NAME:
-            buffers = list(model.tables(4))  # Model.buffers
-            number = entry.scalar(1, "<I")  # Metadata.buffer
-            if number >= len(buffers):
-                raise FlatbufferError("the metadata's buffer is missing")
-            return _parse(buffers[number].raw(0))
-    return None
-
-
-def _parse(data: bytes) -> TfliteMetadata:
-    model = root_table(data)
+    entries = model.tables(6)  # Model.metadata
+    entry = next((one for one in entries if one.text(0) == _METADATA_NAME), None)
+    if entry is None:
+        return None
+    buffers = list(model.tables(4))  # Model.buffers
+    number = entry.scalar(1, "<I")  # Metadata.buffer
+    if number >= len(buffers):
+        raise FlatbufferError("the metadata's buffer is missing")
+    metadata = root_table(buffers[number].raw(0))
     mean, std = None, None
     label_files: list[tuple[str, str]] = []
-    for subgraph in list(model.tables(3))[:1]:  # ModelMetadata.subgraph_metadata
+    for subgraph in list(metadata.tables(3))[:1]:  # ModelMetadata.subgraph_metadata
         for tensor in list(subgraph.tables(2))[:1]:  # input_tensor_metadata
             mean, std = _normalization(tensor)
         for tensor in list(subgraph.tables(3))[:1]:  # output_tensor_metadata

@@ -88,6 +88,20 @@ def advise(
         # What is not there at all comes with the base.
         if 0 < sizes[number] < FEW or (0 < sizes[number] < _MANY and share[number] < _WEAK)
     ]
+    mistakes = matrix + matrix.T
+    # ``unknown`` is told apart by more pictures, not by another name.
+    pairs = [
+        (
+            labels[one],
+            labels[other],
+            Share(int(mistakes[one, other]), int(sizes[one] + sizes[other])),
+        )
+        for one, other in combinations(range(len(labels)), 2)
+        if mistakes[one, other] >= _LEAST_MISTAKES
+        and not says_nothing(labels[one])
+        and not says_nothing(labels[other])
+    ]
+    alike = [pair for pair in pairs if (pair[2].value or 0) >= _ALIKE]
     suspects = np.flatnonzero((predicted != truth) & (score >= _SURE))
     return Advice(
         want_more=tuple(
@@ -103,27 +117,9 @@ def advise(
             )
             for number in suspects[np.argsort(-score[suspects], kind="stable")]
         ),
-        alike=tuple(_alike(labels, matrix)),
+        # The worst pair first.
+        alike=tuple(sorted(alike, key=lambda pair: -(pair[2].value or 0))),
     )
-
-
-def _alike(labels: Sequence[str], matrix: NDArray[np.int64]) -> list[tuple[str, str, Share]]:
-    """The worst pair first; ``unknown`` is told apart by more pictures, not by another name."""
-    mistakes = matrix + matrix.T
-    sizes = matrix.sum(axis=1)
-    pairs = [
-        (
-            labels[one],
-            labels[other],
-            Share(int(mistakes[one, other]), int(sizes[one] + sizes[other])),
-        )
-        for one, other in combinations(range(len(labels)), 2)
-        if mistakes[one, other] >= _LEAST_MISTAKES
-        and not says_nothing(labels[one])
-        and not says_nothing(labels[other])
-    ]
-    pairs = [pair for pair in pairs if (pair[2].value or 0) >= _ALIKE]
-    return sorted(pairs, key=lambda pair: -(pair[2].value or 0))
 
 
 def sentences(advice: Advice, right: Share, *, left_one_out: bool) -> list[Sentence]:

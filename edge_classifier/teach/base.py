@@ -110,7 +110,11 @@ def _cut_head(name: str, model: Any) -> None:
     tail: list[Any] = []
     at = int(graph.outputs[0])
     for wanted in (("SOFTMAX",), _HEADS, _POOLS):
-        operator = _maker(model, made_by, at, tail)
+        operator = made_by.get(at)
+        # Through what only changes its shape.
+        while operator is not None and object_api.operator_name(model, operator) in _SHAPES:
+            tail.append(operator)
+            operator = made_by.get(int(operator.inputs[0]))
         kind = object_api.operator_name(model, operator) if operator else Sentence("nothing")
         if operator is None or kind not in wanted:
             what = Sentence(
@@ -138,12 +142,3 @@ def _cut_head(name: str, model: Any) -> None:
     graph.operators = [one for one in graph.operators if not any(one is gone for gone in tail)]
     graph.outputs = [pool.outputs[0]]
     object_api.drop_unused(model)
-
-
-def _maker(model: Any, made_by: dict[int, Any], tensor: int, seen: list[Any]) -> Any:
-    """The operator that makes ``tensor``, through what only changes its shape; None: the input."""
-    operator = made_by.get(tensor)
-    while operator is not None and object_api.operator_name(model, operator) in _SHAPES:
-        seen.append(operator)
-        operator = made_by.get(int(operator.inputs[0]))
-    return operator

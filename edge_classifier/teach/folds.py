@@ -28,19 +28,14 @@ def deal(truth: Classes, groups: Sequence[str]) -> Classes:
     if len(truth) < FEW_PICTURES:
         part = {group: number for number, group in enumerate(every)}
     else:
-        part = _spread(every, counts)
+        part = {}
+        filled = [Counter[int]() for _ in range(FOLDS)]
+        for group in every:
+
+            def crowd(number: int, own: Counter[int] = counts[group]) -> tuple[int, int, int]:
+                of_its_classes = sum(filled[number][label] for label in own)
+                return of_its_classes, filled[number].total(), number
+
+            part[group] = min(range(FOLDS), key=crowd)
+            filled[part[group]].update(counts[group])
     return np.array([part[group] for group in groups], np.int64)
-
-
-def _spread(groups: Sequence[str], counts: dict[str, Counter[int]]) -> dict[str, int]:
-    filled = [Counter[int]() for _ in range(FOLDS)]
-    part = {}
-    for group in groups:
-
-        def crowd(number: int, own: Counter[int] = counts[group]) -> tuple[int, int, int]:
-            of_its_classes = sum(filled[number][label] for label in own)
-            return of_its_classes, filled[number].total(), number
-
-        part[group] = min(range(FOLDS), key=crowd)
-        filled[part[group]].update(counts[group])
-    return part

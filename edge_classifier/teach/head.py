@@ -54,7 +54,11 @@ def model_with_head(
     scale = np.maximum(scale, np.abs(bias) / (features.scale * _BIAS_LIMIT)).astype(np.float32)
     bias_scale = np.float32(features.scale) * scale
     weights = np.clip(np.rint(real / scale[:, None]), -_MOST, _MOST)
-    given = _quantization(logits)
+    # Of int8 values that hold nearly all of ``logits``; 0 is among them.
+    low, high = np.percentile(logits, (_CUT_PERCENT, 100 - _CUT_PERCENT))
+    low, high = min(float(low), 0.0), max(float(high), 0.0)
+    step = float(np.float32(max(high - low, 1e-3) / 255))
+    given = Quantization(step, int(np.clip(round(-128 - low / step), -128, 127)))
     classes, size = weights.shape
 
     model = object_api.read(trunk)
@@ -79,11 +83,3 @@ def model_with_head(
     end.softmax(flat, scores)
     model.description = b"int8 per channel, taught"
     return object_api.write(model)
-
-
-def _quantization(logits: NDArray[np.float32]) -> Quantization:
-    """Of int8 values that hold nearly all of ``logits``; 0 is among them."""
-    low, high = np.percentile(logits, (_CUT_PERCENT, 100 - _CUT_PERCENT))
-    low, high = min(float(low), 0.0), max(float(high), 0.0)
-    scale = float(np.float32(max(high - low, 1e-3) / 255))
-    return Quantization(scale, int(np.clip(round(-128 - low / scale), -128, 127)))

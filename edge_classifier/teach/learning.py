@@ -66,7 +66,11 @@ class Learned:
 def learn(material: Material, progress: Progress = lambda _done, _all: None) -> Learned:
     """Choose a strength by cross-validation, and fit. The same material gives the same head."""
     pictures, views, _ = material.pictures.shape
-    truth, parts = _rows(material)
+    # Of each row: the pictures' views one after the other, then other things.
+    others = len(material.other)
+    dealt = np.arange(others) % (material.parts.max() + 1)
+    truth = np.r_[np.tile(material.truth, views), np.full(others, material.classes - 1)]
+    parts = np.r_[np.tile(material.parts, views), dealt]
     seen = [material.pictures[:, view] for view in range(views)]
     regression = Regression([*seen, material.other], truth, material.classes)
     weights = _weights(material)
@@ -142,14 +146,6 @@ def _cross_validate(
 def _leaves_one_out(parts: Classes) -> bool:
     """Whether each picture is a part by itself, because there are few."""
     return len(np.unique(parts)) > FOLDS
-
-
-def _rows(material: Material) -> tuple[Classes, Classes]:
-    """Class and part of each row: the pictures' views one after the other, then other things."""
-    views, others = material.pictures.shape[1], len(material.other)
-    dealt = np.arange(others) % (material.parts.max() + 1)
-    truth = np.r_[np.tile(material.truth, views), np.full(others, material.classes - 1)]
-    return truth, np.r_[np.tile(material.parts, views), dealt]
 
 
 def _weights(material: Material) -> NDArray[np.float64]:

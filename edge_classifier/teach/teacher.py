@@ -1,7 +1,7 @@
 """From class folders to a model that knows them: the way of a lesson, from beginning to end."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -195,6 +195,11 @@ def _card(
     truth = np.array([sample.label for sample in samples])
     hits = int((learned.probabilities.argmax(axis=1) == truth).sum())
     low, high = wilson(hits, len(samples))
+    counts = Counter(truth.tolist())
+    lines = [f"{label}: {counts[number]}" for number, label in enumerate(contract.labels)]
+    if len(learned.of_other):
+        shipped = len(learned.of_other)
+        lines.append(f"other things that came with the base, as {UNKNOWN}: {shipped}")
     text = f"""\
 # {title}, taught on {base.name}
 
@@ -212,12 +217,4 @@ Says which of {len(contract.labels)} labels a picture shows. Input {contract.wid
 - Licence of the pictures: ask where they come from.
 - Pictures, by label:
 """
-    return text + "".join(f"  - {line}\n" for line in _counts(contract, truth, learned))
-
-
-def _counts(contract: Contract, truth: NDArray[np.int64], learned: Learned) -> Iterator[str]:
-    counts = Counter(truth.tolist())
-    for number, label in enumerate(contract.labels):
-        yield f"{label}: {counts[number]}"
-    if len(learned.of_other):
-        yield f"other things that came with the base, as {UNKNOWN}: {len(learned.of_other)}"
+    return text + "".join(f"  - {line}\n" for line in lines)

@@ -21,7 +21,6 @@ from edge_classifier.training.export import edgetpu
 from edge_classifier.training.export.model_files import (
     ExportedFiles,
     HeldOutPredictions,
-    Predictions,
 )
 from edge_classifier.training.train.plan import History
 from edge_classifier.training.train.stages import Job
@@ -47,6 +46,13 @@ def collect_report_data(
     default = load_model(ModelChoice(delegate="cpu"))
     scored = score_samples(model, data.held)
     rounded = predictions.rounded
+    agreement = None
+    if rounded:
+        # To how many pictures the file and the network that it comes from give the same label.
+        paths = (sample.path for sample in data.held.samples)
+        said = dict(zip(paths, rounded.predicted.tolist(), strict=True))
+        pairs = zip(scored.paths, scored.predicted.tolist(), strict=True)
+        agreement = Share(sum(said[path] == label for path, label in pairs), len(scored.paths))
     picture = folder / AUGMENTATION_FILE
     save(augmentation_picture(job.train_augmented), picture)
     return ReportData(
@@ -60,7 +66,7 @@ def collect_report_data(
         wanted_precision=settings.scores.precision,
         chosen_on=data.chosen_on,
         forms=_forms(predictions, files, scored, data.held),
-        agreement=_agreement(scored, rounded, data.held) if rounded else None,
+        agreement=agreement,
         before=predictions.last.reliability,
         temperature=files.temperature,
         history=history,
@@ -99,14 +105,6 @@ def _forms(
 
 def _share(scored: ScoredSamples) -> Share:
     return Share(int((scored.predicted == scored.truth).sum()), len(scored.truth))
-
-
-def _agreement(scored: ScoredSamples, rounded: Predictions, held: Dataset) -> Share:
-    """To how many pictures the file and the network that it comes from give the same label."""
-    paths = (sample.path for sample in held.samples)
-    said = dict(zip(paths, rounded.predicted.tolist(), strict=True))
-    pairs = zip(scored.paths, scored.predicted.tolist(), strict=True)
-    return Share(sum(said[path] == label for path, label in pairs), len(scored.paths))
 
 
 def augmentation_picture(examples: PictureExamples, rows: int = 10, variants: int = 7) -> Pixels:

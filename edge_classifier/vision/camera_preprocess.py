@@ -48,23 +48,21 @@ class CameraPreprocessor:
         area = region_box(frame, self._region)
         region = part_of(frame, area)
         moving = self._finder.find(region, started) if self._finder else None
-        crop = self._crop(frame, area, moving) if moving else None
+        crop = None
+        if moving:
+            box = replace(moving, x=area.x + moving.x, y=area.y + moving.y)
+            crop = PreprocessedCrop(
+                self._write(self._crop_preprocessor, part_of(frame, box)),
+                RelativeBox(
+                    box.x / frame.width,
+                    box.y / frame.height,
+                    box.width / frame.width,
+                    box.height / frame.height,
+                ),
+                box.height / area.height,
+            )
         picture = self._write(self._preprocessor, region)
         return PreprocessedFrame(picture, self, 1e3 * (self._clock() - started), crop)
-
-    def _crop(self, frame: Frame, area: Box, moving: Box) -> PreprocessedCrop:
-        """``moving``: within ``area``."""
-        box = replace(moving, x=area.x + moving.x, y=area.y + moving.y)
-        return PreprocessedCrop(
-            self._write(self._crop_preprocessor, part_of(frame, box)),
-            RelativeBox(
-                box.x / frame.width,
-                box.y / frame.height,
-                box.width / frame.width,
-                box.height / frame.height,
-            ),
-            box.height / area.height,
-        )
 
     def _write(self, preprocessor: Preprocessor, frame: Frame) -> NDArray[Any]:
         preprocessor.write(frame)

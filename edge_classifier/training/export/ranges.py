@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge_classifier.errors import ModelError
 from edge_classifier.modelfile.object_api import operator_name, read, store, values
@@ -57,30 +56,23 @@ def fit_biases(quantized: Any, original: Any) -> None:
     """
     operators = zip(quantized.subgraphs[0].operators, original.subgraphs[0].operators, strict=True)
     for operator, source in operators:
-        if len(operator.inputs) == 3 and operator.inputs[2] >= 0:
-            source_weights, source_bias = (
-                values(original, source.inputs[index], np.float32) for index in (1, 2)
-            )
-            _fit_bias(quantized, operator.inputs, source_weights, source_bias)
-
-
-def _fit_bias(model: Any, inputs: list[int], weights: NDArray[Any], bias: NDArray[Any]) -> None:
-    """Mend one operator of ``model`` with input, weights and bias at ``inputs``.
-
-    ``weights`` (any shape) and ``bias`` (channels,) are the float ones.
-    """
-    activation, stored_weights, stored_bias = (
-        model.subgraphs[0].tensors[index].quantization for index in inputs
-    )
-    scale = np.array(stored_weights.scale, np.float64)
-    needed = np.abs(bias) / (activation.scale[0] * _BIAS_LIMIT)
-    if scale.size != bias.size or not (needed > scale).any():
-        return
-    scale = np.maximum(scale, needed).astype(np.float32)
-    bias_scale = np.float32(activation.scale[0]) * scale
-    along = [1] * weights.ndim
-    along[stored_weights.quantizedDimension] = -1
-    stored_weights.scale, stored_bias.scale = scale, bias_scale
-    rounded = np.clip(np.rint(weights / scale.reshape(along)), -127, 127)
-    store(model, inputs[1], rounded.astype(np.int8))
-    store(model, inputs[2], np.rint(bias.astype(np.float64) / bias_scale).astype(np.int32))
+        if len(operator.inputs) != 3 or operator.inputs[2] < 0:
+            continue
+        # The float ones; ``bias`` has the shape (channels,).
+        weights, bias = (values(original, source.inputs[index], np.float32) for index in (1, 2))
+        activation, stored_weights, stored_bias = (
+            quantized.subgraphs[0].tensors[index].quantization for index in operator.inputs
+        )
+        scale = np.array(stored_weights.scale, np.float64)
+        needed = np.abs(bias) / (activation.scale[0] * _BIAS_LIMIT)
+        if scale.size != bias.size or not (needed > scale).any():
+            continue
+        scale = np.maximum(scale, needed).astype(np.float32)
+        bias_scale = np.float32(activation.scale[0]) * scale
+        along = [1] * weights.ndim
+        along[stored_weights.quantizedDimension] = -1
+        stored_weights.scale, stored_bias.scale = scale, bias_scale
+        rounded = np.clip(np.rint(weights / scale.reshape(along)), -127, 127)
+        store(quantized, operator.inputs[1], rounded.astype(np.int8))
+        bias_steps = np.rint(bias.astype(np.float64) / bias_scale).astype(np.int32)
+        store(quantized, operator.inputs[2], bias_steps)

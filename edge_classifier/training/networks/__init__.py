@@ -42,11 +42,23 @@ def build(
         raise ConfigurationError("network", "\n".join(wrong))
     with torch.random.fork_rng(devices=()):
         torch.default_generator.manual_seed(seed)
-        if network.name == "mobilenet-v2":
-            return _mobilenet_v2(network, classes, log, progress)
-        is_pretrained = network.pretrained == EMBEDDED
-        built = efficientnet_lite.load_imagenet() if is_pretrained else EfficientNetLite0()
+        if network.name != "mobilenet-v2":
+            is_pretrained = network.pretrained == EMBEDDED
+            lite = efficientnet_lite.load_imagenet() if is_pretrained else EfficientNetLite0()
+            lite.classifier = _head(network, lite.outputs, classes)
+            return lite
+        if network.pretrained == EMBEDDED:
+            file = published.embedded_weights(embedded_folder())
+        elif network.pretrained == IMAGENET:
+            file = published.fetch(published.TORCHVISION_WEIGHTS, progress)
+        else:
+            file = Path(network.pretrained)
+        checkpoint = None if network.pretrained == NONE else weights.read(file)
+        family = checkpoint.family if checkpoint else weights.OWN
+        built = MobileNetV2(network.width, family.padding, family.eps)
         built.classifier = _head(network, built.outputs, classes)
+        if checkpoint:
+            weights.load(built, checkpoint, network.width, log)
         return built
 
 
@@ -84,24 +96,6 @@ def provenance(network: settings.NetworkSettings) -> str:
         f"- First weights: the file {path.name}, SHA-256 {sha256_of(path)}. Whoever made it "
         "decides on\n  its licence.\n"
     )
-
-
-def _mobilenet_v2(
-    network: settings.NetworkSettings, classes: int, log: weights.Log, progress: Progress
-) -> MobileNetV2:
-    if network.pretrained == EMBEDDED:
-        file = published.embedded_weights(embedded_folder())
-    elif network.pretrained == IMAGENET:
-        file = published.fetch(published.TORCHVISION_WEIGHTS, progress)
-    else:
-        file = Path(network.pretrained)
-    checkpoint = None if network.pretrained == NONE else weights.read(file)
-    family = checkpoint.family if checkpoint else weights.OWN
-    built = MobileNetV2(network.width, family.padding, family.eps)
-    built.classifier = _head(network, built.outputs, classes)
-    if checkpoint:
-        weights.load(built, checkpoint, network.width, log)
-    return built
 
 
 def _head(network: settings.NetworkSettings, features: int, classes: int) -> nn.Sequential:

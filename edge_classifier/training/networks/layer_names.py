@@ -63,21 +63,18 @@ def layers() -> Iterator[Layer]:
     for stage, (expansion, _, repeats, _) in enumerate(STAGES):
         for index in range(repeats):
             block += 1
-            yield from _block(block, f"blocks.{stage}.{index}", expansion > 1)
+            expands, timm = expansion > 1, f"blocks.{stage}.{index}"
+            keras = f"block_{block - 1}" if expands else "expanded_conv"
+            theirs, own = (_TIMM, _TORCHVISION) if expands else (_TIMM_FIRST, _TORCHVISION_FIRST)
+            for part in _EXPANDED if expands else _EXPANDED[1:]:
+                yield Layer(
+                    _below(f"features.{block}", own[part]),
+                    _below(timm, theirs[part]),
+                    (f"{keras}_{part}", f"{keras}_{part}_BN"),
+                    depthwise=part == "depthwise",
+                )
     last = f"features.{block + 1}"
     yield Layer((f"{last}.0", f"{last}.1"), ("conv_head", "bn2"), ("Conv_1", "Conv_1_bn"))
-
-
-def _block(number: int, timm: str, expands: bool) -> Iterator[Layer]:
-    keras = f"block_{number - 1}" if expands else "expanded_conv"
-    theirs, own = (_TIMM, _TORCHVISION) if expands else (_TIMM_FIRST, _TORCHVISION_FIRST)
-    for part in _EXPANDED if expands else _EXPANDED[1:]:
-        yield Layer(
-            _below(f"features.{number}", own[part]),
-            _below(timm, theirs[part]),
-            (f"{keras}_{part}", f"{keras}_{part}_BN"),
-            depthwise=part == "depthwise",
-        )
 
 
 def _below(prefix: str, pair: Pair) -> Pair:
