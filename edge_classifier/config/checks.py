@@ -108,20 +108,17 @@ def warnings_of(draft: Draft, root: SchemaNode) -> Iterator[SettingProblem]:
         if key[-1] in SECRET_FILES and is_readable and path.stat().st_mode & _EVERYBODY:
             yield draft.problem(key, "everybody on this machine can read it; `chmod o= FILE`")
         # One that cannot be read is a problem, and told as one.
-        is_certificate = key[-1] in _CERTIFICATES and is_readable and is_file(path)
-        if is_certificate and (text := _certificate_warning(path)):
-            yield draft.problem(key, text)
+        if key[-1] in _CERTIFICATES and is_readable and is_file(path):
+            try:
+                with open_regular(path) as file:
+                    has_mark = b"-----BEGIN " in file.read(_LARGEST_PEM)
+            except OSError as error:
+                yield draft.problem(key, f"cannot be read ({error.strerror})")
+            else:
+                if not has_mark:
+                    yield draft.problem(key, "is not a PEM file: -----BEGIN is not in it")
     yield from _camera_warnings(draft)
     yield from _network_warnings(draft)
-
-
-def _certificate_warning(path: Path) -> str:
-    try:
-        with open_regular(path) as file:
-            has_mark = b"-----BEGIN " in file.read(_LARGEST_PEM)
-    except OSError as error:
-        return f"cannot be read ({error.strerror})"
-    return "" if has_mark else "is not a PEM file: -----BEGIN is not in it"
 
 
 def _camera_warnings(draft: Draft) -> Iterator[SettingProblem]:

@@ -37,7 +37,20 @@ def split(
         if not taken[label]:
             own = sorted((key for key in order if parts[key][label]), key=lambda k: parts[k][label])
             held |= _fitting(own, parts, taken, all_but_one, only_one=True)
-    _require_both_sides(samples, groups, held)
+    sides: dict[int, set[bool]] = {}
+    paths: dict[int, list[Path]] = {}
+    for sample in samples:
+        sides.setdefault(sample.label, set()).add(groups[sample.path] in held)
+        paths.setdefault(sample.label, []).append(sample.path)
+    poor = [label for label, found in sides.items() if len(found) < 2]
+    if poor:
+        folders = [os.path.commonpath([path.parent for path in paths[label]]) for label in poor]
+        problems = (
+            f"{folder} has no two pictures that differ, one to learn from and one to measure on: "
+            "add some, or name a validation folder"
+            for folder in folders
+        )
+        raise DatasetError("dataset", "\n".join(problems))
     return (
         tuple(sample for sample in samples if groups[sample.path] not in held),
         tuple(sample for sample in samples if groups[sample.path] in held),
@@ -61,22 +74,3 @@ def _fitting(
             if only_one:
                 break
     return found
-
-
-def _require_both_sides(
-    samples: Iterable[Sample], groups: Mapping[Path, str], held: set[str]
-) -> None:
-    sides: dict[int, set[bool]] = {}
-    paths: dict[int, list[Path]] = {}
-    for sample in samples:
-        sides.setdefault(sample.label, set()).add(groups[sample.path] in held)
-        paths.setdefault(sample.label, []).append(sample.path)
-    poor = [label for label, found in sides.items() if len(found) < 2]
-    folders = [os.path.commonpath([path.parent for path in paths[label]]) for label in poor]
-    if poor:
-        problems = (
-            f"{folder} has no two pictures that differ, one to learn from and one to measure on: "
-            "add some, or name a validation folder"
-            for folder in folders
-        )
-        raise DatasetError("dataset", "\n".join(problems))

@@ -189,7 +189,16 @@ def _sight(
         reason = _reason(verdict, sighting.peak.label, seen)
         common = seen.scores.common(label, sighting.peak.label)
         if is_sighted and passed_s <= GAP_S and common is not None:
-            sighting = _sighted_again(sighting, seen, common, reason)
+            peak = sighting.peak
+            if common != peak.label:
+                peak = replace(peak, label=common, path=seen.scores.path(common))
+            sighting = Sighting(
+                _raised(peak, seen),
+                sighting.first,
+                seen.at,
+                sighting.frames + 1,
+                _nearer(sighting.reason, reason),
+            )
             is_sighted = False
         elif is_sighted and sighting.frames < FRAMES:
             sighting = None
@@ -202,20 +211,6 @@ def _sight(
         reason = _reason(verdict, label, seen)
         sighting = Sighting(_raised(peak, seen), seen.at, seen.at, 1, reason)
     return _told(rules, state._replace(sighting=sighting), over)
-
-
-def _sighted_again(sighting: Sighting, seen: SeenFrame, label: str, reason: Reason) -> Sighting:
-    """One frame more; ``label`` is what all of them have in common."""
-    peak = sighting.peak
-    if label != peak.label:
-        peak = replace(peak, label=label, path=seen.scores.path(label))
-    return Sighting(
-        _raised(peak, seen),
-        sighting.first,
-        seen.at,
-        sighting.frames + 1,
-        _nearer(sighting.reason, reason),
-    )
 
 
 def _raised(peak: Peak, seen: SeenFrame) -> Peak:

@@ -288,6 +288,10 @@ def _read_content(facts: Any) -> _Content:
     if not isinstance(facts, dict) or not isinstance(facts["is_behind"], bool):
         raise TypeError
     cameras = {name: tuple(map(_number, both)) for name, both in dict(facts["cameras"]).items()}
+    # Older releases wrote none.
+    states = dict(facts.get("states", {}))
+    if not all(isinstance(text, str) for text in states.values()):
+        raise TypeError
     return _Content(
         {name: used for name, (used, _) in cameras.items()},
         {name: reserved for name, (_, reserved) in cameras.items()},
@@ -297,15 +301,8 @@ def _read_content(facts: Any) -> _Content:
             name: (_number(count), _number(first), _number(last))
             for name, (count, first, last) in dict(facts["left"]).items()
         },
-        # Older releases wrote none.
-        {key: _text(text) for key, text in dict(facts.get("states", {})).items()},
+        states,
     )
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
 
 
 def _number(value: Any) -> int:
