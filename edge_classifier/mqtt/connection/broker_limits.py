@@ -176,8 +176,15 @@ class BrokerLimits:
         self._suspects |= {packet.key for packet in unproven if packet.is_sent_again}
         # Events have QoS 1 anyway; of topics there are few.
         self._unproven |= {packet.key for packet in unproven if not packet.event_id}
-        if guilty := self._end_behind([one for one in unproven if not one.is_sent_again]):
-            return guilty
+        for packet in unproven:
+            # Those that no careful sending can find.
+            if not packet.is_sent_again:
+                self._ends[packet.key] = self._ends.get(packet.key, 0) + 1
+                if self._ends[packet.key] >= _STRIKES and packet.size > self._largest_taken:
+                    # It is too large, it seems.
+                    self._ends.pop(packet.key)
+                    self.refuse(packet, for_size=False)
+                    return packet
         if len(unproven) != 1:
             self._struck, self._strikes = "", 0
             return None
@@ -193,16 +200,6 @@ class BrokerLimits:
         self._struck, self._strikes = "", 0
         self.refuse(packet, for_size=False)
         return packet
-
-    def _end_behind(self, packets: Sequence[SentPacket]) -> SentPacket | None:
-        """The one of these, which no careful sending can find, that is too large, it seems."""
-        for packet in packets:
-            self._ends[packet.key] = self._ends.get(packet.key, 0) + 1
-            if self._ends[packet.key] >= _STRIKES and packet.size > self._largest_taken:
-                self._ends.pop(packet.key)
-                self.refuse(packet, for_size=False)
-                return packet
-        return None
 
     def settle(self) -> None:
         """All that was to be sent has been: no need to be careful any more."""

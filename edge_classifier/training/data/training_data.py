@@ -12,7 +12,7 @@ from edge_classifier.core.labels.labels import UNKNOWN
 from edge_classifier.dataset.alike import duplicate_groups
 from edge_classifier.dataset.check import CheckResult, check_dataset
 from edge_classifier.dataset.facts import examine, fingerprint, readable
-from edge_classifier.dataset.folder import Dataset, Sample, scan, scan_like
+from edge_classifier.dataset.folder import Dataset, scan, scan_like
 from edge_classifier.dataset.split import Side, split
 from edge_classifier.errors import ConfigurationError, DatasetError
 from edge_classifier.training.settings import Data, NetworkSettings, TrainingSettings
@@ -102,7 +102,11 @@ def check_and_split(
     share, seed = settings.data.held_out, settings.seed
     if own:
         measured = readable(own.samples, facts)
-        others = _unmeasured_unknown(dataset, good, measured)
+        # A validation folder rarely has pictures of anything else: some of ``other`` are held out
+        # then.
+        last = len(dataset.labels) - 1
+        is_measured = dataset.labels[last] != UNKNOWN or any(one.label == last for one in measured)
+        others = () if is_measured else tuple(one for one in good if one.label == last)
         more, held_others = split(others, groups, share, seed) if others else ((), ())
         apart = set(others)
         learn = (*(one for one in good if one not in apart), *more)
@@ -142,16 +146,3 @@ def _set_apart(
         tuple(sample for sample in samples if sample not in chosen),
         tuple(sample for sample in samples if sample in chosen),
     )
-
-
-def _unmeasured_unknown(
-    dataset: Dataset, learn: tuple[Sample, ...], held: tuple[Sample, ...]
-) -> tuple[Sample, ...]:
-    """The pictures of ``unknown`` if there are none of it among those to measure on.
-
-    A validation folder rarely has pictures of anything else: some of ``other`` are held out then.
-    """
-    last = len(dataset.labels) - 1
-    if dataset.labels[last] != UNKNOWN or any(sample.label == last for sample in held):
-        return ()
-    return tuple(sample for sample in learn if sample.label == last)
