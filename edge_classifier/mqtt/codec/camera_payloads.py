@@ -177,7 +177,7 @@ def kept_state(state: CameraState) -> dict[str, Any]:
 
 
 def _kept_label(of: CameraState | Peak) -> dict[str, Any]:
-    """Of what ``asdict`` makes no JSON of, what both have."""
+    """What ``asdict`` does not make JSON of, in a state and in a peak."""
     return {
         "top": [list(ranked) for ranked in of.top],
         "box": of.box and of.box._asdict(),
