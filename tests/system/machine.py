@@ -79,9 +79,11 @@ def dependencies() -> list[str]:
     return list(_project()["dependencies"])
 
 
-def optional(extra: str) -> list[str]:
-    """What one of its extras needs in addition."""
-    return list(_project()["optional-dependencies"][extra])
+def optional(*extras: str) -> list[str]:
+    """What its extras need in addition, but for other extras."""
+    project = _project()
+    wanted = [text for extra in extras for text in project["optional-dependencies"][extra]]
+    return [text for text in wanted if not text.startswith(f"{project['name']}[")]
 
 
 def _project() -> dict[str, Any]:

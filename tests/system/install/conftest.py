@@ -10,23 +10,25 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.system.install import nspawn
 from tests.system.install.pi import CHECKOUT, PYTHON, WHEELS, Pi
+from tests.system.machine import dependencies, kept, optional, pip
 
 SUITABLE = "import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))"
 
 
 @pytest.fixture(scope="session")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wheels() -> Path:
     """All that pip needs to install this project with the system's Python, without a network."""
     if subprocess.run([PYTHON, "-c", SUITABLE], check=False).returncode:
         pytest.skip(f"{PYTHON} is not 3.11 to 3.13 with venv (apt: python3-venv)")
-    folder = tmp_path_factory.mktemp("wheels")
-    environment = tmp_path_factory.mktemp("environment")
-    subprocess.run([PYTHON, "-m", "venv", environment], check=True)
     # hatchling builds the project, simplejpeg is what install.sh may add.
-    wanted = (f"{REPOSITORY}[heic,notify,web]", "hatchling", "simplejpeg")
-    pip = environment / "bin/pip"
-    subprocess.run([pip, "wheel", "--quiet", "--wheel-dir", folder, *wanted], check=True)
-    return folder
+    wanted = ["hatchling", "simplejpeg", *dependencies(), *optional("heic", "notify", "web")]
+    version = subprocess.run([PYTHON, "-VV"], capture_output=True, text=True, check=True).stdout
+
+    def fetch(folder: Path) -> None:
+        done = pip("--python", PYTHON, "wheel", "--wheel-dir", folder, *wanted)
+        assert done.returncode == 0, done.stderr[-3000:]
+
+    return kept("wheels", (version, wanted), fetch)
 
 
 @pytest.fixture(scope="session")

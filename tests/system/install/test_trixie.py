@@ -58,8 +58,7 @@ def installed() -> Path:
 
 def _wheels() -> list[str]:
     """What ``install.sh --web`` installs, beside the project itself."""
-    notify = [name for name in optional("notify") if not name.startswith("edge-classifier")]
-    return ["hatchling", *dependencies(), *optional("web"), *notify]
+    return ["hatchling", *dependencies(), *optional("web", "notify")]
 
 
 def _install(folder: Path) -> None:
