@@ -27,8 +27,10 @@ readonly WEB_UNIT=/etc/systemd/system/$WEB.service
 readonly COMMAND=/usr/local/bin/edge-classify
 # Only the system's own Python sees the camera library that apt installs.
 readonly PYTHON=/usr/bin/python3
+# Debian's python3-venv brings it.
+readonly PIP='/usr/share/python-wheels/pip-*.whl'
 
-action=install dry_run='' apt=yes purge='' web='' with=''
+action=install dry_run='' apt=yes purge='' web='' with='' python_version=''
 
 main() {
   read_arguments "$@"
@@ -82,8 +84,11 @@ run() {
 
 install_all() {
   [ -z "$apt" ] || install_packages
-  "$PYTHON" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' ||
-    fail "$PYTHON is not Python 3.11 to 3.13: Raspberry Pi OS 12 or 13 is needed"
+  python_version=$("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+  case $python_version in
+    3.11 | 3.12 | 3.13) ;;
+    *) fail "$PYTHON is not Python 3.11 to 3.13: Raspberry Pi OS 12 or 13 is needed" ;;
+  esac
   [ ! -e "$WEB_UNIT" ] || web=yes
   # Also those that an earlier call named, each once.
   with=$({ echo "$with"; cat "$CURRENT/extras" 2>/dev/null || true; } |
@@ -139,7 +144,7 @@ build() {
   trap 'run rm -rf "$discard"' EXIT
   say "building $release; this takes minutes on a small Raspberry Pi ..."
   run mkdir -p "$HOME_FOLDER/releases"
-  run "$PYTHON" -m venv --system-site-packages "$release"
+  make_environment "$release"
   local extras=${web:+web,notify}${web:+${with:+,}}$with
   install_with_pip "$release" ".${extras:+[$extras]}"
   [ -z "$with" ] || run install -m 0644 /dev/stdin "$release/extras" <<<"$with"
@@ -147,6 +152,16 @@ build() {
   run install -m 0644 systemd/$SERVICE.service ${web:+systemd/$WEB.service} "$release/"
   say "trying it on a picture ..."
   run "$release/bin/edge-classify" --image edge_classifier/samples/cat.jpg --top-k 1
+}
+
+# Not with venv's own installer of pip: it runs pip from its archive, compiles every module of it
+# and, on Debian 12, installs setuptools as well. A wheel need only be unpacked.
+make_environment() {
+  local release=$1 wheel
+  wheel=$(compgen -G "$PIP" | sort -V | tail -n 1) || true
+  [ -n "$wheel$dry_run" ] || fail "pip is missing: sudo apt install python3-venv"
+  run "$PYTHON" -m venv --system-site-packages --without-pip "$release"
+  run "$PYTHON" -m zipfile -e "${wheel:-$PIP}" "$release/lib/python$python_version/site-packages"
 }
 
 install_with_pip() {
@@ -157,7 +172,7 @@ install_with_pip() {
   if is_32_bit_arm; then
     as=(env _PYTHON_HOST_PLATFORM=linux-armv7l setarch linux32)
   fi
-  run "${as[@]}" "$release/bin/pip" install --quiet --no-cache-dir --no-input \
+  run "${as[@]}" "$release/bin/python" -m pip install --quiet --no-cache-dir --no-input \
     --disable-pip-version-check "$@"
 }
 

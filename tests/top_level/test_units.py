@@ -165,7 +165,7 @@ def test_installer_adds_the_extras_that_were_named_each_once(
     if Path("/opt/edge-classifier").exists():
         pytest.skip("it is installed on this machine, perhaps with extras")
     done = run(str(INSTALL), "install", "--dry-run", "--no-apt", *given)
-    pip = next(line for line in done.stdout.splitlines() if "/bin/pip install" in line)
+    pip = next(line for line in done.stdout.splitlines() if "-m pip install" in line)
     assert shlex.split(pip)[-1] == expected
 
 

@@ -119,6 +119,14 @@ def test_it_is_debian_13_with_its_systemd(bare: Pi) -> None:
     assert bare.run("python3", "-c", "import ensurepip", check=False).returncode
 
 
+def test_install_without_apt_names_the_missing_package_and_a_dry_run_asks_for_it(bare: Pi) -> None:
+    done = bare.install(check=False)
+    assert done.returncode == 1
+    assert f"sudo apt install {_WANTED}" in done.stderr
+    said = bare.install("--dry-run", apt=True).stdout
+    assert f"--no-install-recommends {_WANTED}" in said
+
+
 def test_install_takes_the_missing_package_from_apt(pi: Pi) -> None:
     status = pi.run("dpkg-query", "-W", "-f", "${db:Status-Status}", _WANTED).stdout
     assert status == "installed"
