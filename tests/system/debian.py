@@ -15,6 +15,8 @@ from tests.system.machine import apt_mirror, pip_settings
 PYTHON = "/usr/bin/python3"
 # Where pip puts packages, below the root.
 SITE = "usr/local/lib/python3.13/dist-packages"
+# Where Python keeps what it has compiled, in folders like those of the sources.
+COMPILED = "/var/cache/python"
 
 # Packages are unpacked, not configured: that is quick, and needs no emulation. What their scripts
 # would have done is made here: the links of a merged /usr.
@@ -54,7 +56,7 @@ _ENVIRONMENT: Mapping[str, str] = MappingProxyType(
         "LANG": "C.UTF-8",
         "PATH": "/usr/local/bin:/usr/bin:/usr/sbin",
         # A mounted source tree gets no files of another Python, and starts fast all the same.
-        "PYTHONPYCACHEPREFIX": "/var/cache/python",
+        "PYTHONPYCACHEPREFIX": COMPILED,
         "PYTHONUNBUFFERED": "1",
     }
 )

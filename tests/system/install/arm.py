@@ -14,7 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from tests.conftest import REPOSITORY
-from tests.system.debian import Root, bootstrap
+from tests.system.debian import COMPILED, Root, bootstrap
 from tests.system.machine import dependencies, kept, need, need_package, pip
 
 CHECKOUT = "/srv/checkout"
@@ -181,14 +181,17 @@ def raspberry_pi(board: Board, folder: Path, own: Path) -> Root:
     cpuinfo = own / "cpuinfo"
     cores = "".join(board.core.format(number=number) for number in range(board.cores))
     cpuinfo.write_text(cores + board.model, "utf-8")
-    lent = {own / place.lstrip("/"): place for place in PLACES}
+    # What is compiled of a release goes with it: the next has another name, the root is kept.
+    places = (*PLACES, *(f"{COMPILED}/{part}" for part in ("opt", "tmp")))
+    lent = {own / place.lstrip("/"): place for place in places}
     for outside in lent:
         outside.mkdir(parents=True)
     environment = {
         "QEMU_CPU": board.processor,
         "PIP_NO_INDEX": "1",
         "PIP_FIND_LINKS": WHEELS,
-        "PIP_NO_COMPILE": "1",
+        # To pip this is the value of "compile": what nothing imports is not compiled.
+        "PIP_NO_COMPILE": "0",
     }
     return Root(folder, {cpuinfo: "/proc/cpuinfo", REPOSITORY: CHECKOUT}, lent, environment)
 
