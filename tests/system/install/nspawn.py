@@ -63,7 +63,8 @@ class Machine:
         self._folder = folder / "machine"
         self._lower = lower
         self._binds = binds
-        self._name = f"edge-classifier-{os.getpid()}"
+        # Of several machines of one process each has control groups of its own.
+        self._name = f"edge-classifier-{os.getpid()}-{folder.name}"
         self._console = folder / "console.log"
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._leader = 0
