@@ -24,6 +24,7 @@ from edge_classifier.core.contract import Contract
 from edge_classifier.core.frame import Frame
 from edge_classifier.core.quantization import Quantization, TensorSpec
 from edge_classifier.engine import probe
+from edge_classifier.engine.runtime import load_runtime
 from edge_classifier.errors import EdgeClassifierError, ModelError
 from edge_classifier.model_loading import ModelChoice, load_model
 from edge_classifier.modelfile.bundle import append_bundle, read_bundle
@@ -188,7 +189,8 @@ def _classify(path: str) -> None:
 
 def endings_of(paths: list[Path]) -> list[Ending]:
     """Each model in a child forked from a process that has the runtime imported already."""
-    with ProcessPoolExecutor(WORKERS, get_context("spawn")) as pool:
+    context = get_context("spawn")
+    with ProcessPoolExecutor(WORKERS, context, initializer=load_runtime) as pool:
         return list(pool.map(ending_of, map(str, paths), chunksize=20))
 
 
