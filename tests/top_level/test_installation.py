@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import pip
 import pytest
 
 from edge_classifier import installation
@@ -53,8 +54,11 @@ class Environment:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.wheels = folder, folder / "wheels"
-        self.run(sys.executable, "-m", "venv", str(folder / "env"))
+        self.run(sys.executable, "-m", "venv", "--without-pip", str(folder / "env"))
         self.python = str(folder / "env/bin/python")
+        # As it is here: venv's own installer takes seconds, most of them to compile it anew.
+        (self.site,) = (folder / "env/lib").glob("python*/site-packages")
+        shutil.copytree(Path(pip.__file__).parent, self.site / "pip")
         self.wheels.mkdir()
         with zipfile.ZipFile(self.wheels / "more_of_it-1-py3-none-any.whl", "w") as wheel:
             wheel.writestr("more_of_it.py", "")
@@ -66,8 +70,8 @@ class Environment:
             wheel.writestr(f"{info}/WHEEL", tags)
             wheel.writestr(f"{info}/RECORD", "")
 
-    def run(self, *command: str) -> str:
-        """What a program writes, started elsewhere than in a clone."""
+    def run(self, *command: str, where: Path = Path("/")) -> str:
+        """What a program writes; it is started elsewhere than in a clone if nobody says."""
         environment = {"PATH": "/usr/bin:/bin", "PIP_NO_INDEX": "1", "HOME": str(self.folder)}
         environment["PIP_FIND_LINKS"] = str(self.folder / "wheels")
         done = subprocess.run(
@@ -77,7 +81,7 @@ class Environment:
             timeout=120,
             env=environment,
             check=False,
-            cwd="/",
+            cwd=where,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
@@ -85,6 +89,17 @@ class Environment:
     def install(self, *what: str) -> None:
         """What a user has typed to get the package."""
         self.run(self.python, "-m", "pip", "install", *what)
+
+    def build(self, clone: Path, place: Path) -> Path:
+        """The wheel of the project, as who publishes it makes it."""
+        code = "import sys, build_it; print(build_it.build_wheel(sys.argv[1]))"
+        name = self.run(self.python, "-c", code, str(place), where=clone)
+        return place / name
+
+    def empty(self) -> None:
+        """Leave nothing but pip."""
+        for place in set(self.site.iterdir()) - {self.site / "pip"}:
+            shutil.rmtree(place) if place.is_dir() else place.unlink()
 
 
 @pytest.fixture(scope="module")
@@ -115,21 +130,13 @@ def from_editable_folder(environment: Environment, clone: Path) -> str:
 
 
 def from_wheel(environment: Environment, clone: Path) -> str:
-    place = environment.folder / "dist"
-    environment.run(
-        environment.python, *("-m", "pip", "wheel", "--wheel-dir", str(place), str(clone))
-    )
-    wheel = place / "edge_classifier-1-py3-none-any.whl"
+    wheel = environment.build(clone, environment.folder)
     environment.install(str(wheel))
     return f"'{wheel}[more]'"
 
 
 def from_index(environment: Environment, clone: Path) -> str:
-    environment.run(
-        environment.python,
-        *("-m", "pip", "wheel", "--wheel-dir", str(environment.wheels)),
-        str(clone),
-    )
+    environment.build(clone, environment.wheels)
     environment.install("edge-classifier")
     return "'edge-classifier[more]'"
 
@@ -145,9 +152,7 @@ def test_extra_is_added_by_what_is_said_in_every_way_to_install(
     environment.run(environment.python, "-c", "import more_of_it")
     # The package is still installed as it was.
     assert environment.run(environment.python, "-c", ASK) == said
-    environment.run(
-        environment.python, *("-m", "pip", "uninstall", "--yes", "edge-classifier", "more-of-it")
-    )
+    environment.empty()
 
 
 class Installed:
