@@ -97,8 +97,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, str]]:
             *settings,
         ]
         filled = subprocess.run(command, capture_output=True, text=True, timeout=250, check=True)
+        # How often it looks is seen on no page.
         cameras = {
-            name: {"source": f"pictures:{samples.FOLDER}", "picture_s": 60}
+            name: {"source": f"pictures:{samples.FOLDER}", "picture_s": 60, "rate_fps": 1}
             for name in ("gate", "meadow")
         }
         told = {"cameras": cameras, "decision": HASTY, "device": {"name": "garden"}}
