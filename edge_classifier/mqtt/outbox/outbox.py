@@ -212,8 +212,10 @@ class Outbox:
             _log.error(
                 "%s are lost: they could not be written, and the broker has not taken them", text
             )
-        self._database.close()
+        # First, as the database's log goes when it is closed: who is killed between the two must
+        # not leave numbers of which only that log knows.
         self.numbers.close(left.by_camera)
+        self._database.close()
         return not self.trouble
 
     def _count_deleted(self, left: LostEvents) -> None:
@@ -339,9 +341,7 @@ class Outbox:
         fresh = OutboxDatabase(path, self._utc)
         if self._database.has_file():
             # Only the log has gone, and the file takes what is in it.
-            self._database.write_back()
-            self._database.close()
-            self._database.open()
+            self._database.renew_log()
             self.incidents.tell(f"{path}: its log was deleted while it was in use; nothing is lost")
             return
         try:

@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import stat
+import struct
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -46,6 +47,9 @@ _PRAGMAS = (
 )
 _COLUMNS = "event_id, camera, payload, captured_utc, captured_monotonic, boot, id"
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+# What a log begins with; the last byte says how its numbers are summed up.
+_LITTLE_ENDIAN = 0x82
+_LOG_BEGINS = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
 _BUSY_TIMEOUT_S = 1.0
 # Attempts to copy the files between two writes.
 _COPIES = 20
@@ -89,7 +93,7 @@ class OutboxDatabase:
         self._identity: tuple[tuple[int, int] | None, ...] = ()
         # Whether ``open`` has made a new file.
         self.was_made = False
-        # Whether ``open`` has found a log of commits: one that was killed leaves one.
+        # Whether ``open`` has found the file's log: one that was killed leaves it.
         self.log_found = False
 
     @property
@@ -101,6 +105,7 @@ class OutboxDatabase:
         """Open or make the file. Raises DamagedError where ``set_aside`` helps."""
         make_folder(self.path.parent, 0o700)
         self._require_usable()
+        is_begun_anew = _is_begun_anew(Path(f"{self.path}-wal"))
         # Opened by whoever wants to know what is remembered, then used by the publisher's thread.
         connection = sqlite3.connect(
             self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
@@ -112,7 +117,7 @@ class OutboxDatabase:
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
                 raise DamagedError(verdict)
-            self.log_found = _has_log(connection)
+            self.log_found = _has_commits(connection) or is_begun_anew
             self.was_made = _migrate(connection)
             # Somebody else's tables are an error of SQL.
             connection.execute(f"SELECT {_COLUMNS} FROM outbox LIMIT 1").fetchall()  # noqa: S608
@@ -177,11 +182,15 @@ class OutboxDatabase:
                 part.rename(f"{aside}{ending}")
         return aside
 
-    def write_back(self) -> None:
-        """Write the log into the file, though the log has no name any more."""
+    def renew_log(self) -> None:
+        """Write the log, which has no name any more, into the file, and begin another."""
         (busy, *_) = self._require_open().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
             raise sqlite3.OperationalError("the log cannot be written back")
+        self.close()
+        self.open()
+        # Whoever finds none takes the file for an older one.
+        self._require_open().execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -350,7 +359,7 @@ def _queued_event(columns: tuple[Any, ...]) -> QueuedEvent:
     return QueuedEvent(event_id, camera, payload, Moment(utc, monotonic), boot, row)
 
 
-def _has_log(connection: sqlite3.Connection) -> bool:
+def _has_commits(connection: sqlite3.Connection) -> bool:
     """Whether there is a log with commits in it that belong to this file."""
     try:
         (_, frames, _) = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
@@ -358,6 +367,32 @@ def _has_log(connection: sqlite3.Connection) -> bool:
         # A full disk does not take what is in it.
         return True
     return bool(frames > 0)
+
+
+def _is_begun_anew(log: Path) -> bool:
+    """Whether the log of a closed file waits for its first commit.
+
+    SQLite begins it anew when the file has all that is in it: with another head, which it waits
+    for, so that somebody may be killed before the commit. What follows then is of the head before.
+    See section 4 of SQLite's file format.
+    """
+    try:
+        with log.open("rb") as file:
+            head, frame = file.read(32), file.read(24)
+    except OSError:
+        return False
+    if len(head) < 32 or head[:4] not in _LOG_BEGINS:
+        return False
+    words = struct.unpack("<6I" if head[3] == _LITTLE_ENDIAN else ">6I", head[:24])
+    first = second = 0
+    for even, odd in zip(words[::2], words[1::2], strict=True):
+        first = (first + even + second) & 0xFFFFFFFF
+        second = (second + odd + first) & 0xFFFFFFFF
+    if struct.pack(">2I", first, second) != head[24:]:
+        return False
+    (salt,) = struct.unpack(">I", head[16:20])
+    # Each head counts on; a frame of its own that SQLite does not take is a damaged one.
+    return len(frame) < 24 or struct.unpack(">I", frame[8:12])[0] == (salt - 1) & 0xFFFFFFFF
 
 
 def _migrate(connection: sqlite3.Connection) -> bool:

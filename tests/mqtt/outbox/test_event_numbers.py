@@ -14,7 +14,7 @@ import pytest
 from edge_classifier.core.events import Moment
 from edge_classifier.mqtt.outbox.numbers_file import LastNumbers
 from edge_classifier.mqtt.outbox.outbox import Outbox
-from edge_classifier.mqtt.outbox.outbox_database import QueuedEvent
+from edge_classifier.mqtt.outbox.outbox_database import OutboxDatabase, QueuedEvent
 from tests.mqtt.outbox.queued import Clock, cut, event, ids, put
 from tests.smalldisk import fill, tmpfs
 
@@ -185,6 +185,66 @@ def test_numbers_go_on_behind_a_lost_log_of_the_database(path: Path, kind: str) 
     outbox, last = opened(path)
     assert 130 <= last.of("front") <= 230
     assert any("older than what was written" in text for text in outbox.incidents.texts)
+
+
+@pytest.mark.parametrize("follows", ["nothing", "frames of before"])
+def test_log_that_waits_for_its_first_commit_is_not_a_lost_one(path: Path, follows: str) -> None:
+    """SQLite begins the log anew, and waits for its head: a kill between head and commit."""
+    path = crash(path, 130)
+    outbox, last = opened(path)
+    before = _wal(path).read_bytes()
+    put(outbox, 131)
+    begun = _wal(path).read_bytes()[:32]
+    assert begun != before[:32], "the log has not begun anew"
+    kill(outbox)
+    after = path.parent.with_name("later")
+    shutil.copytree(path.parent, after)
+    path = after / path.name
+    _wal(path).write_bytes(begun + (before[32:] if follows == "frames of before" else b""))
+    outbox, last = opened(path)
+    assert last.of("front") == 130
+    assert outbox.incidents.texts == ()
+
+
+def test_damaged_first_commit_of_a_log_is_not_one_that_is_awaited(path: Path) -> None:
+    path = crash(path, 130)
+    with _wal(path).open("r+b") as log:
+        log.seek(32 + 24 + 100)
+        log.write(b"\1" * 100)
+    outbox, last = opened(path)
+    assert 130 <= last.of("front") <= 230
+    assert any("older than what was written" in text for text in outbox.incidents.texts)
+
+
+def test_daemon_killed_while_it_ends_leaves_exact_numbers(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox = lived(path, 130)
+    after = path.parent.with_name("after")
+    close = OutboxDatabase.close
+
+    def close_and_look(database: OutboxDatabase) -> None:
+        close(database)
+        shutil.copytree(path.parent, after)
+
+    monkeypatch.setattr(OutboxDatabase, "close", close_and_look)
+    assert outbox.close()
+    monkeypatch.undo()
+    again, last = opened(after / path.name)
+    assert last.of("front") == 130
+    assert again.incidents.texts == ()
+
+
+def test_daemon_killed_after_its_log_was_deleted_in_use_leaves_exact_numbers(path: Path) -> None:
+    outbox = lived(path, 130)
+    _wal(path).unlink()
+    outbox.save(all_now=True)
+    assert any("nothing is lost" in text for text in outbox.incidents.texts)
+    after = path.parent.with_name("after")
+    shutil.copytree(path.parent, after)
+    again, last = opened(after / path.name)
+    assert last.of("front") == 130
+    assert again.incidents.texts == ()
 
 
 def test_numbers_of_a_zeroed_page_rescue_the_events_on_other_pages(path: Path) -> None:
