@@ -1,16 +1,18 @@
-"""What recording costs: with few rows and with many, and while pages are read.
+"""What recording and reading cost: with few rows and with many, and both at once.
 
     .venv/bin/python scripts/benchmarks/recorder.py [--rows N] [--rounds N] [--folder FOLDER]
     .venv-dev/bin/python scripts/benchmarks/recorder.py --postgres --rows 10000000
 
 Needs the extra [web]. On SQLite, or with --postgres on a PostgreSQL of its own (the extra [dev]).
 Two databases, one with 1,000 rows and one with a million, are written to by turns, so that a noisy
-machine disturbs both alike; the figure that counts is the ratio. Then the history's first page is
-read without a pause, by two threads of the recording process, while as many events as will go are
-written. FOLDER is on the disk to be measured; default: a temporary folder.
+machine disturbs both alike; the figure that counts is the ratio. So are pages that read records
+asked for, in the same process. Then the history's first page is read without a pause, by two
+threads of the recording process, while as many events as will go are written. FOLDER is on the disk
+to be measured; default: a temporary folder.
 """
 
 import argparse
+import functools
 import json
 import os
 import statistics
@@ -33,6 +35,23 @@ _BATCH = 20
 # Transactions in one turn.
 _BATCHES = 5
 _READERS = 2
+# Of each page.
+_ROUNDS = 40
+_PAGES = {
+    "history": "/history",
+    "history, deep": "/history?{before}",
+    "history, one label": "/history?label=label-1",
+    "history, one label, deep": "/history?label=label-1&{before}",
+    "history, one camera": "/history?device=pi&camera=camera-1",
+    "history, camera and label": "/history?device=pi&camera=camera-1&label=label-1",
+    "history, by score": "/history?order=score",
+    "history, nothing found": "/history?score_min=0.99999",
+    "days": "/history/days?part",
+    "chart": "/history/chart?part",
+    "a label": "/labels/{label}",
+    "review": "/review",
+    "review, one label": "/review?label=label-1",
+}
 _BUSY_S = 10.0
 _STEP = 50_000
 _LABELS, _CAMERAS = 20, 8
@@ -77,9 +96,11 @@ def main() -> int:
         small.ask("fill", _FEW)
         large.ask("fill", options.rows)
         costs = _alternating(small, large, options.rounds)
+        pages = [(small.ask("pages", 1), large.ask("pages", 1)) for _ in range(_ROUNDS + 3)][3:]
         _report("writing while pages are read ...")
         busy = large.ask("busy", _BUSY_S)
         _print(costs, busy, options.rows)
+        _print_pages(pages, options.rows)
         for child in (small, large):
             child.end()
     return 0
@@ -114,6 +135,17 @@ def _print(costs: list[tuple[float, float]], busy: dict[str, float], rows: int) 
     print(f"{'ratio, median of the turns':44}{ratio:10.2f}")
     print(f"{'events a second while pages are read':44}{busy['events']:10.0f}")
     print(f"{'pages a second meanwhile':44}{busy['pages']:10.0f}")
+
+
+def _print_pages(rounds: list[tuple[dict[str, float], dict[str, float]]], rows: int) -> None:
+    heading = f"a page, ms, at {_FEW:,} and at {rows:,}"
+    print(f"{heading:44}{'p50':>8}{'p50':>8}{'p95':>8}{'p95':>8}")
+    for name in _PAGES:
+        few, many = ([one[side][name] for one in rounds] for side in (0, 1))
+        p50, p95 = (
+            (statistics.quantiles(times, n=20)[at] for times in (few, many)) for at in (9, 18)
+        )
+        print(f"{name:44}" + "".join(f"{figure:8.1f}" for figure in (*p50, *p95)))
 
 
 def _report(text: str) -> None:
@@ -163,7 +195,7 @@ def _serve(folder: Path) -> int:
     )
 
     apps.get_app_config("web").services = make_services(settings, folders, worker)
-    deeds = {"fill": _fill, "write": _write, "busy": _busy}
+    deeds = {"fill": _fill, "write": _write, "pages": _pages, "busy": _busy}
     for line in sys.stdin:
         what, amount = json.loads(line)
         print(json.dumps(deeds[what](amount)), flush=True)
@@ -209,6 +241,37 @@ def _write(batches: int) -> float:
     seconds = time.perf_counter() - begun
     Record.objects.filter(id__gt=last).delete()
     return 1000 * seconds / (batches * _BATCH)
+
+
+def _pages(rounds: int) -> dict[str, float]:
+    """Milliseconds of each page, the last of ``rounds``."""
+    client, facts = _reader()
+    times = {}
+    for _ in range(rounds):
+        for name, path in _PAGES.items():
+            begun = time.perf_counter()
+            answer: Any = client.get(path.format(**facts), headers={"host": "localhost"})
+            size = len(answer.getvalue())
+            times[name] = 1000 * (time.perf_counter() - begun)
+            if answer.status_code != HTTPStatus.OK or not size:
+                raise RuntimeError(f"{path}: status {answer.status_code}")
+    return times
+
+
+@functools.cache
+def _reader() -> tuple[Any, dict[str, Any]]:
+    """Somebody who has logged in, and what addresses need to know."""
+    from django.test import Client
+
+    from edge_classifier.web.models import Label, Record, User
+    from edge_classifier.web.records.keyset import Position
+
+    client = Client()
+    reviewer, _ = User.objects.get_or_create(username="reviewer", role=User.Role.REVIEWER)
+    client.force_login(reviewer)
+    deep = Record.objects.order_by("-at", "-id")[int(Record.objects.count() * 0.9)]
+    label = Label.objects.get(name="label-1").pk
+    return client, {"before": f"before={Position.of(deep)}", "label": label}
 
 
 def _events(amount: int) -> Iterator[Any]:
