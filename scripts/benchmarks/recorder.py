@@ -40,17 +40,17 @@ _ROUNDS = 40
 _PAGES = {
     "history": "/history",
     "history, deep": "/history?{before}",
-    "history, one label": "/history?label=label-1",
-    "history, one label, deep": "/history?label=label-1&{before}",
-    "history, one camera": "/history?device=pi&camera=camera-1",
-    "history, camera and label": "/history?device=pi&camera=camera-1&label=label-1",
+    "history, one label": "/history?label={name}",
+    "history, one label, deep": "/history?label={name}&{before}",
+    "history, one camera": "/history?device=pi&camera={camera}",
+    "history, camera and label": "/history?device=pi&camera={camera}&label={name}",
     "history, by score": "/history?order=score",
     "history, nothing found": "/history?score_min=0.99999",
     "days": "/history/days?part",
     "chart": "/history/chart?part",
     "a label": "/labels/{label}",
     "review": "/review",
-    "review, one label": "/review?label=label-1",
+    "review, one label": "/review?label={name}",
 }
 _BUSY_S = 10.0
 _STEP = 50_000
@@ -142,10 +142,9 @@ def _print_pages(rounds: list[tuple[dict[str, float], dict[str, float]]], rows: 
     print(f"{heading:44}{'p50':>8}{'p50':>8}{'p95':>8}{'p95':>8}")
     for name in _PAGES:
         few, many = ([one[side][name] for one in rounds] for side in (0, 1))
-        p50, p95 = (
-            (statistics.quantiles(times, n=20)[at] for times in (few, many)) for at in (9, 18)
-        )
-        print(f"{name:44}" + "".join(f"{figure:8.1f}" for figure in (*p50, *p95)))
+        twentieths = [statistics.quantiles(times, n=20) for times in (few, many)]
+        figures = [one[at] for at in (9, 18) for one in twentieths]
+        print(f"{name:44}" + "".join(f"{figure:8.1f}" for figure in figures))
 
 
 def _report(text: str) -> None:
@@ -207,6 +206,7 @@ def _fill(rows: int) -> int:
 
     from edge_classifier.web.models import Camera, Label
     from edge_classifier.web.recorder import write_records
+    from edge_classifier.web.tally import upkeep
 
     write_records.write_batch(_events(_LABELS * _CAMERAS))
     is_postgres = connection.vendor == "postgresql"
@@ -224,8 +224,10 @@ def _fill(rows: int) -> int:
             cursor.execute((_FILL_POSTGRES if is_postgres else _FILL) % figures)
         if rows > _FEW:
             _report(f"{end:,} of {rows:,} rows")
+    # As the recorder does while it writes, and PostgreSQL by itself.
+    upkeep.fold()
     with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+        cursor.execute("VACUUM ANALYZE" if is_postgres else "ANALYZE")
     return rows
 
 
@@ -263,15 +265,19 @@ def _reader() -> tuple[Any, dict[str, Any]]:
     """Somebody who has logged in, and what addresses need to know."""
     from django.test import Client
 
-    from edge_classifier.web.models import Label, Record, User
+    from edge_classifier.web.models import Record, User
     from edge_classifier.web.records.keyset import Position
 
     client = Client()
     reviewer, _ = User.objects.get_or_create(username="reviewer", role=User.Role.REVIEWER)
     client.force_login(reviewer)
     deep = Record.objects.order_by("-at", "-id")[int(Record.objects.count() * 0.9)]
-    label = Label.objects.get(name="label-1").pk
-    return client, {"before": f"before={Position.of(deep)}", "label": label}
+    return client, {
+        "before": f"before={Position.of(deep)}",
+        "label": deep.label_id,
+        "name": deep.label.name,
+        "camera": deep.camera.name,
+    }
 
 
 def _events(amount: int) -> Iterator[Any]:

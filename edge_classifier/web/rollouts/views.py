@@ -30,7 +30,7 @@ from edge_classifier.web.rollouts.display import (
 from edge_classifier.web.rollouts.forms import PlanForm, SelectionForm
 from edge_classifier.web.rollouts.selection import models_that_run
 from edge_classifier.web.rollouts.wording import HALTS, entry_text
-from edge_classifier.web.wording import explained
+from edge_classifier.web.wording import translated
 
 _log = logging.getLogger(__name__)
 # Of one page.
@@ -132,7 +132,7 @@ def create(request: HttpRequest) -> HttpResponse:
             chosen_plan = replace(plan.plan, camera=camera)
             made = begin(model, devices, chosen_plan, request.user, timezone.now())
         except EdgeClassifierError as error:
-            messages.error(request, explained(error))
+            messages.error(request, translated(error.problem))
         else:
             _log.info("%s rolls %s out to %s", request.user, made.version, ", ".join(devices))
             request.services.rollouts.wake()

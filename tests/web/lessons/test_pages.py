@@ -11,6 +11,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.errors import OutputError, PictureError
 from edge_classifier.web.lessons import classes
 from edge_classifier.web.lessons.tables import Lesson, LessonPicture
@@ -114,7 +115,7 @@ def test_picture_that_cannot_be_read_here_is_told_in_the_language_of_the_page(
     """As a phone sends them, where the extra [heic] is not installed."""
 
     def refuse(*_: object) -> None:
-        raise PictureError("x", "is HEIC, which needs the extra [heic]")
+        raise PictureError("x", Sentence("is HEIC, which needs the extra [heic]"))
 
     monkeypatch.setattr(worker, "remake", refuse)
     lesson = garden()
