@@ -119,14 +119,7 @@ class DeviceSource(_VideoSource):
         _silence_libraries()
         capture = cv2.VideoCapture(self._device, cv2.CAP_V4L2)
         if capture.isOpened():
-            # USB 2 is too narrow for 30 plain 640x480 frames a second of two cameras; MJPG also is
-            # decoded only when the frame is wanted. A camera without it keeps what it has.
-            capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
-            for key, pixels in zip(
-                (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT), self._size, strict=True
-            ):
-                if pixels:
-                    capture.set(key, pixels)
+            self._choose_format(capture)
         description = self._keep_if_open(
             capture, "Another program may be using it, or it is no camera: v4l2-ctl --list-devices"
         )
@@ -147,6 +140,16 @@ class DeviceSource(_VideoSource):
             if now - waited_from < V4L2_WAIT_S / 2 or now - began >= self._read_timeout_s:
                 remedy = "Was it unplugged? Check cable and power."
                 raise CameraError(self._shown, "gives no frames any more", remedy)
+
+    def _choose_format(self, capture: cv2.VideoCapture) -> None:
+        # USB 2 is too narrow for 30 plain 640x480 frames a second of two cameras; MJPG also is
+        # decoded only when the frame is wanted. A camera without it keeps what it has.
+        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+        for key, pixels in zip(
+            (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT), self._size, strict=True
+        ):
+            if pixels:
+                capture.set(key, pixels)
 
 
 class StreamSource(_VideoSource):
