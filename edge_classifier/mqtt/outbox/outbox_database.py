@@ -7,7 +7,6 @@ import os
 import shutil
 import sqlite3
 import stat
-import struct
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 
 from edge_classifier.core.events import Moment
 from edge_classifier.files import device_and_inode, make_folder
+from edge_classifier.mqtt.outbox.database_log import has_commits, is_begun_anew
 
 # What makes each version of the schema out of the one before.
 _MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -47,9 +47,6 @@ _PRAGMAS = (
 )
 _COLUMNS = "event_id, camera, payload, captured_utc, captured_monotonic, boot, id"
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-# What a log begins with; the last byte says how its numbers are summed up.
-_LITTLE_ENDIAN = 0x82
-_LOG_BEGINS = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
 _BUSY_TIMEOUT_S = 1.0
 # Attempts to copy the files between two writes.
 _COPIES = 20
@@ -105,7 +102,7 @@ class OutboxDatabase:
         """Open or make the file. Raises DamagedError where ``set_aside`` helps."""
         make_folder(self.path.parent, 0o700)
         self._require_usable()
-        is_begun_anew = _is_begun_anew(Path(f"{self.path}-wal"))
+        was_begun_anew = is_begun_anew(Path(f"{self.path}-wal"))
         # Opened by whoever wants to know what is remembered, then used by the publisher's thread.
         connection = sqlite3.connect(
             self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
@@ -117,7 +114,7 @@ class OutboxDatabase:
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
                 raise DamagedError(verdict)
-            self.log_found = _has_commits(connection) or is_begun_anew
+            self.log_found = has_commits(connection) or was_begun_anew
             self.was_made = _migrate(connection)
             # Somebody else's tables are an error of SQL.
             connection.execute(f"SELECT {_COLUMNS} FROM outbox LIMIT 1").fetchall()  # noqa: S608
@@ -357,42 +354,6 @@ def _versions(*paths: Path) -> list[tuple[int, int] | None]:
 def _queued_event(columns: tuple[Any, ...]) -> QueuedEvent:
     event_id, camera, payload, utc, monotonic, boot, row = columns
     return QueuedEvent(event_id, camera, payload, Moment(utc, monotonic), boot, row)
-
-
-def _has_commits(connection: sqlite3.Connection) -> bool:
-    """Whether there is a log with commits in it that belong to this file."""
-    try:
-        (_, frames, _) = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-    except sqlite3.OperationalError:
-        # A full disk does not take what is in it.
-        return True
-    return bool(frames > 0)
-
-
-def _is_begun_anew(log: Path) -> bool:
-    """Whether the log of a closed file waits for its first commit.
-
-    SQLite begins it anew when the file has all that is in it: with another head, which it waits
-    for, so that somebody may be killed before the commit. What follows then is of the head before.
-    See section 4 of SQLite's file format.
-    """
-    try:
-        with log.open("rb") as file:
-            head, frame = file.read(32), file.read(24)
-    except OSError:
-        return False
-    if len(head) < 32 or head[:4] not in _LOG_BEGINS:
-        return False
-    words = struct.unpack("<6I" if head[3] == _LITTLE_ENDIAN else ">6I", head[:24])
-    first = second = 0
-    for even, odd in zip(words[::2], words[1::2], strict=True):
-        first = (first + even + second) & 0xFFFFFFFF
-        second = (second + odd + first) & 0xFFFFFFFF
-    if struct.pack(">2I", first, second) != head[24:]:
-        return False
-    (salt,) = struct.unpack(">I", head[16:20])
-    # Each head counts on; a frame of its own that SQLite does not take is a damaged one.
-    return len(frame) < 24 or struct.unpack(">I", frame[8:12])[0] == (salt - 1) & 0xFFFFFFFF
 
 
 def _migrate(connection: sqlite3.Connection) -> bool:
