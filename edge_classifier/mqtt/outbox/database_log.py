@@ -1,22 +1,11 @@
 """The log of SQLite that lies beside the outbox's file: what one that was killed has left there."""
 
-import sqlite3
 import struct
 from pathlib import Path
 
 # What a log begins with; the last byte says how its numbers are summed up.
 _LITTLE_ENDIAN = 0x82
 _LOG_BEGINS = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
-
-
-def has_commits(connection: sqlite3.Connection) -> bool:
-    """Whether there is a log with commits in it that belong to this file."""
-    try:
-        (_, frames, _) = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-    except sqlite3.OperationalError:
-        # A full disk does not take what is in it.
-        return True
-    return bool(frames > 0)
 
 
 def is_begun_anew(log: Path) -> bool:

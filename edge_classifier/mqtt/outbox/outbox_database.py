@@ -16,7 +16,7 @@ from typing import Any
 
 from edge_classifier.core.events import Moment
 from edge_classifier.files import device_and_inode, make_folder
-from edge_classifier.mqtt.outbox.database_log import has_commits, is_begun_anew
+from edge_classifier.mqtt.outbox.database_log import is_begun_anew
 
 # What makes each version of the schema out of the one before.
 _MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -114,7 +114,7 @@ class OutboxDatabase:
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
                 raise DamagedError(verdict)
-            self.log_found = has_commits(connection) or was_begun_anew
+            self.log_found = _has_commits(connection) or was_begun_anew
             self.was_made = _migrate(connection)
             # Somebody else's tables are an error of SQL.
             connection.execute(f"SELECT {_COLUMNS} FROM outbox LIMIT 1").fetchall()  # noqa: S608
@@ -354,6 +354,16 @@ def _versions(*paths: Path) -> list[tuple[int, int] | None]:
 def _queued_event(columns: tuple[Any, ...]) -> QueuedEvent:
     event_id, camera, payload, utc, monotonic, boot, row = columns
     return QueuedEvent(event_id, camera, payload, Moment(utc, monotonic), boot, row)
+
+
+def _has_commits(connection: sqlite3.Connection) -> bool:
+    """Whether there is a log with commits in it that belong to this file."""
+    try:
+        (_, frames, _) = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    except sqlite3.OperationalError:
+        # A full disk does not take what is in it.
+        return True
+    return bool(frames > 0)
 
 
 def _migrate(connection: sqlite3.Connection) -> bool:
