@@ -38,7 +38,6 @@ _BYTE_ORDER_MARKS = (
     (b"\xfe\xff", "utf-16"),
 )
 _LITERALLY = Sentence("Labels that begin with a number of their own belong into a JSON list")
-
 _NO_LIST = Sentence("is not a JSON list or object of labels")
 # Where a label of a number is.
 _LINE, _ENTRY = Sentence("line"), Sentence("entry")
