@@ -30,7 +30,7 @@ from edge_classifier.web.tally import counts as tally
 
 _DAYS = 60
 # What is told of the hours of the day: of all times it would take longer each year.
-_YEAR, _HOUR_S = timedelta(days=365), 3600
+_YEAR = timedelta(days=365)
 _MOST_CAMERAS, _BEST = 12, 12
 # Days at a camera among which the best pictures are, the newest ones: what was judged there is one
 # of them, and what was not is another.
@@ -54,9 +54,9 @@ def label_page(request: HttpRequest, number: int) -> HttpResponse:
         shown = [today - timedelta(days=ago) for ago in reversed(range(size))]
         # Translators: Django's letters for a date: 23 Nov.
         names = [date_format(day, pgettext("date", "j M")) for day in shown]
-        since = int((timezone.now() - _YEAR).timestamp()) // _HOUR_S
-        recent = HourTally.objects.filter(tally.SEEN, label=label, hour__gte=since)
-        hours = tally.by_hour_of_day(tally.visible_to(request.user, recent))
+        all_hours = HourTally.objects.filter(tally.SEEN, label=label)
+        seen = tally.visible_to(request.user, all_hours)
+        hours = tally.by_hour_of_day(seen, timezone.now() - _YEAR)
         context |= {
             "first": (first, day_title(timezone.localdate(first.at))) if first else None,
             "last": (last, day_title(timezone.localdate(last.at))) if last else None,

@@ -4,13 +4,25 @@ A record counts as its true label where a reviewer has told that, else as the pr
 was rejected, or glimpsed only, counts nowhere unless rows are asked for it.
 """
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection
 from datetime import date, datetime, timedelta
 from typing import TypeAlias, TypeVar
 
 from django.conf import settings
-from django.db.models import CharField, ExpressionWrapper, F, Q, QuerySet, Sum
+from django.db.models import (
+    Case,
+    CharField,
+    ExpressionWrapper,
+    F,
+    IntegerField,
+    Q,
+    QuerySet,
+    Sum,
+    When,
+)
+from django.db.models.functions import Mod
 from django.utils import timezone
 
 from edge_classifier.web.accounts.roles import AccessLevel, access_level_of
@@ -110,11 +122,35 @@ def by_day(rows: Days) -> Counter[tuple[date, int]]:
     return Counter({(days[day], label): total for day, label, total in found})
 
 
-def by_hour_of_day(rows: QuerySet[HourTally]) -> list[int]:
-    """How many were in each of the 24 hours of the clock, midnight first. One query."""
-    found: Counter[int] = Counter()
-    sums = rows.order_by().values_list("hour").annotate(total=Sum("count"))
+def by_hour_of_day(rows: QuerySet[HourTally], since: datetime) -> list[int]:
+    """How many were in each of the 24 hours of the clock since then, midnight first. One query."""
+    begin = int(since.timestamp()) // _HOUR_S
+    first, *later = _clock_changes(begin, int(timezone.now().timestamp()) // _HOUR_S + 1)
+    # The database adds up, as a year has 8,760 hours.
+    by_clock = Case(
+        *(When(hour__gte=hour, then=F("hour") + ahead) for hour, ahead in reversed(later)),
+        default=F("hour") + first[1],
+    )
+    of_day = ExpressionWrapper(Mod(by_clock, _HOURS), IntegerField())
+    sums = rows.filter(hour__gte=begin).order_by().values_list(of_day)
+    found = dict(sums.annotate(total=Sum("count")))
+    return [found.get(hour, 0) for hour in range(_HOURS)]
+
+
+def _clock_changes(begin: int, end: int) -> list[tuple[int, int]]:
+    """By how many hours the clock on the wall is ahead of the tally's, from which of those on."""
     zone, shift = timezone.get_current_timezone(), shift_s(settings.TIME_ZONE)
-    for hour, total in sums:
-        found[datetime.fromtimestamp(hour * _HOUR_S - shift, zone).hour] += total
-    return [found[hour] for hour in range(_HOURS)]
+
+    def ahead(hour: int) -> int:
+        offset = datetime.fromtimestamp(hour * _HOUR_S - shift, zone).utcoffset()
+        # Above zero, as what is left by a division is for a database.
+        return int(offset.total_seconds() - shift) // _HOUR_S % _HOURS if offset else 0
+
+    changes = [(begin, ahead(begin))]
+    for day in range(begin + _HOURS, end + _HOURS, _HOURS):
+        if ahead(day) != changes[-1][1]:
+            after = ahead(day)
+            hours = range(day - _HOURS, day)
+            place = bisect_left(hours, True, key=lambda hour, after=after: ahead(hour) == after)
+            changes.append((day - _HOURS + place, after))
+    return changes

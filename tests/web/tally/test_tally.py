@@ -3,6 +3,7 @@
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection, transaction
@@ -189,6 +190,30 @@ def test_hours_begin_with_those_of_the_clock_on_the_wall(zone: str, shift: int) 
     assert triggers.shift_s(zone) == shift
 
 
+@pytest.mark.parametrize(
+    "zone", ["UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kolkata", "Australia/Lord_Howe"]
+)
+def test_hours_of_a_year_are_those_that_the_clock_on_the_wall_showed(
+    zone: str, settings: Any
+) -> None:
+    settings.TIME_ZONE = zone
+    shift, now = triggers.shift_s(zone), timezone.now()
+    cat, expected = making.label("cat"), Counter[int]()
+    rows = []
+    # Each fifth hour: within a week or so all hours of the clock.
+    for hour in range(0, 366 * 24, 5):
+        at = now - timedelta(hours=hour)
+        number = int(at.timestamp() + shift) // 3600
+        kind = {"label": cat, "source": "event", "verdict": "", "day": at.date()}
+        rows.append(HourTally(hour=number, count=hour + 1, **kind))
+        if number >= int((now - timedelta(days=365)).timestamp()) // 3600:
+            begin = datetime.fromtimestamp(number * 3600 - shift, ZoneInfo(zone))
+            expected[begin.hour] += hour + 1
+    HourTally.objects.bulk_create(rows)
+    found = counts.by_hour_of_day(HourTally.objects.all(), now - timedelta(days=365))
+    assert found == [expected[hour] for hour in range(24)]
+
+
 def test_pages_are_told_how_many_and_when(reviewer_user: User) -> None:
     front, garden = making.camera(), making.camera("garden")
     first = making.event("cat", at=NOON, score=0.5)
@@ -210,7 +235,7 @@ def test_pages_are_told_how_many_and_when(reviewer_user: User) -> None:
     assert counts.last_of(fox_label.pk) == counts.first_of(fox_label.pk, garden.pk) == fox
     assert counts.last_of(making.label("dog").pk) is None
     hours = HourTally.objects.filter(counts.SEEN, label=cat)
-    by_clock = counts.by_hour_of_day(hours)
+    by_clock = counts.by_hour_of_day(hours, NOON - timedelta(days=9))
     assert by_clock[timezone.localtime(NOON).hour] == sum(by_clock) == 2
     verdicts.judge(early, "", None, reviewer_user)
     assert counts.first_of(cat.pk) == early
