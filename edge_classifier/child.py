@@ -1,9 +1,10 @@
 """Child processes that run a module of Python, because native code can crash, hang or stay.
 
-The parent calls ``run``, or ``command`` and ``environment`` for a child that lives longer; the
-child calls ``answer_stream`` and ``limit_memory``.
+The parent calls ``run``, or ``command`` and ``environment`` for a child that lives longer, and
+``error_of``; the child calls ``answer_stream``, ``limit_memory`` and ``error_line``.
 """
 
+import json
 import os
 import resource
 import signal
@@ -15,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from edge_classifier.core.sentence import Sentence
+from edge_classifier.core.sentence import Sentence, from_json, to_json
+from edge_classifier.errors import EdgeClassifierError, UnavailableError
 from edge_classifier.files import nameless_file
 
 # Bytes from the end of standard error: more than the last line of any library.
@@ -96,6 +98,29 @@ def ending(code: int, messages: str) -> str:
     last = messages.splitlines()[-1:]
     said = last[0][:_LINE_LIMIT] if last else Sentence("no message")
     return Sentence("failed (exit code {code}: {said})", code=code, said=said)
+
+
+def error_line(error: BaseException) -> str:
+    """JSON: what is wrong and what to do, for a parent to tell in any language; and the cause."""
+    parts = (error.problem, error.remedy) if isinstance(error, EdgeClassifierError) else (error, "")
+    causes: list[BaseException] = [error]
+    while causes[-1].__cause__:
+        causes.append(causes[-1].__cause__)
+    number = next((one.errno for one in causes if isinstance(one, OSError)), None)
+    return json.dumps({"error": [to_json(part) for part in parts], "errno": number})
+
+
+def error_of(ended: Ended, subject: str) -> UnavailableError:
+    """Why a child ended without a result: as its ``error_line`` has it, or else how it ended."""
+    for line in ended.messages.splitlines():
+        # Not an object, or another one.
+        with suppress(ValueError, KeyError, TypeError):
+            told = json.loads(line)
+            found = UnavailableError(subject, *map(from_json, told["error"]))
+            if number := told["errno"]:
+                found.__cause__ = OSError(number, os.strerror(number))
+            return found
+    return UnavailableError(subject, ended.problem)
 
 
 def answer_stream() -> BinaryIO:

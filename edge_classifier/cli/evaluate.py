@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from edge_classifier.child import error_line
 from edge_classifier.cli.common import (
     add_running_arguments,
     fraction,
@@ -17,7 +18,7 @@ from edge_classifier.cli.common import (
 )
 from edge_classifier.core.sentence import Sentence
 from edge_classifier.dataset.folder import scan
-from edge_classifier.errors import ExitCode
+from edge_classifier.errors import EdgeClassifierError, ExitCode
 from edge_classifier.evaluation.latency import interleaved
 from edge_classifier.evaluation.report import as_json, figures, write_report
 from edge_classifier.evaluation.report_data import ReportData
@@ -44,6 +45,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument(
+        "--error-json",
+        action="store_true",
+        help="tell an error on standard error, as an object of JSON, too",
+    )
+    parser.add_argument(
         "--precision",
         type=_precision,
         default=0.95,
@@ -62,6 +68,15 @@ def _precision(text: str) -> float:
 
 def run(options: Namespace) -> ExitCode:
     """Score every picture; print a table and write what is wanted."""
+    try:
+        return _evaluate(options)
+    except (EdgeClassifierError, OSError) as error:
+        if options.error_json:
+            print(error_line(error), file=sys.stderr, flush=True)
+        raise
+
+
+def _evaluate(options: Namespace) -> ExitCode:
     model = load_model(model_choice(options))
     print_notes(model.notes)
     dataset = scan(options.data, other=options.other)

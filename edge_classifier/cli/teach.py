@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge_classifier.child import error_line
 from edge_classifier.cli.common import default_threads, tell_written, whole_number
-from edge_classifier.core.sentence import to_json
 from edge_classifier.core.text import escaped
 from edge_classifier.errors import EdgeClassifierError, ExitCode, OutputError, UsageError
 from edge_classifier.files import default_state_folder, is_folder, why_missing
@@ -92,18 +92,8 @@ def run(options: Namespace) -> ExitCode:
         return _teach(options)
     except (EdgeClassifierError, OSError) as error:
         if options.progress_json:
-            print(json.dumps(_as_json(error)), file=sys.stderr, flush=True)
+            print(error_line(error), file=sys.stderr, flush=True)
         raise
-
-
-def _as_json(error: BaseException) -> dict[str, Any]:
-    """For a program: what is wrong and what to do, to be told in any language; and the cause."""
-    parts = (error.problem, error.remedy) if isinstance(error, EdgeClassifierError) else (error, "")
-    causes: list[BaseException] = [error]
-    while causes[-1].__cause__:
-        causes.append(causes[-1].__cause__)
-    number = next((one.errno for one in causes if isinstance(one, OSError)), None)
-    return {"error": [to_json(part) for part in parts], "errno": number}
 
 
 def _teach(options: Namespace) -> ExitCode:

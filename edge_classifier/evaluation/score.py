@@ -108,9 +108,16 @@ def score_samples(
         labels, names = merged.labels, merged.names
         near = [label for one in dataset.labels for label in similar(one, labels, names)]
         shown = ", ".join(labels[:5]) + (", ..." if len(labels) > 5 else "")
-        hint = f"Similar labels: {', '.join(near[:6])}." if near else f"Its labels are {shown}."
-        what = f"none of its {len(dataset.labels)} class folders is a label of {model.name}"
-        raise ContractError(str(dataset.root), what, f"{hint} Rename the folders.")
+        hint = Sentence("Its labels are {labels}. Rename the folders.", labels=shown)
+        if near:
+            close = ", ".join(near[:6])
+            hint = Sentence("Similar labels: {labels}. Rename the folders.", labels=close)
+        what = Sentence(
+            "none of its {count} class folders is a label of {model}",
+            count=len(dataset.labels),
+            model=model.name,
+        )
+        raise ContractError(str(dataset.root), what, hint)
     samples = [
         (one.path, known) for one in dataset.samples if (known := place[one.label]) is not None
     ]
@@ -165,12 +172,14 @@ def _scores(
             given = np.array([one.score for one in ranked])
             scores[row] = np.bincount(labels_of_outputs[outputs], given, len(merged.labels))
             if not np.isfinite(scores[row]).all():
-                raise ModelError(outcome.reference, "the model's scores for it are not numbers")
+                problem = Sentence("the model's scores for it are not numbers")
+                raise ModelError(outcome.reference, problem)
             rows.append(row)
         progress()
     if not rows:
-        path, problem = unreadable[0]
-        raise PictureError(path, f"{problem}; no other picture here can be read either")
+        path, why = unreadable[0]
+        problem = Sentence("{problem}; no other picture here can be read either", problem=why)
+        raise PictureError(path, problem)
     return scores, rows, unreadable
 
 

@@ -72,8 +72,8 @@ ALLOWED = {
     ERRORS: (f"{CORE}.text",),
     FILES: (ERRORS,),
     HTTP_CONNECTION: (PROTOCOLS,),
-    # How it ended is told in any language.
-    CHILD_PROCESS: (SENTENCE,),
+    # How it ended, or what error it met, is told in any language.
+    CHILD_PROCESS: (SENTENCE, ERRORS),
     TRANSLATION: (SENTENCE,),
     MALLOC: (),
     INSTALLATION: (),

@@ -16,20 +16,18 @@ from typing import Any
 
 from django.core.files.storage import default_storage
 from django.db import connection
-from django.utils.translation import gettext
 
 from edge_classifier import child
-from edge_classifier.core.sentence import Sentence
+from edge_classifier.core.sentence import Sentence, to_json, with_replaced
 from edge_classifier.errors import EdgeClassifierError, UnavailableError, UsageError
 from edge_classifier.web.database_away import is_away
-from edge_classifier.web.full_disk import NO_ROOM, is_full
 from edge_classifier.web.installed_models.store import InstalledModel
 from edge_classifier.web.installed_models.uploaded_report import report_of
 from edge_classifier.web.models import Comparison, Record
 from edge_classifier.web.records import picture_storage
 from edge_classifier.web.review import datasets
 from edge_classifier.web.review.folder_names import NAMES_FILE
-from edge_classifier.web.wording import explained
+from edge_classifier.web.wording import parts_of
 
 _log = logging.getLogger(__name__)
 _PREFIX = "compare-"
@@ -72,8 +70,8 @@ class ComparisonRunner:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self.progress: ComparisonProgress | None = None
-        # Why the last one ended without a result; else empty.
-        self.problem = ""
+        # Why the last one ended without a result, as ``parts_of`` has it; else empty.
+        self.problem: tuple[object, ...] = ()
 
     def start(self, models: Sequence[InstalledModel], since: date | None = None) -> bool:
         """Compare ``models`` on the pictures since a day; False if another comparison runs.
@@ -84,7 +82,7 @@ class ComparisonRunner:
             if self.progress:
                 return False
             names = tuple(model.name for model in models)
-            self.progress, self.problem = ComparisonProgress(names, 0, 0, time.monotonic()), ""
+            self.progress, self.problem = ComparisonProgress(names, 0, 0, time.monotonic()), ()
         arguments = (tuple(models), since)
         thread = threading.Thread(target=self._run, args=arguments, name="compare", daemon=True)
         try:
@@ -108,11 +106,10 @@ class ComparisonRunner:
         except Exception as error:  # noqa: BLE001 (a thread's end would be seen by nobody)
             if isinstance(error, EdgeClassifierError | OSError) or is_away(error):
                 _log.warning("the comparison ended: %s", error)
-                told = explained(error) if isinstance(error, UsageError) else str(error)
-                self.problem = NO_ROOM if is_full(error) else told
+                self.problem = parts_of(error)
             else:
                 _log.exception("the comparison broke off")
-                self.problem = type(error).__name__
+                self.problem = (type(error).__name__,)
         finally:
             self.progress = None
             connection.close()
@@ -187,8 +184,8 @@ def _leave_out(
         else:
             stay.append(one)
     if not stay:
-        problem = gettext("There is no label that all of these models have.")
-        raise UsageError("models", problem, gettext("Compare others."))
+        problem = Sentence("There is no label that all of these models have.")
+        raise UsageError("models", problem, Sentence("Compare others."))
     names.unlink(missing_ok=True)
     if text := datasets.names_file(stay):
         names.write_text(text, "utf-8")
@@ -210,25 +207,31 @@ def _place_picture(name: str, path: Path) -> bool:
 
 
 def _measure(model: InstalledModel, folder: Path, data: str, count: int) -> dict[str, Any]:
-    """What `edge-classify evaluate` says of one model on ``data``, as JSON; or its ``error``."""
+    """What `edge-classify evaluate` says of one model on ``data``, as JSON.
+
+    Or its ``error``: what is wrong and what to do, each as ``to_json`` has it.
+    """
     # By the path, as labels may lie beside it; one processor is left to the pages, and an
     # accelerator belongs to the daemon.
-    arguments = (str(model.path), data, "--json", "--threads", "1", "--delegate", "cpu")
+    running = ("--threads", "1", "--delegate", "cpu")
     done = child.run(
         "edge_classifier",
         "evaluate",
-        *arguments,
+        str(model.path),
+        data,
+        "--json",
+        "--error-json",
+        *running,
         folder=folder,
         time_limit_s=_START_S + _PICTURE_S * count,
     )
     if not done.problem:
         return dict(json.loads(done.output))
-    # Without the command's own name before it.
-    lines = [line.removeprefix("edge-classify: ") for line in done.messages.splitlines()]
-    last = next((line for line in reversed(lines) if not line.startswith("note:")), "")
-    own_words = last if done.code and done.code > 0 else ""
-    error = own_words or f"{model.name} {done.problem}"
-    return {"error": error.replace(f"{model.path.parent}/", "")}
+    error = child.error_of(done, model.name)
+    texts = (
+        with_replaced(text, f"{model.path.parent}/", "") for text in (error.problem, error.remedy)
+    )
+    return {"error": [to_json(text) for text in texts]}
 
 
 def _summary(facts: Mapping[str, Any]) -> dict[str, Any]:

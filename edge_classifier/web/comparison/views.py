@@ -11,12 +11,14 @@ from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from edge_classifier.core.sentence import from_json
 from edge_classifier.errors import UnavailableError
 from edge_classifier.web.accounts.roles import AccessLevel, requires
 from edge_classifier.web.installed_models.uploaded_report import UploadedReport
 from edge_classifier.web.models import Comparison, Record
 from edge_classifier.web.review import datasets
 from edge_classifier.web.templatetags.words import named
+from edge_classifier.web.wording import in_sentences
 
 _AT_ONCE = 6
 _LISTED = 30
@@ -84,7 +86,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     context = {
         "view": "compare",
         "progress": services.comparisons.progress,
-        "problem": services.comparisons.problem,
+        "problem": in_sentences(services.comparisons.problem),
         "models": services.models.installed(),
         "current": services.models.current(),
         "listed": listed,
@@ -122,7 +124,10 @@ def _shown(comparison: Comparison) -> DisplayedComparison:
     """What the page shows of ``comparison``; its texts come from a model, its keys from us."""
     result = comparison.result
     if "report" not in result:
-        return DisplayedComparison(comparison, result.get("error", ""), None, [], [], [], [])
+        # Older results have it in English.
+        parts = [result["error"]] if isinstance(result["error"], str) else result["error"]
+        error = in_sentences(map(from_json, parts))
+        return DisplayedComparison(comparison, error, None, [], [], [], [])
     report = UploadedReport.of_json(result["report"])
     chinese = {one.label: one.chinese for one in report.labels}
 

@@ -4,7 +4,6 @@ A record counts as its true label where a reviewer has told that, else as the pr
 was rejected, or glimpsed only, counts nowhere unless rows are asked for it.
 """
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection
 from datetime import date, datetime, timedelta
@@ -150,7 +149,6 @@ def _clock_changes(begin: int, end: int) -> list[tuple[int, int]]:
     for day in range(begin + _HOURS, end + _HOURS, _HOURS):
         if ahead(day) != changes[-1][1]:
             after = ahead(day)
-            hours = range(day - _HOURS, day)
-            place = bisect_left(hours, True, key=lambda hour, after=after: ahead(hour) == after)
-            changes.append((day - _HOURS + place, after))
+            first = next(hour for hour in range(day - _HOURS, day + 1) if ahead(hour) == after)
+            changes.append((first, after))
     return changes

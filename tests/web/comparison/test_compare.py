@@ -7,12 +7,15 @@ from datetime import date
 
 import pytest
 from django.test import Client
+from django.utils.translation import override
 
+from edge_classifier.core.sentence import from_json
 from edge_classifier.modelfile.bundle import LABELS_FILE, append_bundle
 from edge_classifier.web.comparison.runner import ComparisonRunner
 from edge_classifier.web.models import Comparison, Record, User
 from edge_classifier.web.review import verdicts
 from edge_classifier.web.services import Services
+from edge_classifier.web.wording import in_sentences
 from tests import tiny
 from tests.web import making
 
@@ -49,8 +52,13 @@ def review(truth: str, colour: str, number: int = 0) -> Record:
 def compared(page: Services, *names: str, since: date | None = None) -> list[Comparison]:
     assert page.comparisons.start([page.models.find(name) for name in names], since)
     page.comparisons.wait(60)
-    assert page.comparisons.problem == ""
+    assert page.comparisons.problem == ()
     return list(Comparison.objects.order_by("pk"))
+
+
+def told(kept: Comparison) -> str:
+    """What is wrong, as the reader is told."""
+    return in_sentences(map(from_json, kept.result["error"]))
 
 
 def test_comparison_measures_each_model_on_the_reviewed_pictures(page: Services) -> None:
@@ -71,7 +79,7 @@ def test_comparison_model_with_other_labels_says_so(page: Services) -> None:
     review("peony", "green")
     matched, strange = compared(page, "tiny", "flowers")
     assert matched.result["left_out"] == [["peony", 1, ["tiny"]]]
-    assert "none of its 2 class folders is a label of flowers" in strange.result["error"]
+    assert "None of its 2 class folders is a label of flowers" in told(strange)
     assert (strange.hits, strange.pictures) == (0, 0)
     (alone,) = compared(page, "tiny")[2:]
     assert alone.result["left_out"] == [["peony", 1, []]]
@@ -111,7 +119,10 @@ def test_comparison_of_models_without_a_common_label_says_so(page: Services, oth
     review("violet", "red")
     assert page.comparisons.start([page.models.find(name) for name in ("tiny", other)], None)
     page.comparisons.wait(60)
-    assert page.comparisons.problem.startswith("There is no label that all of these models have.")
+    problem = page.comparisons.problem
+    assert in_sentences(problem).startswith("There is no label that all of these models have.")
+    with override("zh-hans"):
+        assert in_sentences(problem) == "没有所有这些模型都具备的标签。请比较其他模型。"
     assert not Comparison.objects.exists()
 
 
@@ -133,7 +144,12 @@ def test_comparison_broken_model_is_told_without_paths(page: Services) -> None:
         (kept,) = compared(page, "broken")
     finally:
         broken.unlink()
-    assert kept.result["error"].startswith("broken.tflite: ")
+    error = told(kept)
+    assert str(page.folders.models) not in error
+    assert error[0].isupper()
+    with override("zh-hans"):
+        # But for the runtime's own words.
+        assert not re.search("[A-Za-z]{2,}", re.sub("\uff08.*?\uff09", "", told(kept)))
 
 
 def test_comparison_leaves_nothing_in_the_scratch_folder(page: Services) -> None:
@@ -182,8 +198,8 @@ def test_comparison_ticked_ones_are_shown_side_by_side(reviewer: Client) -> None
     first = Comparison.objects.create(model="a@1", pictures=0, hits=0, result={"error": "why a"})
     Comparison.objects.create(model="b@1", pictures=0, hits=0, result={"error": "why b"})
     page = reviewer.get(f"/review/compare?show={first.pk}&show=x").content.decode()
-    assert "why a" in page
-    assert "why b" not in page
+    assert "Why a." in page
+    assert "Why b" not in page
 
 
 def test_comparison_record_that_is_gone_is_not_linked(reviewer: Client, page: Services) -> None:

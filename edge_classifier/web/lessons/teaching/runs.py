@@ -15,6 +15,7 @@ from django.db import DatabaseError, connection
 from django.db.models import Max
 from django.utils.translation import gettext as _
 
+from edge_classifier import child
 from edge_classifier.core.sentence import Sentence, with_replaced
 from edge_classifier.errors import EdgeClassifierError, UnavailableError, UsageError
 from edge_classifier.web.config.folders import Folders
@@ -25,7 +26,7 @@ from edge_classifier.web.lessons.classes import with_counts
 from edge_classifier.web.lessons.tables import Lesson
 from edge_classifier.web.lessons.teaching import results, taught_files
 from edge_classifier.web.lessons.teaching.tables import TaughtModel
-from edge_classifier.web.lessons.teaching.teach_process import Step, TeachProcess, failure
+from edge_classifier.web.lessons.teaching.teach_process import SUBJECT, Step, TeachProcess
 from edge_classifier.web.wording import in_sentences, parts_of
 
 _log = logging.getLogger(__name__)
@@ -206,7 +207,7 @@ class LessonTeacher:
 
             ended = process.wait(told, _START_S + _PICTURE_S * pictures)
             if run.made is None:
-                raise _without_folders(failure(ended), scratch, str(data))
+                raise _without_folders(child.error_of(ended, SUBJECT), scratch, str(data))
             if not ended.problem:
                 taught_files.keep_report(self._folders, lesson, number, report)
 

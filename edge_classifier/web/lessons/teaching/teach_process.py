@@ -12,11 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from edge_classifier.child import Ended, command, ending, environment
-from edge_classifier.core.sentence import Sentence, from_json
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.errors import UnavailableError
 from edge_classifier.files import nameless_file
 
-_NAME = "the process that teaches"
+SUBJECT = "the process that teaches"
 # Memory pools of threads that it does not have would use up its address space.
 _FEW_THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 # The daemon and the page go first.
@@ -58,7 +58,7 @@ class TeachProcess:
         except OSError as error:
             self._output.close()
             problem = Sentence("cannot be started ({cause})", cause=error.strerror)
-            raise UnavailableError(_NAME, problem) from error
+            raise UnavailableError(SUBJECT, problem) from error
         # From here, as the command knows of no limits; it has hardly begun to start.
         pid = self._process.pid
         with suppress(OSError):  # It has ended already.
@@ -128,16 +128,3 @@ def _step(line: str) -> Step | None:
         return Step(str(found["stage"]), int(found["done"]), int(found["of"]))
     except (ValueError, KeyError, TypeError):
         return None
-
-
-def failure(ended: Ended) -> UnavailableError:
-    """Why it ended without a model: as the command said it, or else how it ended."""
-    for line in ended.messages.splitlines():
-        # Not an object, or another one.
-        with suppress(ValueError, KeyError, TypeError):
-            told = json.loads(line)
-            found = UnavailableError(_NAME, *map(from_json, told["error"]))
-            if number := told["errno"]:
-                found.__cause__ = OSError(number, os.strerror(number))
-            return found
-    return UnavailableError(_NAME, ended.problem)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from edge_classifier.child import error_of
 from edge_classifier.web.full_disk import is_full
-from edge_classifier.web.lessons.teaching.teach_process import Step, TeachProcess, failure
+from edge_classifier.web.lessons.teaching.teach_process import SUBJECT, Step, TeachProcess
 from tests import smalldisk
 from tests.teach.lessons import fill, lesson, tiny_model
 from tests.waiting import eventually
@@ -39,8 +40,8 @@ def test_run_tells_its_steps_and_gives_the_figures(tmp_path: Path) -> None:
 def test_run_that_fails_says_why_in_the_command_s_own_words(tmp_path: Path) -> None:
     run = process(lesson(tmp_path / "colours", 4, ("red",)), tiny_model(tmp_path), tmp_path)
     ended = run.wait(lambda _step: None, 120)
-    assert "two are needed to tell them apart" in failure(ended).problem
-    assert "edge-classify" not in failure(ended).problem
+    assert "two are needed to tell them apart" in error_of(ended, SUBJECT).problem
+    assert "edge-classify" not in error_of(ended, SUBJECT).problem
 
 
 def test_run_whose_model_has_no_room_on_the_disk_ends_with_that(tmp_path: Path) -> None:
@@ -49,7 +50,8 @@ def test_run_whose_model_has_no_room_on_the_disk_ends_with_that(tmp_path: Path) 
         smalldisk.fill(disk)
         places = ("--out", disk / "a.tflite", "--features", tmp_path / "features")
         arguments = map(str, (folder, "--base", base, *places))
-        found = failure(TeachProcess(*arguments, memory_mb=MEMORY_MB).wait(lambda _step: None, 120))
+        run = TeachProcess(*arguments, memory_mb=MEMORY_MB)
+        found = error_of(run.wait(lambda _step: None, 120), SUBJECT)
     assert "No space left on device" in found.problem
     assert is_full(found)
 
@@ -79,7 +81,7 @@ def test_run_killed_from_outside_says_so_and_the_next_one_works(tmp_path: Path) 
             os.kill(run._process.pid, signal.SIGKILL)
 
     ended = run.wait(kill, 120)
-    assert failure(ended).problem == "crashed (SIGKILL)"
+    assert error_of(ended, SUBJECT).problem == "crashed (SIGKILL)"
     assert not (tmp_path / "a.tflite").exists()
     assert process(folder, base, tmp_path).wait(lambda _step: None, 120).code == 0
 
@@ -99,6 +101,7 @@ def test_run_gets_no_more_memory_than_it_may_have(tmp_path: Path) -> None:
 
 PAGE = """
 import sys
+from edge_classifier.child import error_of
 from edge_classifier.web.full_disk import is_full
 from edge_classifier.web.lessons.teaching.teach_process import TeachProcess
 run = TeachProcess(*sys.argv[1:], memory_mb=1500)
