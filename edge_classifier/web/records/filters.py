@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import F, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.db.models.lookups import In
 from django.urls import reverse
@@ -18,13 +18,10 @@ from django.utils.translation import gettext_lazy as _
 
 from edge_classifier.errors import UsageError
 from edge_classifier.web.models import Camera, DayTally, Label, LabelDayTally, Record, User
+from edge_classifier.web.records.filtering.among import Among
 from edge_classifier.web.records.filtering.choices import PlainInput, PlainSelect, choice
 from edge_classifier.web.records.filtering.moments import DateTimeField
-from edge_classifier.web.records.filtering.names import (
-    MOST_OFFERED,
-    cameras_called,
-    names_like,
-)
+from edge_classifier.web.records.filtering.names import MOST_OFFERED, cameras_called, names_like
 from edge_classifier.web.records.filtering.unindexed import sifted, without_index
 from edge_classifier.web.records.keyset import Field, Parts
 from edge_classifier.web.tally.counts import Days, counted_as, visible_to
@@ -36,8 +33,8 @@ COUNT_LIMIT = 2_000
 _MOST_PARTS = 8
 # Records of some scores that are looked at for other conditions.
 _MOST_READ = 8_000
-# Days of the tally that are added up for all labels.
-_MOST_DAYS, _DAY = 14, timedelta(days=1)
+# Days of the tally that are added up for all labels; on which labels are looked for at cameras.
+_MOST_DAYS, _MOST_LISTED, _DAY = 14, 400, timedelta(days=1)
 # The error of a label that there is not.
 NO_SUCH_LABEL = "no_such_label"
 # Sources that a filter names; what cameras glimpse is theirs, too, and of another kind.
@@ -121,9 +118,15 @@ class Filter:
             few = sums.filter(**_given(day__gte=first, day__lt=end))
             if (few.aggregate(total=Sum("count"))["total"] or 0) > COUNT_LIMIT:
                 return self.parts(records, field), COUNT_LIMIT + 1
+            if None not in (self.labels, self.cameras) and begin is end is None:
+                # Of a camera that hardly saw it, neither index would tell that soon.
+                found = sums.filter(count__gt=0).order_by().values_list("day", flat=True).distinct()
+                days = list(found[: _MOST_LISTED + 1])
+                if len(days) <= _MOST_LISTED:
+                    records = records.filter(day__in=days)
         ids = self._first_ids(records)
         if len(ids) <= COUNT_LIMIT:
-            return [Record.objects.filter(id__in=ids)], len(ids)
+            return [Record.objects.filter(Among(F("id"), ids))], len(ids)
         return self.parts(records, field), len(ids)
 
     def rows_if_few(self, records: QuerySet[Record], *columns: str) -> list[Any] | None:
@@ -132,7 +135,7 @@ class Filter:
         ids = self._first_ids(records)
         if len(ids) > COUNT_LIMIT:
             return None
-        return list(Record.objects.filter(id__in=ids).order_by().values_list(*columns))
+        return list(Record.objects.filter(Among(F("id"), ids)).order_by().values_list(*columns))
 
     def _first_ids(self, records: QuerySet[Record]) -> list[int]:
         """Of those that are meant: of all, or of one more than ``COUNT_LIMIT``."""

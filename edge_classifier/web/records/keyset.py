@@ -8,11 +8,12 @@ from operator import itemgetter
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from edge_classifier.errors import UsageError
 from edge_classifier.web.models import Record
 from edge_classifier.web.records.display import Visit
+from edge_classifier.web.records.filtering.among import Among
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TOKENS = {
@@ -79,7 +80,7 @@ def fetch(records: Parts, order: tuple[str, str], size: int, read: Reading[Row])
     whole rows.
     """
     ids = [row[1] for row in _first(records, order, size)]
-    return list(read(Record.objects.filter(id__in=ids).order_by(*order)))
+    return list(read(Record.objects.filter(Among(F("id"), ids)).order_by(*order)))
 
 
 def _first(

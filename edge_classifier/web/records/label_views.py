@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
-from django.db.models import Case, OuterRef, Subquery, Sum, When
+from django.db.models import Case, F, OuterRef, Subquery, Sum, When
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
@@ -23,8 +23,9 @@ from edge_classifier.web.models import (
     Record,
     User,
 )
-from edge_classifier.web.records import bars
+from edge_classifier.web.records import bars, keyset
 from edge_classifier.web.records.display import Addresses, as_visits
+from edge_classifier.web.records.filtering.among import Among
 from edge_classifier.web.records.timeline import VisitRun, day_title
 from edge_classifier.web.tally import counts as tally
 
@@ -81,7 +82,7 @@ def _cameras(user: User, label: Label) -> list[tuple[Camera, int]]:
 
 
 def _best(request: HttpRequest, label: Label) -> list[VisitRun]:
-    """The surest picture of each day at each camera, and of these the surest. Three queries.
+    """The surest picture of each day at each camera, and of these the surest. Four queries.
 
     Corrected ones are none of them: their score is that of another label.
     """
@@ -97,9 +98,9 @@ def _best(request: HttpRequest, label: Label) -> list[VisitRun]:
     rows = DayTally.objects.filter(**of_label, camera__isnull=False, verdict__in=(none, confirmed))
     newest = rows.filter(count__gt=0).order_by("-day", "camera_id")[:_MOST_PLACES]
     ids = set(newest.annotate(surest=surest).values_list("surest", flat=True))
-    pictured = visible(request).filter(id__in=ids, picture__isnull=False)
+    pictured = visible(request).filter(Among(F("id"), ids), picture__isnull=False)
     addresses = Addresses(f"?label={quote(label.name, safe='')}&order=score")
     return [
         VisitRun([one], one, timezone.localtime(one.at), False, addresses, has_day=False)
-        for one in as_visits(pictured.order_by("-score", "-id")[:_BEST])
+        for one in keyset.fetch([pictured], ("-score", "-id"), _BEST, as_visits)
     ]

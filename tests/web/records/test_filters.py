@@ -3,12 +3,14 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_classifier.errors import UsageError
-from edge_classifier.web.models import Label, Record
+from edge_classifier.web.models import Label, Record, User
 from edge_classifier.web.records.filters import Filter, FilterForm
 from tests.web import making
 
@@ -84,6 +86,30 @@ def test_filter_finds_what_fits_all_its_conditions(
     records: None, params: dict[str, str], models: str
 ) -> None:
     assert found(**params) == set(models)
+
+
+@pytest.mark.parametrize(
+    ("params", "models"),
+    [
+        ({"device": "shop", "camera": "front", "label": "fox"}, "c"),
+        ({"camera": "front", "label": "cat", "review": "any"}, "ae"),
+        ({"camera": "back", "label": "cat"}, "b"),
+        ({"camera": "back", "label": "fox"}, ""),
+        ({"camera": "back", "label": "dog"}, ""),
+    ],
+)
+def test_label_that_a_camera_hardly_saw_is_looked_for_on_the_days_of_the_tally_only(
+    records: None, params: dict[str, str], models: str
+) -> None:
+    wanted, reviewer = Filter.parse(params), User.objects.create_user("ann", role="reviewer")
+    with CaptureQueriesContext(connection) as asked:
+        parts, count = wanted.find(Record.objects.all(), "at", wanted.sums(reviewer))
+        found = {one.model for part in parts for one in part}
+    assert (found, count) == (set(models), len(models))
+    of_records = [one["sql"] for one in asked if 'FROM "web_record"' in one["sql"]]
+    # By the days, or of the few that were found.
+    assert all('"day" IN (' in sql or '"id" IN (' in sql for sql in of_records)
+    assert bool(of_records) == bool(models)
 
 
 def test_day_at_the_end_is_meant_as_a_whole(db: None) -> None:
