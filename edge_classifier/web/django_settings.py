@@ -233,12 +233,12 @@ def _login(settings: WebSettings) -> dict[str, Any]:
     access = settings.access
     return {
         "AUTH_PASSWORD_VALIDATORS": [
-            {"NAME": f"django.contrib.auth.password_validation.{name}"}
+            {"NAME": name}
             for name in (
-                "UserAttributeSimilarityValidator",
-                "MinimumLengthValidator",
-                "CommonPasswordValidator",
-                "NumericPasswordValidator",
+                "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+                "django.contrib.auth.password_validation.MinimumLengthValidator",
+                "edge_classifier.web.accounts.common_passwords.UncommonPassword",
+                "django.contrib.auth.password_validation.NumericPasswordValidator",
             )
         ],
         "AXES_FAILURE_LIMIT": access.login_attempts,
