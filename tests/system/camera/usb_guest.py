@@ -1,9 +1,5 @@
-"""What is tried on a USB camera with the kernel's own driver, in a machine that has it.
+"""What is tried on a USB camera with the kernel's own driver, in a machine that has it."""
 
-A program: ``python3 -m tests.system.camera.usb_guest NAME``, of the function to call.
-"""
-
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -108,6 +104,3 @@ STORIES: dict[str, Callable[[], None]] = {
         camera_that_sends_a_damaged_picture_now_and_then_stays_online,
     )
 }
-
-if __name__ == "__main__":
-    STORIES[sys.argv[1]]()

@@ -1,12 +1,10 @@
 """What is tried on a camera of the kernel's, /dev/video0, in a machine where there is one.
 
-A program: ``python3 -m tests.system.camera.v4l2_guest NAME``, of the function to call. It runs on
-the driver vivid, which draws eight bars of colour, has the sizes of a webcam and can be made to
+Its driver is vivid, which draws eight bars of colour, has the sizes of a webcam and can be made to
 fail.
 """
 
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,6 +58,13 @@ def plug_in() -> None:
     (_DRIVER / "bind").write_text("vivid.0")
     control("test_pattern", 1)  # Bars of full colour.
     control("osd_text_mode", 2)  # And no writing on them.
+
+
+def with_new_device(story: Callable[[], None]) -> None:
+    """Whatever was done to it before."""
+    unplug()
+    plug_in()
+    story()
 
 
 def is_right(frame: Frame) -> bool:
@@ -165,8 +170,3 @@ STORIES: dict[str, Callable[[], None]] = {
         camera_in_use_says_so,
     )
 }
-
-if __name__ == "__main__":
-    unplug()
-    plug_in()
-    STORIES[sys.argv[1]]()
