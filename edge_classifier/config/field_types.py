@@ -1,8 +1,12 @@
 """What stands in fields of settings: kinds of text, and what a change of a field takes."""
 
+import ast
 import re
+import sys
 from enum import StrEnum
-from inspect import cleandoc
+from functools import cache
+from inspect import cleandoc, getsource
+from itertools import pairwise
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -25,17 +29,40 @@ LIVE, REOPEN, RESTART = Effect
 
 
 def _describe(schema: dict[str, Any], kind: type) -> None:
-    """Put a class's docstring into its schema, which pydantic 2.11 leaves out."""
+    """Put a class's docstring into its schema, which pydantic 2.11 leaves out, and its fields'.
+
+    pydantic can take those from below fields, too, but reads a whole file anew for each class in
+    it, which would be a tenth of the page's start.
+    """
     schema.setdefault("description", cleandoc(kind.__doc__ or ""))
+    for base in reversed(kind.__mro__):
+        for name, text in _field_texts(base.__module__).get(base.__name__, {}).items():
+            schema["properties"][name]["description"] = text
 
 
-# How pydantic, which wants a dict, is to read the classes: unknown keys refused, texts taken from
-# below fields.
-STRICT: dict[str, Any] = {
-    "extra": "forbid",
-    "use_attribute_docstrings": True,
-    "json_schema_extra": _describe,
-}
+@cache
+def _field_texts(module: str) -> dict[str, dict[str, str]]:
+    """The strings below the fields of each class of ``module``."""
+    if module == "builtins":
+        return {}
+    classes = ast.parse(getsource(sys.modules[module])).body
+    return {
+        one.name: {
+            field.target.id: cleandoc(text.value.value)
+            for field, text in pairwise(one.body)
+            if isinstance(field, ast.AnnAssign)
+            and isinstance(field.target, ast.Name)
+            and isinstance(text, ast.Expr)
+            and isinstance(text.value, ast.Constant)
+            and isinstance(text.value.value, str)
+        }
+        for one in classes
+        if isinstance(one, ast.ClassDef)
+    }
+
+
+# How pydantic, which wants a dict, is to read the classes: unknown keys refused.
+STRICT: dict[str, Any] = {"extra": "forbid", "json_schema_extra": _describe}
 # What may stand in a topic: names of devices and cameras.
 NAME = "^[A-Za-z0-9_-]{1,64}$"
 # Topics below BASE/NAME whose next level is not a camera's.
