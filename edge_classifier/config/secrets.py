@@ -9,6 +9,7 @@ from typing import Any
 
 from edge_classifier.config.toml import Key
 from edge_classifier.core.network.camera_address import is_miswritten, is_stream, mask
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.errors import ConfigurationError
 from edge_classifier.files import may_be_there, open_regular
 
@@ -77,9 +78,13 @@ def read_secret(
     text = _read(path, _LONGEST + 2)
     line = text.partition("\n")[0].rstrip("\r")
     if not line or len(line) > _LONGEST:
-        unfit = f"the first line is not a secret of 1 to {_LONGEST} characters"
-        problem = unfit if text else "is empty"
-        raise ConfigurationError(str(path), problem, "Write the secret there, and nothing else.")
+        problem = Sentence("is empty")
+        if text:
+            problem = Sentence(
+                "the first line is not a secret of 1 to {most} characters", most=_LONGEST
+            )
+        remedy = Sentence("Write the secret there, and nothing else.")
+        raise ConfigurationError(str(path), problem, remedy)
     return Secret(line)
 
 
@@ -92,13 +97,16 @@ def read_secret_lines(
     """
     path = _secret_file(file, credential, environment)
     if path is None:
-        problem = "no file is named, and there is no such systemd credential"
+        problem = Sentence("no file is named, and there is no such systemd credential")
         raise ConfigurationError(credential, problem)
     text = _read(path, most * _LONGEST)
     lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1)]
     found = [(number, Secret(line)) for number, line in lines if line and line[0] != "#"]
     if not 1 <= len(found) <= most:
-        raise ConfigurationError(str(path), f"must have 1 to {most} lines, but has {len(found)}")
+        problem = Sentence(
+            "must have 1 to {most} lines, but has {count}", most=most, count=len(found)
+        )
+        raise ConfigurationError(str(path), problem)
     return found
 
 
@@ -118,9 +126,9 @@ def _read(path: Path, most: int) -> str:
         with io.TextIOWrapper(open_regular(path), encoding="utf-8-sig") as file:
             return file.read(most)
     except OSError as error:
-        remedy = "It is to be a text file that the service's user can read."
-        problem = f"the secret cannot be read ({error.strerror})"
+        remedy = Sentence("It is to be a text file that the service's user can read.")
+        problem = Sentence("the secret cannot be read ({cause})", cause=error.strerror)
         raise ConfigurationError(str(path), problem, remedy) from error
     except UnicodeDecodeError:
         # Its cause would show the secret.
-        raise ConfigurationError(str(path), "the secret is not UTF-8 text") from None
+        raise ConfigurationError(str(path), Sentence("the secret is not UTF-8 text")) from None

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from edge_classifier.core.backoff import pause_s
+from edge_classifier.core.sentence import Sentence
 
 _log = logging.getLogger(__name__)
 _MAX_PAUSE_S = 30.0
@@ -41,7 +42,7 @@ class GuardedThread:
     def problem(self) -> str:
         """Why the work is not done, or was not a moment ago; empty: all is well."""
         if not self._thread.is_alive():
-            return f"the thread {self._name} does not run"
+            return Sentence("the thread {name} does not run", name=self._name)
         resumed_at = self._resumed_at
         is_steady = resumed_at is not None and self._clock() - resumed_at >= _STEADY_S
         return "" if is_steady else self._error

@@ -13,6 +13,7 @@ from pathlib import Path
 from django.db import Error, connection
 from django.utils import timezone
 
+from edge_classifier.core.sentence import Sentence
 from edge_classifier.web.config.settings import WebSettings
 from edge_classifier.web.database_away import is_away
 from edge_classifier.web.database_file import require_same_file
@@ -111,7 +112,7 @@ class EventNotifier(BackgroundWork):
                 raise
             if not self._trouble:
                 _log.warning("notifications wait for the database: %s", error)
-            self._trouble = "the database cannot be used"
+            self._trouble = Sentence("the database cannot be used")
             return False
         self._trouble = ""
         return was_one

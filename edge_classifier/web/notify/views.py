@@ -24,6 +24,7 @@ from edge_classifier.web.notify.replay import MOST, replay
 from edge_classifier.web.notify.rules import in_messages
 from edge_classifier.web.notify.sending import PROBLEMS
 from edge_classifier.web.notify.tables import Notification
+from edge_classifier.web.wording import explained, sentences, translated
 
 # Messages that were sent, and those of a trial that are shown; sightings of one of them.
 _LISTED, _TRIED, _SHOWN = 20, 50, 12
@@ -65,13 +66,14 @@ def page(request: HttpRequest) -> HttpResponse:
         try:
             found, problem = read_addresses(rule), ""
         except ConfigurationError as error:
-            found, problem = [], str(error)
+            found, problem = [], f"{error.subject}: {explained(error)}"
         kinds = [one.service or gettext("not an address") for one in found]
         rules.append(DisplayedRule(rule, kinds, problem, as_query(rule)))
     context: dict[str, Any] = {
         "form": form,
         "rules": rules,
         "notifier": services.notifier,
+        "trouble": sentences(translated(services.notifier.problem)) if services.notifier else "",
         "failures": services.notifier.failures if services.notifier else [],
         "how_to_add_apprise": "" if find_spec("apprise") else how_to_add("notify"),
         "sent": [

@@ -155,7 +155,9 @@ def test_rules_are_shown_without_their_addresses(
     change(settings=WebSettings(state_folder=SETTINGS.state_folder, notify=rules))
     answer = administrator.get("/notify")
     assertContains(answer, "ntfy, https, not an address")
-    assertContains(answer, "the secret cannot be read")
+    assertContains(answer, "The secret cannot be read (Is a directory).")
+    chinese = administrator.get("/notify", headers={"Accept-Language": "zh-hans"})
+    assertContains(chinese, "\uff09。它应是服务的用户能够读取的文本文件。")
     assertNotContains(answer, TOKEN)
     # The link that tries one has the whole rule.
     assert messages(administrator.get(f"/notify?{answer.context['rules'][0].query}")) == []
