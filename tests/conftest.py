@@ -23,7 +23,8 @@ LONG = ("tests/system/", "tests/training/")
 SHORT = ("tests/config/", "tests/core/", "tests/decision/", "tests/evaluation/")
 # Their fixture ``pi`` takes a minute to install and boot.
 ON_ONE_MACHINE = [
-    f"tests/system/install/test_{name}.py" for name in ("install", "service", "web_service")
+    f"tests/system/install/test_{name}.py"
+    for name in ("install", "service", "uninstall", "web_service")
 ]
 
 Completed = subprocess.CompletedProcess[bytes]

@@ -50,5 +50,8 @@ def pi(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pi]:
 @pytest.fixture
 def running(pi: Pi) -> Pi:
     """The machine with broker and service running, whatever the test before did to it."""
+    # A test that removes it leaves it so: the next may begin with an installation of its own.
+    if not pi.is_installed():
+        pi.install()
     pi.reset()
     return pi

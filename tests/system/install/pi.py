@@ -1,6 +1,8 @@
 """What the tests of the service do on their machine, in their own words."""
 
 import json
+import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,9 @@ CURRENT = "/opt/edge-classifier/current"
 CONFIG = "/etc/edge-classifier/config.toml"
 SECRET = "/etc/edge-classifier/secrets/mqtt-password"  # noqa: S105 (a path)
 UNIT = "edge-classifier.service"
+STATE = "/var/lib/private/edge-classifier"
+PLACES = ("/opt", "/etc", "/usr/local", "/usr/lib/python3", "/root/.cache", "/root/.local", "/var")
+ELSEWHERE = ("/var/log/", "/var/lib/systemd/", "/var/tmp/")  # noqa: S108 (what others write)
 # The name that the distribution's broker has: the service is ordered after that.
 BROKER = "mosquitto.service"
 WATCHDOG_S = 6
@@ -87,6 +92,10 @@ class Pi:
             check=check,
         )
 
+    def is_installed(self) -> bool:
+        """Whether the service is there, running or not."""
+        return self.path(f"/etc/systemd/system/{UNIT}").exists()
+
     def reset(self) -> None:
         """Broker and service run as after a first installation, with a picture to see."""
         self.systemctl("stop", UNIT)
@@ -123,6 +132,23 @@ class Pi:
     def release(self) -> str:
         """The folder of the release that is installed."""
         return self.run("readlink", CURRENT).stdout.strip()
+
+    def files(self) -> Mapping[str, str]:
+        """Path to what distinguishes one version of it, of all that installing might touch.
+
+        Of what was written on that machine only: what else there is belongs to this one, where
+        other tests may be at work.
+        """
+        written = self.machine.written
+        places = [f".{place}" for place in PLACES if (written / place.lstrip("/")).exists()]
+        # The overlay keeps a device in the place of what was deleted.
+        command = ["find", *places, "-not", "-type", "d", "-not", "-type", "c"]
+        command += ["-printf", "%p\t%T@ %s %m %l\n"]
+        done = subprocess.run(
+            command, cwd=written, capture_output=True, text=True, check=True, timeout=200
+        )
+        lines = (line.removeprefix(".") for line in done.stdout.splitlines())
+        return dict(line.split("\t", 1) for line in lines if not line.startswith(ELSEWHERE))
 
     def received(self, topic: str) -> str:
         """The retained message of a topic below the device's; empty: none."""

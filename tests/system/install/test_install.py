@@ -1,27 +1,12 @@
-"""``scripts/install.sh`` on a machine of its own: installs, upgrades, rolls back, removes."""
-
-import subprocess
-from collections.abc import Mapping
+"""``scripts/install.sh`` on a machine of its own: installs, upgrades, rolls back."""
 
 import pytest
 
-from tests.system.install.pi import CHECKOUT, CONFIG, CURRENT, SECRET, SETTINGS, UNIT, Pi
+from tests.system.install.pi import CHECKOUT, CONFIG, CURRENT, SETTINGS, STATE, UNIT, Pi
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
 COMMAND = "/usr/local/bin/edge-classify"
-STATE = "/var/lib/private/edge-classifier"
-OWN = (
-    "/opt/edge-classifier",
-    "/etc/edge-classifier",
-    f"/etc/systemd/system/{UNIT}",
-    f"/etc/systemd/system/multi-user.target.wants/{UNIT}",
-    COMMAND,
-    STATE,
-    "/var/lib/edge-classifier",
-)
-PLACES = ("/opt", "/etc", "/usr/local", "/usr/lib/python3", "/root/.cache", "/root/.local", "/var")
-ELSEWHERE = ("/var/log/", "/var/lib/systemd/", "/var/tmp/")  # noqa: S108 (what others write)
 
 
 def releases(pi: Pi) -> list[str]:
@@ -29,30 +14,12 @@ def releases(pi: Pi) -> list[str]:
     return pi.run("ls", "/opt/edge-classifier/releases").stdout.split()
 
 
-def files(pi: Pi) -> Mapping[str, str]:
-    """Path to what distinguishes one version of it, of all that installing might touch.
-
-    Of what was written on that machine only: what else there is belongs to this one, where other
-    tests may be at work.
-    """
-    written = pi.machine.written
-    places = [f".{place}" for place in PLACES if (written / place.lstrip("/")).exists()]
-    # The overlay keeps a device in the place of what was deleted.
-    command = ["find", *places, "-not", "-type", "d", "-not", "-type", "c"]
-    command += ["-printf", "%p\t%T@ %s %m %l\n"]
-    done = subprocess.run(
-        command, cwd=written, capture_output=True, text=True, check=True, timeout=200
-    )
-    lines = (line.removeprefix(".") for line in done.stdout.splitlines())
-    return dict(line.split("\t", 1) for line in lines if not line.startswith(ELSEWHERE))
-
-
 def test_install_again_changes_nothing_but_the_release(running: Pi) -> None:
-    before, release = files(running), running.release()
+    before, release = running.files(), running.release()
     running.install()
     assert running.release() != release
     assert len(releases(running)) == 1
-    changed = {path for path, version in files(running).items() if before.get(path) != version}
+    changed = {path for path, version in running.files().items() if before.get(path) != version}
     own = ("/opt/edge-classifier/", f"/etc/systemd/system/{UNIT}", COMMAND, STATE)
     assert [path for path in changed if not path.startswith(own)] == []
     assert running.systemctl("is-enabled", UNIT) == "enabled"
@@ -62,10 +29,10 @@ def test_install_again_changes_nothing_but_the_release(running: Pi) -> None:
 
 @pytest.mark.parametrize("action", ["install", "upgrade", "uninstall"])
 def test_dry_run_tells_commands_and_changes_nothing(running: Pi, action: str) -> None:
-    before = files(running), running.shows("MainPID")
+    before = running.files(), running.shows("MainPID")
     said = running.install(action, "--dry-run").stdout
     assert f"systemctl {'disable' if action == 'uninstall' else 'restart'}" in said
-    now = {path: seen for path, seen in files(running).items() if not path.startswith(STATE)}
+    now = {path: seen for path, seen in running.files().items() if not path.startswith(STATE)}
     assert now.items() <= before[0].items()
     assert running.shows("MainPID") == before[1]
 
@@ -128,22 +95,3 @@ def test_extra_is_added_by_the_command_that_an_error_names_and_outlives_an_upgra
     running.install(*arguments)
     running.install("upgrade")
     running.run(f"{CURRENT}/bin/python", "-c", "import pillow_heif")
-
-
-def test_uninstall_keeps_what_is_the_users_until_it_is_purged(running: Pi) -> None:
-    running.write(f"{STATE}/models/own.tflite", "")
-    kept = (CONFIG, SECRET, f"{STATE}/models/own.tflite")
-    running.install("uninstall")
-    assert running.systemctl("is-active", UNIT, check=False) == "inactive"
-    left = [path for path in files(running) if path.startswith(OWN)]
-    assert {path for path in left if path.startswith("/etc")} == {CONFIG, SECRET}
-    assert set(kept) <= set(left)
-    assert [path for path in left if not path.startswith(("/var/lib/", "/etc/"))] == []
-
-    assert "nothing to upgrade" in running.install("upgrade", check=False).stderr
-
-    # Twice: that there is nothing to remove is no failure.
-    for _ in range(2):
-        running.install("uninstall", "--purge")
-    assert [path for path in files(running) if path.startswith(OWN)] == []
-    running.install()
