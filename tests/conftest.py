@@ -4,7 +4,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests import warm
 
 SHARED_VARIABLE = "EDGE_CLASSIFIER_SHARED"
 REPOSITORY = Path(__file__).parent.parent
@@ -170,9 +171,6 @@ def cli() -> Cli:
     """Runs the command line in a process of its own, as a user would."""
 
     def run(*arguments: str | Path, stdin: bytes = b"", timeout: float = 120) -> Completed:
-        command = [sys.executable, "-m", "edge_classifier", *map(str, arguments)]
-        return subprocess.run(
-            command, input=stdin, capture_output=True, timeout=timeout, check=False
-        )
+        return warm.run([*map(str, arguments)], stdin=stdin, timeout=timeout)
 
     return run

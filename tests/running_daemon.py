@@ -4,8 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +16,7 @@ from typing import Any, Self
 import cv2
 import numpy as np
 
+from tests import warm
 from tests.conftest import REPOSITORY
 from tests.mosquitto import Listener
 from tests.ports import HOST
@@ -91,7 +90,7 @@ class Daemon:
     arguments: Sequence[str] = ()
     # What the command line begins with, e.g. ``ip netns exec NAME``.
     before: Sequence[str] = ()
-    process: subprocess.Popen[bytes] | None = None
+    process: warm.Process | None = None
     _lives: "count[int]" = field(default_factory=count)
     _log: Path = Path()
 
@@ -151,14 +150,16 @@ class Daemon:
     def launch(self) -> None:
         """Begin another life, and do not wait."""
         self._log = self.folder / f"{next(self._lives)}.log"
-        command = [sys.executable, "-m", "edge_classifier", "run", "--config", str(self.config)]
+        arguments = ["run", "--config", str(self.config), *self.arguments]
+        environment = {**os.environ, "XDG_CACHE_HOME": str(self.cache)}
         with self._log.open("wb") as log, self._log.with_suffix(".out").open("wb") as output:
-            self.process = subprocess.Popen(
-                [*self.before, *command, *self.arguments],
+            self.process = warm.start(
+                arguments,
                 stdout=output,
                 stderr=log,
-                env={**os.environ, "XDG_CACHE_HOME": str(self.cache)},
+                environment=environment,
                 cwd=REPOSITORY,
+                before=self.before,
             )
 
     def await_up(self) -> None:

@@ -6,8 +6,6 @@ import os
 import signal
 import socket
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +18,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from PIL import Image
 
 from edge_classifier.core.jpeg_comment import event_comment, frame_comment, with_comment
+from tests import warm
 from tests.conftest import REPOSITORY
 from tests.mosquitto import Broker
 from tests.ports import HOST
@@ -147,7 +146,7 @@ class Process:
     environment: Mapping[str, str] = field(default_factory=dict)
     # Where its log goes, if not into the folder.
     logs: Path | None = None
-    process: subprocess.Popen[bytes] | None = None
+    process: warm.Process | None = None
     _lives: "count[int]" = field(default_factory=count)
     _log: Path = Path()
 
@@ -196,13 +195,13 @@ class Process:
         self._log = (self.logs or self.folder) / f"{next(self._lives)}.log"
         settings = {"state_folder": self.state, "mqtt.port": self.port, **self.assignments}
         given = [f"--set={key}={value}" for key, value in settings.items()]
-        command = [sys.executable, "-m", "edge_classifier", "record", *given, *self.arguments]
         with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                command,
+            self.process = warm.start(
+                ["record", *given, *self.arguments],
+                site="page",
                 stdout=log,
                 stderr=log,
-                env=environment,
+                environment=environment,
                 cwd=REPOSITORY,
             )
 

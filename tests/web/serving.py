@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from types import TracebackType
 
 from edge_classifier.web.config.folders import folders_of, make_folders
 from edge_classifier.web.config.settings import WebSettings
+from tests import warm
 from tests.ports import free_port
 from tests.waiting import eventually
 
@@ -25,15 +25,14 @@ def edge_classify(
     *arguments: str | Path, stdin: str = "", environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """One command, to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "edge_classifier", *map(str, arguments)],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={**os.environ, **(environment or {})},
+    done = warm.run(
+        [*map(str, arguments)],
+        site="page",
+        stdin=stdin.encode(),
+        environment={**os.environ, **(environment or {})},
     )
+    texts = (done.stdout.decode(), done.stderr.decode())
+    return subprocess.CompletedProcess(done.args, done.returncode, *texts)
 
 
 def web(
@@ -93,7 +92,9 @@ class Page:
     environment: Mapping[str, str] = field(default_factory=dict)
     # It makes its tables itself.
     is_first_start: bool = False
-    process: subprocess.Popen[bytes] | None = None
+    # As it does too; else it is a copy of a process that has loaded what it loads.
+    starts_python: bool = False
+    process: warm.Process | None = None
 
     def __enter__(self) -> "Page":
         self.state.mkdir(parents=True, exist_ok=True)
@@ -103,13 +104,14 @@ class Page:
             prepare(self.state)
         options = [f"state_folder={self.state}", f"server.host={self.host}"]
         assignments = [part for line in (*options, *self.settings) for part in ("--set", line)]
-        command = [sys.executable, "-m", "edge_classifier", "web", "--port", str(self.port)]
         with self._said.open("wb") as said:
-            self.process = subprocess.Popen(
-                [*command, *assignments],
+            self.process = warm.start(
+                ["web", "--port", str(self.port), *assignments],
+                site="page",
                 stdout=said,
                 stderr=said,
-                env=environment,
+                environment=environment,
+                starts_python=self.is_first_start or self.starts_python,
             )
         eventually(lambda: "The page is at" in self.said or self.has_ended, within_s=60)
         assert not self.has_ended, self.said

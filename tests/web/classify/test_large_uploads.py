@@ -106,7 +106,7 @@ def _scratch_bytes(page: Page) -> int:
 def open_page(tmp_path: Path) -> Iterator[Page]:
     """A real server that visitors may upload to."""
     settings = ("mqtt.enabled=false", "access.allow_anonymous_uploads=true")
-    with Page(tmp_path, settings) as page:
+    with Page(tmp_path, settings, starts_python=True) as page:
         yield page
 
 

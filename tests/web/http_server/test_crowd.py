@@ -38,7 +38,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     command = [sys.executable, "-m", "tests.web.http_server.filling", str(state), "20000"]
     subprocess.run([*command, str(THUMBNAILS)], check=True, timeout=120)
     settings = (f"mqtt.port={free_port()}", "record.enabled=false", "access.login_attempts=1000")
-    with Page(state, settings) as running:
+    with Page(state, settings, starts_python=True) as running:
         yield running
 
 
