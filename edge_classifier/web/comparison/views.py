@@ -125,8 +125,8 @@ def _shown(comparison: Comparison) -> DisplayedComparison:
     result = comparison.result
     if "report" not in result:
         # Older results have it in English.
-        parts = [result["error"]] if isinstance(result["error"], str) else result["error"]
-        error = in_sentences(map(from_json, parts))
+        error = result.get("error", "")
+        error = in_sentences(map(from_json, [error] if isinstance(error, str) else error))
         return DisplayedComparison(comparison, error, None, [], [], [], [])
     report = UploadedReport.of_json(result["report"])
     chinese = {one.label: one.chinese for one in report.labels}
