@@ -6,15 +6,15 @@ Light: whoever classifies one picture waits for each module that is loaded here.
 import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edge_classifier.core.contract import Crop, range_from_text
 from edge_classifier.core.text import escaped
-from edge_classifier.errors import ExitCode
+from edge_classifier.errors import EdgeClassifierError, ExitCode
 
 if TYPE_CHECKING:
     from edge_classifier.config.sources import SettingsSources
@@ -28,6 +28,19 @@ Choice = TypeVar("Choice", bound=StrEnum)
 Action = Callable[..., ExitCode]
 # Fewer pictures are done before a bar could be read.
 _PROGRESS_FROM = 20
+
+
+@contextmanager
+def errors_as_json(is_wanted: bool) -> Iterator[None]:
+    """An error on standard error as an object of JSON, too, for the program that asked for it."""
+    try:
+        yield
+    except (EdgeClassifierError, OSError) as error:
+        if is_wanted:
+            from edge_classifier.child import error_line
+
+            print(error_line(error), file=sys.stderr, flush=True)
+        raise
 
 
 def add_action(

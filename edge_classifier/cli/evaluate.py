@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from edge_classifier.child import error_line
 from edge_classifier.cli.common import (
     add_running_arguments,
+    errors_as_json,
     fraction,
     model_choice,
     print_notes,
@@ -18,7 +18,7 @@ from edge_classifier.cli.common import (
 )
 from edge_classifier.core.sentence import Sentence
 from edge_classifier.dataset.folder import scan
-from edge_classifier.errors import EdgeClassifierError, ExitCode
+from edge_classifier.errors import ExitCode
 from edge_classifier.evaluation.latency import interleaved
 from edge_classifier.evaluation.report import as_json, figures, write_report
 from edge_classifier.evaluation.report_data import ReportData
@@ -68,12 +68,8 @@ def _precision(text: str) -> float:
 
 def run(options: Namespace) -> ExitCode:
     """Score every picture; print a table and write what is wanted."""
-    try:
+    with errors_as_json(options.error_json):
         return _evaluate(options)
-    except (EdgeClassifierError, OSError) as error:
-        if options.error_json:
-            print(error_line(error), file=sys.stderr, flush=True)
-        raise
 
 
 def _evaluate(options: Namespace) -> ExitCode:

@@ -11,10 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_classifier.child import error_line
-from edge_classifier.cli.common import default_threads, tell_written, whole_number
+from edge_classifier.cli.common import (
+    default_threads,
+    errors_as_json,
+    tell_written,
+    whole_number,
+)
 from edge_classifier.core.text import escaped
-from edge_classifier.errors import EdgeClassifierError, ExitCode, OutputError, UsageError
+from edge_classifier.errors import ExitCode, OutputError, UsageError
 from edge_classifier.files import default_state_folder, is_folder, why_missing
 from edge_classifier.progress import ProgressDisplay, Unit, show_bar
 
@@ -88,12 +92,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> ExitCode:
     """Teach, write, and say what came of it."""
-    try:
+    with errors_as_json(options.progress_json):
         return _teach(options)
-    except (EdgeClassifierError, OSError) as error:
-        if options.progress_json:
-            print(error_line(error), file=sys.stderr, flush=True)
-        raise
 
 
 def _teach(options: Namespace) -> ExitCode:

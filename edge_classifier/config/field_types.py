@@ -43,9 +43,11 @@ def _describe(schema: dict[str, Any], kind: type) -> None:
 @cache
 def _field_texts(module: str) -> dict[str, dict[str, str]]:
     """The strings below the fields of each class of ``module``."""
-    if module == "builtins":
+    try:
+        classes = ast.parse(getsource(sys.modules[module])).body
+    except (OSError, TypeError):
+        # A built-in one, or one that came without its source: settings are read all the same.
         return {}
-    classes = ast.parse(getsource(sys.modules[module])).body
     return {
         one.name: {
             field.target.id: cleandoc(text.value.value)

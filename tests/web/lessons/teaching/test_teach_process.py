@@ -101,8 +101,6 @@ def test_run_gets_no_more_memory_than_it_may_have(tmp_path: Path) -> None:
 
 PAGE = """
 import sys
-from edge_classifier.child import error_of
-from edge_classifier.web.full_disk import is_full
 from edge_classifier.web.lessons.teaching.teach_process import TeachProcess
 run = TeachProcess(*sys.argv[1:], memory_mb=1500)
 print(run._process.pid, flush=True)
